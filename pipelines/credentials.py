@@ -1,0 +1,117 @@
+"""The credentials: four ways to sign in, told apart by which keys are given (`.dlt/secrets.example.toml`)."""
+
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from dlt.common.configuration import configspec
+from dlt.common.configuration.specs import CredentialsConfiguration
+from dlt.common.typing import TSecretStrValue
+
+from pipelines.failures import Misconfigured
+
+SECTION: Final = "sources.salesforce.credentials"
+WAYS: Final = {
+    "client credentials": ("instance_url", "client_id", "client_secret"),
+    "JWT bearer": ("instance_url", "client_id", "username", "private_key"),
+    "sf CLI": ("sf_cli_org",),
+    "access token": ("instance_url", "access_token"),
+}
+# What `sf org display` shows instead of a token since @salesforce/cli 2.136.8 (forcedotcom/cli#3560).
+REDACTED: Final = "[REDACTED]"
+LOGIN_HOSTS: Final = ("login.salesforce.com", "test.salesforce.com")
+# Hosts of the same org that people copy from the browser, and that do not answer the API.
+# https://help.salesforce.com/s/articleView?id=xcloud.remoteaccess_oauth_client_credentials_flow.htm
+BROWSER_HOSTS: Final = (".lightning.force.com", ".salesforce-setup.com")
+
+
+@configspec
+class SalesforceCredentials(CredentialsConfiguration):
+    """How to sign in: one complete set of the keys in `WAYS`, from secrets.toml or the environment."""
+
+    instance_url: str | None = None
+    access_token: TSecretStrValue | None = None
+    client_id: str | None = None
+    client_secret: TSecretStrValue | None = None
+    username: str | None = None
+    private_key: TSecretStrValue | None = None
+    login_url: str = "https://login.salesforce.com"
+    sf_cli_org: str | None = None
+
+    @property
+    def way(self) -> str:
+        """Which of `WAYS` the given keys complete. Raises Misconfigured: none, half of one, or two."""
+        given = {key for keys in WAYS.values() for key in keys if getattr(self, key)}
+        complete = [way for way, keys in WAYS.items() if given.issuperset(keys)]
+        if len(complete) == 1:
+            spare = given - set(WAYS[complete[0]]) - {"instance_url"}
+            if not spare:
+                return complete[0]
+            raise Misconfigured(
+                f"The sign-in is ambiguous: [{SECTION}] completes the {complete[0]} sign-in, "
+                f"and has {_listed(spare)} besides.",
+                f"Keep only the keys of one way. {_where()}",
+            )
+        if complete:
+            raise Misconfigured(
+                f"The sign-in is ambiguous: the keys of {' and '.join(complete)} are all there.",
+                f"Keep only the keys of one way. {_where()}",
+            )
+        ways = "\n".join(f"  {way}: {', '.join(keys)}" for way, keys in WAYS.items())
+        if not given:
+            raise Misconfigured(
+                "No credentials for Salesforce: nothing was asked, nothing was loaded.",
+                f"Give the keys of one of these ways:\n{ways}\n{_where()}\n"
+                "To see it work without an org, try: make demo",
+            )
+        closest = min(WAYS.values(), key=lambda keys: (-len(given & set(keys)), len(set(keys) - given)))
+        raise Misconfigured(
+            f"The sign-in is incomplete: {_listed(given)} given, {_listed(set(closest) - given)} missing.",
+            f"Give all keys of one of these ways:\n{ways}\n{_where()}",
+        )
+
+    def on_resolved(self) -> None:
+        self.way  # noqa: B018 - raises before the first request
+        if (self.access_token or "").startswith(REDACTED):
+            raise Misconfigured(
+                "access_token is the [REDACTED] placeholder that `sf org display` prints, not a token.",
+                "Take the token from: sf org auth show-access-token --target-org <alias> "
+                "- or set sf_cli_org, and it is asked for at each run.",
+            )
+        for key in ("instance_url", "login_url"):
+            if getattr(self, key):
+                setattr(self, key, https_origin(key, getattr(self, key)))
+        host = urlsplit(self.instance_url or "").hostname or ""
+        if host in LOGIN_HOSTS or host.endswith(BROWSER_HOSTS):
+            raise Misconfigured(
+                f"instance_url is {self.instance_url}, which is not the address of an org's API.",
+                "Use the org's My Domain, https://<name>.my.salesforce.com "
+                "(Setup, My Domain; a sandbox: https://<name>--<sandbox>.sandbox.my.salesforce.com).",
+            )
+
+
+def https_origin(name: str, url: Any) -> str:
+    """`https://host[:port]` of a URL, or of a bare host name.
+
+    http is taken for loopback only: a token never travels in the clear. Raises Misconfigured.
+    """
+    text = str(url).strip()
+    parts = urlsplit(text if "://" in text else f"https://{text}")
+    host = parts.hostname or ""
+    loopback = host in ("localhost", "127.0.0.1", "::1")
+    if not host or parts.scheme not in ("https", "http") or (parts.scheme == "http" and not loopback):
+        raise Misconfigured(
+            f"{name} must be an https:// address; it is {text[:200]!r}.",
+            "Example: https://yourdomain.my.salesforce.com",
+        )
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+def _listed(keys: set[str]) -> str:
+    return ", ".join(sorted(keys))
+
+
+def _where() -> str:
+    return (
+        f"They go into .dlt/secrets.toml under [{SECTION}] (see .dlt/secrets.example.toml), "
+        f"or into the environment as {SECTION.upper().replace('.', '__')}__<KEY>."
+    )

@@ -1,0 +1,52 @@
+"""What can go wrong, as four exceptions that cron can tell apart by their exit code.
+
+The codes are those of sysexits.h, which cron wrappers and systemd know.
+"""
+
+import os
+from collections.abc import Iterator
+
+
+class Failure(Exception):
+    """Something that ends the run. `message` says what happened, `remedy` what to do next."""
+
+    exit_code = os.EX_SOFTWARE  # 70
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.remedy}" if self.remedy else self.message
+
+
+class TryLater(Failure):
+    """Nothing is wrong with the set-up: locked, busy, quota spent, Salesforce or the network down."""
+
+    exit_code = os.EX_TEMPFAIL  # 75
+
+
+class NotPermitted(Failure):
+    """Salesforce refused the sign-in, or the user behind it may not do this."""
+
+    exit_code = os.EX_NOPERM  # 77
+
+
+class Misconfigured(Failure):
+    """A setting is missing or wrong: no later try helps until somebody changes it."""
+
+    exit_code = os.EX_CONFIG  # 78
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and what is behind it, outermost first: dlt wraps what happens inside a step in errors of its own."""
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or seen.__context__
+
+
+def failure_behind(error: BaseException) -> Failure | None:
+    """The `Failure` that an error wraps, if there is one."""
+    return next((cause for cause in causes(error) if isinstance(cause, Failure)), None)

@@ -1,0 +1,120 @@
+"""What the warehouse already holds: of the jobs just listed, which are new to it or differ from it."""
+
+from datetime import datetime
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.tables import DATASET, QUERY_JOB_STATES, QUERY_JOBS, REJECTED_RECORDS, TIME, Table
+
+OBSERVED: Final = "observed_at"
+
+
+class KnownJobs:
+    """A look into the warehouse while a listing runs, through a connection that somebody else opened and closes.
+
+    Without a connection nothing is known, and every job counts as changed. That costs time and nothing else: the
+    merges of `source.py` let no row through that the warehouse has already, and none that is older.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection | None = None) -> None:
+        self.connection = connection.cursor() if connection else None
+        self._columns: dict[str, tuple[str, ...]] = {}
+        if self.connection:
+            self.connection.execute("SET TimeZone = 'UTC'")
+            found = self.connection.execute(
+                "select table_name, list(column_name) from duckdb_columns() "
+                "where schema_name = ? and database_name = current_database() group by 1",
+                [DATASET],
+            ).fetchall()
+            self._columns = {table: tuple(columns) for table, columns in found}
+
+    def has(self, table: Table) -> bool:
+        """Whether the warehouse has the table already."""
+        return table.name in self._columns
+
+    def columns(self, table: Table) -> tuple[str, ...]:
+        return self._columns.get(table.name, ())
+
+    def changes(self, listed: pa.Table, started_at: datetime) -> tuple[pa.Table, pa.Table]:
+        """The rows of `query_jobs` and of `query_job_states` that this part of a listing adds or changes.
+
+        A job is unchanged only if every column is: its state can change while system_modstamp stands still.
+        `observed_at` is `started_at`, but for a version that was observed before.
+        """
+        if not listed.num_rows:
+            return self._with_observed(listed, pa.nulls(0, TIME), started_at)
+        if self.connection is None or not (self.has(QUERY_JOBS) and self.has(QUERY_JOB_STATES)):
+            return self._with_observed(listed, pa.nulls(listed.num_rows, TIME), started_at)
+        found = self._compare(self.connection, listed)
+        return self._with_observed(listed.take(found["position"]), found["first_observed_at"], started_at)
+
+    def _compare(self, connection: duckdb.DuckDBPyConnection, listed: pa.Table) -> pa.Table:
+        """Positions of the changed rows in page order, and when each one's version was first observed, if it was.
+
+        An unchanged row has the system_modstamp that is stored, so the range of those listed bounds what is read.
+        """
+        stored = self.columns(QUERY_JOBS)
+        same = " and ".join(
+            f's."{c}" is not distinct from l."{c}"' if c in stored else f'l."{c}" is null' for c in listed.column_names
+        )
+        gone = "".join(
+            f' and s."{c}" is null'
+            for c in stored
+            if c not in listed.column_names and c != OBSERVED and c[:4] != "_dlt"
+        )
+        stamps = pc.min_max(listed["system_modstamp"]).as_py()
+        connection.register("listed", listed.append_column("position", pa.array(range(listed.num_rows), pa.int64())))
+        try:
+            result: pa.Table = connection.sql(
+                f"""
+                with changed as (
+                    select l.position, l.org_id, l.id, l.system_modstamp, l.state
+                    from listed as l
+                    where not exists (
+                        select 1 from {DATASET}.query_jobs as s
+                        where s.system_modstamp between $min and $max
+                            and s.org_id = l.org_id and s.id = l.id and s.system_modstamp = l.system_modstamp
+                            and {same}{gone}
+                    )
+                )
+                select c.position, s.observed_at as first_observed_at
+                from changed as c
+                left join (
+                    select * from {DATASET}.query_job_states where system_modstamp between $min and $max
+                ) as s using (org_id, id, system_modstamp, state)
+                order by c.position
+                """,
+                params=stamps,
+            ).to_arrow_table()
+            return result
+        finally:
+            connection.unregister("listed")
+
+    def _with_observed(
+        self, changed: pa.Table, first: pa.Array | pa.ChunkedArray, started_at: datetime
+    ) -> tuple[pa.Table, pa.Table]:
+        seen_now = pa.scalar(started_at, TIME)
+        jobs = changed.append_column(OBSERVED, pc.coalesce(first, seen_now))
+        states = jobs.filter(pc.is_null(first)).select(QUERY_JOB_STATES.schema.names)
+        return typed(jobs, QUERY_JOBS), typed(states, QUERY_JOB_STATES)
+
+    def rejections(self, org_id: str) -> dict[str, tuple[str, datetime]]:
+        """record_hash -> id and start of the first listing that showed the rejected record."""
+        if self.connection is None or not self.has(REJECTED_RECORDS):
+            return {}
+        rows = self.connection.execute(
+            f"select record_hash, first_listing_id, first_observed_at from {DATASET}.rejected_records where org_id = ?",
+            [org_id],
+        ).fetchall()
+        return {record_hash: (listing_id, observed_at) for record_hash, listing_id, observed_at in rows}
+
+
+def typed(rows: pa.Table, table: Table) -> pa.Table:
+    """The rows in the table's column order and types; columns that it does not know follow, as text."""
+    known = table.schema.names
+    more = [c for c in rows.column_names if c not in known]
+    schema = pa.schema([*table.schema, *(pa.field(c, pa.string()) for c in more)])
+    return rows.select([*known, *more]).cast(schema)

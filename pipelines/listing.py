@@ -1,0 +1,126 @@
+"""The listing of an org's Bulk API jobs: page after page, to the end or not at all.
+
+GET /services/data/vXX.X/jobs/query - "Get Information About All Query Jobs",
+Bulk API 2.0 and Bulk API Developer Guide,
+https://developer.salesforce.com/docs/atlas.en-us.264.0.api_asynch.meta/api_asynch/query_get_all_jobs.htm
+"""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+from pipelines.failures import Failure, TryLater
+from pipelines.salesforce import Org, SalesforceError, explained
+
+logger = logging.getLogger(__name__)
+
+PATH: Final = "jobs/query"
+RESTARTS: Final = 2  # a lost locator starts the listing again, this often
+Record = dict[str, Any]
+
+
+class LocatorLost(Exception):
+    """The org no longer knows the locator that its last page gave."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """Up to 1,000 records as the org gave them, in no promised order, and which listing they are of."""
+
+    records: list[Any]
+    number: int  # from 1
+    started_at: datetime  # by the org's clock: the answer that opened this listing
+    last: bool
+
+
+def job_pages(org: Org, filters: dict[str, str]) -> Iterator[Page]:
+    """Every job that the org lists, page by page, until it says `done`.
+
+    Page number 1 can come again: then a locator was lost, and the listing started over. What the pages before
+    showed was true, but they are not part of the listing that gets completed.
+    Raises a Failure: no documented answer, `done: false` without a way on, a locator lost more than twice.
+    """
+    for restart in range(RESTARTS + 1):
+        try:
+            yield from _one_listing(org, filters)
+            return
+        except LocatorLost as lost:
+            if restart == RESTARTS:
+                raise TryLater(
+                    f"The listing's locator was lost {RESTARTS + 1} times ({lost}). Nothing was changed.",
+                    "Try again later.",
+                ) from None
+            logger.warning("The listing's locator was lost (%s): starting again from the first page.", lost)
+
+
+def _one_listing(org: Org, filters: dict[str, str]) -> Iterator[Page]:
+    locator: str | None = None
+    seen: set[str] = set()
+    started_at = org.clock
+    number = 0
+    while True:
+        number += 1
+        body = _page(org, filters, locator)
+        if number == 1:
+            started_at = org.clock
+        records, done = _envelope(body, number)
+        yield Page(records, number, started_at, last=done)
+        # `done` alone decides, and there is no early stop at a known or an old job: "Job records are returned in
+        # an indeterminate order" (264.0 docs), so whatever is new can be on the last page.
+        if done:
+            return
+        locator = _locator(body, number)
+        if locator in seen:
+            raise Failure(
+                f"Page {number} of the listing names a locator that an earlier page named: it would go round for ever.",
+                "Nothing was changed. Try again later.",
+            )
+        seen.add(locator)
+
+
+def _page(org: Org, filters: dict[str, str], locator: str | None) -> Any:
+    """One page of our own path on our own host, the filters repeated: whether a locator remembers them is open."""
+    params = {**filters, "queryLocator": locator} if locator else filters
+    try:
+        return org.ask(PATH, params)
+    except SalesforceError as error:
+        # INVALID_QUERY_LOCATOR, QUERY_LOCATOR_EXPIRED, INVALID_QUERY_LOCATOR_FORMAT: KB 000384958. That the listing
+        # answers so too is inferred; a 404 can only mean the locator, once the same path has answered before.
+        if locator and ("LOCATOR" in error.code or error.status == 404):
+            raise LocatorLost(error.code or f"HTTP {error.status}") from None
+        raise explained(error, org) from error
+
+
+def _envelope(body: Any, number: int) -> tuple[list[Any], bool]:
+    problem = ""
+    if not isinstance(body, dict):
+        problem = f"it is a JSON {type(body).__name__}, not an object"
+    elif not isinstance(body.get("records"), list):
+        problem = "it has no list of records"
+    elif not isinstance(body.get("done"), bool):
+        problem = "its `done` is neither true nor false"
+    if problem:
+        raise Failure(
+            f"Page {number} of the listing is not what Salesforce documents: {problem}. Nothing was changed.",
+            "A proxy may answer instead of Salesforce, or api_version is one with another answer.",
+        )
+    return body["records"], body["done"]
+
+
+def _locator(body: Record, number: int) -> str:
+    """The locator out of `nextRecordsUrl`, and nothing else of it.
+
+    The documentation's own example names /jobs/ingest there: following the path would list other jobs.
+    """
+    url = body.get("nextRecordsUrl")
+    locators = parse_qs(urlsplit(url).query).get("queryLocator", []) if isinstance(url, str) else []
+    if len(locators) != 1:
+        raise Failure(
+            f"Page {number} of the listing says that more follows (done: false), but gives no queryLocator. "
+            "Nothing was changed: a listing that ends early is no listing.",
+            "Try again later.",
+        )
+    return locators[0]

@@ -1,0 +1,100 @@
+"""The loader's own DuckDB file: made once, held by one load at a time, waited for when somebody else has it."""
+
+import fcntl
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from pipelines.failures import Misconfigured, TryLater
+
+# Set when a file is made, and kept by every version that writes to it later: DuckDB 1.4 and 1.5 read the file, and its
+# copies, too. By default a file made by DuckDB 2.0 opens in nothing older.
+STORAGE_VERSION: Final = "v1.4.0"
+MEMORY_LIMIT: Final = "1GB"  # the largest loads measured need half of it; DuckDB's default is 80 % of the machine
+POLL: Final = 0.2  # seconds between two tries at a held file
+LOCK_MESSAGE: Final = "Could not set lock on file"
+
+
+class HeldBy(TryLater):
+    """Another process has the loader's file open, read-only or not: DuckDB lets one process write, or many read."""
+
+    def __init__(self, path: Path, message: str) -> None:
+        process = re.search(r"held in (.+?) \(PID (\d+)\)", message)
+        self.holder = f"process {process[2]} ({Path(process[1]).name})" if process else "another process"
+        super().__init__(
+            f"{path.name} is held by {self.holder}.",
+            f"Close it there: people and notebooks open the published copy, never the loader's own file {path}.",
+        )
+
+
+@contextmanager
+def only_load(path: Path) -> Iterator[None]:
+    """Holds the right to load into `path`. Raises TryLater at once while another load holds it.
+
+    The kernel lets go of the lock when the process ends, however it ends.
+    """
+    if not path.parent.is_dir():
+        raise Misconfigured(
+            f"The directory of the loader's file does not exist: {path.parent}.",
+            "Make it, or change `credentials` under [destination.duckdb] in .dlt/config.toml.",
+        )
+    try:
+        lock = path.with_name(path.name + ".lock").open("a+")
+    except OSError as error:
+        raise Misconfigured(
+            f"Cannot write beside the loader's file {path}: {error.strerror}.",
+            "Let this user write there, or change `credentials` under [destination.duckdb] in .dlt/config.toml.",
+        ) from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise TryLater(
+                f"Another load is running into {path.name} (process {lock.read().strip() or 'unknown'}).",
+                "This one did nothing. The next one picks up what it would have.",
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def open_loader_file(path: Path, wait: float) -> duckdb.DuckDBPyConnection:
+    """A connection that writes to the loader's file; the file is made if there is none.
+
+    Raises HeldBy when somebody else still has it after `wait` seconds, Misconfigured when it is no DuckDB file.
+    """
+    if not path.exists():
+        _make(path)
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            connection = duckdb.connect(path, config={"memory_limit": MEMORY_LIMIT})
+        except duckdb.Error as error:
+            if LOCK_MESSAGE not in str(error):
+                raise Misconfigured(
+                    f"{path} cannot be opened: {str(error).splitlines()[0][:300]}",
+                    "If it is no DuckDB file, change `credentials` under [destination.duckdb]; "
+                    "if it is damaged, restore it from the published copy (README, Back up and restore).",
+                ) from None
+            if time.monotonic() >= deadline:
+                raise HeldBy(path, str(error)) from None
+            time.sleep(POLL)
+        else:
+            connection.execute("SET TimeZone = 'UTC'")
+            return connection
+
+
+def _make(path: Path) -> None:
+    """An empty file appears at `path` whole: one that is made half would be taken for a file of a newer format."""
+    new = path.with_name(f".{path.name}.{os.getpid()}.new")
+    new.unlink(missing_ok=True)
+    duckdb.connect(new, config={"storage_compatibility_version": STORAGE_VERSION}).close()
+    new.rename(path)

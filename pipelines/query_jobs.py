@@ -1,0 +1,220 @@
+"""START HERE: record an org's Bulk API jobs. `python -m pipelines.query_jobs load|demo|doctor`
+
+One run goes down this list, and each file knows only those below it:
+
+    query_jobs.py   the command line, and one run from lock to published copy (this file)
+    settings.py     where things are, and how long to wait
+    source.py       the dlt source: four resources, how they merge, the incremental mark
+    known_jobs.py   which of the listed jobs are new to the warehouse, or differ from it
+    records.py      job records to Arrow tables; what cannot be keyed
+    listing.py      the listing, page by page to its end
+    salesforce.py   one org over HTTP: retries, errors, budget;  sign_in.py, credentials.py: the four ways in
+    tables.py       the columns of the four tables
+    loader_file.py  the loader's own DuckDB file and its locks;  warehouse.py: the published copy, the views
+    progress.py     what a terminal shows meanwhile
+"""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from types import FrameType
+from typing import Final, NoReturn
+
+import dlt
+import duckdb
+from dlt.common.configuration.exceptions import ConfigurationException
+
+from pipelines.credentials import SalesforceCredentials
+from pipelines.failures import Failure, TryLater, causes, failure_behind
+from pipelines.known_jobs import KnownJobs
+from pipelines.listing import Page
+from pipelines.loader_file import HeldBy, only_load, open_loader_file
+from pipelines.progress import progress
+from pipelines.settings import Settings, misconfigured, read_credentials, read_settings, use_project
+from pipelines.source import Listing, salesforce
+from pipelines.tables import DATASET
+from pipelines.warehouse import apply_views, open_published, publish
+
+PIPELINE: Final = "query_jobs"  # dlt's name for its working folder and its state
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run did, as the line that it prints."""
+
+    listing: Listing
+    resumed: int  # packages that earlier runs had to leave, and that this run loaded first
+    seconds: float
+    settings: Settings
+
+    def __str__(self) -> str:
+        done, usage = self.listing, self.listing.org.api_usage
+        parts = [
+            f"{done.pages:,} {'page' if done.pages == 1 else 'pages'}",
+            f"{done.jobs_listed:,} {'job' if done.jobs_listed == 1 else 'jobs'}",
+            f"{done.jobs_changed:,} changed",
+            f"{len(done.rejected):,} rejected" if done.rejected else "",
+            f"{self.resumed:,} kept from before" if self.resumed else "",
+            f"{usage[1] - usage[0]:,} of {usage[1]:,} API calls left" if usage else "",
+            f"{self.seconds:.1f} s → {os.path.relpath(self.settings.warehouse)}",
+        ]
+        return " · ".join(part for part in parts if part)
+
+
+def record(
+    settings: Settings, credentials: SalesforceCredentials, on_page: Callable[[Page], None] | None = None
+) -> Run:
+    """Lists the org's jobs, loads what changed, publishes the warehouse.
+
+    Raises a Failure that says what to do; whatever could not be done now, the next run makes good.
+    """
+    began = time.monotonic()
+    done: list[Listing] = []
+    with only_load(settings.loader_file), ExitStack() as closing:
+        loader = _open(settings, closing)
+        resumed = 0
+        if isinstance(loader, HeldBy):
+            pipeline = _pipeline(str(settings.loader_file))
+            known = KnownJobs(open_published(settings.warehouse, closing))
+        else:
+            pipeline = _pipeline(loader)
+            resumed = _load_pending(pipeline)
+            pipeline.sync_destination()
+            known = KnownJobs(loader)
+
+        # extract and normalize on their own: `run` would first ask for the file, and give up if it is held.
+        pipeline.extract(salesforce(credentials, known=known, on_page=on_page, on_listed=done.append))
+        pipeline.normalize()
+
+        if isinstance(loader, HeldBy):
+            loader = _open_at_last(settings, closing, loader, done[0])
+            pipeline = _pipeline(loader)
+        pipeline.load()
+        apply_views(loader)
+        publish(loader, settings.loader_file, settings.warehouse)
+    return Run(done[0], resumed, time.monotonic() - began, settings)
+
+
+def _open(settings: Settings, closing: ExitStack) -> duckdb.DuckDBPyConnection | HeldBy:
+    """The loader's file, ours from here to the end of the run; or who holds it."""
+    try:
+        return closing.enter_context(open_loader_file(settings.loader_file, settings.lock_wait))
+    except HeldBy as held:
+        return held
+
+
+def _pipeline(file: duckdb.DuckDBPyConnection | str) -> dlt.Pipeline:
+    return dlt.pipeline(PIPELINE, destination=dlt.destinations.duckdb(file), dataset_name=DATASET)
+
+
+def _load_pending(pipeline: dlt.Pipeline) -> int:
+    """Loads the packages that earlier runs had to leave: before anything is listed, because `run` would drop the
+    new listing instead, and before the sync, which wipes them when the file is new. Says how many there were."""
+    if not pipeline.has_pending_data:
+        return 0
+    pipeline.normalize()
+    packages = len(pipeline.list_normalized_load_packages())
+    if packages:
+        pipeline.load()
+    return packages
+
+
+def _open_at_last(settings: Settings, closing: ExitStack, held: HeldBy, listing: Listing) -> duckdb.DuckDBPyConnection:
+    """The file again, now that the listing is safe in dlt's folder: whoever held it may have let go."""
+    try:
+        return closing.enter_context(open_loader_file(settings.loader_file, wait=0))
+    except HeldBy:
+        raise TryLater(
+            f"{held.message} The listing of {listing.jobs_listed:,} jobs is kept; the next load brings it in first.",
+            held.remedy,
+        ) from None
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns the exit code (see `failures.py`, and the table in the README)."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO if options.verbose else logging.WARNING)
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        use_project()
+        return int(options.command(options))
+    except (Exception, KeyboardInterrupt) as error:
+        return _explain(error, options.verbose)
+
+
+def _load(options: argparse.Namespace) -> int:
+    settings, credentials = read_settings(), read_credentials()
+    with progress(wanted=not options.quiet) as on_page:
+        run = record(settings, credentials, on_page)
+    if not options.quiet:
+        print(run)
+    return 0
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from pipelines.demo import demo  # noqa: PLC0415 - the demo org is no part of a load
+
+    return demo(days=options.days)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from pipelines.doctor import doctor  # noqa: PLC0415
+
+    return doctor()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines.query_jobs", description="Record an org's Bulk API jobs."
+    )
+    commands = parser.add_subparsers(required=True, metavar="load|demo|doctor")
+    load = commands.add_parser("load", help="one incremental run against the configured org")
+    load.add_argument("--quiet", action="store_true", help="print nothing on success; for cron")
+    load.set_defaults(command=_load)
+    demo = commands.add_parser("demo", help="record the built-in demo org and show what there is to see")
+    demo.add_argument("--days", type=int, default=30, help="simulated days (30)")
+    demo.set_defaults(command=_demo)
+    doctor = commands.add_parser("doctor", help="say what is wrong with the set-up, and what to do")
+    doctor.set_defaults(command=_doctor)
+    for command in (load, demo, doctor):
+        command.add_argument("--verbose", action="store_true", help="show tracebacks and what is going on")
+    return parser
+
+
+def _explain(error: BaseException, verbose: bool) -> int:
+    """Prints what went wrong to stderr, for the person who gets it as mail; returns the exit code."""
+    if verbose:
+        logging.getLogger(__name__).error("Traceback, as asked for by --verbose", exc_info=error)
+    behind = list(causes(error))
+    if any(isinstance(cause, KeyboardInterrupt) for cause in behind):
+        print("Interrupted. The next load makes good what this one left.", file=sys.stderr)
+        return 128 + signal.SIGINT
+    failure = failure_behind(error)
+    if failure is None:
+        wrong_setting = next((cause for cause in behind if isinstance(cause, ConfigurationException)), None)
+        failure = misconfigured(wrong_setting) if wrong_setting else _unexpected(behind[-1])
+    print(failure, file=sys.stderr)
+    return failure.exit_code
+
+
+def _unexpected(error: BaseException) -> Failure:
+    first_line, *_ = str(error).strip().splitlines() or ["no message"]
+    return Failure(
+        f"Unexpected {type(error).__name__}: {first_line[:300]}",
+        "Nothing is lost: the next load makes it good if it can. --verbose shows where it happened.",
+    )
+
+
+def _terminated(number: int, frame: FrameType | None) -> NoReturn:
+    print("Terminated. The next load makes good what this one left.", file=sys.stderr)
+    sys.exit(128 + number)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,184 @@
+"""Job records to Arrow: a pure function of what a page held. Salesforce's spelling comes in, snake_case goes out."""
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+from dlt.common.normalizers.naming.snake_case import NamingConvention
+
+from pipelines.tables import NUMBER, QUERY_JOBS, TEXT, TIME
+
+FIELDS: Final = {c.field: c for c in QUERY_JOBS.columns if c.field}
+MAX_NEW_FIELDS: Final = 50  # in one run; what is beyond goes into more_fields
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A record that cannot be keyed: its JSON, the hash of it, and why."""
+
+    record_hash: str
+    record: str
+    reason: str
+
+
+@dataclass
+class NewFields:
+    """Which column each undocumented field gets, for the length of a run.
+
+    `known` are the columns that the warehouse has. A field whose column name is taken, and all fields of a batch
+    that would bring more than MAX_NEW_FIELDS new columns into one run, get none: they go into `more_fields`.
+    """
+
+    known: frozenset[str] = frozenset()
+    columns: dict[str, str | None] = field(default_factory=dict)
+
+    def place(self, names: set[str]) -> None:
+        taken = {c.name for c in QUERY_JOBS.columns} | {c for c in self.columns.values() if c}
+        wanted: dict[str, str] = {}
+        for name in sorted(names - self.columns.keys()):
+            column = column_name(name)
+            if not column or column in taken or column in wanted.values():
+                self.columns[name] = None
+            else:
+                wanted[name] = column
+        added = sum(1 for c in {*wanted.values(), *filter(None, self.columns.values())} if c not in self.known)
+        fits = added <= MAX_NEW_FIELDS
+        self.columns |= {name: column if fits or column in self.known else None for name, column in wanted.items()}
+
+    @property
+    def overflow(self) -> list[str]:
+        """The fields without a column of their own."""
+        return [name for name, column in self.columns.items() if column is None]
+
+
+_NAMING: Final = NamingConvention()
+
+
+def column_name(name: str) -> str:
+    """The snake_case column of a field, as dlt would name it; "" for names that cannot be one."""
+    if not name.strip() or len(name) > 100:
+        return ""
+    column: str = _NAMING.normalize_identifier(name)
+    return "" if column.startswith("_dlt") or not column.strip("_x") else column
+
+
+def jobs_to_arrow(records: Sequence[Any], org_id: str, new_fields: NewFields) -> tuple[pa.Table, list[Rejected]]:
+    """The records as a table with the columns of `query_jobs` but `observed_at`, and those that have no key.
+
+    Undocumented fields become text columns, nested values JSON text. Nothing is dropped: a value that does not fit
+    its column stands in the `_text` column beside it, a record that cannot be keyed comes back as Rejected.
+    """
+    rejected = [_reject(r, "not an object") for r in records if type(r) is not dict]
+    jobs = [r for r in records if type(r) is dict] if rejected else records
+    columns: dict[str, pa.Array] = {"org_id": pa.array([org_id] * len(jobs), TEXT)}
+    for name, column in FIELDS.items():
+        values = [r.get(name) for r in jobs]
+        if column.type == TIME:
+            columns[column.name] = _times(values)
+        elif column.type == NUMBER:
+            columns[column.name] = _numbers(values)
+        else:
+            columns[column.name] = _texts(values)
+        if beside := f"{column.name}_text" if column.type in (TIME, NUMBER) and column.nullable else "":
+            columns[beside] = _unread(values, columns[column.name])
+    columns |= _more(jobs, new_fields)
+    table = pa.table(columns)
+    keyless = _keyless(jobs, table)
+    if keyless:
+        rejected += [_reject(jobs[i], reason) for i, reason in keyless.items()]
+        table = table.take(pa.array([i for i in range(len(jobs)) if i not in keyless], pa.int64()))
+    return table, rejected
+
+
+def _more(jobs: Sequence[dict[str, Any]], new_fields: NewFields) -> dict[str, pa.Array]:
+    """The columns of undocumented fields, and `more_fields`."""
+    names = set().union(*jobs) - FIELDS.keys()
+    new_fields.place(names)
+    columns = {c: _texts([r.get(n) for r in jobs]) for n in sorted(names) if (c := new_fields.columns[n])}
+    overflow = [n for n in sorted(names) if new_fields.columns[n] is None]
+    if overflow:
+        rests = [{n: r[n] for n in overflow if n in r} for r in jobs]
+        columns["more_fields"] = pa.array([orjson.dumps(rest).decode() if rest else None for rest in rests], TEXT)
+    else:
+        columns["more_fields"] = pa.nulls(len(jobs), TEXT)
+    return columns
+
+
+def _keyless(jobs: Sequence[dict[str, Any]], table: pa.Table) -> dict[int, str]:
+    """Positions of the records without a key, and why."""
+    if not any(table[c].null_count for c in ("id", "system_modstamp", "state")) and all(
+        type(r["id"]) is str and r["id"].strip() for r in jobs
+    ):
+        return {}
+    keyless: dict[int, str] = {}
+    missing = [table[c].is_null().to_pylist() for c in ("system_modstamp", "state")]
+    for i, (job, no_modstamp, no_state) in enumerate(zip(jobs, *missing, strict=True)):
+        if not isinstance(job.get("id"), str) or not job["id"].strip():
+            keyless[i] = "no id"
+        elif no_modstamp:
+            keyless[i] = "no readable systemModstamp"
+        elif no_state:
+            keyless[i] = "no state"
+    return keyless
+
+
+def _reject(record: Any, reason: str) -> Rejected:
+    raw = orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
+    return Rejected(hashlib.sha256(raw).hexdigest(), raw.decode(), reason)
+
+
+# Each column is converted as a whole; one by one only where a value does not fit.
+
+
+def _texts(values: list[Any]) -> pa.Array:
+    try:
+        return pa.array(values, TEXT)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return pa.array([_text(v) for v in values], TEXT)
+
+
+def _text(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def _times(values: list[Any]) -> pa.Array:
+    """Both `…000+0000` and `…000Z`, the two ways the API writes times; null for what is no time with a zone."""
+    texts = _texts(values)
+    try:
+        return texts.cast(TIME)
+    except pa.ArrowInvalid:
+        return pa.concat_arrays([_time(texts[i : i + 1]) for i in range(len(texts))])
+
+
+def _time(text: pa.Array) -> pa.Array:
+    try:
+        return text.cast(TIME)
+    except pa.ArrowInvalid:
+        return pa.nulls(1, TIME)
+
+
+def _numbers(values: list[Any]) -> pa.Array:
+    """66.0, 58 and "52.0" alike: the API writes versions in all three ways."""
+    if all(type(v) is float for v in values):
+        return pa.array(values, NUMBER)
+    return pa.array([_number(v) for v in values], NUMBER)
+
+
+def _number(value: Any) -> float | None:
+    try:
+        number = float(value) if not isinstance(value, bool) else math.nan
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _unread(values: list[Any], read: pa.Array) -> pa.Array:
+    """The values that are not null but could not be read, as text."""
+    if read.null_count == sum(v is None for v in values):
+        return pa.nulls(len(values), TEXT)
+    return pc.if_else(read.is_null(), _texts(values), pa.scalar(None, TEXT))

@@ -1,0 +1,225 @@
+"""One org over HTTP: signed requests, retries, errors in plain words, and the budget of API calls.
+
+The retries are dlt's (429 with Retry-After, 5xx, cut connections), bounded by `[runtime]`; added here are what
+only Salesforce does. What the answers mean as jobs is for `listing.py`.
+"""
+
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import cached_property
+from typing import Any, Final
+
+import orjson
+from dlt.sources.helpers import requests
+from dlt.sources.helpers.requests.retry import DEFAULT_RETRY_EXCEPTIONS, DEFAULT_RETRY_STATUS
+from requests import PreparedRequest, Response
+from requests.auth import AuthBase
+from requests.exceptions import ContentDecodingError
+
+from pipelines.credentials import SalesforceCredentials
+from pipelines.failures import Failure, Misconfigured, NotPermitted, TryLater
+from pipelines.sign_in import Session, can_renew, sign_in, unreachable
+
+CURRENT_API_VERSION: Final = "68.0"  # Winter '27; a version is supported for three years at least
+# Per-app usage may follow, so the pattern is not anchored: api-usage=18/5000; per-app-api-usage=17/250(appName=x)
+API_USAGE: Final = re.compile(r"(?<![\w-])api-usage=(\d+)/(\d+)")
+# 420 comes from Salesforce Edge, the network in front of the orgs.
+RETRY_STATUS: Final = (420, *DEFAULT_RETRY_STATUS)
+RETRY_EXCEPTIONS: Final = (*DEFAULT_RETRY_EXCEPTIONS, ContentDecodingError)
+
+
+class SalesforceError(Exception):
+    """An error answer, as it came: the status and the `[{"errorCode", "message"}]` of the body."""
+
+    def __init__(self, response: Response) -> None:
+        self.status = response.status_code
+        self.code, self.said = _error(response)
+        super().__init__(f"HTTP {self.status} {self.code}: {self.said}")
+
+
+class _Bearer(AuthBase):
+    """Signs each request by itself: a header of the session would lose to an entry in ~/.netrc."""
+
+    def __init__(self, token: str) -> None:
+        self.token = token
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self.token}"
+        return request
+
+
+class Org:
+    """An org that we ask. Signs in at the first request; counts what it asks.
+
+    `calls` and `api_usage` (used, allowed; None until an answer told) follow every answer, retries included.
+    """
+
+    def __init__(
+        self,
+        credentials: SalesforceCredentials,
+        api_version: str = CURRENT_API_VERSION,
+        api_budget_percent: float = 90.0,
+    ) -> None:
+        self.credentials = credentials
+        self.api_version = api_version
+        self.api_budget_percent = api_budget_percent
+        self.calls = 0
+        self.api_usage: tuple[int, int] | None = None
+        self.clock = datetime.now(UTC)  # the org's, from the newest answer
+        self.http = requests.Client(
+            raise_for_status=False,
+            status_codes=RETRY_STATUS,
+            exceptions=RETRY_EXCEPTIONS,
+            retry_condition=_is_transient,
+            session_attrs={"hooks": {"response": [self._note]}},
+        )
+        self.http.configure()  # timeout, attempts and backoff of [runtime]
+        self._session: Session | None = None
+
+    @property
+    def session(self) -> Session:
+        if self._session is None:
+            self._session = sign_in(self.credentials, self.http)
+        return self._session
+
+    @cached_property
+    def org_id(self) -> str:
+        """The org's 18-character id, which is part of every key in the warehouse.
+
+        A bare token does not tell it; then Organization or userinfo does, whichever answers.
+        """
+        return self.session.org_id or self._asked_org_id()
+
+    def _asked_org_id(self) -> str:
+        """The org's id, asked of Organization, or of userinfo where the user may not read that."""
+        try:
+            return str(self.ask("query", {"q": "SELECT Id FROM Organization"})["records"][0]["Id"])
+        except SalesforceError as error:
+            if error.status == 401:
+                raise explained(error, self) from error
+        except (KeyError, IndexError, TypeError):
+            pass
+        try:
+            return str(self.get("/services/oauth2/userinfo")["organization_id"])
+        except (NotPermitted, Misconfigured, KeyError, TypeError):
+            raise NotPermitted(
+                "Salesforce tells this user neither Organization nor userinfo, so the org's id is not known.",
+                "Give the user read access to Organization, or sign in by client credentials.",
+            ) from None
+
+    def get(self, path: str, params: dict[str, str] | None = None) -> Any:
+        """The decoded JSON of GET {instance_url}{path}; a relative path counts from our API version.
+
+        Raises a Failure in plain words; see `ask` for the error as Salesforce gave it.
+        """
+        try:
+            return self.ask(path, params)
+        except SalesforceError as error:
+            raise explained(error, self) from error
+
+    def ask(self, path: str, params: dict[str, str] | None = None) -> Any:
+        """As `get`, but raises SalesforceError where the caller wants to tell the errors apart."""
+        self._mind_the_budget()
+        response = self._send(path, params)
+        if response.status_code == 401 and can_renew(self.credentials):
+            self._session = sign_in(self.credentials, self.http)
+            response = self._send(path, params)
+        if response.status_code != 200:
+            raise SalesforceError(response)
+        try:
+            return orjson.loads(response.content)
+        except orjson.JSONDecodeError:
+            kind = response.headers.get("Content-Type", "no content type")
+            raise Failure(
+                f"GET {self.url(path)} answered with HTTP 200 but not with JSON ({kind[:80]}).",
+                "A proxy or a maintenance page may answer instead of Salesforce. Nothing was changed.",
+            ) from None
+
+    def url(self, path: str) -> str:
+        return path if path.startswith("/") else f"/services/data/v{self.api_version}/{path}"
+
+    def _send(self, path: str, params: dict[str, str] | None) -> Response:
+        session = self.session
+        try:
+            # No redirect is ever followed: our host is the one that the sign-in named.
+            return self.http.get(
+                session.instance_url + self.url(path),
+                params=params,
+                auth=_Bearer(session.access_token),
+                allow_redirects=False,
+            )
+        except requests.RequestException as error:
+            raise unreachable(session.instance_url, error) from None
+
+    def _note(self, response: Response, **_: object) -> None:
+        """Runs on every answer, also those that dlt's client retries."""
+        self.calls += 1
+        if usage := API_USAGE.search(response.headers.get("Sforce-Limit-Info", "")):
+            self.api_usage = int(usage[1]), int(usage[2])
+        try:
+            self.clock = parsedate_to_datetime(response.headers["Date"]).astimezone(UTC)
+        except (KeyError, ValueError, TypeError):
+            self.clock = datetime.now(UTC)  # an answer without a Date comes from no Salesforce; our clock will do
+
+    def _mind_the_budget(self) -> None:
+        if not self.api_usage:
+            return
+        used, allowed = self.api_usage
+        if used + 1 > allowed * self.api_budget_percent / 100:
+            raise TryLater(
+                f"The org has used {used:,} of its {allowed:,} daily API calls; "
+                f"this run stops at {self.api_budget_percent:g} %, before it takes the last ones.",
+                "Nothing was changed. Try again later, list less often, or raise api_budget_percent.",
+            )
+
+
+def _error(response: Response) -> tuple[str, str]:
+    """errorCode and message of an error body, which is an array; OAuth's is an object. Never more than that."""
+    try:
+        body = orjson.loads(response.content[:65_536])
+    except orjson.JSONDecodeError:
+        return "", f"the answer is not JSON ({response.headers.get('Content-Type', 'no content type')[:80]})"
+    first = body[0] if isinstance(body, list) and body else body
+    if not isinstance(first, dict):
+        return "", "the answer is not an error that Salesforce documents"
+    code = first.get("errorCode") or first.get("error") or ""
+    return str(code)[:80], str(first.get("message") or first.get("error_description") or "")[:300]
+
+
+def _is_transient(response: Response | None, error: BaseException | None) -> bool:
+    """One code, two meanings: too many long requests at this moment is worth a retry, a spent day is not."""
+    if response is None or response.status_code != 403:
+        return False
+    code, said = _error(response)
+    return code == "REQUEST_LIMIT_EXCEEDED" and "Concurrent" in said
+
+
+def explained(error: SalesforceError, org: Org) -> Failure:
+    """The error answer as a Failure that names what to do next, by status and errorCode.
+
+    REST API Developer Guide, "Status Codes and Error Responses",
+    https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/errorcodes.htm
+    """
+    kind: type[Failure] = Failure
+    remedy = "Nothing was changed. `make doctor` looks closer."
+    if error.code == "REQUEST_LIMIT_EXCEEDED":
+        kind, remedy = TryLater, "The org's API calls are spent, or too many run at once. Nothing was changed."
+    elif error.status in (420, 429) or error.status >= 500:
+        kind, remedy = TryLater, "Salesforce is busy or down (https://status.salesforce.com). Nothing was changed."
+    elif error.status == 401:
+        kind = NotPermitted
+        remedy = "The session has ended, or was never valid. Give a new token, or let client credentials renew it."
+    elif error.status in (404, 410):
+        kind = Misconfigured
+        remedy = f"Check instance_url and api_version ({org.api_version}): `make doctor` asks which ones the org has."
+    elif 300 <= error.status < 400:
+        kind = Misconfigured
+        remedy = "Redirects are not followed: the token stays with your org. Set instance_url to its My Domain."
+    elif error.code in ("API_DISABLED_FOR_ORG", "API_CURRENTLY_DISABLED"):
+        kind, remedy = NotPermitted, "This org's edition or state has no API, or the user lacks 'API Enabled'."
+    elif error.status == 403:
+        kind = NotPermitted
+        remedy = "The user needs 'API Enabled', 'Manage Data Integrations' and 'View Setup and Configuration'."
+    what = " ".join(part for part in (f"HTTP {error.status}", error.code) if part)
+    return kind(f"Salesforce answered with {what}{f': {error.said}' if error.said else ''}", remedy)

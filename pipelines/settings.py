@@ -1,0 +1,77 @@
+"""Where things are and how long to wait: `[query_jobs]`, `[destination.duckdb]` and the credentials, read by dlt."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from dlt.common.configuration import configspec
+from dlt.common.configuration.exceptions import ConfigurationException
+from dlt.common.configuration.resolve import resolve_configuration
+from dlt.common.configuration.specs import BaseConfiguration
+from dlt.common.runtime.run_context import active, switch_context
+from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
+
+from pipelines.credentials import SECTION, SalesforceCredentials
+from pipelines.failures import Misconfigured
+
+PROJECT: Final = Path(__file__).resolve().parents[1]
+
+
+@configspec
+class RecorderConfiguration(BaseConfiguration):
+    """`[query_jobs]` of .dlt/config.toml, or QUERY_JOBS__… of the environment."""
+
+    warehouse: str = "warehouse.duckdb"
+    lock_wait: float = 30.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Absolute paths of the loader's own file and the published warehouse; seconds to wait for a held file."""
+
+    loader_file: Path
+    warehouse: Path
+    lock_wait: float
+
+
+def use_project() -> None:
+    """Makes dlt read this project's `.dlt/`, whatever the working directory. DLT_PROJECT_DIR overrides it."""
+    switch_context(str(PROJECT))
+
+
+def read_settings() -> Settings:
+    """The settings; relative paths count from the project. Raises Misconfigured, naming the key."""
+    try:
+        recorder = resolve_configuration(RecorderConfiguration(), sections=("query_jobs",))
+        loader = resolve_configuration(DuckDbCredentials(), sections=("destination", "duckdb", "credentials"))
+    except ConfigurationException as error:
+        raise misconfigured(error) from error
+    loader_file = project_path(loader.database)
+    warehouse = project_path(recorder.warehouse)
+    if loader_file.resolve() == warehouse.resolve():
+        raise Misconfigured(
+            f"The loader's file and the published warehouse are the same file: {warehouse}.",
+            "Readers would block the loader: give `warehouse` under [query_jobs] another name.",
+        )
+    return Settings(loader_file, warehouse, recorder.lock_wait)
+
+
+def read_credentials() -> SalesforceCredentials:
+    """The credentials, complete and of one way. Raises Misconfigured before any request is made."""
+    try:
+        return resolve_configuration(SalesforceCredentials(), sections=tuple(SECTION.split(".")))
+    except ConfigurationException as error:
+        raise misconfigured(error) from None
+
+
+def misconfigured(error: ConfigurationException) -> Misconfigured:
+    """dlt's configuration error without its pages of places it looked in."""
+    return Misconfigured(
+        str(error).strip().splitlines()[0][:300], "See .dlt/config.toml and .dlt/secrets.example.toml."
+    )
+
+
+def project_path(path: str) -> Path:
+    """The path, made absolute as dlt does: relative ones count from the project (or DLT_LOCAL_DIR)."""
+    return Path(os.path.abspath(Path(active().local_dir) / Path(path).expanduser()))

@@ -1,0 +1,234 @@
+"""Sign in to an org: credentials in, an access token and the org's own host out. Nothing here knows of jobs."""
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import orjson
+from dlt.sources.helpers import requests
+from requests.exceptions import SSLError
+
+from pipelines.credentials import REDACTED, SalesforceCredentials, https_origin
+from pipelines.failures import Failure, Misconfigured, NotPermitted, TryLater
+
+TOKEN_PATH: Final = "/services/oauth2/token"  # noqa: S105 - a path, not a password
+ASSERTION_LIFE: Final = 180  # seconds; Salesforce takes three minutes at most
+SF_CLI_TIMEOUT: Final = 120  # seconds; the first call of a day checks for updates
+
+
+@dataclass(frozen=True)
+class Session:
+    """A signed-in session: where to ask, with what, and as whom."""
+
+    instance_url: str
+    access_token: str
+    org_id: str = ""  # 18 characters; "" where the sign-in does not tell
+    user_id: str = ""
+
+    def __repr__(self) -> str:
+        return f"Session({self.instance_url}, org {self.org_id or 'unknown'})"  # never the token
+
+
+def sign_in(credentials: SalesforceCredentials, http: requests.Client) -> Session:
+    """A new session by the way that the credentials complete.
+
+    Raises NotPermitted (refused, with Salesforce's own error code), TryLater (not reachable) or Misconfigured.
+    """
+    return SIGN_INS[credentials.way](credentials, http)
+
+
+def can_renew(credentials: SalesforceCredentials) -> bool:
+    """Whether a second sign-in can bring a new token: a bare token is all there is."""
+    return credentials.way != "access token"
+
+
+def _access_token(credentials: SalesforceCredentials, http: requests.Client) -> Session:
+    return Session(credentials.instance_url or "", credentials.access_token or "")
+
+
+def _client_credentials(credentials: SalesforceCredentials, http: requests.Client) -> Session:
+    """OAuth 2.0 client credentials flow: POST {My Domain}/services/oauth2/token.
+
+    https://help.salesforce.com/s/articleView?id=xcloud.remoteaccess_oauth_client_credentials_flow.htm
+    """
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": credentials.client_id,
+        "client_secret": credentials.client_secret,
+    }
+    return _token(credentials, http, credentials.instance_url or "", form)
+
+
+def _jwt_bearer(credentials: SalesforceCredentials, http: requests.Client) -> Session:
+    """OAuth 2.0 JWT bearer flow: a short-lived assertion, signed with the private key, for a token.
+
+    https://help.salesforce.com/s/articleView?id=xcloud.remoteaccess_oauth_jwt_flow.htm
+    """
+    import jwt  # noqa: PLC0415 - brings cryptography along, which the other ways do not need
+
+    claims = {
+        "iss": credentials.client_id,
+        "sub": credentials.username,
+        "aud": credentials.login_url,
+        "exp": int(time.time()) + ASSERTION_LIFE,
+    }
+    try:
+        assertion = jwt.encode(claims, _pem(credentials.private_key or ""), algorithm="RS256")
+    except (ValueError, TypeError, jwt.PyJWTError):  # their texts may quote the key
+        raise Misconfigured(
+            "private_key is not an RSA private key in PEM form without a passphrase.",
+            "Make a pair with: openssl req -x509 -newkey rsa:2048 -nodes -keyout server.key -out server.crt "
+            "- upload server.crt to the app, and set private_key to the path of server.key.",
+        ) from None
+    form = {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": assertion}
+    # The assertion is for the login host, the request goes to the org itself: a My Domain answers both.
+    return _token(credentials, http, credentials.instance_url or "", form)
+
+
+def _pem(private_key: str) -> str:
+    if "-----BEGIN" in private_key:
+        return private_key.replace("\\n", "\n")  # an environment variable often holds \n as two characters
+    try:
+        return Path(private_key).expanduser().read_text(encoding="ascii")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a PEM text file"
+        raise Misconfigured(
+            f"The file that private_key names cannot be read: {reason}.",
+            "private_key is the path of a PEM file (relative to where the command runs), or the PEM text itself.",
+        ) from None
+
+
+def _token(
+    credentials: SalesforceCredentials, http: requests.Client, host: str, form: Mapping[str, str | None]
+) -> Session:
+    try:
+        # The form holds a secret: a redirect must not carry it to another host.
+        answer = http.post(host + TOKEN_PATH, data=form, allow_redirects=False)
+    except requests.RequestException as error:
+        raise unreachable(host, error) from None
+    try:
+        body = orjson.loads(answer.content)
+    except orjson.JSONDecodeError:
+        body = None
+    if answer.status_code != 200 or not isinstance(body, dict) or not isinstance(body.get("access_token"), str):
+        raise _refused(answer.status_code, body, host)
+    org_id, user_id = _identity(body.get("id"))
+    instance_url = body.get("instance_url") or credentials.instance_url
+    return Session(https_origin("The token answer's instance_url", instance_url), body["access_token"], org_id, user_id)
+
+
+def _identity(url: Any) -> tuple[str, str]:
+    """Org and user id of an identity URL: https://login.salesforce.com/id/<org id>/<user id>."""
+    parts = urlsplit(url).path.split("/") if isinstance(url, str) else []
+    return (parts[2], parts[3]) if len(parts) == 4 and parts[1] == "id" else ("", "")
+
+
+# What the OAuth errors mean in practice; the first text found in `error: error_description` wins. Sources:
+# help.salesforce.com xcloud.remoteaccess_oauth_flow_errors, and threads that end in these answers.
+OAUTH_REMEDIES: Final = {
+    "not supported on this domain": "instance_url must be the org's My Domain, https://<name>.my.salesforce.com; "
+    "login.salesforce.com and test.salesforce.com do not take this sign-in.",
+    "no client credentials user": "The app has no run-as user: Setup, External Client App Manager, the app, "
+    "Policies, Client Credentials Flow, Run As.",
+    "user hasn't approved": "Let the user in beforehand: the app's OAuth policies, Permitted Users: "
+    "admin approved users are pre-authorized, and add the user's profile or permission set.",
+    "audience": "login_url must be https://login.salesforce.com, or https://test.salesforce.com for a sandbox.",
+    "assertion": "Check username, login_url, the certificate in the app, and this machine's clock.",
+    "expired": "Check this machine's clock: an assertion lives for three minutes.",
+    "invalid_client": "Check client_id and client_secret (Setup, External Client App Manager, the app, "
+    "OAuth Settings, Consumer Key and Secret). A new app takes some ten minutes to be known.",
+    "inactive": "The user is inactive or may not use the API: Setup, Users.",
+    "unsupported_grant_type": "Enable this flow in the app's OAuth settings.",
+    "not enabled": "Enable this flow in the app's OAuth settings.",
+}
+
+
+def _refused(status: int, body: Any, host: str) -> Failure:
+    said = body if isinstance(body, dict) else {}
+    error = f"{said.get('error', f'HTTP {status}')}: {said.get('error_description', 'no description')}"[:300]
+    if status in (420, 429) or status >= 500:
+        return TryLater(f"Salesforce could not sign in just now ({error}).", "Try again later.")
+    if not said.get("error"):
+        return Misconfigured(
+            f"{host}{TOKEN_PATH} answered with HTTP {status}, and not as Salesforce's sign-in does.",
+            "Check instance_url: it must be the org's My Domain, https://<name>.my.salesforce.com.",
+        )
+    remedy = next((text for key, text in OAUTH_REMEDIES.items() if key in error.lower()), "")
+    return NotPermitted(
+        f"Salesforce refused the sign-in ({error}).",
+        remedy or "Check the keys of the sign-in in .dlt/secrets.toml; `make doctor` looks closer.",
+    )
+
+
+def unreachable(host: str, error: Exception) -> Failure:
+    """What a connection error means. Its own text is left out: it quotes URLs with their parameters."""
+    if isinstance(error, SSLError):
+        return Misconfigured(
+            f"{host} could not prove who it is (TLS certificate).",
+            "Behind a company proxy, set REQUESTS_CA_BUNDLE to the proxy's certificate file.",
+        )
+    kind = "did not answer in time" if isinstance(error, requests.Timeout) else "could not be reached"
+    return TryLater(
+        f"{host} {kind} ({type(error).__name__}).",
+        "Try again later. If it never works: check instance_url, the network and its proxy.",
+    )
+
+
+def _sf_cli(credentials: SalesforceCredentials, http: requests.Client) -> Session:
+    """What the sf CLI on this machine knows of an org that it is signed in to.
+
+    The host comes from `sf org display`. The token comes from `sf org auth show-access-token`, and with a CLI
+    from before May 2026, which has no such command, from `sf org display` as well.
+    https://developer.salesforce.com/docs/platform/salesforce-cli-reference/guide/cli_reference_org_auth_show-access-token.html
+    """
+    org = credentials.sf_cli_org or ""
+    shown = _sf(["org", "display"], org)
+    token = str(shown.get("accessToken") or REDACTED)
+    if token.startswith(REDACTED):
+        token = str(_sf(["org", "auth", "show-access-token"], org).get("accessToken") or REDACTED)
+    if token.startswith(REDACTED):
+        raise NotPermitted(
+            f"The sf CLI does not show its access token for {org!r}: it prints [REDACTED].",
+            f"Update it (sf update), and see that this shows one: sf org auth show-access-token --target-org {org}",
+        )
+    instance_url = https_origin("The sf CLI's instanceUrl", shown.get("instanceUrl"))
+    return Session(instance_url, token, str(shown.get("id") or ""))
+
+
+def _sf(command: list[str], org: str) -> dict[str, Any]:
+    words = ["sf", *command, "--target-org", org, "--json"]  # --json skips the question before a token is shown
+    asked = " ".join(words)
+    try:
+        run = subprocess.run(words, capture_output=True, timeout=SF_CLI_TIMEOUT, stdin=subprocess.DEVNULL, check=False)
+    except FileNotFoundError:
+        raise Misconfigured(
+            "sf_cli_org is set, but there is no `sf` command on the PATH.",
+            "Install the Salesforce CLI, extend PATH (cron has a short one), or sign in another way.",
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise TryLater(f"`{asked}` gave no answer within {SF_CLI_TIMEOUT} s.", "Run it by hand.") from None
+    try:
+        answer = json.loads(run.stdout)
+        result = answer["result"] if run.returncode == 0 else {}
+    except (ValueError, KeyError, TypeError):
+        answer, result = {}, {}
+    if not isinstance(result, dict) or not result:
+        said = answer.get("message", "") if isinstance(answer, dict) else ""
+        raise NotPermitted(
+            f"`{asked}` failed with exit code {run.returncode}{f': {said[:300]}' if said else ''}.",
+            f"Run it by hand; perhaps sign in again: sf org login web --alias {org}",
+        )
+    return result
+
+
+SIGN_INS: Final[dict[str, Callable[[SalesforceCredentials, requests.Client], Session]]] = {
+    "access token": _access_token,
+    "client credentials": _client_credentials,
+    "JWT bearer": _jwt_bearer,
+    "sf CLI": _sf_cli,
+}

@@ -1,0 +1,118 @@
+"""The published warehouse: a read copy that people open as they like, and the views that both files carry."""
+
+import os
+import re
+import shutil
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import pyarrow as pa
+
+from pipelines.failures import Failure, Misconfigured
+from pipelines.tables import DATASET, TABLES
+
+VIEWS: Final = Path(__file__).parent / "views"
+HEADER_COLUMN: Final = re.compile(r"--  ?(\w+) {2,}([A-Z][A-Z0-9 ()]*?) {2,}(\S.*)")
+
+
+def apply_views(connection: duckdb.DuckDBPyConnection) -> None:
+    """Creates every view of `views/`, and writes what tables, views and columns mean as DuckDB comments.
+
+    A view's file is a header (grain, columns with type and meaning, what is unique) and one SELECT.
+    `create or replace view` drops a view's comments, so they are written each time.
+    """
+    existing = {
+        tuple(row)
+        for row in connection.execute(
+            "select table_name, column_name from duckdb_columns() where schema_name = ?", [DATASET]
+        ).fetchall()
+    }
+    connection.execute("begin")
+    for table in TABLES:
+        _comment(connection, "table", table.name, table.grain)
+        for column in table.columns:
+            if (table.name, column.name) in existing:  # a column that was null in every row so far is not there yet
+                _comment(connection, "column", f"{table.name}.{column.name}", column.meaning)
+    for file in sorted(VIEWS.glob("*.sql")):
+        sql = file.read_text(encoding="utf-8")
+        grain, columns = read_header(sql)
+        connection.execute(f"create or replace view {DATASET}.{file.stem} as {sql}")
+        _comment(connection, "view", file.stem, grain)
+        for name, _, meaning in columns:
+            _comment(connection, "column", f"{file.stem}.{name}", meaning)
+    connection.execute("commit")
+
+
+def _comment(connection: duckdb.DuckDBPyConnection, kind: str, name: str, text: str) -> None:
+    literal = text.replace("'", "''")
+    connection.execute(f"comment on {kind} {DATASET}.{name} is '{literal}'")
+
+
+def read_header(sql: str) -> tuple[str, list[tuple[str, str, str]]]:
+    """The grain, and (name, type, meaning) of each column, out of a view file's leading comment."""
+    lines = [line for line in sql.splitlines() if line.startswith("--")]
+    grain = lines[0].removeprefix("--").strip()
+    return grain, [found.groups() for line in lines if (found := HEADER_COLUMN.fullmatch(line))]  # type: ignore[misc]
+
+
+def publish(connection: duckdb.DuckDBPyConnection, loader_file: Path, warehouse: Path) -> None:
+    """Replaces the published warehouse by a copy of the loader's file, in one step.
+
+    The connection stays open while the bytes are copied: its lock keeps everybody else from writing meanwhile.
+    Readers of the old copy keep it until they close it. Raises Misconfigured or Failure; the loader's file is not
+    touched by either.
+    """
+    new = warehouse.with_name(f".{warehouse.name}.{os.getpid()}.new")
+    try:
+        for left in warehouse.parent.glob(f".{warehouse.name}.*.new"):  # by a load that was killed
+            left.unlink()
+        connection.execute("checkpoint")
+        shutil.copyfile(loader_file, new)
+        with new.open("rb") as file:
+            os.fsync(file.fileno())
+        # Somebody who wrote into the published copy left a write-ahead log. It belongs to the old copy, and DuckDB
+        # would apply it to whatever has the name: it goes first, so that no reader finds it beside the new file.
+        warehouse.with_name(warehouse.name + ".wal").unlink(missing_ok=True)
+        new.replace(warehouse)
+    except OSError as error:
+        new.unlink(missing_ok=True)
+        kind = Misconfigured if isinstance(error, PermissionError | FileNotFoundError | IsADirectoryError) else Failure
+        raise kind(
+            f"The jobs are recorded in {loader_file.name}, but the copy {warehouse} could not be published: "
+            f"{error.strerror}.",
+            "Make room or let this user write there, or change `warehouse` under [query_jobs]; "
+            "the next load publishes again.",
+        ) from None
+
+
+def open_published(warehouse: Path, closing: ExitStack) -> duckdb.DuckDBPyConnection | None:
+    """A read-only connection to the published warehouse, closed by `closing`; None if there is none, or it is held."""
+    try:
+        return closing.enter_context(duckdb.connect(warehouse, read_only=True)) if warehouse.exists() else None
+    except duckdb.Error:
+        return None
+
+
+def read(sql: str, warehouse: Path, parameters: dict[str, Any] | None = None) -> pa.Table:
+    """The result of one query on the published warehouse, as Arrow. The file is closed again when this returns.
+
+    Times are UTC. Raises duckdb.Error for a wrong query, Misconfigured where there is no warehouse yet.
+    """
+    if not warehouse.exists():
+        raise Misconfigured(f"There is no warehouse at {warehouse} yet.", "Make one: make demo, or make load.")
+    try:
+        connection = duckdb.connect(warehouse, read_only=True)
+    except duckdb.IOException as error:
+        if ".wal" not in str(error) and "WAL" not in str(error):
+            raise
+        # Written after a newer copy had been published, by a process that still had the old one open.
+        raise Misconfigured(
+            f"{warehouse}.wal belongs to an older copy of the warehouse, and keeps DuckDB from opening this one.",
+            "Remove it; the next load does so too. What somebody wrote into the old copy is not in this one.",
+        ) from None
+    with connection:
+        connection.execute(f"SET TimeZone = 'UTC'; SET search_path = '{DATASET}'")
+        result: pa.Table = connection.sql(sql, params=parameters).to_arrow_table()
+        return result

@@ -1,0 +1,134 @@
+"""What the tests share: a demo org over real HTTP, and a recorder with files and a dlt home of its own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from pipelines.credentials import SalesforceCredentials
+from pipelines.demo_org.org import DemoOrg
+from pipelines.demo_org.server import serving
+from pipelines.query_jobs import Run, record
+from pipelines.settings import PROJECT, read_credentials, read_settings
+
+NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)  # a Monday
+FIXTURES = Path(__file__).parent / "fixtures"
+
+
+@dataclass
+class Recorder:
+    """A recorder whose home is `home` and whose org is `org`, in this process or in one of its own."""
+
+    home: Path
+    org: DemoOrg
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def loader_file(self) -> Path:
+        return self.home / "loader.duckdb"
+
+    @property
+    def warehouse(self) -> Path:
+        return self.home / "warehouse.duckdb"
+
+    def load(self, credentials: SalesforceCredentials | None = None) -> Run:
+        """One run in this process."""
+        return record(read_settings(), credentials or read_credentials())
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "pipelines.query_jobs", *arguments]
+
+    def run(self, *arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+        """One run of the command line, in a process of its own."""
+        return subprocess.run(
+            self.command(*(arguments or ("load",))),
+            env=os.environ | environment,
+            cwd=cwd or self.home,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """A run in a process of its own that goes on by itself; whoever starts it waits for it, or kills it."""
+        return subprocess.Popen(
+            self.command(*(arguments or ("load",))),
+            env=os.environ | environment,
+            cwd=self.home,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def rows(self, sql: str, file: Path | None = None) -> list[tuple[Any, ...]]:
+        """Rows of a query on the published warehouse, or on another file; times are UTC."""
+        with duckdb.connect(file or self.warehouse, read_only=True) as connection:
+            connection.execute("SET TimeZone = 'UTC'; SET search_path = 'salesforce'")
+            return connection.execute(sql).fetchall()
+
+    def states(self) -> dict[str, str]:
+        """id -> state, of the current rows."""
+        return dict(self.rows("select id, state from query_jobs"))
+
+    def history(self, job_id: str) -> list[str]:
+        """The states of one job in the order in which they were observed."""
+        return [
+            state
+            for (state,) in self.rows(
+                f"select state from query_job_states where id = '{job_id}' order by observed_at, system_modstamp"
+            )
+        ]
+
+    def everything(self) -> dict[str, list[tuple[Any, ...]]]:
+        """All rows of the tables that must never change behind a load's back."""
+        tables = ("query_jobs", "query_job_states", "rejected_records", "listings")
+        return {table: self.rows(f"select * from {table} order by all") for table in tables}
+
+
+@pytest.fixture
+def org() -> Iterator[DemoOrg]:
+    demo_org = DemoOrg(now=NOON)
+    with serving(demo_org):
+        yield demo_org
+
+
+@pytest.fixture
+def recorder_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Recorder]:
+    """Makes a recorder for an org, and points dlt's configuration at it: nothing of the user's is read or written."""
+    for name in list(os.environ):
+        if name.split("__")[0] in ("SOURCES", "DESTINATION", "QUERY_JOBS", "LOAD", "CREDENTIALS"):
+            monkeypatch.delenv(name)
+
+    def make(org: DemoOrg, name: str = "home") -> Recorder:
+        home = tmp_path / name
+        (home / ".dlt").mkdir(parents=True, exist_ok=True)
+        (home / ".dlt" / "config.toml").write_text((PROJECT / ".dlt" / "config.toml").read_text())
+        settings = {
+            "DLT_PROJECT_DIR": str(home),
+            "DLT_LOCAL_DIR": str(home),
+            "DLT_DATA_DIR": str(home / "dlt"),
+            "DESTINATION__DUCKDB__CREDENTIALS": str(home / "loader.duckdb"),
+            "QUERY_JOBS__LOCK_WAIT": "0",
+            "RUNTIME__REQUEST_BACKOFF_FACTOR": "0.01",
+            "SOURCES__SALESFORCE__CREDENTIALS__INSTANCE_URL": org.instance_url,
+            "SOURCES__SALESFORCE__CREDENTIALS__CLIENT_ID": org.client_id,
+            "SOURCES__SALESFORCE__CREDENTIALS__CLIENT_SECRET": org.client_secret,
+        }
+        for key, value in settings.items():
+            monkeypatch.setenv(key, value)
+        return Recorder(home, org, settings)
+
+    return make
+
+
+@pytest.fixture
+def recorder(org: DemoOrg, recorder_of: Callable[..., Recorder]) -> Recorder:
+    return recorder_of(org)

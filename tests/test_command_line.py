@@ -1,0 +1,218 @@
+"""What cron and the person at three in the morning see: one line, nothing, or what is wrong and what to do."""
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from conftest import Recorder
+
+from pipelines.demo_org.org import DemoOrg
+
+KEYS = "SOURCES__SALESFORCE__CREDENTIALS__"
+
+
+def test_a_run_prints_one_line(org: DemoOrg, recorder: Recorder) -> None:
+    """Pages, jobs, changed, rejected, calls left, seconds, and where the warehouse is."""
+    org.page_size = 1_000
+    for _ in range(1_203):
+        org.add_job()
+    org.add_raw({"state": "Open"})
+    org.add_raw("no object")
+    run = recorder.run()
+
+    assert run.returncode == 0
+    assert run.stderr == ""
+    assert re.fullmatch(
+        r"2 pages · 1,205 jobs · 1,203 changed · 2 rejected · 14,998 of 15,000 API calls left · "
+        r"\d+\.\d s → warehouse\.duckdb\n",
+        run.stdout,
+    )
+
+
+def test_quiet_says_nothing_on_success(org: DemoOrg, recorder: Recorder) -> None:
+    """What cron would mail is empty."""
+    org.add_job()
+    run = recorder.run("load", "--quiet")
+
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+
+
+def test_a_quiet_run_after_another_and_a_new_field_say_nothing_either(org: DemoOrg, recorder: Recorder) -> None:
+    """dlt's chatter about columns that are null, or schemas that grew, is no reason for a mail."""
+    org.add_job(lineEnding=..., columnDelimiter=...)
+    for fields in ({}, {"newField": 1}, {"newField": "a"}, {"another": None}, {"nested": {"a": [1]}}):
+        org.add_job(**fields)
+        run = recorder.run("load", "--quiet")
+        assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+
+
+def test_without_credentials_nothing_is_asked_and_the_keys_are_named(org: DemoOrg, recorder: Recorder) -> None:
+    """It never falls back to demo data."""
+    run = recorder.run(**{f"{KEYS}{key}": "" for key in ("INSTANCE_URL", "CLIENT_ID", "CLIENT_SECRET")})
+
+    assert run.returncode == 78
+    assert run.stdout == ""
+    for word in ("client_id", "private_key", "sf_cli_org", ".dlt/secrets.toml", KEYS, "make demo"):
+        assert word in run.stderr
+    assert "Traceback" not in run.stderr
+    assert not org.requests
+    assert not recorder.loader_file.exists()
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"SOURCES__SALESFORCE__API_BUDGET_PERCENT": "much"}, "api_budget_percent"),
+        ({"QUERY_JOBS__LOCK_WAIT": "soon"}, "lock_wait"),
+        ({"DESTINATION__DUCKDB__CREDENTIALS": "/no/such/directory/loader.duckdb"}, "/no/such/directory"),
+        ({"QUERY_JOBS__WAREHOUSE": "/no/such/directory/warehouse.duckdb"}, "/no/such/directory"),
+        ({"SOURCES__SALESFORCE__API_VERSION": "latest"}, "api_version"),
+        ({f"{KEYS}INSTANCE_URL": "ftp://example.com"}, "instance_url"),
+    ],
+)
+def test_a_wrong_setting_is_named(org: DemoOrg, recorder: Recorder, environment, said) -> None:
+    """78: no later try helps until somebody changes it."""
+    run = recorder.run(**environment)
+
+    assert run.returncode == 78, run.stderr
+    assert said in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "exit_code"),
+    [
+        (403, "REQUEST_LIMIT_EXCEEDED", 75),
+        (503, "SERVER_UNAVAILABLE", 75),
+        (403, "API_DISABLED_FOR_ORG", 77),
+        (404, "NOT_FOUND", 78),
+        (400, "SOMETHING_ELSE", 70),
+    ],
+)
+def test_the_exit_code_tells_what_kind_of_trouble_it_is(
+    org: DemoOrg, recorder: Recorder, status, code, exit_code
+) -> None:
+    """As documented in the README."""
+    org.fail_next(
+        status, [{"errorCode": code, "message": "TotalRequests Limit exceeded."}], times=9, path="/jobs/query"
+    )
+    run = recorder.run()
+
+    assert run.returncode == exit_code
+    assert code in run.stderr
+    assert run.stdout == ""
+    assert "Traceback" not in run.stderr
+
+
+def test_a_refused_sign_in_is_77_and_shows_no_secret(org: DemoOrg, recorder: Recorder) -> None:
+    """Not with --verbose either."""
+    for verbose in ([], ["--verbose"]):
+        run = recorder.run("load", *verbose, **{f"{KEYS}CLIENT_SECRET": "wrong-but-secret"})
+        assert run.returncode == 77
+        assert "Check client_id and client_secret" in run.stderr
+        assert "wrong-but-secret" not in run.stderr
+    assert "Traceback" in run.stderr
+
+
+def test_an_unexpected_error_is_70_without_a_traceback(org: DemoOrg, recorder: Recorder) -> None:
+    """Which --verbose shows."""
+    recorder.run()
+    state = recorder.home / "dlt" / "pipelines" / "query_jobs" / "state.json"
+    state.write_text("{ this is no state")
+    plain, verbose = recorder.run(), recorder.run("load", "--verbose")
+
+    assert plain.returncode == 70
+    assert "Traceback" not in plain.stderr
+    assert "--verbose" in plain.stderr
+    assert "Traceback" in verbose.stderr
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_ends_cleanly(org: DemoOrg, recorder: Recorder, number, code) -> None:
+    """The shell's own codes, one sentence, and the next run makes it good."""
+    org.add_job()
+    org.stall_next(20, path="/jobs/query")
+    load = recorder.start()
+    for _ in range(100):
+        if org.requests:  # the sign-in is done, the listing stalls
+            break
+        time.sleep(0.1)
+    time.sleep(0.3)
+    load.send_signal(number)
+    output, errors = load.communicate(timeout=15)
+
+    assert load.returncode == code, errors
+    assert output == ""
+    assert "The next load makes good" in errors
+    assert "Traceback" not in errors
+    assert recorder.run().returncode == 0
+
+
+def test_it_works_from_any_directory(org: DemoOrg, recorder: Recorder, tmp_path: Path) -> None:
+    """Relative paths count from the project."""
+    org.add_job()
+    elsewhere = tmp_path / "else" / "where"
+    elsewhere.mkdir(parents=True)
+    run = recorder.run(
+        "load", cwd=elsewhere, DESTINATION__DUCKDB__CREDENTIALS="mine.duckdb", QUERY_JOBS__WAREHOUSE="ours.duckdb"
+    )
+
+    assert run.returncode == 0, run.stderr
+    assert "→ ../../home/ours.duckdb" in run.stdout
+    assert (recorder.home / "mine.duckdb").exists()
+    assert (recorder.home / "ours.duckdb").exists()
+    assert not list(elsewhere.iterdir())
+
+
+def test_credentials_come_from_secrets_toml_too(org: DemoOrg, recorder: Recorder, monkeypatch) -> None:
+    """As .dlt/secrets.example.toml shows."""
+    for key in ("INSTANCE_URL", "CLIENT_ID", "CLIENT_SECRET"):
+        monkeypatch.delenv(f"{KEYS}{key}")
+    (recorder.home / ".dlt" / "secrets.toml").write_text(
+        f"[sources.salesforce.credentials]\ninstance_url = '{org.instance_url}'\n"
+        f"client_id = '{org.client_id}'\nclient_secret = '{org.client_secret}'\n"
+    )
+    assert recorder.run().returncode == 0
+
+
+def test_a_terminal_sees_progress(org: DemoOrg, recorder: Recorder) -> None:
+    """Pages, jobs and the rate, on stderr, gone when the run is done."""
+    org.page_size = 10
+    for _ in range(45):
+        org.add_job()
+    org.before_answer = lambda demo_org, listing, page: time.sleep(0.15)
+    terminal, stderr = pty.openpty()
+    load = subprocess.Popen(
+        recorder.command("load"),
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        env=os.environ | {"TERM": "xterm"},
+        cwd=recorder.home,
+    )
+    os.close(stderr)
+    shown = b""
+    while True:
+        try:
+            chunk = os.read(terminal, 4096)
+        except OSError:  # the other end is closed
+            break
+        if not chunk:
+            break
+        shown += chunk
+    output, _ = load.communicate(timeout=60)
+    os.close(terminal)
+
+    assert load.returncode == 0
+    assert re.search(r"Listing: \d pages · \d+ jobs · [\d,]+ jobs/s", shown.decode())
+    assert output.decode().startswith("5 pages · 45 jobs")
+
+
+def test_help_names_the_commands(recorder: Recorder) -> None:
+    """And a wrong one is refused by name."""
+    assert "doctor" in recorder.run("--help").stdout
+    assert recorder.run("frobnicate").returncode == 2

@@ -1,0 +1,317 @@
+"""Four ways in; what is half given or refused is named, and no secret ever shows."""
+
+import json
+import os
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import FIXTURES, Recorder
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from dlt.sources.helpers import requests
+
+from pipelines.demo_org.org import DemoOrg
+from pipelines.failures import Failure, Misconfigured, NotPermitted
+from pipelines.salesforce import Org
+from pipelines.settings import read_credentials
+from pipelines.sign_in import sign_in
+
+KEYS = "SOURCES__SALESFORCE__CREDENTIALS__"
+
+
+@pytest.fixture
+def give(recorder: Recorder, monkeypatch: pytest.MonkeyPatch):
+    """Sets the sign-in keys in the environment, and only these."""
+
+    def set_keys(**keys: str) -> None:
+        for name in [name for name in os.environ if name.startswith(KEYS)]:
+            monkeypatch.delenv(name)
+        for key, value in keys.items():
+            monkeypatch.setenv(KEYS + key.upper(), value)
+
+    return set_keys
+
+
+@pytest.fixture(scope="session")
+def key_pair() -> tuple[str, str]:
+    """PEM of a private key and of its public one."""
+    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    public = private.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return pem.decode(), public.decode()
+
+
+def test_client_credentials_tell_the_org(org: DemoOrg, recorder: Recorder) -> None:
+    """Token, host and ids come from the token answer."""
+    session = sign_in(read_credentials(), requests.Client(raise_for_status=False))
+
+    assert (session.instance_url, session.org_id, session.user_id) == (
+        org.instance_url,
+        org.org_id,
+        org.integration_user_id,
+    )
+    assert session.access_token not in repr(session)
+
+
+def test_a_bare_token_asks_the_org_who_it_is(org: DemoOrg, give) -> None:
+    """Organization answers, or else userinfo."""
+    give(instance_url=org.instance_url, access_token=org.access_token)
+    assert Org(read_credentials()).org_id == org.org_id
+    assert [request.path for request in org.requests] == ["/services/data/v68.0/query"]
+
+    org.fail_next(400, [{"errorCode": "INVALID_TYPE", "message": "Organization is not supported"}], path="/query$")
+    assert Org(read_credentials()).org_id == org.org_id
+    assert org.requests[-1].path == "/services/oauth2/userinfo"
+
+
+def test_where_nobody_tells_the_org_the_run_stops(org: DemoOrg, give) -> None:
+    """The org's id is part of every key."""
+    give(instance_url=org.instance_url, access_token=org.access_token)
+    org.fail_next(400, [{"errorCode": "INVALID_TYPE", "message": "No."}], path="/query$")
+    org.fail_next(403, {"error": "x"}, path="/userinfo")
+
+    with pytest.raises(NotPermitted, match="neither Organization nor userinfo"):
+        _ = Org(read_credentials()).org_id
+
+
+@pytest.mark.parametrize("form", ["path", "PEM", "PEM on one line"])
+def test_jwt_bearer_signs_with_the_private_key(org: DemoOrg, give, key_pair, tmp_path: Path, form) -> None:
+    """The key may be a path, the text itself, or the text with \\n in it as an environment variable has it."""
+    private, org.jwt_public_key = key_pair
+    file = tmp_path / "server.key"
+    file.write_text(private)
+    given = {"path": str(file), "PEM": private, "PEM on one line": private.replace("\n", "\\n")}[form]
+    give(instance_url=org.instance_url, client_id=org.client_id, username=org.integration_username, private_key=given)
+
+    assert sign_in(read_credentials(), requests.Client(raise_for_status=False)).org_id == org.org_id
+
+
+def test_jwt_bearer_for_a_sandbox_has_its_own_audience(org: DemoOrg, give, key_pair) -> None:
+    """login_url is the assertion's audience, not where it is sent."""
+    private, org.jwt_public_key = key_pair
+    keys = {"instance_url": org.instance_url, "client_id": org.client_id, "username": org.integration_username}
+    give(**keys, private_key=private, login_url="https://test.salesforce.com")
+    assert sign_in(read_credentials(), requests.Client(raise_for_status=False)).org_id == org.org_id
+
+    give(**keys, private_key=private, login_url="https://somewhere.example.com")
+    with pytest.raises(NotPermitted) as raised:
+        sign_in(read_credentials(), requests.Client(raise_for_status=False))
+    assert "login_url" in raised.value.remedy
+
+
+@pytest.mark.parametrize("key", ["no key at all", "/no/such/file", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END"])
+def test_a_private_key_that_is_none_is_not_quoted(org: DemoOrg, give, key) -> None:
+    """It might be a real one with a slip in it."""
+    give(instance_url=org.instance_url, client_id="x", username="y", private_key=key)
+    with pytest.raises(Misconfigured) as raised:
+        sign_in(read_credentials(), requests.Client(raise_for_status=False))
+
+    assert key not in str(raised.value)
+    assert "private_key" in str(raised.value)
+
+
+OAUTH_ERRORS = {
+    "invalid_grant: request not supported on this domain": "My Domain",
+    "invalid_grant: no client credentials user enabled": "run-as user",
+    "invalid_client_id: client identifier invalid": "client_id and client_secret",
+    "invalid_client: invalid client credentials": "client_id and client_secret",
+    "invalid_app_access: user hasn't approved this consumer": "pre-authorized",
+    "unsupported_grant_type: grant type not supported": "Enable this flow",
+    "something_new: of tomorrow": "doctor",
+}
+
+
+@pytest.mark.parametrize("error", OAUTH_ERRORS)
+def test_an_oauth_error_is_shown_with_what_to_do(org: DemoOrg, recorder: Recorder, error) -> None:
+    """OAuth's errors are an object, not an array."""
+    code, description = error.split(": ")
+    org.fail_next(400, {"error": code, "error_description": description}, path="/token")
+    with pytest.raises(NotPermitted) as raised:
+        sign_in(read_credentials(), requests.Client(raise_for_status=False))
+
+    assert error in raised.value.message
+    assert OAUTH_ERRORS[error] in raised.value.remedy
+    assert org.client_secret not in str(raised.value)
+
+
+@pytest.mark.parametrize("body", ["<html>", [], {"access_token": None}, {"instance_url": "x"}])
+def test_a_token_answer_without_a_token_is_no_sign_in(org: DemoOrg, recorder: Recorder, body) -> None:
+    """Status 200 alone proves nothing."""
+    org.fail_next(200, body, path="/token")
+    with pytest.raises(Misconfigured, match="not as Salesforce's sign-in does"):
+        sign_in(read_credentials(), requests.Client(raise_for_status=False))
+
+
+HALF_GIVEN = [
+    ({}, "No credentials", "make demo"),
+    ({"client_id": "abc"}, "client_id given, client_secret, instance_url missing", "client credentials"),
+    ({"client_id": "abc", "username": "u"}, "instance_url, private_key missing", "JWT bearer"),
+    ({"instance_url": "x.my.salesforce.com"}, "instance_url given", "client credentials"),
+    ({"instance_url": "x.my.salesforce.com", "client_secret": "s3cret"}, "client_id missing", "client credentials"),
+    ({"sf_cli_org": "o", "instance_url": "x.my.salesforce.com", "access_token": "s3cret"}, "ambiguous", "one way"),
+    ({"sf_cli_org": "o", "client_id": "abc"}, "client_id besides", "one way"),
+    ({"instance_url": "http://x.my.salesforce.com", "access_token": "s3cret"}, "https://", "Example"),
+    ({"instance_url": "https://x.lightning.force.com", "access_token": "s3cret"}, "not the address", "My Domain"),
+    ({"instance_url": "https://login.salesforce.com", "access_token": "s3cret"}, "not the address", "My Domain"),
+    (
+        {"instance_url": "x.my.salesforce.com", "access_token": "[REDACTED] Use 'sf org"},
+        "[REDACTED]",
+        "show-access-token",
+    ),
+]
+
+
+@pytest.mark.parametrize(("keys", "said", "remedy"), HALF_GIVEN)
+def test_what_is_half_given_is_named_before_any_request(org: DemoOrg, give, keys, said, remedy) -> None:
+    """Which keys are there, which are missing, and where they go."""
+    give(**keys)
+    with pytest.raises(Misconfigured) as raised:
+        read_credentials()
+
+    assert said in raised.value.message
+    assert remedy in raised.value.remedy
+    assert "s3cret" not in str(raised.value)
+    assert not org.requests
+
+
+def test_common_words_of_the_environment_are_no_credentials(org: DemoOrg, give, monkeypatch) -> None:
+    """USERNAME is set on many machines, and is nobody's Salesforce user."""
+    give(instance_url=org.instance_url, access_token="s3cret")
+    monkeypatch.setenv("USERNAME", "somebody")
+
+    assert read_credentials().way == "access token"
+
+
+SF = """#!/usr/bin/env python3
+import json, sys
+words = " ".join(sys.argv[1:])
+answers = json.loads({answers!r})
+for start, (code, answer) in answers.items():
+    if words.startswith(start):
+        print(answer if isinstance(answer, str) else json.dumps(answer))
+        sys.exit(code)
+print("Warning: " + words + " is not a sf command.", file=sys.stderr)
+sys.exit(127)
+"""
+
+
+@pytest.fixture
+def sf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Puts a stand-in of the sf CLI on the PATH: command -> (exit code, answer)."""
+
+    def install(answers: dict[str, tuple[int, object]]) -> None:
+        command = tmp_path / "bin" / "sf"
+        command.parent.mkdir(exist_ok=True)
+        command.write_text(SF.format(answers=json.dumps(answers)))
+        command.chmod(command.stat().st_mode | stat.S_IXUSR)
+        monkeypatch.setenv("PATH", f"{command.parent}{os.pathsep}{os.environ['PATH']}")
+
+    return install
+
+
+def display(org: DemoOrg, token: str) -> dict[str, object]:
+    answer = json.loads((FIXTURES / "a_42_sfcli_org_display_redacted.json").read_text())
+    answer["result"] |= {"accessToken": token, "instanceUrl": org.instance_url, "id": org.org_id}
+    return answer
+
+
+REDACTED = json.loads((FIXTURES / "a_42_sfcli_org_display_redacted.json").read_text())["result"]["accessToken"]
+
+
+def test_the_sf_cli_of_before_shows_its_token_in_org_display(org: DemoOrg, give, sf) -> None:
+    """Host, token and org from one command."""
+    sf({"org display --target-org mine --json": (0, display(org, org.access_token))})
+    give(sf_cli_org="mine")
+    session = sign_in(read_credentials(), requests.Client(raise_for_status=False))
+
+    assert (session.instance_url, session.access_token, session.org_id) == (
+        org.instance_url,
+        org.access_token,
+        org.org_id,
+    )
+
+
+def test_the_sf_cli_of_today_has_a_command_for_the_token(org: DemoOrg, recorder: Recorder, give, sf) -> None:
+    """org display says [REDACTED]; a whole load runs on what the other command shows."""
+    shown = json.loads((FIXTURES / "a_43_sfcli_show_access_token.json").read_text())
+    shown["result"]["accessToken"] = org.access_token
+    sf({"org display": (0, display(org, REDACTED)), "org auth show-access-token --target-org mine --json": (0, shown)})
+    give(sf_cli_org="mine")
+    job = org.add_job()
+    recorder.load()
+
+    assert set(recorder.states()) == {job}
+
+
+def test_a_redacted_token_is_never_sent(org: DemoOrg, give, sf) -> None:
+    """Both commands redacted: refused, with what to try by hand."""
+    sf(
+        {
+            "org display": (0, display(org, REDACTED)),
+            "org auth": (0, {"status": 0, "result": {"accessToken": REDACTED}}),
+        }
+    )
+    give(sf_cli_org="mine")
+    with pytest.raises(NotPermitted, match=r"\[REDACTED\]") as raised:
+        sign_in(read_credentials(), requests.Client(raise_for_status=False))
+
+    assert "sf org auth show-access-token --target-org mine" in raised.value.remedy
+    assert not org.requests
+
+
+@pytest.mark.parametrize(
+    ("code", "answer", "said"),
+    [
+        (1, {"name": "NamedOrgNotFoundError", "message": "No authorization found for mine."}, "No authorization found"),
+        (0, "not JSON", "exit code 0"),
+        (127, [], "exit code 127"),
+    ],
+)
+def test_an_sf_cli_that_fails_is_quoted(give, sf, code, answer, said) -> None:
+    """Its own message, and how to look closer."""
+    sf({"org display": (code, answer)})
+    give(sf_cli_org="mine")
+    with pytest.raises(NotPermitted, match=said):
+        sign_in(read_credentials(), requests.Client(raise_for_status=False))
+
+
+def test_no_sf_cli_at_all_is_said_so(give, monkeypatch, tmp_path) -> None:
+    """cron has a short PATH."""
+    give(sf_cli_org="mine")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(Misconfigured, match="no `sf` command on the PATH"):
+        sign_in(read_credentials(), requests.Client(raise_for_status=False))
+
+
+def test_a_host_that_is_not_there_is_for_a_later_try(give) -> None:
+    """And the message names it, but not what was sent."""
+    give(instance_url="http://127.0.0.1:9", client_id="abc", client_secret="s3cret")
+    with pytest.raises(Failure) as raised:
+        sign_in(read_credentials(), requests.Client(request_max_attempts=1))
+
+    assert raised.value.exit_code == 75
+    assert "http://127.0.0.1:9" in raised.value.message
+    assert "s3cret" not in str(raised.value)
+
+
+def test_a_server_that_cannot_prove_who_it_is_gets_no_secret(give, tmp_path) -> None:
+    """A self-signed certificate in between: the run stops, and says how to name a proxy's."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    openssl = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-keyout"]
+    subprocess.run([*openssl, str(key), "-out", str(certificate)], check=True, capture_output=True)
+    from pipelines.demo_org.server import serving
+
+    demo_org = DemoOrg()
+    with serving(demo_org, certfile=str(certificate), keyfile=str(key)):
+        give(instance_url=demo_org.instance_url, client_id="abc", client_secret="s3cret")
+        with pytest.raises(Misconfigured, match="TLS certificate") as raised:
+            sign_in(read_credentials(), requests.Client(request_max_attempts=1))
+
+    assert "REQUESTS_CA_BUNDLE" in raised.value.remedy
+    assert not demo_org.requests
