@@ -42,14 +42,14 @@ def only_load(path: Path) -> Iterator[None]:
     if not path.parent.is_dir():
         raise Misconfigured(
             f"The directory of the loader's file does not exist: {path.parent}.",
-            "Make it, or change `credentials` under [destination.duckdb] in .dlt/config.toml.",
+            "Make it, or change DESTINATION__DUCKDB__CREDENTIALS (see .dlt/config.toml).",
         )
     try:
         lock = path.with_name(path.name + ".lock").open("a+")
     except OSError as error:
         raise Misconfigured(
             f"Cannot write beside the loader's file {path}: {error.strerror}.",
-            "Let this user write there, or change `credentials` under [destination.duckdb] in .dlt/config.toml.",
+            "Let this user write there, or change DESTINATION__DUCKDB__CREDENTIALS (see .dlt/config.toml).",
         ) from None
     with lock:
         try:
@@ -81,7 +81,7 @@ def open_loader_file(path: Path, wait: float) -> duckdb.DuckDBPyConnection:
             if LOCK_MESSAGE not in str(error):
                 raise Misconfigured(
                     f"{path} cannot be opened: {str(error).splitlines()[0][:300]}",
-                    "If it is no DuckDB file, change `credentials` under [destination.duckdb]; "
+                    "If it is no DuckDB file, change DESTINATION__DUCKDB__CREDENTIALS; "
                     "if it is damaged, restore it from the published copy (README, Back up and restore).",
                 ) from None
             if time.monotonic() >= deadline:

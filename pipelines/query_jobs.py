@@ -24,7 +24,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from types import FrameType
-from typing import Final, NoReturn
+from typing import NoReturn
 
 import dlt
 import duckdb
@@ -36,12 +36,10 @@ from pipelines.known_jobs import KnownJobs
 from pipelines.listing import Page
 from pipelines.loader_file import HeldBy, only_load, open_loader_file
 from pipelines.progress import progress
-from pipelines.settings import Settings, misconfigured, read_credentials, read_settings, use_project
+from pipelines.settings import PIPELINE, Settings, misconfigured, read_credentials, read_settings, use_project
 from pipelines.source import Listing, salesforce
 from pipelines.tables import DATASET
 from pipelines.warehouse import apply_views, open_published, publish
-
-PIPELINE: Final = "query_jobs"  # dlt's name for its working folder and its state
 
 
 @dataclass(frozen=True)

@@ -36,24 +36,24 @@ class NewFields:
 
     known: frozenset[str] = frozenset()
     columns: dict[str, str | None] = field(default_factory=dict)
+    too_many: int = 0  # fields without a column only because there were more than MAX_NEW_FIELDS
 
     def place(self, names: set[str]) -> None:
+        """Decides on the fields that were not met before in this run."""
         taken = {c.name for c in QUERY_JOBS.columns} | {c for c in self.columns.values() if c}
         wanted: dict[str, str] = {}
         for name in sorted(names - self.columns.keys()):
             column = column_name(name)
-            if not column or column in taken or column in wanted.values():
-                self.columns[name] = None
-            else:
+            if column and column not in taken:
                 wanted[name] = column
-        added = sum(1 for c in {*wanted.values(), *filter(None, self.columns.values())} if c not in self.known)
-        fits = added <= MAX_NEW_FIELDS
-        self.columns |= {name: column if fits or column in self.known else None for name, column in wanted.items()}
-
-    @property
-    def overflow(self) -> list[str]:
-        """The fields without a column of their own."""
-        return [name for name, column in self.columns.items() if column is None]
+                taken.add(column)
+            else:
+                self.columns[name] = None
+        new = sum(1 for c in {*wanted.values(), *filter(None, self.columns.values())} if c not in self.known)
+        for name, column in wanted.items():
+            fits = new <= MAX_NEW_FIELDS or column in self.known
+            self.columns[name] = column if fits else None
+            self.too_many += not fits
 
 
 _NAMING: Final = NamingConvention()

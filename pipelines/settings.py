@@ -3,8 +3,9 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import dlt
 from dlt.common.configuration import configspec
 from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.configuration.resolve import resolve_configuration
@@ -15,6 +16,7 @@ from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from pipelines.credentials import SECTION, SalesforceCredentials
 from pipelines.failures import Misconfigured
 
+PIPELINE: Final = "query_jobs"  # dlt's name for its working folder, its state, and by default its file
 PROJECT: Final = Path(__file__).resolve().parents[1]
 
 
@@ -44,10 +46,9 @@ def read_settings() -> Settings:
     """The settings; relative paths count from the project. Raises Misconfigured, naming the key."""
     try:
         recorder = resolve_configuration(RecorderConfiguration(), sections=("query_jobs",))
-        loader = resolve_configuration(DuckDbCredentials(), sections=("destination", "duckdb", "credentials"))
     except ConfigurationException as error:
         raise misconfigured(error) from error
-    loader_file = project_path(loader.database)
+    loader_file = project_path(_loader_file())
     warehouse = project_path(recorder.warehouse)
     if loader_file.resolve() == warehouse.resolve():
         raise Misconfigured(
@@ -55,6 +56,20 @@ def read_settings() -> Settings:
             "Readers would block the loader: give `warehouse` under [query_jobs] another name.",
         )
     return Settings(loader_file, warehouse, recorder.lock_wait)
+
+
+def _loader_file() -> str:
+    """`credentials` of [destination.duckdb]: a path, as text or as `database`. The default is dlt's own."""
+    key = "destination.duckdb.credentials"
+    given: Any = dlt.secrets.get(key) or dlt.config.get(key) or f"{PIPELINE}.duckdb"
+    if isinstance(given, dict):
+        given = given.get("database")
+    try:
+        spec = DuckDbCredentials()
+        spec.parse_native_representation(given)
+    except (ValueError, TypeError, ConfigurationException):
+        raise Misconfigured(f"`{key}` must be the path of the loader's file.", "See .dlt/config.toml.") from None
+    return str(spec.database)
 
 
 def read_credentials() -> SalesforceCredentials:

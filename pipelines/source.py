@@ -5,6 +5,7 @@ rows that pass them, so that no stored version is replaced by an older one and n
 """
 
 import itertools
+import logging
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -24,6 +25,8 @@ from pipelines.listing import Page, job_pages
 from pipelines.records import NewFields, Rejected, jobs_to_arrow
 from pipelines.salesforce import CURRENT_API_VERSION, Org
 from pipelines.tables import DATASET, LISTINGS, QUERY_JOB_STATES, QUERY_JOBS, REJECTED_RECORDS, TIME, Table
+
+logger = logging.getLogger(__name__)
 
 MARGIN: Final = timedelta(minutes=5)  # for changes that the org commits late, and for clocks that differ
 PAGES_PER_TABLE: Final = 10  # dlt's cost per yielded table is fixed, 2 ms: ten pages share it
@@ -115,6 +118,11 @@ class Listing:
             if page.last or page.number % PAGES_PER_TABLE == 0:
                 yield from self._changed(records)
                 records = []
+        if self.new_fields.too_many:
+            logger.warning(
+                "The listing brought %d new fields at once: they are kept as JSON in query_jobs.more_fields.",
+                self.new_fields.too_many,
+            )
         self.finished_at = self.org.clock
         self.finished = True
 

@@ -169,6 +169,26 @@ def test_it_works_from_any_directory(org: DemoOrg, recorder: Recorder, tmp_path:
     assert not list(elsewhere.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("file", "lines", "loader_file"),
+    [
+        ("secrets.toml", "", "query_jobs.duckdb"),
+        ("secrets.toml", "[destination.duckdb]\ncredentials = 'mine.duckdb'", "mine.duckdb"),
+        ("secrets.toml", "[destination.duckdb.credentials]\ndatabase = 'mine.duckdb'", "mine.duckdb"),
+        ("config.toml", "[destination.duckdb]\ncredentials = 'duckdb:///mine.duckdb'", "mine.duckdb"),
+    ],
+)
+def test_the_loaders_file_is_a_setting(org: DemoOrg, recorder: Recorder, monkeypatch, file, lines, loader_file) -> None:
+    """Relative paths count from the project; the default is where dlt's own command line looks."""
+    monkeypatch.delenv("DESTINATION__DUCKDB__CREDENTIALS")
+    settings = recorder.home / ".dlt" / file
+    settings.write_text(f"{settings.read_text() if settings.exists() else ''}\n{lines}\n")
+    run = recorder.run()
+
+    assert run.returncode == 0, run.stderr
+    assert {file.name for file in recorder.home.glob("*.duckdb")} == {loader_file, "warehouse.duckdb"}
+
+
 def test_credentials_come_from_secrets_toml_too(org: DemoOrg, recorder: Recorder, monkeypatch) -> None:
     """As .dlt/secrets.example.toml shows."""
     for key in ("INSTANCE_URL", "CLIENT_ID", "CLIENT_SECRET"):

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipelines.demo_org.org import DemoOrg
-from pipelines.query_jobs import PIPELINE
+from pipelines.settings import PIPELINE
 
 HOUR = timedelta(hours=1)
 SECOND = timedelta(seconds=1)

@@ -1,0 +1,253 @@
+"""`make doctor`: with a handful of calls, what is wrong with the set-up, in plain words, and what to do about it.
+
+Also answers, for the org that it looks at, what Salesforce's documentation leaves open; see QUESTIONS.
+"""
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import dlt
+import duckdb
+from dlt.common.runtime.run_context import active
+from dlt.sources.helpers import requests
+
+from pipelines.failures import Failure, Misconfigured, NotPermitted
+from pipelines.listing import PATH, Record
+from pipelines.loader_file import LOCK_MESSAGE
+from pipelines.records import FIELDS
+from pipelines.salesforce import CURRENT_API_VERSION, Org, SalesforceError
+from pipelines.settings import Settings, read_credentials, read_settings
+from pipelines.sign_in import unreachable
+from pipelines.warehouse import read
+
+CLOCK_TOLERANCE: Final = timedelta(minutes=2)  # a JWT assertion lives for three
+FINISHED: Final = ("JobComplete", "Failed", "Aborted", "Closed")
+UNKNOWN: Final = "not known yet"
+
+
+@dataclass
+class Examination:
+    """What has been found: lines for the person, the worst exit code for whoever scripts it."""
+
+    exit_code: int = 0
+    page: list[Record] = field(default_factory=list)  # the first page of the listing
+    listed_in_full: bool = False
+    job: Record | None = None  # one finished job's own answer
+
+    def good(self, what: str) -> None:
+        print(f"  ok    {what}")
+
+    def note(self, what: str) -> None:
+        print(f"  note  {what}")
+
+    def bad(self, failure: Failure) -> None:
+        self.exit_code = self.exit_code or failure.exit_code
+        lines = str(failure).splitlines()
+        print(f"  BAD   {lines[0]}", *lines[1:], sep="\n        ")
+
+
+def doctor() -> int:
+    """Looks at settings, versions, clock, sign-in, listing and budget; returns 0, or what the first fault means."""
+    found = Examination()
+    print("Settings")
+    try:
+        settings = read_settings()
+        _examine_files(found, settings)
+        credentials = read_credentials()
+        found.good(f"sign-in by {credentials.way}")
+    except Failure as failure:
+        found.bad(failure)
+        return found.exit_code
+    org = Org(
+        credentials,
+        str(dlt.config.get("sources.salesforce.api_version") or CURRENT_API_VERSION),
+        float(dlt.config.get("sources.salesforce.api_budget_percent") or 90),
+    )
+    for title, examine in EXAMINATIONS.items():
+        print(title)
+        try:
+            examine(found, org)
+        except Failure as failure:
+            found.bad(failure)
+            break  # what comes after it needs it
+    if found.page:
+        print("What the documentation leaves open, for this org")
+        for question, answer in _open_questions(found):
+            print(f"  {question}\n    {answer}")
+    print("All is well." if not found.exit_code else "Mend what is BAD, and ask again: make doctor")
+    return found.exit_code
+
+
+def _examine_files(found: Examination, settings: Settings) -> None:
+    for name, file in (("loader's file", settings.loader_file), ("published warehouse", settings.warehouse)):
+        if not file.parent.is_dir() or not os.access(file.parent, os.W_OK):
+            found.bad(
+                Misconfigured(f"{name} {file}: the directory is not there, or not writable.", "See .dlt/config.toml.")
+            )
+        else:
+            found.good(f"{name}: {file}{'' if file.exists() else ' (will be made)'}")
+    _examine_lock(found, settings.loader_file)
+    _examine_history(found, settings.warehouse)
+    secrets = Path(active().settings_dir) / "secrets.toml"
+    if secrets.exists() and secrets.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
+        found.bad(Misconfigured(f"{secrets} can be read by other users of this machine.", f"chmod 600 {secrets}"))
+
+
+def _examine_lock(found: Examination, file: Path) -> None:
+    try:
+        if file.exists():
+            duckdb.connect(file, read_only=True).close()
+    except duckdb.Error as error:
+        said = str(error).splitlines()[0][:300]
+        if LOCK_MESSAGE in said:
+            found.note(f"the loader's file is in use: a load that runs, or somebody who should open the copy. {said}")
+        else:
+            found.bad(Misconfigured(f"the loader's file cannot be opened: {said}", "README, Back up and restore."))
+
+
+def _examine_history(found: Examination, warehouse: Path) -> None:
+    if not warehouse.exists():
+        found.note("nothing is recorded yet")
+        return
+    try:
+        (last,) = read("select max(finished_at) as last from listings", warehouse)["last"].to_pylist()
+    except (duckdb.Error, Failure) as error:
+        found.note(f"the published warehouse cannot be read: {str(error).splitlines()[0][:300]}")
+        return
+    age = datetime.now(UTC) - last if last else timedelta(0)
+    said = f"the last complete listing is {age.days} days and {age.seconds // 3600} hours old"
+    if age > timedelta(hours=24):
+        found.note(f"{said}: the org forgets a finished job after seven days")
+    else:
+        found.good(said)
+
+
+def _examine_host(found: Examination, org: Org) -> None:
+    """Versions and clock need no sign-in: GET {instance_url}/services/data."""
+    host = org.credentials.instance_url or org.session.instance_url
+    try:
+        answer = org.http.get(f"{host}/services/data", allow_redirects=False)
+        versions = [str(version["version"]) for version in answer.json()]
+    except requests.RequestException as error:
+        raise unreachable(host, error) from None
+    except (ValueError, TypeError, KeyError):
+        raise Misconfigured(
+            f"{host} does not answer as Salesforce's API does.",
+            "instance_url must be the org's My Domain: https://<name>.my.salesforce.com.",
+        ) from None
+    if org.api_version in versions:
+        found.good(f"API version {org.api_version} is one that the org has; its newest is {versions[-1]}")
+    else:
+        found.bad(
+            Misconfigured(
+                f"api_version {org.api_version} is none that the org has ({versions[0]} to {versions[-1]}).",
+                f'Set api_version = "{versions[-1]}" under [sources.salesforce] in .dlt/config.toml.',
+            )
+        )
+    off = abs(datetime.now(UTC) - org.clock)
+    if off > CLOCK_TOLERANCE:
+        found.bad(
+            Misconfigured(
+                f"this machine's clock differs from the org's by {off.total_seconds():,.0f} seconds.",
+                "Set it (timedatectl set-ntp true): signed assertions live for three minutes. "
+                "Recorded times are the org's own.",
+            )
+        )
+    else:
+        found.good("this machine's clock and the org's agree")
+
+
+def _examine_sign_in(found: Examination, org: Org) -> None:
+    found.good(f"signed in at {org.session.instance_url}, org {org.org_id}")
+
+
+def _examine_listing(found: Examination, org: Org) -> None:
+    """The first page of the unfiltered listing, and one finished job's own answer."""
+    body = org.get(PATH)
+    if not isinstance(body, dict) or not isinstance(body.get("records"), list):
+        raise Failure("the listing is not what Salesforce documents.", "A proxy may answer instead of Salesforce.")
+    found.page = [record for record in body["records"] if isinstance(record, dict)]
+    found.listed_in_full = body.get("done") is True
+    found.good(f"the listing shows {'' if found.listed_in_full else 'more than '}{len(found.page):,} jobs")
+    creators = {record.get("createdById") for record in found.page}
+    if creators == {org.session.user_id}:
+        found.bad(
+            NotPermitted(
+                "the listing shows our own user's jobs only.",
+                "If others run jobs in this org: give the user 'Manage Data Integrations' "
+                "(whether the listing needs it is not documented).",
+            )
+        )
+    elif creators:
+        found.good(f"it shows jobs of {len(creators)} user{'s' if len(creators) > 1 else ''}")
+    finished = [record for record in found.page if record.get("state") in FINISHED and record.get("id")]
+    if finished:
+        try:
+            found.job = org.ask(f"{PATH}/{finished[0]['id']}")
+        except SalesforceError as error:
+            found.note(f"the single job {finished[0]['id']} cannot be read: {error}")
+
+
+def _examine_budget(found: Examination, org: Org) -> None:
+    if not org.api_usage:
+        found.note("the org does not say how many API calls it has used")
+        return
+    used, allowed = org.api_usage
+    said = f"{used:,} of {allowed:,} API calls used in 24 hours"
+    if used + 1 > allowed * org.api_budget_percent / 100:
+        found.bad(
+            Failure(f"{said}: a load stops at {org.api_budget_percent:g} %.", "See who uses them, or list less often.")
+        )
+    else:
+        found.good(said)
+
+
+EXAMINATIONS: Final[dict[str, Callable[[Examination, Org], None]]] = {
+    "Host": _examine_host,
+    "Sign-in": _examine_sign_in,
+    "Listing": _examine_listing,
+    "API calls": _examine_budget,
+}
+
+
+def _open_questions(found: Examination) -> Iterator[tuple[str, str]]:
+    """The questions, and what one page and one job can show of them."""
+    page, creators = found.page, {record.get("createdById") for record in found.page}
+    yield (
+        "Does the listing show other users' jobs?",
+        f"yes, of {len(creators)} users on the first page" if len(creators) > 1 else UNKNOWN,
+    )
+    more = sorted(set().union(*page) - FIELDS.keys()) if page else []
+    yield (
+        "Does it carry counts or error texts beside the documented fields?",
+        UNKNOWN if not page else f"these: {', '.join(more)[:300]}" if more else "no, on this page",
+    )
+    extra = sorted(set(found.job or ()) - FIELDS.keys())
+    yield "What does a single job's answer add?", ", ".join(extra)[:300] if extra else UNKNOWN
+    v2 = [r for r in page if r.get("jobType") == "V2Query" and r.get("state") == "JobComplete"]
+    still = sum(r.get("systemModstamp") == r.get("createdDate") for r in v2)
+    yield (
+        "Does a finished V2 query's systemModstamp always move?",
+        UNKNOWN
+        if not v2
+        else f"no: {still} of {len(v2)} stand still"
+        if still
+        else f"it did for all {len(v2)} on this page",
+    )
+    created = [str(r.get("createdDate")) for r in page]
+    order = (
+        "oldest first" if created == sorted(created) else "newest first" if created == sorted(created)[::-1] else "none"
+    )
+    yield "In which order are jobs listed?", f"by createdDate: {order}, on this page" if len(page) > 2 else UNKNOWN
+    classic = {str(r.get("state")) for r in page if r.get("jobType") == "Classic"}
+    yield (
+        "Does a Classic job ever become JobComplete in the listing?",
+        "yes" if "JobComplete" in classic else UNKNOWN,
+    )
+    yield "How long does a locator live?", UNKNOWN
+    yield "What does jobType=V2Ingest list?", UNKNOWN
