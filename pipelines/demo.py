@@ -22,7 +22,7 @@ from pipelines.warehouse import read
 
 HOME: Final = PROJECT / "demo"
 UNTIL: Final = datetime(2026, 11, 16, 6, tzinfo=UTC)  # the demo org's now, so that every demo shows the same
-LOAD_EVERY: Final = timedelta(hours=8)
+LOAD_EVERY: Final = timedelta(hours=12)
 
 
 def demo(days: int) -> int:
@@ -94,8 +94,8 @@ def _tell(org: DemoOrg, warehouse: Path) -> None:
         print(f"  {what:<44}{the_org!s:>20}{the_warehouse!s:>22}")
     unseen = org.created - known["jobs"]
     print(
-        f"\nNobody can know afterwards: {unseen:,} of {org.created:,} jobs came and went between two loads, deleted by\n"
-        "their owner as soon as they ended. The more often you load, the more of them are seen."
+        f"\nNobody can know afterwards: {unseen:,} of {org.created:,} jobs came and went between two loads, deleted\n"
+        "by their owner as soon as they ended. The more often you load, the more of them are seen."
     )
     python, file = os.path.relpath(sys.executable), os.path.relpath(warehouse)
     query = "select * from salesforce.jobs_by_day order by day desc, jobs desc limit 12"

@@ -24,19 +24,22 @@ class KnownJobs:
         self._columns: dict[str, tuple[str, ...]] = {}
         if self.connection:
             self.connection.execute("SET TimeZone = 'UTC'")
-            found = self.connection.execute(
-                "select table_name, list(column_name) from duckdb_columns() "
-                "where schema_name = ? and database_name = current_database() group by 1",
-                [DATASET],
-            ).fetchall()
-            self._columns = {table: tuple(columns) for table, columns in found}
+
+    def columns(self, table: Table) -> tuple[str, ...]:
+        """The columns that the table has in the warehouse; none if it is not there yet."""
+        if self.connection and table.name not in self._columns:
+            try:
+                found = self.connection.execute(
+                    f"select name from pragma_table_info('{DATASET}.{table.name}')"
+                ).fetchall()
+            except duckdb.CatalogException:
+                found = []
+            self._columns[table.name] = tuple(name for (name,) in found)
+        return self._columns.get(table.name, ())
 
     def has(self, table: Table) -> bool:
         """Whether the warehouse has the table already."""
-        return table.name in self._columns
-
-    def columns(self, table: Table) -> tuple[str, ...]:
-        return self._columns.get(table.name, ())
+        return bool(self.columns(table))
 
     def changes(self, listed: pa.Table, started_at: datetime) -> tuple[pa.Table, pa.Table]:
         """The rows of `query_jobs` and of `query_job_states` that this part of a listing adds or changes.

@@ -23,31 +23,22 @@ def apply_views(connection: duckdb.DuckDBPyConnection) -> None:
     A view's file is a header (grain, columns with type and meaning, what is unique) and one SELECT.
     `create or replace view` drops a view's comments, so they are written each time.
     """
-    existing = {
-        tuple(row)
-        for row in connection.execute(
-            "select table_name, column_name from duckdb_columns() where schema_name = ?", [DATASET]
-        ).fetchall()
-    }
-    connection.execute("begin")
+    statements = ["begin"]
     for table in TABLES:
-        _comment(connection, "table", table.name, table.grain)
-        for column in table.columns:
-            if (table.name, column.name) in existing:  # a column that was null in every row so far is not there yet
-                _comment(connection, "column", f"{table.name}.{column.name}", column.meaning)
+        statements.append(_comment("table", table.name, table.grain))
+        statements += [_comment("column", f"{table.name}.{c.name}", c.meaning) for c in table.columns]
     for file in sorted(VIEWS.glob("*.sql")):
         sql = file.read_text(encoding="utf-8")
         grain, columns = read_header(sql)
-        connection.execute(f"create or replace view {DATASET}.{file.stem} as {sql}")
-        _comment(connection, "view", file.stem, grain)
-        for name, _, meaning in columns:
-            _comment(connection, "column", f"{file.stem}.{name}", meaning)
-    connection.execute("commit")
+        statements.append(f"create or replace view {DATASET}.{file.stem} as {sql}")
+        statements.append(_comment("view", file.stem, grain))
+        statements += [_comment("column", f"{file.stem}.{name}", meaning) for name, _, meaning in columns]
+    connection.execute(";\n".join([*statements, "commit"]))
 
 
-def _comment(connection: duckdb.DuckDBPyConnection, kind: str, name: str, text: str) -> None:
+def _comment(kind: str, name: str, text: str) -> str:
     literal = text.replace("'", "''")
-    connection.execute(f"comment on {kind} {DATASET}.{name} is '{literal}'")
+    return f"comment on {kind} {DATASET}.{name} is '{literal}'"
 
 
 def read_header(sql: str) -> tuple[str, list[tuple[str, str, str]]]:

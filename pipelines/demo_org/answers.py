@@ -1,0 +1,69 @@
+"""Requests as they come in, answers as they go out, and errors in Salesforce's two shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+JSON = "application/json;charset=UTF-8"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request: the path without its query, header names in small letters."""
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    @property
+    def bearer(self) -> str | None:
+        """The bearer token, if one came along."""
+        scheme, _, token = self.headers.get("authorization", "").partition(" ")
+        return token.strip() if scheme.lower() == "bearer" else None
+
+
+@dataclass
+class Answer:
+    """An answer; `cut` and `stall` are for the server to do."""
+
+    status: int
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+    cut: bool = False
+    stall: float = 0.0
+
+
+def answer(status: int, value: object, **headers: str) -> Answer:
+    """Give an answer with a JSON body."""
+    return Answer(status, orjson.dumps(value), {"Content-Type": JSON, **headers})
+
+
+def refusal(status: int, code: str, message: str) -> Answer:
+    """Give an error of the REST API: an array of objects.
+
+    SOURCE: https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/errorcodes.htm
+    """
+    return answer(status, [{"message": message, "errorCode": code}])
+
+
+def not_found() -> Answer:
+    """Give the answer for whatever is not there (tests/fixtures/e_33_not_found.json)."""
+    return refusal(404, "NOT_FOUND", "The requested resource does not exist")
+
+
+def sign_in_refusal(error: str, description: str) -> Answer:
+    """Give an error of the sign-in: one object (tests/fixtures/e_40_oauth_wrong_domain.json)."""
+    return answer(400, {"error": error, "error_description": description}, **{"Cache-Control": "no-store"})
+
+
+def plain(status: int, body: Any, headers: Mapping[str, str]) -> Answer:
+    """Give an ordered answer: bytes and text as they are, anything else as JSON."""
+    content = body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else orjson.dumps(body)
+    kind = "text/html;charset=UTF-8" if isinstance(body, str | bytes) else JSON
+    return Answer(status, content, {"Content-Type": kind, **headers})

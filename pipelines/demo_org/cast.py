@@ -1,0 +1,187 @@
+"""Who runs jobs in the demo org's life, and what each of them does on a day.
+
+Times are UTC. One day of one seed is always the same day, whenever the life began. Invented, but after public
+stories: a nightly job that failed for three weeks unseen, a connector that deletes its jobs as soon as they are
+done, jobs left in progress for days, loads that are Closed and fail hours later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+DAY, HOUR, MINUTE = 86_400, 3_600, 60  # seconds
+FAILING_NIGHTS = 21
+NEWCOMER_DAYS = 4
+STUCK_DAYS = 5
+
+WAREHOUSE, ORDERS, CONNECTOR = "Data Warehouse", "Order Sync", "Cloud Connector"
+BILLING, LEGACY, PERSON, NEWCOMER = "Billing Loader", "Legacy Export", "Amara Osei", "Kiran Vale"
+PEOPLE = (WAREHOUSE, ORDERS, CONNECTOR, BILLING, LEGACY, PERSON)  # the newcomer comes later
+
+NIGHTLY = (
+    *("Account", "Contact", "Lead", "Opportunity", "OpportunityLineItem", "Case", "Product2", "PricebookEntry"),
+    *("Campaign", "CampaignMember", "Contract", "Asset", "Invoice__c", "Task", "EmailMessage"),
+)
+FAILING, FAILING_AT = "Lead", HOUR + 10 * MINUTE  # the extract that fails, at ten past one
+FIELD_GONE = "InvalidBatch : Field name not found : Legacy_Score__c"
+HOURLY = ("Account", "Contact", "Opportunity", "Case", "Order", "Invoice__c")
+CONNECTED = ("Account", "Contact", "Lead", "Opportunity", "User", "Case", "Task", "Event")
+TROUBLES = (
+    "Timeout : Query exceeded the time it may take, and was retried as often as it may be",
+    "ExceededQuota : The results are larger than what may be stored in 24 hours",
+    "InvalidUser : The user may no longer read this object",
+)
+LOAD_TROUBLE = "TooManyLockFailure : Too many records of this batch were locked by others"
+CLASSIC_FORMATS = ("CSV", "CSV", "XML", "XML", "JSON", "ZIP_CSV")
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A later state of a job, so many seconds after its creation; `stamp`: whether systemModstamp moves."""
+
+    after: int
+    state: str
+    stamp: bool = True
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A job to come: when it is created (seconds since 1970), by whom, and what becomes of it."""
+
+    at: int
+    user: str
+    fields: dict[str, Any]
+    moves: tuple[Move, ...]
+    deleted_after: int | None = None  # seconds after its creation
+
+
+def day_of(day: int, seed: int, until: int) -> Iterator[Plan]:
+    """Give what is begun on a day (days since 1970), in no order; the story comes to its point at `until`."""
+    dice = Random(f"{seed}/{day}")
+    weekday = (day + 3) % 7  # the first day of 1970 was a Thursday; Monday is 0
+    start = day * DAY
+    yield from _warehouse(start, dice, until)
+    yield from _orders(start, weekday, dice)
+    yield from _connector(start, dice)
+    yield from _loads(start, weekday, dice)
+    if weekday < 5:
+        yield from _person(start, dice)
+    if until - NEWCOMER_DAYS * DAY <= start:
+        yield from _newcomer(start, dice)
+
+
+def _query(at: int, user: str, name: str, lasts: int, dice: Random, **fields: Any) -> Plan:
+    """Plan a V2 query: some are seen as UploadComplete first, one in two hundred fails."""
+    waits = dice.randint(2, 40) if lasts > 90 else 0
+    first = (Move(waits, "InProgress"),) if waits else ()
+    if dice.random() < 0.005:
+        end = Move(waits + lasts, "Failed", details={"errorMessage": dice.choice(TROUBLES), "retries": 15})
+    else:
+        end = Move(waits + lasts, "JobComplete", details=_counted(lasts, dice))
+    fields = {"object": name, "state": "UploadComplete" if waits else "InProgress", **fields}
+    return Plan(at, user, fields, (*first, end))
+
+
+def _counted(lasts: int, dice: Random) -> dict[str, Any]:
+    rows = int(lasts * 10 ** dice.uniform(0, 3))
+    # Chunks run side by side: their times add up to more than what the clock shows
+    return {"numberRecordsProcessed": rows, "totalProcessingTime": int(lasts * dice.uniform(150, 2_400))}
+
+
+def _warehouse(start: int, dice: Random, until: int) -> Iterator[Plan]:
+    for place, name in enumerate(NIGHTLY):
+        at = start + HOUR + place * 5 * MINUTE + dice.randint(0, 40)
+        if name == FAILING:
+            at = start + FAILING_AT
+            if until - FAILING_NIGHTS * DAY < at:
+                failed = Move(dice.randint(20, 50), "Failed", details={"errorMessage": FIELD_GONE})
+                yield Plan(at, WAREHOUSE, {"object": name, "state": "InProgress"}, (failed,))
+                continue
+            done = Move(dice.randint(300, 900), "JobComplete", details=_counted(600, dice))
+            yield Plan(at, WAREHOUSE, {"object": name, "state": "InProgress"}, (done,))
+            continue
+        big = name in NIGHTLY[-2:]
+        lasts = dice.randint(2 * HOUR, 5 * HOUR) if big else dice.randint(MINUTE, 25 * MINUTE)
+        yield _query(at + (2 * HOUR if big else 0), WAREHOUSE, name, lasts, dice)
+    for hour in range(24):
+        for place, name in enumerate(HOURLY):
+            at = start + hour * HOUR + 50 * MINUTE + place * 45 + dice.randint(0, 30)
+            yield _query(at, WAREHOUSE, name, dice.randint(30, 25 * MINUTE), dice)
+    if start <= until - STUCK_DAYS * DAY < start + DAY:
+        begun = (Move(30, "InProgress"),)
+        yield Plan(until - STUCK_DAYS * DAY, WAREHOUSE, {"object": "Case", "state": "UploadComplete"}, begun)
+
+
+def _orders(start: int, weekday: int, dice: Random) -> Iterator[Plan]:
+    """The chatty one: one object from six to eight, busiest on Tuesdays and Thursdays, seldom at weekends."""
+    at = start + 6 * HOUR
+    gap = 360 if weekday > 4 else 66 if weekday in (1, 3) else 76
+    while at < start + 20 * HOUR:
+        lasts = dice.randint(4, 80) if dice.random() < 0.98 else dice.randint(10 * MINUTE, 40 * MINUTE)
+        yield _query(at, ORDERS, "Order", lasts, dice, apiVersion=57.0)
+        at += gap + dice.randint(-12, 12)
+
+
+def _connector(start: int, dice: Random) -> Iterator[Plan]:
+    """The tidy one: deletes each job within minutes of its end."""
+    for place in range(40):
+        at = start + place * 36 * MINUTE + dice.randint(0, 9 * MINUTE)
+        plan = _query(at, CONNECTOR, CONNECTED[place % 8], dice.randint(30, 15 * MINUTE), dice, apiVersion=62.0)
+        gone = plan.moves[-1].after + dice.randint(20, 5 * MINUTE)
+        yield Plan(plan.at, plan.user, plan.fields, plan.moves, deleted_after=gone)
+
+
+def _loads(start: int, weekday: int, dice: Random) -> Iterator[Plan]:
+    """Classic loads, which end as Closed, and a few V2 loads, which the query listing does not have."""
+    for _ in range(4 if weekday > 4 else 30):
+        at = start + 6 * HOUR + dice.randint(0, 12 * HOUR)
+        operation = dice.choices(("upsert", "insert", "delete"), (12, 5, 3))[0]
+        lasts = dice.randint(20, 20 * MINUTE)
+        worked = lasts * dice.randint(100, 900)  # ms; this answer counts no records: tests/fixtures/q_one_04
+        times = {"totalProcessingTime": worked, "apiActiveProcessingTime": worked, "apexProcessingTime": worked // 2}
+        moves = [Move(lasts, "Closed", details=times)]
+        luck = dice.random()
+        if luck < 0.05:  # Closed says nothing about the batches still to come
+            later = lasts + dice.randint(HOUR, 7 * HOUR)
+            moves.append(Move(later, "Failed", details={"errorMessage": LOAD_TROUBLE}))
+        elif luck < 0.07:  # left open, and tidied up by somebody
+            moves = [Move(dice.randint(20 * HOUR, 50 * HOUR), "Aborted")]
+        fields: dict[str, Any] = {
+            "jobType": "Classic",
+            "operation": operation,
+            "object": dice.choice(("Invoice__c", "Account")),
+        }
+        fields |= {"contentType": dice.choice(CLASSIC_FORMATS), "apiVersion": "52.0"}
+        yield Plan(at, BILLING, fields | {"concurrencyMode": dice.choice(("Parallel", "Serial"))}, tuple(moves))
+    for place in range(3):  # a recorded Classic query ended with its stamp unmoved: tests/fixtures/c_one_17
+        at = start + (4 + place * 6) * HOUR + dice.randint(0, HOUR)
+        fields = {"jobType": "Classic", "object": "Lead", "contentType": "CSV", "apiVersion": 45}
+        closed = Move(dice.randint(60, HOUR), "Closed", stamp=False, details={"totalProcessingTime": 0})
+        yield Plan(at, LEGACY, fields, (closed,))
+    for _ in range(12):
+        at = start + dice.randint(0, DAY - 1)
+        lasts = dice.randint(20, HOUR)
+        fields = {"jobType": "V2Ingest", "operation": "upsert", "object": "Account", "apiVersion": 62.0}
+        yield Plan(at, BILLING, fields, (Move(lasts, "JobComplete", details=_counted(lasts, dice)),))
+
+
+def _person(start: int, dice: Random) -> Iterator[Plan]:
+    for _ in range(dice.randint(3, 8)):
+        at = start + 8 * HOUR + dice.randint(0, 9 * HOUR)
+        fields = {"operation": dice.choice(("query", "query", "queryAll")), "apiVersion": 66.0}
+        plan = _query(at, PERSON, dice.choice(NIGHTLY), dice.randint(MINUTE, 3 * HOUR), dice, **fields)
+        if dice.random() < 0.1:
+            yield Plan(plan.at, plan.user, plan.fields, (Move(plan.moves[-1].after, "Aborted"),))
+        else:
+            yield plan
+
+
+def _newcomer(start: int, dice: Random) -> Iterator[Plan]:
+    for _ in range(6):
+        at = start + dice.randint(0, 4 * HOUR)
+        lasts = dice.randint(5 * MINUTE, 50 * MINUTE)
+        yield _query(at, NEWCOMER, "Contact", lasts, dice, operation="queryAll", apiVersion=50.0)

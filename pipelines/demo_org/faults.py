@@ -1,0 +1,65 @@
+"""What the demo org does wrong when it is told to: refuse, stall, or break off in the middle of an answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+# Sign-in has errors of its own, so a fault without a path waits for a request for data.
+DATA_PATHS = r"^/services/data/v"
+
+
+@dataclass
+class Fault:
+    """One thing to do wrong: `times` times, after letting `after` matching requests pass.
+
+    `path` is a regular expression to find in the request's path: "/jobs/query$" is the listing alone,
+    "/jobs/query/" a single job, "/oauth2/token" the sign-in.
+    """
+
+    path: str = DATA_PATHS
+    times: int = 1
+    after: int = 0
+    status: int | None = None  # answer this instead
+    body: object = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    stall: float = 0.0  # seconds to keep the client waiting before the answer
+    cut: bool = False  # declare the whole body, send half of it, close the connection
+
+
+class Faults:
+    """The faults still to come, in the order they were ordered."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Fault] = []
+
+    def add(self, fault: Fault) -> None:
+        """Order a fault. Raises ValueError: it would never happen, or its path is no regular expression."""
+        if fault.times < 1 or fault.after < 0:
+            raise ValueError("times must be 1 or more, after 0 or more")
+        try:
+            re.compile(fault.path)
+        except re.error as error:
+            raise ValueError(f"path is no regular expression: {error}") from None
+        self._waiting.append(fault)
+
+    def take(self, path: str) -> Fault | None:
+        """Give the fault for this request, if one is due; every waiting fault counts the request."""
+        due: Fault | None = None
+        for fault in self._waiting:
+            if not re.search(fault.path, path):
+                continue
+            if fault.after:
+                fault.after -= 1
+            elif due is None:
+                due = fault
+        if due is not None:
+            due.times -= 1
+            if not due.times:
+                self._waiting.remove(due)
+        return due
+
+    def clear(self) -> None:
+        """Forget every fault still to come."""
+        self._waiting.clear()

@@ -1,0 +1,128 @@
+"""The doctor says in plain words what is wrong, and what the org lets see of the open questions."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from conftest import Recorder
+
+from pipelines.demo_org.org import DemoOrg
+from pipelines.demo_org.server import serving
+
+KEYS = "SOURCES__SALESFORCE__CREDENTIALS__"
+
+
+@pytest.fixture
+def org():
+    """An org with the right time: the doctor looks at the clock."""
+    demo_org = DemoOrg()
+    with serving(demo_org):
+        yield demo_org
+
+
+def test_a_sound_set_up_is_told_so_with_few_calls(org: DemoOrg, recorder: Recorder) -> None:
+    """Settings, host, sign-in, listing, budget."""
+    other = org.add_user("Other", "other@demo.example")
+    org.add_job(state="JobComplete", numberRecordsProcessed=5)
+    org.add_job(state="JobComplete", createdById=other, createdDate=org.now - timedelta(hours=1))
+    org.add_job(jobType="Classic", state="Closed")
+    found = recorder.run("doctor")
+
+    assert found.returncode == 0, found.stdout + found.stderr
+    for line in (
+        "sign-in by client credentials", "API version 68.0 is one that the org has", "clock and the org's agree",
+        f"org {org.org_id}", "listing has 3 jobs", "jobs of 2 users", "of 15,000 API calls used", "All is well.",
+    ):  # fmt: skip
+        assert line in found.stdout
+    assert len(org.requests) <= 5
+
+
+def test_it_answers_open_questions_and_says_what_it_cannot_know(org: DemoOrg, recorder: Recorder) -> None:
+    """From one page and one job."""
+    hour = timedelta(hours=1)
+    for n in range(4):
+        org.add_job(state="JobComplete", createdDate=org.now - n * hour, systemModstamp=org.now - (n % 2) * n * hour)
+    told = recorder.run("doctor").stdout
+
+    assert "no: 3 of 4 stand still" in told
+    assert "numberRecordsProcessed" in told
+    assert "How long does a locator live?\n    not known yet" in told
+    assert "no, on this page" in told
+
+
+@pytest.mark.parametrize(
+    ("trouble", "environment", "code", "said"),
+    [
+        (lambda org: None, {"CLIENT_SECRET": ""}, 78, "client_secret missing"),
+        (lambda org: None, {"CLIENT_SECRET": "wrong"}, 77, "Check client_id and client_secret"),
+        (lambda org: setattr(org, "wrong_domain", True), {}, 77, "My Domain"),
+        (lambda org: setattr(org, "client_credentials_user", False), {}, 77, "run-as user"),
+        (lambda org: setattr(org, "disabled", "API_DISABLED_FOR_ORG"), {}, 77, "API_DISABLED_FOR_ORG"),
+        (lambda org: org.usage.count_calls(org.now, 14_900), {}, 70, "a load stops at 90 %"),
+        (lambda org: org.fail_next(200, "<html>", path="/services/data$"), {}, 78, "does not answer as Salesforce"),
+        (lambda org: None, {"INSTANCE_URL": "http://127.0.0.1:9"}, 75, "could not be reached"),
+        (lambda org: None, {"INSTANCE_URL": "https://login.salesforce.com"}, 78, "My Domain"),
+        (lambda org: None, {"ACCESS_TOKEN": "[REDACTED] Use 'sf org"}, 78, "one way"),
+    ],
+)
+def test_each_trouble_has_its_words(org: DemoOrg, recorder: Recorder, trouble, environment, code, said) -> None:
+    """And its exit code, and no secret."""
+    org.add_job()
+    trouble(org)
+    found = recorder.run(
+        "doctor", RUNTIME__REQUEST_MAX_ATTEMPTS="1", **{f"{KEYS}{key}": value for key, value in environment.items()}
+    )
+
+    assert found.returncode == code, found.stdout + found.stderr
+    assert said in found.stdout
+    assert "BAD" in found.stdout
+    assert "Traceback" not in found.stderr
+    assert org.client_secret not in found.stdout
+
+
+def test_a_listing_of_our_own_jobs_only_is_pointed_out(org: DemoOrg, recorder: Recorder) -> None:
+    """It may be all there is, so it is no fault."""
+    org.sees_all = False
+    org.add_job(createdById=org.add_user("Other", "other@demo.example"))
+    org.add_job()
+    found = recorder.run("doctor")
+
+    assert found.returncode == 0
+    assert "our own user's jobs only" in found.stdout
+    assert "Manage Data Integrations" in found.stdout
+
+
+def test_a_version_that_the_org_has_not_is_named_with_the_newest(org: DemoOrg, recorder: Recorder) -> None:
+    """Before the listing would fail with it."""
+    found = recorder.run("doctor", SOURCES__SALESFORCE__API_VERSION="99.0")
+
+    assert found.returncode == 78
+    assert 'Set api_version = "68.0"' in found.stdout
+
+
+def test_a_clock_that_is_far_off_is_told(recorder_of) -> None:
+    """Signed assertions live for minutes."""
+    with serving(demo_org := DemoOrg(now=datetime.now(UTC) - timedelta(hours=1))):
+        found = recorder_of(demo_org).run("doctor")
+
+    assert found.returncode == 78
+    assert "clock differs from the org's by 3,6" in found.stdout
+
+
+def test_secrets_that_others_can_read_are_told(org: DemoOrg, recorder: Recorder) -> None:
+    """With the command that mends it."""
+    secrets = recorder.home / ".dlt" / "secrets.toml"
+    secrets.write_text("")
+    secrets.chmod(0o644)
+    assert f"chmod 600 {secrets}" in recorder.run("doctor").stdout
+    secrets.chmod(0o600)
+    assert recorder.run("doctor").returncode == 0
+
+
+def test_an_old_listing_is_told(recorder_of) -> None:
+    """The org forgets a finished job after seven days."""
+    with serving(demo_org := DemoOrg(now=datetime.now(UTC) - timedelta(days=3, hours=2))):
+        recorder = recorder_of(demo_org)
+        recorder.load()
+        told = recorder.run("doctor").stdout
+
+    assert "3 days and 2 hours old: the org forgets" in told
