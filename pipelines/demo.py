@@ -17,18 +17,17 @@ from pipelines.demo_org.life import live
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
 from pipelines.query_jobs import Run, record
-from pipelines.settings import PROJECT, Settings, use_project
+from pipelines.settings import Settings, use_project
 from pipelines.warehouse import read
 
-HOME: Final = PROJECT / "demo"
 UNTIL: Final = datetime(2026, 11, 16, 6, tzinfo=UTC)  # the demo org's now, so that every demo shows the same
 LOAD_EVERY: Final = timedelta(hours=12)
 
 
-def demo(days: int) -> int:
-    """Records `days` of the demo org into demo/warehouse.duckdb, and shows what there is to see."""
+def demo(days: int, home: Path) -> int:
+    """Records `days` of the demo org into a warehouse in `home`, and shows what there is to see."""
     org = DemoOrg(now=UNTIL - timedelta(days=days))
-    with _own_home() as settings, serving(org) as url:
+    with _own_home(home) as settings, serving(org) as url:
         live(org, until=UNTIL)
         print(
             f"The demo org is at {url}: {days} days of its life, with a load every {LOAD_EVERY.seconds // 3600} hours."
@@ -45,16 +44,16 @@ def demo(days: int) -> int:
 
 
 @contextmanager
-def _own_home() -> Iterator[Settings]:
+def _own_home(home: Path) -> Iterator[Settings]:
     """Files and a dlt home of the demo's own, made anew; nothing of the user's is read or written."""
-    settings = Settings(HOME / "query_jobs.duckdb", HOME / "warehouse.duckdb", lock_wait=30)
-    HOME.mkdir(exist_ok=True)
+    settings = Settings(home / "query_jobs.duckdb", home / "warehouse.duckdb", lock_wait=30)
+    home.mkdir(parents=True, exist_ok=True)
     for file in (settings.loader_file, settings.warehouse):
         file.unlink(missing_ok=True)
-    shutil.rmtree(HOME / "dlt", ignore_errors=True)
+    shutil.rmtree(home / "dlt", ignore_errors=True)
     own = {
-        "DLT_PROJECT_DIR": str(HOME),  # it has no .dlt/: a user's filters are not for the demo org
-        "DLT_DATA_DIR": str(HOME / "dlt"),
+        "DLT_PROJECT_DIR": str(home),  # it has no .dlt/: a user's filters are not for the demo org
+        "DLT_DATA_DIR": str(home / "dlt"),
         "RUNTIME__DLTHUB_TELEMETRY": "false",
         "LOAD__TRUNCATE_STAGING_DATASET": "true",
         "LOAD__DELETE_COMPLETED_JOBS": "true",

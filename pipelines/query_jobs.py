@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -36,7 +37,7 @@ from pipelines.known_jobs import KnownJobs
 from pipelines.listing import Page
 from pipelines.loader_file import HeldBy, only_load, open_loader_file
 from pipelines.progress import progress
-from pipelines.settings import PIPELINE, Settings, misconfigured, read_credentials, read_settings, use_project
+from pipelines.settings import PIPELINE, PROJECT, Settings, misconfigured, read_credentials, read_settings, use_project
 from pipelines.source import Listing, salesforce
 from pipelines.tables import DATASET
 from pipelines.warehouse import apply_views, open_published, publish
@@ -158,7 +159,7 @@ def _load(options: argparse.Namespace) -> int:
 def _demo(options: argparse.Namespace) -> int:
     from pipelines.demo import demo  # noqa: PLC0415 - the demo org is no part of a load
 
-    return demo(days=options.days)
+    return demo(options.days, options.home.resolve())
 
 
 def _doctor(options: argparse.Namespace) -> int:
@@ -177,6 +178,7 @@ def _parser() -> argparse.ArgumentParser:
     load.set_defaults(command=_load)
     demo = commands.add_parser("demo", help="record the built-in demo org and show what there is to see")
     demo.add_argument("--days", type=int, default=30, help="simulated days (30)")
+    demo.add_argument("--home", type=Path, default=PROJECT / "demo", help="directory for its files (demo/)")
     demo.set_defaults(command=_demo)
     doctor = commands.add_parser("doctor", help="say what is wrong with the set-up, and what to do")
     doctor.set_defaults(command=_doctor)

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipelines.demo_org.org import DemoOrg
+from pipelines.demo_org.server import serving
 from pipelines.settings import PIPELINE
 
 HOUR = timedelta(hours=1)
@@ -236,6 +237,46 @@ def test_a_lost_dlt_home_costs_nothing(org: DemoOrg, recorder: Recorder) -> None
     assert recorder.rows("select since from listings order by started_at")[-1][0] == NOON - timedelta(minutes=5)
 
 
+def test_a_published_copy_restores_a_lost_loaders_file(org: DemoOrg, recorder: Recorder) -> None:
+    """With the dlt home of then, which knows more than the backup does."""
+    lost, kept = org.add_job(state="JobComplete"), org.add_job()
+    recorder.load()
+    backup = recorder.warehouse.read_bytes()
+    org.advance(HOUR)
+    later = org.add_job()
+    recorder.load()
+    org.delete_job(lost)
+    recorder.loader_file.write_bytes(backup)
+    org.advance(HOUR)
+    org.move_job(kept, "JobComplete")
+    recorder.load()
+
+    assert recorder.states() == {lost: "JobComplete", kept: "JobComplete", later: "InProgress"}
+    assert recorder.history(kept) == ["InProgress", "JobComplete"]
+
+
+def test_several_orgs_share_a_warehouse(org: DemoOrg, recorder: Recorder, recorder_of) -> None:
+    """The org's id is part of every key: the same job id in two orgs is two jobs, with marks of their own."""
+    job = org.add_job()
+    recorder.load()
+    with serving(sandbox := DemoOrg(now=NOON, seed=7)):
+        recorder_of(sandbox)
+        sandbox.add_job(id=job, state="Failed")
+        recorder.load()
+        recorder_of(org)
+        org.advance(HOUR)
+        run = recorder.load()
+
+    assert run.listing.jobs_changed == 0
+    assert sorted(recorder.rows("select org_id, id, state from query_jobs")) == sorted(
+        [(org.org_id, job, "InProgress"), (sandbox.org_id, job, "Failed")]
+    )
+    assert recorder.rows("select org_id, since from listings order by started_at, since nulls first")[-1] == (
+        org.org_id,
+        NOON - timedelta(minutes=5),
+    )
+
+
 Change = st.tuples(
     st.integers(0, 24),
     st.sampled_from(["InProgress", "JobComplete", "Failed", "Aborted", "Closed"]),
@@ -252,8 +293,6 @@ Change = st.tuples(
 )
 def test_after_one_quiet_run_the_warehouse_is_what_the_org_lists(recorder_of, before, during, paging, order) -> None:
     """Whatever changes before and while a listing is read, in whatever order it is read."""
-    from pipelines.demo_org.server import serving
-
     demo_org = DemoOrg(now=NOON, page_size=5, paging=paging, order=order)
     with serving(demo_org):
         recorder = recorder_of(demo_org, str(uuid.uuid4()))

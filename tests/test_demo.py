@@ -1,0 +1,53 @@
+"""The demo: its own files, the very code of a load, and an end that says what it was for."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+from conftest import Recorder
+
+
+def test_the_demo_shows_what_the_org_forgot(recorder: Recorder, tmp_path: Path) -> None:
+    """Nine days: the org has lost the first two, the warehouse has not; then the commands to try, which work."""
+    home = tmp_path / "demo"
+    run = recorder.run("demo", "--days", "9", "--home", str(home))
+
+    assert run.returncode == 0, run.stderr
+    assert run.stderr == ""
+    assert "The last of 18 loads said:" in run.stdout
+    jobs = re.search(r"\n  jobs +([\d,]+) +([\d,]+)\n", run.stdout)
+    assert jobs
+    remembered, known = (int(number.replace(",", "")) for number in jobs.groups())
+    assert known > remembered + 500
+    assert recorder.rows("select count(*) from query_jobs", home / "warehouse.duckdb") == [(known,)]
+    nights = re.search(r"the Lead extract failed +(\d+) +(\d+)\n", run.stdout)
+    assert nights
+    assert nights.groups() == ("7", "9")
+    (command,) = re.findall(r"^  (\S*python -c .*)$", run.stdout, re.MULTILINE)
+    shown = subprocess.run(command, shell=True, cwd=recorder.home, capture_output=True, text=True, check=False)
+    assert "V2Query" in shown.stdout, shown.stderr
+
+
+def test_the_demo_touches_nothing_of_the_users(recorder: Recorder, tmp_path: Path) -> None:
+    """Neither files nor dlt home, and no setting of theirs is obeyed."""
+    before = sorted(recorder.home.rglob("*"))
+    settings = {"SOURCES__SALESFORCE__JOB_TYPE": "Classic", "SOURCES__SALESFORCE__CREDENTIALS__SF_CLI_ORG": "mine"}
+    run = recorder.run("demo", "--days", "1", "--home", str(tmp_path / "demo"), **settings)
+
+    assert run.returncode == 0, run.stderr
+    assert sorted(recorder.home.rglob("*")) == before
+    assert recorder.rows("select distinct filters from listings", tmp_path / "demo" / "warehouse.duckdb") == [("{}",)]
+
+
+def test_the_demo_can_be_made_again(recorder: Recorder, tmp_path: Path) -> None:
+    """Over the files of the one before, while somebody looks at them."""
+    import duckdb
+
+    for _ in range(2):
+        run = recorder.run("demo", "--days", "1", "--home", str(tmp_path / "demo"))
+        assert run.returncode == 0, run.stderr
+        reader = duckdb.connect(tmp_path / "demo" / "warehouse.duckdb", read_only=True)
+    assert reader.execute("select count(*) from salesforce.listings").fetchall() == [(2,)]
+    reader.close()
+    assert os.listdir(tmp_path / "demo")
