@@ -11,6 +11,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from demo_org_client import FIXTURES, Client
 
 from pipelines.credentials import SalesforceCredentials
 from pipelines.demo_org.org import DemoOrg
@@ -19,7 +20,7 @@ from pipelines.query_jobs import Run, record
 from pipelines.settings import PROJECT, read_credentials, read_settings
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)  # a Monday
-FIXTURES = Path(__file__).parent / "fixtures"
+__all__ = ["FIXTURES", "NOON", "Recorder"]
 
 
 @dataclass
@@ -98,6 +99,14 @@ def org() -> Iterator[DemoOrg]:
     demo_org = DemoOrg(now=NOON)
     with serving(demo_org):
         yield demo_org
+
+
+@pytest.fixture
+def client(org: DemoOrg) -> Iterator[Client]:
+    """A client of the demo org that knows nothing of the pipeline."""
+    asking = Client(org)
+    with asking.http:
+        yield asking
 
 
 @pytest.fixture

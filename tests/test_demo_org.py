@@ -1,6 +1,5 @@
 """The demo org's listings against what is documented and recorded: ids, records, pages, locators, filters."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,23 +8,13 @@ from demo_org_client import FIXTURES, LISTING, Client, locator_of, recorded, typ
 
 from pipelines.demo_org.ids import eighteen, salesforce_id
 from pipelines.demo_org.org import DemoOrg
-from pipelines.demo_org.server import serving
-
-NOW = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
 
 
 @pytest.fixture
-def org() -> Iterator[DemoOrg]:
-    org = DemoOrg(now=NOW, page_size=3)
-    with serving(org):
-        yield org
-
-
-@pytest.fixture
-def client(org: DemoOrg) -> Iterator[Client]:
-    client = Client(org)
-    with client.http:
-        yield client
+def org(org: DemoOrg) -> DemoOrg:
+    """An org with pages small enough to turn."""
+    org.page_size = 3
+    return org
 
 
 def add(org: DemoOrg, count: int, **fields: Any) -> list[str]:

@@ -1,32 +1,14 @@
 """The rest of the demo org's API against what is documented and recorded: single jobs, limits, SOQL, the clock."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import requests
+from conftest import NOON
 from demo_org_client import LISTING, Client, recorded, types
 
 from pipelines.demo_org.org import DemoOrg
-from pipelines.demo_org.server import serving
-
-NOW = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
-
-
-@pytest.fixture
-def org() -> Iterator[DemoOrg]:
-    org = DemoOrg(now=NOW)
-    with serving(org):
-        yield org
-
-
-@pytest.fixture
-def client(org: DemoOrg) -> Iterator[Client]:
-    client = Client(org)
-    with client.http:
-        yield client
-
 
 # --- one job ---
 
@@ -62,7 +44,7 @@ def test_details_are_in_the_single_answer_and_never_in_the_listing(org: DemoOrg,
     assert client.get(f"{LISTING}/{job[:15]}").json()["errorMessage"] == failed
     [[listed]] = client.pages()
     assert "errorMessage" not in listed
-    assert (listed["state"], listed["systemModstamp"]) == ("Failed", "2026-11-02T09:32:00.000+0000")
+    assert (listed["state"], listed["systemModstamp"]) == ("Failed", "2026-11-02T12:02:00.000+0000")
 
 
 def test_a_state_may_move_without_its_stamp_or_with_another(org: DemoOrg) -> None:
@@ -70,8 +52,8 @@ def test_a_state_may_move_without_its_stamp_or_with_another(org: DemoOrg) -> Non
     org.advance(timedelta(hours=1))
     org.move_job(job, "UploadComplete", stamp=False)
     assert org.jobs[job]["systemModstamp"] == org.jobs[job]["createdDate"]
-    org.move_job(job, "JobComplete", stamp=NOW - timedelta(days=1))
-    assert org.jobs[job]["systemModstamp"] == "2026-11-01T09:30:00.000+0000"
+    org.move_job(job, "JobComplete", stamp=NOON - timedelta(days=1))
+    assert org.jobs[job]["systemModstamp"] == "2026-11-01T12:00:00.000+0000"
 
 
 def test_a_deleted_job_is_answered_as_recorded(org: DemoOrg, client: Client) -> None:
@@ -197,7 +179,7 @@ def test_a_clock_needs_a_time_zone_and_runs_ahead_only() -> None:
     with pytest.raises(ValueError, match="time zone"):
         DemoOrg(now=datetime(2026, 11, 2))  # noqa: DTZ001 - the point
     with pytest.raises(ValueError, match="ahead"):
-        DemoOrg(now=NOW).advance(timedelta(seconds=-1))
+        DemoOrg(now=NOON).advance(timedelta(seconds=-1))
     wall = DemoOrg()
     wall.advance(timedelta(hours=1))
     assert timedelta(minutes=59) < wall.now - datetime.now(UTC) < timedelta(minutes=61)

@@ -6,33 +6,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from email.utils import parsedate_to_datetime
 
 import pytest
 import requests
+from conftest import NOON
 from demo_org_client import LISTING, Client
 
 from pipelines.demo_org.org import DemoOrg, Request
 from pipelines.demo_org.server import serving
 
-NOW = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
 LIMITS = "/services/data/v68.0/limits"
-
-
-@pytest.fixture
-def org() -> Iterator[DemoOrg]:
-    org = DemoOrg(now=NOW)
-    with serving(org):
-        yield org
-
-
-@pytest.fixture
-def client(org: DemoOrg) -> Iterator[Client]:
-    client = Client(org)
-    with client.http:
-        yield client
 
 
 # --- what goes wrong ---
@@ -83,7 +68,7 @@ def test_a_stalled_answer_comes_late(org: DemoOrg, client: Client) -> None:
 
 
 def test_stopping_waits_for_no_stalled_answer() -> None:
-    org = DemoOrg(now=NOW)
+    org = DemoOrg(now=NOON)
     org.stall_next(60, path="")
     began = time.perf_counter()
 
@@ -121,7 +106,7 @@ def test_a_connection_stays_open_and_the_date_is_the_orgs(org: DemoOrg) -> None:
         connection.request("GET", "/services/data")
         answer = connection.getresponse()
         answer.read()
-        assert parsedate_to_datetime(answer.headers["Date"]) == NOW + timedelta(hours=hours)
+        assert parsedate_to_datetime(answer.headers["Date"]) == NOON + timedelta(hours=hours)
         assert str(answer.headers["Date"]).endswith("GMT")
     assert connection.sock is kept
     connection.close()
@@ -146,7 +131,7 @@ def test_a_body_of_unknown_length_is_refused(org: DemoOrg) -> None:
 
 def test_it_serves_this_machine_only_and_leaves_nothing_behind() -> None:
     before = set(threading.enumerate())
-    org = DemoOrg(now=NOW)
+    org = DemoOrg(now=NOON)
     with serving(org) as url, requests.Session() as session:
         assert url == org.instance_url
         host, port = url.removeprefix("http://").split(":")
@@ -181,7 +166,7 @@ def test_jobs_are_controlled_over_http_without_a_trace(org: DemoOrg) -> None:
     control("move_job", job_id=job, state="Failed", errorMessage="InvalidBatch : no")
     assert (org.jobs[job]["object"], org.jobs[job]["state"]) == ("Lead", "Failed")
     assert org.details[job] == {"numberRecordsProcessed": 3, "errorMessage": "InvalidBatch : no"}
-    assert org.now == NOW + timedelta(minutes=5)
+    assert org.now == NOON + timedelta(minutes=5)
     control("fail_next", status=503)
     control("delete_job", job_id=job)
     assert org.jobs == {}
