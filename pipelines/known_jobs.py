@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from pipelines.tables import DATASET, QUERY_JOB_STATES, QUERY_JOBS, REJECTED_RECORDS, TIME, Table
 
 OBSERVED: Final = "observed_at"
+VERSION: Final = set(QUERY_JOB_STATES.key)  # equal in any case where a listed job is the stored one
 
 
 class KnownJobs:
@@ -59,15 +60,13 @@ class KnownJobs:
 
         An unchanged row has the system_modstamp that is stored, so the range of those listed bounds what is read.
         """
-        stored = self.columns(QUERY_JOBS)
-        same = " and ".join(
-            f's."{c}" is not distinct from l."{c}"' if c in stored else f'l."{c}" is null' for c in listed.column_names
-        )
-        gone = "".join(
-            f' and s."{c}" is null'
-            for c in stored
-            if c not in listed.column_names and c != OBSERVED and c[:4] != "_dlt"
-        )
+        stored = {c for c in self.columns(QUERY_JOBS) if c != OBSERVED and not c.startswith("_dlt")}
+        listed_columns = set(listed.column_names)
+        same = [
+            *(f's."{c}" is not distinct from l."{c}"' for c in sorted(listed_columns & stored - VERSION)),
+            *(f'l."{c}" is null' for c in sorted(listed_columns - stored)),
+            *(f's."{c}" is null' for c in sorted(stored - listed_columns)),
+        ]
         stamps = pc.min_max(listed["system_modstamp"]).as_py()
         connection.register("listed", listed.append_column("position", pa.array(range(listed.num_rows), pa.int64())))
         try:
@@ -79,8 +78,9 @@ class KnownJobs:
                     where not exists (
                         select 1 from {DATASET}.query_jobs as s
                         where s.system_modstamp between $min and $max
-                            and s.org_id = l.org_id and s.id = l.id and s.system_modstamp = l.system_modstamp
-                            and {same}{gone}
+                            and s.org_id = l.org_id and s.id = l.id
+                            and s.system_modstamp = l.system_modstamp and s.state = l.state
+                            and {" and ".join(same)}
                     )
                 )
                 select c.position, s.observed_at as first_observed_at

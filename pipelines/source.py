@@ -102,7 +102,7 @@ class Listing:
         """The changed rows of `query_jobs`, some pages at a time; the other tables' rows gather beside."""
         key = f"{self.org.org_id} {orjson.dumps(self.filters, option=orjson.OPT_SORT_KEYS).decode()}"
         self.since = marks.get(key)
-        records: list[Any] = []
+        tables: list[pa.Table] = []
         for page in job_pages(self.org, self.filters):
             if page.number == 1:
                 self._start_over()
@@ -114,10 +114,10 @@ class Listing:
             self.pages = page.number
             self.jobs_listed += len(page.records)
             self.on_page(page)
-            records += page.records
+            tables.append(self._read(page.records))
             if page.last or page.number % PAGES_PER_TABLE == 0:
-                yield from self._changed(records)
-                records = []
+                yield from self._changed(pa.concat_tables(tables, promote_options="default"))
+                tables = []
         if self.new_fields.too_many:
             logger.warning(
                 "The listing brought %d new fields at once: they are kept as JSON in query_jobs.more_fields.",
@@ -126,10 +126,14 @@ class Listing:
         self.finished_at = self.org.clock
         self.finished = True
 
-    def _changed(self, records: list[Any]) -> Iterator[pa.Table]:
+    def _read(self, records: list[Any]) -> pa.Table:
+        """A page as Arrow at once: its thousand records need not wait in memory for those of the next pages."""
         listed, rejected = jobs_to_arrow(records, self.org.org_id, self.new_fields)
         self.rejected |= {r.record_hash: r for r in rejected}
-        self.creators.update(pc.unique(listed["created_by_id"]).to_pylist())
+        self.creators.update(listed["created_by_id"].unique().to_pylist())
+        return listed
+
+    def _changed(self, listed: pa.Table) -> Iterator[pa.Table]:
         jobs, states = self.known.changes(listed, self.started_at)
         self.jobs_changed += jobs.num_rows
         if self.since:
