@@ -1,5 +1,6 @@
 """The credentials: four ways to sign in, told apart by which keys are given (`.dlt/secrets.example.toml`)."""
 
+import re
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -16,6 +17,9 @@ WAYS: Final = {
     "sf CLI": ("sf_cli_org",),
     "access token": ("instance_url", "access_token"),
 }
+ORIGIN: Final = re.compile(
+    r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9.-]+|\[::1\])(:(?P<port>[0-9]{1,5}))?(?=[/?#]|$)", re.ASCII
+)
 # What `sf org display` shows instead of a token since @salesforce/cli 2.136.8 (forcedotcom/cli#3560).
 REDACTED: Final = "[REDACTED]"
 LOGIN_HOSTS: Final = ("login.salesforce.com", "test.salesforce.com")
@@ -70,6 +74,9 @@ class SalesforceCredentials(CredentialsConfiguration):
         )
 
     def on_resolved(self) -> None:
+        for key in self.get_resolvable_fields():  # a secret out of a file often ends in a line end
+            if isinstance(value := getattr(self, key), str):
+                setattr(self, key, value.strip())
         self.way  # noqa: B018 - raises before the first request
         if (self.access_token or "").startswith(REDACTED):
             raise Misconfigured(
@@ -95,15 +102,14 @@ def https_origin(name: str, url: Any) -> str:
     http is taken for loopback only: a token never travels in the clear. Raises Misconfigured.
     """
     text = str(url).strip()
-    parts = urlsplit(text if "://" in text else f"https://{text}")
-    host = parts.hostname or ""
-    loopback = host in ("localhost", "127.0.0.1", "::1")
-    if not host or parts.scheme not in ("https", "http") or (parts.scheme == "http" and not loopback):
+    found = ORIGIN.match(text if "://" in text else f"https://{text}")
+    loopback = found is not None and found["host"] in ("localhost", "127.0.0.1", "[::1]")
+    if found is None or not (found["scheme"] == "https" or loopback) or int(found["port"] or 0) > 65535:
+        shown = "" if "@" in text or "!" in text else f"; it is {text[:100]!r}"  # no password, and no token put here
         raise Misconfigured(
-            f"{name} must be an https:// address; it is {text[:200]!r}.",
-            "Example: https://yourdomain.my.salesforce.com",
+            f"{name} must be an https:// address of an org{shown}.", "Example: https://yourdomain.my.salesforce.com"
         )
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    return f"{found['scheme']}://{found['host']}{':' + found['port'] if found['port'] else ''}"
 
 
 def _listed(keys: set[str]) -> str:

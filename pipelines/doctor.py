@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import dlt
 import duckdb
@@ -60,14 +60,14 @@ def doctor() -> int:
         _examine_files(found, settings)
         credentials = read_credentials()
         found.good(f"sign-in by {credentials.way}")
+        org = Org(
+            credentials,
+            str(dlt.config.get("sources.salesforce.api_version") or CURRENT_API_VERSION),
+            _number("sources.salesforce.api_budget_percent", 90),
+        )
     except Failure as failure:
         found.bad(failure)
         return found.exit_code
-    org = Org(
-        credentials,
-        str(dlt.config.get("sources.salesforce.api_version") or CURRENT_API_VERSION),
-        float(dlt.config.get("sources.salesforce.api_budget_percent") or 90),
-    )
     for title, examine in EXAMINATIONS.items():
         print(title)
         try:
@@ -81,6 +81,14 @@ def doctor() -> int:
             print(f"  {question}\n    {answer}")
     print("All is well." if not found.exit_code else "Mend what is BAD, and ask again: make doctor")
     return found.exit_code
+
+
+def _number(key: str, default: float) -> float:
+    given: Any = dlt.config.get(key)
+    try:
+        return float(given) if given is not None else default
+    except (TypeError, ValueError):
+        raise Misconfigured(f"`{key}` must be a number.", "See .dlt/config.toml.") from None
 
 
 def _examine_files(found: Examination, settings: Settings) -> None:
@@ -131,8 +139,8 @@ def _examine_host(found: Examination, org: Org) -> None:
     """Versions and clock need no sign-in: GET {instance_url}/services/data."""
     host = org.credentials.instance_url or org.session.instance_url
     try:
-        answer = org.http.get(f"{host}/services/data", allow_redirects=False)
-        versions = [str(version["version"]) for version in answer.json()]
+        answer = org.http.get(f"{host}/services/data", allow_redirects=False, auth=lambda request: request)
+        oldest, *_, newest = versions = [str(version["version"]) for version in answer.json()]
     except (ValueError, TypeError, KeyError):
         raise Misconfigured(
             f"{host} does not answer as Salesforce's API does.",
@@ -141,12 +149,12 @@ def _examine_host(found: Examination, org: Org) -> None:
     except requests.RequestException as error:
         raise unreachable(host, error) from None
     if org.api_version in versions:
-        found.good(f"API version {org.api_version} is one that the org has; its newest is {versions[-1]}")
+        found.good(f"API version {org.api_version} is one that the org has; its newest is {newest}")
     else:
         found.bad(
             Misconfigured(
-                f"api_version {org.api_version} is none that the org has ({versions[0]} to {versions[-1]}).",
-                f'Set api_version = "{versions[-1]}" under [sources.salesforce] in .dlt/config.toml.',
+                f"api_version {org.api_version} is none that the org has ({oldest} to {newest}).",
+                f'Set api_version = "{newest}" under [sources.salesforce] in .dlt/config.toml.',
             )
         )
     off = abs(datetime.now(UTC) - org.clock)

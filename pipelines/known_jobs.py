@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from pipelines.tables import DATASET, QUERY_JOB_STATES, QUERY_JOBS, REJECTED_RECORDS, TIME, Table
 
 OBSERVED: Final = "observed_at"
+POSITION: Final = "_dlt_position"  # no field becomes a column of this name: `_dlt` is refused
 VERSION: Final = set(QUERY_JOB_STATES.key)  # equal in any case where a listed job is the stored one
 
 
@@ -53,7 +54,7 @@ class KnownJobs:
         if self.connection is None or not (self.has(QUERY_JOBS) and self.has(QUERY_JOB_STATES)):
             return self._with_observed(listed, pa.nulls(listed.num_rows, TIME), started_at)
         found = self._compare(self.connection, listed)
-        return self._with_observed(listed.take(found["position"]), found["first_observed_at"], started_at)
+        return self._with_observed(listed.take(found[POSITION]), found["first_observed_at"], started_at)
 
     def _compare(self, connection: duckdb.DuckDBPyConnection, listed: pa.Table) -> pa.Table:
         """Positions of the changed rows in page order, and when each one's version was first observed, if it was.
@@ -68,12 +69,12 @@ class KnownJobs:
             *(f's."{c}" is null' for c in sorted(stored - listed_columns)),
         ]
         stamps = pc.min_max(listed["system_modstamp"]).as_py()
-        connection.register("listed", listed.append_column("position", pa.array(range(listed.num_rows), pa.int64())))
+        connection.register("listed", listed.append_column(POSITION, pa.array(range(listed.num_rows), pa.int64())))
         try:
             result: pa.Table = connection.sql(
                 f"""
                 with changed as (
-                    select l.position, l.org_id, l.id, l.system_modstamp, l.state
+                    select l.{POSITION}, l.org_id, l.id, l.system_modstamp, l.state
                     from listed as l
                     where not exists (
                         select 1 from {DATASET}.query_jobs as s
@@ -83,12 +84,12 @@ class KnownJobs:
                             and {" and ".join(same)}
                     )
                 )
-                select c.position, s.observed_at as first_observed_at
+                select c.{POSITION}, s.observed_at as first_observed_at
                 from changed as c
                 left join (
                     select * from {DATASET}.query_job_states where system_modstamp between $min and $max
                 ) as s using (org_id, id, system_modstamp, state)
-                order by c.position
+                order by c.{POSITION}
                 """,
                 params=stamps,
             ).to_arrow_table()

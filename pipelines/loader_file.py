@@ -18,6 +18,7 @@ from pipelines.failures import Misconfigured, TryLater
 STORAGE_VERSION: Final = "v1.4.0"
 CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
     "memory_limit": "1GB",  # the largest loads measured need half of it; DuckDB's default is 80 % of the machine
+    "checkpoint_threshold": "256MB",  # one checkpoint, when the copy is published: not one that packs staged rows, too
     "preserve_insertion_order": False,  # rows have no order of their own; keeping the insert's costs time and memory
 }
 POLL: Final = 0.2  # seconds between two tries at a held file
@@ -42,11 +43,6 @@ def only_load(path: Path) -> Iterator[None]:
 
     The kernel lets go of the lock when the process ends, however it ends.
     """
-    if not path.parent.is_dir():
-        raise Misconfigured(
-            f"The directory of the loader's file does not exist: {path.parent}.",
-            "Make it, or change DESTINATION__DUCKDB__CREDENTIALS (see .dlt/config.toml).",
-        )
     try:
         lock = path.with_name(path.name + ".lock").open("a+")
     except OSError as error:

@@ -15,6 +15,8 @@ One run goes down this list, and each file knows only those below it:
 """
 
 import argparse
+import errno
+import io
 import logging
 import os
 import signal
@@ -32,15 +34,15 @@ import duckdb
 from dlt.common.configuration.exceptions import ConfigurationException
 
 from pipelines.credentials import SalesforceCredentials
-from pipelines.failures import Failure, TryLater, causes, failure_behind
+from pipelines.failures import Failure, Misconfigured, TryLater, causes, failure_behind
 from pipelines.known_jobs import KnownJobs
 from pipelines.listing import Page
 from pipelines.loader_file import HeldBy, only_load, open_loader_file
 from pipelines.progress import progress
-from pipelines.settings import PIPELINE, PROJECT, Settings, misconfigured, read_credentials, read_settings, use_project
+from pipelines.settings import PROJECT, Settings, misconfigured, read_credentials, read_settings, use_project
 from pipelines.source import Listing, salesforce
 from pipelines.tables import DATASET
-from pipelines.warehouse import apply_views, open_published, publish
+from pipelines.warehouse import apply_views, check_published, open_published, publish
 
 
 @dataclass(frozen=True)
@@ -79,10 +81,11 @@ def record(
         loader = _open(settings, closing)
         resumed = 0
         if isinstance(loader, HeldBy):
-            pipeline = _pipeline(str(settings.loader_file))
-            known = KnownJobs(open_published(settings.warehouse, closing))
+            pipeline = _pipeline(settings, str(settings.loader_file))
+            # The copy stands in for the file, but knows nothing of listings that are kept already: then load all.
+            known = KnownJobs(None if pipeline.has_pending_data else open_published(settings.warehouse, closing))
         else:
-            pipeline = _pipeline(loader)
+            pipeline = _pipeline(settings, loader)
             resumed = _load_pending(pipeline)
             pipeline.sync_destination()
             known = KnownJobs(loader)
@@ -93,7 +96,7 @@ def record(
 
         if isinstance(loader, HeldBy):
             loader = _open_at_last(settings, closing, loader, done[0])
-            pipeline = _pipeline(loader)
+            pipeline = _pipeline(settings, loader)
         pipeline.load()
         apply_views(loader)
         publish(loader, settings.loader_file, settings.warehouse)
@@ -102,14 +105,23 @@ def record(
 
 def _open(settings: Settings, closing: ExitStack) -> duckdb.DuckDBPyConnection | HeldBy:
     """The loader's file, ours from here to the end of the run; or who holds it."""
+    if settings.warehouse.exists() and not settings.loader_file.exists():
+        raise Misconfigured(
+            f"The loader's file {settings.loader_file} is not there, but {settings.warehouse} is: a new history would "
+            "replace it.",
+            f"Restore the loader's file: cp {settings.warehouse} {settings.loader_file} - or, to begin anew, move the "
+            "warehouse away.",
+        )
     try:
-        return closing.enter_context(open_loader_file(settings.loader_file, settings.lock_wait))
+        loader = closing.enter_context(open_loader_file(settings.loader_file, settings.lock_wait))
     except HeldBy as held:
         return held
+    check_published(loader, settings.warehouse)
+    return loader
 
 
-def _pipeline(file: duckdb.DuckDBPyConnection | str) -> dlt.Pipeline:
-    return dlt.pipeline(PIPELINE, destination=dlt.destinations.duckdb(file), dataset_name=DATASET)
+def _pipeline(settings: Settings, file: duckdb.DuckDBPyConnection | str) -> dlt.Pipeline:
+    return dlt.pipeline(settings.pipeline, destination=dlt.destinations.duckdb(file), dataset_name=DATASET)
 
 
 def _load_pending(pipeline: dlt.Pipeline) -> int:
@@ -127,21 +139,28 @@ def _load_pending(pipeline: dlt.Pipeline) -> int:
 def _open_at_last(settings: Settings, closing: ExitStack, held: HeldBy, listing: Listing) -> duckdb.DuckDBPyConnection:
     """The file again, now that the listing is safe in dlt's folder: whoever held it may have let go."""
     try:
-        return closing.enter_context(open_loader_file(settings.loader_file, wait=0))
+        loader = closing.enter_context(open_loader_file(settings.loader_file, wait=0))
     except HeldBy:
         raise TryLater(
             f"{held.message} The listing of {listing.jobs_listed:,} jobs is kept; the next load brings it in first.",
             held.remedy,
         ) from None
+    check_published(loader, settings.warehouse)
+    return loader
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code (see `failures.py`, and the table in the README)."""
     options = _parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):  # a line of ours never fails for a character that a terminal has not
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO if options.verbose else logging.WARNING)
     signal.signal(signal.SIGTERM, _terminated)
     try:
         use_project()
+        if not options.verbose:
+            logging.getLogger("dlt").addFilter(_without_traceback)
         return int(options.command(options))
     except (Exception, KeyboardInterrupt) as error:
         return _explain(error, options.verbose)
@@ -192,9 +211,10 @@ def _explain(error: BaseException, verbose: bool) -> int:
     if verbose:
         logging.getLogger(__name__).error("Traceback, as asked for by --verbose", exc_info=error)
     behind = list(causes(error))
-    if any(isinstance(cause, KeyboardInterrupt) for cause in behind):
+    interrupt = next((cause for cause in behind if isinstance(cause, KeyboardInterrupt)), None)
+    if interrupt:  # dlt turns a SIGTERM into one, too, while it loads
         print("Interrupted. The next load makes good what this one left.", file=sys.stderr)
-        return 128 + signal.SIGINT
+        return 128 + int(getattr(interrupt, "signal_code", signal.SIGINT))
     failure = failure_behind(error)
     if failure is None:
         wrong_setting = next((cause for cause in behind if isinstance(cause, ConfigurationException)), None)
@@ -205,10 +225,20 @@ def _explain(error: BaseException, verbose: bool) -> int:
 
 def _unexpected(error: BaseException) -> Failure:
     first_line, *_ = str(error).strip().splitlines() or ["no message"]
+    if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in first_line:
+        return Failure("The disk is full.", "Make room. Nothing is lost: the next load makes it good.")
+    if isinstance(error, PermissionError | NotADirectoryError | FileNotFoundError | FileExistsError):
+        where = "Let this user use it; if it is dlt's home, DLT_DATA_DIR moves it."
+        return Misconfigured(f"Cannot use {error.filename}: {error.strerror}.", where)
     return Failure(
         f"Unexpected {type(error).__name__}: {first_line[:300]}",
         "Nothing is lost: the next load makes it good if it can. --verbose shows where it happened.",
     )
+
+
+def _without_traceback(entry: logging.LogRecord) -> bool:
+    """dlt logs with a traceback what it then raises; `_explain` tells that in a sentence."""
+    return not (entry.exc_info or "Traceback" in entry.getMessage())
 
 
 def _terminated(number: int, frame: FrameType | None) -> NoReturn:

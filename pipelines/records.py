@@ -1,6 +1,7 @@
 """Job records to Arrow: a pure function of what a page held. Salesforce's spelling comes in, snake_case goes out."""
 
 import hashlib
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -103,7 +104,7 @@ def _more(jobs: Sequence[dict[str, Any]], new_fields: NewFields) -> dict[str, pa
     overflow = [n for n in sorted(names) if new_fields.columns[n] is None]
     if overflow:
         rests = [{n: r[n] for n in overflow if n in r} for r in jobs]
-        columns["more_fields"] = pa.array([orjson.dumps(rest).decode() if rest else None for rest in rests], TEXT)
+        columns["more_fields"] = pa.array([_json(rest) if rest else None for rest in rests], TEXT)
     else:
         columns["more_fields"] = pa.nulls(len(jobs), TEXT)
     return columns
@@ -128,8 +129,8 @@ def _keyless(jobs: Sequence[dict[str, Any]], table: pa.Table) -> dict[int, str]:
 
 
 def _reject(record: Any, reason: str) -> Rejected:
-    raw = orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
-    return Rejected(hashlib.sha256(raw).hexdigest(), raw.decode(), reason)
+    raw = _json(record)
+    return Rejected(hashlib.sha256(raw.encode()).hexdigest(), raw, reason)
 
 
 # Each column is converted as a whole; one by one only where a value does not fit.
@@ -143,7 +144,17 @@ def _texts(values: list[Any]) -> pa.Array:
 
 
 def _text(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else orjson.dumps(value).decode()
+    return value if value is None or isinstance(value, str) else _json(value)
+
+
+def _json(value: Any) -> str:
+    """Compact JSON with sorted keys: two answers that differ in the order of keys alone are the same."""
+    try:
+        if not (isinstance(value, float) and math.isinf(value)):  # orjson would write 1e999 as null
+            return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    except orjson.JSONEncodeError:
+        pass  # nested deeper than orjson goes
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def _times(values: list[Any]) -> pa.Array:

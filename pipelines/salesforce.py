@@ -4,6 +4,7 @@ The retries are dlt's (429 with Retry-After, 5xx, cut connections), bounded by `
 only Salesforce does. What the answers mean as jobs is for `listing.py`.
 """
 
+import json
 import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -19,7 +20,7 @@ from requests.exceptions import ContentDecodingError
 
 from pipelines.credentials import SalesforceCredentials
 from pipelines.failures import Failure, Misconfigured, NotPermitted, TryLater
-from pipelines.sign_in import Session, can_renew, sign_in, unreachable
+from pipelines.sign_in import TOKEN_PATH, Session, can_renew, sign_in, unreachable
 
 CURRENT_API_VERSION: Final = "68.0"  # Winter '27; a version is supported for three years at least
 # Per-app usage may follow, so the pattern is not anchored: api-usage=18/5000; per-app-api-usage=17/250(appName=x)
@@ -128,8 +129,8 @@ class Org:
         if response.status_code != 200:
             raise SalesforceError(response)
         try:
-            return orjson.loads(response.content)
-        except orjson.JSONDecodeError:
+            return decoded(response.content)
+        except (ValueError, RecursionError):
             kind = response.headers.get("Content-Type", "no content type")
             raise Failure(
                 f"GET {self.url(path)} answered with HTTP 200 but not with JSON ({kind[:80]}).",
@@ -149,29 +150,52 @@ class Org:
                 auth=_Bearer(session.access_token),
                 allow_redirects=False,
             )
-        except requests.RequestException as error:
+        except (requests.RequestException, ValueError) as error:
             raise unreachable(session.instance_url, error) from None
 
     def _note(self, response: Response, **_: object) -> None:
         """Runs on every answer, also those that dlt's client retries."""
-        self.calls += 1
+        self.calls += TOKEN_PATH not in response.url  # signing in is none of the API calls that the org counts
         if usage := API_USAGE.search(response.headers.get("Sforce-Limit-Info", "")):
             self.api_usage = int(usage[1]), int(usage[2])
         try:
-            self.clock = parsedate_to_datetime(response.headers["Date"]).astimezone(UTC)
+            date = parsedate_to_datetime(response.headers["Date"])
+            self.clock = date.astimezone(UTC) if date.tzinfo else date.replace(tzinfo=UTC)
         except (KeyError, ValueError, TypeError):
             self.clock = datetime.now(UTC)  # an answer without a Date comes from no Salesforce; our clock will do
 
     def _mind_the_budget(self) -> None:
-        if not self.api_usage:
+        used, allowed = self.api_usage or (0, 0)
+        if not allowed:
             return
-        used, allowed = self.api_usage
         if used + 1 > allowed * self.api_budget_percent / 100:
             raise TryLater(
                 f"The org has used {used:,} of its {allowed:,} daily API calls; "
                 f"this run stops at {self.api_budget_percent:g} %, before it takes the last ones.",
                 "Nothing was changed. Try again later, list less often, or raise api_budget_percent.",
             )
+
+
+def decoded(content: bytes) -> Any:
+    """The value of a JSON text. Raises ValueError or RecursionError.
+
+    orjson refuses half an emoji and 1e999, which one record in a thousand pages may hold: Python's own decoder takes
+    them, and half a character becomes a replacement character.
+    """
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return _whole_characters(json.loads(content))
+
+
+def _whole_characters(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_whole_characters(item) for item in value]
+    if isinstance(value, dict):
+        return {_whole_characters(name): _whole_characters(item) for name, item in value.items()}
+    return value
 
 
 def _error(response: Response) -> tuple[str, str]:

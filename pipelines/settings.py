@@ -1,5 +1,6 @@
 """Where things are and how long to wait: `[query_jobs]`, `[destination.duckdb]` and the credentials, read by dlt."""
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,9 @@ from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
 from pipelines.credentials import SECTION, SalesforceCredentials
 from pipelines.failures import Misconfigured
+from pipelines.tables import DATASET
 
-PIPELINE: Final = "query_jobs"  # dlt's name for its working folder, its state, and by default its file
+PIPELINE: Final = "query_jobs"
 PROJECT: Final = Path(__file__).resolve().parents[1]
 
 
@@ -36,6 +38,12 @@ class Settings:
     warehouse: Path
     lock_wait: float
 
+    @property
+    def pipeline(self) -> str:
+        """dlt's name for the working folder and the state: one for each loader's file, so that a listing kept for one
+        is never loaded into another."""
+        return f"{PIPELINE}_{hashlib.sha256(str(self.loader_file).encode()).hexdigest()[:8]}"
+
 
 def use_project() -> None:
     """Makes dlt read this project's `.dlt/`, whatever the working directory. DLT_PROJECT_DIR overrides it."""
@@ -50,12 +58,22 @@ def read_settings() -> Settings:
         raise misconfigured(error) from error
     loader_file = project_path(_loader_file())
     warehouse = project_path(recorder.warehouse)
+    for key, path in (("destination.duckdb.credentials", loader_file), ("query_jobs.warehouse", warehouse)):
+        _check_path(key, path)
     if loader_file.resolve() == warehouse.resolve():
         raise Misconfigured(
             f"The loader's file and the published warehouse are the same file: {warehouse}.",
             "Readers would block the loader: give `warehouse` under [query_jobs] another name.",
         )
     return Settings(loader_file, warehouse, recorder.lock_wait)
+
+
+def _check_path(key: str, path: Path) -> None:
+    if not path.parent.is_dir():
+        raise Misconfigured(f"`{key}` is {path}, whose directory does not exist.", "Make it, or see .dlt/config.toml.")
+    # DuckDB names a database after its file. Named like our schema, `salesforce.query_jobs` would mean two things.
+    if path.stem.lower() in (DATASET, f"{DATASET}_staging", ":memory:"):
+        raise Misconfigured(f"`{key}` must not be called {path.name}: DuckDB needs that name.", "Choose another name.")
 
 
 def _loader_file() -> str:
@@ -82,9 +100,8 @@ def read_credentials() -> SalesforceCredentials:
 
 def misconfigured(error: ConfigurationException) -> Misconfigured:
     """dlt's configuration error without its pages of places it looked in."""
-    return Misconfigured(
-        str(error).strip().splitlines()[0][:300], "See .dlt/config.toml and .dlt/secrets.example.toml."
-    )
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return Misconfigured(" ".join(lines[:3])[:400], "See .dlt/config.toml and .dlt/secrets.example.toml.")
 
 
 def project_path(path: str) -> Path:

@@ -30,6 +30,13 @@ class Session:
     org_id: str = ""  # 18 characters; "" where the sign-in does not tell
     user_id: str = ""
 
+    def __post_init__(self) -> None:
+        if not (self.access_token.isascii() and self.access_token.isprintable() and " " not in self.access_token):
+            raise NotPermitted(
+                "The access token has characters in it that no token has: spaces, line ends or the like.",
+                "Take it again, whole and on one line.",
+            )
+
     def __repr__(self) -> str:
         return f"Session({self.instance_url}, org {self.org_id or 'unknown'})"  # never the token
 
@@ -108,8 +115,9 @@ def _token(
 ) -> Session:
     try:
         # The form holds a secret: a redirect must not carry it to another host.
-        answer = http.post(host + TOKEN_PATH, data=form, allow_redirects=False)
-    except requests.RequestException as error:
+        # `auth` that adds nothing keeps an entry of ~/.netrc from being sent along.
+        answer = http.post(host + TOKEN_PATH, data=form, allow_redirects=False, auth=lambda request: request)
+    except (requests.RequestException, ValueError) as error:
         raise unreachable(host, error) from None
     try:
         body = orjson.loads(answer.content)

@@ -107,6 +107,7 @@ LISTINGS: Final = Table(
         Column("org_id", TEXT, _ORG_ID.meaning, nullable=False),
         Column("started_at", TIME, "Time of the first answer, by the org's clock", nullable=False),
         Column("finished_at", TIME, "Time of the last answer, by the org's clock", nullable=False),
+        Column("restarted_at", TIME, "Start of its second or third try, if a lost locator made it start again: complete as of then"),
         Column("since", TIME, "Start, less a margin of 5 minutes, of the listing before this one with the same filters; null for the first"),
         Column("pages", COUNT, "Pages of the listing, of up to 1,000 jobs"),
         Column("calls", COUNT, "API calls of the run up to the last page, retries included"),

@@ -11,6 +11,7 @@ import duckdb
 import pyarrow as pa
 
 from pipelines.failures import Failure, Misconfigured
+from pipelines.loader_file import LOCK_MESSAGE
 from pipelines.tables import DATASET, TABLES
 
 VIEWS: Final = Path(__file__).parent / "views"
@@ -46,6 +47,40 @@ def read_header(sql: str) -> tuple[str, list[tuple[str, str, str]]]:
     lines = [line for line in sql.splitlines() if line.startswith("--")]
     grain = lines[0].removeprefix("--").strip()
     return grain, [found.groups() for line in lines if (found := HEADER_COLUMN.fullmatch(line))]  # type: ignore[misc]
+
+
+def check_published(loader: duckdb.DuckDBPyConnection, warehouse: Path) -> None:
+    """Raises Misconfigured where publishing would replace what the loader's file does not hold: another recorder's
+    warehouse, a newer one than the loader's file, or a file that is no warehouse at all."""
+    if not warehouse.exists():
+        return
+    newest = f"select listing_id, finished_at from {DATASET}.listings order by finished_at desc limit 1"
+    try:
+        with duckdb.connect(warehouse, read_only=True) as copy:
+            copy.execute("SET TimeZone = 'UTC'")
+            last = copy.execute(newest).fetchone()
+    except duckdb.Error as error:
+        if isinstance(error, duckdb.IOException) and (LOCK_MESSAGE in str(error) or "WAL" in str(error)):
+            return  # somebody writes into the copy, or did: that is theirs to do, and no reason to stop recording
+        raise Misconfigured(
+            f"{warehouse} is there, but is no warehouse that was published from here.",
+            "Move it away, or give `warehouse` under [query_jobs] another name: publishing would replace it.",
+        ) from None
+    if last and not _has_listing(loader, last[0]):
+        raise Misconfigured(
+            f"{warehouse} has a listing, of {last[1]:%Y-%m-%d %H:%M} UTC, that the loader's file has not: publishing "
+            "would lose it.",
+            f"If the loader's file was lost or is older, restore it from the copy: cp {warehouse} <loader's file>. "
+            "Otherwise move the copy away, or give `warehouse` under [query_jobs] another name.",
+        )
+
+
+def _has_listing(loader: duckdb.DuckDBPyConnection, listing_id: str) -> bool:
+    try:
+        found = loader.execute(f"select 1 from {DATASET}.listings where listing_id = ?", [listing_id])
+    except duckdb.CatalogException:  # a file without any listing yet
+        return False
+    return found.fetchone() is not None
 
 
 def publish(connection: duckdb.DuckDBPyConnection, loader_file: Path, warehouse: Path) -> None:

@@ -122,7 +122,7 @@ def test_a_refused_sign_in_is_77_and_shows_no_secret(org: DemoOrg, recorder: Rec
 def test_an_unexpected_error_is_70_without_a_traceback(org: DemoOrg, recorder: Recorder) -> None:
     """Which --verbose shows."""
     recorder.run()
-    state = recorder.home / "dlt" / "pipelines" / "query_jobs" / "state.json"
+    (state,) = (recorder.home / "dlt" / "pipelines").glob("query_jobs_*/state.json")
     state.write_text("{ this is no state")
     plain, verbose = recorder.run(), recorder.run("load", "--verbose")
 
@@ -151,6 +151,35 @@ def test_an_interrupted_run_ends_cleanly(org: DemoOrg, recorder: Recorder, numbe
     assert "The next load makes good" in errors
     assert "Traceback" not in errors
     assert recorder.run().returncode == 0
+
+
+def test_a_terminal_without_our_characters_is_no_reason_to_fail(org: DemoOrg, recorder: Recorder) -> None:
+    """The line is printed as far as it goes."""
+    run = recorder.run(PYTHONIOENCODING="ascii")
+
+    assert run.returncode == 0
+    assert "0 changed ? 15" in run.stdout or "0 changed ? 14" in run.stdout
+
+
+def test_a_home_of_dlts_that_cannot_be_used_is_named(org: DemoOrg, recorder: Recorder) -> None:
+    """With the setting that moves it."""
+    (recorder.home / "dlt").write_text("a file")
+    run = recorder.run()
+
+    assert run.returncode == 78
+    assert "DLT_DATA_DIR" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize("place", ["secrets.toml", "config.toml"])
+def test_a_broken_settings_file_is_told_with_its_line(org: DemoOrg, recorder: Recorder, place) -> None:
+    """As its parser says it."""
+    (recorder.home / ".dlt" / place).write_text("[query_jobs\nwarehouse = ")
+    run = recorder.run()
+
+    assert run.returncode == 78
+    assert place in run.stderr
+    assert "line 1" in run.stderr
 
 
 def test_it_works_from_any_directory(org: DemoOrg, recorder: Recorder, tmp_path: Path) -> None:

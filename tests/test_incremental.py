@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
-from pipelines.settings import PIPELINE
+from pipelines.settings import read_settings
 
 HOUR = timedelta(hours=1)
 SECOND = timedelta(seconds=1)
@@ -47,7 +47,7 @@ def test_a_quiet_run_loads_no_rows_and_moves_no_time(org: DemoOrg, recorder: Rec
     assert after["query_job_states"] == before["query_job_states"]
     assert len(after["listings"]) == 2
     assert recorder.rows("select first_observed_at, last_observed_at from rejected_records") == [(NOON, NOON + HOUR)]
-    loaded = dlt.pipeline(PIPELINE).last_trace.last_normalize_info.row_counts
+    loaded = dlt.pipeline(read_settings().pipeline).last_trace.last_normalize_info.row_counts
     assert {table for table, rows in loaded.items() if rows and table[0] != "_"} == {"listings", "rejected_records"}
 
 
@@ -247,6 +247,7 @@ def test_a_published_copy_restores_a_lost_loaders_file(org: DemoOrg, recorder: R
     recorder.load()
     org.delete_job(lost)
     recorder.loader_file.write_bytes(backup)
+    recorder.warehouse.unlink()
     org.advance(HOUR)
     org.move_job(kept, "JobComplete")
     recorder.load()

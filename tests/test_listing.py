@@ -1,6 +1,7 @@
 """The listing over real HTTP: to its end or not at all, on our own path and host, and within the org's budget."""
 
 import json
+from datetime import timedelta
 
 import pytest
 from conftest import FIXTURES, Recorder
@@ -126,6 +127,39 @@ def test_a_lost_locator_starts_the_listing_again(org: DemoOrg, recorder: Recorde
     assert "starting again" in caplog.text
 
 
+def test_what_was_shown_before_a_locator_was_lost_is_kept_and_counted_once(org: DemoOrg, recorder: Recorder) -> None:
+    """The listing keeps its start, says when the try began that was completed, and counts that one alone."""
+    org.page_size, org.order = 1, "oldest"
+    jobs = [org.add_job() for _ in range(25)]
+    start, tries = org.now, []
+
+    def lose(demo_org: DemoOrg, listing: str, page: int) -> None:
+        tries.append(page)
+        if len(tries) == 23:
+            demo_org.delete_job(jobs[0])
+            demo_org.advance(timedelta(hours=1))
+            demo_org.lose_locators()
+
+    org.before_answer = lose
+    run = recorder.load()
+
+    assert set(recorder.states()) == set(jobs)
+    assert (run.listing.pages, run.listing.jobs_listed, run.listing.jobs_changed) == (24, 24, 24)
+    assert recorder.rows("select started_at, restarted_at from listings") == [(start, start + timedelta(hours=1))]
+    assert recorder.rows("select distinct observed_at from query_jobs") == [(start,)]
+
+
+def test_half_an_emoji_in_one_record_does_not_end_the_listing(org: DemoOrg, recorder: Recorder) -> None:
+    """Python's own decoder takes what the fast one refuses; the rest of the page is as it was."""
+    body = '{"done": true, "records": [{"id": "750a", "state": "Open", "systemModstamp": "2026-11-02T12:00:00.000Z", '
+    body += '"note": "cut \\ud83d", "size": 1e999, "deep": ' + "[" * 300 + "]" * 300 + "}]}"
+    org.fail_next(200, body, path=LISTING)
+    recorder.load()
+
+    ((note, size, deep),) = recorder.rows("select note, size, deep from query_jobs")
+    assert (note, size, deep) == ("cut \ufffd", "Infinity", "[" * 300 + "]" * 300)
+
+
 def test_a_locator_lost_again_and_again_ends_the_run(org: DemoOrg, recorder: Recorder) -> None:
     """Two new starts, then it is for a later try."""
     org.page_size = 10
@@ -175,7 +209,7 @@ def test_passing_trouble_is_retried(org: DemoOrg, recorder: Recorder, status, he
     run = recorder.load()
 
     assert set(recorder.states()) == {job}
-    assert run.listing.org.calls == 1 + 3  # the sign-in, and three tries
+    assert run.listing.org.calls == 3  # three tries; signing in is no API call
 
 
 def test_a_cut_answer_is_retried(org: DemoOrg, recorder: Recorder) -> None:
@@ -287,4 +321,4 @@ def test_the_listing_row_tells_what_was_read(org: DemoOrg, recorder: Recorder) -
     assert recorder.rows(
         "select org_id, started_at, finished_at, pages, calls, jobs_listed, jobs_changed, creators, rejected, "
         "api_usage, api_usage_max from listings"
-    ) == [(org.org_id, org.now, org.now, 2, 3, 13, 12, 1, 1, 2, 15_000)]
+    ) == [(org.org_id, org.now, org.now, 2, 2, 13, 12, 1, 1, 2, 15_000)]

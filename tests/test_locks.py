@@ -310,7 +310,7 @@ def test_the_published_copy_is_of_a_format_that_older_versions_read(org: DemoOrg
     ("break_it", "code", "said"),
     [
         (lambda home: (home / "loader.duckdb").write_text("no database" * 999), 78, "cannot be opened"),
-        (lambda home: (home / "warehouse.duckdb").mkdir(), 78, "could not be published"),
+        (lambda home: (home / "warehouse.duckdb").mkdir(), 78, "warehouse.duckdb is: a new history"),
     ],
 )  # fmt: skip
 def test_files_that_cannot_be_used_are_named(org: DemoOrg, recorder: Recorder, break_it, code, said) -> None:

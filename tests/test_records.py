@@ -150,6 +150,7 @@ def test_odd_values_load_as_they_are() -> None:
         "imagine",
     )
     assert (loaded["object"], loaded["line_ending"]) == ('["a"]', "7")
+    assert row(nested={"b": 1, "a": 2})["nested"] == row(nested={"a": 2, "b": 1})["nested"]
 
 
 def test_fields_whose_column_is_taken_go_into_more_fields() -> None:

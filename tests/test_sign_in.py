@@ -180,6 +180,53 @@ def test_what_is_half_given_is_named_before_any_request(org: DemoOrg, give, keys
     assert not org.requests
 
 
+def test_a_line_end_behind_a_secret_does_no_harm(org: DemoOrg, give) -> None:
+    """Files and heredocs end in one."""
+    give(instance_url=org.instance_url + "\n", access_token=org.access_token + "\n")
+
+    assert Org(read_credentials()).org_id == org.org_id
+
+
+@pytest.mark.parametrize("token", ["s3cret\nwith a break", "s3cr\u00e9t", "s3cret\x07"])
+def test_a_token_that_is_none_is_refused_and_not_quoted(org: DemoOrg, recorder: Recorder, give, token) -> None:
+    """The HTTP library would quote it in its own error."""
+    give(instance_url=org.instance_url, access_token=token)
+    run = recorder.run()
+
+    assert run.returncode == 77
+    assert "s3cr" not in run.stderr + run.stdout
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://[bad", "https://x.example:99999", "https://bob:s3cret@[x", "https://00Dxx!s3cret", "//", "s3cret@x y"],
+)
+def test_an_address_that_is_none_is_refused_and_no_secret_in_it_quoted(give, url) -> None:
+    """A password or a token may have got into it."""
+    give(instance_url=url, access_token="x")
+    with pytest.raises(Misconfigured, match="must be an https:// address") as raised:
+        read_credentials()
+
+    assert "s3cret" not in str(raised.value)
+
+
+def test_netrc_is_not_sent_along(org: DemoOrg, recorder: Recorder, monkeypatch) -> None:
+    """Neither with the sign-in nor with a question."""
+    netrc = recorder.home / ".netrc"
+    netrc.write_text("machine 127.0.0.1 login bob password s3cret\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    seen: list[str | None] = []
+    http = requests.Client(raise_for_status=False)
+    http.session.hooks["response"].append(
+        lambda response, **_: seen.append(response.request.headers.get("Authorization"))
+    )
+    session = sign_in(read_credentials(), http)
+
+    assert session.org_id == org.org_id
+    assert seen == [None]
+
+
 def test_common_words_of_the_environment_are_no_credentials(org: DemoOrg, give, monkeypatch) -> None:
     """USERNAME is set on many machines, and is nobody's Salesforce user."""
     give(instance_url=org.instance_url, access_token="s3cret")

@@ -1,0 +1,140 @@
+"""What is recorded is not overwritten, not mixed up with another record, and not begun anew in silence."""
+
+from datetime import timedelta
+
+import duckdb
+import pytest
+from conftest import NOON, Recorder
+from test_locks import holding
+
+from pipelines.demo_org.org import DemoOrg
+from pipelines.demo_org.server import serving
+
+HOUR = timedelta(hours=1)
+
+
+def test_a_lost_loaders_file_is_not_begun_anew(org: DemoOrg, recorder: Recorder) -> None:
+    """Its published copy may be all that is left: the run stops, and names the command that restores."""
+    job = org.add_job()
+    recorder.load()
+    recorder.loader_file.unlink()
+    org.delete_job(job)
+    org.requests.clear()
+    run = recorder.run()
+
+    assert run.returncode == 78
+    assert f"cp {recorder.warehouse} {recorder.loader_file}" in run.stderr
+    assert not org.requests
+    assert recorder.states() == {job: "InProgress"}
+    recorder.loader_file.write_bytes(recorder.warehouse.read_bytes())
+    assert recorder.run().returncode == 0
+    assert recorder.states() == {job: "InProgress"}
+
+
+def test_an_older_loaders_file_does_not_replace_a_newer_copy(org: DemoOrg, recorder: Recorder) -> None:
+    """It would move the time at which later jobs were first observed."""
+    recorder.load()
+    older = recorder.loader_file.read_bytes()
+    org.advance(HOUR)
+    job = org.add_job()
+    recorder.load()
+    recorder.loader_file.write_bytes(older)
+    org.advance(HOUR)
+    run = recorder.run()
+
+    assert run.returncode == 78
+    assert "2026-11-02 13:00 UTC, that the loader's file has not" in run.stderr
+    assert recorder.rows("select id, observed_at from query_jobs") == [(job, NOON + HOUR)]
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_file_that_is_no_warehouse_of_ours_is_not_replaced(org: DemoOrg, recorder: Recorder, tmp_path, begun) -> None:
+    """Neither a database of the user's nor anything else, at the first run and later."""
+    if begun:
+        recorder.load()
+    database, text = tmp_path / "sales.duckdb", tmp_path / "notes.txt"
+    with duckdb.connect(database) as connection:
+        connection.execute("create table years_of_sales as select 1 as one")
+    text.write_text("my notes")
+    for file in (database, text):
+        before = file.read_bytes()
+        run = recorder.run(QUERY_JOBS__WAREHOUSE=str(file))
+        assert run.returncode == 78, run.stderr
+        assert file.name in run.stderr
+        assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["salesforce.duckdb", "Salesforce.db", "salesforce_staging.duckdb"])
+@pytest.mark.parametrize("key", ["QUERY_JOBS__WAREHOUSE", "DESTINATION__DUCKDB__CREDENTIALS"])
+def test_a_file_may_not_have_the_name_of_the_schema(org: DemoOrg, recorder: Recorder, key, name) -> None:
+    """DuckDB could not tell salesforce.query_jobs, of the schema, from one of the database."""
+    run = recorder.run(**{key: str(recorder.home / name)})
+
+    assert run.returncode == 78
+    assert name in run.stderr
+    assert not org.requests
+
+
+def test_a_listing_kept_for_one_file_is_never_loaded_into_another(org: DemoOrg, recorder: Recorder) -> None:
+    """Two warehouses of one user, with one dlt home between them."""
+    theirs = {
+        "DESTINATION__DUCKDB__CREDENTIALS": str(recorder.home / "other.duckdb"),
+        "QUERY_JOBS__WAREHOUSE": str(recorder.home / "other_warehouse.duckdb"),
+    }
+    job = org.add_job()
+    with serving(sandbox := DemoOrg(now=NOON, seed=7)):
+        theirs["SOURCES__SALESFORCE__CREDENTIALS__INSTANCE_URL"] = sandbox.instance_url
+        other = sandbox.add_job()
+        with holding(recorder.loader_file):
+            assert recorder.run().returncode == 75
+            run = recorder.run(**theirs)
+            assert run.returncode == 0, run.stderr
+    org.delete_job(job)
+    assert recorder.run().returncode == 0
+
+    assert set(recorder.states()) == {job}
+    assert recorder.rows("select id from query_jobs", recorder.home / "other_warehouse.duckdb") == [(other,)]
+
+
+def test_a_job_without_a_readable_created_date_keeps_its_first_observation(org: DemoOrg, recorder: Recorder) -> None:
+    """Over locked runs, beside one that has a date."""
+    recorder.load()
+    org.add_job(createdDate="<datetime>", systemModstamp=NOON)
+    org.add_job()
+    with holding(recorder.loader_file):
+        for _ in range(2):
+            org.advance(HOUR)
+            assert recorder.run().returncode == 75
+    org.advance(HOUR)
+    assert recorder.run().returncode == 0
+
+    assert recorder.rows("select distinct observed_at from query_jobs") == [(NOON + HOUR,)]
+    assert recorder.rows("select distinct observed_at from query_job_states") == [(NOON + HOUR,)]
+
+
+def test_a_state_that_came_back_while_the_file_was_locked_is_the_current_one(org: DemoOrg, recorder: Recorder) -> None:
+    """Each locked run keeps all that it lists, for it cannot know what is kept already."""
+    job = org.add_job(state="InProgress")
+    recorder.load()
+    with holding(recorder.loader_file):
+        for state in ("Odd", "InProgress"):
+            org.advance(HOUR)
+            org.move_job(job, state, stamp=False)
+            assert recorder.run().returncode == 75
+    org.delete_job(job)
+    assert recorder.run().returncode == 0
+
+    assert recorder.states() == {job: "InProgress"}
+
+
+def test_a_field_may_have_any_name(org: DemoOrg, recorder: Recorder) -> None:
+    """Those of our own SQL included; and the next run finds nothing new."""
+    names = ("position", "listed", "l", "s", "select", 'quo"te', "größe", "rowid", "foo__bar", "changed", "%s", "{x}")
+    org.add_job(**dict.fromkeys(names, "3"))
+    recorder.load()
+    org.add_job(**dict.fromkeys(names, "4"))
+    recorder.load()
+    org.advance(HOUR)
+
+    assert recorder.load().listing.jobs_changed == 0
+    assert recorder.rows("select position, listed from query_jobs order by 1") == [("3", "3"), ("4", "4")]
