@@ -42,20 +42,21 @@ NOT_YET_OBSERVED: Final = f"""not exists (
     ) as stored
     where stored.o = org_id and stored.i = id and stored.m = system_modstamp and stored.s = state
 )"""
-# Nothing replaces a newer version, nor the same version observed earlier. `created_date` never changes, so it bounds
-# the look; a job whose createdDate could not be read is looked up among all.
-NOT_STALE: Final = f"""not exists (
+# Nothing replaces a newer version, nor the same version observed earlier. `created_date` never changes, so it bounds the
+# look, too; jobs whose createdDate could not be read are looked up on their own, and then among all.
+_NEWER: Final = f"""not exists (
     select 1 from (
         select org_id as o, id as i, system_modstamp as m, state as s, observed_at as t
-        from {DATASET}.query_jobs
-        where created_date is null or created_date >= (
-            select case when count(*) = count(created_date) then min(created_date) else timestamptz '-infinity' end
-            from {STAGING}.query_jobs
-        )
+        from {DATASET}.query_jobs where created_date %s
     ) as stored
     where stored.o = org_id and stored.i = id
         and (stored.m > system_modstamp or (stored.m = system_modstamp and stored.s = state and stored.t < observed_at))
 )"""
+_OLDEST_STAGED: Final = f""">= (
+    select case when count(*) = count(created_date) then min(created_date) else timestamptz '-infinity' end
+    from {STAGING}.query_jobs
+)"""
+NOT_STALE: Final = f"{_NEWER % _OLDEST_STAGED} and {_NEWER % 'is null'}"
 FIRST_STAYS_FIRST: Final = f"""not exists (
     select 1 from (select org_id as o, record_hash as h, first_observed_at as t from {DATASET}.rejected_records) as stored
     where stored.o = org_id and stored.h = record_hash and stored.t < first_observed_at
