@@ -11,7 +11,9 @@ One run goes down this list, and each file knows only those below it:
     salesforce.py   one org over HTTP: retries, errors, budget;  sign_in.py, credentials.py: the four ways in
     tables.py       the columns of the four tables
     loader_file.py  the loader's own DuckDB file and its locks;  warehouse.py: the published copy, the views
-    progress.py     what a terminal shows meanwhile
+    progress.py     what a terminal shows meanwhile;  failures.py: what can go wrong, and its exit code
+
+Beside it: doctor.py looks at the set-up; demo.py records the built-in org of demo_org/, which imports nothing of this.
 """
 
 import argparse

@@ -65,12 +65,9 @@ FIRST_STAYS_FIRST: Final = f"""not exists (
 
 def merge_on(table: Table, source_filter: str | None = None, **dedup_sort: str) -> dict[str, Any]:
     """dlt's hints for a table. delete-insert with dedup_sort is the one strategy that neither doubles rows after a
-    crash nor gets stuck on a job that is listed twice."""
+    crash nor gets stuck on a job that is listed twice: of staged rows with one key, the first in that order stays."""
     columns = table.hints
-    for (
-        column,
-        order,
-    ) in dedup_sort.items():  # which of two staged rows with the same key stays: the first in this order
+    for column, order in dedup_sort.items():
         columns[column]["dedup_sort"] = order
     write = {"disposition": "merge", "strategy": "delete-insert"}
     return {
