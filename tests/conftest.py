@@ -16,9 +16,11 @@ from demo_org_client import FIXTURES, Client
 from pipelines.credentials import SalesforceCredentials
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
+from pipelines.failures import Failure, failure_behind
 from pipelines.query_jobs import Run, record
 from pipelines.settings import PROJECT, read_credentials, read_settings
 
+KEYS = "SOURCES__SALESFORCE__CREDENTIALS__"
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)  # a Monday
 __all__ = ["FIXTURES", "NOON", "Recorder"]
 
@@ -42,6 +44,16 @@ class Recorder:
     def load(self, credentials: SalesforceCredentials | None = None) -> Run:
         """One run in this process."""
         return record(read_settings(), credentials or read_credentials())
+
+    def failure(self) -> Failure:
+        """What a run ends in; that nothing was written besides is checked on the way."""
+        files = {path: path.stat().st_mtime_ns for path in self.home.glob("*.duckdb")}
+        with pytest.raises(Exception) as raised:  # noqa: PT011 - the kind is what the caller looks at
+            self.load()
+        assert not self.warehouse.exists() or self.warehouse.stat().st_mtime_ns == files[self.warehouse]
+        found = failure_behind(raised.value)
+        assert found, raised.value
+        return found
 
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "pipelines.query_jobs", *arguments]
@@ -141,3 +153,16 @@ def recorder_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...
 @pytest.fixture
 def recorder(org: DemoOrg, recorder_of: Callable[..., Recorder]) -> Recorder:
     return recorder_of(org)
+
+
+@pytest.fixture
+def give(recorder: Recorder, monkeypatch: pytest.MonkeyPatch):
+    """Sets the sign-in keys in the environment, and only these."""
+
+    def set_keys(**keys: str) -> None:
+        for name in [name for name in os.environ if name.startswith(KEYS)]:
+            monkeypatch.delenv(name)
+        for key, value in keys.items():
+            monkeypatch.setenv(KEYS + key.upper(), value)
+
+    return set_keys

@@ -22,6 +22,11 @@ def types(record: dict[str, Any]) -> dict[str, type]:
     return {name: type(value) for name, value in record.items()}
 
 
+def listing_calls(org: DemoOrg) -> list[dict[str, str]]:
+    """The parameters of each request for the query listing."""
+    return [request.query for request in org.requests if request.path.endswith("/jobs/query")]
+
+
 class Client:
     """Asks one org over one kept connection, signed in with its access token."""
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import duckdb
 import pytest
 from conftest import NOON, Recorder
-from test_locks import holding
+from processes import holding
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving

@@ -1,13 +1,10 @@
 """Four ways in; what is half given or refused is named, and no secret ever shows."""
 
-import json
-import os
-import stat
 import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import FIXTURES, Recorder
+from conftest import Recorder
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from dlt.sources.helpers import requests
@@ -17,21 +14,6 @@ from pipelines.failures import Failure, Misconfigured, NotPermitted
 from pipelines.salesforce import Org
 from pipelines.settings import read_credentials
 from pipelines.sign_in import sign_in
-
-KEYS = "SOURCES__SALESFORCE__CREDENTIALS__"
-
-
-@pytest.fixture
-def give(recorder: Recorder, monkeypatch: pytest.MonkeyPatch):
-    """Sets the sign-in keys in the environment, and only these."""
-
-    def set_keys(**keys: str) -> None:
-        for name in [name for name in os.environ if name.startswith(KEYS)]:
-            monkeypatch.delenv(name)
-        for key, value in keys.items():
-            monkeypatch.setenv(KEYS + key.upper(), value)
-
-    return set_keys
 
 
 @pytest.fixture(scope="session")
@@ -148,68 +130,6 @@ def test_a_token_answer_without_a_token_is_no_sign_in(org: DemoOrg, recorder: Re
         sign_in(read_credentials(), requests.Client(raise_for_status=False))
 
 
-HALF_GIVEN = [
-    ({}, "No credentials", "make demo"),
-    ({"client_id": "abc"}, "client_id given, client_secret, instance_url missing", "client credentials"),
-    ({"client_id": "abc", "username": "u"}, "instance_url, private_key missing", "JWT bearer"),
-    ({"instance_url": "x.my.salesforce.com"}, "instance_url given", "client credentials"),
-    ({"instance_url": "x.my.salesforce.com", "client_secret": "s3cret"}, "client_id missing", "client credentials"),
-    ({"sf_cli_org": "o", "instance_url": "x.my.salesforce.com", "access_token": "s3cret"}, "ambiguous", "one way"),
-    ({"sf_cli_org": "o", "client_id": "abc"}, "client_id besides", "one way"),
-    ({"instance_url": "http://x.my.salesforce.com", "access_token": "s3cret"}, "https://", "Example"),
-    ({"instance_url": "https://x.lightning.force.com", "access_token": "s3cret"}, "not the address", "My Domain"),
-    ({"instance_url": "https://login.salesforce.com", "access_token": "s3cret"}, "not the address", "My Domain"),
-    (
-        {"instance_url": "x.my.salesforce.com", "access_token": "[REDACTED] Use 'sf org"},
-        "[REDACTED]",
-        "show-access-token",
-    ),
-]
-
-
-@pytest.mark.parametrize(("keys", "said", "remedy"), HALF_GIVEN)
-def test_what_is_half_given_is_named_before_any_request(org: DemoOrg, give, keys, said, remedy) -> None:
-    """Which keys are there, which are missing, and where they go."""
-    give(**keys)
-    with pytest.raises(Misconfigured) as raised:
-        read_credentials()
-
-    assert said in raised.value.message
-    assert remedy in raised.value.remedy
-    assert "s3cret" not in str(raised.value)
-    assert not org.requests
-
-
-def test_a_line_end_behind_a_secret_does_no_harm(org: DemoOrg, give) -> None:
-    """Files and heredocs end in one."""
-    give(instance_url=org.instance_url + "\n", access_token=org.access_token + "\n")
-
-    assert Org(read_credentials()).org_id == org.org_id
-
-
-@pytest.mark.parametrize("token", ["s3cret\nwith a break", "s3cr\u00e9t", "s3cret\x07"])
-def test_a_token_that_is_none_is_refused_and_not_quoted(org: DemoOrg, recorder: Recorder, give, token) -> None:
-    """The HTTP library would quote it in its own error."""
-    give(instance_url=org.instance_url, access_token=token)
-    run = recorder.run()
-
-    assert run.returncode == 77
-    assert "s3cr" not in run.stderr + run.stdout
-
-
-@pytest.mark.parametrize(
-    "url",
-    ["https://[bad", "https://x.example:99999", "https://bob:s3cret@[x", "https://00Dxx!s3cret", "//", "s3cret@x y"],
-)
-def test_an_address_that_is_none_is_refused_and_no_secret_in_it_quoted(give, url) -> None:
-    """A password or a token may have got into it."""
-    give(instance_url=url, access_token="x")
-    with pytest.raises(Misconfigured, match="must be an https:// address") as raised:
-        read_credentials()
-
-    assert "s3cret" not in str(raised.value)
-
-
 def test_netrc_is_not_sent_along(org: DemoOrg, recorder: Recorder, monkeypatch) -> None:
     """Neither with the sign-in nor with a question."""
     netrc = recorder.home / ".netrc"
@@ -225,115 +145,6 @@ def test_netrc_is_not_sent_along(org: DemoOrg, recorder: Recorder, monkeypatch) 
 
     assert session.org_id == org.org_id
     assert seen == [None]
-
-
-def test_common_words_of_the_environment_are_no_credentials(org: DemoOrg, give, monkeypatch) -> None:
-    """USERNAME is set on many machines, and is nobody's Salesforce user."""
-    give(instance_url=org.instance_url, access_token="s3cret")
-    monkeypatch.setenv("USERNAME", "somebody")
-
-    assert read_credentials().way == "access token"
-
-
-SF = """#!/usr/bin/env python3
-import json, sys
-words = " ".join(sys.argv[1:])
-answers = json.loads({answers!r})
-for start, (code, answer) in answers.items():
-    if words.startswith(start):
-        print(answer if isinstance(answer, str) else json.dumps(answer))
-        sys.exit(code)
-print("Warning: " + words + " is not a sf command.", file=sys.stderr)
-sys.exit(127)
-"""
-
-
-@pytest.fixture
-def sf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Puts a stand-in of the sf CLI on the PATH: command -> (exit code, answer)."""
-
-    def install(answers: dict[str, tuple[int, object]]) -> None:
-        command = tmp_path / "bin" / "sf"
-        command.parent.mkdir(exist_ok=True)
-        command.write_text(SF.format(answers=json.dumps(answers)))
-        command.chmod(command.stat().st_mode | stat.S_IXUSR)
-        monkeypatch.setenv("PATH", f"{command.parent}{os.pathsep}{os.environ['PATH']}")
-
-    return install
-
-
-def display(org: DemoOrg, token: str) -> dict[str, object]:
-    answer = json.loads((FIXTURES / "a_42_sfcli_org_display_redacted.json").read_text())
-    answer["result"] |= {"accessToken": token, "instanceUrl": org.instance_url, "id": org.org_id}
-    return answer
-
-
-REDACTED = json.loads((FIXTURES / "a_42_sfcli_org_display_redacted.json").read_text())["result"]["accessToken"]
-
-
-def test_the_sf_cli_of_before_shows_its_token_in_org_display(org: DemoOrg, give, sf) -> None:
-    """Host, token and org from one command."""
-    sf({"org display --target-org mine --json": (0, display(org, org.access_token))})
-    give(sf_cli_org="mine")
-    session = sign_in(read_credentials(), requests.Client(raise_for_status=False))
-
-    assert (session.instance_url, session.access_token, session.org_id) == (
-        org.instance_url,
-        org.access_token,
-        org.org_id,
-    )
-
-
-def test_the_sf_cli_of_today_has_a_command_for_the_token(org: DemoOrg, recorder: Recorder, give, sf) -> None:
-    """org display says [REDACTED]; a whole load runs on what the other command shows."""
-    shown = json.loads((FIXTURES / "a_43_sfcli_show_access_token.json").read_text())
-    shown["result"]["accessToken"] = org.access_token
-    sf({"org display": (0, display(org, REDACTED)), "org auth show-access-token --target-org mine --json": (0, shown)})
-    give(sf_cli_org="mine")
-    job = org.add_job()
-    recorder.load()
-
-    assert set(recorder.states()) == {job}
-
-
-def test_a_redacted_token_is_never_sent(org: DemoOrg, give, sf) -> None:
-    """Both commands redacted: refused, with what to try by hand."""
-    sf(
-        {
-            "org display": (0, display(org, REDACTED)),
-            "org auth": (0, {"status": 0, "result": {"accessToken": REDACTED}}),
-        }
-    )
-    give(sf_cli_org="mine")
-    with pytest.raises(NotPermitted, match=r"\[REDACTED\]") as raised:
-        sign_in(read_credentials(), requests.Client(raise_for_status=False))
-
-    assert "sf org auth show-access-token --target-org mine" in raised.value.remedy
-    assert not org.requests
-
-
-@pytest.mark.parametrize(
-    ("code", "answer", "said"),
-    [
-        (1, {"name": "NamedOrgNotFoundError", "message": "No authorization found for mine."}, "No authorization found"),
-        (0, "not JSON", "exit code 0"),
-        (127, [], "exit code 127"),
-    ],
-)
-def test_an_sf_cli_that_fails_is_quoted(give, sf, code, answer, said) -> None:
-    """Its own message, and how to look closer."""
-    sf({"org display": (code, answer)})
-    give(sf_cli_org="mine")
-    with pytest.raises(NotPermitted, match=said):
-        sign_in(read_credentials(), requests.Client(raise_for_status=False))
-
-
-def test_no_sf_cli_at_all_is_said_so(give, monkeypatch, tmp_path) -> None:
-    """cron has a short PATH."""
-    give(sf_cli_org="mine")
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(Misconfigured, match="no `sf` command on the PATH"):
-        sign_in(read_credentials(), requests.Client(raise_for_status=False))
 
 
 def test_a_host_that_is_not_there_is_for_a_later_try(give) -> None:

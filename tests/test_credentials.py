@@ -1,0 +1,83 @@
+"""Credentials: what is half given, doubled or misplaced is named, and never quoted."""
+
+import json
+
+import pytest
+from conftest import FIXTURES, Recorder
+
+from pipelines.demo_org.org import DemoOrg
+from pipelines.failures import Misconfigured
+from pipelines.salesforce import Org
+from pipelines.settings import read_credentials
+
+REDACTED = json.loads((FIXTURES / "a_42_sfcli_org_display_redacted.json").read_text())["result"]["accessToken"]
+
+
+HALF_GIVEN = [
+    ({}, "No credentials", "make demo"),
+    ({"client_id": "abc"}, "client_id given, client_secret, instance_url missing", "client credentials"),
+    ({"client_id": "abc", "username": "u"}, "instance_url, private_key missing", "JWT bearer"),
+    ({"instance_url": "x.my.salesforce.com"}, "instance_url given", "client credentials"),
+    ({"instance_url": "x.my.salesforce.com", "client_secret": "s3cret"}, "client_id missing", "client credentials"),
+    ({"sf_cli_org": "o", "instance_url": "x.my.salesforce.com", "access_token": "s3cret"}, "ambiguous", "one way"),
+    ({"sf_cli_org": "o", "client_id": "abc"}, "client_id besides", "one way"),
+    ({"instance_url": "http://x.my.salesforce.com", "access_token": "s3cret"}, "https://", "Example"),
+    ({"instance_url": "https://x.lightning.force.com", "access_token": "s3cret"}, "not the address", "My Domain"),
+    ({"instance_url": "https://login.salesforce.com", "access_token": "s3cret"}, "not the address", "My Domain"),
+    (
+        {"instance_url": "x.my.salesforce.com", "access_token": "[REDACTED] Use 'sf org"},
+        "[REDACTED]",
+        "show-access-token",
+    ),
+]
+
+
+@pytest.mark.parametrize(("keys", "said", "remedy"), HALF_GIVEN)
+def test_what_is_half_given_is_named_before_any_request(org: DemoOrg, give, keys, said, remedy) -> None:
+    """Which keys are there, which are missing, and where they go."""
+    give(**keys)
+    with pytest.raises(Misconfigured) as raised:
+        read_credentials()
+
+    assert said in raised.value.message
+    assert remedy in raised.value.remedy
+    assert "s3cret" not in str(raised.value)
+    assert not org.requests
+
+
+def test_a_line_end_behind_a_secret_does_no_harm(org: DemoOrg, give) -> None:
+    """Files and heredocs end in one."""
+    give(instance_url=org.instance_url + "\n", access_token=org.access_token + "\n")
+
+    assert Org(read_credentials()).org_id == org.org_id
+
+
+@pytest.mark.parametrize("token", ["s3cret\nwith a break", "s3cr\u00e9t", "s3cret\x07"])
+def test_a_token_that_is_none_is_refused_and_not_quoted(org: DemoOrg, recorder: Recorder, give, token) -> None:
+    """The HTTP library would quote it in its own error."""
+    give(instance_url=org.instance_url, access_token=token)
+    run = recorder.run()
+
+    assert run.returncode == 77
+    assert "s3cr" not in run.stderr + run.stdout
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://[bad", "https://x.example:99999", "https://bob:s3cret@[x", "https://00Dxx!s3cret", "//", "s3cret@x y"],
+)
+def test_an_address_that_is_none_is_refused_and_no_secret_in_it_quoted(give, url) -> None:
+    """A password or a token may have got into it."""
+    give(instance_url=url, access_token="x")
+    with pytest.raises(Misconfigured, match="must be an https:// address") as raised:
+        read_credentials()
+
+    assert "s3cret" not in str(raised.value)
+
+
+def test_common_words_of_the_environment_are_no_credentials(org: DemoOrg, give, monkeypatch) -> None:
+    """USERNAME is set on many machines, and is nobody's Salesforce user."""
+    give(instance_url=org.instance_url, access_token="s3cret")
+    monkeypatch.setenv("USERNAME", "somebody")
+
+    assert read_credentials().way == "access token"

@@ -1,0 +1,138 @@
+"""The published copy: whole at any moment, for whoever opens it, for as long as they like."""
+
+import signal
+from pathlib import Path
+
+import duckdb
+import pytest
+from conftest import NOON, Recorder
+from processes import process
+
+from pipelines.demo_org.org import DemoOrg
+from pipelines.failures import Misconfigured
+from pipelines.warehouse import read
+
+
+def test_a_reader_keeps_its_copy_and_the_loader_goes_on(org: DemoOrg, recorder: Recorder) -> None:
+    """A notebook left open overnight, read-only or not, sees what it opened; who opens later sees the new one."""
+    org.add_job()
+    recorder.load()
+    for read_only in (True, False):
+        with duckdb.connect(recorder.warehouse, read_only=read_only) as reader:
+            before = reader.execute("select count(*) from salesforce.query_jobs").fetchall()
+            org.add_job()
+            run = recorder.run()
+            assert run.returncode == 0, run.stderr
+            assert reader.execute("select count(*) from salesforce.query_jobs").fetchall() == before
+    assert len(recorder.states()) == 3
+
+
+@pytest.mark.parametrize("killed", ["before the load", "after the load"])
+def test_a_write_ahead_log_of_the_old_copy_never_meets_the_new_one(org: DemoOrg, recorder: Recorder, killed) -> None:
+    """Somebody wrote into the published copy and was killed: the log goes with the copy that it belongs to."""
+    org.add_job()
+    recorder.load()
+    code = """
+        import duckdb, sys
+        connection = duckdb.connect(sys.argv[1])
+        connection.execute("create table mine as select 1 as one")
+        print("written", flush=True)
+        sys.stdin.read()
+    """
+    wal = Path(f"{recorder.warehouse}.wal")
+    with process(code, recorder.warehouse) as writer:
+        assert wal.exists()
+        if killed == "before the load":
+            writer.send_signal(signal.SIGKILL)
+            writer.wait()
+            assert wal.exists()
+        org.add_job()
+        assert recorder.run().returncode == 0
+    assert not wal.exists()
+
+    assert len(recorder.states()) == 2
+    with pytest.raises(duckdb.CatalogException):
+        recorder.rows("select * from mine")
+
+
+def test_a_log_written_after_a_newer_copy_was_published_is_named_and_goes_with_the_next_load(
+    org: DemoOrg, recorder: Recorder
+) -> None:
+    """Opened, then a load, then written and killed: DuckDB refuses such a log, so it harms no data."""
+    org.add_job()
+    recorder.load()
+    code = """
+        import duckdb, sys
+        connection = duckdb.connect(sys.argv[1])
+        print("opened", flush=True)
+        sys.stdin.readline()
+        connection.execute("create table mine as select 1 as one")
+        print("written", flush=True)
+        sys.stdin.read()
+    """
+    with process(code, recorder.warehouse) as writer:
+        recorder.load()
+        assert writer.stdin
+        assert writer.stdout
+        print("go", file=writer.stdin, flush=True)
+        assert writer.stdout.readline() == "written\n"
+    with pytest.raises(Misconfigured, match=r"warehouse\.duckdb\.wal belongs to an older copy"):
+        read("select 1", recorder.warehouse)
+    recorder.load()
+
+    assert read("select count(*) as jobs from query_jobs", recorder.warehouse).to_pylist() == [{"jobs": 1}]
+
+
+def test_a_copy_that_is_half_made_is_never_visible(org: DemoOrg, recorder: Recorder) -> None:
+    """Readers that open the warehouse as fast as they can, while it is published again and again, never fail."""
+    for _ in range(300):
+        org.add_job(state="JobComplete")
+    recorder.load()
+    code = """
+        import duckdb, sys
+        print("reading", flush=True)
+        for n in range(100000):
+            with duckdb.connect(sys.argv[1], read_only=True) as connection:
+                (jobs,) = connection.execute("select count(*) from salesforce.query_jobs").fetchone()
+                (lists,) = connection.execute("select count(*) from salesforce.listings").fetchone()
+                assert jobs >= 300 and lists >= 1
+    """
+    with process(code, recorder.warehouse) as reader:
+        for _ in range(8):
+            org.add_job()
+            recorder.load()
+        assert reader.poll() is None
+    assert len(recorder.states()) == 308
+    assert not list(recorder.home.glob(".*.new"))
+
+
+def test_left_overs_of_a_killed_publication_are_removed(org: DemoOrg, recorder: Recorder) -> None:
+    """A copy that was never finished takes room, and nothing else."""
+    left = recorder.home / ".warehouse.duckdb.4711.new"
+    left.write_bytes(b"half")
+    recorder.load()
+
+    assert not left.exists()
+
+
+def test_the_published_copy_is_of_a_format_that_older_versions_read(org: DemoOrg, recorder: Recorder) -> None:
+    """DuckDB 1.4 and 1.5 read storage versions up to 68; a file made by 2.0 would have a newer one."""
+    recorder.load()
+    for file in (recorder.loader_file, recorder.warehouse):
+        header = file.read_bytes()[:20]
+        assert header[8:12] == b"DUCK"
+        assert int.from_bytes(header[12:20], "little") <= 68
+
+
+def test_reading_lets_go_of_the_file(org: DemoOrg, recorder: Recorder, tmp_path: Path) -> None:
+    """What the notebook reads with: Arrow out, nothing held."""
+    org.add_job()
+    recorder.load()
+    rows = read(
+        "select id, created_date from query_jobs where state = $state", recorder.warehouse, {"state": "InProgress"}
+    )
+
+    assert rows["created_date"].to_pylist() == [NOON]
+    duckdb.connect(recorder.warehouse).close()
+    with pytest.raises(Misconfigured, match="no warehouse"):
+        read("select 1", tmp_path / "none.duckdb")

@@ -1,0 +1,159 @@
+"""The org over HTTP: retries, errors in plain words, the token's host, and the budget of API calls."""
+
+import pytest
+from conftest import Recorder
+from demo_org_client import listing_calls, recorded
+
+from pipelines.demo_org.org import DemoOrg
+from pipelines.demo_org.server import serving
+from pipelines.failures import Failure, Misconfigured, NotPermitted, TryLater
+
+LISTING = r"/jobs/query$"
+
+
+def test_half_an_emoji_in_one_record_does_not_end_the_listing(org: DemoOrg, recorder: Recorder) -> None:
+    """Python's own decoder takes what the fast one refuses; the rest of the page is as it was."""
+    body = '{"done": true, "records": [{"id": "750a", "state": "Open", "systemModstamp": "2026-11-02T12:00:00.000Z", '
+    body += '"note": "cut \\ud83d", "size": 1e999, "deep": ' + "[" * 300 + "]" * 300 + "}]}"
+    org.fail_next(200, body, path=LISTING)
+    recorder.load()
+
+    ((note, size, deep),) = recorder.rows("select note, size, deep from query_jobs")
+    assert (note, size, deep) == ("cut \ufffd", "Infinity", "[" * 300 + "]" * 300)
+
+
+def test_a_session_that_ends_in_the_middle_is_renewed(org: DemoOrg, recorder: Recorder) -> None:
+    """One new token, the same request again, and the listing goes on."""
+    org.page_size = 10
+    ids = {org.add_job() for _ in range(35)}
+    org.before_answer = lambda demo_org, listing, page: demo_org.expire_sessions() if page == 2 else None
+    recorder.load()
+
+    assert set(recorder.states()) == ids
+    statuses = [request.status for request in org.requests if request.path.endswith("/jobs/query")]
+    assert statuses == [200, 200, 401, 200, 200]
+    assert sum(request.path.endswith("/token") for request in org.requests) == 2
+
+
+def test_a_bare_token_that_has_ended_is_said_so(org: DemoOrg, recorder: Recorder, monkeypatch) -> None:
+    """There is nothing to renew it with."""
+    for key in ("CLIENT_ID", "CLIENT_SECRET"):
+        monkeypatch.delenv(f"SOURCES__SALESFORCE__CREDENTIALS__{key}")
+    monkeypatch.setenv("SOURCES__SALESFORCE__CREDENTIALS__ACCESS_TOKEN", org.access_token)
+    org.expire_sessions()
+    found = recorder.failure()
+
+    assert isinstance(found, NotPermitted)
+    assert "INVALID_SESSION_ID" in found.message
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"), [(503, {}), (429, {"Retry-After": "0"}), (500, {}), (502, {}), (420, {})]
+)
+def test_passing_trouble_is_retried(org: DemoOrg, recorder: Recorder, status, headers) -> None:
+    """By dlt's client, a few times."""
+    job = org.add_job()
+    org.fail_next(
+        status, [{"errorCode": "SERVER_UNAVAILABLE", "message": "busy"}], times=2, headers=headers, path=LISTING
+    )
+    run = recorder.load()
+
+    assert set(recorder.states()) == {job}
+    assert run.listing.org.calls == 3  # three tries; signing in is no API call
+
+
+def test_a_cut_answer_is_retried(org: DemoOrg, recorder: Recorder) -> None:
+    """Half a body is no page."""
+    job = org.add_job()
+    org.cut_next(times=2, path=LISTING)
+    recorder.load()
+
+    assert set(recorder.states()) == {job}
+
+
+def test_an_org_that_is_down_is_given_up_after_a_few_tries(org: DemoOrg, recorder: Recorder) -> None:
+    """Bounded, and for a later try."""
+    org.fail_next(503, [{"errorCode": "SERVER_UNAVAILABLE", "message": "down"}], times=100, path=LISTING)
+    found = recorder.failure()
+
+    assert isinstance(found, TryLater)
+    assert "SERVER_UNAVAILABLE" in found.message
+    assert len(listing_calls(org)) == 5
+
+
+def test_too_many_requests_at_once_is_retried_and_a_spent_day_is_not(org: DemoOrg, recorder: Recorder) -> None:
+    """Both are REQUEST_LIMIT_EXCEEDED; the text tells them apart."""
+    job = org.add_job()
+    org.fail_next(403, recorded("e_36_concurrent_limit"), times=2, path=LISTING)
+    recorder.load()
+    assert set(recorder.states()) == {job}
+
+    org.requests.clear()
+    org.fail_next(403, recorded("e_35_daily_limit"), times=2, path=LISTING)
+    found = recorder.failure()
+    assert isinstance(found, TryLater)
+    assert "REQUEST_LIMIT_EXCEEDED" in found.message
+    assert len(listing_calls(org)) == 1
+
+
+REFUSALS = {
+    "API_DISABLED_FOR_ORG": (403, NotPermitted, "edition"),
+    "INSUFFICIENT_ACCESS": (403, NotPermitted, "Manage Data Integrations"),
+    "NOT_FOUND": (404, Misconfigured, "api_version"),
+    "UNSUPPORTED_API_VERSION": (410, Misconfigured, "api_version"),
+    "INVALID_FIELD": (400, Failure, "doctor"),
+}
+
+
+@pytest.mark.parametrize("code", REFUSALS)
+def test_a_refusal_shows_its_code_and_names_what_to_do(org: DemoOrg, recorder: Recorder, code) -> None:
+    """The errorCode stands there as Salesforce gave it: people search for it."""
+    status, kind, remedy = REFUSALS[code]
+    org.fail_next(status, [{"message": "as Salesforce says", "errorCode": code}], path=LISTING)
+    found = recorder.failure()
+
+    assert type(found) is kind
+    assert code in found.message
+    assert remedy in found.remedy
+
+
+def test_a_token_never_follows_a_redirect(org: DemoOrg, recorder: Recorder) -> None:
+    """Neither to another host nor to our own."""
+    other = DemoOrg()
+    with serving(other):
+        org.fail_next(
+            302, "", headers={"Location": f"{other.instance_url}/services/data/v68.0/jobs/query"}, path=LISTING
+        )
+        found = recorder.failure()
+
+        assert isinstance(found, Misconfigured)
+        assert "My Domain" in found.remedy
+        assert not other.requests
+
+
+def test_the_host_is_the_one_of_the_token_answer(org: DemoOrg, recorder: Recorder, monkeypatch) -> None:
+    """Asked at one host, told another one: that is where the jobs are listed."""
+    job = org.add_job()
+    monkeypatch.setenv(
+        "SOURCES__SALESFORCE__CREDENTIALS__INSTANCE_URL", org.instance_url.replace("127.0.0.1", "localhost")
+    )
+    run = recorder.load()
+
+    assert set(recorder.states()) == {job}
+    assert run.listing.org.session.instance_url == org.instance_url
+
+
+def test_a_run_stops_before_it_takes_the_last_calls(org: DemoOrg, recorder: Recorder, monkeypatch) -> None:
+    """Each answer tells the usage; past 90 % no further call is made, and the listing is not kept in part."""
+    org.page_size, org.daily_api_requests = 10, 40
+    for _ in range(95):
+        org.add_job()
+    org.usage.count_calls(org.now, 32)
+    found = recorder.failure()
+
+    assert isinstance(found, TryLater)
+    assert "of its 40 daily API calls" in found.message
+    assert len(listing_calls(org)) == 4
+    monkeypatch.setenv("SOURCES__SALESFORCE__API_BUDGET_PERCENT", "100")
+    org.daily_api_requests = 100
+    assert recorder.load().listing.jobs_listed == 95

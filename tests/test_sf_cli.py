@@ -1,0 +1,115 @@
+"""Signing in through the sf CLI of before May 2026 and of today, played by a script on the PATH."""
+
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from conftest import FIXTURES, Recorder
+from dlt.sources.helpers import requests
+
+from pipelines.demo_org.org import DemoOrg
+from pipelines.failures import Misconfigured, NotPermitted
+from pipelines.settings import read_credentials
+from pipelines.sign_in import sign_in
+
+SF = """#!/usr/bin/env python3
+import json, sys
+words = " ".join(sys.argv[1:])
+answers = json.loads({answers!r})
+for start, (code, answer) in answers.items():
+    if words.startswith(start):
+        print(answer if isinstance(answer, str) else json.dumps(answer))
+        sys.exit(code)
+print("Warning: " + words + " is not a sf command.", file=sys.stderr)
+sys.exit(127)
+"""
+
+
+@pytest.fixture
+def sf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Puts a stand-in of the sf CLI on the PATH: command -> (exit code, answer)."""
+
+    def install(answers: dict[str, tuple[int, object]]) -> None:
+        command = tmp_path / "bin" / "sf"
+        command.parent.mkdir(exist_ok=True)
+        command.write_text(SF.format(answers=json.dumps(answers)))
+        command.chmod(command.stat().st_mode | stat.S_IXUSR)
+        monkeypatch.setenv("PATH", f"{command.parent}{os.pathsep}{os.environ['PATH']}")
+
+    return install
+
+
+def display(org: DemoOrg, token: str) -> dict[str, object]:
+    answer = json.loads((FIXTURES / "a_42_sfcli_org_display_redacted.json").read_text())
+    answer["result"] |= {"accessToken": token, "instanceUrl": org.instance_url, "id": org.org_id}
+    return answer
+
+
+REDACTED = json.loads((FIXTURES / "a_42_sfcli_org_display_redacted.json").read_text())["result"]["accessToken"]
+
+
+def test_the_sf_cli_of_before_shows_its_token_in_org_display(org: DemoOrg, give, sf) -> None:
+    """Host, token and org from one command."""
+    sf({"org display --target-org mine --json": (0, display(org, org.access_token))})
+    give(sf_cli_org="mine")
+    session = sign_in(read_credentials(), requests.Client(raise_for_status=False))
+
+    assert (session.instance_url, session.access_token, session.org_id) == (
+        org.instance_url,
+        org.access_token,
+        org.org_id,
+    )
+
+
+def test_the_sf_cli_of_today_has_a_command_for_the_token(org: DemoOrg, recorder: Recorder, give, sf) -> None:
+    """org display says [REDACTED]; a whole load runs on what the other command shows."""
+    shown = json.loads((FIXTURES / "a_43_sfcli_show_access_token.json").read_text())
+    shown["result"]["accessToken"] = org.access_token
+    sf({"org display": (0, display(org, REDACTED)), "org auth show-access-token --target-org mine --json": (0, shown)})
+    give(sf_cli_org="mine")
+    job = org.add_job()
+    recorder.load()
+
+    assert set(recorder.states()) == {job}
+
+
+def test_a_redacted_token_is_never_sent(org: DemoOrg, give, sf) -> None:
+    """Both commands redacted: refused, with what to try by hand."""
+    sf(
+        {
+            "org display": (0, display(org, REDACTED)),
+            "org auth": (0, {"status": 0, "result": {"accessToken": REDACTED}}),
+        }
+    )
+    give(sf_cli_org="mine")
+    with pytest.raises(NotPermitted, match=r"\[REDACTED\]") as raised:
+        sign_in(read_credentials(), requests.Client(raise_for_status=False))
+
+    assert "sf org auth show-access-token --target-org mine" in raised.value.remedy
+    assert not org.requests
+
+
+@pytest.mark.parametrize(
+    ("code", "answer", "said"),
+    [
+        (1, {"name": "NamedOrgNotFoundError", "message": "No authorization found for mine."}, "No authorization found"),
+        (0, "not JSON", "exit code 0"),
+        (127, [], "exit code 127"),
+    ],
+)
+def test_an_sf_cli_that_fails_is_quoted(give, sf, code, answer, said) -> None:
+    """Its own message, and how to look closer."""
+    sf({"org display": (code, answer)})
+    give(sf_cli_org="mine")
+    with pytest.raises(NotPermitted, match=said):
+        sign_in(read_credentials(), requests.Client(raise_for_status=False))
+
+
+def test_no_sf_cli_at_all_is_said_so(give, monkeypatch, tmp_path) -> None:
+    """cron has a short PATH."""
+    give(sf_cli_org="mine")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(Misconfigured, match="no `sf` command on the PATH"):
+        sign_in(read_credentials(), requests.Client(raise_for_status=False))
