@@ -45,7 +45,7 @@ lock: $(VENV)/.everything ## renew the locked requirements from pyproject.toml
 LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 
 clean: ## remove what can be made again; never a warehouse, a loader's file or dlt's home
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-duckdb-1.5 build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find pipelines tests notebooks -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/.python:

@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 import pytest
 from demo_org_client import FIXTURES, Client
+from keys import make_certificate
 
 from pipelines.credentials import SalesforceCredentials
 from pipelines.demo_org.org import DemoOrg
@@ -119,6 +120,12 @@ def client(org: DemoOrg) -> Iterator[Client]:
     asking = Client(org)
     with asking.http:
         yield asking
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """Paths of a certificate for 127.0.0.1 and of its key."""
+    return make_certificate(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture

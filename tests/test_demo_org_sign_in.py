@@ -2,18 +2,16 @@
 
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import Any
 
 import jwt
 import pytest
 import requests
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from demo_org_client import LISTING, locator_of, recorded
+from keys import PRIVATE_PEM, PUBLIC_PEM
 from requests.adapters import HTTPAdapter
 from simple_salesforce import Salesforce, SalesforceAuthenticationFailed, SalesforceResourceNotFound
 
@@ -22,11 +20,6 @@ from pipelines.demo_org.server import serving
 
 NOW = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
 TOKEN = "/services/oauth2/token"
-KEY = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
-PRIVATE_PEM = KEY.private_bytes(
-    serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-).decode()
-PUBLIC_PEM = KEY.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 
@@ -164,24 +157,6 @@ def test_userinfo_tells_the_user_and_the_org(org: DemoOrg) -> None:
 
 
 # --- simple-salesforce ---
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "demo org")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder(name, name, KEY.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
-        .sign(KEY, hashes.SHA256())
-    )
-    files: tuple[Path, Path] = (tmp_path_factory.mktemp("tls") / "org.crt", tmp_path_factory.mktemp("key") / "org.key")
-    files[0].write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    files[1].write_text(PRIVATE_PEM)
-    return str(files[0]), str(files[1])
 
 
 class ToTheDemoOrg(HTTPAdapter):

@@ -1,32 +1,18 @@
 """Four ways in; what is half given or refused is named, and no secret ever shows."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
 from conftest import Recorder
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 from dlt.sources.helpers import requests
+from keys import PRIVATE_PEM, PUBLIC_PEM
 
 from pipelines.demo_org.org import DemoOrg
+from pipelines.demo_org.server import serving
 from pipelines.failures import Failure, Misconfigured, NotPermitted
 from pipelines.salesforce import Org
 from pipelines.settings import read_credentials
 from pipelines.sign_in import sign_in
-
-
-@pytest.fixture(scope="session")
-def key_pair() -> tuple[str, str]:
-    """PEM of a private key and of its public one."""
-    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    pem = private.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    public = private.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    return pem.decode(), public.decode()
 
 
 def test_client_credentials_tell_the_org(org: DemoOrg, recorder: Recorder) -> None:
@@ -63,25 +49,25 @@ def test_where_nobody_tells_the_org_the_run_stops(org: DemoOrg, give) -> None:
 
 
 @pytest.mark.parametrize("form", ["path", "PEM", "PEM on one line"])
-def test_jwt_bearer_signs_with_the_private_key(org: DemoOrg, give, key_pair, tmp_path: Path, form) -> None:
+def test_jwt_bearer_signs_with_the_private_key(org: DemoOrg, give, tmp_path: Path, form) -> None:
     """The key may be a path, the text itself, or the text with \\n in it as an environment variable has it."""
-    private, org.jwt_public_key = key_pair
+    org.jwt_public_key = PUBLIC_PEM
     file = tmp_path / "server.key"
-    file.write_text(private)
-    given = {"path": str(file), "PEM": private, "PEM on one line": private.replace("\n", "\\n")}[form]
+    file.write_text(PRIVATE_PEM)
+    given = {"path": str(file), "PEM": PRIVATE_PEM, "PEM on one line": PRIVATE_PEM.replace("\n", "\\n")}[form]
     give(instance_url=org.instance_url, client_id=org.client_id, username=org.integration_username, private_key=given)
 
     assert sign_in(read_credentials(), requests.Client(raise_for_status=False)).org_id == org.org_id
 
 
-def test_jwt_bearer_for_a_sandbox_has_its_own_audience(org: DemoOrg, give, key_pair) -> None:
+def test_jwt_bearer_for_a_sandbox_has_its_own_audience(org: DemoOrg, give) -> None:
     """login_url is the assertion's audience, not where it is sent."""
-    private, org.jwt_public_key = key_pair
+    org.jwt_public_key = PUBLIC_PEM
     keys = {"instance_url": org.instance_url, "client_id": org.client_id, "username": org.integration_username}
-    give(**keys, private_key=private, login_url="https://test.salesforce.com")
+    give(**keys, private_key=PRIVATE_PEM, login_url="https://test.salesforce.com")
     assert sign_in(read_credentials(), requests.Client(raise_for_status=False)).org_id == org.org_id
 
-    give(**keys, private_key=private, login_url="https://somewhere.example.com")
+    give(**keys, private_key=PRIVATE_PEM, login_url="https://somewhere.example.com")
     with pytest.raises(NotPermitted) as raised:
         sign_in(read_credentials(), requests.Client(raise_for_status=False))
     assert "login_url" in raised.value.remedy
@@ -158,15 +144,10 @@ def test_a_host_that_is_not_there_is_for_a_later_try(give) -> None:
     assert "s3cret" not in str(raised.value)
 
 
-def test_a_server_that_cannot_prove_who_it_is_gets_no_secret(give, tmp_path) -> None:
+def test_a_server_that_cannot_prove_who_it_is_gets_no_secret(give, certificate: tuple[str, str]) -> None:
     """A self-signed certificate in between: the run stops, and says how to name a proxy's."""
-    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
-    openssl = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-keyout"]
-    subprocess.run([*openssl, str(key), "-out", str(certificate)], check=True, capture_output=True)
-    from pipelines.demo_org.server import serving
-
     demo_org = DemoOrg()
-    with serving(demo_org, certfile=str(certificate), keyfile=str(key)):
+    with serving(demo_org, certfile=certificate[0], keyfile=certificate[1]):
         give(instance_url=demo_org.instance_url, client_id="abc", client_secret="s3cret")
         with pytest.raises(Misconfigured, match="TLS certificate") as raised:
             sign_in(read_credentials(), requests.Client(request_max_attempts=1))
