@@ -19,6 +19,7 @@ from pipelines.failures import Misconfigured
 from pipelines.tables import DATASET
 
 PIPELINE: Final = "query_jobs"
+LOADER_FILE: Final = "destination.duckdb.credentials"  # dlt's key
 PROJECT: Final = Path(__file__).resolve().parents[1]
 
 
@@ -58,7 +59,7 @@ def read_settings() -> Settings:
         raise misconfigured(error) from error
     loader_file = project_path(_loader_file())
     warehouse = project_path(recorder.warehouse)
-    for key, path in (("destination.duckdb.credentials", loader_file), ("query_jobs.warehouse", warehouse)):
+    for key, path in ((LOADER_FILE, loader_file), ("query_jobs.warehouse", warehouse)):
         _check_path(key, path)
     if loader_file.resolve() == warehouse.resolve():
         raise Misconfigured(
@@ -77,8 +78,8 @@ def _check_path(key: str, path: Path) -> None:
 
 
 def _loader_file() -> str:
-    """`credentials` of [destination.duckdb]: a path, as text or as `database`. The default is dlt's own."""
-    key = "destination.duckdb.credentials"
+    """`credentials` of [destination.duckdb]: a path, as text or as `database`."""
+    key = LOADER_FILE
     given: Any = dlt.secrets.get(key) or dlt.config.get(key) or f"{PIPELINE}.duckdb"
     if isinstance(given, dict):
         given = given.get("database")

@@ -208,7 +208,7 @@ def test_it_works_from_any_directory(org: DemoOrg, recorder: Recorder, tmp_path:
     ],
 )
 def test_the_loaders_file_is_a_setting(org: DemoOrg, recorder: Recorder, monkeypatch, file, lines, loader_file) -> None:
-    """Relative paths count from the project; the default is where dlt's own command line looks."""
+    """Named in any of the ways that dlt knows; relative paths count from the project."""
     monkeypatch.delenv("DESTINATION__DUCKDB__CREDENTIALS")
     settings = recorder.home / ".dlt" / file
     settings.write_text(f"{settings.read_text() if settings.exists() else ''}\n{lines}\n")

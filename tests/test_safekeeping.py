@@ -1,5 +1,6 @@
 """What is recorded is not overwritten, not mixed up with another record, and not begun anew in silence."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import duckdb
@@ -7,8 +8,10 @@ import pytest
 from conftest import NOON, Recorder
 from processes import holding
 
+from pipelines import warehouse
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
+from pipelines.tables import QUERY_JOBS, TEXT, Column
 
 HOUR = timedelta(hours=1)
 
@@ -125,6 +128,22 @@ def test_a_state_that_came_back_while_the_file_was_locked_is_the_current_one(org
     assert recorder.run().returncode == 0
 
     assert recorder.states() == {job: "InProgress"}
+
+
+def test_a_column_that_no_row_has_filled_yet_is_no_trouble(org: DemoOrg, recorder: Recorder, monkeypatch) -> None:
+    """A newer version may know columns that a quiet run brings no row for."""
+    org.add_job()
+    recorder.load()
+    tomorrow = replace(QUERY_JOBS, columns=(*QUERY_JOBS.columns, Column("of_tomorrow", TEXT, "What comes tomorrow")))
+    monkeypatch.setattr(warehouse, "TABLES", (tomorrow,))
+    recorder.load()
+    assert len(recorder.rows("select * from listings")) == 2
+
+    org.add_job(ofTomorrow="here")
+    recorder.load()
+    assert recorder.rows(
+        "select comment from duckdb_columns() where column_name = 'of_tomorrow' and schema_name = 'salesforce'"
+    ) == [("What comes tomorrow",)]
 
 
 def test_a_field_may_have_any_name(org: DemoOrg, recorder: Recorder) -> None:
