@@ -86,6 +86,7 @@ def _tell(org: DemoOrg, warehouse: Path) -> None:
         ("jobs", f"{len(remembered):,}", f"{known['jobs']:,}"),
         ("oldest job created on", _oldest(remembered), known["oldest"]),
         ("changes of state", "none", f"{known['changes']:,}"),
+        ("of these behind a cursor on systemModstamp", "none", f"{known['changes_behind_the_cursor']:,}"),
         ("failed jobs", f"{sum(job['state'] == 'Failed' for job in remembered):,}", f"{known['failed']:,}"),
         ("nights in a row that the Lead extract failed", len(failing), known["failed_nights"]),
         ("the first of them", _oldest(failing), known["failed_since"]),
@@ -126,6 +127,7 @@ select
     (select count(*) from query_jobs) as jobs,
     (select cast(min(created_date at time zone 'UTC') as date) from query_jobs) as oldest,
     (select sum(changes) from state_changes_by_day where from_state is not null) as changes,
+    (select sum(jobs_changed_late) from listings) as changes_behind_the_cursor,
     (select count(*) from query_jobs where state = 'Failed') as failed,
     (select count(*) from streak) as failed_nights,
     (select cast(min(created_date at time zone 'UTC') as date) from streak) as failed_since

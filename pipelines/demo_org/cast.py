@@ -158,7 +158,7 @@ def _loads(start: int, weekday: int, dice: Random) -> Iterator[Plan]:
         fields |= {"contentType": dice.choice(CLASSIC_FORMATS), "apiVersion": "52.0"}
         yield Plan(at, BILLING, fields | {"concurrencyMode": dice.choice(("Parallel", "Serial"))}, tuple(moves))
     for place in range(3):  # a recorded Classic query ended with its stamp unmoved: tests/fixtures/c_one_17
-        at = start + (4 + place * 6) * HOUR + dice.randint(0, HOUR)
+        at = start + (5 + place * 6) * HOUR + dice.randint(0, HOUR)
         fields = {"jobType": "Classic", "object": "Lead", "contentType": "CSV", "apiVersion": 45}
         closed = Move(dice.randint(60, HOUR), "Closed", stamp=False, details={"totalProcessingTime": 0})
         yield Plan(at, LEGACY, fields, (closed,))
