@@ -103,7 +103,7 @@ class KnownJobs:
         seen_now = pa.scalar(started_at, TIME)
         jobs = changed.append_column(OBSERVED, pc.coalesce(first, seen_now))
         states = jobs.filter(pc.is_null(first)).select(QUERY_JOB_STATES.schema.names)
-        return typed(jobs, QUERY_JOBS), typed(states, QUERY_JOB_STATES)
+        return typed(_last_shown(jobs), QUERY_JOBS), typed(states, QUERY_JOB_STATES)
 
     def rejections(self, org_id: str) -> dict[str, tuple[str, datetime]]:
         """record_hash -> id and start of the first listing that showed the rejected record."""
@@ -114,6 +114,15 @@ class KnownJobs:
             [org_id],
         ).fetchall()
         return {record_hash: (listing_id, observed_at) for record_hash, listing_id, observed_at in rows}
+
+
+def _last_shown(jobs: pa.Table) -> pa.Table:
+    """Of a job that is shown twice with one stamp, the later one: system_modstamp alone does not tell them apart."""
+    if pc.count_distinct(jobs["id"]).as_py() == jobs.num_rows:
+        return jobs
+    shown = zip(jobs["id"].to_pylist(), jobs["system_modstamp"].to_pylist(), strict=True)
+    last = {version: position for position, version in enumerate(shown)}
+    return jobs.take(pa.array(sorted(last.values()), pa.int64()))
 
 
 def typed(rows: pa.Table, table: Table) -> pa.Table:

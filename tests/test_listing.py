@@ -93,6 +93,18 @@ def test_a_locator_that_comes_twice_ends_the_run(org: DemoOrg, recorder: Recorde
     assert len(listing_calls(org)) == 2
 
 
+def test_of_a_job_listed_twice_the_later_state_is_the_current_one(org: DemoOrg, recorder: Recorder) -> None:
+    """Pages that shift while jobs move can show a job again, within one second with the same stamp."""
+    stamp = "2026-11-02T12:00:00.000Z"
+    ids = [f"750{n}" for n in range(40)]
+    shown = [{"id": i, "state": state, "systemModstamp": stamp} for state in ("InProgress", "Failed") for i in ids]
+    org.fail_next(200, {"done": True, "records": shown}, path=LISTING)
+    recorder.load()
+
+    assert recorder.states() == dict.fromkeys(ids, "Failed")
+    assert recorder.rows("select count(*) from query_job_states") == [(80,)]
+
+
 def test_a_lost_locator_starts_the_listing_again(org: DemoOrg, recorder: Recorder, caplog) -> None:
     """From the first page, and the counts are those of the listing that was completed."""
     org.page_size = 10
