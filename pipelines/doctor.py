@@ -1,6 +1,6 @@
 """`make doctor`: with a handful of calls, what is wrong with the set-up, in plain words, and what to do about it.
 
-Also answers, for the org that it looks at, what Salesforce's documentation leaves open; see QUESTIONS.
+Also answers, for the org that it looks at, what Salesforce's documentation leaves open; see `_open_questions`.
 """
 
 import os
@@ -36,7 +36,6 @@ class Examination:
 
     exit_code: int = 0
     page: list[Record] = field(default_factory=list)  # the first page of the listing
-    listed_in_full: bool = False
     job: Record | None = None  # one finished job's own answer
 
     def good(self, what: str) -> None:
@@ -93,10 +92,8 @@ def _number(key: str, default: float) -> float:
 
 def _examine_files(found: Examination, settings: Settings) -> None:
     for name, file in (("loader's file", settings.loader_file), ("published warehouse", settings.warehouse)):
-        if not file.parent.is_dir() or not os.access(file.parent, os.W_OK):
-            found.bad(
-                Misconfigured(f"{name} {file}: the directory is not there, or not writable.", "See .dlt/config.toml.")
-            )
+        if not os.access(file.parent, os.W_OK):
+            found.bad(Misconfigured(f"{name} {file}: the directory is not writable.", "See .dlt/config.toml."))
         else:
             found.good(f"{name}: {file}{'' if file.exists() else ' (will be made)'}")
     _examine_lock(found, settings.loader_file)
@@ -180,8 +177,7 @@ def _examine_listing(found: Examination, org: Org) -> None:
     if not isinstance(body, dict) or not isinstance(body.get("records"), list):
         raise Failure("the listing is not what Salesforce documents.", "A proxy may answer instead of Salesforce.")
     found.page = [record for record in body["records"] if isinstance(record, dict)]
-    found.listed_in_full = body.get("done") is True
-    more = "" if found.listed_in_full else ", and more follow"
+    more = "" if body.get("done") is True else ", and more follow"
     found.good(f"the first page of the listing has {len(found.page):,} job{'' if len(found.page) == 1 else 's'}{more}")
     creators = {record.get("createdById") for record in found.page}
     if creators == {org.session.user_id}:
@@ -203,7 +199,7 @@ def _examine_budget(found: Examination, org: Org) -> None:
         return
     used, allowed = org.api_usage
     said = f"{used:,} of {allowed:,} API calls used in 24 hours"
-    if used + 1 > allowed * org.api_budget_percent / 100:
+    if org.budget_is_spent:
         found.bad(
             Failure(f"{said}: a load stops at {org.api_budget_percent:g} %.", "See who uses them, or list less often.")
         )

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.tables import DATASET, QUERY_JOB_STATES, QUERY_JOBS, REJECTED_RECORDS, TIME, Table
+from pipelines.warehouse import stored_columns
 
 OBSERVED: Final = "observed_at"
 POSITION: Final = "_dlt_position"  # no field becomes a column of this name: `_dlt` is refused
@@ -30,13 +31,7 @@ class KnownJobs:
     def columns(self, table: Table) -> tuple[str, ...]:
         """The columns that the table has in the warehouse; none if it is not there yet."""
         if self.connection and table.name not in self._columns:
-            try:
-                found = self.connection.execute(
-                    f"select name from pragma_table_info('{DATASET}.{table.name}')"
-                ).fetchall()
-            except duckdb.CatalogException:
-                found = []
-            self._columns[table.name] = tuple(name for (name,) in found)
+            self._columns[table.name] = stored_columns(self.connection, table)
         return self._columns.get(table.name, ())
 
     def has(self, table: Table) -> bool:
@@ -49,9 +44,8 @@ class KnownJobs:
         A job is unchanged only if every column is: its state can change while system_modstamp stands still.
         `observed_at` is `started_at`, but for a version that was observed before.
         """
-        if not listed.num_rows:
-            return self._with_observed(listed, pa.nulls(0, TIME), started_at)
-        if self.connection is None or not (self.has(QUERY_JOBS) and self.has(QUERY_JOB_STATES)):
+        recorded = self.has(QUERY_JOBS) and self.has(QUERY_JOB_STATES)
+        if self.connection is None or not recorded or not listed.num_rows:
             return self._with_observed(listed, pa.nulls(listed.num_rows, TIME), started_at)
         found = self._compare(self.connection, listed)
         return self._with_observed(listed.take(found[POSITION]), found["first_observed_at"], started_at)

@@ -41,9 +41,12 @@ class NewFields:
 
     def place(self, names: set[str]) -> None:
         """Decides on the fields that were not met before in this run."""
+        unmet = sorted(names - self.columns.keys())
+        if not unmet:
+            return
         taken = {c.name for c in QUERY_JOBS.columns} | {c for c in self.columns.values() if c}
         wanted: dict[str, str] = {}
-        for name in sorted(names - self.columns.keys()):
+        for name in unmet:
             column = column_name(name)
             if column and column not in taken:
                 wanted[name] = column

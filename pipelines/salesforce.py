@@ -164,11 +164,15 @@ class Org:
         except (KeyError, ValueError, TypeError):
             self.clock = datetime.now(UTC)  # an answer without a Date comes from no Salesforce; our clock will do
 
-    def _mind_the_budget(self) -> None:
+    @property
+    def budget_is_spent(self) -> bool:
+        """Whether one call more would take the org past `api_budget_percent`, as far as its answers have told."""
         used, allowed = self.api_usage or (0, 0)
-        if not allowed:
-            return
-        if used + 1 > allowed * self.api_budget_percent / 100:
+        return allowed > 0 and used + 1 > allowed * self.api_budget_percent / 100
+
+    def _mind_the_budget(self) -> None:
+        if self.api_usage and self.budget_is_spent:
+            used, allowed = self.api_usage
             raise TryLater(
                 f"The org has used {used:,} of its {allowed:,} daily API calls; "
                 f"this run stops at {self.api_budget_percent:g} %, before it takes the last ones.",

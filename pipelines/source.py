@@ -1,6 +1,6 @@
 """The dlt source: one listing of an org's jobs becomes rows of four tables.
 
-What makes a replayed, doubled or late load harmless stands in the two `source_filter`s below: dlt merges only staged
+What makes a replayed, doubled or late load harmless stands in the `source_filter`s below: dlt merges only staged
 rows that pass them, so that no stored version is replaced by an older one and no `observed_at` ever moves.
 """
 
@@ -20,7 +20,7 @@ from dlt.extract import DltResource
 
 from pipelines.credentials import SalesforceCredentials
 from pipelines.failures import Misconfigured
-from pipelines.known_jobs import KnownJobs, typed
+from pipelines.known_jobs import KnownJobs
 from pipelines.listing import Page, job_pages
 from pipelines.records import NewFields, Rejected, jobs_to_arrow
 from pipelines.salesforce import CURRENT_API_VERSION, Org
@@ -86,6 +86,7 @@ class Listing:
     def __init__(self, org: Org, filters: dict[str, str], known: KnownJobs, on_page: Callable[[Page], None]) -> None:
         self.org = org
         self.filters = filters
+        self.filters_text = orjson.dumps(filters, option=orjson.OPT_SORT_KEYS).decode()
         self.known = known
         self.on_page = on_page
         self.listing_id = str(uuid.uuid4())
@@ -103,7 +104,7 @@ class Listing:
 
     def job_tables(self, marks: dict[str, datetime], modified: Any) -> Iterator[pa.Table]:
         """The changed rows of `query_jobs`, some pages at a time; the other tables' rows gather beside."""
-        key = f"{self.org.org_id} {orjson.dumps(self.filters, option=orjson.OPT_SORT_KEYS).decode()}"
+        key = f"{self.org.org_id} {self.filters_text}"
         self.since = marks.get(key)
         tables: list[pa.Table] = []
         for page in job_pages(self.org, self.filters):
@@ -185,7 +186,7 @@ class Listing:
             "jobs_changed_late": self.jobs_changed_late,
             "creators": len(self.creators),
             "rejected": len(self.rejected),
-            "filters": orjson.dumps(self.filters, option=orjson.OPT_SORT_KEYS).decode(),
+            "filters": self.filters_text,
             "api_version": self.org.api_version,
             "api_usage": used,
             "api_usage_max": allowed,
@@ -211,7 +212,7 @@ class Listing:
                     "last_observed_at": self.started_at,
                 }
             )
-        yield typed(pa.Table.from_pylist(rows, schema=REJECTED_RECORDS.schema), REJECTED_RECORDS)
+        yield pa.Table.from_pylist(rows, schema=REJECTED_RECORDS.schema)
 
 
 @dlt.source(name="salesforce", section="salesforce")

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from pipelines.failures import Failure, Misconfigured
 from pipelines.loader_file import LOCK_MESSAGE
-from pipelines.tables import DATASET, TABLES
+from pipelines.tables import DATASET, LISTINGS, TABLES, Table
 
 VIEWS: Final = Path(__file__).parent / "views"
 HEADER_COLUMN: Final = re.compile(r"--  ?(\w+) {2,}([A-Z][A-Z0-9 ()]*?) {2,}(\S.*)")
@@ -28,8 +28,8 @@ def apply_views(connection: duckdb.DuckDBPyConnection) -> None:
     for table in TABLES:
         statements.append(_comment("table", table.name, table.grain))
         # A column that a newer version of this code brings is there once a row has come that fills it.
-        there = connection.execute(f"select name from pragma_table_info('{DATASET}.{table.name}')").fetchall()
-        columns = [column for column in table.columns if (column.name,) in there]
+        there = stored_columns(connection, table)
+        columns = [column for column in table.columns if column.name in there]
         statements += [_comment("column", f"{table.name}.{column.name}", column.meaning) for column in columns]
     for file in sorted(VIEWS.glob("*.sql")):
         sql = file.read_text(encoding="utf-8")
@@ -38,6 +38,15 @@ def apply_views(connection: duckdb.DuckDBPyConnection) -> None:
         statements.append(_comment("view", file.stem, grain))
         statements += [_comment("column", f"{file.stem}.{name}", meaning) for name, _, meaning in shown]
     connection.execute(";\n".join([*statements, "commit"]))
+
+
+def stored_columns(connection: duckdb.DuckDBPyConnection, table: Table) -> tuple[str, ...]:
+    """The columns that a table has in this file; none if it is not there yet."""
+    try:
+        found = connection.execute(f"select name from pragma_table_info('{DATASET}.{table.name}')").fetchall()
+    except duckdb.CatalogException:
+        return ()
+    return tuple(name for (name,) in found)
 
 
 def _comment(kind: str, name: str, text: str) -> str:
@@ -79,10 +88,9 @@ def check_published(loader: duckdb.DuckDBPyConnection, warehouse: Path) -> None:
 
 
 def _has_listing(loader: duckdb.DuckDBPyConnection, listing_id: str) -> bool:
-    try:
-        found = loader.execute(f"select 1 from {DATASET}.listings where listing_id = ?", [listing_id])
-    except duckdb.CatalogException:  # a file without any listing yet
+    if not stored_columns(loader, LISTINGS):
         return False
+    found = loader.execute(f"select 1 from {DATASET}.listings where listing_id = ?", [listing_id])
     return found.fetchone() is not None
 
 

@@ -4,14 +4,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
-from demo_org_client import FIXTURES, Client
+from demo_org_client import Client
 from keys import make_certificate
 
 from pipelines.credentials import SalesforceCredentials
@@ -23,7 +23,6 @@ from pipelines.settings import PROJECT, read_credentials, read_settings
 
 KEYS = "SOURCES__SALESFORCE__CREDENTIALS__"
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)  # a Monday
-__all__ = ["FIXTURES", "NOON", "Recorder"]
 
 
 @dataclass
@@ -32,7 +31,6 @@ class Recorder:
 
     home: Path
     org: DemoOrg
-    environment: dict[str, str] = field(default_factory=dict)
 
     @property
     def loader_file(self) -> Path:
@@ -152,7 +150,7 @@ def recorder_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...
         }
         for key, value in settings.items():
             monkeypatch.setenv(key, value)
-        return Recorder(home, org, settings)
+        return Recorder(home, org)
 
     return make
 

@@ -9,11 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Recorder
+from conftest import KEYS, Recorder
 
 from pipelines.demo_org.org import DemoOrg
-
-KEYS = "SOURCES__SALESFORCE__CREDENTIALS__"
 
 
 def test_a_run_prints_one_line(org: DemoOrg, recorder: Recorder) -> None:

@@ -1,17 +1,12 @@
 """Credentials: what is half given, doubled or misplaced is named, and never quoted."""
 
-import json
-
 import pytest
-from conftest import FIXTURES, Recorder
+from conftest import Recorder
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.failures import Misconfigured
 from pipelines.salesforce import Org
 from pipelines.settings import read_credentials
-
-REDACTED = json.loads((FIXTURES / "a_42_sfcli_org_display_redacted.json").read_text())["result"]["accessToken"]
-
 
 HALF_GIVEN = [
     ({}, "No credentials", "make demo"),

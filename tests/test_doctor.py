@@ -3,12 +3,10 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from conftest import Recorder
+from conftest import KEYS, Recorder
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
-
-KEYS = "SOURCES__SALESFORCE__CREDENTIALS__"
 
 
 @pytest.fixture

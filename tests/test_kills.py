@@ -1,6 +1,7 @@
 """Killed at any moment, a load costs nothing but itself."""
 
 import os
+import random
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -14,8 +15,6 @@ HOUR = timedelta(hours=1)
 
 def test_kill_9_at_any_moment_costs_nothing(org: DemoOrg, recorder: Recorder, record_property: Callable) -> None:
     """Killed at random moments of loads; one quiet load later the warehouse equals the truth, without doubles."""
-    import random
-
     dice = random.Random(20261102)
     org.page_size = 40
     history: dict[tuple[str, str, str], object] = {}

@@ -4,7 +4,8 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from conftest import FIXTURES, NOON, Recorder
+from conftest import NOON, Recorder
+from demo_org_client import recorded
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.records import FIELDS, MAX_NEW_FIELDS, NewFields, column_name, jobs_to_arrow
@@ -27,7 +28,7 @@ def row(**fields: object) -> dict[str, object]:
 
 def test_the_documented_page_becomes_rows() -> None:
     """Field by field, times as UTC."""
-    page = json.loads((FIXTURES / "q_list_01_doc_page1.json").read_text())
+    page = recorded("q_list_01_doc_page1")
     table, rejected = jobs_to_arrow(page["records"], ORG, NewFields())
 
     assert rejected == []
@@ -54,7 +55,7 @@ def test_the_documented_page_becomes_rows() -> None:
 
 def test_the_recorded_classic_page_with_redacted_dates_is_kept_as_rejected() -> None:
     """Its times cannot be read, so it cannot be keyed; the whole record stays."""
-    page = json.loads((FIXTURES / "q_list_03_postman_classic_insert_open.json").read_text())
+    page = recorded("q_list_03_postman_classic_insert_open")
     table, (rejected,) = jobs_to_arrow(page["records"], ORG, NewFields())
 
     assert table.num_rows == 0
@@ -67,7 +68,7 @@ def test_the_recorded_classic_page_with_redacted_dates_is_kept_as_rejected() -> 
 )
 def test_recorded_single_jobs_would_load_as_they_are(name) -> None:
     """Whatever the listing may carry one day: undocumented fields become text columns."""
-    record = json.loads((FIXTURES / f"{name}.json").read_text())
+    record = recorded(name)
     table, rejected = jobs_to_arrow([record], ORG, NewFields())
     (loaded,) = table.to_pylist()
 

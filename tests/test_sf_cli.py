@@ -6,7 +6,8 @@ import stat
 from pathlib import Path
 
 import pytest
-from conftest import FIXTURES, Recorder
+from conftest import Recorder
+from demo_org_client import recorded
 from dlt.sources.helpers import requests
 
 from pipelines.demo_org.org import DemoOrg
@@ -42,12 +43,12 @@ def sf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 def display(org: DemoOrg, token: str) -> dict[str, object]:
-    answer = json.loads((FIXTURES / "a_42_sfcli_org_display_redacted.json").read_text())
+    answer = recorded("a_42_sfcli_org_display_redacted")
     answer["result"] |= {"accessToken": token, "instanceUrl": org.instance_url, "id": org.org_id}
     return answer
 
 
-REDACTED = json.loads((FIXTURES / "a_42_sfcli_org_display_redacted.json").read_text())["result"]["accessToken"]
+REDACTED = recorded("a_42_sfcli_org_display_redacted")["result"]["accessToken"]
 
 
 def test_the_sf_cli_of_before_shows_its_token_in_org_display(org: DemoOrg, give, sf) -> None:
@@ -65,7 +66,7 @@ def test_the_sf_cli_of_before_shows_its_token_in_org_display(org: DemoOrg, give,
 
 def test_the_sf_cli_of_today_has_a_command_for_the_token(org: DemoOrg, recorder: Recorder, give, sf) -> None:
     """org display says [REDACTED]; a whole load runs on what the other command shows."""
-    shown = json.loads((FIXTURES / "a_43_sfcli_show_access_token.json").read_text())
+    shown = recorded("a_43_sfcli_show_access_token")
     shown["result"]["accessToken"] = org.access_token
     sf({"org display": (0, display(org, REDACTED)), "org auth show-access-token --target-org mine --json": (0, shown)})
     give(sf_cli_org="mine")
