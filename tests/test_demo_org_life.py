@@ -5,12 +5,15 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
+import pytest
+
 from pipelines.demo_org.life import live
 from pipelines.demo_org.org import DemoOrg
-from pipelines.demo_org.records import Job, moment_of
+from pipelines.demo_org.records import Job, full_job, moment_of
 
 START = datetime(2026, 10, 5, tzinfo=UTC)  # a Monday
 END = START + timedelta(days=30)
+PARTS = ("Queued", "InProgress", "Completed", "Failed")  # what a batch can be
 
 
 def an_org(seed: int = 0) -> DemoOrg:
@@ -126,7 +129,61 @@ def test_classic_loads_close_and_some_fail_after_that() -> None:
     assert {job["operation"] for job in loads} == {"insert", "upsert", "delete"}
     assert {"Closed", "Failed", "Aborted"} <= {job["state"] for job in loads}
     assert any(states[-2:] == ["Closed", "Failed"] for states in month().states.values())
-    assert not any("lineEnding" in job or "numberRecordsProcessed" in job for job in loads)
+    assert not any("lineEnding" in job for job in loads)
+
+
+def test_closed_loads_are_good_in_part_bad_or_wholly_bad() -> None:
+    loads = [job for job in month().by("Billing Loader") if job["state"] == "Closed"]
+    for job in loads:
+        assert 0 <= job["numberRecordsFailed"] <= job["numberRecordsProcessed"] > 0
+        assert job["numberBatchesTotal"] == job["numberBatchesCompleted"] > job["numberBatchesFailed"] == 0
+    failed = [job["numberRecordsFailed"] / job["numberRecordsProcessed"] for job in loads]
+    assert 0.005 < failed.count(1) / len(loads) < 0.05
+    assert 0.05 < sum(0 < share < 1 for share in failed) / len(loads) < 0.15
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("days", range(7))
+def test_the_last_week_has_a_closed_load_with_every_record_failed(seed: int, days: int) -> None:
+    """Whatever the weekday on which the story comes to its point."""
+    end = START + timedelta(days=20 + days, hours=6)
+    org = DemoOrg(now=end - timedelta(days=7))
+    live(org, until=end, seed=seed)
+    org.advance(timedelta(days=7))
+    closed = [org.details[key] for key, job in org.jobs.items() if job["state"] == "Closed"]
+    assert any(0 < job["numberRecordsProcessed"] == job["numberRecordsFailed"] for job in closed)
+
+
+def test_a_load_that_fails_after_it_was_closed_had_batches_to_come() -> None:
+    org, closed, failed = an_org(), {}, {}
+    for _ in range(3 * 24 * 12):
+        org.advance(timedelta(minutes=5))
+        for key, job in org.jobs.items():
+            if job["jobType"] == "Classic" and job["operation"] != "query" and job["state"] in ("Closed", "Failed"):
+                seen = closed if job["state"] == "Closed" else failed
+                seen[key] = dict(org.details[key])
+    assert len(failed) > 2
+    for key, job in failed.items():
+        early = closed[key]
+        assert early["numberBatchesTotal"] > early["numberBatchesCompleted"] + early["numberBatchesFailed"]
+        assert early["numberBatchesTotal"] == sum(early[f"numberBatches{part}"] for part in PARTS)
+        assert job["numberBatchesTotal"] == job["numberBatchesCompleted"] + job["numberBatchesFailed"]
+        assert job["numberBatchesFailed"] > 0 == job["numberBatchesQueued"] == job["numberBatchesInProgress"]
+        assert job["numberRecordsProcessed"] > early["numberRecordsProcessed"]
+
+
+def test_only_the_classic_api_tells_the_counts_of_classic_jobs() -> None:
+    org = month().org
+    classic = [key for key, job in org.jobs.items() if job["jobType"] == "Classic"]
+    assert any("numberRecordsProcessed" in org.details[key] for key in classic)
+    shown = [full_job(org.jobs[key], org.details[key], 68.0) for key in classic]
+    assert not any(name.startswith("number") for job in shown for name in job)
+
+
+def test_a_query_that_failed_has_processed_nothing() -> None:
+    failed = [job for job in month().seen.values() if job["state"] == "Failed" and job["jobType"] == "V2Query"]
+    assert len(failed) > 50
+    assert not any(name.startswith("number") for job in failed for name in job)  # what is left out is 0
 
 
 def test_some_finished_jobs_have_a_stamp_that_never_moved() -> None:

@@ -1,4 +1,6 @@
-"""The imitated REST API: a request in, an answer out. The routes that need a session count as calls.
+"""The imitated API: a request in, an answer out. The routes that need a session count as calls.
+
+This is the REST API; requests for the Classic API go on to `classic.py`.
 
 SOURCE: https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/ (REST API) and
 https://developer.salesforce.com/docs/atlas.en-us.264.0.api_asynch.meta/api_asynch/ (the job listings)
@@ -9,6 +11,7 @@ from __future__ import annotations
 import re
 
 from pipelines.demo_org.answers import Answer, Asked, answer, not_found, plain, refusal
+from pipelines.demo_org.classic import CLASSIC, job_details
 from pipelines.demo_org.faults import Fault
 from pipelines.demo_org.ids import eighteen
 from pipelines.demo_org.limits import limits, spent, usage_header
@@ -46,7 +49,7 @@ def handle(org: DemoOrg, asked: Asked) -> Answer:
 def _answer(org: DemoOrg, asked: Asked, fault: Fault | None) -> Answer:
     path = asked.path.rstrip("/")
     if fault is not None and fault.status is not None:
-        if _DATA.fullmatch(path):
+        if _DATA.fullmatch(path) or path.startswith(CLASSIC):
             org.usage.count_calls(org.now)
         return plain(fault.status, fault.body, fault.headers)
     if path == "/services/oauth2/token":
@@ -55,6 +58,8 @@ def _answer(org: DemoOrg, asked: Asked, fault: Fault | None) -> Answer:
         return userinfo(org, org.user_of(asked.bearer or ""))
     if path == "/services/data":  # needs no session. SOURCE: resources_versions.htm
         return answer(200, [_version(number) for number in range(OLDEST, NEWEST + 1)])
+    if path.startswith(CLASSIC):
+        return job_details(org, asked, path)
     data = _DATA.fullmatch(path)
     return _data(org, asked, data[1], data[2]) if data else not_found()
 

@@ -2,7 +2,7 @@
 
 Times are UTC. One day of one seed is always the same day, whenever the life began. Invented, but after public
 stories: a nightly job that failed for three weeks unseen, a connector that deletes its jobs as soon as they are
-done, jobs left in progress for days, loads that are Closed and fail hours later.
+done, jobs left in progress for days, loads that are Closed and fail hours later, or without one good record.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
+
+from pipelines.demo_org.counts import extracted, finished, unfinished
 
 DAY, HOUR, MINUTE = 86_400, 3_600, 60  # seconds
 FAILING_NIGHTS = 21
@@ -61,13 +63,13 @@ class Plan:
 
 def day_of(day: int, seed: int, until: int) -> Iterator[Plan]:
     """Give what is begun on a day (days since 1970), in no order; the story comes to its point at `until`."""
-    dice = Random(f"{seed}/{day}")
+    dice, counts = Random(f"{seed}/{day}"), Random(f"{seed}/{day}/counts")
     weekday = (day + 3) % 7  # the first day of 1970 was a Thursday; Monday is 0
     start = day * DAY
     yield from _warehouse(start, dice, until)
     yield from _orders(start, weekday, dice)
     yield from _connector(start, dice)
-    yield from _loads(start, weekday, dice)
+    yield from _loads(start, weekday, dice, counts, lost=day == _lost_day(until))
     if weekday < 5:
         yield from _person(start, dice)
     if until - NEWCOMER_DAYS * DAY <= start:
@@ -135,21 +137,37 @@ def _connector(start: int, dice: Random) -> Iterator[Plan]:
         yield Plan(plan.at, plan.user, plan.fields, plan.moves, deleted_after=gone)
 
 
-def _loads(start: int, weekday: int, dice: Random) -> Iterator[Plan]:
-    """Classic loads, which end as Closed, and a few V2 loads, which the query listing does not have."""
+def _lost_day(until: int) -> int:
+    """Give the day of the story's last week on which a load is Closed and every record of it has failed.
+
+    A working day, with loads enough for one of them to be Closed and to stay so.
+    """
+    day = until // DAY - 2
+    return day - max(0, (day + 3) % 7 - 4)
+
+
+def _loads(start: int, weekday: int, dice: Random, counts: Random, *, lost: bool) -> Iterator[Plan]:
+    """Classic loads, which end as Closed, and a few V2 loads, which the query listing does not have.
+
+    `lost`: the first of the Classic loads that stay Closed has had every record fail.
+    """
     for _ in range(4 if weekday > 4 else 30):
         at = start + 6 * HOUR + dice.randint(0, 12 * HOUR)
         operation = dice.choices(("upsert", "insert", "delete"), (12, 5, 3))[0]
         lasts = dice.randint(20, 20 * MINUTE)
-        worked = lasts * dice.randint(100, 900)  # ms; this answer counts no records: tests/fixtures/q_one_04
+        worked = lasts * dice.randint(100, 900)  # ms
         times = {"totalProcessingTime": worked, "apiActiveProcessingTime": worked, "apexProcessingTime": worked // 2}
-        moves = [Move(lasts, "Closed", details=times)]
         luck = dice.random()
         if luck < 0.05:  # Closed says nothing about the batches still to come
             later = lasts + dice.randint(HOUR, 7 * HOUR)
-            moves.append(Move(later, "Failed", details={"errorMessage": LOAD_TROUBLE}))
-        elif luck < 0.07:  # left open, and tidied up by somebody
+            early, complete = unfinished(counts)
+            failed = Move(later, "Failed", details={"errorMessage": LOAD_TROUBLE, **complete})
+            moves = [Move(lasts, "Closed", details=times | early), failed]
+        elif luck < 0.07:  # left open without a batch, and tidied up by somebody
             moves = [Move(dice.randint(20 * HOUR, 50 * HOUR), "Aborted")]
+        else:
+            moves = [Move(lasts, "Closed", details=times | finished(counts, lost=lost))]
+            lost = False
         fields: dict[str, Any] = {
             "jobType": "Classic",
             "operation": operation,
@@ -160,7 +178,8 @@ def _loads(start: int, weekday: int, dice: Random) -> Iterator[Plan]:
     for place in range(3):  # a recorded Classic query ended with its stamp unmoved: tests/fixtures/c_one_17
         at = start + (5 + place * 6) * HOUR + dice.randint(0, HOUR)
         fields = {"jobType": "Classic", "object": "Lead", "contentType": "CSV", "apiVersion": 45}
-        closed = Move(dice.randint(60, HOUR), "Closed", stamp=False, details={"totalProcessingTime": 0})
+        counted = {"totalProcessingTime": 0, **extracted(counts)}
+        closed = Move(dice.randint(60, HOUR), "Closed", stamp=False, details=counted)
         yield Plan(at, LEGACY, fields, (closed,))
     for _ in range(12):
         at = start + dice.randint(0, DAY - 1)

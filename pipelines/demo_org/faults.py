@@ -15,7 +15,7 @@ class Fault:
     """One thing to do wrong: `times` times, after letting `after` matching requests pass.
 
     `path` is a regular expression to find in the request's path: "/jobs/query$" is the listing alone,
-    "/jobs/query/" a single job, "/oauth2/token" the sign-in.
+    "/jobs/query/" a single job, "/services/async/" the Classic API, "/oauth2/token" the sign-in.
     """
 
     path: str = DATA_PATHS

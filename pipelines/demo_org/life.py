@@ -18,8 +18,9 @@ class Life:
     """The jobs that come, move and go in an org, from `start` on and without end.
 
     The story comes to its point at `until`: a nightly extract has then failed for 21 nights in a row, a job has
-    been in progress for five days, and a user has been new for four. The same seed, start and `until` give the
-    same life, however the clock is moved. About 23,000 jobs in 30 days.
+    been in progress for five days, a user has been new for four, and a load of the last week is Closed with every
+    record failed. The same seed, start and `until` give the same life, however the clock is moved. About 23,000
+    jobs in 30 days.
     """
 
     def __init__(self, org: DemoOrg, *, start: datetime, until: datetime, seed: int = 0) -> None:

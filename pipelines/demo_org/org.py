@@ -60,11 +60,16 @@ class DemoOrg(Jobs):
         daily_api_requests: int = 15_000,
         daily_query_jobs: int = 1_000,
         is_sandbox: bool = False,
+        classic_api: bool = True,  # False: /services/async answers 403 FeatureNotEnabled
+        # How that gives numbers in JSON. The documented example and tests/fixtures/c_one_17 have numbers, and times
+        # in +0000 ("number"); tests/fixtures/c_one_15 has text, and times in Z, as the XML does ("text")
+        async_numbers: Literal["text", "number"] = "text",
     ) -> None:
         super().__init__(now, order=order, seed=seed, sees_all=sees_all)
         self.page_size, self.paging = page_size, paging
         self.next_records_path, self.locator_needs_filters = next_records_path, locator_needs_filters
         self.daily_api_requests, self.daily_query_jobs = daily_api_requests, daily_query_jobs
+        self.classic_api, self.async_numbers = classic_api, async_numbers
 
         self.org_id = salesforce_id("00D", 62**3 + seed)
         self.name = "Demo Org"
