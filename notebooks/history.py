@@ -70,11 +70,11 @@ def jobs_by_day(alt, colours, mo, read, warehouse):
         """
         select
             day,
-            job_type || case when operation in ('query', 'queryAll') then ' extracts' else ' loads' end as kind,
+            job_type || case when kind = 'query' then ' queries' else ' loads' end as kind,
             state,
             sum(jobs)::bigint as jobs
         from jobs_by_day
-        where day is not null
+        where day is not null and jobs > 0
         group by 1, 2, 3
         order by 1, 2, 3
         """,

@@ -23,10 +23,10 @@ from pipelines.records import FIELDS
 from pipelines.salesforce import CURRENT_API_VERSION, Org, SalesforceError
 from pipelines.settings import Settings, read_credentials, read_settings
 from pipelines.sign_in import unreachable
+from pipelines.tables import FINISHED
 from pipelines.warehouse import read
 
 CLOCK_TOLERANCE: Final = timedelta(minutes=2)  # a JWT assertion lives for three
-FINISHED: Final = ("JobComplete", "Failed", "Aborted", "Closed")
 UNKNOWN: Final = "not known yet"
 
 

@@ -7,12 +7,50 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.tables import DATASET, QUERY_JOB_STATES, QUERY_JOBS, REJECTED_RECORDS, TIME, Table
+from pipelines.tables import (
+    DATASET,
+    FINISHED,
+    LISTINGS,
+    ORGS,
+    QUERY_JOB_STATES,
+    QUERY_JOBS,
+    REJECTED_RECORDS,
+    TIME,
+    UNLISTED_JOBS,
+    USERS,
+    Table,
+)
 from pipelines.warehouse import stored_columns
 
 OBSERVED: Final = "observed_at"
 POSITION: Final = "_dlt_position"  # no field becomes a column of this name: `_dlt` is refused
 VERSION: Final = set(QUERY_JOB_STATES.key)  # equal in any case where a listed job is the stored one
+
+# A finished job is gone after seven days; one that is older than twice that cannot go any more. Jobs that are not
+# finished may go at any age, and are few.
+UNLISTED: Final = f"""
+with away as (
+    select id, state, last_listed_at, unlisted_at from {DATASET}.unlisted_jobs
+    where org_id = $org_id and listed_again_at is null
+        and (unlisted_at >= $at - interval 15 days or state not in {FINISHED})
+)
+select
+    j.id,
+    j.state,
+    greatest(j.observed_at, (
+        select max(coalesce(restarted_at, started_at)) from {DATASET}.listings
+        where org_id = $org_id and jobs_unlisted is not null and coalesce(restarted_at, started_at) < $at
+    )) as last_listed_at,
+    $at as unlisted_at,
+    cast(null as timestamptz) as listed_again_at
+from {DATASET}.query_jobs as j
+where j.org_id = $org_id and j.observed_at < $at
+    and (j.observed_at >= $at - interval 15 days or j.state not in {FINISHED})
+    and not exists (select 1 from listed as l where l.id = j.id)
+    and not exists (select 1 from away as a where a.id = j.id)
+union all
+select a.*, $at from away as a where exists (select 1 from listed as l where l.id = a.id)
+"""
 
 
 class KnownJobs:
@@ -98,6 +136,35 @@ class KnownJobs:
         jobs = changed.append_column(OBSERVED, pc.coalesce(first, seen_now))
         states = jobs.filter(pc.is_null(first)).select(QUERY_JOB_STATES.schema.names)
         return typed(_last_shown(jobs), QUERY_JOBS), typed(states, QUERY_JOB_STATES)
+
+    def unlisted(self, listed: pa.ChunkedArray, org_id: str, at: datetime) -> pa.Table | None:
+        """The rows of `unlisted_jobs` that a complete listing adds: jobs it shows no longer, and those that are back.
+
+        None where there is nothing to compare with.
+        """
+        looks = QUERY_JOBS, LISTINGS, UNLISTED_JOBS
+        if (
+            self.connection is None
+            or not all(self.has(t) for t in looks)
+            or "jobs_unlisted" not in self.columns(LISTINGS)
+        ):
+            return None
+        self.connection.register("listed", pa.table({"id": listed}))
+        try:
+            found = self.connection.sql(UNLISTED, params={"org_id": org_id, "at": at}).to_arrow_table()
+        finally:
+            self.connection.unregister("listed")
+        return typed(found.add_column(0, "org_id", pa.array([org_id] * found.num_rows, pa.string())), UNLISTED_JOBS)
+
+    def asked(self, table: Table, org_id: str, since: datetime) -> set[str]:
+        """The ids of the users, or of the org, that were asked for since then."""
+        if self.connection is None or not self.has(table):
+            return set()
+        key = {USERS: "id", ORGS: "org_id"}[table]
+        rows = self.connection.execute(
+            f"select {key} from {DATASET}.{table.name} where org_id = ? and asked_at >= ?", [org_id, since]
+        ).fetchall()
+        return {found for (found,) in rows}
 
     def rejections(self, org_id: str) -> dict[str, tuple[str, datetime]]:
         """record_hash -> id and start of the first listing that showed the rejected record."""

@@ -37,12 +37,14 @@ from dlt.common.configuration.exceptions import ConfigurationException
 
 from pipelines.credentials import SalesforceCredentials
 from pipelines.failures import Failure, Misconfigured, TryLater, causes, failure_behind
+from pipelines.job_details import Details, details_source
 from pipelines.known_jobs import KnownJobs
 from pipelines.listing import Page
 from pipelines.loader_file import HeldBy, only_load, open_loader_file
 from pipelines.progress import progress
 from pipelines.settings import PROJECT, Settings, misconfigured, read_credentials, read_settings, use_project
 from pipelines.source import Listing, salesforce
+from pipelines.state_spans import refresh_spans
 from pipelines.tables import DATASET
 from pipelines.warehouse import apply_views, check_published, open_published, publish
 
@@ -63,6 +65,8 @@ class Run:
             f"{done.jobs_listed:,} {'job' if done.jobs_listed == 1 else 'jobs'}",
             f"{done.jobs_changed:,} changed",
             f"{len(done.rejected):,} rejected" if done.rejected else "",
+            f"{done.details_asked:,} details" if done.details_asked else "",
+            f"{done.details_left:,} details left" if done.details_left else "",
             f"{self.resumed:,} kept from before" if self.resumed else "",
             f"{usage[1] - usage[0]:,} of {usage[1]:,} API calls left" if usage else "",
             f"{self.seconds:.1f} s → {os.path.relpath(self.settings.warehouse)}",
@@ -93,13 +97,20 @@ def record(
             known = KnownJobs(loader)
 
         # extract and normalize on their own: `run` would first ask for the file, and give up if it is held.
-        pipeline.extract(salesforce(credentials, known=known, on_page=on_page, on_listed=done.append))
+        jobs = salesforce(credentials, extras=settings.extras, known=known, on_page=on_page, on_listed=done.append)
+        pipeline.extract(jobs)
         pipeline.normalize()
 
         if isinstance(loader, HeldBy):
             loader = _open_at_last(settings, closing, loader, done[0])
             pipeline = _pipeline(settings, loader)
         pipeline.load()
+        details = Details(done[0], loader, settings.details_per_run)
+        if details.jobs:
+            pipeline.extract(details_source(details))
+            pipeline.normalize()
+            pipeline.load()
+        refresh_spans(loader, done[0].org.org_id)
         apply_views(loader)
         publish(loader, settings.loader_file, settings.warehouse)
     return Run(done[0], resumed, time.monotonic() - began, settings)

@@ -107,7 +107,7 @@ def _more(jobs: Sequence[dict[str, Any]], new_fields: NewFields) -> dict[str, pa
     overflow = [n for n in sorted(names) if new_fields.columns[n] is None]
     if overflow:
         rests = [{n: r[n] for n in overflow if n in r} for r in jobs]
-        columns["more_fields"] = pa.array([_json(rest) if rest else None for rest in rests], TEXT)
+        columns["more_fields"] = pa.array([as_json(rest) if rest else None for rest in rests], TEXT)
     else:
         columns["more_fields"] = pa.nulls(len(jobs), TEXT)
     return columns
@@ -132,7 +132,7 @@ def _keyless(jobs: Sequence[dict[str, Any]], table: pa.Table) -> dict[int, str]:
 
 
 def _reject(record: Any, reason: str) -> Rejected:
-    raw = _json(record)
+    raw = as_json(record)
     return Rejected(hashlib.sha256(raw.encode()).hexdigest(), raw, reason)
 
 
@@ -143,14 +143,15 @@ def _texts(values: list[Any]) -> pa.Array:
     try:
         return pa.array(values, TEXT)
     except (pa.ArrowInvalid, pa.ArrowTypeError):
-        return pa.array([_text(v) for v in values], TEXT)
+        return pa.array([text(v) for v in values], TEXT)
 
 
-def _text(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else _json(value)
+def text(value: Any) -> str | None:
+    """A value as text: text as it is, anything else as JSON."""
+    return value if value is None or isinstance(value, str) else as_json(value)
 
 
-def _json(value: Any) -> str:
+def as_json(value: Any) -> str:
     """Compact JSON with sorted keys: two answers that differ in the order of keys alone are the same."""
     try:
         if not (isinstance(value, float) and math.isinf(value)):  # orjson would write 1e999 as null
@@ -189,6 +190,14 @@ def _number(value: Any) -> float | None:
     except (TypeError, ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
+
+
+def whole_number(value: Any) -> int | None:
+    """7, 7.0 and "7" alike; None for what is no whole number, or none of 64 bits."""
+    number = _number(value)
+    if number is None or not number.is_integer() or abs(number) >= 2**63:
+        return None
+    return value if isinstance(value, int) else int(number)
 
 
 def _unread(values: list[Any], read: pa.Array) -> pa.Array:

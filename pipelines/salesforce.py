@@ -6,6 +6,7 @@ only Salesforce does. What the answers mean as jobs is for `listing.py`.
 
 import json
 import re
+import threading
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
@@ -25,6 +26,8 @@ from pipelines.sign_in import TOKEN_PATH, Session, can_renew, sign_in, unreachab
 CURRENT_API_VERSION: Final = "68.0"  # Winter '27; a version is supported for three years at least
 # Per-app usage may follow, so the pattern is not anchored: api-usage=18/5000; per-app-api-usage=17/250(appName=x)
 API_USAGE: Final = re.compile(r"(?<![\w-])api-usage=(\d+)/(\d+)")
+JSON: Final = "application/json"
+CLASSIC: Final = "/services/async/"  # where the Classic API lives
 # 420 comes from Salesforce Edge, the network in front of the orgs.
 RETRY_STATUS: Final = (420, *DEFAULT_RETRY_STATUS)
 RETRY_EXCEPTIONS: Final = (*DEFAULT_RETRY_EXCEPTIONS, ContentDecodingError)
@@ -50,8 +53,16 @@ class _Bearer(AuthBase):
         return request
 
 
+class _ClassicSession(_Bearer):
+    """Signs a request of the Classic API, which has a header of its own, and asks for JSON: its default is XML."""
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        request.headers.update({"X-SFDC-Session": self.token, "Accept": JSON, "Content-Type": JSON})
+        return request
+
+
 class Org:
-    """An org that we ask. Signs in at the first request; counts what it asks.
+    """An org that we ask. Signs in at the first request; counts what it asks. Threads may ask at the same time.
 
     `calls` and `api_usage` (used, allowed; None until an answer told) follow every answer, retries included.
     """
@@ -77,12 +88,19 @@ class Org:
         )
         self.http.configure()  # timeout, attempts and backoff of [runtime]
         self._session: Session | None = None
+        self._lock = threading.RLock()
 
     @property
     def session(self) -> Session:
-        if self._session is None:
-            self._session = sign_in(self.credentials, self.http)
-        return self._session
+        with self._lock:
+            return self._session or self._renewed(None)
+
+    def _renewed(self, spent: Session | None) -> Session:
+        """A new session in place of a spent one, unless another thread was quicker."""
+        with self._lock:
+            if self._session is None or self._session is spent:
+                self._session = sign_in(self.credentials, self.http)
+            return self._session
 
     @cached_property
     def org_id(self) -> str:
@@ -122,10 +140,10 @@ class Org:
     def ask(self, path: str, params: dict[str, str] | None = None) -> Any:
         """As `get`, but raises SalesforceError where the caller wants to tell the errors apart."""
         self._mind_the_budget()
-        response = self._send(path, params)
-        if response.status_code == 401 and can_renew(self.credentials):
-            self._session = sign_in(self.credentials, self.http)
-            response = self._send(path, params)
+        session = self.session
+        response = self._send(session, path, params)
+        if _session_has_ended(response) and can_renew(self.credentials):
+            response = self._send(self._renewed(session), path, params)
         if response.status_code != 200:
             raise SalesforceError(response)
         try:
@@ -140,14 +158,14 @@ class Org:
     def url(self, path: str) -> str:
         return path if path.startswith("/") else f"/services/data/v{self.api_version}/{path}"
 
-    def _send(self, path: str, params: dict[str, str] | None) -> Response:
-        session = self.session
+    def _send(self, session: Session, path: str, params: dict[str, str] | None) -> Response:
+        sign = _ClassicSession if path.startswith(CLASSIC) else _Bearer
         try:
             # No redirect is ever followed: our host is the one that the sign-in named.
             return self.http.get(
                 session.instance_url + self.url(path),
                 params=params,
-                auth=_Bearer(session.access_token),
+                auth=sign(session.access_token),
                 allow_redirects=False,
             )
         except (requests.RequestException, ValueError) as error:
@@ -155,7 +173,8 @@ class Org:
 
     def _note(self, response: Response, **_: object) -> None:
         """Runs on every answer, also those that dlt's client retries."""
-        self.calls += TOKEN_PATH not in response.url  # signing in is none of the API calls that the org counts
+        with self._lock:
+            self.calls += TOKEN_PATH not in response.url  # signing in is none of the API calls that the org counts
         if usage := API_USAGE.search(response.headers.get("Sforce-Limit-Info", "")):
             self.api_usage = int(usage[1]), int(usage[2])
         try:
@@ -165,10 +184,15 @@ class Org:
             self.clock = datetime.now(UTC)  # an answer without a Date comes from no Salesforce; our clock will do
 
     @property
+    def calls_left(self) -> int | None:
+        """How many calls more take the org to `api_budget_percent`; None as long as no answer has told."""
+        used, allowed = self.api_usage or (0, 0)
+        return max(0, int(allowed * self.api_budget_percent / 100) - used) if allowed else None
+
+    @property
     def budget_is_spent(self) -> bool:
         """Whether one call more would take the org past `api_budget_percent`, as far as its answers have told."""
-        used, allowed = self.api_usage or (0, 0)
-        return allowed > 0 and used + 1 > allowed * self.api_budget_percent / 100
+        return self.calls_left == 0
 
     def _mind_the_budget(self) -> None:
         if self.api_usage and self.budget_is_spent:
@@ -202,8 +226,13 @@ def _whole_characters(value: Any) -> Any:
     return value
 
 
+def _session_has_ended(response: Response) -> bool:
+    """401, or what the Classic API says instead (with which status is not documented)."""
+    return response.status_code == 401 or (response.status_code != 200 and _error(response)[0] == "InvalidSessionId")
+
+
 def _error(response: Response) -> tuple[str, str]:
-    """errorCode and message of an error body, which is an array; OAuth's is an object. Never more than that."""
+    """errorCode and message of an error body, which is an array; OAuth's and the Classic API's are objects."""
     try:
         body = orjson.loads(response.content[:65_536])
     except orjson.JSONDecodeError:
@@ -211,8 +240,9 @@ def _error(response: Response) -> tuple[str, str]:
     first = body[0] if isinstance(body, list) and body else body
     if not isinstance(first, dict):
         return "", "the answer is not an error that Salesforce documents"
-    code = first.get("errorCode") or first.get("error") or ""
-    return str(code)[:80], str(first.get("message") or first.get("error_description") or "")[:300]
+    code = first.get("errorCode") or first.get("exceptionCode") or first.get("error") or ""
+    said = first.get("message") or first.get("exceptionMessage") or first.get("error_description") or ""
+    return str(code)[:80], str(said)[:300]
 
 
 def _is_transient(response: Response | None, error: BaseException | None) -> bool:

@@ -29,15 +29,20 @@ class RecorderConfiguration(BaseConfiguration):
 
     warehouse: str = "warehouse.duckdb"
     lock_wait: float = 30.0
+    details_per_run: int = 500
+    extras: bool = True
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Absolute paths of the loader's own file and the published warehouse; seconds to wait for a held file."""
+    """Absolute paths of the loader's own file and the published warehouse; seconds to wait for a held file; how many
+    finished jobs to ask for their details (0: none), and whether to ask for users, limits and the org's name."""
 
     loader_file: Path
     warehouse: Path
-    lock_wait: float
+    lock_wait: float = 30.0
+    details_per_run: int = 500
+    extras: bool = True
 
     @property
     def pipeline(self) -> str:
@@ -66,7 +71,7 @@ def read_settings() -> Settings:
             f"The loader's file and the published warehouse are the same file: {warehouse}.",
             "Readers would block the loader: give `warehouse` under [query_jobs] another name.",
         )
-    return Settings(loader_file, warehouse, recorder.lock_wait)
+    return Settings(loader_file, warehouse, recorder.lock_wait, recorder.details_per_run, recorder.extras)
 
 
 def _check_path(key: str, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The dlt source: one listing of an org's jobs becomes rows of four tables.
+"""The dlt source: one listing of an org's jobs, and what else a run asks of the org, become rows of tables.
 
 What makes a replayed, doubled or late load harmless stands in the `source_filter`s below: dlt merges only staged
 rows that pass them, so that no stored version is replaced by an older one and no `observed_at` ever moves.
@@ -18,17 +18,32 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from dlt.extract import DltResource
 
+from pipelines import org_facts
 from pipelines.credentials import SalesforceCredentials
-from pipelines.failures import Misconfigured
+from pipelines.failures import Failure, Misconfigured
 from pipelines.known_jobs import KnownJobs
 from pipelines.listing import Page, job_pages
 from pipelines.records import NewFields, Rejected, jobs_to_arrow
 from pipelines.salesforce import CURRENT_API_VERSION, Org
-from pipelines.tables import DATASET, LISTINGS, QUERY_JOB_STATES, QUERY_JOBS, REJECTED_RECORDS, TIME, Table
+from pipelines.tables import (
+    DATASET,
+    JOB_DETAILS,
+    LISTINGS,
+    ORG_LIMITS,
+    ORGS,
+    QUERY_JOB_STATES,
+    QUERY_JOBS,
+    REJECTED_RECORDS,
+    TIME,
+    UNLISTED_JOBS,
+    USERS,
+    Table,
+)
 
 logger = logging.getLogger(__name__)
 
 MARGIN: Final = timedelta(minutes=5)  # for changes that the org commits late, and for clocks that differ
+NAMES_KEPT: Final = timedelta(days=7)  # before users and the org are asked for their names again
 PAGES_PER_TABLE: Final = 20  # dlt's cost per yielded table is fixed, some 5 ms: twenty pages share it
 
 STAGING: Final = f"{DATASET}_staging"  # where dlt stages a merge
@@ -81,7 +96,7 @@ def merge_on(table: Table, source_filter: str | None = None, **dedup_sort: str) 
 
 
 class Listing:
-    """One listing on its way into the warehouse: what it has shown so far, as rows of the four tables."""
+    """One listing on its way into the warehouse: what it has shown so far, as rows of the tables."""
 
     def __init__(self, org: Org, filters: dict[str, str], known: KnownJobs, on_page: Callable[[Page], None]) -> None:
         self.org = org
@@ -96,11 +111,17 @@ class Listing:
         self.new_fields = NewFields(frozenset(known.columns(QUERY_JOBS)))
         self.since: datetime | None = None
         self.restarted_at: datetime | None = None
+        self.jobs_unlisted: int | None = None
+        self.details_asked: int | None = None
+        self.details_left: int | None = None
+        self.notes: list[str] = []
+        self.to_ask = {table.name for table in (USERS, ORGS, ORG_LIMITS)}
         self._count_from_zero()
 
     def _count_from_zero(self) -> None:
         self.pages = self.jobs_listed = self.jobs_changed = self.jobs_changed_late = 0
         self.creators: set[Any] = set()
+        self.ids: list[pa.ChunkedArray] = []
 
     def job_tables(self, marks: dict[str, datetime], modified: Any) -> Iterator[pa.Table]:
         """The changed rows of `query_jobs`, some pages at a time; the other tables' rows gather beside."""
@@ -132,7 +153,7 @@ class Listing:
                 "The listing brought %d new fields at once: they are kept as JSON in query_jobs.more_fields.",
                 self.new_fields.too_many,
             )
-        self.finished_at = self.org.clock
+        self.finished_at, self.calls, self.api_usage = self.org.clock, self.org.calls, self.org.api_usage
         self.finished = True
 
     def _read(self, records: list[Any]) -> pa.Table:
@@ -140,6 +161,7 @@ class Listing:
         listed, rejected = jobs_to_arrow(records, self.org.org_id, self.new_fields)
         self.rejected |= {r.record_hash: r for r in rejected}
         self.creators.update(listed["created_by_id"].unique().to_pylist())
+        self.ids.append(listed["id"])
         return listed
 
     def _changed(self, pages: list[pa.Table]) -> Iterator[pa.Table]:
@@ -169,9 +191,46 @@ class Listing:
         """An empty first listing still creates the tables, for the views that read them."""
         return not self.known.has(table)
 
+    def unlisted_rows(self) -> Iterator[pa.Table]:
+        """The rows of `unlisted_jobs`. A filtered listing says nothing about the jobs that it does not show."""
+        rows = None
+        if not self.filters and self.ids:
+            rows = self.known.unlisted(
+                pa.chunked_array(self.ids), self.org.org_id, self.restarted_at or self.started_at
+            )
+        if rows is not None:
+            self.jobs_unlisted = rows["listed_again_at"].null_count
+        if rows or self._must_create(UNLISTED_JOBS):
+            yield UNLISTED_JOBS.schema.empty_table() if rows is None else rows
+
+    def asked(self, table: Table, ask: Callable[[], pa.Table | None]) -> Iterator[pa.Table]:
+        """The rows of a table that are asked for besides: what goes wrong there costs a note, never the listing."""
+        rows = None
+        try:
+            rows = ask()
+        except Failure as failure:
+            self.note(table.name, failure.message)
+        if rows or self._must_create(table):
+            yield table.schema.empty_table() if rows is None else rows
+        self.to_ask.discard(table.name)
+
+    def new_creators(self) -> set[str]:
+        """The ids of listed creators whose names are not known, or were asked for long ago."""
+        known = self.known.asked(USERS, self.org.org_id, self.started_at - NAMES_KEPT)
+        return {creator for creator in self.creators if creator} - known
+
+    def org_is_known(self) -> bool:
+        """Whether the org's name was asked for lately."""
+        return bool(self.known.asked(ORGS, self.org.org_id, self.started_at - NAMES_KEPT))
+
+    def note(self, what: str, why: str) -> None:
+        """Keeps in `listings`, and warns of, what could not be found out besides the jobs."""
+        self.notes.append(f"{what}: {why}")
+        logger.warning("The jobs are recorded, but not all of %s: %s", what, why)
+
     def row(self) -> pa.Table:
         """The row of `listings`: the proof that this listing was read to its end."""
-        used, allowed = self.org.api_usage or (None, None)
+        used, allowed = self.api_usage or (None, None)
         values = {
             "listing_id": self.listing_id,
             "org_id": self.org.org_id,
@@ -180,16 +239,21 @@ class Listing:
             "restarted_at": self.restarted_at,
             "since": self.since,
             "pages": self.pages,
-            "calls": self.org.calls,
+            "calls": self.calls,
             "jobs_listed": self.jobs_listed,
             "jobs_changed": self.jobs_changed,
             "jobs_changed_late": self.jobs_changed_late,
+            "jobs_unlisted": self.jobs_unlisted,
             "creators": len(self.creators),
             "rejected": len(self.rejected),
             "filters": self.filters_text,
             "api_version": self.org.api_version,
             "api_usage": used,
             "api_usage_max": allowed,
+            "calls_after": self.org.calls - self.calls,
+            "details_asked": self.details_asked,
+            "details_left": self.details_left,
+            "notes": "\n".join(self.notes) or None,
         }
         return pa.Table.from_pylist([values], schema=LISTINGS.schema)
 
@@ -223,6 +287,7 @@ def salesforce(  # noqa: PLR0917 - dlt fills these from the configuration
     is_pk_chunking_enabled: bool | None = None,
     concurrency_mode: str | None = None,
     api_budget_percent: float = 90.0,
+    extras: bool = True,
     known: KnownJobs | None = None,
     on_page: Callable[[Page], None] | None = None,
     on_listed: Callable[[Listing], None] | None = None,
@@ -230,8 +295,8 @@ def salesforce(  # noqa: PLR0917 - dlt fills these from the configuration
     """The Bulk API jobs that an org lists now, and what changed among them since they were last recorded.
 
     Settings come from `[sources.salesforce]`; unset filters are not sent. `known` is a look into the warehouse:
-    without one, all jobs are loaded, and the merge keeps what is stored. `on_page` hears of every page, `on_listed` of
-    the completed listing. The four resources belong together.
+    without one, all jobs are loaded, and the merge keeps what is stored. `extras` asks for users, org and limits, too.
+    `on_page` hears of every page, `on_listed` of the completed listing. The resources belong together.
     """
     filters = {
         "jobType": job_type,
@@ -259,11 +324,51 @@ def salesforce(  # noqa: PLR0917 - dlt fills these from the configuration
         yield from listing.until_finished()
         yield from listing.rejected_rows()
 
+    @dlt.resource(**merge_on(UNLISTED_JOBS))
+    def unlisted_jobs() -> Iterator[pa.Table | None]:
+        yield from listing.until_finished()
+        yield from listing.unlisted_rows()
+
+    @dlt.resource(**merge_on(JOB_DETAILS))
+    def job_details() -> Iterator[pa.Table | None]:
+        """Only makes the table, for the views that read it: `job_details.py` fills it once the jobs are loaded."""
+        yield from listing.until_finished()
+        yield from listing.asked(JOB_DETAILS, lambda: None)
+
+    @dlt.resource(**merge_on(USERS))
+    def users() -> Iterator[pa.Table | None]:
+        yield from listing.until_finished()
+        new = listing.new_creators() if extras else set()
+        yield from listing.asked(USERS, lambda: org_facts.users(org, new) if new else None)
+
+    @dlt.resource(**merge_on(ORGS))
+    def orgs() -> Iterator[pa.Table | None]:
+        yield from listing.until_finished()
+        wanted = extras and not listing.org_is_known()
+        yield from listing.asked(ORGS, lambda: org_facts.orgs(org) if wanted else None)
+
+    @dlt.resource(**merge_on(ORG_LIMITS))
+    def org_limits() -> Iterator[pa.Table | None]:
+        yield from listing.until_finished()
+        yield from listing.asked(ORG_LIMITS, lambda: org_facts.org_limits(org, listing.listing_id) if extras else None)
+
     @dlt.resource(**merge_on(LISTINGS))
     def listings() -> Iterator[pa.Table | None]:
         yield from listing.until_finished()
+        while listing.to_ask:  # its notes are not all there yet
+            yield None
         yield listing.row()
         if on_listed:
             on_listed(listing)
 
-    return query_jobs, query_job_states, rejected_records, listings
+    return (
+        query_jobs,
+        query_job_states,
+        rejected_records,
+        unlisted_jobs,
+        job_details,
+        users,
+        orgs,
+        org_limits,
+        listings,
+    )

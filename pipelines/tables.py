@@ -1,4 +1,4 @@
-"""The four tables, column by column: written here once, read by Arrow, dlt, DuckDB's comments and the README."""
+"""The tables, column by column: written here once, read by Arrow, dlt, DuckDB's comments and the README."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,8 +10,12 @@ DATASET: Final = "salesforce"
 TEXT: Final = pa.string()
 NUMBER: Final = pa.float64()
 COUNT: Final = pa.int64()
+FLAG: Final = pa.bool_()
 # Microseconds with zone: the one precision that dlt and DuckDB carry through without a cast or a warning.
 TIME: Final = pa.timestamp("us", tz="UTC")
+
+# A Classic job never says JobComplete: "Closed" only means that no more batches may be added to it.
+FINISHED: Final = ("JobComplete", "Failed", "Aborted", "Closed")
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,23 @@ QUERY_JOB_STATES: Final = Table(
     (_ORG_ID, _ID, _MODSTAMP, _STATE, _OBSERVED_AT),
 )
 
+STATE_SPANS: Final = Table(
+    "state_spans",
+    "One row per job and observed version: in which state it was, from when to when; derived from query_job_states",
+    ("org_id", "id", "nth"),
+    (
+        _ORG_ID,
+        _ID,
+        Column("nth", COUNT, "1 for the first version observed of the job; states between two listings go unseen"),
+        Column("state", TEXT, "The state"),
+        Column("state_before", TEXT, "State of the version before; null for the first"),
+        Column("entered_at", TIME, "system_modstamp where it moved with the state, else the listing that first showed it: then it was earlier"),
+        Column("left_at", TIME, "entered_at of the next version; null for the newest"),
+        Column("seconds", COUNT, "From entered_at to left_at; null for the newest"),
+        Column("observed_at", TIME, "Start, by the org's clock, of the listing that first showed this version"),
+    ),
+)  # fmt: skip
+
 LISTINGS: Final = Table(
     "listings",
     "One row per completed listing, also when nothing had changed",
@@ -114,12 +135,17 @@ LISTINGS: Final = Table(
         Column("jobs_listed", COUNT, "Records that the listing showed"),
         Column("jobs_changed", COUNT, "Of these, new to the warehouse or different from it; counted again while the loader's file is locked"),
         Column("jobs_changed_late", COUNT, "Of these, with a system_modstamp before `since`: a plain cursor would have lost them"),
+        Column("jobs_unlisted", COUNT, "Jobs that it showed no longer, as unlisted_jobs has them; null where that was not looked for: filtered, or nothing to compare with"),
         Column("creators", COUNT, "Distinct created_by_id listed; 1 can mean that only our own jobs are visible"),
         Column("rejected", COUNT, "Records that could not be keyed; see rejected_records"),
         Column("filters", TEXT, "JSON object of the filters sent; {} is the whole listing", nullable=False),
         Column("api_version", TEXT, "API version asked"),
         Column("api_usage", COUNT, "API calls that the org had used of its rolling 24 hours, by the last answer"),
         Column("api_usage_max", COUNT, "API calls that the org may use in 24 hours"),
+        Column("calls_after", COUNT, "API calls of the run after the last page: details, users, limits, org"),
+        Column("details_asked", COUNT, "Jobs whose details were asked for in this run; null where none waited for it"),
+        Column("details_left", COUNT, "Finished jobs whose details later runs are to ask for"),
+        Column("notes", TEXT, "What this run could not find out besides the jobs, and why; null if nothing failed"),
     ),
 )  # fmt: skip
 
@@ -139,4 +165,108 @@ REJECTED_RECORDS: Final = Table(
     ),
 )
 
-TABLES: Final = (QUERY_JOBS, QUERY_JOB_STATES, LISTINGS, REJECTED_RECORDS)
+UNLISTED_JOBS: Final = Table(
+    "unlisted_jobs",
+    "One row per job that a complete, unfiltered listing showed no longer: expired, deleted, or hidden",
+    ("org_id", "id"),
+    (
+        _ORG_ID,
+        _ID,
+        Column("state", TEXT, "The last state that was observed", nullable=False),
+        Column("last_listed_at", TIME, "Start of the newest listing that showed it", nullable=False),
+        Column("unlisted_at", TIME, "Start of the listing that was found not to", nullable=False),
+        Column("listed_again_at", TIME, "Start of a later listing that showed it again; null: it stayed away"),
+    ),
+)
+
+JOB_DETAILS: Final = Table(
+    "job_details",
+    "One row per finished job that was asked for: what only its own answer tells",
+    ("org_id", "id"),
+    (
+        _ORG_ID,
+        _ID,
+        Column("asked_at", TIME, "Time of the newest answer, by the org's clock", nullable=False),
+        Column("outcome", TEXT, "answered; gone: the org no longer had it (HTTP 404); refused: see error", nullable=False),
+        Column("error", TEXT, "Status, errorCode and message of the newest call that was not answered"),
+        Column("attempts", COUNT, "How often it was asked for", nullable=False),
+        Column("provisional", FLAG, "Whether batches of a Closed job were still to come: its counts may grow; null: not known"),
+        Column("listed_state", TEXT, "State that the listing had shown when it was asked for", nullable=False),
+        Column("listed_modstamp", TIME, "system_modstamp that the listing had shown", nullable=False),
+        Column("state", TEXT, "State by the answer itself", "state"),
+        Column("number_records_processed", COUNT, "Records processed; for Classic jobs by the Classic API", "numberRecordsProcessed"),
+        Column("number_records_failed", COUNT, "Of these, failed; null where the API does not tell, as for V2 queries", "numberRecordsFailed"),
+        Column("number_batches_queued", COUNT, "Classic: batches that wait", "numberBatchesQueued"),
+        Column("number_batches_in_progress", COUNT, "Classic: batches that run", "numberBatchesInProgress"),
+        Column("number_batches_completed", COUNT, "Classic: batches that are done, whatever became of their records", "numberBatchesCompleted"),
+        Column("number_batches_failed", COUNT, "Classic: batches that failed as a whole", "numberBatchesFailed"),
+        Column("number_batches_total", COUNT, "Classic: batches of the job", "numberBatchesTotal"),
+        Column("retries", COUNT, "How often Salesforce tried again to store or process", "retries"),
+        Column("total_processing_time", COUNT, "Milliseconds of work, added up over chunks that ran side by side: can exceed the clock's", "totalProcessingTime"),
+        Column("api_active_processing_time", COUNT, "Milliseconds of these without triggers and the like; loads only", "apiActiveProcessingTime"),
+        Column("apex_processing_time", COUNT, "Milliseconds of these in Apex triggers; loads only", "apexProcessingTime"),
+        Column("is_pk_chunking_supported", FLAG, "Whether the object can be chunked by primary key", "isPkChunkingSupported"),
+        Column("error_message", TEXT, "Why the job failed, in Salesforce's words", "errorMessage"),
+        Column("more_fields", TEXT, "JSON object of further fields of the answers, and of values that do not fit their column"),
+    ),
+)  # fmt: skip
+
+_ASKED_AT: Final = Column("asked_at", TIME, "Time of the answer, by the org's clock", nullable=False)
+
+USERS: Final = Table(
+    "users",
+    "One row per user who was seen as a job's creator",
+    ("org_id", "id"),
+    (
+        _ORG_ID,
+        Column("id", TEXT, "Id of the user (005…)"),
+        Column("name", TEXT, "Full name; null where the org does not show this user to ours", "Name"),
+        Column("username", TEXT, "Username, an e-mail address in form", "Username"),
+        Column("is_active", FLAG, "Whether the user may sign in", "IsActive"),
+        Column("user_type", TEXT, "Standard, AutomatedProcess and so on", "UserType"),
+        _ASKED_AT,
+    ),
+)
+
+ORG_LIMITS: Final = Table(
+    "org_limits",
+    "One row per listing, limit and app: what the org may use, and what is left of it",
+    ("org_id", "listing_id", "limit_name", "app"),
+    (
+        _ORG_ID,
+        Column("listing_id", TEXT, "The listing of the same run"),
+        Column("limit_name", TEXT, "Name of the limit, such as DailyBulkV2QueryJobs"),
+        Column("app", TEXT, "The connected app or sub-limit that this share is of; empty for the whole org"),
+        Column("max", COUNT, "What may be used; 0 where the org has none of it"),
+        Column("remaining", COUNT, "What is left; can go below zero"),
+        _ASKED_AT,
+    ),
+)
+
+ORGS: Final = Table(
+    "orgs",
+    "One row per org: what it is called",
+    ("org_id",),
+    (
+        _ORG_ID,
+        Column("name", TEXT, "The company's name in Setup", "Name"),
+        Column("is_sandbox", FLAG, "Whether it is a sandbox", "IsSandbox"),
+        Column("organization_type", TEXT, "Edition", "OrganizationType"),
+        Column("instance_name", TEXT, "Salesforce's instance that it lives on, as on status.salesforce.com", "InstanceName"),
+        Column("instance_url", TEXT, "Where it was asked: its My Domain"),
+        _ASKED_AT,
+    ),
+)  # fmt: skip
+
+TABLES: Final = (
+    QUERY_JOBS,
+    QUERY_JOB_STATES,
+    STATE_SPANS,
+    UNLISTED_JOBS,
+    JOB_DETAILS,
+    USERS,
+    ORGS,
+    ORG_LIMITS,
+    LISTINGS,
+    REJECTED_RECORDS,
+)

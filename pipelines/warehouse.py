@@ -1,9 +1,11 @@
 """The published warehouse: a read copy that people open as they like, and the views that both files carry."""
 
+import hashlib
 import os
 import re
 import shutil
 from contextlib import ExitStack
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +17,7 @@ from pipelines.loader_file import LOCK_MESSAGE
 from pipelines.tables import DATASET, LISTINGS, TABLES, Table
 
 VIEWS: Final = Path(__file__).parent / "views"
+APPLIED: Final = "views_fingerprint"  # a macro of the file: what was applied to it last
 HEADER_COLUMN: Final = re.compile(r"--  ?(\w+) {2,}([A-Z][A-Z0-9 ()]*?) {2,}(\S.*)")
 
 
@@ -22,8 +25,10 @@ def apply_views(connection: duckdb.DuckDBPyConnection) -> None:
     """Creates every view of `views/`, and writes what tables, views and columns mean as DuckDB comments.
 
     A view's file is a header (grain, columns with type and meaning, what is unique) and one SELECT.
-    `create or replace view` drops a view's comments, so they are written each time.
+    Where the file has all of it already, nothing is done: four hundred statements take longer than a small load.
     """
+    if _fingerprint(connection) == _applied(connection):
+        return
     statements = ["begin"]
     for table in TABLES:
         statements.append(_comment("table", table.name, table.grain))
@@ -31,13 +36,36 @@ def apply_views(connection: duckdb.DuckDBPyConnection) -> None:
         there = stored_columns(connection, table)
         columns = [column for column in table.columns if column.name in there]
         statements += [_comment("column", f"{table.name}.{column.name}", column.meaning) for column in columns]
-    for file in sorted(VIEWS.glob("*.sql")):
-        sql = file.read_text(encoding="utf-8")
+    for name, sql in views().items():
         grain, shown = read_header(sql)
-        statements.append(f"create or replace view {DATASET}.{file.stem} as {sql}")
-        statements.append(_comment("view", file.stem, grain))
-        statements += [_comment("column", f"{file.stem}.{name}", meaning) for name, _, meaning in shown]
+        statements.append(f"create or replace view {DATASET}.{name} as {sql}")
+        statements.append(_comment("view", name, grain))
+        statements += [_comment("column", f"{name}.{column}", meaning) for column, _, meaning in shown]
     connection.execute(";\n".join([*statements, "commit"]))
+    connection.execute(f"create or replace macro {DATASET}.{APPLIED}() as '{_fingerprint(connection)}'")
+
+
+def _fingerprint(connection: duckdb.DuckDBPyConnection) -> str:
+    """Of all that `apply_views` writes, and of all that is there to be written upon."""
+    there = connection.execute(
+        "select table_name, column_name from duckdb_columns() where schema_name = ? order by 1, column_index", [DATASET]
+    ).fetchall()
+    return hashlib.sha256(repr((there, views(), TABLES)).encode()).hexdigest()
+
+
+def _applied(connection: duckdb.DuckDBPyConnection) -> str:
+    try:
+        row = connection.execute(f"select {DATASET}.{APPLIED}()").fetchone()
+    except duckdb.CatalogException:
+        return ""
+    return str(row[0]) if row else ""
+
+
+def views() -> dict[str, str]:
+    """Name and SQL of every view, each after those that it reads."""
+    files = {file.stem: file.read_text(encoding="utf-8") for file in sorted(VIEWS.glob("*.sql"))}
+    reads = {name: set(re.findall(rf"\b{DATASET}\.(\w+)", sql)) & files.keys() for name, sql in files.items()}
+    return {name: files[name] for name in TopologicalSorter(reads).static_order()}
 
 
 def stored_columns(connection: duckdb.DuckDBPyConnection, table: Table) -> tuple[str, ...]:

@@ -101,7 +101,7 @@ class Recorder:
 
     def everything(self) -> dict[str, list[tuple[Any, ...]]]:
         """All rows of the tables that must never change behind a load's back."""
-        tables = ("query_jobs", "query_job_states", "rejected_records", "listings")
+        tables = ("query_jobs", "query_job_states", "unlisted_jobs", "job_details", "rejected_records", "listings")
         return {table: self.rows(f"select * from {table} order by all") for table in tables}
 
 
@@ -143,6 +143,9 @@ def recorder_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...
             "DLT_DATA_DIR": str(home / "dlt"),
             "DESTINATION__DUCKDB__CREDENTIALS": str(home / "loader.duckdb"),
             "QUERY_JOBS__LOCK_WAIT": "0",
+            # Most tests are about the listing: tests/test_job_details.py and test_org_facts.py ask for more.
+            "QUERY_JOBS__DETAILS_PER_RUN": "0",
+            "QUERY_JOBS__EXTRAS": "false",
             "RUNTIME__REQUEST_BACKOFF_FACTOR": "0.01",
             "SOURCES__SALESFORCE__CREDENTIALS__INSTANCE_URL": org.instance_url,
             "SOURCES__SALESFORCE__CREDENTIALS__CLIENT_ID": org.client_id,

@@ -15,7 +15,7 @@ def test_the_demo_shows_what_the_org_forgot(recorder: Recorder, tmp_path: Path) 
 
     assert run.returncode == 0, run.stderr
     assert run.stderr == ""
-    assert "The last of 18 loads said:" in run.stdout
+    assert "The last of 19 loads said:" in run.stdout
     jobs = re.search(r"\n  jobs +([\d,]+) +([\d,]+)\n", run.stdout)
     assert jobs
     remembered, known = (int(number.replace(",", "")) for number in jobs.groups())
@@ -48,6 +48,6 @@ def test_the_demo_can_be_made_again(recorder: Recorder, tmp_path: Path) -> None:
         run = recorder.run("demo", "--days", "1", "--home", str(tmp_path / "demo"))
         assert run.returncode == 0, run.stderr
         reader = duckdb.connect(tmp_path / "demo" / "warehouse.duckdb", read_only=True)
-    assert reader.execute("select count(*) from salesforce.listings").fetchall() == [(2,)]
+    assert reader.execute("select count(*) from salesforce.listings").fetchall() == [(3,)]
     reader.close()
     assert os.listdir(tmp_path / "demo")

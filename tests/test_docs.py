@@ -25,6 +25,7 @@ TYPES = {
     "string": "VARCHAR",
     "double": "DOUBLE",
     "int64": "BIGINT",
+    "bool": "BOOLEAN",
     "timestamp[us, tz=UTC]": "TIMESTAMP WITH TIME ZONE",
 }
 
@@ -104,7 +105,7 @@ def test_every_setting_is_in_the_committed_config_and_the_readme() -> None:
         assert f"`{key}`" in README
 
 
-NOT_SETTINGS = {"credentials", "known", "on_page", "on_listed", "return"}
+NOT_SETTINGS = {"credentials", "extras", "known", "on_page", "on_listed", "return"}
 
 
 def test_the_example_of_the_secrets_shows_every_key() -> None:

@@ -35,8 +35,8 @@ def test_the_notebook_shows_what_was_recorded(shown: tuple[str, dict[str, Any]])
     assert "3 jobs" in text
     assert "2 complete listings" in text
     assert defined["days_chart"].to_dict()["data"]["values"] == [
-        {"day": "2026-11-02", "kind": "V2Query extracts", "state": "Failed", "jobs": 2},
-        {"day": "2026-11-02", "kind": "V2Query extracts", "state": "InProgress", "jobs": 1},
+        {"day": "2026-11-02", "kind": "V2Query queries", "state": "Failed", "jobs": 2},
+        {"day": "2026-11-02", "kind": "V2Query queries", "state": "InProgress", "jobs": 1},
     ]
     assert defined["changes_chart"].to_dict()["data"]["values"] == [
         {"day": "2026-11-02", "change": "InProgress → Failed", "changes": 2}

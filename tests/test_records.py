@@ -236,6 +236,7 @@ def test_the_warehouse_has_the_columns_that_are_written_down(org: DemoOrg, recor
         "string": "VARCHAR",
         "double": "DOUBLE",
         "int64": "BIGINT",
+        "bool": "BOOLEAN",
         "timestamp[us, tz=UTC]": "TIMESTAMP WITH TIME ZONE",
     }
     for table in TABLES:

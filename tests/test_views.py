@@ -1,101 +1,138 @@
-"""The views: what their headers say is so, and their numbers are those counted another way."""
+"""What the headers of the views say is so: on a warehouse that the demo org has filled, troubles and all."""
 
-from collections import Counter
-from datetime import UTC, date, datetime, timedelta
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
 
+import duckdb
 import pytest
-from conftest import NOON, Recorder
+import sqlglot
+from planted import rows
 
+from pipelines.demo import FIRST_LOAD, LOAD_EVERY, UNTIL, _credentials, _own_home
+from pipelines.demo_org.life import live
 from pipelines.demo_org.org import DemoOrg
-from pipelines.warehouse import VIEWS, read_header
+from pipelines.demo_org.server import serving
+from pipelines.query_jobs import record
+from pipelines.settings import Settings
+from pipelines.warehouse import apply_views, read_header, views
 
-FILES = sorted(VIEWS.glob("*.sql"))
-
-
-@pytest.fixture
-def planted(org: DemoOrg, recorder: Recorder) -> Recorder:
-    """Jobs on both sides of midnight UTC, in several states, loaded every six hours for two days."""
-    late = datetime(2026, 11, 1, 23, 30, tzinfo=UTC)
-    for n in range(12):
-        org.add_job(createdDate=late + n * timedelta(minutes=5), state="JobComplete" if n % 3 else "Failed")
-    org.add_job(createdDate="<datetime>", systemModstamp=NOON, state="Open", jobType="Classic", operation="insert")
-    moving = [org.add_job(state="UploadComplete") for _ in range(4)]
-    for state in ("InProgress", "JobComplete"):
-        recorder.load()
-        org.advance(timedelta(hours=6))
-        for job in moving[:3]:
-            org.move_job(job, state)
-    recorder.load()
-    return recorder
+VIEWS = views()
+EVERY_VIEW = pytest.mark.parametrize("view", sorted(VIEWS))
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_the_header_is_what_the_view_has(planted: Recorder, file) -> None:
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Fourteen days of the demo org with nine days' outage in between, and a job that nobody can date."""
+    org = DemoOrg(now=UNTIL - timedelta(days=14))
+    with _own_home(tmp_path_factory.mktemp("filled")) as settings, serving(org):
+        live(org, until=UNTIL)
+        org.add_job(createdDate="<datetime>", systemModstamp=org.now, state="Open", jobType="Classic", operation=...)
+        org.advance(FIRST_LOAD)
+        for pause in (LOAD_EVERY, LOAD_EVERY, timedelta(days=9), timedelta(days=2), LOAD_EVERY):
+            record(settings, _credentials(org))
+            org.advance(pause)
+        org.advance(UNTIL - org.now)
+        record(settings, _credentials(org))
+        yield settings
+
+
+@EVERY_VIEW
+def test_the_header_is_what_the_view_has(filled: Settings, view: str) -> None:
     """Names, types, order and comments, in the loader's file and in the published copy."""
-    grain, columns = read_header(file.read_text(encoding="utf-8"))
-    for database in (planted.loader_file, planted.warehouse):
-        described = planted.rows(f"describe {file.stem}", database)
+    grain, columns = read_header(VIEWS[view])
+    for file in (filled.loader_file, filled.warehouse):
+        described = rows(file, f"describe {view}")
         assert [(name, kind) for name, kind, *_ in described] == [(name, kind) for name, kind, _ in columns]
-        comments = planted.rows(
-            f"select column_name, comment from duckdb_columns() where table_name = '{file.stem}' order by column_index",
-            database,
+        comments = (
+            f"select column_name, comment from duckdb_columns() where table_name = '{view}' order by column_index"
         )
-        assert comments == [(name, meaning) for name, _, meaning in columns]
-        assert planted.rows(f"select comment from duckdb_views() where view_name = '{file.stem}'", database) == [
-            (grain,)
-        ]
+        assert rows(file, comments) == [(name, meaning) for name, _, meaning in columns]
+        assert rows(file, f"select comment from duckdb_views() where view_name = '{view}'") == [(grain,)]
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_what_the_header_calls_unique_is(planted: Recorder, file) -> None:
+@EVERY_VIEW
+def test_what_the_header_calls_unique_is(filled: Settings, view: str) -> None:
     """On data that has nulls in it."""
-    (unique,) = [line for line in file.read_text().splitlines() if line.startswith("-- unique: ")]
+    (unique,) = [line for line in VIEWS[view].splitlines() if line.startswith("-- unique: ")]
     key = unique.removeprefix("-- unique: ")
 
-    assert planted.rows(f"select count(*) > 3 from {file.stem}") == [(True,)]
-    assert planted.rows(f"select {key} from {file.stem} group by {key} having count(*) > 1") == []
+    assert rows(filled.warehouse, f"select count(*) > 0 from {view}") == [(True,)]
+    assert rows(filled.warehouse, f"select {key} from {view} group by {key} having count(*) > 1") == []
 
 
-def test_jobs_by_day_counts_utc_days(planted: Recorder) -> None:
-    """Half an hour before and after midnight are two days, whatever zone the reader lives in."""
-    counted = Counter(
-        (
-            date.fromisoformat(job["createdDate"][:10]) if job["createdDate"][0] == "2" else None,
-            job["jobType"],
-            job["state"],
+@EVERY_VIEW
+def test_every_view_tells_the_same_wherever_the_reader_lives(filled: Settings, view: str) -> None:
+    """Days, hours and weeks are UTC's, not those of the session."""
+    hashes = set()
+    with duckdb.connect(filled.warehouse, read_only=True) as connection:
+        for zone in ("UTC", "America/Los_Angeles", "Asia/Kathmandu"):
+            connection.execute(f"set TimeZone = '{zone}'")
+            # bit_xor of hashes does not depend on the order of the rows
+            hashes.add(connection.execute(f"select count(*), bit_xor(hash(v)) from salesforce.{view} as v").fetchone())
+
+    assert len(hashes) == 1
+
+
+@EVERY_VIEW
+def test_every_view_can_be_carried_to_postgres(view: str) -> None:
+    """sqlglot reads it and writes it without leaving anything out; that Postgres takes it was not tried."""
+    written = sqlglot.transpile(
+        VIEWS[view], read="duckdb", write="postgres", unsupported_level=sqlglot.ErrorLevel.RAISE
+    )
+
+    assert sqlglot.parse_one(*written, read="postgres")
+
+
+@EVERY_VIEW
+def test_a_view_is_one_select_below_its_header(view: str) -> None:
+    """Grain first; no DDL, no star, no constructs that only DuckDB has."""
+    sql = VIEWS[view]
+    (select,) = sqlglot.parse(sql, read="duckdb")
+
+    assert isinstance(select, sqlglot.exp.Query)
+    assert sql.startswith("-- One row per ")
+    body = "\n".join(line for line in sql.splitlines() if not line.startswith("--"))
+    for construct in (r"\bgroup by all\b", r"\bqualify\b", r"::", r"\barg_max\b", r"\bexclude\b", r"\bfilter \("):
+        assert not re.search(construct, body, re.IGNORECASE), construct
+
+
+def test_the_troubles_of_the_demo_org_show(filled: Settings) -> None:
+    """Streak, stuck job, allowance, early deletions, a hole in coverage: each in its view."""
+    file = filled.warehouse
+    ((failures, created_by),) = rows(
+        file, "select failures, created_by from failure_streaks where object = 'Lead' and ended_at is null"
+    )
+    assert created_by == "Data Warehouse"
+    assert failures >= 10
+    assert rows(
+        file, "select object, created_by, age_hours from stuck_jobs order by age_hours desc nulls last limit 1"
+    ) == [("Case", "Data Warehouse", 120.0)]
+    assert rows(file, "select created_by, object from allowance_by_user order by query_jobs desc limit 1") == [
+        ("Order Sync", "Order")
+    ]
+    ((peak,),) = rows(file, "select max(share_percent) from allowance_by_hour")
+    assert peak > 80
+    assert {who for (who,) in rows(file, "select created_by from early_deletions")} == {"Cloud Connector"}
+    assert [hours for (hours,) in rows(file, "select hours from coverage_holes")] == [48.0]
+    assert rows(file, "select sum(unseen) >= 100 from unseen_jobs") == [(True,)]
+
+
+def test_applying_twice_changes_nothing_and_mends_what_is_gone(filled: Settings, tmp_path: Path) -> None:
+    """The second time it is not even tried."""
+    file = tmp_path / "copy.duckdb"
+    file.write_bytes(filled.warehouse.read_bytes())
+    everything = "select view_name, comment from duckdb_views() where schema_name = 'salesforce' order by 1"
+    with duckdb.connect(file) as connection:
+        before = connection.execute(everything).fetchall()
+        apply_views(connection)
+        assert connection.execute(everything).fetchall() == before
+        connection.execute(
+            "drop view salesforce.coverage_holes; create or replace view salesforce.mine as select 1 as x"
         )
-        for job in planted.org.jobs.values()
-    )
-    sql = "select day, job_type, state, jobs from jobs_by_day"
-    elsewhere = f"set TimeZone = 'America/Los_Angeles'; {sql}"
+        apply_views(connection)
+        after = connection.execute(everything).fetchall()
 
-    assert {(day, kind, state): jobs for day, kind, state, jobs in planted.rows(sql)} == counted
-    assert sorted(planted.rows(elsewhere), key=str) == sorted(planted.rows(sql), key=str)
-    assert sum(counted.values()) == 17
-
-
-def test_state_changes_by_day_follows_each_job(planted: Recorder) -> None:
-    """Three jobs moved twice, six hours apart; everything else was seen once."""
-    changes = planted.rows(
-        "select day, from_state, to_state, changes from state_changes_by_day where from_state is not null"
-    )
-
-    assert sorted(changes) == [
-        (NOON.date(), "UploadComplete", "InProgress", 3),
-        (NOON.date() + timedelta(days=1), "InProgress", "JobComplete", 3),
-    ]
-    assert planted.rows("select sum(changes) from state_changes_by_day where from_state is null") == [(17,)]
-
-
-def test_changes_within_one_second_are_told_in_their_natural_order(org: DemoOrg, recorder: Recorder) -> None:
-    """One stamp, one listing: a job does not go from JobComplete to InProgress."""
-    job = org.add_job()
-    recorder.load()
-    org.advance(timedelta(hours=1))
-    org.move_job(job, "Failed", stamp=False)
-    recorder.load()
-
-    assert recorder.rows("select from_state, to_state from state_changes_by_day order by 1 nulls first") == [
-        (None, "InProgress"),
-        ("InProgress", "Failed"),
-    ]
+    assert [view for view in after if view[0] != "mine"] == before
+    assert len(after) == len(before) + 1

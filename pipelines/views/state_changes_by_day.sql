@@ -8,22 +8,11 @@
 --
 -- unique: day, org_id, from_state, to_state
 select
-    cast(to_states.observed_at at time zone 'UTC' as date) as day,
-    to_states.org_id,
-    to_states.from_state,
-    to_states.state as to_state,
+    cast(observed_at at time zone 'UTC' as date) as day,
+    org_id,
+    state_before as from_state,
+    state as to_state,
     count(*) as changes
-from (
-    select
-        org_id,
-        state,
-        observed_at,
-        lag(state) over (
-            partition by org_id, id
-            order by system_modstamp, observed_at, case when state in ('Open', 'UploadComplete') then 0
-                when state = 'InProgress' then 1 when state = 'Closed' then 2 else 3 end, state
-        ) as from_state
-    from salesforce.query_job_states
-) as to_states
-where to_states.from_state is null or to_states.from_state <> to_states.state
+from salesforce.state_spans
+where state_before is null or state_before <> state
 group by 1, 2, 3, 4

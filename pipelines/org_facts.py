@@ -1,0 +1,81 @@
+"""What there is to know of an org beside its jobs: its name, its users' names, its limits. A few calls a run."""
+
+import re
+from collections.abc import Iterable
+from typing import Any, Final
+
+import pyarrow as pa
+
+from pipelines.failures import Failure
+from pipelines.records import text, whole_number
+from pipelines.salesforce import Org
+from pipelines.tables import ORG_LIMITS, ORGS, USERS, Table
+
+USER_ID: Final = re.compile(r"005[0-9A-Za-z]{12}(?:[0-9A-Za-z]{3})?")  # what may be put into a SOQL text
+IDS_PER_QUERY: Final = 200  # some 4 KB of URL, and an answer of one page
+
+
+def users(org: Org, ids: Iterable[str]) -> pa.Table:
+    """The users with these ids, as rows of `users`; one that the org does not show is there without a name.
+
+    Raises a Failure: not permitted, or not answered as documented.
+    GET /services/data/vXX.X/query?q=SELECT … FROM User, see resources_query.htm of the REST API Developer Guide
+    """
+    asked = sorted(i for i in ids if USER_ID.fullmatch(i))
+    found: dict[str, dict[str, Any]] = {}
+    for start in range(0, len(asked), IDS_PER_QUERY):
+        listed = ", ".join(f"'{i}'" for i in asked[start : start + IDS_PER_QUERY])
+        found |= {str(r.get("Id")): r for r in _queried(org, USERS, f"WHERE Id IN ({listed})")}
+    rows = [{"org_id": org.org_id, "id": i, **_values(USERS, found.get(i, {})), "asked_at": org.clock} for i in asked]
+    return pa.Table.from_pylist(rows, schema=USERS.schema)
+
+
+def orgs(org: Org) -> pa.Table:
+    """The org's row of `orgs`. Raises a Failure, as `users` does.
+
+    https://developer.salesforce.com/docs/atlas.en-us.object_reference.meta/object_reference/sforce_api_objects_organization.htm
+    """
+    (record, *_) = _queried(org, ORGS) or [{}]
+    row = {"org_id": org.org_id, **_values(ORGS, record), "instance_url": org.session.instance_url}
+    return pa.Table.from_pylist([row | {"asked_at": org.clock}], schema=ORGS.schema)
+
+
+def org_limits(org: Org, listing_id: str) -> pa.Table:
+    """What the org may use and has left, now: rows of `org_limits`, a row for each share that an app has of a limit.
+
+    `{"Max", "Remaining"}` by name, the apps' own shares nested under their names; "accurate within five minutes".
+    Needs 'View Setup and Configuration'. Raises a Failure, as `users` does.
+    https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/resources_limits.htm
+    """
+    body = org.get("limits")
+    if not isinstance(body, dict):
+        raise Failure("The org's limits are not what Salesforce documents.")
+    rows: list[dict[str, Any]] = []
+    for name, limit in body.items():
+        shares = {"": limit, **(limit if isinstance(limit, dict) else {})}
+        for app, share in shares.items():
+            if isinstance(share, dict):
+                row = {"org_id": org.org_id, "listing_id": listing_id, "limit_name": name, "app": app}
+                amounts = {"max": whole_number(share.get("Max")), "remaining": whole_number(share.get("Remaining"))}
+                rows.append(row | amounts | {"asked_at": org.clock})
+    return pa.Table.from_pylist(rows, schema=ORG_LIMITS.schema)
+
+
+def _queried(org: Org, table: Table, where: str = "") -> list[dict[str, Any]]:
+    """The records of the object that a table is about, with the fields that fill its columns."""
+    fields = ", ".join(["Id", *(c.field for c in table.columns if c.field)])
+    objects = {USERS: "User", ORGS: "Organization"}
+    body = org.get("query", {"q": f"SELECT {fields} FROM {objects[table]} {where}".strip()})
+    records = body.get("records") if isinstance(body, dict) else None
+    if not isinstance(records, list) or not all(isinstance(r, dict) for r in records):
+        raise Failure(f"The answer to a query for {objects[table]} is not what Salesforce documents.")
+    return records
+
+
+def _values(table: Table, record: dict[str, Any]) -> dict[str, Any]:
+    """The record's values by column; a flag that is neither true nor false is null."""
+    values = {c.name: (record.get(c.field), c.type) for c in table.columns if c.field}
+    return {
+        name: text(value) if kind == pa.string() else value if isinstance(value, bool) else None
+        for name, (value, kind) in values.items()
+    }

@@ -1,0 +1,86 @@
+"""`state_spans`, the one table that is derived from others: from when to when each job was in which state.
+
+It could be a view, but sorting the whole history by job takes seconds once there are millions of jobs. So each load
+brings up to date what belongs to the jobs that it has changed. It can be made again at any time, and is if it must.
+"""
+
+from typing import Final
+
+import duckdb
+
+from pipelines.tables import DATASET, STATE_SPANS
+from pipelines.warehouse import stored_columns
+
+# Versions of one second are told in the order in which states follow each other.
+ORDER: Final = """
+    system_modstamp, observed_at,
+    case when state in ('Open', 'UploadComplete') then 0 when state = 'InProgress' then 1 when state = 'Closed' then 2
+        else 3 end,
+    state
+"""
+SPANS: Final = f"""
+select
+    org_id, id, nth, state, state_before, entered_at, left_at,
+    date_diff('second', entered_at, left_at) as seconds,
+    observed_at
+from (
+    select
+        org_id, id, state, observed_at,
+        row_number() over job as nth,
+        lag(state) over job as state_before,
+        case when lag(system_modstamp) over job = system_modstamp then observed_at
+            else system_modstamp end as entered_at,
+        case when lead(system_modstamp) over job = system_modstamp then lead(observed_at) over job
+            else lead(system_modstamp) over job end as left_at
+    from (%s) as states
+    window job as (partition by org_id, id order by {ORDER})
+) as spans
+"""
+# A job is first observed at its creation or later, but for a minute or two: that bounds what has to be read.
+CHANGED: Final = f"""
+with changed as (
+    select distinct org_id, id
+    from {DATASET}.query_job_states
+    where org_id = $org_id and observed_at > (
+        select coalesce(max(observed_at), timestamptz '-infinity') from {DATASET}.state_spans where org_id = $org_id
+    )
+)
+select c.org_id, c.id, min(case when j.created_date < j.observed_at then j.created_date - interval '1' day
+    else timestamptz '-infinity' end) over () as earliest
+from changed as c
+left join {DATASET}.query_jobs as j on j.org_id = c.org_id and j.id = c.id
+"""
+OF_CHANGED: Final = """observed_at >= (select min(earliest) from changed_jobs)
+    and exists (select 1 from changed_jobs as c where c.org_id = {table}.org_id and c.id = {table}.id)"""
+
+
+def refresh_spans(loader: duckdb.DuckDBPyConnection, org_id: str) -> None:
+    """Brings `state_spans` up to date with `query_job_states`, of which it has one row for each.
+
+    Rows of that table are only ever added, so as long as both have the same number there is nothing to do.
+    """
+    if not stored_columns(loader, STATE_SPANS):
+        _rebuild(loader)
+    if _is_current(loader):
+        return
+    loader.execute("begin")
+    loader.execute(f"create or replace temp table changed_jobs as {CHANGED}", {"org_id": org_id})
+    loader.execute(f"delete from {DATASET}.state_spans where {OF_CHANGED.format(table='state_spans')}")
+    states = f"select * from {DATASET}.query_job_states where {OF_CHANGED.format(table='query_job_states')}"
+    loader.execute(f"insert into {DATASET}.state_spans {SPANS % states}")
+    loader.execute("drop table changed_jobs; commit")
+    if not _is_current(loader):  # more than one org's listings had been kept, or somebody changed the file
+        _rebuild(loader)
+
+
+def _is_current(loader: duckdb.DuckDBPyConnection) -> bool:
+    counts = "select (select count(*) from {0}.query_job_states), (select count(*) from {0}.state_spans)"
+    row = loader.execute(counts.format(DATASET)).fetchone()
+    return row is not None and row[0] == row[1]
+
+
+def _rebuild(loader: duckdb.DuckDBPyConnection) -> None:
+    """All of it, in the order in which it would have grown: later loads then read its newest part only."""
+    spans = f"{SPANS % f'select * from {DATASET}.query_job_states'} order by observed_at"
+    loader.execute(f"begin; create table if not exists {DATASET}.state_spans as select * from ({spans}) limit 0")
+    loader.execute(f"truncate {DATASET}.state_spans; insert into {DATASET}.state_spans {spans}; commit")

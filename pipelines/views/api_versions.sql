@@ -1,0 +1,42 @@
+-- One row per org, user, job type and API version: who still uses which version, and how old that is.
+--
+--  org_id           VARCHAR                   the org
+--  created_by_id    VARCHAR                   the user
+--  created_by       VARCHAR                   name of the user; the id where the name is not known
+--  job_type         VARCHAR                   V2Query, or Classic, which includes Classic loads
+--  api_version      DOUBLE                    the version; null where it could not be read
+--  releases_behind  DOUBLE                    releases behind the version that the newest listing was asked in; there are three a year
+--  jobs             BIGINT                    jobs recorded
+--  last_week        BIGINT                    of these, created in the seven days before the newest listing
+--  first_job_at     TIMESTAMP WITH TIME ZONE  creation of the first
+--  last_job_at      TIMESTAMP WITH TIME ZONE  creation of the last
+--
+-- unique: org_id, created_by_id, job_type, api_version
+--
+-- Salesforce supports a version for three years at least; 30.0 and older no longer answer since Summer '25.
+with ranked as (
+    select
+        org_id,
+        started_at,
+        cast(api_version as double) as api_version,
+        row_number() over (partition by org_id order by started_at desc, listing_id) as nth_last
+    from salesforce.listings
+),
+newest as (
+    select org_id, started_at, api_version from ranked where nth_last = 1
+)
+select
+    j.org_id,
+    j.created_by_id,
+    coalesce(min(w.name), j.created_by_id) as created_by,
+    j.job_type,
+    j.api_version,
+    min(n.api_version) - j.api_version as releases_behind,
+    count(*) as jobs,
+    cast(sum(case when j.created_date > n.started_at - interval '168' hour then 1 else 0 end) as bigint) as last_week,
+    min(j.created_date) as first_job_at,
+    max(j.created_date) as last_job_at
+from salesforce.query_jobs as j
+left join newest as n on n.org_id = j.org_id
+left join salesforce.users as w on w.org_id = j.org_id and w.id = j.created_by_id
+group by j.org_id, j.created_by_id, j.job_type, j.api_version

@@ -1,0 +1,45 @@
+-- One row per span of time for which the record is provably complete: every job created in it was listed, or deleted by somebody.
+--
+--  org_id                VARCHAR                   the org
+--  covered_from          TIMESTAMP WITH TIME ZONE  seven days before the span's first listing
+--  covered_to            TIMESTAMP WITH TIME ZONE  the span's last listing
+--  listings              BIGINT                    complete, unfiltered listings in it
+--  longest_gap_hours     DOUBLE                    longest time between two of them: what is created and deleted within goes unseen
+--  average_gap_hours     DOUBLE                    average time between two of them; null for a single one
+--
+-- unique: org_id, covered_from
+--
+-- Assumed: an org keeps a finished job for seven days unless somebody deletes it; a listing shows all that is there when
+-- it starts; the user that lists may see everybody's jobs. Filtered listings prove nothing here.
+with complete as (
+    select org_id, coalesce(restarted_at, started_at) as listed_at
+    from salesforce.listings
+    where filters = '{}'
+),
+ordered as (
+    select
+        org_id,
+        listed_at,
+        lag(listed_at) over (partition by org_id order by listed_at) as listed_before
+    from complete
+),
+marked as (
+    select
+        org_id,
+        listed_at,
+        case when listed_at - interval '168' hour <= listed_before
+            then date_diff('second', listed_before, listed_at) end as gap_seconds,
+        sum(case when listed_at - interval '168' hour <= listed_before then 0 else 1 end) over (
+            partition by org_id order by listed_at
+        ) as span
+    from ordered
+)
+select
+    org_id,
+    min(listed_at) - interval '168' hour as covered_from,
+    max(listed_at) as covered_to,
+    count(*) as listings,
+    max(gap_seconds) / 3600.0 as longest_gap_hours,
+    avg(gap_seconds) / 3600.0 as average_gap_hours
+from marked
+group by org_id, span

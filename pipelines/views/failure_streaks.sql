@@ -1,0 +1,93 @@
+-- One row per streak: two or more jobs of one series that failed with no success between them.
+--
+--  org_id            VARCHAR                   the org
+--  kind              VARCHAR                   query: reads records out of the org; load: writes or deletes
+--  job_type          VARCHAR                   V2Query or Classic
+--  operation         VARCHAR                   query, queryAll, insert, update, upsert, delete, hardDelete
+--  object            VARCHAR                   API name of the object
+--  created_by_id     VARCHAR                   the user; org, type, operation, object and user make the series
+--  created_by        VARCHAR                   name of the user; the id where the name is not known
+--  failures          BIGINT                    jobs that failed in a row, as a job or with every record; aborted ones do not count
+--  failing_since     TIMESTAMP WITH TIME ZONE  creation of the first of them
+--  last_failure_at   TIMESTAMP WITH TIME ZONE  creation of the last of them
+--  last_success_at   TIMESTAMP WITH TIME ZONE  creation of the last job that did not fail, before them; null: none was recorded
+--  ended_at          TIMESTAMP WITH TIME ZONE  creation of the first that did not fail, after them; null: it still fails
+--  last_failed_id    VARCHAR                   the last job of the streak
+--
+-- unique: org_id, job_type, operation, object, created_by_id, failing_since
+--
+-- One user's nightly and hourly jobs on one object are one series: the API knows no names of schedules.
+with ended as (
+    select
+        org_id, kind, job_type, operation, object, created_by_id, created_by, created_date, id,
+        case when outcome in ('failed', 'every record failed') then 1 else 0 end as failed
+    from salesforce.jobs
+    where outcome in ('failed', 'every record failed', 'partly failed', 'done', 'done: record failures unknown')
+        and created_date is not null
+),
+-- a number for each series that can have a streak: sorting by it is several times faster than by six texts
+series as (
+    select
+        org_id, kind, job_type, operation, object, created_by_id, created_by,
+        row_number() over (order by org_id, job_type, operation, object, created_by_id) as series
+    from ended
+    group by 1, 2, 3, 4, 5, 6, 7
+    having sum(failed) >= 2
+),
+members as (
+    select
+        s.series,
+        e.created_date,
+        e.id,
+        e.failed,
+        sum(1 - e.failed) over (partition by s.series order by e.created_date) as successes
+    from ended as e
+    inner join series as s
+        on s.org_id = e.org_id
+        and s.job_type is not distinct from e.job_type
+        and s.operation is not distinct from e.operation
+        and s.object is not distinct from e.object
+        and s.created_by_id is not distinct from e.created_by_id
+),
+streaks as (
+    select
+        series,
+        successes,
+        count(*) as failures,
+        min(created_date) as failing_since,
+        max(created_date) as last_failure_at,
+        max(id) as last_failed_id
+    from members
+    where failed = 1
+    group by 1, 2
+    having count(*) >= 2
+),
+bounded as (
+    select
+        s.series,
+        s.failures,
+        s.failing_since,
+        s.last_failure_at,
+        s.last_failed_id,
+        max(case when m.successes <= s.successes then m.created_date end) as last_success_at,
+        min(case when m.successes > s.successes then m.created_date end) as ended_at
+    from streaks as s
+    left join members as m on m.series = s.series and m.failed = 0
+    group by 1, 2, 3, 4, 5
+)
+select
+    s.org_id,
+    s.kind,
+    s.job_type,
+    s.operation,
+    s.object,
+    s.created_by_id,
+    s.created_by,
+    b.failures,
+    b.failing_since,
+    b.last_failure_at,
+    b.last_success_at,
+    b.ended_at,
+    b.last_failed_id
+from bounded as b
+inner join series as s on s.series = b.series

@@ -1,0 +1,35 @@
+-- One row per job that failed, was aborted, or lost records: what went wrong, as far as the org told.
+--
+--  org_id             VARCHAR                   the org
+--  id                 VARCHAR                   the job
+--  kind               VARCHAR                   query: reads records out of the org; load: writes or deletes
+--  job_type           VARCHAR                   V2Query, or Classic, which includes Classic loads
+--  operation          VARCHAR                   query, queryAll, insert, update, upsert, delete, hardDelete
+--  object             VARCHAR                   API name of the object
+--  created_by         VARCHAR                   name of the user who created it; the id where the name is not known
+--  created_date       TIMESTAMP WITH TIME ZONE  when it was created
+--  ended_by           TIMESTAMP WITH TIME ZONE  its end at the latest
+--  outcome            VARCHAR                   failed, aborted, every record failed (though Closed), partly failed
+--  records_processed  BIGINT                    records processed, failed ones included; a failed job has often 0 of 0
+--  records_failed     BIGINT                    of these, failed; null where the org did not tell
+--  error_code         VARCHAR                   what the error begins with, such as InvalidBatch; null: not told, or not asked
+--  error              VARCHAR                   the rest of the error; single records' errors the org gives as a file only
+--
+-- unique: org_id, id
+select
+    org_id,
+    id,
+    kind,
+    job_type,
+    operation,
+    object,
+    created_by,
+    created_date,
+    ended_by,
+    outcome,
+    records_processed,
+    records_failed,
+    error_code,
+    error
+from salesforce.jobs
+where outcome in ('failed', 'aborted', 'every record failed', 'partly failed')

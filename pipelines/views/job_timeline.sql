@@ -1,0 +1,50 @@
+-- One row per job and event: all that is known of what happened to it, when, and from where that is known.
+--
+--  org_id   VARCHAR                   the org
+--  id       VARCHAR                   the job; `id like '750…%'` finds it by the 15 characters of the Setup page as well
+--  event_at  TIMESTAMP WITH TIME ZONE  when it happened, or was noticed; see source
+--  event    VARCHAR                   created, a state, details answered (gone, refused), no longer listed, listed again
+--  source   VARCHAR                   createdDate; systemModstamp; listing: noticed then, happened before; answer
+--  detail   VARCHAR                   what there is to say: user and object; first observed; counts and error
+--
+-- unique: org_id, id, event_at, event, detail
+select
+    j.org_id,
+    j.id,
+    j.created_date as event_at,
+    'created' as event,
+    'createdDate' as source,
+    concat_ws(' ', j.job_type, j.operation, 'of', j.object, 'by', coalesce(w.name, j.created_by_id)) as detail
+from salesforce.query_jobs as j
+left join salesforce.users as w on w.org_id = j.org_id and w.id = j.created_by_id
+union all
+select
+    org_id,
+    id,
+    entered_at as event_at,
+    state as event,
+    case when entered_at = observed_at then 'listing' else 'systemModstamp' end as source,
+    'first observed at ' || strftime(observed_at at time zone 'UTC', '%Y-%m-%d %H:%M') || ' UTC' as detail
+from salesforce.state_spans
+union all
+select
+    org_id,
+    id,
+    asked_at as event_at,
+    'details ' || outcome as event,
+    'answer' as source,
+    concat_ws(
+        '; ',
+        cast(number_records_processed as varchar) || ' records processed',
+        cast(number_records_failed as varchar) || ' failed',
+        error_message,
+        error
+    ) as detail
+from salesforce.job_details
+union all
+select org_id, id, unlisted_at as event_at, 'no longer listed' as event, 'listing' as source, null as detail
+from salesforce.unlisted_jobs
+union all
+select org_id, id, listed_again_at as event_at, 'listed again' as event, 'listing' as source, null as detail
+from salesforce.unlisted_jobs
+where listed_again_at is not null

@@ -1,0 +1,48 @@
+-- One row per UTC week, org, limit and app: how near the limit came, and where it stood at the week's last snapshot.
+--
+--  week            DATE                      Monday of the week
+--  org_id          VARCHAR                   the org
+--  limit_name      VARCHAR                   name of the limit, such as DailyApiRequests
+--  app             VARCHAR                   the connected app or sub-limit that this share is of; empty for the whole org
+--  max             BIGINT                    what may be used, at the last snapshot
+--  remaining       BIGINT                    what was left, at the last snapshot
+--  used_percent    DOUBLE                    what was used in percent, at the last snapshot; null where nothing may be used
+--  peak_used       BIGINT                    the most that was used at any snapshot of the week
+--  peak_percent    DOUBLE                    the same in percent of what might be used then
+--  peak_at         TIMESTAMP WITH TIME ZONE  when that was
+--  snapshots       BIGINT                    snapshots in the week; between them it may have been higher
+--
+-- unique: week, org_id, limit_name, app
+with ranked as (
+    select
+        cast(date_trunc('week', asked_at at time zone 'UTC') as date) as week,
+        org_id,
+        limit_name,
+        app,
+        max,
+        remaining,
+        asked_at,
+        row_number() over (
+            partition by org_id, limit_name, app, date_trunc('week', asked_at at time zone 'UTC') order by asked_at desc
+        ) as nth_last,
+        row_number() over (
+            partition by org_id, limit_name, app, date_trunc('week', asked_at at time zone 'UTC')
+            order by (max - remaining) / nullif(cast(max as double), 0) desc, asked_at desc
+        ) as nth_peak
+    from salesforce.org_limits
+    where max is not null and remaining is not null
+)
+select
+    week,
+    org_id,
+    limit_name,
+    app,
+    min(case when nth_last = 1 then max end) as max,
+    min(case when nth_last = 1 then remaining end) as remaining,
+    min(case when nth_last = 1 then 100.0 * (max - remaining) / nullif(max, 0) end) as used_percent,
+    min(case when nth_peak = 1 then max - remaining end) as peak_used,
+    min(case when nth_peak = 1 then 100.0 * (max - remaining) / nullif(max, 0) end) as peak_percent,
+    min(case when nth_peak = 1 then asked_at end) as peak_at,
+    count(*) as snapshots
+from ranked
+group by 1, 2, 3, 4

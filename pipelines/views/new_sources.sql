@@ -1,0 +1,63 @@
+-- One row per org, user, object, operation, and job type: since when this source of jobs is known, and whether it is new.
+--
+--  org_id         VARCHAR                   the org
+--  created_by_id  VARCHAR                   the user
+--  created_by     VARCHAR                   name of the user; the id where the name is not known
+--  kind           VARCHAR                   query: reads records out of the org; load: writes or deletes
+--  job_type       VARCHAR                   V2Query, or Classic, which includes Classic loads
+--  operation      VARCHAR                   query, queryAll, insert, update, upsert, delete, hardDelete
+--  object         VARCHAR                   API name of the object
+--  jobs           BIGINT                    jobs recorded
+--  first_job_at   TIMESTAMP WITH TIME ZONE  creation of the first
+--  last_job_at    TIMESTAMP WITH TIME ZONE  creation of the last
+--  new_source     BOOLEAN                   whether the first is less than seven days older than the newest listing; null where the record does not reach 14 days back
+--  new_user       BOOLEAN                   whether that holds for the user's first job of any sort
+--  new_object     BOOLEAN                   whether that holds for anybody's first job on the object
+--
+-- unique: org_id, created_by_id, job_type, operation, object
+with sources as (
+    select
+        org_id,
+        created_by_id,
+        case when operation in ('query', 'queryAll') then 'query' when operation is not null then 'load' end as kind,
+        job_type,
+        operation,
+        object,
+        count(*) as jobs,
+        min(created_date) as first_job_at,
+        max(created_date) as last_job_at
+    from salesforce.query_jobs
+    group by 1, 2, 3, 4, 5, 6
+),
+firsts as (
+    select
+        *,
+        min(first_job_at) over (partition by org_id, created_by_id) as user_first_at,
+        min(first_job_at) over (partition by org_id, object) as object_first_at
+    from sources
+),
+record as (
+    select
+        org_id,
+        max(started_at) - interval '168' hour as new_from,
+        min(started_at) <= max(started_at) - interval '168' hour as reaches_back
+    from salesforce.listings
+    group by 1
+)
+select
+    f.org_id,
+    f.created_by_id,
+    coalesce(w.name, f.created_by_id) as created_by,
+    f.kind,
+    f.job_type,
+    f.operation,
+    f.object,
+    f.jobs,
+    f.first_job_at,
+    f.last_job_at,
+    case when r.reaches_back then f.first_job_at > r.new_from end as new_source,
+    case when r.reaches_back then f.user_first_at > r.new_from end as new_user,
+    case when r.reaches_back then f.object_first_at > r.new_from end as new_object
+from firsts as f
+left join record as r on r.org_id = f.org_id
+left join salesforce.users as w on w.org_id = f.org_id and w.id = f.created_by_id

@@ -1,0 +1,31 @@
+-- One row per job that deleted records, or read deleted ones: delete, hardDelete, queryAll.
+--
+--  org_id             VARCHAR                   the org
+--  id                 VARCHAR                   the job
+--  job_type           VARCHAR                   V2Query, or Classic
+--  operation          VARCHAR                   delete; hardDelete, past the recycle bin; queryAll, which reads deleted records, too
+--  object             VARCHAR                   API name of the object
+--  created_by_id      VARCHAR                   the user who created it
+--  created_by         VARCHAR                   name of that user; the id where the name is not known
+--  created_date       TIMESTAMP WITH TIME ZONE  when it was created
+--  outcome            VARCHAR                   as in jobs
+--  records_processed  BIGINT                    records deleted or read, failed ones included; null where the org did not tell
+--  records_failed     BIGINT                    of these, failed; null where the org did not tell
+--
+-- unique: org_id, id
+--
+-- Deletes by V2 ingest jobs are not in this listing.
+select
+    org_id,
+    id,
+    job_type,
+    operation,
+    object,
+    created_by_id,
+    created_by,
+    created_date,
+    outcome,
+    records_processed,
+    records_failed
+from salesforce.jobs
+where operation in ('delete', 'hardDelete', 'queryAll')

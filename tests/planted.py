@@ -1,0 +1,74 @@
+"""A warehouse with rows of one's own choice: the tables as a load makes them, the views as a load applies them."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from pipelines.state_spans import refresh_spans
+from pipelines.tables import DATASET, STATE_SPANS, TABLES
+from pipelines.warehouse import apply_views, read
+
+Row = Mapping[str, Any]
+ORG = "00DDm0000001000MAA"
+NOW = datetime(2026, 11, 16, 6, tzinfo=UTC)  # a Monday: start of the newest listing, unless a test says otherwise
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+
+# What a row has where a test does not care.
+DEFAULTS: dict[str, Row] = {
+    "query_jobs": {
+        "operation": "query", "object": "Account", "created_by_id": "005A", "created_date": NOW - DAY, "state": "JobComplete",
+        "job_type": "V2Query", "api_version": 68.0,
+    },
+    "listings": {"started_at": NOW, "filters": "{}", "api_version": "68.0", "pages": 1, "jobs_listed": 0},
+    "job_details": {"asked_at": NOW, "outcome": "answered", "attempts": 1, "listed_state": "JobComplete", "listed_modstamp": NOW},
+    "unlisted_jobs": {"state": "JobComplete", "last_listed_at": NOW - HOUR, "unlisted_at": NOW},
+    "users": {"asked_at": NOW},
+    "org_limits": {"app": "", "asked_at": NOW},
+}  # fmt: skip
+
+
+def plant(file: Path, **tables: Sequence[Row]) -> Path:
+    """Makes a warehouse of the rows given by table; what a row leaves out has its default, or is null.
+
+    Jobs get ids 750…1, 750…2 and so on where they have none, one listing at NOW where none is given, and a version in
+    query_job_states where that table is not given. Gives the file, to be read with `rows`.
+    """
+    jobs = [{"id": f"750{n:012}AAA", **row} for n, row in enumerate(tables.get("query_jobs", ()), 1)]
+    tables = {"listings": [{}], **tables, "query_jobs": jobs}
+    with duckdb.connect(file) as connection:
+        connection.execute(f"set TimeZone = 'UTC'; create schema {DATASET}")
+        for table in TABLES:
+            if table != STATE_SPANS:
+                rows = [_complete(table.name, n, row) for n, row in enumerate(tables.get(table.name, ()))]
+                planted = pa.Table.from_pylist(rows, schema=pa.schema([f.with_nullable(True) for f in table.schema]))
+                connection.register("planted", planted)
+                connection.execute(f"create table {DATASET}.{table.name} as select * from planted")
+                connection.unregister("planted")
+        if "query_job_states" not in tables:
+            connection.execute(
+                f"insert into {DATASET}.query_job_states "
+                f"select org_id, id, system_modstamp, state, observed_at from {DATASET}.query_jobs"
+            )
+        refresh_spans(connection, ORG)
+        apply_views(connection)
+    return file
+
+
+def _complete(table: str, number: int, given: Row) -> dict[str, Any]:
+    row = {"org_id": ORG, **DEFAULTS.get(table, {}), **given}
+    if table == "query_jobs":
+        row.setdefault("system_modstamp", row["created_date"] or NOW)
+        row.setdefault("observed_at", max(row["system_modstamp"], NOW - HOUR))
+    if table == "listings":
+        row.setdefault("listing_id", f"listing {number}")
+        row.setdefault("finished_at", row["started_at"])
+    return row
+
+
+def rows(file: Path, sql: str) -> list[tuple[Any, ...]]:
+    """The rows of a query, as people read them: UTC, and names without the schema."""
+    return [tuple(row.values()) for row in read(sql, file).to_pylist()]

@@ -1,0 +1,98 @@
+"""The derived table: whatever the order in which versions arrive, it is what the whole history says."""
+
+from datetime import timedelta
+from random import Random
+
+import duckdb
+import pytest
+from conftest import NOON, Recorder
+
+from pipelines.demo_org.org import DemoOrg
+from pipelines.demo_org.server import serving
+
+HOUR = timedelta(hours=1)
+
+
+def told_by_hand(recorder: Recorder) -> list[tuple]:
+    """Every span, from the history alone, job by job."""
+    rank = {"Open": 0, "UploadComplete": 0, "InProgress": 1, "Closed": 2}
+    jobs: dict[tuple[str, str], list[tuple]] = {}
+    for org_id, job, stamp, state, seen in recorder.rows("select * from query_job_states"):
+        jobs.setdefault((org_id, job), []).append((stamp, seen, rank.get(state, 3), state))
+    spans = []
+    for (org_id, job), versions in jobs.items():
+        versions.sort()
+        entered = [seen if n and versions[n - 1][0] == stamp else stamp for n, (stamp, seen, *_) in enumerate(versions)]
+        for n, (_, seen, _, state) in enumerate(versions):
+            left = entered[n + 1] if n + 1 < len(versions) else None
+            seconds = int((left - entered[n]).total_seconds()) if left else None
+            before = versions[n - 1][3] if n else None
+            spans.append((org_id, job, n + 1, state, before, entered[n], left, seconds, seen))
+    return sorted(spans, key=str)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_it_follows_every_load(org: DemoOrg, recorder: Recorder, seed: int) -> None:
+    """Stamps that move, stand still, or come late; jobs without a date; several changes at once."""
+    dice = Random(seed)
+    jobs = [org.add_job(state="UploadComplete") for _ in range(6)]
+    org.add_job(createdDate="<datetime>", systemModstamp=NOON)
+    for _ in range(6):
+        recorder.load()
+        org.advance(timedelta(minutes=dice.randint(1, 5_000)))
+        for job in dice.sample(jobs, 3):
+            if job in org.jobs:
+                stamp = dice.choice((True, False, org.now - timedelta(seconds=dice.randint(1, 90))))
+                org.move_job(job, dice.choice(("InProgress", "JobComplete", "Failed", "Closed")), stamp=stamp)
+        jobs.append(org.add_job())
+
+        assert sorted(recorder.rows("select * from state_spans"), key=str) == told_by_hand(recorder)
+
+
+def test_times_in_states_add_up(org: DemoOrg, recorder: Recorder) -> None:
+    """By the org's own stamps where they moved, else by the listing that showed it."""
+    job, still = org.add_job(state="UploadComplete"), org.add_job()
+    for state, stamp in (("InProgress", True), ("JobComplete", False)):
+        recorder.load()
+        org.advance(HOUR)
+        org.move_job(job, state)
+        org.move_job(still, state, stamp=stamp)
+    org.advance(HOUR / 2)
+    recorder.load()
+
+    rows = recorder.rows("select id, state, spans, first_at, seconds from time_in_state order by id, first_at")
+    assert rows == [
+        (job, "UploadComplete", 1, NOON, 3_600),
+        (job, "InProgress", 1, NOON + HOUR, 3_600),
+        (job, "JobComplete", 1, NOON + 2 * HOUR, None),
+        (still, "InProgress", 2, NOON, 9_000),
+        (still, "JobComplete", 1, NOON + 2.5 * HOUR, None),
+    ]
+
+
+def test_two_orgs_do_not_disturb_each_other(org: DemoOrg, recorder: Recorder, recorder_of) -> None:
+    """The other one's clock may be anywhere."""
+    org.add_job()
+    recorder.load()
+    other = DemoOrg(now=NOON - timedelta(days=90), seed=7)
+    with serving(other):
+        other.add_job()
+        recorder_of(other).load()
+
+    assert recorder.rows("select count(*), count(distinct org_id) from state_spans") == [(2, 2)]
+    assert sorted(recorder.rows("select * from state_spans"), key=str) == told_by_hand(recorder)
+
+
+@pytest.mark.parametrize("damage", ["drop table salesforce.state_spans cascade", "delete from salesforce.state_spans"])
+def test_it_mends_itself(org: DemoOrg, recorder: Recorder, damage: str) -> None:
+    """Whatever became of it, the next load makes it anew."""
+    jobs = [org.add_job() for _ in range(5)]
+    recorder.load()
+    with duckdb.connect(recorder.loader_file) as connection:
+        connection.execute(damage)
+    org.advance(HOUR)
+    org.move_job(jobs[0], "JobComplete")
+    recorder.load()
+
+    assert sorted(recorder.rows("select * from state_spans"), key=str) == told_by_hand(recorder)
+    assert recorder.rows("select count(*) from state_changes_by_day") == [(2,)]

@@ -1,0 +1,121 @@
+"""Jobs that the listing shows no longer: when they were last seen, and what that proves."""
+
+from datetime import timedelta
+
+import pytest
+from conftest import NOON, Recorder
+
+from pipelines.demo_org.org import DemoOrg
+
+HOUR = timedelta(hours=1)
+ROWS = "select id, state, last_listed_at, unlisted_at, listed_again_at from unlisted_jobs"
+
+
+def test_a_deleted_job_is_noticed_by_the_next_listing(org: DemoOrg, recorder: Recorder) -> None:
+    """Once; its last row stays as it was seen."""
+    gone, stays = org.add_job(), org.add_job()
+    for hour in range(4):
+        if hour == 2:
+            org.delete_job(gone)
+        recorder.load()
+        org.advance(HOUR)
+
+    assert recorder.rows(ROWS) == [(gone, "InProgress", NOON + HOUR, NOON + 2 * HOUR, None)]
+    assert set(recorder.states()) == {gone, stays}
+    assert recorder.rows("select jobs_unlisted from listings order by started_at") == [(None,), (0,), (1,), (0,)]
+    assert recorder.rows("select outcome from jobs order by outcome") == [("gone unfinished",), ("unfinished",)]
+
+
+def test_an_expired_job_is_no_early_deletion(org: DemoOrg, recorder: Recorder) -> None:
+    """Seven days are the org's own doing; less is somebody's."""
+    expired = org.add_job(state="JobComplete")
+    recorder.load()
+    org.advance(timedelta(days=6, hours=23))
+    deleted = org.add_job(state="JobComplete")
+    recorder.load()
+    org.delete_job(deleted)
+    org.advance(2 * HOUR)
+    recorder.load()
+
+    assert {job for job, *_ in recorder.rows(ROWS)} == {expired, deleted}
+    assert recorder.rows("select id, age_hours from early_deletions") == [(deleted, 2.0)]
+
+
+def test_a_job_that_comes_back_is_not_gone(org: DemoOrg, recorder: Recorder) -> None:
+    """Others' jobs vanish and come back when the user's permission does."""
+    other = org.add_job(createdById=org.add_user("Amara Osei", "amara@example.org"))
+    for sees_all in (True, False, True, True):
+        org.sees_all = sees_all
+        recorder.load()
+        org.advance(HOUR)
+
+    assert recorder.rows(ROWS) == [(other, "InProgress", NOON, NOON + HOUR, NOON + 2 * HOUR)]
+    assert recorder.rows("select id from stuck_jobs") == [(other,)]
+    org.sees_all = False
+    recorder.load()
+    assert recorder.rows(ROWS) == [(other, "InProgress", NOON + 3 * HOUR, NOON + 4 * HOUR, None)]
+    assert recorder.rows("select id from stuck_jobs") == []
+
+
+def test_a_filtered_listing_proves_nothing(org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does not show the other jobs, which are there all the same."""
+    org.add_job()
+    recorder.load()
+    monkeypatch.setenv("SOURCES__SALESFORCE__JOB_TYPE", "Classic")
+    recorder.load()
+
+    assert recorder.rows(ROWS) == []
+    assert recorder.rows("select filters, jobs_unlisted from listings order by filters desc") == [
+        ("{}", None),
+        ('{"jobType":"Classic"}', None),
+    ]
+
+
+def test_a_job_that_ran_for_weeks_is_noticed_when_it_goes(org: DemoOrg, recorder: Recorder) -> None:
+    """Though nothing about it was new for longer than any finished job lives."""
+    old = org.add_job(
+        state="Open", jobType="Classic", operation="insert", createdDate="<datetime>", systemModstamp=NOON
+    )
+    recorder.load()
+    org.advance(timedelta(days=40))
+    recorder.load()
+    org.delete_job(old)
+    recorder.load()
+
+    assert [job for job, *_ in recorder.rows(ROWS)] == [old]
+    recorder.load()
+    assert recorder.rows("select sum(jobs_unlisted) from listings") == [(1,)]
+
+
+def test_another_orgs_listing_says_nothing_about_ours(org: DemoOrg, recorder: Recorder, recorder_of) -> None:
+    """Two orgs, one warehouse."""
+    from pipelines.demo_org.server import serving
+
+    org.add_job()
+    recorder.load()
+    other = DemoOrg(now=NOON, seed=7)
+    with serving(other):
+        recorder_of(other).load()
+
+    assert recorder.rows(ROWS) == []
+
+
+def test_a_restarted_listing_is_complete_as_of_its_restart(org: DemoOrg, recorder: Recorder) -> None:
+    """A job that the first try still showed can be gone by the second."""
+    org.page_size = 5
+    jobs = [org.add_job() for _ in range(12)]
+    recorder.load()
+    org.advance(HOUR)
+
+    def lose(org: DemoOrg, surface: str, page: int) -> None:
+        if page == 2 and jobs[0] in org.jobs:
+            org.advance(timedelta(minutes=1))
+            org.delete_job(jobs[0])
+            org.lose_locators()
+
+    org.before_answer = lose
+    run = recorder.load()
+
+    restart = run.listing.restarted_at
+    assert restart
+    assert [(job, at) for job, _, _, at, _ in recorder.rows(ROWS)] == [(jobs[0], restart)]
