@@ -72,3 +72,21 @@ def _complete(table: str, number: int, given: Row) -> dict[str, Any]:
 def rows(file: Path, sql: str) -> list[tuple[Any, ...]]:
     """The rows of a query, as people read them: UTC, and names without the schema."""
     return [tuple(row.values()) for row in read(sql, file).to_pylist()]
+
+
+def spans_by_hand(states: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """The rows of `state_spans`, sorted as text, told from those of `query_job_states`, job by job."""
+    rank = {"Open": 0, "UploadComplete": 0, "InProgress": 1, "Closed": 2}
+    jobs: dict[tuple[str, str], list[tuple[Any, ...]]] = {}
+    for org_id, job, stamp, state, seen in states:
+        jobs.setdefault((org_id, job), []).append((stamp, seen, rank.get(state, 3), state))
+    spans: list[tuple[Any, ...]] = []
+    for (org_id, job), versions in jobs.items():
+        versions.sort()
+        entered = [seen if n and versions[n - 1][0] == stamp else stamp for n, (stamp, seen, *_) in enumerate(versions)]
+        for n, (_, seen, _, state) in enumerate(versions):
+            left = entered[n + 1] if n + 1 < len(versions) else None
+            seconds = int((left - entered[n]).total_seconds()) if left else None
+            before = versions[n - 1][3] if n else None
+            spans.append((org_id, job, n + 1, state, before, entered[n], left, seconds, seen))
+    return sorted(spans, key=str)

@@ -26,7 +26,7 @@ def test_the_demo_shows_what_the_org_forgot(recorder: Recorder, tmp_path: Path) 
     assert nights.groups() == ("7", "9")
     (command,) = re.findall(r"^  (\S*python -c .*)$", run.stdout, re.MULTILINE)
     shown = subprocess.run(command, shell=True, cwd=recorder.home, capture_output=True, text=True, check=False)
-    assert "V2Query" in shown.stdout, shown.stderr
+    assert "Lead" in shown.stdout, shown.stderr
 
 
 def test_the_demo_touches_nothing_of_the_users(recorder: Recorder, tmp_path: Path) -> None:

@@ -6,15 +6,21 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 
+import pytest
 from conftest import Recorder
+from planted import spans_by_hand
 
 from pipelines.demo_org.org import DemoOrg
 
 HOUR = timedelta(hours=1)
 
 
-def test_kill_9_at_any_moment_costs_nothing(org: DemoOrg, recorder: Recorder, record_property: Callable) -> None:
+def test_kill_9_at_any_moment_costs_nothing(
+    org: DemoOrg, recorder: Recorder, record_property: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Killed at random moments of loads; one quiet load later the warehouse equals the truth, without doubles."""
+    monkeypatch.setenv("QUERY_JOBS__DETAILS_PER_RUN", "500")
+    monkeypatch.setenv("QUERY_JOBS__EXTRAS", "true")
     dice = random.Random(20261102)
     org.page_size = 40
     history: dict[tuple[str, str, str], object] = {}
@@ -36,8 +42,9 @@ def test_kill_9_at_any_moment_costs_nothing(org: DemoOrg, recorder: Recorder, re
         for _ in range(10):
             org.add_job()
         note()
+        org.delete_job(dice.choice(sorted(org.jobs)))
         load = recorder.start()
-        time.sleep(0.6 + dice.random() * 1.6)
+        time.sleep(0.6 + dice.random() * 2)
         kills += load.poll() is None
         load.kill()
         load.communicate()
@@ -45,7 +52,16 @@ def test_kill_9_at_any_moment_costs_nothing(org: DemoOrg, recorder: Recorder, re
     final = recorder.run()
 
     assert final.returncode == 0, final.stderr
-    assert recorder.states() == {job: record["state"] for job, record in org.jobs.items()}
+    stored_states = recorder.states()
+    assert {job: stored_states[job] for job in org.jobs} == {job: record["state"] for job, record in org.jobs.items()}
+    away = {job for (job,) in recorder.rows("select id from unlisted_jobs where listed_again_at is null")}
+    assert away == stored_states.keys() - org.jobs.keys()
+    finished = {job for job, state in stored_states.items() if state in ("JobComplete", "Failed")} - away
+    asked = [job for (job,) in recorder.rows("select id from job_details")]
+    assert len(asked) == len(set(asked))
+    assert finished <= set(asked)
+    spans = sorted(recorder.rows("select * from state_spans"), key=str)
+    assert spans == spans_by_hand(recorder.rows("select * from query_job_states"))
     doubles = "select 1 from query_job_states group by org_id, id, system_modstamp, state having count(*) > 1"
     assert recorder.rows(doubles) == []
     assert recorder.rows("select 1 from listings group by listing_id having count(*) > 1") == []

@@ -6,29 +6,12 @@ from random import Random
 import duckdb
 import pytest
 from conftest import NOON, Recorder
+from planted import spans_by_hand
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
 
 HOUR = timedelta(hours=1)
-
-
-def told_by_hand(recorder: Recorder) -> list[tuple]:
-    """Every span, from the history alone, job by job."""
-    rank = {"Open": 0, "UploadComplete": 0, "InProgress": 1, "Closed": 2}
-    jobs: dict[tuple[str, str], list[tuple]] = {}
-    for org_id, job, stamp, state, seen in recorder.rows("select * from query_job_states"):
-        jobs.setdefault((org_id, job), []).append((stamp, seen, rank.get(state, 3), state))
-    spans = []
-    for (org_id, job), versions in jobs.items():
-        versions.sort()
-        entered = [seen if n and versions[n - 1][0] == stamp else stamp for n, (stamp, seen, *_) in enumerate(versions)]
-        for n, (_, seen, _, state) in enumerate(versions):
-            left = entered[n + 1] if n + 1 < len(versions) else None
-            seconds = int((left - entered[n]).total_seconds()) if left else None
-            before = versions[n - 1][3] if n else None
-            spans.append((org_id, job, n + 1, state, before, entered[n], left, seconds, seen))
-    return sorted(spans, key=str)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -46,7 +29,9 @@ def test_it_follows_every_load(org: DemoOrg, recorder: Recorder, seed: int) -> N
                 org.move_job(job, dice.choice(("InProgress", "JobComplete", "Failed", "Closed")), stamp=stamp)
         jobs.append(org.add_job())
 
-        assert sorted(recorder.rows("select * from state_spans"), key=str) == told_by_hand(recorder)
+        assert sorted(recorder.rows("select * from state_spans"), key=str) == spans_by_hand(
+            recorder.rows("select * from query_job_states")
+        )
 
 
 def test_times_in_states_add_up(org: DemoOrg, recorder: Recorder) -> None:
@@ -80,7 +65,9 @@ def test_two_orgs_do_not_disturb_each_other(org: DemoOrg, recorder: Recorder, re
         recorder_of(other).load()
 
     assert recorder.rows("select count(*), count(distinct org_id) from state_spans") == [(2, 2)]
-    assert sorted(recorder.rows("select * from state_spans"), key=str) == told_by_hand(recorder)
+    assert sorted(recorder.rows("select * from state_spans"), key=str) == spans_by_hand(
+        recorder.rows("select * from query_job_states")
+    )
 
 
 @pytest.mark.parametrize("damage", ["drop table salesforce.state_spans cascade", "delete from salesforce.state_spans"])
@@ -94,5 +81,7 @@ def test_it_mends_itself(org: DemoOrg, recorder: Recorder, damage: str) -> None:
     org.move_job(jobs[0], "JobComplete")
     recorder.load()
 
-    assert sorted(recorder.rows("select * from state_spans"), key=str) == told_by_hand(recorder)
+    assert sorted(recorder.rows("select * from state_spans"), key=str) == spans_by_hand(
+        recorder.rows("select * from query_job_states")
+    )
     assert recorder.rows("select count(*) from state_changes_by_day") == [(2,)]
