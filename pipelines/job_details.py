@@ -5,7 +5,7 @@ left for is a backlog that later runs work off, failures first.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
 
@@ -65,8 +65,14 @@ limit $at_most
 class Details:
     """One run's share of the backlog: what was asked for, what is left, and why it stopped if it did."""
 
-    def __init__(self, listing: Listing, loader: duckdb.DuckDBPyConnection, at_most: int) -> None:
-        self.listing, self.org = listing, listing.org
+    def __init__(
+        self,
+        listing: Listing,
+        loader: duckdb.DuckDBPyConnection,
+        at_most: int,
+        on_answer: Callable[[int, int], None] = lambda done, wanted: None,
+    ) -> None:
+        self.listing, self.org, self.on_answer = listing, listing.org, on_answer
         parameters = {"org_id": self.org.org_id, "now": self.org.clock, "at_most": at_most}
         first: list[dict[str, Any]] = loader.sql(BACKLOG, params=parameters).to_arrow_table().to_pylist()
         self.waiting = first[0]["waiting"] if first else 0
@@ -99,8 +105,9 @@ class Details:
 
     def _wait_for(self, answers: list[Future[dict[str, Any]]]) -> None:
         refused = 0
-        for answer in answers:
+        for number, answer in enumerate(answers, 1):
             row = answer.result()
+            self.on_answer(number, len(answers))
             refused = refused + 1 if row["outcome"] == "refused" else 0
             if refused == REFUSALS_IN_A_ROW:
                 raise Failure(f"{refused} jobs in a row were refused, the last with {row['error']}")

@@ -3,15 +3,24 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from pipelines.listing import Page
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What is told of a run while it goes on: each page read, and how many of the details are there."""
+
+    page: Callable[[Page], None] = lambda page: None
+    details: Callable[[int, int], None] = lambda done, wanted: None
+
+
 @contextmanager
-def progress(wanted: bool) -> Iterator[Callable[[Page], None]]:
-    """A callback for each page read; on a terminal it shows pages, jobs and the rate on stderr, and cleans up after."""
+def progress(wanted: bool) -> Iterator[Seen]:
+    """Callbacks that show pages, jobs, the rate and the details on a terminal's stderr, which is clean afterwards."""
     if not wanted or not sys.stderr.isatty():
-        yield lambda page: None
+        yield Seen()
         return
     from rich.console import Console  # noqa: PLC0415 - 50 ms that cron need not pay
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
@@ -29,4 +38,7 @@ def progress(wanted: bool) -> Iterator[Callable[[Page], None]]:
             text = "Loading" if page.last else "Listing"
             shown.update(task, description=f"{text}: {page.number:,} pages · {jobs:,} jobs{rate}")
 
-        yield show
+        def show_details(done: int, wanted: int) -> None:
+            shown.update(task, description=f"Asking for details: {done:,} of {wanted:,} jobs")
+
+        yield Seen(show, show_details)

@@ -4,12 +4,15 @@ One run goes down this list, and each file knows only those below it:
 
     query_jobs.py   the command line, and one run from lock to published copy (this file)
     settings.py     where things are, and how long to wait
-    source.py       the dlt source: four resources, how they merge, the incremental mark
-    known_jobs.py   which of the listed jobs are new to the warehouse, or differ from it
+    job_details.py  once the jobs are loaded: what only each job's own answer tells
+    source.py       the dlt source: its resources, how they merge, the incremental mark
+    known_jobs.py   which of the listed jobs are new to the warehouse or differ from it, and which are listed no longer
+    org_facts.py    users' names, the org's name, its limits
     records.py      job records to Arrow tables; what cannot be keyed
     listing.py      the listing, page by page to its end
     salesforce.py   one org over HTTP: retries, errors, budget;  sign_in.py, credentials.py: the four ways in
-    tables.py       the columns of the four tables
+    state_spans.py  the one table that is derived during the load;  views/: the questions, as SQL
+    tables.py       the columns of all tables
     loader_file.py  the loader's own DuckDB file and its locks;  warehouse.py: the published copy, the views
     progress.py     what a terminal shows meanwhile;  failures.py: what can go wrong, and its exit code
 
@@ -24,7 +27,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,9 +41,8 @@ from pipelines.credentials import SalesforceCredentials
 from pipelines.failures import Failure, Misconfigured, TryLater, causes, failure_behind
 from pipelines.job_details import Details, details_source
 from pipelines.known_jobs import KnownJobs
-from pipelines.listing import Page
 from pipelines.loader_file import HeldBy, only_load, open_loader_file
-from pipelines.progress import progress
+from pipelines.progress import Seen, progress
 from pipelines.settings import PROJECT, Settings, misconfigured, read_credentials, read_settings, use_project
 from pipelines.source import Listing, salesforce
 from pipelines.state_spans import refresh_spans
@@ -74,9 +75,7 @@ class Run:
         return " · ".join(part for part in parts if part)
 
 
-def record(
-    settings: Settings, credentials: SalesforceCredentials, on_page: Callable[[Page], None] | None = None
-) -> Run:
+def record(settings: Settings, credentials: SalesforceCredentials, seen: Seen = Seen()) -> Run:  # noqa: B008 - frozen
     """Lists the org's jobs, loads what changed, publishes the warehouse.
 
     Raises a Failure that says what to do; whatever could not be done now, the next run makes good.
@@ -97,7 +96,7 @@ def record(
             known = KnownJobs(loader)
 
         # extract and normalize on their own: `run` would first ask for the file, and give up if it is held.
-        jobs = salesforce(credentials, extras=settings.extras, known=known, on_page=on_page, on_listed=done.append)
+        jobs = salesforce(credentials, extras=settings.extras, known=known, on_page=seen.page, on_listed=done.append)
         pipeline.extract(jobs)
         pipeline.normalize()
 
@@ -105,7 +104,7 @@ def record(
             loader = _open_at_last(settings, closing, loader, done[0])
             pipeline = _pipeline(settings, loader)
         pipeline.load()
-        details = Details(done[0], loader, settings.details_per_run)
+        details = Details(done[0], loader, settings.details_per_run, seen.details)
         if details.jobs:
             pipeline.extract(details_source(details))
             pipeline.normalize()
@@ -181,8 +180,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _load(options: argparse.Namespace) -> int:
     settings, credentials = read_settings(), read_credentials()
-    with progress(wanted=not options.quiet) as on_page:
-        run = record(settings, credentials, on_page)
+    with progress(wanted=not options.quiet) as seen:
+        run = record(settings, credentials, seen)
     if not options.quiet:
         print(run)
     return 0

@@ -62,6 +62,11 @@ def read_settings() -> Settings:
         recorder = resolve_configuration(RecorderConfiguration(), sections=("query_jobs",))
     except ConfigurationException as error:
         raise misconfigured(error) from error
+    if recorder.details_per_run < 0:
+        raise Misconfigured(
+            f"`query_jobs.details_per_run` is {recorder.details_per_run}.",
+            "It must be a number of jobs; 0 switches it off.",
+        )
     loader_file = project_path(_loader_file())
     warehouse = project_path(recorder.warehouse)
     for key, path in ((LOADER_FILE, loader_file), ("query_jobs.warehouse", warehouse)):

@@ -99,6 +99,12 @@ class Recorder:
             )
         ]
 
+    def details(
+        self, columns: str = "outcome, number_records_processed, number_records_failed"
+    ) -> dict[str, list[Any]]:
+        """id -> columns of job_details."""
+        return {job: list(rest) for job, *rest in self.rows(f"select id, {columns} from job_details")}
+
     def everything(self) -> dict[str, list[tuple[Any, ...]]]:
         """All rows of the tables that must never change behind a load's back."""
         tables = ("query_jobs", "query_job_states", "unlisted_jobs", "job_details", "rejected_records", "listings")

@@ -27,6 +27,12 @@ def listing_calls(org: DemoOrg) -> list[dict[str, str]]:
     return [request.query for request in org.requests if request.path.endswith("/jobs/query")]
 
 
+def detail_calls(org: DemoOrg) -> list[str]:
+    """The job's id of each request for a single job, to the REST and to the Classic API alike."""
+    paths = [request.path for request in org.requests]
+    return [path.rsplit("/", 1)[1] for path in paths if "/jobs/query/" in path or "/services/async/" in path]
+
+
 class Client:
     """Asks one org over one kept connection, signed in with its access token."""
 

@@ -1,0 +1,178 @@
+"""Which jobs are asked for their details: failures first, within the budget, and never at the listing's cost."""
+
+import time
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from conftest import Recorder
+from demo_org_client import detail_calls
+
+from pipelines.demo_org.org import DemoOrg
+
+PER_RUN = "QUERY_JOBS__DETAILS_PER_RUN"
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture(autouse=True)
+def details_are_on(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PER_RUN, "500")
+
+
+def test_failures_come_first_then_the_newest_and_the_rest_waits(
+    org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is left is worked off by later runs."""
+    monkeypatch.setenv(PER_RUN, "3")
+    jobs = [org.add_job(state="JobComplete", createdDate=org.now + n * MINUTE) for n in range(5)]
+    failed = org.add_job(state="Failed", createdDate=org.now - MINUTE)
+    recorder.load()
+
+    assert set(detail_calls(org)) == {failed, *jobs[3:]}
+    assert recorder.rows("select details_asked, details_left from listings") == [(3, 3)]
+    recorder.load()
+    assert set(detail_calls(org)) == {failed, *jobs}
+    assert sorted(recorder.rows("select details_left from listings")) == [(0,), (3,)]
+
+
+def test_none_means_none(org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table is there all the same."""
+    monkeypatch.setenv(PER_RUN, "0")
+    org.add_job(state="JobComplete")
+    recorder.load()
+
+    assert detail_calls(org) == []
+    assert recorder.rows("select count(*) from job_details") == [(0,)]
+
+
+def test_at_most_half_of_what_the_budget_leaves_is_asked(recorder: Recorder, org: DemoOrg) -> None:
+    """A Classic job costs two calls."""
+    org.daily_api_requests = 100
+    for _ in range(60):
+        org.add_job(state="JobComplete")
+    recorder.load()  # one call for the listing: 90 % of 100 leave 89
+
+    assert len(detail_calls(org)) == 44
+    assert recorder.rows("select details_asked, details_left, calls, calls_after from listings") == [(44, 16, 1, 44)]
+
+
+@pytest.mark.parametrize(("status", "code", "tries"), [(403, "INSUFFICIENT_ACCESS", 3), (400, "INVALIDJOB", 3)])
+def test_a_refused_job_is_tried_three_times_and_keeps_nobody_else_waiting(
+    org: DemoOrg, recorder: Recorder, status: int, code: str, tries: int
+) -> None:
+    """Its error is kept, with Salesforce's own code."""
+    odd, fine = org.add_job(state="Failed"), org.add_job(state="JobComplete")
+    org.fail_next(status, [{"errorCode": code, "message": "no"}], path=f"/jobs/query/{odd}", times=9)
+    for _ in range(5):
+        recorder.load()
+
+    assert detail_calls(org).count(odd) == tries
+    assert recorder.details("outcome, error") == {
+        odd: ["refused", f"HTTP {status} {code}: no"],
+        fine: ["answered", None],
+    }
+    assert recorder.rows(f"select outcome from jobs where id = '{odd}'") == [("failed",)]
+
+
+def test_what_refuses_every_job_is_not_asked_a_hundred_times(
+    org: DemoOrg, recorder: Recorder, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The run goes on, says so, and notes it."""
+    for _ in range(100):
+        org.add_job(state="JobComplete")
+    org.fail_next(403, [{"errorCode": "INSUFFICIENT_ACCESS", "message": "no"}], path="/jobs/query/", times=1_000)
+    run = recorder.load()
+
+    assert run.listing.jobs_listed == 100
+    assert 5 <= len(detail_calls(org)) < 40
+    ((notes, left),) = recorder.rows("select notes, details_left from listings")
+    assert "job_details: 5 jobs in a row were refused" in notes
+    assert "INSUFFICIENT_ACCESS" in notes
+    assert left >= 60
+    assert "not all of job_details" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(403, "REQUEST_LIMIT_EXCEEDED"), (503, "SERVER_UNAVAILABLE"), (401, "INVALID_SESSION_ID")]
+)
+def test_a_busy_org_ends_the_details_and_not_the_run(org: DemoOrg, recorder: Recorder, status: int, code: str) -> None:
+    """What was answered before is kept; the rest is asked for by the next run."""
+    for _ in range(20):
+        org.add_job(state="JobComplete")
+    org.fail_next(
+        status,
+        [{"errorCode": code, "message": "TotalRequests Limit exceeded."}],
+        path="/jobs/query/",
+        times=500,
+        after=10,
+    )
+    recorder.load()
+
+    assert len(recorder.states()) == 20
+    ((notes, done, left),) = recorder.rows("select notes, details_asked, details_left from listings")
+    assert code in notes
+    assert 1 <= done <= 10
+    assert done + left == 20
+    org.faults.clear()
+    recorder.load()
+    assert recorder.rows("select count(*) from job_details where outcome = 'answered'") == [(20,)]
+
+
+def test_several_calls_are_in_flight_on_one_pool_of_connections(org: DemoOrg, recorder: Recorder) -> None:
+    """Forty answers of a quarter second each take far less than ten seconds."""
+    for _ in range(40):
+        org.add_job(state="JobComplete")
+    org.stall_next(0.25, path="/jobs/query/", times=40)
+    began = time.monotonic()
+    recorder.load()
+
+    assert time.monotonic() - began < 6
+    assert recorder.rows("select count(*) from job_details") == [(40,)]
+
+
+def test_a_session_that_ends_meanwhile_is_renewed_once(org: DemoOrg, recorder: Recorder) -> None:
+    """Though eight calls notice it at the same time."""
+    for _ in range(30):
+        org.add_job(state="JobComplete")
+    org.before_answer = lambda org, *_: org.expire_sessions()  # as the only page goes out
+    recorder.load()
+
+    assert recorder.rows("select count(*) from job_details where outcome = 'answered'") == [(30,)]
+    assert sum("oauth2/token" in request.path for request in org.requests) == 2
+
+
+@pytest.mark.parametrize("body", [b"<html>maintenance</html>", [1, 2], None])
+def test_an_answer_that_is_none_ends_the_details_and_not_the_run(org: DemoOrg, recorder: Recorder, body: Any) -> None:
+    """With a note that names the call."""
+    org.add_job(state="JobComplete")
+    org.fail_next(200, body, path="/jobs/query/")
+    recorder.load()
+
+    assert len(recorder.states()) == 1
+    assert recorder.rows("select details_asked, details_left, notes like '%jobs/query/750%' from listings") == [
+        (0, 1, True)
+    ]
+
+
+def test_a_job_last_seen_finished_a_week_ago_is_asked_for_no_longer(
+    org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Switched on late, details are asked for what the org can still have."""
+    monkeypatch.setenv(PER_RUN, "0")
+    org.add_job(state="JobComplete")
+    recorder.load()
+    org.advance(timedelta(days=8))
+    new = org.add_job(state="JobComplete")
+    monkeypatch.setenv(PER_RUN, "500")
+    recorder.load()
+
+    assert detail_calls(org) == [new]
+
+
+def test_a_negative_number_of_details_is_refused(recorder: Recorder) -> None:
+    """Before anything is asked."""
+    run = recorder.run(QUERY_JOBS__DETAILS_PER_RUN="-1")
+
+    assert run.returncode == 78
+    assert "details_per_run" in run.stderr
+    assert "Traceback" not in run.stderr
