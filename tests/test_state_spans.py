@@ -50,7 +50,7 @@ def test_times_in_states_add_up(org: DemoOrg, recorder: Recorder) -> None:
         (job, "UploadComplete", 1, NOON, 3_600),
         (job, "InProgress", 1, NOON + HOUR, 3_600),
         (job, "JobComplete", 1, NOON + 2 * HOUR, None),
-        (still, "InProgress", 2, NOON, 9_000),
+        (still, "InProgress", 1, NOON, 9_000),
         (still, "JobComplete", 1, NOON + 2.5 * HOUR, None),
     ]
 

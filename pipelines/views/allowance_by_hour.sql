@@ -5,10 +5,11 @@
 --  query_jobs         BIGINT     V2 query jobs recorded in these 24 hours; jobs that were deleted unseen are missing
 --  counted            BIGINT     the same by the org's own counter, deleted ones included: the hour's last snapshot; null without one
 --  allowance          BIGINT     how many the org allows in any 24 hours, by the newest snapshot up to the day's end; null without one
---  share_percent      DOUBLE     the greater of the two in percent of the allowance
+--  share_percent      DOUBLE     the greater of the two in percent of the allowance; null where that is 0 or not known
 --
 -- unique: hour, org_id
 --
+-- An hour without a job in its 24 hours and without a snapshot has no row; in a hole of coverage, query_jobs is too low.
 -- Whole hours: the peak of a window that begins within an hour can be a little higher.
 with hourly as (
     select
@@ -62,9 +63,31 @@ carried as (
         max(allowance) over (partition by org_id, nth_snapshot) as allowance
     from joined
 ),
+of_day as (
+    select
+        hour,
+        org_id,
+        query_jobs,
+        counted,
+        max(case when nth_last = 1 then allowance end) over (partition by org_id, cast(hour as date)) as allowance
+    from (
+        select
+            hour,
+            org_id,
+            query_jobs,
+            counted,
+            allowance,
+            row_number() over (partition by org_id, cast(hour as date) order by hour desc) as nth_last
+        from carried
+    ) as c
+),
 newest as (
-    select org_id, date_trunc('hour', max(started_at) at time zone 'UTC') as hour
-    from salesforce.listings
+    select org_id, date_trunc('hour', max(seen_at) at time zone 'UTC') as hour
+    from (
+        select org_id, started_at as seen_at from salesforce.listings
+        union all
+        select org_id, asked_at as seen_at from salesforce.org_limits
+    ) as s
     group by 1
 )
 select
@@ -74,5 +97,5 @@ select
     b.counted,
     b.allowance,
     100.0 * greatest(b.query_jobs, coalesce(b.counted, 0)) / nullif(b.allowance, 0) as share_percent
-from carried as b
+from of_day as b
 inner join newest as n on n.org_id = b.org_id and b.hour <= n.hour

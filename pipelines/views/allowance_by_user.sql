@@ -13,7 +13,7 @@
 --
 -- unique: day, org_id, created_by_id, object
 --
--- Do not sum over days: the 24 hours of two days overlap.
+-- Do not sum over days: the 24 hours of two days overlap. The fullest are so by recorded jobs; of several, the last.
 with peaks as (
     select
         hour,

@@ -5,7 +5,7 @@
 --  created_by       VARCHAR                   name of the user; the id where the name is not known
 --  job_type         VARCHAR                   V2Query, or Classic, which includes Classic loads
 --  api_version      DOUBLE                    the version; null where it could not be read
---  releases_behind  DOUBLE                    releases behind the version that the newest listing was asked in; there are three a year
+--  releases_behind  DOUBLE                    releases behind the version that the newest listing was asked in, of which there are three a year; negative: ahead of it
 --  jobs             BIGINT                    jobs recorded
 --  last_week        BIGINT                    of these, created in the seven days before the newest listing
 --  first_job_at     TIMESTAMP WITH TIME ZONE  creation of the first

@@ -9,6 +9,8 @@
 --  classic_users    BIGINT   users who created Classic jobs
 --
 -- unique: week, org_id, kind
+--
+-- Jobs without a readable created_date are left out; a week without jobs has no row.
 select
     cast(date_trunc('week', created_date at time zone 'UTC') as date) as week,
     org_id,

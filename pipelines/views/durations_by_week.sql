@@ -6,18 +6,18 @@
 --  job_type           VARCHAR  V2Query, or Classic, which includes Classic loads
 --  operation          VARCHAR  query, queryAll, insert, update, upsert, delete, hardDelete
 --  object             VARCHAR  API name of the object
---  jobs               BIGINT   finished jobs
+--  jobs               BIGINT   jobs that ended as JobComplete or Closed
 --  timed              BIGINT   of these, with a system_modstamp that moved: only they are in the percentiles
 --  p50_seconds        BIGINT   half of the timed jobs had ended by then, seconds after creation
 --  p95_seconds        BIGINT   19 of 20 had
---  p50_processing_ms  BIGINT   the same for the milliseconds of work, which add up over chunks side by side; null: not asked
+--  p50_processing_ms  BIGINT   the same for the milliseconds of work, which add up over chunks side by side; of all jobs that told them; null: none did
 --  p95_processing_ms  BIGINT   the same for 19 of 20
 --  p50_growth         DOUBLE   p50_seconds divided by that of the week before, if there is one; 2 is twice as long
 --
 -- unique: week, org_id, job_type, operation, object
 --
 -- The API tells no end. The time of a job's last change is taken for it: waiting counts, and a later change would, too.
--- For a Classic job that is Closed it says when no more batches could be added, not when the last one was done.
+-- Jobs without a readable created_date are left out. For a Classic job that is Closed it says when no more batches could be added, not when the last one was done.
 with finished as (
     select
         cast(date_trunc('week', j.created_date at time zone 'UTC') as date) as week,

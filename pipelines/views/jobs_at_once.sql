@@ -8,7 +8,8 @@
 --
 -- unique: hour, org_id, kind
 --
--- An upper bound: a job whose end is not told counts until the listing that showed it (job_lifetimes.ended_by).
+-- An upper bound: a job whose end is not told counts until the listing that showed it (job_lifetimes.ended_by). Only a
+-- Classic job that is Closed may still run batches: it counts until it was closed. Hours run to the newest listing.
 with lifetimes as (
     select
         org_id,
@@ -25,11 +26,14 @@ events as (
 ),
 bounds as (
     select
-        org_id,
-        kind,
-        date_trunc('hour', min(minute)) as first_hour,
-        date_trunc('hour', max(minute)) as last_hour
-    from events
+        e.org_id,
+        e.kind,
+        date_trunc('hour', min(e.minute)) as first_hour,
+        date_trunc('hour', greatest(max(e.minute), max(l.listed))) as last_hour
+    from events as e
+    left join (
+        select org_id, max(started_at) at time zone 'UTC' as listed from salesforce.listings group by 1
+    ) as l on l.org_id = e.org_id
     group by 1, 2
 ),
 per_minute as (

@@ -12,6 +12,8 @@
 --  jobs           BIGINT   jobs created; 0 on a day without any that is covered, null on one that is not
 --
 -- unique: day, org_id, job_type, operation, object, created_by_id, state
+--
+-- Days run from the org's first recorded job to its newest listing. A row with jobs 0 or null has no type, user or state.
 with daily as (
     select
         cast(created_date at time zone 'UTC' as date) as day,

@@ -7,8 +7,8 @@
 --  max             BIGINT                    what may be used, at the last snapshot
 --  remaining       BIGINT                    what was left, at the last snapshot
 --  used_percent    DOUBLE                    what was used in percent, at the last snapshot; null where nothing may be used
---  peak_used       BIGINT                    the most that was used at any snapshot of the week
---  peak_percent    DOUBLE                    the same in percent of what might be used then
+--  peak_used       BIGINT                    what was used at the snapshot of the week that came nearest to the limit
+--  peak_percent    DOUBLE                    the same in percent of what might be used then; null where nothing might
 --  peak_at         TIMESTAMP WITH TIME ZONE  when that was
 --  snapshots       BIGINT                    snapshots in the week; between them it may have been higher
 --
@@ -27,7 +27,8 @@ with ranked as (
         ) as nth_last,
         row_number() over (
             partition by org_id, limit_name, app, date_trunc('week', asked_at at time zone 'UTC')
-            order by (max - remaining) / nullif(cast(max as double), 0) desc, asked_at desc
+            order by
+                (max - remaining) / nullif(cast(max as double), 0) desc nulls last, max - remaining desc, asked_at desc
         ) as nth_peak
     from salesforce.org_limits
     where max is not null and remaining is not null

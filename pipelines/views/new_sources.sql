@@ -10,11 +10,13 @@
 --  jobs           BIGINT                    jobs recorded
 --  first_job_at   TIMESTAMP WITH TIME ZONE  creation of the first
 --  last_job_at    TIMESTAMP WITH TIME ZONE  creation of the last
---  new_source     BOOLEAN                   whether the first is less than seven days older than the newest listing; null where the record does not reach 14 days back
+--  new_source     BOOLEAN                   whether the first is less than seven days older than the newest listing; null where coverage does not reach 14 days back
 --  new_user       BOOLEAN                   whether that holds for the user's first job of any sort
 --  new_object     BOOLEAN                   whether that holds for anybody's first job on the object
 --
 -- unique: org_id, created_by_id, job_type, operation, object
+--
+-- Coverage is that of complete, unfiltered listings: a recorder that always filters cannot tell what is new.
 with sources as (
     select
         org_id,
@@ -36,13 +38,16 @@ firsts as (
         min(first_job_at) over (partition by org_id, object) as object_first_at
     from sources
 ),
+newest as (
+    select org_id, max(started_at) as listed_at from salesforce.listings group by 1
+),
 record as (
-    select
-        org_id,
-        max(started_at) - interval '168' hour as new_from,
-        min(started_at) <= max(started_at) - interval '168' hour as reaches_back
-    from salesforce.listings
-    group by 1
+    select n.org_id, n.listed_at - interval '168' hour as new_from, c.org_id is not null as reaches_back
+    from newest as n
+    left join salesforce.coverage as c
+        on c.org_id = n.org_id
+        and c.covered_from <= n.listed_at - interval '336' hour
+        and c.covered_to >= n.listed_at - interval '168' hour
 )
 select
     f.org_id,

@@ -1,4 +1,4 @@
--- One row per UTC day, org, user, object and operation that were queried more than once: how often, and how far apart.
+-- One row per UTC day, org, job type, operation, object and user with more than one query: how often, and how far apart.
 --
 --  day                     DATE     UTC day of created_date
 --  org_id                  VARCHAR  the org

@@ -12,7 +12,7 @@ select
     org_id,
     id,
     state,
-    count(*) as spans,
+    cast(sum(case when state_before is null or state_before <> state then 1 else 0 end) as bigint) as spans,
     min(entered_at) as first_at,
     case when count(*) = count(left_at) then cast(sum(seconds) as bigint) end as seconds
 from salesforce.state_spans

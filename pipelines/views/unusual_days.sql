@@ -4,13 +4,14 @@
 --  org_id     VARCHAR  the org
 --  kind       VARCHAR  query: reads records out of the org; load: writes or deletes
 --  jobs       BIGINT   jobs created; days without any are there, with 0
---  usual      DOUBLE   median of the same weekday in up to eight weeks before
---  spread     DOUBLE   median distance of these from `usual` (MAD)
---  score      DOUBLE   robust z-score: (jobs - usual) / (1.4826 * spread); above 3.5 or below -3.5 is unusual; null for fewer than three weeks before
+--  usual      DOUBLE   median of the same weekday in up to eight weeks before; null for fewer than three
+--  spread     DOUBLE   median distance of these from `usual` (MAD); null like it
+--  score      DOUBLE   robust z-score: (jobs - usual) / (1.4826 * spread); above 3.5 or below -3.5 is unusual; null like `usual`
 --
 -- unique: day, org_id, kind
 --
 -- Only whole days inside coverage are judged, and judged by. A spread below 1 % of `usual`, or below 1 job, counts as that.
+-- Jobs without an operation or a readable created_date are left out.
 with whole_days as (
     select c.org_id, c.day
     from (
@@ -36,12 +37,12 @@ recorded as (
     group by 1, 2, 3
 ),
 kinds as (
-    select org_id, kind, min(day) as first_day from recorded group by 1, 2
+    select distinct org_id, kind from recorded
 ),
 daily as (
     select d.day, d.org_id, k.kind, coalesce(r.jobs, 0) as jobs
     from whole_days as d
-    inner join kinds as k on k.org_id = d.org_id and k.first_day <= d.day
+    inner join kinds as k on k.org_id = d.org_id
     left join recorded as r on r.day = d.day and r.org_id = d.org_id and r.kind = k.kind
 ),
 pairs as (

@@ -1,0 +1,197 @@
+"""Who the jobs come from: what is new, which API versions and how much of the Classic API are in use, counted by hand."""
+
+from collections import Counter
+from datetime import UTC, date, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import duckdb
+import pytest
+from planted import DAY, HOUR, NOW, ORG, plant, rows
+
+SECOND, WEEK = timedelta(seconds=1), timedelta(days=7)
+MIDNIGHT = NOW.replace(hour=0)
+YOUNG, QUIET = "00DDm0000002000MAA", "00DDm0000003000MAA"  # a record of one day; one without listings
+KINDS = {"query": "query", "queryAll": "query", None: None}
+NAMES = {(ORG, "005A"): "Ada"}
+ASKED = {ORG: 67.0, YOUNG: None}
+LISTINGS = [
+    *({"started_at": NOW - n * DAY, "api_version": "61.0" if n else "67.0"} for n in (17, 12, 7, 2, 0)),
+    *({"org_id": YOUNG, "started_at": NOW - n * DAY, "api_version": None} for n in (1, 0)),
+]
+
+
+@pytest.fixture(scope="module")
+def jobs() -> list[dict[str, Any]]:
+    """Of four weeks, of many sources, some of which came late; nulls everywhere, ties, and times around midnights."""
+    dice = Random(31)
+    moments = [NOW - timedelta(seconds=dice.randrange(28 * 86_400)) for _ in range(200)]
+    edges = [NOW - WEEK, MIDNIGHT, MIDNIGHT - WEEK, *(NOW - 2 * DAY,) * 20]
+    moments += [at + n * SECOND for at in edges for n in (-1, 0, 1)]
+    users = [None, *(f"005{letter}" for letter in "ABCDEFGHIJ")]
+    dealt = []
+    for _ in range(1_200):
+        created, user = dice.choice((None, *moments)), dice.choice(users)
+        if user and user > "005E" and created:  # half of the users are known for days only
+            created = max(created, NOW - WEEK + (ord(user[-1]) - ord("G")) * HOUR)
+        dealt.append(
+            {
+                "org_id": dice.choice((ORG, ORG, YOUNG, QUIET)),
+                "operation": dice.choice(("query", "queryAll", "hardDelete", "refresh", None)),
+                "object": dice.choice(("Account", "Case", "Lead", None))
+                if created is None or user != "005J"
+                else "New",
+                "created_by_id": user,
+                "created_date": created,
+                "job_type": dice.choice(("V2Query", "V2Query", "Classic", None)),
+                "api_version": dice.choice((68.0, 67.0, 52.0, 30.5, None)),
+            }
+        )
+    return dealt
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory, jobs: list[dict[str, Any]]) -> Path:
+    named = [{"org_id": org, "id": user, "name": name} for (org, user), name in NAMES.items()]
+    return plant(
+        tmp_path_factory.mktemp("sources") / "w.duckdb",
+        query_jobs=jobs,
+        listings=LISTINGS,
+        users=[*named, {"id": "005B", "name": None}],
+    )
+
+
+def grouped(jobs: list[dict[str, Any]], *columns: str) -> dict[tuple, list[dict[str, Any]]]:
+    groups: dict[tuple, list[dict[str, Any]]] = {}
+    for job in jobs:
+        groups.setdefault(tuple(job[column] for column in columns), []).append(job)
+    return groups
+
+
+def dates(jobs: list[dict[str, Any]]) -> list[Any]:
+    """When the first and the last were created."""
+    created = [job["created_date"] for job in jobs if job["created_date"]]
+    return [min(created, default=None), max(created, default=None)]
+
+
+def test_a_source_is_new_if_its_first_job_is_less_than_a_week_old(file: Path, jobs: list[dict[str, Any]]) -> None:
+    """Itself, its user, its object; not told where the record is too short to know, or no job has a date."""
+    by_user, by_object = grouped(jobs, "org_id", "created_by_id"), grouped(jobs, "org_id", "object")
+    told = []
+    for key, source in grouped(jobs, "org_id", "created_by_id", "job_type", "operation", "object").items():
+        org, user, job_type, operation, thing = key
+        firsts = [dates(some)[0] for some in (source, by_user[org, user], by_object[org, thing])]
+        flags = [first > NOW - WEEK if first and org == ORG else None for first in firsts]
+        kind = KINDS.get(operation, "load")
+        who = (org, user, NAMES.get((org, user), user))
+        told.append((*who, kind, job_type, operation, thing, len(source), *dates(source), *flags))
+    found = rows(file, "select * from new_sources")
+
+    assert Counter(found) == Counter(told)
+    assert {row[-3:] for row in found if row[0] == ORG} >= {(True, True, True), (True, False, False), (False,) * 3}
+    assert sum(row[7] for row in found) == len(jobs)
+
+
+def first_seen(file: Path, *listed: dict[str, Any]) -> list[tuple]:
+    """The flags of a source that has one job, of the day before yesterday."""
+    file = plant(file, query_jobs=[{"created_date": NOW - 2 * DAY}], listings=list(listed))
+    return rows(file, "select new_source, new_user, new_object from new_sources")
+
+
+def test_the_record_has_to_reach_14_days_back(tmp_path: Path) -> None:
+    """The first listing shows the week before it: a second listing a week later is enough, just."""
+    known = [{"started_at": NOW - WEEK}, {"started_at": NOW}]
+    assert first_seen(tmp_path / "just", *known) == [(True, True, True)]
+    known[0] = {"started_at": NOW - WEEK + SECOND}
+    assert first_seen(tmp_path / "not", *known) == [(None, None, None)]
+
+
+@pytest.mark.parametrize(
+    "old",
+    [
+        {"started_at": NOW - 300 * DAY},
+        {"started_at": NOW - 10 * DAY, "filters": '{"jobType": "Classic"}'},
+    ],
+    ids=["hole", "filtered"],
+)
+def test_what_may_have_been_there_unseen_is_not_called_new(tmp_path: Path, old: dict[str, Any]) -> None:
+    """The source may have had jobs every day until a week ago: nobody looked."""
+    assert first_seen(tmp_path / "w", old, {"started_at": NOW}) == [(None, None, None)]
+
+
+def test_versions_are_told_by_user_and_how_far_behind(file: Path, jobs: list[dict[str, Any]]) -> None:
+    """Behind the version of the newest listing, where it has one; last week is that before the newest listing."""
+    told = []
+    for key, group in grouped(jobs, "org_id", "created_by_id", "job_type", "api_version").items():
+        org, user, job_type, version = key
+        behind = ASKED[org] - version if ASKED.get(org) and version else None
+        recent = [job for job in group if org != QUIET and job["created_date"] and job["created_date"] > NOW - WEEK]
+        who = (org, user, NAMES.get((org, user), user))
+        told.append((*who, job_type, version, behind, len(group), len(recent), *dates(group)))
+    found = rows(file, "select * from api_versions")
+
+    assert Counter(found) == Counter(told)
+    assert {row[5] for row in found} == {-1.0, 0.0, 15.0, 36.5, None}
+    assert sum(row[6] for row in found) == len(jobs)
+
+
+def test_a_version_that_nobody_could_read_is_there_without_a_number(tmp_path: Path) -> None:
+    """One row for it; how far behind it is is not known, nor whether a job without a date is of last week."""
+    jobs = [{"api_version": None, "created_date": at} for at in (None, NOW - WEEK, NOW - WEEK + SECOND)]
+    file = plant(tmp_path / "w", query_jobs=jobs)
+
+    told = rows(file, "select api_version, releases_behind, jobs, last_week, first_job_at from api_versions")
+    assert told == [(None, None, 3, 1, NOW - WEEK)]
+
+
+def test_the_share_of_the_classic_api_is_told_by_week_and_kind(file: Path, jobs: list[dict[str, Any]]) -> None:
+    """Jobs whose type was not told are not Classic; users whose id was not are not counted."""
+    weeks: dict[tuple, list[dict[str, Any]]] = {}
+    for job in (job for job in jobs if job["created_date"]):
+        day = job["created_date"].date()
+        monday = day - timedelta(days=day.weekday())
+        weeks.setdefault((monday, job["org_id"], KINDS.get(job["operation"], "load")), []).append(job)
+    told = []
+    for key, week in weeks.items():
+        classic = [job for job in week if job["job_type"] == "Classic"]
+        users = {job["created_by_id"] for job in classic} - {None}
+        told.append((*key, len(week), len(classic), round(100 * len(classic) / len(week), 9), len(users)))
+    found = [(*row[:5], round(row[5], 9), row[6]) for row in rows(file, "select * from classic_by_week")]
+
+    assert Counter(found) == Counter(told)
+    assert sum(row[3] for row in found) == sum(1 for job in jobs if job["created_date"])
+
+
+def test_loads_are_all_classic_and_weeks_begin_on_monday(tmp_path: Path) -> None:
+    """An operation that nobody knows is a load; one that was not told is neither."""
+    classic = {"job_type": "Classic", "created_by_id": None}
+    jobs = [
+        {"created_date": MIDNIGHT - SECOND, **classic, "operation": "insert"},
+        {"created_date": MIDNIGHT, **classic, "operation": "refresh"},
+        {"created_date": MIDNIGHT, **classic},
+        {"created_date": MIDNIGHT},
+        {"created_date": MIDNIGHT, "operation": None},
+        {"created_date": None, **classic},
+    ]
+    file = plant(tmp_path / "w", query_jobs=jobs)
+
+    columns = "week, kind, jobs, classic_percent, classic_users"
+    assert rows(file, f"select {columns} from classic_by_week order by week, kind nulls last") == [
+        (date(2026, 11, 9), "load", 1, 100.0, 0),
+        (date(2026, 11, 16), "load", 1, 100.0, 0),
+        (date(2026, 11, 16), "query", 2, 50.0, 0),
+        (date(2026, 11, 16), None, 1, 0.0, 0),
+    ]
+
+
+@pytest.mark.parametrize("view", ["new_sources", "api_versions", "classic_by_week"])
+def test_it_does_not_matter_where_the_reader_lives(file: Path, view: str) -> None:
+    """Weeks are UTC's, and seven days are 168 hours, also where a clock is put back."""
+    with duckdb.connect(file, read_only=True) as connection:
+        connection.execute("set TimeZone = 'America/Los_Angeles'")
+        there = connection.sql(f"select * from salesforce.{view}").to_arrow_table().to_pylist()
+    # in one zone only: Python calls no two times equal that daylight saving makes ambiguous
+    told = (tuple(v.astimezone(UTC) if getattr(v, "tzinfo", None) else v for v in row.values()) for row in there)
+
+    assert Counter(told) == Counter(rows(file, f"select * from {view}"))

@@ -1,0 +1,294 @@
+"""How many jobs there were, by day, by hour, at once, against the usual, and between states: counted another way."""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+from statistics import median
+from typing import Any
+
+import duckdb
+import pytest
+from planted import DAY, HOUR, NOW, ORG, plant, rows
+
+MINUTE, WEEK = timedelta(minutes=1), timedelta(days=7)
+MIDNIGHT = NOW.replace(hour=0)
+OTHER = "00DDm0000002000MAA"
+FINISHED = {"JobComplete", "Failed", "Aborted", "Closed"}
+NAMES = {(ORG, "005A"): "Ada", (OTHER, "005B"): "Ben"}
+# One org with a hole of four days, in it a filtered listing; in the other only filtered ones.
+LISTED = {ORG: [NOW - 19 * DAY, NOW - 17.5 * DAY, NOW - 6.3 * DAY, NOW], OTHER: []}
+KINDS = {"query": "query", "queryAll": "query", None: None}
+SOURCE = ("org_id", "job_type", "operation", "object", "created_by_id")
+
+
+def kind(operation: str | None) -> str | None:
+    return KINDS.get(operation, "load")
+
+
+def random_jobs(dice: Random) -> Iterator[dict[str, Any]]:
+    """With nulls, ties, an operation that nobody knows, and many just before and after midnight."""
+    midnights = [datetime(2026, 11, day, tzinfo=UTC) - n * timedelta(seconds=1) for day in (3, 11, 16) for n in (0, 1)]
+    days = [n for n in range(28) if n not in (1, 4, 8, 15, 16, 23)]  # the others are empty, but for a minute or so
+    drawn = [NOW - dice.choice(days) * DAY - timedelta(seconds=dice.randrange(86_400)) for _ in range(300)]
+    moments = [None, *midnights] * 3 + [at for at in drawn if (NOW.date() - at.date()).days in days]
+    for _ in range(1_200):
+        created = dice.choice(moments)
+        ended = (created or NOW) + timedelta(seconds=dice.choice((0, 20, 59, 600, 20_000)))
+        yield {
+            "org_id": dice.choice((ORG, ORG, OTHER)),
+            "operation": dice.choice(("query", "queryAll", "insert", "refresh", None)),
+            "object": dice.choice(("Account", "Case", None)),
+            "created_by_id": dice.choice(("005A", "005B", None)),
+            "created_date": created,
+            "job_type": dice.choice(("V2Query", "Classic", None)),
+            "state": dice.choice(("JobComplete", "Failed", "Aborted", "Closed", "Closed", "InProgress", "Whatever")),
+            "system_modstamp": ended,
+            "observed_at": ended + timedelta(seconds=dice.randrange(7_200)),
+        }
+
+
+@pytest.fixture(scope="module")
+def jobs() -> list[dict[str, Any]]:
+    dealt = [{"id": f"750{n:012}AAA", **job} for n, job in enumerate(random_jobs(Random(5)))]
+    # each org and kind has a job that ends in the hour of the newest listing
+    last = {"created_date": NOW - HOUR, "system_modstamp": NOW, "observed_at": NOW, "state": "Closed"}
+    for n, (org, operation) in enumerate((o, p) for o in LISTED for p in ("query", "insert", None)):
+        dealt.append({**dealt[0], **last, "id": f"750Z{n:011}AAA", "org_id": org, "operation": operation})
+    return dealt
+
+
+@pytest.fixture(scope="module")
+def gone(jobs: list[dict[str, Any]]) -> dict[str, datetime]:
+    """When the jobs that vanished unfinished did; every second one that was not finished."""
+    running = [job for job in jobs if job["state"] not in FINISHED]
+    return {job["id"]: job["observed_at"] + 3 * HOUR for job in running[::2]}
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory, jobs: list[dict[str, Any]], gone: dict[str, datetime]) -> Path:
+    listings = [{"started_at": at} for at in LISTED[ORG]]
+    listings[2] = {"started_at": LISTED[ORG][2] - HOUR, "restarted_at": LISTED[ORG][2]}
+    listings += [{"started_at": NOW - 15 * DAY, "filters": '{"jobType": "V2Query"}'}]
+    listings += [{"org_id": OTHER, "started_at": NOW - n * DAY, "filters": '{"jobType": "V2Query"}'} for n in (0, 5)]
+    orgs = {job["id"]: job["org_id"] for job in jobs}
+    return plant(
+        tmp_path_factory.mktemp("volume") / "w.duckdb",
+        query_jobs=jobs,
+        listings=listings,
+        users=[{"org_id": org, "id": user, "name": name} for (org, user), name in NAMES.items()]
+        + [{"id": "005B", "name": None}],
+        unlisted_jobs=[
+            {"org_id": orgs[job], "id": job, "state": "Open", "unlisted_at": at} for job, at in gone.items()
+        ],
+    )
+
+
+def covered(org: str, start: datetime, end: datetime) -> bool:
+    """Whether every moment of it was less than seven days old in some listing."""
+    reach = start
+    for listed in sorted(LISTED[org]):
+        if listed - WEEK <= reach:
+            reach = max(reach, listed)
+    return reach >= end
+
+
+@pytest.mark.parametrize(("view", "step"), [("jobs_by_day", DAY), ("jobs_by_hour", HOUR)])
+def test_every_job_is_counted_and_every_empty_day_and_hour_is_there(file: Path, jobs, view: str, step) -> None:
+    """Empty ones have 0 where listings reach back to them, null where none does."""
+
+    def start(at: datetime) -> datetime:
+        return at.replace(minute=0, second=0) if step == HOUR else datetime(*at.timetuple()[:3], tzinfo=UTC)
+
+    def shown(at: datetime | None) -> Any:
+        return at and (at.replace(tzinfo=None) if step == HOUR else at.date())
+
+    expected: Counter[tuple] = Counter()
+    for job in jobs:
+        if job["created_date"] or step == DAY:
+            org, job_type, operation, thing, user = (job[column] for column in SOURCE)
+            key = (org, kind(operation), job_type, operation, thing, user, NAMES.get((org, user), user))
+            at = job["created_date"] and start(job["created_date"])
+            expected[at, *key, *([job["state"]] if step == DAY else [])] += 1
+    told = [(shown(at), *rest, count) for (at, *rest), count in expected.items()]
+    for org in LISTED:
+        full = {key[0] for key in expected if key[1] == org and key[0]}
+        at = min(full)
+        while at <= max(*full, start(NOW)):
+            if at not in full:
+                nulls = [None] * (7 if step == DAY else 6)
+                told.append((shown(at), org, *nulls, 0 if covered(org, at, at + step) else None))
+            at += step
+    found = rows(file, f"select * from {view}")
+
+    assert Counter(found) == Counter(told)
+    assert sum(row[-1] or 0 for row in found) == sum(1 for job in jobs if job["created_date"] or step == DAY)
+    assert {row[-1] for row in found if row[1] == ORG} > {0, None}
+    assert {row[-1] for row in found if row[1] == OTHER} & {0} == set()
+
+
+def test_the_day_and_hour_that_a_listing_is_in_are_not_over(tmp_path: Path) -> None:
+    """Nothing yet is not none."""
+    jobs = [{"created_date": NOW - 40 * HOUR}]
+    file = plant(tmp_path / "w", query_jobs=jobs, listings=[{"started_at": NOW + 30 * MINUTE}])
+
+    days = rows(file, "select day, jobs from jobs_by_day order by 1")
+    assert [(day.day, count) for day, count in days] == [(14, 1), (15, 0), (16, None)]
+    hours = rows(file, "select jobs from jobs_by_hour order by hour")
+    assert hours == [(1,), *[(0,)] * 39, (None,)]
+
+
+def test_jobs_at_once_are_those_that_minutes_have_in_common(file: Path, jobs, gone) -> None:
+    """Counted minute by minute: jobs that still run, that vanished, that began and ended within one minute."""
+
+    def minute(at: datetime) -> int:
+        return int(at.timestamp()) // 60
+
+    levels: dict[tuple, Counter[int]] = {}
+    for job in (job for job in jobs if job["created_date"]):
+        moved = job["system_modstamp"] > job["created_date"]
+        ended = job["system_modstamp"] if moved else job["observed_at"]
+        if job["state"] not in FINISHED:
+            ended = gone.get(job["id"], NOW + HOUR)
+        level = levels.setdefault((job["org_id"], kind(job["operation"])), Counter())
+        level.update(range(minute(job["created_date"]), minute(ended) + 1))
+    told = []
+    for key, level in levels.items():
+        for first in range(min(level) // 60 * 60, minute(NOW) + 1, 60):
+            hour = datetime.fromtimestamp(first * 60, UTC).replace(tzinfo=None)
+            told.append((hour, *key, max(level[m] for m in range(first, first + 60)), level[first]))
+
+    last = NOW.replace(tzinfo=None)
+    found = rows(file, "select * from jobs_at_once")
+    assert Counter(row for row in found if row[0] <= last) == Counter(told)
+
+
+def test_an_hour_in_which_nothing_begins_or_ends_keeps_the_level(tmp_path: Path) -> None:
+    """Two overlap, one of them for hours."""
+    day = NOW.replace(hour=0)
+    file = plant(
+        tmp_path / "w",
+        query_jobs=[
+            {"created_date": day + 0.5 * HOUR, "system_modstamp": day + 3.5 * HOUR},
+            {"created_date": day + 0.6 * HOUR, "system_modstamp": day + 0.7 * HOUR},
+        ],
+    )
+
+    found = rows(file, "select hour, at_once, at_start from jobs_at_once where hour < '2026-11-16 04:00:00' order by 1")
+    assert [(hour.hour, *levels) for hour, *levels in found] == [(0, 2, 0), (1, 1, 1), (2, 1, 1), (3, 1, 1)]
+
+
+def test_what_still_runs_counts_until_the_newest_listing(tmp_path: Path) -> None:
+    """A job that hangs since three o'clock hangs at six."""
+    file = plant(tmp_path / "w", query_jobs=[{"created_date": NOW - 3 * HOUR, "state": "InProgress"}])
+
+    assert [level for (level,) in rows(file, "select at_once from jobs_at_once order by hour")] == [1, 1, 1, 1]
+
+
+def test_a_job_created_while_a_listing_ran_is_counted_like_any_other(tmp_path: Path) -> None:
+    """Its version bears the listing's start, which lies before its creation."""
+    created = NOW + 5 * MINUTE
+    job = {"created_date": created, "system_modstamp": created + MINUTE, "observed_at": NOW}
+    file = plant(tmp_path / "w", query_jobs=[job], listings=[{"finished_at": NOW + 10 * MINUTE}])
+
+    assert [row[3:] for row in rows(file, "select * from jobs_at_once order by hour")] == [(1, 0)]
+
+
+def weeks_of_jobs(counts: dict[datetime, int], **columns: Any) -> list[dict[str, Any]]:
+    return [{"created_date": day + n * MINUTE, **columns} for day, count in counts.items() for n in range(count)]
+
+
+def test_unusual_days_are_judged_by_the_same_weekday_of_eight_weeks(tmp_path: Path) -> None:
+    """Of both kinds, over half a year with a hole; days without any are there."""
+    dice, file = Random(3), tmp_path / "w"
+    first = MIDNIGHT - 150 * DAY
+    counts = {
+        sort: {first + n * DAY: 1 if n == 0 else dice.choice((0, 1, 2, 2, 3, 12)) for n in range(149)}
+        for sort in ("query", "load")
+    }
+    listed = [first + n * DAY for n in (7, 13, 20, 27, 33, 57, 64, *range(70, 151, 5))]  # a hole from day 33 to 50
+    file = plant(
+        file,
+        query_jobs=[
+            *weeks_of_jobs(counts["query"], operation="queryAll"),
+            *weeks_of_jobs(counts["load"], operation="refresh"),
+            *weeks_of_jobs({first + 9 * DAY: 5}, operation=None),
+        ],
+        listings=[{"started_at": at} for at in listed],
+    )
+    whole = [n for n in range(151) if n < 33 or 50 <= n < 150]
+    told = []
+    for sort, by_day in counts.items():
+        for n in whole:
+            jobs = by_day.get(first + n * DAY, 0)
+            before = [by_day.get(first + b * DAY, 0) for b in range(n - 56, n, 7) if b in whole]
+            usual = spread = score = None
+            if len(before) >= 3:
+                usual = median(before)
+                spread = median(abs(b - usual) for b in before)
+                score = round((jobs - usual) / 1.4826 / max(spread, usual / 100, 1), 9)
+            told.append(((first + n * DAY).date(), ORG, sort, jobs, usual, spread, score))
+    found = rows(file, "select * from unusual_days")
+
+    assert sorted((*row[:-1], row[-1] and round(row[-1], 9)) for row in found) == sorted(told)
+
+
+def test_a_sudden_day_scores_high_and_a_quiet_one_low(tmp_path: Path) -> None:
+    """After four weeks of some two hundred; a day that is one percent off is not unusual."""
+    usual = {MIDNIGHT - n * WEEK: 200 for n in range(2, 6)}
+    listings = [{"started_at": NOW - n * DAY} for n in range(0, 36, 5)]
+    jobs = weeks_of_jobs(usual | {MIDNIGHT - WEEK: 202, MIDNIGHT - 6 * DAY: 60})
+    file = plant(tmp_path / "w", query_jobs=jobs, listings=[*listings, {"started_at": NOW + DAY}])
+    days = dict(rows(file, "select day, score from unusual_days"))
+
+    assert days[MIDNIGHT.date()] == pytest.approx(-200 / 2 / 1.4826)
+    assert days[(MIDNIGHT - WEEK).date()] == pytest.approx(2 / 2 / 1.4826)
+    assert days[(MIDNIGHT - 6 * DAY).date()] == pytest.approx(60 / 1.4826)
+    assert days[(MIDNIGHT - 3 * WEEK).date()] is None
+
+
+def test_the_first_loads_after_weeks_without_any_are_unusual(tmp_path: Path) -> None:
+    """That nothing was loaded on eight Sundays is recorded as well as that something was."""
+    queries = weeks_of_jobs({MIDNIGHT - n * DAY: 1 for n in range(60)})
+    loads = weeks_of_jobs({MIDNIGHT - DAY: 500}, operation="hardDelete", job_type="Classic")
+    listings = [{"started_at": NOW - n * DAY} for n in range(0, 60, 5)]
+    file = plant(tmp_path / "w", query_jobs=queries + loads, listings=listings)
+
+    assert rows(file, "select jobs, usual, score > 3.5 from unusual_days where kind = 'load' and jobs > 0") == [
+        (500, 0.0, True)
+    ]
+
+
+def test_changes_of_state_are_told_on_the_day_that_first_showed_them(tmp_path: Path) -> None:
+    """From the history of each job, sorted by hand; a stamp that moves alone is no change."""
+    dice, versions = Random(8), []
+    for n in range(400):
+        stamp = seen = NOW - timedelta(seconds=dice.randrange(10 * 86_400))
+        for state in dice.sample(("UploadComplete", "InProgress", "InProgress", "JobComplete", "Failed"), 3):
+            seen = stamp + timedelta(seconds=dice.randrange(1, 90_000))
+            versions.append({"org_id": (ORG, OTHER)[n % 2], "id": f"750{n:015}",
+                             "system_modstamp": stamp, "state": state, "observed_at": seen})  # fmt: skip
+            stamp = seen + timedelta(seconds=dice.randrange(90_000))
+    told, before = Counter(), {}
+    for version in sorted(versions, key=lambda v: v["observed_at"]):
+        job = (version["org_id"], version["id"])
+        if before.get(job) != version["state"]:
+            told[version["observed_at"].date(), job[0], before.get(job), version["state"]] += 1
+        before[job] = version["state"]
+    file = plant(tmp_path / "w", query_job_states=versions)
+
+    assert Counter(rows(file, "select * from state_changes_by_day")) == Counter((*k, n) for k, n in told.items())
+    assert rows(file, "select sum(changes) from state_changes_by_day where from_state is null") == [(400,)]
+
+
+@pytest.mark.parametrize(
+    "view", ["jobs_by_day", "jobs_by_hour", "jobs_at_once", "unusual_days", "state_changes_by_day"]
+)
+def test_it_does_not_matter_where_the_reader_lives(file: Path, view: str) -> None:
+    """Days and hours are UTC's."""
+    with duckdb.connect(file, read_only=True) as connection:
+        connection.execute("set TimeZone = 'America/Los_Angeles'")
+        there = connection.sql(f"select * from salesforce.{view}").fetchall()
+
+    assert Counter(there) == Counter(rows(file, f"select * from {view}"))
