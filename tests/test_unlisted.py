@@ -71,6 +71,22 @@ def test_a_filtered_listing_proves_nothing(org: DemoOrg, recorder: Recorder, mon
     ]
 
 
+def test_a_job_that_a_filtered_listing_shows_again_is_not_gone(
+    org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its newer version is later than its absence."""
+    other = org.add_job(createdById=org.add_user("Amara Osei", "amara@example.org"))
+    for sees_all in (True, False, True):
+        if sees_all and org.now > NOON:
+            monkeypatch.setenv("SOURCES__SALESFORCE__JOB_TYPE", "V2Query")
+            org.move_job(other, "JobComplete")
+        org.sees_all = sees_all
+        recorder.load()
+        org.advance(HOUR)
+
+    assert recorder.rows("select outcome from jobs") == [("done",)]
+
+
 def test_a_job_that_ran_for_weeks_is_noticed_when_it_goes(org: DemoOrg, recorder: Recorder) -> None:
     """Though nothing about it was new for longer than any finished job lives."""
     old = org.add_job(

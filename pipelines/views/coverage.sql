@@ -4,7 +4,7 @@
 --  covered_from          TIMESTAMP WITH TIME ZONE  seven days before the span's first listing
 --  covered_to            TIMESTAMP WITH TIME ZONE  the span's last listing
 --  listings              BIGINT                    complete, unfiltered listings in it
---  longest_gap_hours     DOUBLE                    longest time between two of them: what is created and deleted within goes unseen
+--  longest_gap_hours     DOUBLE                    longest time between two of them: what is created and deleted within goes unseen; null for a single one
 --  average_gap_hours     DOUBLE                    average time between two of them; null for a single one
 --
 -- unique: org_id, covered_from

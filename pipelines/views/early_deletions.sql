@@ -1,4 +1,4 @@
--- One row per job that somebody deleted before the org would have: gone from the listing at less than seven days of age.
+-- One row per job that went from the listing at less than seven days of age: deleted by somebody before the org would have.
 --
 --  org_id          VARCHAR                   the org
 --  id              VARCHAR                   the job
@@ -15,7 +15,7 @@
 --
 -- unique: org_id, id
 --
--- Of jobs that their owner deletes at once, most are never seen at all: unseen_jobs estimates those.
+-- A user who may no longer see others' jobs makes them look deleted, until they are listed again. Of jobs that their owner deletes at once, most are never seen at all: unseen_jobs estimates those.
 select
     u.org_id,
     u.id,

@@ -17,21 +17,48 @@
 -- unique: org_id, job_type, operation, object, created_by_id, failing_since
 --
 -- One user's nightly and hourly jobs on one object are one series: the API knows no names of schedules.
+-- A job ends a streak that did not fail as a job, also if some of its records failed, or if that is not known; of one
+-- second, it comes first. Aborted, unfinished and undated jobs count for nothing. A streak can reach across a hole of coverage.
 with ended as (
     select
-        org_id, kind, job_type, operation, object, created_by_id, created_by, created_date, id,
-        case when outcome in ('failed', 'every record failed') then 1 else 0 end as failed
-    from salesforce.jobs
-    where outcome in ('failed', 'every record failed', 'partly failed', 'done', 'done: record failures unknown')
-        and created_date is not null
+        j.org_id,
+        j.job_type,
+        j.operation,
+        j.object,
+        j.created_by_id,
+        j.created_date,
+        j.id,
+        case when j.state = 'Failed' or d.lost then 1 else 0 end as failed
+    from salesforce.query_jobs as j
+    -- The outcomes "every record failed" and "unfinished" of the view jobs, told again here: these details are few, and
+    -- joining all of them would take as long as all the rest.
+    left join (
+        select
+            org_id,
+            id,
+            provisional is true as provisional,
+            number_records_failed >= number_records_processed
+                or (
+                    number_batches_failed = number_batches_total
+                    and coalesce(number_records_processed, 0) <= coalesce(number_records_failed, 0)
+                ) as lost
+        from salesforce.job_details
+        where number_records_failed > 0 or number_batches_failed > 0 or provisional
+    ) as d on d.org_id = j.org_id and d.id = j.id
+    where j.created_date is not null
+        and (j.state = 'Failed' or (j.state in ('JobComplete', 'Closed') and d.provisional is not true))
 ),
--- a number for each series that can have a streak: sorting by it is several times faster than by six texts
+-- a number for each series that can have a streak: sorting by it is several times faster than by five texts
 series as (
     select
-        org_id, kind, job_type, operation, object, created_by_id, created_by,
+        org_id,
+        job_type,
+        operation,
+        object,
+        created_by_id,
         row_number() over (order by org_id, job_type, operation, object, created_by_id) as series
     from ended
-    group by 1, 2, 3, 4, 5, 6, 7
+    group by 1, 2, 3, 4, 5
     having sum(failed) >= 2
 ),
 members as (
@@ -55,8 +82,7 @@ streaks as (
         successes,
         count(*) as failures,
         min(created_date) as failing_since,
-        max(created_date) as last_failure_at,
-        max(id) as last_failed_id
+        max(created_date) as last_failure_at
     from members
     where failed = 1
     group by 1, 2
@@ -68,21 +94,23 @@ bounded as (
         s.failures,
         s.failing_since,
         s.last_failure_at,
-        s.last_failed_id,
-        max(case when m.successes <= s.successes then m.created_date end) as last_success_at,
-        min(case when m.successes > s.successes then m.created_date end) as ended_at
+        max(case when m.failed = 1 then m.id end) as last_failed_id,
+        max(case when m.failed = 0 and m.successes <= s.successes then m.created_date end) as last_success_at,
+        min(case when m.failed = 0 and m.successes > s.successes then m.created_date end) as ended_at
     from streaks as s
-    left join members as m on m.series = s.series and m.failed = 0
-    group by 1, 2, 3, 4, 5
+    inner join members as m
+        on m.series = s.series
+        and (m.failed = 0 or (m.successes = s.successes and m.created_date = s.last_failure_at))
+    group by 1, 2, 3, 4
 )
 select
     s.org_id,
-    s.kind,
+    case when s.operation in ('query', 'queryAll') then 'query' when s.operation is not null then 'load' end as kind,
     s.job_type,
     s.operation,
     s.object,
     s.created_by_id,
-    s.created_by,
+    coalesce(w.name, s.created_by_id) as created_by,
     b.failures,
     b.failing_since,
     b.last_failure_at,
@@ -91,3 +119,4 @@ select
     b.last_failed_id
 from bounded as b
 inner join series as s on s.series = b.series
+left join salesforce.users as w on w.org_id = s.org_id and w.id = s.created_by_id

@@ -6,13 +6,14 @@
 --  job_type           VARCHAR                   V2Query, or Classic, which includes Classic loads
 --  operation          VARCHAR                   query, queryAll, insert, update, upsert, delete, hardDelete
 --  object             VARCHAR                   API name of the object
+--  created_by_id      VARCHAR                   the user who created it
 --  created_by         VARCHAR                   name of the user who created it; the id where the name is not known
 --  created_date       TIMESTAMP WITH TIME ZONE  when it was created
 --  ended_by           TIMESTAMP WITH TIME ZONE  its end at the latest
 --  outcome            VARCHAR                   failed, aborted, every record failed (though Closed), partly failed
 --  records_processed  BIGINT                    records processed, failed ones included; a failed job has often 0 of 0
 --  records_failed     BIGINT                    of these, failed; null where the org did not tell
---  error_code         VARCHAR                   what the error begins with, such as InvalidBatch; null: not told, or not asked
+--  error_code         VARCHAR                   what the error begins with, such as InvalidBatch; null: no code told, or not asked
 --  error              VARCHAR                   the rest of the error; single records' errors the org gives as a file only
 --
 -- unique: org_id, id
@@ -23,6 +24,7 @@ select
     job_type,
     operation,
     object,
+    created_by_id,
     created_by,
     created_date,
     ended_by,

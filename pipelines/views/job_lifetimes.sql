@@ -46,7 +46,7 @@ from (
         j.state,
         j.api_version,
         j.state in ('JobComplete', 'Failed', 'Aborted', 'Closed') as is_finished,
-        u.id is not null as is_gone,
+        u.id is not null and j.state not in ('JobComplete', 'Failed', 'Aborted', 'Closed') as is_gone,
         case
             when j.state not in ('JobComplete', 'Failed', 'Aborted', 'Closed') then u.unlisted_at
             when s.id is null and j.system_modstamp > j.created_date then j.system_modstamp
@@ -57,7 +57,7 @@ from (
         select org_id, id, unlisted_at
         from salesforce.unlisted_jobs
         where state not in ('JobComplete', 'Failed', 'Aborted', 'Closed') and listed_again_at is null
-    ) as u on u.org_id = j.org_id and u.id = j.id
+    ) as u on u.org_id = j.org_id and u.id = j.id and u.unlisted_at > j.observed_at
     -- the few jobs whose newest version has the stamp of the one before: it says nothing about the end
     left join (
         select org_id, id

@@ -5,7 +5,7 @@
 --  event_at  TIMESTAMP WITH TIME ZONE  when it happened, or was noticed; see source
 --  event    VARCHAR                   created, a state, details answered (gone, refused), no longer listed, listed again
 --  source   VARCHAR                   createdDate; systemModstamp; listing: noticed then, happened before; answer
---  detail   VARCHAR                   what there is to say: user and object; first observed; counts and error
+--  detail   VARCHAR                   what there is to say: user and object; first observed; counts and error, empty if nothing was told; events of one second have no order
 --
 -- unique: org_id, id, event_at, event, detail
 select
@@ -23,7 +23,7 @@ select
     id,
     entered_at as event_at,
     state as event,
-    case when entered_at = observed_at then 'listing' else 'systemModstamp' end as source,
+    case when nth > 1 and entered_at = observed_at then 'listing' else 'systemModstamp' end as source,
     'first observed at ' || strftime(observed_at at time zone 'UTC', '%Y-%m-%d %H:%M') || ' UTC' as detail
 from salesforce.state_spans
 union all

@@ -1,4 +1,4 @@
--- One row per job that deleted records, or read deleted ones: delete, hardDelete, queryAll.
+-- One row per job that was to delete records, or to read deleted ones, too: delete, hardDelete, queryAll.
 --
 --  org_id             VARCHAR                   the org
 --  id                 VARCHAR                   the job
@@ -9,7 +9,7 @@
 --  created_by         VARCHAR                   name of that user; the id where the name is not known
 --  created_date       TIMESTAMP WITH TIME ZONE  when it was created
 --  outcome            VARCHAR                   as in jobs
---  records_processed  BIGINT                    records deleted or read, failed ones included; null where the org did not tell
+--  records_processed  BIGINT                    records taken up, failed ones included; null where the org did not tell
 --  records_failed     BIGINT                    of these, failed; null where the org did not tell
 --
 -- unique: org_id, id

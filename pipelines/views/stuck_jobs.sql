@@ -7,10 +7,10 @@
 --  operation       VARCHAR                   query, queryAll, insert, update, upsert, delete, hardDelete
 --  object          VARCHAR                   API name of the object
 --  created_by      VARCHAR                   name of the user who created it; the id where the name is not known
---  state           VARCHAR                   Open: left open, if no batch is to come; UploadComplete: waits; InProgress: runs
+--  state           VARCHAR                   Open: left open, if no batch is to come; UploadComplete: waits; InProgress: runs; Closed: has batches to come; or one that is not documented
 --  created_date    TIMESTAMP WITH TIME ZONE  when it was created
 --  in_state_since  TIMESTAMP WITH TIME ZONE  the listing that first showed it in this state
---  as_of           TIMESTAMP WITH TIME ZONE  the org's newest complete listing
+--  as_of           TIMESTAMP WITH TIME ZONE  the org's newest complete, unfiltered listing; null without one, and so are the hours
 --  age_hours       DOUBLE                    from its creation to as_of
 --  hours_in_state  DOUBLE                    from in_state_since to as_of: it was in this state for at least as long
 --
@@ -24,15 +24,31 @@ with newest as (
     group by 1
 ),
 running as (
-    select *
-    from salesforce.job_lifetimes
-    where not is_finished and not is_gone
+    select l.*
+    from salesforce.job_lifetimes as l
+    left join (
+        select d.org_id, d.id
+        from salesforce.job_details as d
+        left join (
+            select org_id, id from salesforce.unlisted_jobs where state = 'Closed' and listed_again_at is null
+        ) as u on u.org_id = d.org_id and u.id = d.id
+        where d.provisional and u.id is null
+    ) as p on p.org_id = l.org_id and p.id = l.id and l.state = 'Closed'
+    where (not l.is_finished and not l.is_gone) or p.id is not null
+),
+spans as (
+    select s.org_id, s.id, s.nth, s.observed_at, s.state <> s.state_before or s.state_before is null as moved
+    from salesforce.state_spans as s
+    inner join running as r on r.org_id = s.org_id and r.id = s.id
 ),
 entered as (
-    select s.org_id, s.id, s.state, min(s.observed_at) as in_state_since
-    from salesforce.query_job_states as s
-    inner join running as r on r.org_id = s.org_id and r.id = s.id and r.state = s.state
-    group by 1, 2, 3
+    select org_id, id, observed_at as in_state_since
+    from (
+        select org_id, id, observed_at, row_number() over (partition by org_id, id order by nth desc) as nth_last
+        from spans
+        where moved
+    ) as m
+    where nth_last = 1
 )
 select
     r.org_id,
@@ -44,10 +60,12 @@ select
     coalesce(w.name, r.created_by_id) as created_by,
     r.state,
     r.created_date,
-    e.in_state_since,
+    greatest(e.in_state_since, r.created_date) as in_state_since,
     n.as_of,
-    date_diff('second', r.created_date, n.as_of) / 3600.0 as age_hours,
-    date_diff('second', e.in_state_since, n.as_of) / 3600.0 as hours_in_state
+    case when r.created_date > n.as_of then 0.0
+        else date_diff('second', r.created_date, n.as_of) / 3600.0 end as age_hours,
+    case when greatest(e.in_state_since, r.created_date) > n.as_of then 0.0
+        else date_diff('second', greatest(e.in_state_since, r.created_date), n.as_of) / 3600.0 end as hours_in_state
 from running as r
 left join entered as e on e.org_id = r.org_id and e.id = r.id
 left join newest as n on n.org_id = r.org_id

@@ -10,7 +10,7 @@
 -- unique: day, org_id
 --
 -- The counter is accurate within five minutes. That deleting a job gives nothing back to it is documented nowhere, and
--- assumed. Days add up where the last snapshots are 24 hours apart; Classic jobs and loads have no such counter.
+-- assumed. Jobs without a readable created_date are not among the seen. Days add up where the last snapshots are 24 hours apart; Classic jobs and loads have no such counter.
 with snapshots as (
     select
         cast(asked_at at time zone 'UTC' as date) as day,
@@ -21,7 +21,7 @@ with snapshots as (
             partition by org_id, cast(asked_at at time zone 'UTC' as date) order by asked_at desc
         ) as nth_last
     from salesforce.org_limits
-    where limit_name = 'DailyBulkV2QueryJobs' and app = '' and max > 0
+    where limit_name = 'DailyBulkV2QueryJobs' and app = '' and max > 0 and remaining is not null
 ),
 last_of_day as (
     select day, org_id, asked_at, counted from snapshots where nth_last = 1

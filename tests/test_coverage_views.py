@@ -1,0 +1,236 @@
+"""What the record proves of itself: spans, holes, jobs that nobody saw, and jobs that went too early."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import duckdb
+import pytest
+from planted import DAY, HOUR, NOW, ORG, plant, rows
+
+OTHER = "00DDm0000002000MAA"
+WEEK, SECOND = 7 * DAY, timedelta(seconds=1)
+USERS = [{"id": "005A", "name": "Ada"}, {"id": "005B", "name": None}, {"org_id": OTHER, "id": "005A", "name": "Bob"}]
+SHAPES = [("V2Query", "query"), ("V2Query", "queryAll"), ("Classic", "query"), ("Classic", "delete"), ("Classic", None)]
+Row = dict[str, Any]
+
+
+@pytest.fixture(scope="module", params=range(3))
+def planted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list[Row]]]:  # fmt: skip
+    """Half a year of two orgs with listings of all kinds at long and short distances, and what was planted."""
+    dice = Random(request.param)
+    planted: dict[str, list[Row]] = {"query_jobs": [], "listings": [], "org_limits": [], "unlisted_jobs": []}
+    for org in (ORG, OTHER):
+        at = NOW - 180 * DAY
+        while at < NOW:
+            at += dice.choice((SECOND, 20 * timedelta(minutes=1), 5 * HOUR, 2 * DAY, WEEK, WEEK + SECOND, 11 * DAY))
+            restarted = at + dice.randrange(9_000) * SECOND if dice.random() < 0.2 else None
+            filters = '{"jobType":"V2Query"}' if dice.random() < 0.3 else "{}"
+            planted["listings"].append({"org_id": org, "started_at": at, "restarted_at": restarted, "filters": filters})
+            counter = {"org_id": org, "limit_name": "DailyBulkV2QueryJobs", "max": 100, "remaining": dice.randrange(-9, 100)}  # fmt: skip
+            counter["listing_id"] = len(planted["listings"])
+            counter["asked_at"] = restarted or at
+            counter |= dice.choice(({}, {}, {}, {"app": "Dataloader Bulk"}, {"limit_name": "DailyApiRequests"}, {"max": 0}))  # fmt: skip
+            planted["org_limits"].append({**counter, "listing_id": str(counter["listing_id"])})
+        for n in range(600):
+            created = None if n % 50 == 0 else NOW - dice.randrange(180 * 86_400) * SECOND
+            if n % 3 == 0 and created:
+                created = dice.choice(planted["org_limits"])["asked_at"] - dice.choice((0, 1)) * DAY  # on the edges
+            kind, operation = dice.choice(SHAPES)
+            job = {"org_id": org, "id": f"750{n:012}AAA", "created_date": created, "job_type": kind, "operation": operation}  # fmt: skip
+            job |= {"object": dice.choice(("Lead", None)), "created_by_id": dice.choice(("005A", "005B", "005C", None))}
+            planted["query_jobs"].append(job)
+            if n % 2:
+                last = (created or NOW) + dice.choice((HOUR, 5 * DAY, WEEK - SECOND, WEEK - HOUR))
+                away = {"org_id": org, "id": job["id"], "state": dice.choice(("Closed", "Open", "InProgress"))}
+                away |= {"last_listed_at": last, "unlisted_at": last + dice.choice((SECOND, HOUR, 2 * DAY))}
+                planted["unlisted_jobs"].append(away | {"listed_again_at": dice.choice((None, None, NOW))})
+    file = tmp_path_factory.mktemp("planted") / "w.duckdb"
+    return plant(file, users=USERS, **planted), planted
+
+
+def spans(listings: Sequence[Row]) -> dict[str, list[list[datetime]]]:
+    """By org, the complete listings' times in order, cut wherever more than seven days lie between two."""
+    found: dict[str, list[list[datetime]]] = defaultdict(list)
+    for listing in sorted(listings, key=lambda row: row.get("restarted_at") or row["started_at"]):
+        if listing.get("filters", "{}") == "{}":
+            at = listing.get("restarted_at") or listing["started_at"]
+            of_org = found[listing.get("org_id", ORG)]
+            if of_org and at - of_org[-1][-1] <= WEEK:
+                of_org[-1].append(at)
+            else:
+                of_org.append([at])
+    return found
+
+
+def hours(time: timedelta) -> float:
+    return int(time.total_seconds()) / 3600
+
+
+def test_coverage_is_cut_where_a_week_went_by_unlisted(planted: tuple[Path, dict[str, list[Row]]]) -> None:
+    """Filtered listings prove nothing, and one that started again counts from there."""
+    file, tables = planted
+    wanted = []
+    for org, found in spans(tables["listings"]).items():
+        for span in found:
+            gaps = [(b - a).total_seconds() for a, b in pairwise(span)]
+            longest, average = (max(gaps) / 3600, sum(gaps) / len(gaps) / 3600) if gaps else (None, None)
+            wanted.append((org, span[0] - WEEK, span[-1], len(span), longest, average))
+
+    assert Counter(rows(file, "select * from coverage")) == Counter(wanted)
+    assert len(wanted) > 6
+
+
+def test_coverage_holes_lie_between_the_spans(planted: tuple[Path, dict[str, list[Row]]]) -> None:
+    """With the jobs that are recorded all the same."""
+    file, tables = planted
+    wanted = []
+    for org, found in spans(tables["listings"]).items():
+        for before, after in pairwise(found):
+            start, end = before[-1], after[0] - WEEK
+            jobs = [job for job in tables["query_jobs"] if job["org_id"] == org and job["created_date"]]
+            within = sum(start < job["created_date"] < end for job in jobs)
+            wanted.append((org, start, end, hours(end - start), within))
+
+    assert Counter(rows(file, "select * from coverage_holes")) == Counter(wanted)
+    assert sum(row[-1] for row in wanted) > 0
+
+
+def test_unseen_jobs_is_what_the_orgs_counter_has_more_than_the_record(planted: tuple[Path, dict[str, list[Row]]]) -> None:  # fmt: skip
+    """By the last count of the whole org on each UTC day, looking 24 hours back."""
+    file, tables = planted
+    last: dict[tuple, Row] = {}
+    for counter in sorted(tables["org_limits"], key=lambda row: row["asked_at"]):
+        if counter["limit_name"] == "DailyBulkV2QueryJobs" and not counter.get("app") and counter["max"]:
+            last[counter["asked_at"].date(), counter["org_id"]] = counter
+    wanted = []
+    for (day, org), counter in last.items():
+        at, counted = counter["asked_at"], counter["max"] - counter["remaining"]
+        created = [j["created_date"] for j in tables["query_jobs"] if j["org_id"] == org and j["job_type"] == "V2Query"]
+        seen = sum(at - DAY < time <= at for time in created if time)
+        wanted.append((day, org, at, counted, seen, max(counted - seen, 0)))
+
+    assert Counter(rows(file, "select * from unseen_jobs")) == Counter(wanted)
+
+
+def test_early_deletions_are_jobs_gone_before_their_week_was_over(planted: tuple[Path, dict[str, list[Row]]]) -> None:
+    """Unless they came back, or nobody can tell how old they were."""
+    file, tables = planted
+    jobs = {(job["org_id"], job["id"]): job for job in tables["query_jobs"]}
+    names = {(user.get("org_id", ORG), user["id"]): user["name"] for user in USERS}
+    wanted = []
+    for away in tables["unlisted_jobs"]:
+        job = jobs[away["org_id"], away["id"]]
+        created, user, operation = (job[name] for name in ("created_date", "created_by_id", "operation"))
+        if created and away["unlisted_at"] - created < WEEK and not away["listed_again_at"]:
+            kind = {"query": "query", "queryAll": "query", None: None}.get(operation, "load")
+            who = names.get((away["org_id"], user)) or user
+            age = hours(away["unlisted_at"] - created)
+            shown = (away["org_id"], away["id"], kind, job["job_type"], operation, job["object"], who, created)
+            wanted.append((*shown, away["state"], away["last_listed_at"], away["unlisted_at"], age))
+
+    assert Counter(rows(file, "select * from early_deletions")) == Counter(wanted)
+    assert len(wanted) > 50
+
+
+@pytest.mark.parametrize("view", ["coverage", "coverage_holes", "unseen_jobs", "early_deletions"])
+def test_the_reader_may_live_anywhere(planted: tuple[Path, dict[str, list[Row]]], view: str) -> None:
+    """Days are UTC's, and a week has 168 hours also where the clocks were put back in it."""
+    file, _ = planted
+    with duckdb.connect(file, read_only=True) as connection:
+        connection.execute("set TimeZone = 'America/Los_Angeles'")
+        elsewhere = connection.execute(f"select * from salesforce.{view}").fetchall()
+
+    assert Counter(elsewhere) == Counter(rows(file, f"select * from {view}"))
+
+
+def listed(file: Path, *times: datetime | Row, **tables: Sequence[Row]) -> Path:
+    """A warehouse of listings at these times."""
+    listings = [time if isinstance(time, dict) else {"started_at": time} for time in times]
+    return plant(file, listings=listings, **tables)
+
+
+@pytest.mark.parametrize("late", [0, 1])
+def test_a_week_and_a_second_is_a_hole_of_a_second(tmp_path: Path, late: int) -> None:
+    """Exactly a week is none."""
+    after = NOW + WEEK + late * SECOND
+    file = listed(tmp_path / "w.duckdb", NOW, after)
+
+    holes = [(ORG, NOW, NOW + SECOND, 1 / 3600, 0)]
+    assert rows(file, "select * from coverage_holes") == holes[:late]
+    assert rows(file, "select listings, longest_gap_hours from coverage") == ([(1, None)] * 2 if late else [(2, 168.0)])
+
+
+def test_a_single_listing_covers_the_week_before_it(tmp_path: Path) -> None:
+    """There is no gap in it, and no hole."""
+    file = listed(tmp_path / "w.duckdb", NOW)
+
+    assert rows(file, "select * from coverage") == [(ORG, NOW - WEEK, NOW, 1, None, None)]
+    assert rows(file, "select * from coverage_holes") == []
+
+
+def test_two_listings_of_one_second_are_one_span(tmp_path: Path) -> None:
+    """Two recorders of one org, say."""
+    file = listed(tmp_path / "w.duckdb", NOW - 9 * DAY, NOW, NOW)
+
+    assert rows(file, "select covered_from, listings, longest_gap_hours from coverage order by 1") == [
+        (NOW - 16 * DAY, 1, None),
+        (NOW - WEEK, 2, 0.0),
+    ]
+
+
+def test_filtered_listings_fill_no_hole(tmp_path: Path) -> None:
+    """They leave jobs out; those that they showed are counted in the hole."""
+    filtered = {"started_at": NOW + 6 * DAY, "filters": '{"jobType":"Classic"}'}
+    jobs = [{"created_date": NOW + days * DAY} for days in (0, 1, 2, 3, 4)] + [{"created_date": None}]
+    file = listed(tmp_path / "w.duckdb", NOW, filtered, NOW + 10 * DAY, query_jobs=jobs)
+
+    assert rows(file, "select hole_from, hole_to, hours, jobs from coverage_holes") == [(NOW, NOW + 3 * DAY, 72.0, 2)]
+
+
+def test_a_listing_that_started_again_is_complete_as_of_then(tmp_path: Path) -> None:
+    """What its first try had shown is not counted on."""
+    again = {"started_at": NOW + WEEK, "restarted_at": NOW + WEEK + HOUR}
+    file = listed(tmp_path / "w.duckdb", NOW, again)
+
+    assert rows(file, "select hole_from, hole_to from coverage_holes") == [(NOW, NOW + HOUR)]
+    assert rows(file, "select max(covered_to) from coverage") == [(NOW + WEEK + HOUR,)]
+
+
+def counters(*counts: tuple[datetime, int | None]) -> list[Row]:
+    """Snapshots of the org's counter at these times, with what is left of 10,000."""
+    limit = {"limit_name": "DailyBulkV2QueryJobs", "max": 10_000}
+    return [{**limit, "listing_id": f"{at}", "asked_at": at, "remaining": left} for at, left in counts]
+
+
+def test_the_last_count_of_a_day_is_the_days(tmp_path: Path) -> None:
+    """Midnight belongs to the day that it begins; a day without a count is absent."""
+    midnight = datetime(2026, 11, 10, tzinfo=UTC)
+    counts = [(midnight - HOUR, 9_990), (midnight - SECOND, 9_980), (midnight, 9_970), (midnight + 2 * DAY, -21)]
+    jobs = [{"created_date": midnight - DAY}, {"created_date": midnight - SECOND}, {"created_date": midnight}]
+    file = plant(tmp_path / "w.duckdb", org_limits=counters(*counts), query_jobs=jobs)
+
+    assert rows(file, "select day, counted_at, counted, seen, unseen from unseen_jobs order by day") == [
+        ((midnight - DAY).date(), midnight - SECOND, 20, 2, 18),
+        (midnight.date(), midnight, 30, 2, 28),
+        ((midnight + 2 * DAY).date(), midnight + 2 * DAY, 10_021, 0, 10_021),
+    ]
+
+
+def test_a_counter_that_lags_behind_leaves_none_unseen(tmp_path: Path) -> None:
+    """It is accurate within five minutes: fewer than were seen does not make a negative number."""
+    file = plant(tmp_path / "w.duckdb", org_limits=counters((NOW, 9_999)), query_jobs=[{"created_date": NOW}] * 3)
+
+    assert rows(file, "select counted, seen, unseen from unseen_jobs") == [(1, 3, 0)]
+
+
+def test_a_count_that_was_not_given_is_no_count(tmp_path: Path) -> None:
+    """The day's last one that was given counts; a day without any is absent."""
+    counts = counters((NOW, 9_000), (NOW + HOUR, None), (NOW + DAY, None))
+    file = plant(tmp_path / "w.duckdb", org_limits=counts)
+
+    assert rows(file, "select counted_at, counted, unseen from unseen_jobs") == [(NOW, 1_000, 1_000)]

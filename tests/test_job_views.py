@@ -1,0 +1,293 @@
+"""One job at a time: how it ended and why, what has not ended, what happened to it, and who deleted."""
+
+from collections import Counter, defaultdict
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import duckdb
+import pytest
+from planted import DAY, HOUR, NOW, ORG, plant, rows
+
+OTHER = "00DDm0000002000MAA"
+SECOND = timedelta(seconds=1)
+CLASSIC = {"job_type": "Classic", "operation": "upsert", "state": "Closed"}
+USERS = [{"id": "005A", "name": "Ada"}, {"org_id": OTHER, "id": "005A", "name": "Bob"}, {"id": "005B", "name": None}]
+FINISHED = ("JobComplete", "Failed", "Aborted", "Closed")
+OPERATIONS = ("query", "queryAll", "delete", "hardDelete", "insert", None)
+LIVES = [("Open",), ("Paused",), ("UploadComplete", "InProgress"), ("InProgress", "InProgress", "InProgress")]
+LIVES += [("UploadComplete", "InProgress", end) for end in FINISHED] + [
+    ("Open", "Closed"),
+    ("Closed", "Closed", "Failed"),
+]
+Row = dict[str, Any]
+
+
+def counts(processed: int | None, failed: int | None, *batches: int, **more: Any) -> Row:
+    """Details of a Classic job: its records, and its batches completed, failed, and in all."""
+    names = "number_batches_completed", "number_batches_failed", "number_batches_total"
+    found = {"number_records_processed": processed, "number_records_failed": failed, **more}
+    return found | dict(zip(names, batches, strict=False))
+
+
+# What the job is, what its own answer told, and how it ended.
+CASES: dict[str, tuple[Row, Row | None, str | None]] = {
+    "Failed with 0 of 0": ({**CLASSIC, "state": "Failed"}, counts(0, 0), "failed"),
+    "V2 Failed, never asked": ({"state": "Failed"}, None, "failed"),
+    "Failed after half of it was done": ({**CLASSIC, "state": "Failed"}, counts(200, 100), "failed"),
+    "Aborted with failures": ({**CLASSIC, "state": "Aborted"}, counts(200, 100), "aborted"),
+    "Closed, all 251 records failed": (CLASSIC, counts(251, 251, 2, 0, 2, provisional=False), "every record failed"),
+    "Closed, every batch failed": (CLASSIC, counts(0, 0, 0, 2, 2, provisional=False), "every record failed"),
+    "Closed, one record failed": (CLASSIC, counts(251, 1, 2, 0, 2, provisional=False), "partly failed"),
+    "Closed, one batch failed": (CLASSIC, counts(251, 0, 1, 1, 2, provisional=False), "partly failed"),
+    "Closed, failures without a total": (CLASSIC, counts(None, 5), "partly failed"),
+    "Closed, nothing failed": (CLASSIC, counts(251, 0, 2, 0, 2, provisional=False), "done"),
+    "Closed, never asked": (CLASSIC, None, "done: record failures unknown"),
+    "Closed, the Classic API refused": (CLASSIC, {"retries": 0}, "done: record failures unknown"),
+    "Closed, gone before it was asked": (CLASSIC, {"outcome": "gone"}, "done: record failures unknown"),
+    "Closed, batches to come": (CLASSIC, counts(100, 0, 1, 0, 2, provisional=True), "unfinished"),
+    "Closed, batches to come, failures": (CLASSIC, counts(100, 7, 1, 0, 2, provisional=True), "unfinished"),
+    "JobComplete, never asked": ({}, None, "done"),
+    "JobComplete": ({}, counts(10, None, provisional=False), "done"),
+    "UploadComplete": ({"state": "UploadComplete"}, None, "unfinished"),
+    "a state of tomorrow": ({"state": "Paused"}, None, None),
+}
+ERRORS = {  # message, and what is told of it
+    "InvalidBatch : InvalidBatch : Field name not found : Email": ("InvalidBatch", "Field name not found : Email"),
+    "InvalidBatch : InvalidBatchSize : too big": ("InvalidBatch", "InvalidBatchSize : too big"),
+    "InvalidBatch : InvalidBatch": ("InvalidBatch", "InvalidBatch"),
+    "INVALID_FIELD: No such column 'Ort'": (None, "INVALID_FIELD: No such column 'Ort'"),
+    "Retried more than fifteen times": (None, "Retried more than fifteen times"),
+    "InvalidBatch : two\nlines : of it": ("InvalidBatch", "two\nlines : of it"),
+    "": (None, ""),
+}
+ODD_ERRORS = {  # the same for messages that the view reads wrongly
+    "MALFORMED_QUERY: SELECT Id FROM Lead WHERE Name = 'a : b'": (None, "MALFORMED_QUERY: SELECT Id FROM Lead WHERE Name = 'a : b'"),
+    "A_B : AxB : text": ("A_B", "AxB : text"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def ends(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One job, named by its object, for each case and each error."""
+    jobs, details = [], []
+    cases = [(name, *case[:2]) for name, case in CASES.items()]
+    cases += [(error, {"state": "Failed"}, {"error_message": error}) for error in (*ERRORS, *ODD_ERRORS)]
+    for n, (name, job, answer) in enumerate(cases):
+        jobs.append({"id": f"{n}", "object": name, **job})
+        if answer is not None:
+            details.append({"id": f"{n}", **answer})
+    return plant(tmp_path_factory.mktemp("ends") / "w.duckdb", query_jobs=jobs, job_details=details)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_how_a_job_ended(ends: Path, case: str) -> None:
+    """Neither the state nor the counts alone tell it."""
+    assert rows(ends, f"select outcome from jobs where object = '{case}'") == [(CASES[case][2],)]
+
+
+@pytest.mark.parametrize("error", [*ERRORS, *ODD_ERRORS])  # fmt: skip
+def test_an_error_is_told_once(ends: Path, error: str) -> None:
+    """Some begin with a code, some say it twice, some have none."""
+    escaped = error.replace("'", "''")
+
+    found = rows(ends, f"select error_code, error from jobs where object = '{escaped}'")
+    assert found == [(ERRORS | ODD_ERRORS)[error]]
+
+
+def of_one_job(file: Path, view: str, columns: str, job: Row, **tables: Any) -> list[tuple]:
+    """What a view says of a single job."""
+    plant(file, query_jobs=[{"id": "1", **job}], **tables)
+    return rows(file, f"select {columns} from {view}")
+
+
+def test_a_job_whose_batches_are_still_to_come_has_not_lost_every_record(tmp_path: Path) -> None:
+    """One batch of ten is through, and all of its records failed: the others may do better."""
+    details = [{"id": "1", **counts(100, 100, 1, 0, 10, provisional=True)}]
+
+    assert of_one_job(tmp_path / "w", "jobs", "outcome", CLASSIC, job_details=details) == [("unfinished",)]
+
+
+def test_a_job_that_processed_records_has_not_lost_every_one(tmp_path: Path) -> None:
+    """A batch can fail after some of its records were stored: they are not rolled back."""
+    details = [{"id": "1", **counts(200, 50, 0, 1, 1, provisional=False)}]
+
+    assert of_one_job(tmp_path / "w", "jobs", "outcome", CLASSIC, job_details=details) == [("partly failed",)]
+
+
+@pytest.mark.parametrize(("failed", "outcome"), [(0, "gone unfinished"), (3, "partly failed")])
+def test_a_closed_job_that_is_gone_does_not_go_on_for_ever(tmp_path: Path, failed: int, outcome: str) -> None:
+    """Batches were to come when it was asked last; by now nobody can ask."""
+    details = [{"id": "1", **counts(100, failed, 1, 0, 10, provisional=True)}]
+    gone = [{"id": "1", "state": "Closed"}]
+    found = of_one_job(tmp_path / "w", "jobs", "outcome", CLASSIC, job_details=details, unlisted_jobs=gone)
+
+    assert found == [(outcome,)]
+
+
+@pytest.mark.parametrize("moved", [0, 60])
+def test_a_job_does_not_end_before_it_was_created(tmp_path: Path, moved: int) -> None:
+    """A listing takes a while: what is created after its start, and fails at once, can be on its last page."""
+    created = NOW + 30 * SECOND
+    job = {"state": "Failed", "created_date": created, "system_modstamp": created + moved * SECOND, "observed_at": NOW}
+
+    ((seconds,),) = of_one_job(tmp_path / "w", "jobs", "seconds", job)
+    assert seconds >= moved
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list[Row]]]:
+    """Two orgs' jobs with their histories; some gone, some back, some without a date; and what was planted."""
+    dice = Random(7)
+    planted: dict[str, list[Row]] = defaultdict(list)
+    for key in [{"org_id": org, "id": f"750{n:012}AAA"} for org in (ORG, OTHER) for n in range(400)]:
+        created = seen = modstamp = NOW - dice.randrange(1, 10 * 24) * HOUR + dice.randrange(60) * SECOND
+        versions: dict[tuple, Row] = {}
+        for state in dice.choice(LIVES):  # the stamp moves within a state, too, and stands still in a new one
+            seen += dice.randrange(1, 90) * timedelta(minutes=1)
+            modstamp = dice.choice((modstamp, seen - 7 * SECOND))
+            versions.setdefault((modstamp, state), {"system_modstamp": modstamp, "state": state, "observed_at": seen})
+        planted["query_job_states"] += [key | version for version in versions.values()]
+        job = planted["query_job_states"][-1] | {
+            "job_type": dice.choice(("Classic", "V2Query")),
+            "operation": dice.choice(OPERATIONS),
+        }
+        job |= {"object": dice.choice(("Lead", None)), "created_by_id": dice.choice(("005A", "005B", "005C", None))}
+        planted["query_jobs"].append(job | {"created_date": dice.choice((created,) * 9 + (None,))})
+        if dice.random() < 0.5:
+            away = key | {"state": job["state"], "unlisted_at": NOW - HOUR}
+            planted["unlisted_jobs"].append(away | {"listed_again_at": dice.choice((None, NOW))})
+        if job["state"] in FINISHED and dice.random() < 0.9:
+            told = counts(dice.choice((None, 9)), dice.choice((None, 0)), error_message=dice.choice((None, "No")))
+            planted["job_details"].append(
+                key | told | {"outcome": dice.choice(("answered", "refused")), "error": "500"}
+            )
+    planted["listings"] += [{"started_at": NOW - HOUR}, {"started_at": NOW, "restarted_at": NOW + HOUR / 4}]
+    planted["listings"] += [
+        {"started_at": NOW + HOUR, "filters": '{"a":"b"}'},
+        {"org_id": OTHER, "started_at": NOW + DAY},
+    ]
+    return plant(tmp_path_factory.mktemp("planted") / "w.duckdb", users=USERS, **planted), planted
+
+
+def by_job(planted: list[Row]) -> dict[tuple, Row]:
+    return {(row["org_id"], row["id"]): row for row in planted}
+
+
+def name_of(job: Row) -> str | None:
+    names = {(user.get("org_id", ORG), user["id"]): user["name"] for user in USERS}
+    return names.get((job["org_id"], job["created_by_id"])) or job["created_by_id"]
+
+
+def test_stuck_jobs_are_those_that_neither_ended_nor_went(planted: tuple[Path, dict[str, list[Row]]]) -> None:
+    """As of the newest complete listing; a state that nobody knows may be anything, so it is shown."""
+    file, tables = planted
+    gone = by_job([away for away in tables["unlisted_jobs"] if not away["listed_again_at"]])
+    since: dict[tuple, Any] = {}
+    for version in sorted(tables["query_job_states"], key=lambda version: version["observed_at"]):
+        since.setdefault((version["org_id"], version["id"], version["state"]), version["observed_at"])
+    wanted = []
+    for job in tables["query_jobs"]:
+        key = job["org_id"], job["id"]
+        vanished = key in gone and gone[key]["unlisted_at"] > job["observed_at"]
+        if job["state"] not in FINISHED and not vanished:
+            kind = {"query": "query", "queryAll": "query", None: None}.get(job["operation"], "load")
+            as_of = NOW + (HOUR / 4 if job["org_id"] == ORG else DAY)
+            times = job["created_date"], since[*key, job["state"]]
+            ages = (int((as_of - time).total_seconds()) / 3600 if time else None for time in times)
+            shown = (*key, kind, *(job[name] for name in ("job_type", "operation", "object")), name_of(job))
+            wanted.append((*shown, job["state"], *times, as_of, *ages))
+
+    assert Counter(rows(file, "select * from stuck_jobs")) == Counter(wanted)
+    assert len(wanted) > 100
+
+
+def test_the_timeline_has_all_that_the_tables_tell(planted: tuple[Path, dict[str, list[Row]]]) -> None:
+    """Where the stamp stood still, the listing noticed it."""
+    file, tables = planted
+    wanted = []
+    for job in tables["query_jobs"]:
+        made = [job["job_type"], job["operation"], "of", job["object"], "by", name_of(job)]
+        wanted.append((job, job["created_date"], "created", "createdDate", " ".join(word for word in made if word)))
+    before: dict[str, Any] = {}
+    for version in sorted(tables["query_job_states"], key=lambda row: (row["org_id"], row["id"], row["observed_at"])):
+        still = before and (before["id"], before["system_modstamp"]) == (version["id"], version["system_modstamp"])
+        at, source = (version["observed_at"], "listing") if still else (version["system_modstamp"], "systemModstamp")
+        wanted.append(
+            (version, at, version["state"], source, f"first observed at {version['observed_at']:%Y-%m-%d %H:%M} UTC")
+        )
+        before = version
+    for told in tables["job_details"]:
+        processed, failed = told["number_records_processed"], told["number_records_failed"]
+        said = [f"{processed} records processed" if processed else None, None if failed is None else f"{failed} failed"]
+        detail = "; ".join(word for word in (*said, told["error_message"], told["error"]) if word)
+        wanted.append((told, NOW, f"details {told['outcome']}", "answer", detail))
+    for away in tables["unlisted_jobs"]:
+        wanted.append((away, away["unlisted_at"], "no longer listed", "listing", None))
+        if away["listed_again_at"]:
+            wanted.append((away, away["listed_again_at"], "listed again", "listing", None))
+
+    found = Counter(rows(file, "select * from job_timeline"))
+    assert found == Counter((row["org_id"], row["id"], *event) for row, *event in wanted)
+
+
+def test_sensitive_jobs_delete_or_read_what_was_deleted(planted: tuple[Path, dict[str, list[Row]]]) -> None:
+    """By whom, and how they ended, as `jobs` has it."""
+    file, tables = planted
+    ends = {(org, job): end for org, job, end in rows(file, "select org_id, id, outcome from jobs")}
+    details = by_job(tables["job_details"])
+    wanted = []
+    for job in tables["query_jobs"]:
+        if job["operation"] in ("delete", "hardDelete", "queryAll"):
+            key = job["org_id"], job["id"]
+            shown = *(job[name] for name in ("job_type", "operation", "object", "created_by_id")), name_of(job)
+            told = (details.get(key, {}).get(f"number_records_{what}") for what in ("processed", "failed"))
+            wanted.append((*key, *shown, job["created_date"], ends[key], *told))
+
+    assert Counter(rows(file, "select * from sensitive_jobs")) == Counter(wanted)
+
+
+@pytest.mark.parametrize("view", ["stuck_jobs", "job_timeline", "sensitive_jobs"])
+def test_the_reader_may_live_anywhere(planted: tuple[Path, dict[str, list[Row]]], view: str) -> None:
+    """Also where times are told as text."""
+    file, _ = planted
+    with duckdb.connect(file, read_only=True) as connection:
+        connection.execute("set TimeZone = 'America/Los_Angeles'")
+        elsewhere = connection.execute(f"select * from salesforce.{view}").fetchall()
+
+    assert Counter(elsewhere) == Counter(rows(file, f"select * from {view}"))
+
+
+def test_a_closed_job_with_batches_to_come_has_not_ended(tmp_path: Path) -> None:
+    """`jobs` calls it unfinished."""
+    details = [{"id": "1", **counts(0, 0, 0, 0, 2, provisional=True)}]
+
+    assert of_one_job(tmp_path / "w", "stuck_jobs", "state", CLASSIC, job_details=details) == [("Closed",)]
+
+
+def test_a_job_that_came_back_to_a_state_is_in_it_since_then(tmp_path: Path) -> None:
+    """It waits again, say, after a try that did not work."""
+    states = ("UploadComplete", "InProgress", "UploadComplete")
+    versions = [{"id": "1", "state": state, "system_modstamp": NOW + (n - 5) * HOUR} for n, state in enumerate(states)]
+    versions = [version | {"observed_at": version["system_modstamp"]} for version in versions]
+    found = of_one_job(tmp_path / "w", "stuck_jobs", "hours_in_state", versions[-1], query_job_states=versions)
+
+    assert found == [(3.0,)]
+
+
+@pytest.mark.parametrize("newest", [{"restarted_at": NOW + HOUR}, {"started_at": NOW - HOUR}, {}])
+def test_no_job_is_longer_in_its_state_than_there_at_all(tmp_path: Path, newest: Row) -> None:
+    """Created while a listing ran that then started again; shown by a filtered one since; created while one ran."""
+    job = {"state": "InProgress", "created_date": NOW + SECOND, "observed_at": NOW}
+    sql = "age_hours >= 0 and hours_in_state between 0 and age_hours"
+
+    assert of_one_job(tmp_path / "w", "stuck_jobs", sql, job, listings=[newest]) == [(True,)]
+
+
+def test_the_first_version_is_dated_by_its_own_stamp(tmp_path: Path) -> None:
+    """Created, and listed in the same second."""
+    job = {"created_date": NOW, "system_modstamp": NOW, "observed_at": NOW, "state": "InProgress"}
+
+    found = of_one_job(tmp_path / "w", "job_timeline where event = 'InProgress'", "event_at, source", job)
+    assert found == [(NOW, "systemModstamp")]
