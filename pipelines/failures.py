@@ -21,6 +21,10 @@ class Failure(Exception):
         return f"{self.message}\n{self.remedy}" if self.remedy else self.message
 
 
+class Unreadable(Failure):
+    """An answer that is not what Salesforce documents: a proxy or a maintenance page may have given it."""
+
+
 class TryLater(Failure):
     """Nothing is wrong with the set-up: locked, busy, quota spent, Salesforce or the network down."""
 

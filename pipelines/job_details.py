@@ -4,23 +4,21 @@ The listing has none of it, and the org forgets it with the job. A listing alway
 left for is a backlog that later runs work off, failures first.
 """
 
-import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
+from urllib.parse import quote
 
 import dlt
 import duckdb
 import pyarrow as pa
 from dlt.extract import DltResource
 
-from pipelines.failures import Failure
+from pipelines.failures import Failure, Unreadable
 from pipelines.records import FIELDS, as_json, text, whole_number
 from pipelines.salesforce import CLASSIC, Org, SalesforceError, explained
 from pipelines.source import Listing, merge_on
 from pipelines.tables import COUNT, DATASET, FINISHED, FLAG, JOB_DETAILS, LISTINGS
-
-logger = logging.getLogger(__name__)
 
 AT_ONCE: Final = 8  # calls in flight: an org takes 25 long ones, and these are short
 REFUSALS_IN_A_ROW: Final = 5  # then it is not the job, and asking on would waste calls
@@ -140,15 +138,17 @@ def details_of(org: Org, job: dict[str, Any]) -> dict[str, Any]:
     stored = {name: job[name] for name in JOB_DETAILS.schema.names if name in job}
     row = stored | {"org_id": org.org_id, "attempts": (job["attempts"] or 0) + 1, "error": None}
     try:
-        answer = _asked(org, f"jobs/query/{job['id']}")
+        answer = _asked(org, f"jobs/query/{quote(job['id'], safe='')}")
     except SalesforceError as error:
         outcome = "gone" if error.status == 404 else "refused"
         return row | {"outcome": outcome, "error": str(error), "asked_at": org.clock}
     if job["job_type"] == "Classic":
         try:
-            answer = _with_counts(answer, _asked(org, f"{CLASSIC}{org.api_version}/job/{job['id']}"))
+            answer = _with_counts(answer, _asked(org, f"{CLASSIC}{org.api_version}/job/{quote(job['id'], safe='')}"))
         except SalesforceError as error:
             row["error"] = f"Classic API: {error}"
+        except Unreadable as error:
+            row["error"] = f"Classic API: {error.message}"
     row |= {"outcome": "answered", "asked_at": org.clock, **_values(answer)}
     return row | {"provisional": _provisional(job, row)}
 
@@ -161,7 +161,7 @@ def _asked(org: Org, path: str) -> dict[str, Any]:
             raise explained(error, org) from error
         raise
     if not isinstance(body, dict):
-        raise Failure(f"GET {org.url(path)} answered with a JSON {type(body).__name__}, not an object.")
+        raise Unreadable(f"GET {org.url(path)} answered with a JSON {type(body).__name__}, not an object.")
     return body
 
 

@@ -20,7 +20,7 @@ from requests.auth import AuthBase
 from requests.exceptions import ContentDecodingError
 
 from pipelines.credentials import SalesforceCredentials
-from pipelines.failures import Failure, Misconfigured, NotPermitted, TryLater
+from pipelines.failures import Failure, Misconfigured, NotPermitted, TryLater, Unreadable
 from pipelines.sign_in import TOKEN_PATH, Session, can_renew, sign_in, unreachable
 
 CURRENT_API_VERSION: Final = "68.0"  # Winter '27; a version is supported for three years at least
@@ -150,7 +150,7 @@ class Org:
             return decoded(response.content)
         except (ValueError, RecursionError):
             kind = response.headers.get("Content-Type", "no content type")
-            raise Failure(
+            raise Unreadable(
                 f"GET {self.url(path)} answered with HTTP 200 but not with JSON ({kind[:80]}).",
                 "A proxy or a maintenance page may answer instead of Salesforce. Nothing was changed.",
             ) from None

@@ -226,7 +226,11 @@ class Listing:
     def note(self, what: str, why: str) -> None:
         """Keeps in `listings`, and warns of, what could not be found out besides the jobs."""
         self.notes.append(f"{what}: {why}")
-        logger.warning("The jobs are recorded, but not all of %s: %s", what, why)
+        setting = "details_per_run = 0" if what == JOB_DETAILS.name else "extras = false"
+        logger.warning(
+            "The jobs are recorded, but not all of %s: %s (If that is to stay so: %s under [query_jobs].)",
+            what, why, setting,
+        )  # fmt: skip
 
     def row(self) -> pa.Table:
         """The row of `listings`: the proof that this listing was read to its end."""

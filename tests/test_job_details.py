@@ -162,3 +162,29 @@ def test_odd_answers_are_kept_beside(org: DemoOrg, recorder: Recorder) -> None:
             '{"isPkChunkingSupported":"yes","newField":{"deep":[1]},"numberRecordsProcessed":"many","retries":1e+300}',
         ]
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("body", ["<jobInfo xmlns='http://www.force.com/2009/06/asyncapi/dataload'/>", [1]])
+def test_a_classic_answer_that_is_no_json_object_costs_its_counts_only(
+    org: DemoOrg, recorder: Recorder, body: object
+) -> None:
+    """The other jobs are asked for all the same."""
+    jobs = [org.add_job(jobType="Classic", operation="insert", state="Closed", totalProcessingTime=7) for _ in range(3)]
+    org.fail_next(200, body, path="/services/async/", times=99)
+    recorder.load()
+
+    assert recorder.details("outcome, total_processing_time, number_records_failed") == {
+        job: ["answered", 7, None] for job in jobs
+    }
+    assert all(
+        "Classic API: GET /services/async/68.0/job/750" in error for (error,) in recorder.details("error").values()
+    )
+
+
+def test_an_id_is_data_and_never_part_of_a_path(org: DemoOrg, recorder: Recorder) -> None:
+    """Whatever stands in it, one segment of our own path is asked for."""
+    org.add_job(id="750/../../limits?x=#1", state="JobComplete")
+    recorder.load()
+
+    assert [request.path for request in org.requests][-1].endswith("/jobs/query/750%2F..%2F..%2Flimits%3Fx%3D%231")
+    assert recorder.rows("select outcome from job_details") == [("gone",)]
