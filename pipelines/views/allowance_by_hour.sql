@@ -22,11 +22,11 @@ with hourly as (
 ),
 windows as (
     select
-        h.hour + o.hours * interval '1' hour as hour,
+        h.hour + s.n * interval '1' hour as hour,
         h.org_id,
         sum(h.jobs) as jobs
     from hourly as h
-    cross join (select unnest(generate_series(0, 23)) as hours) as o
+    inner join salesforce.numbers as s on s.n < 24
     group by 1, 2
 ),
 snapshots as (

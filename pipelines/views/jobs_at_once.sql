@@ -42,8 +42,9 @@ per_minute as (
         select org_id, kind, minute, change from events
         union all
         -- a row for each hour's first minute carries the level into hours in which nothing begins or ends
-        select org_id, kind, unnest(generate_series(first_hour, last_hour, interval '1' hour)) as minute, 0 as change
-        from bounds
+        select b.org_id, b.kind, b.first_hour + s.n * interval '1' hour as minute, 0 as change
+        from bounds as b
+        inner join salesforce.numbers as s on s.n <= date_diff('hour', b.first_hour, b.last_hour)
     ) as e
     group by 1, 2, 3
 ),

@@ -42,8 +42,9 @@ bounds as (
     group by 1
 ),
 days as (
-    select org_id, cast(unnest(generate_series(first_day, last_day, interval '1' day)) as date) as day
-    from bounds
+    select b.org_id, cast(b.first_day + s.n * interval '1' day as date) as day
+    from bounds as b
+    inner join salesforce.numbers as s on s.n <= date_diff('day', b.first_day, b.last_day)
 ),
 empty as (
     select s.day, s.org_id

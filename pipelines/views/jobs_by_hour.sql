@@ -40,8 +40,9 @@ bounds as (
     group by 1
 ),
 hours as (
-    select org_id, unnest(generate_series(first_hour, last_hour, interval '1' hour)) as hour
-    from bounds
+    select b.org_id, b.first_hour + s.n * interval '1' hour as hour
+    from bounds as b
+    inner join salesforce.numbers as s on s.n <= date_diff('hour', b.first_hour, b.last_hour)
 ),
 empty as (
     select h.hour, h.org_id

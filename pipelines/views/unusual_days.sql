@@ -12,19 +12,19 @@
 --
 -- Only whole days inside coverage are judged, and judged by. A spread below 1 % of `usual`, or below 1 job, counts as that.
 -- Jobs without an operation or a readable created_date are left out.
-with whole_days as (
-    select c.org_id, c.day
-    from (
-        select
-            org_id,
-            covered_from,
-            covered_to,
-            cast(unnest(generate_series(
-                cast(covered_from at time zone 'UTC' as date), cast(covered_to at time zone 'UTC' as date), interval '1' day
-            )) as date) as day
-        from salesforce.coverage
-    ) as c
-    where c.day >= c.covered_from at time zone 'UTC' and c.day + interval '1' day <= c.covered_to at time zone 'UTC'
+with days as (
+    select
+        c.org_id,
+        cast(cast(c.covered_from at time zone 'UTC' as date) + s.n * interval '1' day as date) as day,
+        c.covered_from at time zone 'UTC' as covered_from,
+        c.covered_to at time zone 'UTC' as covered_to
+    from salesforce.coverage as c
+    inner join salesforce.numbers as s on s.n <= date_diff('day', c.covered_from, c.covered_to) + 1
+),
+whole_days as (
+    select org_id, day
+    from days
+    where day >= covered_from and day + interval '1' day <= covered_to
 ),
 recorded as (
     select
@@ -48,8 +48,8 @@ daily as (
 pairs as (
     select t.day, t.org_id, t.kind, t.jobs, b.jobs as jobs_before
     from daily as t
-    cross join (select unnest(generate_series(1, 8)) as weeks) as o
-    left join daily as b on b.org_id = t.org_id and b.kind = t.kind and b.day = t.day - cast(o.weeks * 7 as integer)
+    inner join salesforce.numbers as w on w.n between 1 and 8
+    left join daily as b on b.org_id = t.org_id and b.kind = t.kind and b.day = t.day - w.n * 7
 ),
 usual as (
     select
