@@ -74,6 +74,11 @@ def rows(file: Path, sql: str) -> list[tuple[Any, ...]]:
     return [tuple(row.values()) for row in read(sql, file).to_pylist()]
 
 
+def kind(operation: str | None) -> str | None:
+    """What the views call `kind`."""
+    return {"query": "query", "queryAll": "query", None: None}.get(operation, "load")
+
+
 def spans_by_hand(states: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     """The rows of `state_spans`, sorted as text, told from those of `query_job_states`, job by job."""
     rank = {"Open": 0, "UploadComplete": 0, "InProgress": 1, "Closed": 2}

@@ -10,7 +10,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from planted import DAY, HOUR, NOW, ORG, plant, rows
+from planted import DAY, HOUR, NOW, ORG, kind, plant, rows
 
 OTHER = "00DDm0000002000MAA"
 WEEK, SECOND = 7 * DAY, timedelta(seconds=1)
@@ -127,10 +127,10 @@ def test_early_deletions_are_jobs_gone_before_their_week_was_over(planted: tuple
         job = jobs[away["org_id"], away["id"]]
         created, user, operation = (job[name] for name in ("created_date", "created_by_id", "operation"))
         if created and away["unlisted_at"] - created < WEEK and not away["listed_again_at"]:
-            kind = {"query": "query", "queryAll": "query", None: None}.get(operation, "load")
+            sort = kind(operation)
             who = names.get((away["org_id"], user)) or user
             age = hours(away["unlisted_at"] - created)
-            shown = (away["org_id"], away["id"], kind, job["job_type"], operation, job["object"], who, created)
+            shown = (away["org_id"], away["id"], sort, job["job_type"], operation, job["object"], who, created)
             wanted.append((*shown, away["state"], away["last_listed_at"], away["unlisted_at"], age))
 
     assert Counter(rows(file, "select * from early_deletions")) == Counter(wanted)

@@ -8,7 +8,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from planted import DAY, HOUR, NOW, ORG, plant, rows
+from planted import DAY, HOUR, NOW, ORG, kind, plant, rows
 
 OTHER = "00DDm0000002000MAA"
 SECOND = timedelta(seconds=1)
@@ -192,11 +192,11 @@ def test_stuck_jobs_are_those_that_neither_ended_nor_went(planted: tuple[Path, d
         key = job["org_id"], job["id"]
         vanished = key in gone and gone[key]["unlisted_at"] > job["observed_at"]
         if job["state"] not in FINISHED and not vanished:
-            kind = {"query": "query", "queryAll": "query", None: None}.get(job["operation"], "load")
+            sort = kind(job["operation"])
             as_of = NOW + (HOUR / 4 if job["org_id"] == ORG else DAY)
             times = job["created_date"], since[*key, job["state"]]
             ages = (int((as_of - time).total_seconds()) / 3600 if time else None for time in times)
-            shown = (*key, kind, *(job[name] for name in ("job_type", "operation", "object")), name_of(job))
+            shown = (*key, sort, *(job[name] for name in ("job_type", "operation", "object")), name_of(job))
             wanted.append((*shown, job["state"], *times, as_of, *ages))
 
     assert Counter(rows(file, "select * from stuck_jobs")) == Counter(wanted)

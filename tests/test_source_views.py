@@ -8,7 +8,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from planted import DAY, HOUR, NOW, ORG, plant, rows
+from planted import DAY, HOUR, NOW, ORG, kind, plant, rows
 
 SECOND, WEEK = timedelta(seconds=1), timedelta(days=7)
 MIDNIGHT = NOW.replace(hour=0)
@@ -123,17 +123,18 @@ def test_what_may_have_been_there_unseen_is_not_called_new(tmp_path: Path, old: 
 def test_versions_are_told_by_user_and_how_far_behind(file: Path, jobs: list[dict[str, Any]]) -> None:
     """Behind the version of the newest listing, where it has one; last week is that before the newest listing."""
     told = []
-    for key, group in grouped(jobs, "org_id", "created_by_id", "job_type", "api_version").items():
-        org, user, job_type, version = key
+    by_kind = [job | {"kind": kind(job["operation"])} for job in jobs]
+    for key, group in grouped(by_kind, "org_id", "created_by_id", "kind", "job_type", "api_version").items():
+        org, user, sort, job_type, version = key
         behind = ASKED[org] - version if ASKED.get(org) and version else None
         recent = [job for job in group if org != QUIET and job["created_date"] and job["created_date"] > NOW - WEEK]
         who = (org, user, NAMES.get((org, user), user))
-        told.append((*who, job_type, version, behind, len(group), len(recent), *dates(group)))
+        told.append((*who, sort, job_type, version, behind, len(group), len(recent), *dates(group)))
     found = rows(file, "select * from api_versions")
 
     assert Counter(found) == Counter(told)
-    assert {row[5] for row in found} == {-1.0, 0.0, 15.0, 36.5, None}
-    assert sum(row[6] for row in found) == len(jobs)
+    assert {row[6] for row in found} == {-1.0, 0.0, 15.0, 36.5, None}
+    assert sum(row[7] for row in found) == len(jobs)
 
 
 def test_a_version_that_nobody_could_read_is_there_without_a_number(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from planted import DAY, HOUR, NOW, ORG, plant, rows
+from planted import DAY, HOUR, NOW, ORG, kind, plant, rows
 
 MINUTE, WEEK = timedelta(minutes=1), timedelta(days=7)
 MIDNIGHT = NOW.replace(hour=0)
@@ -19,12 +19,7 @@ FINISHED = {"JobComplete", "Failed", "Aborted", "Closed"}
 NAMES = {(ORG, "005A"): "Ada", (OTHER, "005B"): "Ben"}
 # One org with a hole of four days, in it a filtered listing; in the other only filtered ones.
 LISTED = {ORG: [NOW - 19 * DAY, NOW - 17.5 * DAY, NOW - 6.3 * DAY, NOW], OTHER: []}
-KINDS = {"query": "query", "queryAll": "query", None: None}
 SOURCE = ("org_id", "job_type", "operation", "object", "created_by_id")
-
-
-def kind(operation: str | None) -> str | None:
-    return KINDS.get(operation, "load")
 
 
 def random_jobs(dice: Random) -> Iterator[dict[str, Any]]:
@@ -262,8 +257,9 @@ def test_the_first_loads_after_weeks_without_any_are_unusual(tmp_path: Path) -> 
 
 def test_changes_of_state_are_told_on_the_day_that_first_showed_them(tmp_path: Path) -> None:
     """From the history of each job, sorted by hand; a stamp that moves alone is no change."""
-    dice, versions = Random(8), []
+    dice, versions, operations = Random(8), [], {}
     for n in range(400):
+        operations[f"750{n:015}"] = dice.choice(("query", "insert", None))
         stamp = seen = NOW - timedelta(seconds=dice.randrange(10 * 86_400))
         for state in dice.sample(("UploadComplete", "InProgress", "InProgress", "JobComplete", "Failed"), 3):
             seen = stamp + timedelta(seconds=dice.randrange(1, 90_000))
@@ -274,9 +270,13 @@ def test_changes_of_state_are_told_on_the_day_that_first_showed_them(tmp_path: P
     for version in sorted(versions, key=lambda v: v["observed_at"]):
         job = (version["org_id"], version["id"])
         if before.get(job) != version["state"]:
-            told[version["observed_at"].date(), job[0], before.get(job), version["state"]] += 1
+            told[
+                version["observed_at"].date(), job[0], kind(operations[job[1]]), before.get(job), version["state"]
+            ] += 1
         before[job] = version["state"]
-    file = plant(tmp_path / "w", query_job_states=versions)
+    newest = {(version["org_id"], version["id"]): version for version in versions}
+    jobs = [version | {"operation": operations[version["id"]]} for version in newest.values()]
+    file = plant(tmp_path / "w", query_jobs=jobs, query_job_states=versions)
 
     assert Counter(rows(file, "select * from state_changes_by_day")) == Counter((*k, n) for k, n in told.items())
     assert rows(file, "select sum(changes) from state_changes_by_day where from_state is null") == [(400,)]

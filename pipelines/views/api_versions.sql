@@ -1,8 +1,9 @@
--- One row per org, user, job type and API version: who still uses which version, and how old that is.
+-- One row per org, user, kind, job type and API version: who still uses which version, and how old that is.
 --
 --  org_id           VARCHAR                   the org
 --  created_by_id    VARCHAR                   the user
 --  created_by       VARCHAR                   name of the user; the id where the name is not known
+--  kind             VARCHAR                   query: reads records out of the org; load: writes or deletes
 --  job_type         VARCHAR                   V2Query, or Classic, which includes Classic loads
 --  api_version      DOUBLE                    the version; null where it could not be read
 --  releases_behind  DOUBLE                    releases behind the version that the newest listing was asked in, of which there are three a year; negative: ahead of it
@@ -11,7 +12,7 @@
 --  first_job_at     TIMESTAMP WITH TIME ZONE  creation of the first
 --  last_job_at      TIMESTAMP WITH TIME ZONE  creation of the last
 --
--- unique: org_id, created_by_id, job_type, api_version
+-- unique: org_id, created_by_id, kind, job_type, api_version
 --
 -- Salesforce supports a version for three years at least; 30.0 and older no longer answer since Summer '25.
 with ranked as (
@@ -28,10 +29,11 @@ newest as (
 select
     j.org_id,
     j.created_by_id,
-    coalesce(min(w.name), j.created_by_id) as created_by,
+    coalesce(w.name, j.created_by_id) as created_by,
+    case when j.operation in ('query', 'queryAll') then 'query' when j.operation is not null then 'load' end as kind,
     j.job_type,
     j.api_version,
-    min(n.api_version) - j.api_version as releases_behind,
+    n.api_version - j.api_version as releases_behind,
     count(*) as jobs,
     cast(sum(case when j.created_date > n.started_at - interval '168' hour then 1 else 0 end) as bigint) as last_week,
     min(j.created_date) as first_job_at,
@@ -39,4 +41,4 @@ select
 from salesforce.query_jobs as j
 left join newest as n on n.org_id = j.org_id
 left join salesforce.users as w on w.org_id = j.org_id and w.id = j.created_by_id
-group by j.org_id, j.created_by_id, j.job_type, j.api_version
+group by 1, 2, 3, 4, 5, 6, 7

@@ -1,18 +1,21 @@
--- One row per UTC day, org and pair of states: how often jobs were seen to go from one state into the other.
+-- One row per UTC day, org, kind and pair of states: how often jobs were seen to go from one state into the other.
 --
 --  day         DATE     UTC day on which the listing started that first showed the new state
 --  org_id      VARCHAR  the org
+--  kind        VARCHAR  query: reads records out of the org; load: writes or deletes
 --  from_state  VARCHAR  the state observed before; null for the first one observed of a job
 --  to_state    VARCHAR  the state observed then; states between two listings go unseen
 --  changes     BIGINT   number of changes
 --
--- unique: day, org_id, from_state, to_state
+-- unique: day, org_id, kind, from_state, to_state
 select
-    cast(observed_at at time zone 'UTC' as date) as day,
-    org_id,
-    state_before as from_state,
-    state as to_state,
+    cast(s.observed_at at time zone 'UTC' as date) as day,
+    s.org_id,
+    case when j.operation in ('query', 'queryAll') then 'query' when j.operation is not null then 'load' end as kind,
+    s.state_before as from_state,
+    s.state as to_state,
     count(*) as changes
-from salesforce.state_spans
-where state_before is null or state_before <> state
-group by 1, 2, 3, 4
+from salesforce.state_spans as s
+left join salesforce.query_jobs as j on j.org_id = s.org_id and j.id = s.id
+where s.state_before is null or s.state_before <> s.state
+group by 1, 2, 3, 4, 5
