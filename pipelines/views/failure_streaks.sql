@@ -76,32 +76,38 @@ members as (
         and s.object is not distinct from e.object
         and s.created_by_id is not distinct from e.created_by_id
 ),
-streaks as (
+runs as (
     select
         series,
         successes,
-        count(*) as failures,
-        min(created_date) as failing_since,
-        max(created_date) as last_failure_at
+        sum(failed) as failures,
+        max(case when failed = 0 then created_date end) as last_success_at,
+        min(case when failed = 1 then created_date end) as failing_since,
+        max(case when failed = 1 then created_date end) as last_failure_at
     from members
-    where failed = 1
     group by 1, 2
-    having count(*) >= 2
+),
+followed as (
+    select *, lead(last_success_at) over (partition by series order by successes) as ended_at
+    from runs
+),
+streaks as (
+    select series, failures, failing_since, last_failure_at, last_success_at, ended_at
+    from followed
+    where failures >= 2
 ),
 bounded as (
     select
         s.series,
-        s.failures,
+        cast(s.failures as bigint) as failures,
         s.failing_since,
         s.last_failure_at,
-        max(case when m.failed = 1 then m.id end) as last_failed_id,
-        max(case when m.failed = 0 and m.successes <= s.successes then m.created_date end) as last_success_at,
-        min(case when m.failed = 0 and m.successes > s.successes then m.created_date end) as ended_at
+        s.last_success_at,
+        s.ended_at,
+        max(m.id) as last_failed_id
     from streaks as s
-    inner join members as m
-        on m.series = s.series
-        and (m.failed = 0 or (m.successes = s.successes and m.created_date = s.last_failure_at))
-    group by 1, 2, 3, 4
+    inner join members as m on m.series = s.series and m.created_date = s.last_failure_at and m.failed = 1
+    group by 1, 2, 3, 4, 5, 6
 )
 select
     s.org_id,

@@ -28,11 +28,13 @@ sources as (
     group by 1, 2, 3, 4, 5
     having count(*) > 1
 ),
-ordered as (
+timed as (
     select
         s.source,
-        q.created_date,
-        lag(q.created_date) over (partition by s.source order by q.created_date) as created_before
+        cast(q.created_date at time zone 'UTC' as date) as day,
+        date_diff('second', lag(q.created_date) over (
+            partition by s.source, cast(q.created_date at time zone 'UTC' as date) order by q.created_date
+        ), q.created_date) as seconds_between
     from queries as q
     inner join sources as s
         on s.org_id = q.org_id
@@ -40,16 +42,6 @@ ordered as (
         and s.operation = q.operation
         and s.object is not distinct from q.object
         and s.created_by_id is not distinct from q.created_by_id
-),
-timed as (
-    select
-        source,
-        cast(created_date at time zone 'UTC' as date) as day,
-        case
-            when cast(created_before at time zone 'UTC' as date) = cast(created_date at time zone 'UTC' as date)
-                then date_diff('second', created_before, created_date)
-        end as seconds_between
-    from ordered
 ),
 daily as (
     select
