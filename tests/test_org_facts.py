@@ -99,7 +99,8 @@ def test_the_documented_answer_of_the_limits_is_read_whole(org: DemoOrg, recorde
     org.fail_next(200, recorded("l_32_limits_v49plus_doc"), path="/limits")
     recorder.load()
 
-    assert recorder.rows("select limit_name, app, max, remaining from org_limits where max = 0 or app <> ''") == [
+    odd = "select limit_name, app, max, remaining from org_limits where max = 0 or app <> '' order by 1"
+    assert recorder.rows(odd) == [
         ("PermissionSets", "CreateCustom", 1000, 999),
         ("PrivateConnectOutboundCalloutHourlyLimitMB", "", 0, 0),
     ]
