@@ -115,7 +115,7 @@ class Listing:
         self.details_asked: int | None = None
         self.details_left: int | None = None
         self.notes: list[str] = []
-        self.to_ask = {table.name for table in (USERS, ORGS, ORG_LIMITS)}
+        self.to_ask: set[str] = set()
         self._count_from_zero()
 
     def _count_from_zero(self) -> None:
@@ -173,9 +173,9 @@ class Listing:
         if self.since:
             late = pc.less(jobs["system_modstamp"], pa.scalar(self.since, TIME))
             self.jobs_changed_late += pc.sum(late).as_py() or 0
-        if states.num_rows or self._must_create(QUERY_JOB_STATES):
+        if states.num_rows or self.must_create(QUERY_JOB_STATES):
             self.states.append(states)
-        if jobs.num_rows or self._must_create(QUERY_JOBS):
+        if jobs.num_rows or self.must_create(QUERY_JOBS):
             yield jobs
 
     def until_finished(self) -> Iterator[None]:
@@ -187,7 +187,7 @@ class Listing:
                 raise Misconfigured("The resources of the source `salesforce` need `query_jobs` in the same run.")
             yield None
 
-    def _must_create(self, table: Table) -> bool:
+    def must_create(self, table: Table) -> bool:
         """An empty first listing still creates the tables, for the views that read them."""
         return not self.known.has(table)
 
@@ -200,7 +200,7 @@ class Listing:
             )
         if rows is not None:
             self.jobs_unlisted = rows["listed_again_at"].null_count
-        if rows or self._must_create(UNLISTED_JOBS):
+        if rows or self.must_create(UNLISTED_JOBS):
             yield UNLISTED_JOBS.schema.empty_table() if rows is None else rows
 
     def asked(self, table: Table, ask: Callable[[], pa.Table | None]) -> Iterator[pa.Table]:
@@ -210,7 +210,7 @@ class Listing:
             rows = ask()
         except Failure as failure:
             self.note(table.name, failure.message)
-        if rows or self._must_create(table):
+        if rows or self.must_create(table):
             yield table.schema.empty_table() if rows is None else rows
         self.to_ask.discard(table.name)
 
@@ -262,7 +262,7 @@ class Listing:
         return pa.Table.from_pylist([values], schema=LISTINGS.schema)
 
     def rejected_rows(self) -> Iterator[pa.Table]:
-        if not self.rejected and not self._must_create(REJECTED_RECORDS):
+        if not self.rejected and not self.must_create(REJECTED_RECORDS):
             return
         before = self.known.rejections(self.org.org_id)
         rows = []
@@ -333,28 +333,29 @@ def salesforce(  # noqa: PLR0917 - dlt fills these from the configuration
         yield from listing.until_finished()
         yield from listing.unlisted_rows()
 
-    @dlt.resource(**merge_on(JOB_DETAILS))
-    def job_details() -> Iterator[pa.Table | None]:
-        """Only makes the table, for the views that read it: `job_details.py` fills it once the jobs are loaded."""
-        yield from listing.until_finished()
-        yield from listing.asked(JOB_DETAILS, lambda: None)
+    def asked(table: Table, ask: Callable[[], pa.Table | None]) -> DltResource:
+        @dlt.resource(**merge_on(table))
+        def rows() -> Iterator[pa.Table | None]:
+            yield from listing.until_finished()
+            yield from listing.asked(table, ask)
 
-    @dlt.resource(**merge_on(USERS))
-    def users() -> Iterator[pa.Table | None]:
-        yield from listing.until_finished()
-        new = listing.new_creators() if extras else set()
-        yield from listing.asked(USERS, lambda: org_facts.users(org, new) if new else None)
+        listing.to_ask.add(table.name)
+        return rows
 
-    @dlt.resource(**merge_on(ORGS))
-    def orgs() -> Iterator[pa.Table | None]:
-        yield from listing.until_finished()
-        wanted = extras and not listing.org_is_known()
-        yield from listing.asked(ORGS, lambda: org_facts.orgs(org) if wanted else None)
+    def names() -> pa.Table | None:
+        creators = listing.new_creators()
+        return org_facts.users(org, creators) if creators else None
 
-    @dlt.resource(**merge_on(ORG_LIMITS))
-    def org_limits() -> Iterator[pa.Table | None]:
-        yield from listing.until_finished()
-        yield from listing.asked(ORG_LIMITS, lambda: org_facts.org_limits(org, listing.listing_id) if extras else None)
+    facts: dict[Table, Callable[[], pa.Table | None]] = {
+        USERS: names,
+        ORGS: lambda: None if listing.org_is_known() else org_facts.orgs(org),
+        ORG_LIMITS: lambda: org_facts.org_limits(org, listing.listing_id),
+    }
+    # A table that nothing is asked for is made all the same, for the views that read it; `job_details.py` fills its own
+    # once the jobs are loaded. To dlt a resource costs time though it yields nothing: what is there already is left out.
+    nothing = [table for table in (JOB_DETAILS, *(() if extras else facts)) if listing.must_create(table)]
+    besides = [asked(table, lambda: None) for table in nothing]
+    besides += [asked(table, ask) for table, ask in facts.items() if extras]
 
     @dlt.resource(**merge_on(LISTINGS))
     def listings() -> Iterator[pa.Table | None]:
@@ -365,14 +366,4 @@ def salesforce(  # noqa: PLR0917 - dlt fills these from the configuration
         if on_listed:
             on_listed(listing)
 
-    return (
-        query_jobs,
-        query_job_states,
-        rejected_records,
-        unlisted_jobs,
-        job_details,
-        users,
-        orgs,
-        org_limits,
-        listings,
-    )
+    return query_jobs, query_job_states, rejected_records, unlisted_jobs, *besides, listings
