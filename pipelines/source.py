@@ -115,7 +115,7 @@ class Listing:
         self.details_asked: int | None = None
         self.details_left: int | None = None
         self.notes: list[str] = []
-        self.to_ask: set[str] = set()
+        self.outstanding = {UNLISTED_JOBS.name}  # tables whose rows the row of `listings` waits for
         self._count_from_zero()
 
     def _count_from_zero(self) -> None:
@@ -202,6 +202,7 @@ class Listing:
             self.jobs_unlisted = rows["listed_again_at"].null_count
         if rows or self.must_create(UNLISTED_JOBS):
             yield UNLISTED_JOBS.schema.empty_table() if rows is None else rows
+        self.outstanding.discard(UNLISTED_JOBS.name)
 
     def asked(self, table: Table, ask: Callable[[], pa.Table | None]) -> Iterator[pa.Table]:
         """The rows of a table that are asked for besides: what goes wrong there costs a note, never the listing."""
@@ -212,7 +213,7 @@ class Listing:
             self.note(table.name, failure.message)
         if rows or self.must_create(table):
             yield table.schema.empty_table() if rows is None else rows
-        self.to_ask.discard(table.name)
+        self.outstanding.discard(table.name)
 
     def new_creators(self) -> set[str]:
         """The ids of listed creators whose names are not known, or were asked for long ago."""
@@ -339,7 +340,7 @@ def salesforce(  # noqa: PLR0917 - dlt fills these from the configuration
             yield from listing.until_finished()
             yield from listing.asked(table, ask)
 
-        listing.to_ask.add(table.name)
+        listing.outstanding.add(table.name)
         return rows
 
     def names() -> pa.Table | None:
@@ -360,7 +361,7 @@ def salesforce(  # noqa: PLR0917 - dlt fills these from the configuration
     @dlt.resource(**merge_on(LISTINGS))
     def listings() -> Iterator[pa.Table | None]:
         yield from listing.until_finished()
-        while listing.to_ask:  # its notes are not all there yet
+        while listing.outstanding:  # its counts and notes are not all there yet
             yield None
         yield listing.row()
         if on_listed:
