@@ -15,9 +15,10 @@ import pyarrow as pa
 from dlt.extract import DltResource
 
 from pipelines.failures import Failure, Unreadable
+from pipelines.listed_jobs import Listing
 from pipelines.records import FIELDS, as_json, text, whole_number
 from pipelines.salesforce import CLASSIC, Org, SalesforceError, explained
-from pipelines.source import Listing, merge_on
+from pipelines.source import merge_on
 from pipelines.tables import COUNT, DATASET, FINISHED, FLAG, JOB_DETAILS, LISTINGS
 
 AT_ONCE: Final = 8  # calls in flight: an org takes 25 long ones, and these are short
@@ -68,7 +69,7 @@ class Details:
         listing: Listing,
         loader: duckdb.DuckDBPyConnection,
         at_most: int,
-        on_answer: Callable[[int, int], None] = lambda done, wanted: None,
+        on_answer: Callable[[int, int], None],
     ) -> None:
         self.listing, self.org, self.on_answer = listing, listing.org, on_answer
         parameters = {"org_id": self.org.org_id, "now": self.org.clock, "at_most": at_most}

@@ -11,13 +11,11 @@ from pipelines.tables import (
     DATASET,
     FINISHED,
     LISTINGS,
-    ORGS,
     QUERY_JOB_STATES,
     QUERY_JOBS,
     REJECTED_RECORDS,
     TIME,
     UNLISTED_JOBS,
-    USERS,
     Table,
 )
 from pipelines.warehouse import stored_columns
@@ -160,9 +158,8 @@ class KnownJobs:
         """The ids of the users, or of the org, that were asked for since then."""
         if self.connection is None or not self.has(table):
             return set()
-        key = {USERS: "id", ORGS: "org_id"}[table]
         rows = self.connection.execute(
-            f"select {key} from {DATASET}.{table.name} where org_id = ? and asked_at >= ?", [org_id, since]
+            f"select {table.key[-1]} from {DATASET}.{table.name} where org_id = ? and asked_at >= ?", [org_id, since]
         ).fetchall()
         return {found for (found,) in rows}
 

@@ -6,6 +6,7 @@ One run goes down this list, and each file knows only those below it:
     settings.py     where things are, and how long to wait
     job_details.py  once the jobs are loaded: what only each job's own answer tells
     source.py       the dlt source: its resources, how they merge, the incremental mark
+    listed_jobs.py  one listing on its way into the warehouse, as rows of the tables
     known_jobs.py   which of the listed jobs are new to the warehouse or differ from it, and which are listed no longer
     org_facts.py    users' names, the org's name, its limits
     records.py      job records to Arrow tables; what cannot be keyed
@@ -41,10 +42,11 @@ from pipelines.credentials import SalesforceCredentials
 from pipelines.failures import Failure, Misconfigured, TryLater, causes, failure_behind
 from pipelines.job_details import Details, details_source
 from pipelines.known_jobs import KnownJobs
+from pipelines.listed_jobs import Listing
 from pipelines.loader_file import HeldBy, only_load, open_loader_file
 from pipelines.progress import Seen, progress
 from pipelines.settings import PROJECT, Settings, misconfigured, read_credentials, read_settings, use_project
-from pipelines.source import Listing, salesforce
+from pipelines.source import salesforce
 from pipelines.state_spans import refresh_spans
 from pipelines.tables import DATASET
 from pipelines.warehouse import apply_views, check_published, open_published, publish

@@ -74,6 +74,15 @@ def rows(file: Path, sql: str) -> list[tuple[Any, ...]]:
     return [tuple(row.values()) for row in read(sql, file).to_pylist()]
 
 
+def rows_elsewhere(file: Path, view: str) -> list[tuple[Any, ...]]:
+    """All rows of a view, read by somebody in Los Angeles. Their times are given in UTC: Python calls no two times equal
+    that daylight saving makes ambiguous."""
+    with duckdb.connect(file, read_only=True) as connection:
+        connection.execute("set TimeZone = 'America/Los_Angeles'")
+        there = connection.sql(f"select * from {DATASET}.{view}").to_arrow_table().to_pylist()
+    return [tuple(v.astimezone(UTC) if getattr(v, "tzinfo", None) else v for v in row.values()) for row in there]
+
+
 def kind(operation: str | None) -> str | None:
     """What the views call `kind`."""
     return {"query": "query", "queryAll": "query", None: None}.get(operation, "load")
