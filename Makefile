@@ -3,12 +3,15 @@
 # .venv/bin/python -m pipelines.query_jobs, as the README shows.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test load doctor notebook demo-org setup lint lock clean
+.PHONY: help demo test load check doctor report notebook demo-org setup lint lock clean
 .SUFFIXES:
 
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python -m pipelines.query_jobs
+# Not for dlt, which would take a variable of this name for the setting of this name, and publish there.
+unexport WAREHOUSE
+READ := $(if $(WAREHOUSE),--warehouse $(WAREHOUSE))
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet install
 
 help: ## show this list
@@ -23,11 +26,17 @@ test: $(VENV)/.everything ## pass all tests
 load: $(VENV)/.loader ## one incremental run against the org configured in .dlt/
 	@$(RUN) load
 
+check: $(VENV)/.loader ## say what needs a person, by the warehouse, or nothing (WAREHOUSE=file)
+	@$(RUN) check $(READ)
+
 doctor: $(VENV)/.loader ## say in plain words what is wrong with the set-up, and what to do
 	@$(RUN) doctor
 
-notebook: $(VENV)/.everything ## open the notebook on what is recorded
-	@$(VENV)/bin/marimo edit notebooks/history.py
+report: $(VENV)/.loader ## write report.html: a page of pictures for a mail or a wiki (WAREHOUSE=file)
+	@$(RUN) report $(READ)
+
+notebook: $(VENV)/.everything ## open the notebook on what is recorded (WAREHOUSE=file)
+	@$(VENV)/bin/marimo edit notebooks/history.py -- $(READ)
 
 demo-org: $(VENV)/.loader ## serve the demo org on 127.0.0.1, to try a client of your own
 	@$(VENV)/bin/python -m pipelines.demo_org

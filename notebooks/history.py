@@ -1,4 +1,5 @@
-"""What is recorded, as charts: `make notebook`. Every cell reads through `read`, which lets go of the file at once."""
+"""What is going on in this org, top to bottom: `make notebook`. The pictures are those of `make report`; here they
+follow your filters, and at the end there is a place for SQL of your own. Every cell lets go of the file at once."""
 
 import marimo
 
@@ -8,143 +9,229 @@ app = marimo.App(width="medium", app_title="Bulk API jobs")
 
 @app.cell
 def imports():
-    import os
+    import html
     from pathlib import Path
 
-    import altair as alt
+    import duckdb
     import marimo as mo
 
-    from pipelines.settings import PROJECT, read_settings, use_project
+    from pipelines import pictures
+    from pipelines.charts import styled
+    from pipelines.check import check, read_thresholds
+    from pipelines.selection import Selection, orgs, select
+    from pipelines.settings import DEMO_WAREHOUSE, use_project, warehouse_to_read
     from pipelines.warehouse import read
 
-    # One colour for one state, everywhere, and told apart by those who do not see red and green alike (Okabe-Ito).
-    colours = {
-        "JobComplete": "#0072B2",
-        "Closed": "#56B4E9",
-        "InProgress": "#F0E442",
-        "UploadComplete": "#E69F00",
-        "Open": "#CC79A7",
-        "Aborted": "#999999",
-        "Failed": "#D55E00",
-    }
-    return PROJECT, Path, alt, colours, mo, os, read, read_settings, use_project
+    return (
+        DEMO_WAREHOUSE,
+        Path,
+        Selection,
+        check,
+        duckdb,
+        html,
+        mo,
+        orgs,
+        pictures,
+        read,
+        read_thresholds,
+        select,
+        styled,
+        use_project,
+        warehouse_to_read,
+    )
 
 
 @app.cell
-def choose(PROJECT, Path, mo, os, read_settings, use_project):
+def choose(DEMO_WAREHOUSE, Path, mo, use_project, warehouse_to_read):
     use_project()
-    given = os.environ.get("WAREHOUSE")
-    own, demo = read_settings().warehouse, PROJECT / "demo" / "warehouse.duckdb"
-    warehouse = Path(given).resolve() if given else own if own.exists() else demo
-    mo.md(
-        f"# What does this org remember of its Bulk API jobs?\n\n"
-        f"{'The demo org, as `make demo` recorded it' if warehouse == demo else 'Recorded'}: `{warehouse}`"
-    )
+    given = mo.cli_args().get("warehouse")  # marimo edit notebooks/history.py -- --warehouse FILE
+    warehouse = warehouse_to_read(Path(str(given)) if given else None)
+    _whose = "the demo org, as `make demo` recorded it" if warehouse == DEMO_WAREHOUSE else f"`{warehouse}`"
+    mo.md(f"# What is going on with Bulk API jobs?\n\nThis is {_whose}. All times are UTC.")
     return (warehouse,)
 
 
 @app.cell
-def coverage(mo, read, warehouse):
-    (_known,) = read(
+def choose_org(mo, orgs, warehouse):
+    _orgs = orgs(warehouse)
+    mo.stop(not _orgs, mo.md("Nothing is recorded yet: no listing was ever completed."))
+    _named = {f"{row['name']} ({row['org_id']})": row for row in _orgs}
+    org = mo.ui.dropdown(_named, value=next(iter(_named)), label="org", allow_select_none=False)
+    return (org,)
+
+
+@app.cell
+def choose_jobs(mo, org, read, select, warehouse):
+    _whole = select(warehouse, org.value, days=30)
+    _first = min(org.value["first_day"] or _whole.since, _whole.since)
+    time = mo.ui.date_range(start=_first, stop=_whole.until, value=(_whole.since, _whole.until), label="days")
+    _known = read(
         """
-        select
-            (select count(*) from query_jobs) as jobs,
-            (select count(*) from query_job_states) as states,
-            (select count(*) from listings) as listings,
-            (select max(finished_at) from listings) as newest,
-            (select sum(jobs_changed_late) from listings) as late
+        select distinct job_type, object, created_by_id, coalesce(u.name, created_by_id) as created_by
+        from query_jobs as j
+        left join users as u on u.org_id = j.org_id and u.id = j.created_by_id
+        where j.org_id = $org
         """,
         warehouse,
+        {"org": org.value["org_id"]},
     ).to_pylist()
-    mo.md(
-        f"**{_known['jobs']:,} jobs** in {_known['states']:,} observed states, from {_known['listings']:,} complete "
-        f"listings, the last one at {_known['newest']:%Y-%m-%d %H:%M} UTC. "
-        f"{_known['late'] or 0:,} changes came with a `systemModstamp` that a plain cursor would have passed already."
+
+    def _options(column):
+        return sorted({row[column] for row in _known if row[column] is not None})
+
+    job_types = mo.ui.multiselect(_options("job_type"), label="types")
+    objects = mo.ui.multiselect(_options("object"), label="objects")
+    _users = {row["created_by_id"]: row["created_by"] for row in _known if row["created_by_id"]}
+    _named = sorted(_users.values())
+    creators = mo.ui.multiselect(
+        {name if _named.count(name) == 1 else f"{name} ({user})": user for user, name in sorted(_users.items())},
+        label="users",
     )
+    mo.vstack(
+        [
+            mo.hstack([org, time, job_types, objects, creators], justify="start", wrap=True),
+            mo.md("Nothing chosen: all."),
+        ]
+    )
+    return creators, job_types, objects, time
+
+
+@app.cell
+def chosen(Selection, creators, job_types, objects, org, time, warehouse):
+    selection = Selection(
+        warehouse,
+        org.value["org_id"],
+        *time.value,
+        tuple(job_types.value),
+        tuple(objects.value),
+        tuple(creators.value),
+    )
+    return (selection,)
+
+
+@app.cell
+def showing(html, mo, selection, styled):
+    _names = {"job_types": "types", "objects": "objects", "creators": "users"}
+
+    def show(make):
+        """A picture as part of the page: question, answer, chart, numbers."""
+        picture = make(selection)
+        ignored = [name for field, name in _names.items() if getattr(selection, field) and field not in picture.obeys]
+        parts = [
+            mo.md(f"## {picture.title}"),
+            # The words carry names from Salesforce, which are no Markdown of ours.
+            mo.Html(f"<p>{html.escape(picture.words)}</p>"),
+        ]
+        if ignored:
+            parts.append(mo.md(f"*Of all {' and '.join(ignored)}: what this is made of does not tell them apart.*"))
+        if picture.draw:
+            parts.append(styled(picture.draw(760)))
+        if picture.table:
+            parts.append(
+                mo.accordion(
+                    {"The numbers": mo.ui.table(list(picture.table), selection=None, show_column_summaries=False)}
+                )
+            )
+        return mo.vstack(parts)
+
+    return (show,)
+
+
+@app.cell
+def needs(check, html, mo, org, read_thresholds, warehouse):
+    findings = [finding for finding in check(warehouse, read_thresholds()) if finding.org_id == org.value["org_id"]]
+    _items = "".join(
+        f"<li><b>{finding.kind.capitalize()}</b>: {html.escape(finding.message)}</li>" for finding in findings
+    )
+    mo.vstack(
+        [
+            mo.md("## What needs a person?"),
+            mo.callout(mo.Html(f"<ul>{_items}</ul>"), kind="warn") if findings else mo.md("Nothing."),
+        ]
+    )
+    return (findings,)
+
+
+@app.cell
+def volume(pictures, show):
+    show(pictures.volume)
     return
 
 
 @app.cell
-def jobs_by_day(alt, colours, mo, read, warehouse):
-    _days = read(
-        """
-        select
-            day,
-            job_type || case when kind = 'query' then ' queries' else ' loads' end as kind,
-            state,
-            sum(jobs)::bigint as jobs
-        from jobs_by_day
-        where day is not null and jobs > 0
-        group by 1, 2, 3
-        order by 1, 2, 3
-        """,
-        warehouse,
-    )
-    days_chart = (
-        alt.Chart(alt.Data(values=[row | {"day": str(row["day"])} for row in _days.to_pylist()]))
-        .mark_bar()
-        .encode(
-            x=alt.X("utcyearmonthdate(day):T", title="UTC day of creation"),
-            y=alt.Y("jobs:Q", title="jobs"),
-            color=alt.Color(
-                "state:N",
-                title="newest state",
-                legend=alt.Legend(orient="top", columns=7),
-                scale=alt.Scale(domain=list(colours), range=list(colours.values())),
-            ),
-            row=alt.Row("kind:N", title=None),
-            tooltip=["day:T", "kind:N", "state:N", "jobs:Q"],
-        )
-        .properties(width=640, height=140)
-        .resolve_scale(y="independent")
-    )
-    mo.vstack([mo.md("## How many jobs a day, and how did they end?"), mo.ui.altair_chart(days_chart)])
-    return (days_chart,)
+def failures(pictures, show):
+    show(pictures.failures)
+    return
 
 
 @app.cell
-def changes_by_day(alt, mo, read, warehouse):
-    _changes = read(
-        """
-        select day, from_state || ' → ' || to_state as change, sum(changes)::bigint as changes
-        from state_changes_by_day
-        where from_state is not null
-        group by 1, 2
-        order by 1, 2
-        """,
-        warehouse,
-    )
-    changes_chart = (
-        alt.Chart(alt.Data(values=[row | {"day": str(row["day"])} for row in _changes.to_pylist()]))
-        .mark_bar()
-        .encode(
-            x=alt.X("utcyearmonthdate(day):T", title="UTC day of the listing that showed it first"),
-            y=alt.Y("changes:Q", title="changes"),
-            color=alt.Color("change:N", title="change", legend=alt.Legend(orient="top", columns=4)),
-            tooltip=["day:T", "change:N", "changes:Q"],
-        )
-        .properties(width=640, height=220)
-    )
-    mo.vstack([mo.md("## Which changes of state were caught between listings?"), mo.ui.altair_chart(changes_chart)])
-    return (changes_chart,)
+def streaks(pictures, show):
+    show(pictures.streaks)
+    return
+
+
+@app.cell
+def allowance(pictures, show):
+    show(pictures.allowance)
+    return
+
+
+@app.cell
+def users(pictures, show):
+    show(pictures.users)
+    return
+
+
+@app.cell
+def limits(pictures, show):
+    show(pictures.limits)
+    return
+
+
+@app.cell
+def at_once(pictures, show):
+    show(pictures.at_once)
+    return
+
+
+@app.cell
+def durations(pictures, show):
+    show(pictures.durations)
+    return
+
+
+@app.cell
+def week(pictures, show):
+    show(pictures.week)
+    return
+
+
+@app.cell
+def coverage(pictures, show):
+    show(pictures.coverage)
+    return
 
 
 @app.cell
 def ask(mo):
-    sql = mo.ui.text_area(
-        value="select object, count(*) as failed, max(created_date) as last\n"
-        "from query_jobs\nwhere state = 'Failed'\ngroup by 1\norder by failed desc",
+    sql = mo.ui.code_editor(
+        value="-- Everything about the jobs that failed last; the README lists all views and tables\n"
+        "select created_date, created_by, kind, object, outcome, error_code, error\n"
+        "from failures\norder by created_date desc\nlimit 100",
+        language="sql",
         label="A question of your own, in SQL",
-        full_width=True,
-        rows=6,
     )
     mo.vstack([mo.md("## And what else?"), sql])
     return (sql,)
 
 
 @app.cell
-def answer(mo, read, sql, warehouse):
-    mo.ui.table(read(sql.value, warehouse).to_pylist(), selection=None)
+def answer(duckdb, mo, read, sql, warehouse):
+    try:
+        _answer = mo.ui.table(read(sql.value, warehouse), selection=None, show_column_summaries=False)
+    except duckdb.Error as _error:
+        _answer = mo.callout(mo.plain_text(str(_error)), kind="danger")
+    _answer
     return
 
 

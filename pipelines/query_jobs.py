@@ -1,4 +1,4 @@
-"""START HERE: record an org's Bulk API jobs. `python -m pipelines.query_jobs load|demo|doctor`
+"""START HERE: record an org's Bulk API jobs. `python -m pipelines.query_jobs load|demo|doctor|report|check`
 
 One run goes down this list, and each file knows only those below it:
 
@@ -17,7 +17,15 @@ One run goes down this list, and each file knows only those below it:
     loader_file.py  the loader's own DuckDB file and its locks;  warehouse.py: the published copy, the views
     progress.py     what a terminal shows meanwhile;  failures.py: what can go wrong, and its exit code
 
-Beside it: doctor.py looks at the set-up; demo.py records the built-in org of demo_org/, which imports nothing of this.
+What is recorded, others read through warehouse.py:
+
+    check.py        what needs a person, in words
+    report.py       one page of pictures, of which the notebook shows the same
+    pictures.py     the questions that they answer, with the numbers;  selection.py: of which org, days and jobs
+    charts.py       how they are drawn, and in which colours
+
+Beside them: doctor.py looks at the set-up; demo.py records the built-in org of demo_org/, which imports nothing of
+this.
 """
 
 import argparse
@@ -45,7 +53,16 @@ from pipelines.known_jobs import KnownJobs
 from pipelines.listed_jobs import Listing
 from pipelines.loader_file import HeldBy, only_load, open_loader_file
 from pipelines.progress import Seen, progress
-from pipelines.settings import PROJECT, Settings, misconfigured, read_credentials, read_settings, use_project
+from pipelines.settings import (
+    DEMO_HOME,
+    DEMO_WAREHOUSE,
+    Settings,
+    misconfigured,
+    read_credentials,
+    read_settings,
+    use_project,
+    warehouse_to_read,
+)
 from pipelines.source import salesforce
 from pipelines.state_spans import refresh_spans
 from pipelines.tables import DATASET
@@ -201,23 +218,72 @@ def _doctor(options: argparse.Namespace) -> int:
     return doctor()
 
 
+def _check(options: argparse.Namespace) -> int:
+    from pipelines.check import as_json, check, read_thresholds  # noqa: PLC0415
+
+    warehouse = warehouse_to_read(options.warehouse)
+    found = check(warehouse, read_thresholds())
+    if options.json:
+        print(as_json(warehouse, found))
+    else:
+        _say_if_demo(options.warehouse, warehouse)
+        if found:
+            print(
+                *found,
+                "To silence what somebody is at work on: known_findings in .dlt/config.toml, its key from --json.",
+                sep="\n\n",
+            )
+    return 1 if found else 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from pipelines.report import write_report  # noqa: PLC0415 - a load needs no charts
+
+    warehouse = warehouse_to_read(options.warehouse)
+    _say_if_demo(options.warehouse, warehouse)
+    write_report(warehouse, options.output, options.days)
+    print(f"Written: {os.path.relpath(options.output)}, of {os.path.relpath(warehouse)}")
+    return 0
+
+
+def _say_if_demo(given: Path | None, warehouse: Path) -> None:
+    if given is None and warehouse == DEMO_WAREHOUSE:
+        print("Nothing of your own is recorded yet: this is the demo org, its clock stopped at the last load.")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m pipelines.query_jobs", description="Record an org's Bulk API jobs."
     )
-    commands = parser.add_subparsers(required=True, metavar="load|demo|doctor")
+    commands = parser.add_subparsers(required=True, metavar="load|demo|doctor|report|check")
     load = commands.add_parser("load", help="one incremental run against the configured org")
     load.add_argument("--quiet", action="store_true", help="print nothing on success; for cron")
     load.set_defaults(command=_load)
     demo = commands.add_parser("demo", help="record the built-in demo org and show what there is to see")
     demo.add_argument("--days", type=int, default=30, help="simulated days (30)")
-    demo.add_argument("--home", type=Path, default=PROJECT / "demo", help="directory for its files (demo/)")
+    demo.add_argument("--home", type=Path, default=DEMO_HOME, help="directory for its files (demo/)")
     demo.set_defaults(command=_demo)
     doctor = commands.add_parser("doctor", help="say what is wrong with the set-up, and what to do")
     doctor.set_defaults(command=_doctor)
-    for command in (load, demo, doctor):
+    report = commands.add_parser("report", help="write one HTML page of pictures, for a mail or a wiki")
+    report.add_argument("--output", type=Path, default=Path("report.html"), help="the file to write (report.html)")
+    report.add_argument("--days", type=_days, default=30, help="days before the last load to show (30)")
+    report.set_defaults(command=_report)
+    check = commands.add_parser("check", help="say what needs a person (exit code 1), or nothing")
+    check.add_argument("--json", action="store_true", help="the findings as JSON, an empty list too")
+    check.set_defaults(command=_check)
+    for command in (report, check):
+        command.add_argument("--warehouse", type=Path, help="the warehouse to read (the published one, or the demo's)")
+    for command in (load, demo, doctor, report, check):
         command.add_argument("--verbose", action="store_true", help="show tracebacks and what is going on")
     return parser
+
+
+def _days(given: str) -> int:
+    days = int(given)
+    if days < 1:
+        raise ValueError
+    return days
 
 
 def _explain(error: BaseException, verbose: bool) -> int:

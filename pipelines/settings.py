@@ -21,6 +21,8 @@ from pipelines.tables import DATASET
 PIPELINE: Final = "query_jobs"
 LOADER_FILE: Final = "destination.duckdb.credentials"  # dlt's key
 PROJECT: Final = Path(__file__).resolve().parents[1]
+DEMO_HOME: Final = PROJECT / "demo"
+DEMO_WAREHOUSE: Final = DEMO_HOME / "warehouse.duckdb"
 
 
 @configspec
@@ -99,6 +101,23 @@ def _loader_file() -> str:
     except (ValueError, TypeError, ConfigurationException):
         raise Misconfigured(f"`{key}` must be the path of the loader's file.", "See .dlt/config.toml.") from None
     return str(spec.database)
+
+
+def warehouse_to_read(given: Path | None) -> Path:
+    """The warehouse that a reader means: the one given, else the published one, else the demo's.
+
+    Raises Misconfigured where there is none of these, naming what makes one.
+    """
+    if given:
+        if not given.is_file():
+            raise Misconfigured(f"There is no warehouse {given}.", "Give the path of a published warehouse.")
+        return given.resolve()
+    own = read_settings().warehouse
+    if own.is_file():
+        return own
+    if DEMO_WAREHOUSE.is_file():
+        return DEMO_WAREHOUSE
+    raise Misconfigured(f"There is no warehouse {own} yet.", "Make one: make demo, or make load.")
 
 
 def read_credentials() -> SalesforceCredentials:

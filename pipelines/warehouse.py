@@ -12,7 +12,7 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
-from pipelines.failures import Failure, Misconfigured
+from pipelines.failures import Failure, Misconfigured, TryLater
 from pipelines.loader_file import LOCK_MESSAGE
 from pipelines.tables import DATASET, LISTINGS, TABLES, Table
 
@@ -158,6 +158,34 @@ def open_published(warehouse: Path, closing: ExitStack) -> duckdb.DuckDBPyConnec
         return closing.enter_context(duckdb.connect(warehouse, read_only=True)) if warehouse.exists() else None
     except duckdb.Error:
         return None
+
+
+def rows(sql: str, warehouse: Path, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    """The rows of one of our own queries, fit to be shown: `read`, with every character of a text that a terminal or
+    a picture would obey instead of showing (escape sequences, line ends, bidirectional marks) replaced by U+FFFD.
+
+    `parameters` may hold more than the query asks for. Raises Misconfigured where the file is no warehouse that this
+    version published, TryLater where somebody writes into it.
+    """
+    asked = {name: value for name, value in (parameters or {}).items() if re.search(rf"\${name}\b", sql)}
+    try:
+        found = read(sql, warehouse, asked).to_pylist()
+    except duckdb.CatalogException as error:
+        raise Misconfigured(
+            f"{warehouse} lacks what this version reads: {str(error).splitlines()[0]}",
+            "If a load published it, the next load publishes it anew; otherwise name another file.",
+        ) from None
+    except duckdb.IOException as error:
+        if LOCK_MESSAGE in str(error):
+            raise TryLater(f"Somebody writes into {warehouse}.", "Ask again when they have closed it.") from None
+        raise Misconfigured(f"{warehouse} is no DuckDB file that can be read.", str(error).splitlines()[0]) from None
+    return [{name: _shown(value) for name, value in row.items()} for row in found]
+
+
+def _shown(value: Any) -> Any:
+    if not isinstance(value, str) or value.isprintable():
+        return value
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in value)
 
 
 def read(sql: str, warehouse: Path, parameters: dict[str, Any] | None = None) -> pa.Table:

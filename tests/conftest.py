@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,13 @@ from demo_org_client import Client
 from keys import make_certificate
 
 from pipelines.credentials import SalesforceCredentials
+from pipelines.demo import FIRST_LOAD, LOAD_EVERY, UNTIL, _credentials, _own_home
+from pipelines.demo_org.life import live
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
 from pipelines.failures import Failure, failure_behind
 from pipelines.query_jobs import Run, record
-from pipelines.settings import PROJECT, read_credentials, read_settings
+from pipelines.settings import PROJECT, Settings, read_credentials, read_settings
 
 KEYS = "SOURCES__SALESFORCE__CREDENTIALS__"
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)  # a Monday
@@ -136,7 +138,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 def recorder_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Recorder]:
     """Makes a recorder for an org, and points dlt's configuration at it: nothing of the user's is read or written."""
     for name in list(os.environ):
-        if name.split("__")[0] in ("SOURCES", "DESTINATION", "QUERY_JOBS", "LOAD", "CREDENTIALS"):
+        if name.split("__")[0] in ("SOURCES", "DESTINATION", "QUERY_JOBS", "CHECK", "LOAD", "CREDENTIALS"):
             monkeypatch.delenv(name)
 
     def make(org: DemoOrg, name: str = "home") -> Recorder:
@@ -167,6 +169,23 @@ def recorder_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...
 @pytest.fixture
 def recorder(org: DemoOrg, recorder_of: Callable[..., Recorder]) -> Recorder:
     return recorder_of(org)
+
+
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Files of fourteen days of the demo org, troubles and all, with nine days' outage in between, and a job that
+    nobody can date. To be read only: all tests share them."""
+    org = DemoOrg(now=UNTIL - timedelta(days=14))
+    with _own_home(tmp_path_factory.mktemp("filled")) as settings, serving(org):
+        live(org, until=UNTIL)
+        org.add_job(createdDate="<datetime>", systemModstamp=org.now, state="Open", jobType="Classic", operation=...)
+        org.advance(FIRST_LOAD)
+        for pause in (LOAD_EVERY, LOAD_EVERY, timedelta(days=9), timedelta(days=2), LOAD_EVERY):
+            record(settings, _credentials(org))
+            org.advance(pause)
+        org.advance(UNTIL - org.now)
+        record(settings, _credentials(org))
+    return settings
 
 
 @pytest.fixture

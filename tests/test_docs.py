@@ -10,6 +10,7 @@ import pytest
 from conftest import Recorder
 
 from pipelines import failures
+from pipelines.check import Thresholds
 from pipelines.credentials import WAYS
 from pipelines.demo_org.org import DemoOrg
 from pipelines.settings import PROJECT, RecorderConfiguration
@@ -101,8 +102,24 @@ def test_every_setting_is_in_the_committed_config_and_the_readme() -> None:
 
     assert set(config["sources"]["salesforce"]) == source
     assert set(config["query_jobs"]) == set(RecorderConfiguration().get_resolvable_fields())
-    for key in (*config["sources"]["salesforce"], *config["query_jobs"]):
+    assert set(config["check"]) == set(Thresholds().get_resolvable_fields())
+    for key in (*config["sources"]["salesforce"], *config["query_jobs"], *config["check"]):
         assert f"`{key}`" in README
+
+
+def test_the_committed_config_shows_the_defaults() -> None:
+    """Whoever takes away a comment sign changes nothing."""
+    config = tomllib.loads(re.sub(r"(?m)^# ?(?=[a-z_]+ = )", "", CONFIG))
+
+    for section, settings in (("query_jobs", RecorderConfiguration()), ("check", Thresholds())):
+        assert config[section] == {name: settings[name] for name in settings.get_resolvable_fields()}
+
+
+def test_every_finding_is_in_the_readme() -> None:
+    """With the name that it is told by."""
+    told = set(re.findall(r'finding\(\s+"([a-z ]+)"', (PROJECT / "pipelines" / "check.py").read_text()))
+
+    assert told == set(re.findall(r"(?m)^\| ([a-z ]+) \| ", README.split("| finding |")[1].split("\n\n")[0]))
 
 
 NOT_SETTINGS = {"credentials", "extras", "known", "on_page", "on_listed", "return"}
@@ -122,7 +139,7 @@ def test_the_exit_codes_are_those_of_the_code() -> None:
     listed = {int(found) for found in re.findall(r"^\| (\d+) \|", README, re.MULTILINE)}
     kinds = (failures.Failure, failures.TryLater, failures.NotPermitted, failures.Misconfigured)
 
-    assert listed == {0, 130, 143} | {kind.exit_code for kind in kinds}
+    assert listed == {0, 1, 130, 143} | {kind.exit_code for kind in kinds}
 
 
 def test_the_cron_line_and_the_units_call_the_command_line_that_there_is(recorder: Recorder) -> None:
@@ -131,10 +148,11 @@ def test_the_cron_line_and_the_units_call_the_command_line_that_there_is(recorde
         line for block in code("cron") + code("ini") for line in block.splitlines() if "pipelines.query_jobs" in line
     ]
 
-    assert len(lines) == 2
+    assert len(lines) == 3
     for line in lines:
-        assert "/.venv/bin/python -m pipelines.query_jobs load --quiet" in line
+        assert ".venv/bin/python -m pipelines.query_jobs load --quiet" in line
     assert "flock -n -E 75" in lines[0]
+    assert lines[1].endswith(" && .venv/bin/python -m pipelines.query_jobs check")
     assert "--quiet" in recorder.run("load", "--help").stdout
 
 

@@ -1,52 +1,107 @@
-"""The notebook runs on what a recorder published, and draws what is there."""
+"""The notebook runs on what a recorder published: every picture, the filters, one's own SQL, and nothing held."""
 
 import html
 import runpy
-from datetime import timedelta
+import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from conftest import Recorder
+from planted import NOW, plant
+from test_pictures import MONTH, job
 
+from pipelines import pictures
 from pipelines.demo_org.org import DemoOrg
+from pipelines.settings import Settings
 
 NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "history.py"
+Shown = tuple[str, dict[str, Any]]
 
 
 @pytest.fixture
-def shown(org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> tuple[str, dict[str, Any]]:
-    """What the cells show, as text, and what they define: of two listings with a failure in between."""
-    jobs = [org.add_job(object=name) for name in ("Account", "Lead", "Lead")]
-    recorder.load()
-    org.advance(timedelta(hours=1))
-    for job in jobs[1:]:
-        org.move_job(job, "Failed")
-    recorder.load()
-    monkeypatch.setenv("WAREHOUSE", str(recorder.warehouse))
-    outputs, defined = runpy.run_path(str(NOTEBOOK))["app"].run()
-    return html.unescape(" ".join(output.text for output in outputs if hasattr(output, "text"))), dict(defined)
+def open_notebook(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Shown]:
+    """Runs all cells on a warehouse: what they show, as text, and what they define."""
+
+    def run(warehouse: Path, **instead: Any) -> Shown:
+        monkeypatch.setattr(sys, "argv", [str(NOTEBOOK), "--warehouse", str(warehouse)])
+        outputs, defined = runpy.run_path(str(NOTEBOOK))["app"].run(defs=instead or None)
+        return " ".join(getattr(output, "text", "") for output in outputs), dict(defined)
+
+    return run
 
 
-def test_the_notebook_shows_what_was_recorded(shown: tuple[str, dict[str, Any]]) -> None:
-    """Counts, both charts with their data, and the answer to the question that stands there."""
-    text, defined = shown
+def test_the_notebook_shows_the_demo_from_top_to_bottom(filled: Settings, open_notebook: Callable[..., Shown]) -> None:
+    """What needs a person, each picture with its answer and its chart, and the answer to the SQL that stands there."""
+    source, defined = open_notebook(filled.warehouse)
+    text = html.unescape(source)
 
-    assert "3 jobs" in text
-    assert "2 complete listings" in text
-    assert defined["days_chart"].to_dict()["data"]["values"] == [
-        {"day": "2026-11-02", "kind": "V2Query queries", "state": "Failed", "jobs": 2},
-        {"day": "2026-11-02", "kind": "V2Query queries", "state": "InProgress", "jobs": 1},
-    ]
-    assert defined["changes_chart"].to_dict()["data"]["values"] == [
-        {"day": "2026-11-02", "change": "InProgress → Failed", "changes": 2}
-    ]
-    assert "Lead" in text
+    assert "query of Lead (V2Query) by Data Warehouse has failed" in text
+    places = [text.index("What needs a person?")]
+    for make in pictures.PICTURES:
+        picture = make(defined["selection"])
+        assert picture.words in text, picture.name
+        assert picture.draw, picture.name
+        places.append(text.index(f">{picture.title}<"))
+    assert places == sorted(places)
+    assert text.count("vega") >= len(pictures.PICTURES)
+    assert "InvalidBatch" in text[text.index("And what else?") :]
 
 
-def test_the_notebook_holds_no_file(shown: tuple[str, dict[str, Any]], recorder: Recorder) -> None:
+def test_a_filter_changes_what_is_shown(filled: Settings, open_notebook: Callable[..., Shown]) -> None:
+    """And a picture that cannot follow it says so, once for each of the four."""
+    _, defined = open_notebook(filled.warehouse)
+    chosen = replace(defined["selection"], objects=("Lead",))
+    source, _ = open_notebook(filled.warehouse, selection=chosen)
+    text = html.unescape(source)
+
+    assert pictures.volume(chosen).words in text
+    assert pictures.volume(defined["selection"]).words not in text
+    assert text.count("Of all objects:") == 4
+
+
+def test_the_filters_offer_what_is_recorded(tmp_path: Path, open_notebook: Callable[..., Shown]) -> None:
+    """Two users of one name are told apart."""
+    file = plant(
+        tmp_path / "w.duckdb",
+        query_jobs=[job(NOW, created_by_id=user, object=name) for user, name in (("005A", "Lead"), ("005B", "Case"))],
+        users=[{"id": "005A", "name": "Sync"}, {"id": "005B", "name": "Sync"}],
+        listings=MONTH,
+    )
+    _, defined = open_notebook(file)
+
+    assert set(defined["objects"].options) == {"Case", "Lead"}
+    assert defined["creators"].options == {"Sync (005A)": "005A", "Sync (005B)": "005B"}
+    assert set(defined["job_types"].options) == {"V2Query"}
+
+
+def test_names_are_text_and_no_markup(tmp_path: Path, open_notebook: Callable[..., Shown]) -> None:
+    """What Salesforce's users call things is never taken for HTML or Markdown."""
+    evil = "<img src=x onerror=alert(1)> [a](javascript:alert(1))"
+    jobs = [job(NOW, object=evil, created_by_id="005E", state="Failed") for _ in range(3)]
+    file = plant(tmp_path / "w.duckdb", query_jobs=jobs, users=[{"id": "005E", "name": evil}], listings=MONTH)
+    source, _ = open_notebook(file)
+
+    assert "onerror=alert(1)" in source
+    assert "<img src=x" not in source
+    assert 'href="javascript' not in source
+
+
+def test_a_warehouse_without_a_listing_is_said_to_be_empty(tmp_path: Path, open_notebook: Callable[..., Shown]) -> None:
+    """No cell fails."""
+    text, _ = open_notebook(plant(tmp_path / "w.duckdb", listings=[]))
+
+    assert "no listing was ever completed" in text
+
+
+def test_the_notebook_holds_no_file(org: DemoOrg, recorder: Recorder, open_notebook: Callable[..., Shown]) -> None:
     """The loader publishes, and could write, while it is open."""
-    import duckdb
+    org.add_job()
+    recorder.load()
+    open_notebook(recorder.warehouse)
 
     duckdb.connect(recorder.warehouse).close()
     assert recorder.run().returncode == 0

@@ -1,8 +1,6 @@
 """What the headers of the views say is so: on a warehouse that the demo org has filled, troubles and all."""
 
 import re
-from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 
 import duckdb
@@ -10,32 +8,11 @@ import pytest
 import sqlglot
 from planted import rows
 
-from pipelines.demo import FIRST_LOAD, LOAD_EVERY, UNTIL, _credentials, _own_home
-from pipelines.demo_org.life import live
-from pipelines.demo_org.org import DemoOrg
-from pipelines.demo_org.server import serving
-from pipelines.query_jobs import record
 from pipelines.settings import Settings
 from pipelines.warehouse import apply_views, read_header, views
 
 VIEWS = views()
 EVERY_VIEW = pytest.mark.parametrize("view", sorted(VIEWS))
-
-
-@pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """Fourteen days of the demo org with nine days' outage in between, and a job that nobody can date."""
-    org = DemoOrg(now=UNTIL - timedelta(days=14))
-    with _own_home(tmp_path_factory.mktemp("filled")) as settings, serving(org):
-        live(org, until=UNTIL)
-        org.add_job(createdDate="<datetime>", systemModstamp=org.now, state="Open", jobType="Classic", operation=...)
-        org.advance(FIRST_LOAD)
-        for pause in (LOAD_EVERY, LOAD_EVERY, timedelta(days=9), timedelta(days=2), LOAD_EVERY):
-            record(settings, _credentials(org))
-            org.advance(pause)
-        org.advance(UNTIL - org.now)
-        record(settings, _credentials(org))
-        yield settings
 
 
 @EVERY_VIEW

@@ -1,0 +1,301 @@
+"""The charts of report and notebook, drawn by Altair: rows in, a chart of a given width out.
+
+Colours mean the same everywhere. States have those of Okabe and Ito's palette (Color Universal Design,
+jfly.uni-koeln.de/color), which people who see red and green alike can tell apart, and a grey that they can tell from
+its purple; ways to fail are shades of the colour of Failed; every other amount has the palette's green. Text and lines
+take the colour of the page, so that a dark page shows them.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final
+
+import altair as alt
+
+Row = Mapping[str, Any]
+Chart = Any  # one of Altair's kinds of chart: single, layered, or several beside each other
+
+STATES: Final = {
+    "JobComplete": "#0072B2",
+    "Closed": "#56B4E9",
+    "InProgress": "#F0E442",
+    "UploadComplete": "#E69F00",
+    "Open": "#CC79A7",
+    "Aborted": "#707070",
+    "Failed": "#D55E00",
+}
+OUTCOMES: Final = {
+    "aborted": "#707070",
+    "partly failed": "#F6B58A",
+    "every record failed": "#9C1F3F",
+    "failed": "#D55E00",
+}
+UNDOCUMENTED: Final = "#6B4C9A"  # a state that Salesforce's documentation does not know
+AMOUNT: Final = "#009E73"
+INK: Final = "currentColor"
+HALVES: Final = {"half had ended by then": [1, 0], "19 of 20 had": [4, 3]}
+UNKNOWN: Final[Mapping[str, Any]] = {"color": "#808080", "opacity": 0.22}  # a time that the record does not cover
+WHEN: Final = alt.Tooltip("when:N", title="from")
+LABEL: Final = 230  # pixels for the names beside bars
+NARROW: Final = 500  # pixels; below, charts are laid out for a phone
+TEXT: Final = {"labelColor": INK, "titleColor": INK, "labelFontSize": 12, "titleFontSize": 12}
+CONFIG: Final = {
+    "background": "transparent",
+    "aria": False,  # the page says in words what the chart shows; a reader that spells out each bar helps nobody
+    "view": {"stroke": None},
+    "axis": {
+        **TEXT, "titleFontWeight": "normal", "gridColor": INK, "gridOpacity": 0.12, "domainColor": INK,
+        "domainOpacity": 0.4, "tickColor": INK, "tickOpacity": 0.4,
+    },
+    "legend": {
+        **TEXT, "orient": "top", "symbolType": "square", "symbolStrokeColor": INK, "columnPadding": 18, "labelLimit": 0,
+    },
+    "title": {"color": INK, "anchor": "start", "fontSize": 13, "fontWeight": "bold"},
+    "text": {"fontSize": 12},
+}  # fmt: skip
+
+
+def stacked_bars(
+    panels: Mapping[str, Sequence[Row]], colours: Mapping[str, str], title: str, span: "Span", width: int
+) -> Chart:
+    """One panel of bars over time for each entry; rows: start, end, group, value."""
+    groups = {row["group"] for rows in panels.values() for row in rows}
+    domain = [group for group in colours if group in groups] + sorted(groups - colours.keys())
+    # The last of the domain would lie at the top of the bars: what went wrong belongs at the bottom, on the axis.
+    scale = alt.Scale(domain=domain, range=[colours.get(group, UNDOCUMENTED) for group in domain])
+    colour = alt.Color("group:N", title=None, scale=scale, legend=alt.Legend(columns=0 if width > NARROW else 2))
+    charts = []
+    for name, rows in panels.items():
+        values = [{**row, "order": domain.index(row["group"])} for row in rows]
+        sums = [
+            sum(row["value"] for row in values if row["start"] == start) for start in {row["start"] for row in rows}
+        ]
+        bars = (
+            alt.Chart(_data(values))
+            .mark_bar(orient="vertical", stroke=INK, strokeWidth=0.5, strokeOpacity=0.6)
+            .encode(
+                x=span.axis("start", width),
+                x2="end:T",
+                y=alt.Y("value:Q", title=title, stack="zero", axis=_whole(sums)),
+                color=colour,
+                order=alt.Order("order:Q", sort="descending"),
+                tooltip=[WHEN, alt.Tooltip("group:N", title=" "), alt.Tooltip("value:Q", title=title)],
+            )
+        )
+        charts.append(_layers(span, width, bars).properties(width=width, height=_height(width), title=name))
+    return alt.vconcat(*charts) if len(charts) > 1 else charts[0]
+
+
+def line_under_limit(rows: Sequence[Row], title: str, limit_title: str, span: "Span", width: int) -> Chart:
+    """An area over time, and the line that it must not cross; rows: start, value, limit (may be None)."""
+    base = alt.Chart(_data(rows)).encode(x=span.axis("start", width))
+    amount = alt.Y("value:Q", title=title, axis=_whole([row["value"] for row in rows]))
+    tooltip = [WHEN, alt.Tooltip("value:Q", title=title), alt.Tooltip("limit:Q", title=limit_title)]
+    area = base.mark_area(color=AMOUNT, opacity=0.35, interpolate="step-after").encode(y=amount)
+    line = base.mark_line(color=AMOUNT, strokeWidth=1.5, interpolate="step-after").encode(y=amount, tooltip=tooltip)
+    layers = [area, line]
+    limits = [row for row in rows if row["limit"] is not None]
+    if limits:
+        rule = base.transform_filter("isValid(datum.limit)")
+        layers.append(rule.mark_line(color=INK, strokeDash=[6, 4], strokeWidth=2).encode(y="limit:Q"))
+        last = alt.Chart(_data(limits[-1:])).mark_text(color=INK, align="right", dy=-8, fontWeight="bold")
+        said = f"{limit_title}: {limits[-1]['limit']:,}"
+        layers.append(last.encode(x=alt.value(width), y="limit:Q", text=alt.value(said)))
+    return _layers(span, width, *layers).properties(width=width, height=_height(width) + 40)
+
+
+def lines(panels: Mapping[str, Sequence[Row]], title: str, span: "Span", width: int) -> Chart:
+    """One panel with an area over time for each entry; rows: start, value."""
+    charts = []
+    for name, rows in panels.items():
+        chart = (
+            alt.Chart(_data(rows))
+            .mark_area(color=AMOUNT, opacity=0.6, line={"color": AMOUNT, "strokeWidth": 1}, interpolate="step-after")
+            .encode(
+                x=span.axis("start", width),
+                y=alt.Y("value:Q", title=title, axis=_whole([row["value"] for row in rows])),
+                tooltip=[WHEN, alt.Tooltip("value:Q", title=title)],
+            )
+        )
+        charts.append(_layers(span, width, chart).properties(width=width, height=_height(width) - 30, title=name))
+    return alt.vconcat(*charts) if len(charts) > 1 else charts[0]
+
+
+def ranking(rows: Sequence[Row], title: str, width: int) -> Chart:
+    """Bars from the greatest down, each with its number; rows: name, value, said."""
+    # Room for what is said at the end of the longest bar
+    room = max(row["value"] for row in rows) * (1.3 if width > NARROW else 1.7) or 1
+    base = alt.Chart(_data(rows)).encode(
+        y=_names(width), x=alt.X("value:Q", axis=None, scale=alt.Scale(domain=[0, room], nice=False))
+    )
+    bars = base.mark_bar(color=AMOUNT, height=_thick(width), yOffset=_below(width))
+    said = base.mark_text(color=INK, align="left", dx=4, yOffset=_below(width)).encode(text="said:N")
+    return _named(base, [bars, said], width).properties(height=_row(width) * len(rows), title=title)
+
+
+def spells(rows: Sequence[Row], span: "Span", width: int) -> Chart:
+    """Bars from a beginning to an end, one line each; rows: name, start, end, said, over (bool)."""
+    room = width - LABEL if width > NARROW else width
+    base = alt.Chart(_data(rows)).encode(x=span.axis("start", room), y=_names(width))
+    bars = base.mark_bar(color=OUTCOMES["failed"], height=_thick(width), yOffset=_below(width)).encode(
+        x2="end:T",
+        opacity=alt.Opacity("over:N", legend=None, scale=alt.Scale(domain=[False, True], range=[1, 0.4])),
+        tooltip=[alt.Tooltip("name:N", title=" "), alt.Tooltip("said:N", title=" ")],
+    )
+    said = base.mark_text(color=INK, align="right", dx=-4, yOffset=_below(width)).encode(text="said:N")
+    return _named(base, [bars, said], width).properties(height=_row(width) * len(rows))
+
+
+def small_lines(panels: Mapping[str, Sequence[Row]], title: str, span: "Span", width: int) -> Chart:
+    """A small panel for each entry, with a solid line for the half and a dashed one for 19 of 20; rows: start, which,
+    value."""
+    columns = 3 if width > NARROW else 1
+    each = width // columns - (64 if columns > 1 else 0)
+    scale = alt.Scale(domain=list(HALVES), range=list(HALVES.values()))
+    dash = alt.StrokeDash("which:N", legend=None, scale=scale)
+    charts = []
+    for name, rows in panels.items():
+        base = alt.Chart(_data(rows)).encode(
+            x=span.axis("start", each),
+            y=alt.Y("value:Q", title=title, axis=alt.Axis(tickCount=4, format="~g"), scale=alt.Scale(zero=True)),
+            tooltip=[WHEN, alt.Tooltip("which:N", title=" "), alt.Tooltip("value:Q", format=",.1f")],
+        )
+        points = {"color": AMOUNT, "size": 18} if len(rows) < each // 4 else False
+        line = base.mark_line(color=AMOUNT, point=points).encode(strokeDash=dash)
+        charts.append(line.properties(width=each, height=90, title=name))
+    legend = alt.TitleParams(["solid: half had ended by then;", "dashed: 19 of 20 had"], fontWeight="normal")
+    return alt.concat(*charts, columns=columns, title=legend)
+
+
+def week(rows: Sequence[Row], title: str, width: int) -> Chart:
+    """A week's hours, the fuller the more; rows: weekday (Monday is 1), hour, value."""
+    names = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
+    values = [{**row, "day": names[row["weekday"] - 1]} for row in rows]
+    most = max(row["value"] for row in rows) or 1
+    return (
+        alt.Chart(_data(values))
+        .mark_rect(color=AMOUNT, stroke=INK, strokeOpacity=0.15, strokeWidth=0.5)
+        .encode(
+            x=alt.X(
+                "hour:O",
+                title="hour of the day, UTC",
+                scale=alt.Scale(domain=list(range(24))),
+                axis=alt.Axis(labelAngle=0, labelOverlap=True),
+            ),
+            y=alt.Y("day:O", title=None, scale=alt.Scale(domain=names)),
+            opacity=alt.Opacity(
+                "value:Q",
+                title=title,
+                scale=alt.Scale(domain=[0, most], range=[0, 1]),
+                legend=alt.Legend(symbolFillColor=AMOUNT, columns=0 if width > NARROW else 3),
+            ),
+            tooltip=["day:O", "hour:O", alt.Tooltip("value:Q", title=title, format=",.1f")],
+        )
+        .properties(width=width, height=7 * (22 if width > NARROW else 18))
+    )
+
+
+def strip(covered: Sequence[Row], listings: Sequence[Row], span: "Span", width: int) -> Chart:
+    """What is complete, in green, and what nobody can know, in grey; a tick for each listing while they can be told
+    apart. Rows: start (, end)."""
+    x = span.axis("start", width)
+    bars = alt.Chart(_data(covered)).mark_bar(color=AMOUNT, height=26).encode(x=x, x2="end:T")
+    layers = [bars]
+    if len(listings) <= width // 8:
+        layers.append(alt.Chart(_data(listings)).mark_tick(color=INK, thickness=1, height=34, opacity=0.5).encode(x=x))
+    return _layers(span, width, *layers).properties(width=width, height=44)
+
+
+class Span:
+    """The time that charts show, UTC, and the parts of it that the record does not cover, as (from, to)."""
+
+    def __init__(self, since: date, until: date, unknown: Sequence[tuple[datetime, datetime]] = ()) -> None:
+        """From the start of `since` to the end of `until`."""
+        self.since = datetime(since.year, since.month, since.day, tzinfo=UTC)
+        self.until = datetime(until.year, until.month, until.day, tzinfo=UTC) + timedelta(days=1)
+        self.unknown = [{"start": max(a, self.since), "end": min(b, self.until)} for a, b in unknown]
+
+    def axis(self, name: str, width: int) -> alt.X:
+        """The x axis, the same for all charts of this span and width: a tick a day, or every so many days or months."""
+        days, most = (self.until - self.since).days, max(width // 80, 2)
+        if days <= 120:
+            step = -(-days // most)
+            ticks = [self.since + timedelta(days=day) for day in range(0, days + 1, step)]
+        else:
+            step = -(-days // (30 * most))
+            ticks = [
+                datetime(month // 12, month % 12 + 1, 1, tzinfo=UTC)
+                for month in range(12 * self.since.year + self.since.month, 12 * self.until.year + self.until.month)
+                if (month + 1) % step == 0
+            ]
+        axis = alt.Axis(format="%-d %b" if days <= 120 else "%b %Y", values=[_ms(tick) for tick in ticks])
+        scale = alt.Scale(type="utc", domain=[_ms(self.since), _ms(self.until)], nice=False)
+        return alt.X(f"{name}:T", title=None, scale=scale, axis=axis)
+
+
+def styled(chart: Chart, font: str = "sans-serif") -> Chart:
+    """The chart in the colours of the page that shows it."""
+    return chart.properties(config={**CONFIG, "font": font})
+
+
+def _layers(span: Span, width: int, *charts: alt.Chart) -> Chart:
+    if not span.unknown:
+        return alt.layer(*charts)
+    shade = alt.Chart(_data(span.unknown)).mark_rect(**UNKNOWN).encode(x=span.axis("start", width), x2="end:T")
+    return alt.layer(shade, *charts)
+
+
+def _data(rows: Sequence[Row]) -> alt.InlineData:
+    """Rows as Vega wants them: times as milliseconds, which are UTC whatever the machine's time zone, and `when` it
+    was as text for the tooltip."""
+    values = [{name: _ms(v) if isinstance(v, date) else v for name, v in row.items()} for row in rows]
+    for value, row in zip(values, rows, strict=True):
+        if "start" in row:
+            value["when"] = (
+                f"{row['start']:%Y-%m-%d %H:%M} UTC"
+                if isinstance(row["start"], datetime)
+                else f"{row['start']:%a, %d %b %Y}"
+            )
+    return alt.InlineData(values=values)
+
+
+def _ms(time: date) -> int:
+    if not isinstance(time, datetime):
+        time = datetime(time.year, time.month, time.day, tzinfo=UTC)
+    return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _names(width: int) -> alt.Y:
+    """The axis of names beside bars, in the order of the rows; on a phone they stand above their bars."""
+    beside = alt.Axis(labelLimit=LABEL, ticks=False, domain=False)
+    return alt.Y("name:N", sort=None, title=None, axis=beside if width > NARROW else None)
+
+
+def _named(base: alt.Chart, layers: list[alt.Chart], width: int) -> Chart:
+    if width > NARROW:
+        return alt.layer(*layers).properties(width=width - LABEL)
+    name = base.mark_text(color=INK, align="left", yOffset=-9, limit=width).encode(x=alt.value(0), text="name:N")
+    return alt.layer(*layers, name).properties(width=width)
+
+
+def _whole(values: Sequence[int]) -> alt.Axis:
+    """An axis of whole numbers, of which a small one has no halves."""
+    most = max(values)
+    return alt.Axis(format=",d", values=list(range(most + 1))) if most < 5 else alt.Axis(format=",d")
+
+
+def _row(width: int) -> int:
+    return 24 if width > NARROW else 40
+
+
+def _thick(width: int) -> int:
+    return 17 if width > NARROW else 12
+
+
+def _below(width: int) -> int:
+    """How far below the middle of its row a bar lies: on a phone its name is above it."""
+    return 0 if width > NARROW else 8
+
+
+def _height(width: int) -> int:
+    return 150 if width > NARROW else 120

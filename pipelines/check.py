@@ -1,0 +1,371 @@
+"""`make check`: what needs a person, in words with the numbers and the ids; on a healthy day nothing at all.
+
+Reads the published warehouse only, through the views. What a finding is called (`key`) stays the same while the
+trouble lasts, so that `known_findings` of config.toml can silence what somebody is already working on.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from dlt.common.configuration import configspec
+from dlt.common.configuration.exceptions import ConfigurationException
+from dlt.common.configuration.resolve import resolve_configuration
+from dlt.common.configuration.specs import BaseConfiguration
+
+from pipelines.settings import DEMO_WAREHOUSE, misconfigured
+from pipelines.warehouse import rows
+
+# Salesforce forgets a finished job after seven days (salesforce_app_limits_platform_bulkapi): what no listing showed
+# by then is lost, and so is the file that says which records of a load failed.
+MEMORY: Final = timedelta(days=7)
+LOUD: Final = timedelta(days=5)
+SHOWN_IDS: Final = 5
+
+Row = dict[str, Any]
+
+
+@configspec
+class Thresholds(BaseConfiguration):
+    """`[check]` of .dlt/config.toml, or CHECK__… of the environment."""
+
+    failures_in_a_row: int = 3
+    unfinished_hours: float = 24.0
+    allowance_percent: float = 80.0
+    api_percent: float = 80.0
+    unusual_percent: float = 50.0
+    unusual_jobs: int = 20
+    listing_age_hours: float = 24.0
+    known_findings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that needs a person. `numbers` are those of the message, `ids` all jobs that it is about."""
+
+    kind: str
+    key: str
+    org_id: str
+    org: str
+    message: str
+    remedy: str
+    urgent: bool = False
+    ids: tuple[str, ...] = ()
+    numbers: Row = field(default_factory=dict)
+
+    @property
+    def shown_ids(self) -> str:
+        """The first of the ids, and how many more there are."""
+        more = len(self.ids) - SHOWN_IDS
+        return ", ".join(self.ids[:SHOWN_IDS]) + (f" and {more:,} more" if more > 0 else "")
+
+    def __str__(self) -> str:
+        lines = [f"{'URGENT ' if self.urgent else ''}{self.kind.upper()} in {self.org}: {self.message}"]
+        lines += [f"  {'job' if len(self.ids) == 1 else 'jobs'}: {self.shown_ids}"] if self.ids else []
+        return "\n".join([*lines, f"  {self.remedy}"])
+
+
+@dataclass(frozen=True)
+class Question:
+    """An org, and as of when it is asked about: `as_of` is its newest complete listing, `now` the reader's clock."""
+
+    warehouse: Path
+    thresholds: Thresholds
+    org_id: str
+    org: str
+    as_of: datetime
+    now: datetime
+
+    def ask(self, sql: str, **parameters: Any) -> list[Row]:
+        known = {**self.thresholds, "org": self.org_id, "as_of": self.as_of}
+        return rows(sql, self.warehouse, known | parameters)
+
+    def finding(self, kind: str, *key: object, **rest: Any) -> Finding:
+        return Finding(kind, "/".join(str(part) for part in (kind, self.org_id, *key)), self.org_id, self.org, **rest)
+
+
+def read_thresholds() -> Thresholds:
+    """The thresholds. Raises Misconfigured, naming the key."""
+    try:
+        return resolve_configuration(Thresholds(), sections=("check",))
+    except ConfigurationException as error:
+        raise misconfigured(error) from error
+
+
+def check(warehouse: Path, thresholds: Thresholds, now: datetime | None = None) -> list[Finding]:
+    """What needs a person, urgent things first, less what is known. `now` is this machine's clock; that of the demo
+    stands still at its last load.
+
+    Raises Misconfigured where the file is not a warehouse.
+    """
+    orgs = rows(ORGS, warehouse)
+    now = now or datetime.now(UTC)
+    found: list[Finding] = []
+    for org in orgs:
+        as_of = org["as_of"]
+        clock = as_of if warehouse == DEMO_WAREHOUSE else now
+        question = Question(warehouse, thresholds, org["org_id"], org["name"], as_of, clock)
+        for examine in EXAMINATIONS:
+            found += examine(question)
+    known = set(thresholds.known_findings)
+    return sorted((finding for finding in found if finding.key not in known), key=lambda finding: not finding.urgent)
+
+
+def as_json(warehouse: Path, found: list[Finding]) -> str:
+    """The findings for a program: {"warehouse", "demo", "findings": [{kind, key, org, message, …}]}; an empty list
+    where there are none."""
+    told = {
+        "warehouse": str(warehouse),
+        "demo": warehouse == DEMO_WAREHOUSE,
+        "findings": [asdict(finding) for finding in found],
+    }
+    return json.dumps(told, indent=2, default=lambda value: value.isoformat())
+
+
+# An org's newest listing that proves coverage; of a recorder that always filters, its newest listing.
+ORGS: Final = """
+select
+    l.org_id,
+    coalesce(o.name, l.org_id) as name,
+    coalesce(
+        max(case when l.filters = '{}' then coalesce(l.restarted_at, l.started_at) end),
+        max(coalesce(l.restarted_at, l.started_at))
+    ) as as_of
+from listings as l
+left join orgs as o on o.org_id = l.org_id
+group by all
+order by name
+"""
+
+
+def _coverage(question: Question) -> Iterator[Finding]:
+    """The last complete listing is old: finished jobs are about to be forgotten, or are already."""
+    age = question.now - question.as_of
+    if age >= timedelta(hours=question.thresholds.listing_age_hours):
+        wall = question.as_of + MEMORY
+        lost = question.now >= wall
+        yield question.finding(
+            "coverage",
+            message=f"the last complete listing is {_duration(age)} old, of {_when(question.as_of)}: jobs that "
+            f"finished since {'have been' if lost else 'will be'} lost from {_when(wall)} on.",
+            remedy="Load now: make load. It says what is wrong if it fails; make doctor looks at the set-up.",
+            urgent=age >= LOUD,
+            numbers={"last_listing": question.as_of, "age_hours": age / timedelta(hours=1), "lost_from": wall},
+        )
+
+
+def _holes(question: Question) -> Iterator[Finding]:
+    """A listing of the last days came too late: it is over, and somebody should know."""
+    for hole in question.ask("""
+        select hole_from, hole_to, hours from coverage_holes
+        where org_id = $org and hole_to + interval 7 days >= $as_of - interval 7 days
+    """):
+        yield question.finding(
+            "hole",
+            _when(hole["hole_from"]),
+            message=f"jobs created in the {_duration(timedelta(hours=hole['hours']))} from {_when(hole['hole_from'])} "
+            f"to {_when(hole['hole_to'])} may be lost: no listing came within seven days.",
+            remedy="Nothing brings them back. Load at least daily, and let cron mail what fails.",
+            numbers=hole,
+        )
+
+
+def _streaks(question: Question) -> Iterator[Finding]:
+    """What has failed every time, and is still tried: silence of three usual pauses, or a day, ends it."""
+    for streak in question.ask("""
+        select s.*, f.error_code, f.error
+        from failure_streaks as s
+        left join failures as f on f.org_id = s.org_id and f.id = s.last_failed_id
+        where s.org_id = $org and s.ended_at is null and s.failures >= $failures_in_a_row
+            and s.last_failure_at + greatest(
+                interval 24 hours, 3 * (s.last_failure_at - s.failing_since) / greatest(s.failures - 1, 1)
+            ) >= $as_of
+        order by s.failures desc, s.failing_since, s.object, s.operation, s.created_by_id
+    """):
+        error = ": ".join(part for part in (streak["error_code"], streak["error"]) if part)
+        before = streak["last_success_at"]
+        yield question.finding(
+            "failing",
+            *(streak[part] for part in ("job_type", "operation", "object", "created_by_id")),
+            message=f"{streak['operation']} of {streak['object']} ({streak['job_type']}) by {streak['created_by']} has "
+            f"failed {streak['failures']:,} times in a row since {_when(streak['failing_since'])}, the last time "
+            f"{_when(streak['last_failure_at'])}"
+            + (f"; it last worked {_when(before)}" if before else "; no success is recorded")
+            + (f". {error}" if error else "."),
+            remedy="Mend it, or stop it: every try uses up the allowance.",
+            ids=(streak["last_failed_id"],),
+            numbers={name: streak[name] for name in ("failures", "failing_since", "last_failure_at")},
+        )
+
+
+def _lost_loads(question: Question) -> Iterator[Finding]:
+    """Loads that Salesforce calls Closed, though every record failed: nobody else tells."""
+    for load in question.ask("""
+        select
+            created_by, created_by_id, operation, object,
+            count(*) as jobs, sum(records_failed)::bigint as records,
+            list(id order by created_date desc, id) as ids, max(created_date) as last_at
+        from failures
+        where org_id = $org and outcome = 'every record failed' and created_date >= $as_of - interval 7 days
+        group by all
+        order by last_at desc, operation, object, created_by_id
+    """):
+        one = load["jobs"] == 1
+        yield question.finding(
+            "closed but failed",
+            *(load[part] for part in ("operation", "object", "created_by_id")),
+            message=f"{load['jobs']:,} {load['operation']} {'job' if one else 'jobs'} of {load['created_by']} on "
+            f"{load['object']} {'is' if one else 'are'} Closed as if done, but every one of {load['records']:,} "
+            f"records failed; the last job was created {_when(load['last_at'])}.",
+            remedy="Salesforce keeps the file that says why for seven days: Setup, Bulk Data Load Jobs.",
+            ids=tuple(load["ids"]),
+            numbers={"jobs": load["jobs"], "records_failed": load["records"]},
+        )
+
+
+def _unfinished(question: Question) -> Iterator[Finding]:
+    """Jobs that run or wait for too long, or were left open. A Closed query is left out: with PK chunking its first
+    batch is never processed, and whether the counts leave that one out is documented nowhere."""
+    for stuck in question.ask("""
+        select
+            state, operation, object, created_by,
+            count(*) as jobs, max(age_hours) as hours, list(id order by age_hours desc, id) as ids
+        from stuck_jobs
+        where org_id = $org and age_hours >= $unfinished_hours and not (state = 'Closed' and kind = 'query')
+        group by all
+        order by hours desc, state, operation, object, created_by
+    """):
+        one = stuck["jobs"] == 1
+        state = "Closed with batches to come" if stuck["state"] == "Closed" else stuck["state"]
+        yield question.finding(
+            "unfinished",
+            *(stuck[part] for part in ("state", "operation", "object", "created_by")),
+            message=f"{stuck['jobs']:,} {stuck['operation']} {'job' if one else 'jobs'} of {stuck['created_by']} on "
+            f"{stuck['object']} {'is' if one else 'are'} still {state}, "
+            f"{'' if one else 'the oldest '}after {_duration(timedelta(hours=stuck['hours']))}.",
+            remedy="Close or abort what nobody waits for: Setup, Bulk Data Load Jobs.",
+            ids=tuple(stuck["ids"]),
+            numbers={"jobs": stuck["jobs"], "oldest_hours": stuck["hours"]},
+        )
+
+
+def _allowance(question: Question) -> Iterator[Finding]:
+    """V2 query jobs in a rolling 24 hours, at their fullest lately: on a Monday, Friday's peak is still news."""
+    fullest = question.ask("""
+        select hour, greatest(query_jobs, counted) as used, allowance, share_percent
+        from allowance_by_hour
+        where org_id = $org and hour >= ($as_of at time zone 'UTC') - interval 72 hours
+            and share_percent >= $allowance_percent
+        order by share_percent desc, hour desc
+        limit 1
+    """)
+    for hour in fullest:
+        users = question.ask(
+            """
+            select created_by, object, query_jobs
+            from allowance_by_user
+            where org_id = $org and day = cast($hour as date)
+            order by query_jobs desc, created_by, object
+            limit 3
+        """,
+            hour=hour["hour"],
+        )
+        most = ", ".join(f"{user['created_by']} on {user['object']} {user['query_jobs']:,}" for user in users)
+        yield question.finding(
+            "allowance",
+            message=f"{hour['used']:,} of {hour['allowance']:,} V2 query jobs ({hour['share_percent']:.0f} %) were "
+            f"created in the 24 hours up to {hour['hour'] + timedelta(hours=1):%Y-%m-%d %H:%M} UTC; most by: {most}.",
+            remedy="At 100 % Salesforce refuses every further query job: see the view allowance_by_user.",
+            urgent=hour["share_percent"] >= 100,
+            numbers={**hour, "users": users},
+        )
+
+
+def _api_calls(question: Question) -> Iterator[Finding]:
+    """The org's other limits that Bulk API clients use up, by the snapshots and answers of the last 72 hours."""
+    for limit in question.ask("""
+        with seen as (
+            select limit_name, app, max - remaining as used, max, asked_at
+            from org_limits
+            where org_id = $org and max > 0
+                and limit_name in ('DailyApiRequests', 'DailyBulkApiBatches', 'DailyBulkV2QueryFileStorageMB')
+            union all
+            select 'DailyApiRequests', '', api_usage, api_usage_max, finished_at
+            from listings
+            where org_id = $org and api_usage_max > 0
+        )
+        select limit_name, app, max_by(used, (used / max, asked_at)) as used,
+            max_by(max, (used / max, asked_at)) as max,
+            max(100.0 * used / max) as percent, max_by(asked_at, (used / max, asked_at)) as at
+        from seen
+        where asked_at >= $as_of - interval 72 hours
+        group by limit_name, app
+        having percent >= $api_percent
+        order by percent desc, limit_name, app
+    """):
+        whose = f" of {limit['app']}" if limit["app"] else ""
+        yield question.finding(
+            "api limit",
+            limit["limit_name"],
+            limit["app"],
+            message=f"{limit['used']:,} of {limit['max']:,} {limit['limit_name']}{whose} ({limit['percent']:.0f} %) "
+            f"were used by {_when(limit['at'])}.",
+            remedy="A load stops at api_budget_percent of config.toml, to leave the rest to others.",
+            urgent=limit["percent"] >= 100,
+            numbers=limit,
+        )
+
+
+def _unusual(question: Question) -> Iterator[Finding]:
+    """The last whole day had far more or far fewer jobs than that weekday usually has."""
+    for day in question.ask("""
+        select * from unusual_days
+        where org_id = $org and day >= cast(($as_of at time zone 'UTC') as date) - 1 and abs(score) >= 3.5
+            and abs(jobs - usual) >= greatest($unusual_jobs, $unusual_percent / 100 * usual)
+        order by day, kind
+    """):
+        yield question.finding(
+            "unusual volume",
+            day["kind"],
+            day["day"],
+            message=f"{day['jobs']:,} {day['kind']} jobs on {day['day']:%A, %d %B %Y}, where that weekday usually has "
+            f"{day['usual']:,.0f}.",
+            remedy="See the view jobs_by_day for whose they were, or whose are missing.",
+            numbers=day,
+        )
+
+
+def _rejected(question: Question) -> Iterator[Finding]:
+    """Records of a listing that could not be keyed: kept beside, but in no table of jobs."""
+    for kept in question.ask("""
+        select reason, count(*) as records, max(last_observed_at) as last_at
+        from rejected_records
+        where org_id = $org and last_observed_at >= $as_of - interval 24 hours
+        group by reason
+        order by reason
+    """):
+        yield question.finding(
+            "rejected",
+            kept["reason"],
+            message=f"{kept['records']:,} listed {'record' if kept['records'] == 1 else 'records'} could not be keyed: "
+            f"{kept['reason']}.",
+            remedy="Nothing is lost: the table rejected_records has them as they came.",
+            numbers=kept,
+        )
+
+
+EXAMINATIONS: Final = (
+    _coverage, _holes, _streaks, _lost_loads, _unfinished, _allowance, _api_calls, _unusual, _rejected,
+)  # fmt: skip
+
+
+def _when(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M} UTC"
+
+
+def _duration(time: timedelta) -> str:
+    hours = time / timedelta(hours=1)
+    return f"{hours:,.0f} hours" if hours < 72 else f"{hours / 24:,.1f} days"

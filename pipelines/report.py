@@ -1,0 +1,103 @@
+"""`make report`: the pictures as one HTML file without a script or a link, for a mail, a wiki or a printer.
+
+Each chart is there twice, laid out for a wide page and for a phone; the page shows the one that fits. The file asks
+nothing of any network, and its Content-Security-Policy makes sure of that.
+"""
+
+import io
+import itertools
+import os
+import re
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from pipelines.charts import Chart, styled
+from pipelines.check import Finding, check, read_thresholds
+from pipelines.failures import Misconfigured
+from pipelines.pictures import Picture, pictures
+from pipelines.selection import Selection, orgs, select
+from pipelines.settings import DEMO_WAREHOUSE
+
+WIDE, PHONE = 800, 270  # pixels of a chart without its labels
+MEASURED_IN: Final = "Verdana"  # a wide font, so that texts have room in whichever the reader's page shows them
+MOST_ROWS: Final = 100  # of a table; the rest is a query away
+
+
+@dataclass(frozen=True)
+class Section:
+    """An org's part of the page."""
+
+    org: dict[str, Any]
+    selection: Selection
+    findings: list[Finding]
+    pictures: list[Picture]
+
+
+def write_report(warehouse: Path, output: Path, days: int) -> None:
+    """Writes the page of the last `days` days of every recorded org, in one step.
+
+    Raises Misconfigured where the file cannot be written, or the warehouse is none.
+    """
+    findings = check(warehouse, read_thresholds())
+    sections = []
+    for org in orgs(warehouse):
+        selection = select(warehouse, org, days)
+        own = [finding for finding in findings if finding.org_id == org["org_id"]]
+        sections.append(Section(org, selection, own, list(pictures(selection))))
+    page = render(sections, is_demo=warehouse == DEMO_WAREHOUSE)
+    new = output.with_name(f".{output.name}.{os.getpid()}.new")
+    try:
+        new.write_text(page, encoding="utf-8")
+        new.replace(output)
+    except OSError as error:
+        new.unlink(missing_ok=True)
+        raise Misconfigured(f"Cannot write {output}: {error.strerror}.", "Name another file: --output.") from None
+
+
+def render(sections: list[Section], is_demo: bool) -> str:
+    """The page as text."""
+    environment = Environment(
+        loader=PackageLoader("pipelines", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    numbers = itertools.count()
+    environment.filters |= {"shown": _shown, "drawn": lambda picture, width: _drawn(picture, width, next(numbers))}
+    return environment.get_template("report.html").render(
+        sections=sections, is_demo=is_demo, most=MOST_ROWS, wide=WIDE, phone=PHONE
+    )
+
+
+def _drawn(picture: Picture, width: int, number: int) -> str:
+    """The chart as SVG, with ids of its own: they count for the whole page."""
+    if picture.draw is None:
+        return ""
+    svg = _svg(styled(picture.draw(width), MEASURED_IN)).replace(f'font-family="{MEASURED_IN}"', "")
+    own = rf"\g<1>chart{number}-\2"
+    svg = re.sub(r'(\bid=")((?:clip|gradient_)\d+")', own, svg)
+    return re.sub(r"(url\(#)((?:clip|gradient_)\d+\))", own, svg)
+
+
+def _svg(chart: Chart) -> str:
+    written = io.StringIO()
+    chart.save(written, format="svg")
+    return written.getvalue()
+
+
+def _shown(value: Any) -> str:
+    """A value of a table as a person reads it."""
+    match value:
+        case None:
+            return ""
+        case float():
+            return f"{value:,.1f}"
+        case int():
+            return f"{value:,}"
+        case datetime():
+            return f"{value:%Y-%m-%d %H:%M}"
+        case date():
+            return f"{value:%Y-%m-%d}"
+    return str(value)

@@ -1,0 +1,90 @@
+"""Of what the pictures are made: an org, a time, and filters, as conditions of a query on the views."""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from pipelines.charts import Span
+from pipelines.warehouse import rows
+
+Row = dict[str, Any]
+LONG, VERY_LONG = 100, 1_000  # days, from which on bars are weeks and months
+
+FILTERS: Final = {
+    "job_types": "list_contains($job_types, job_type)",
+    "objects": "list_contains($objects, object)",
+    "creators": "list_contains($creators, created_by_id)",
+}
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Of which org, from which UTC day to which, and of which types, objects and users (ids); empty: of all."""
+
+    warehouse: Path
+    org: str
+    since: date
+    until: date
+    job_types: tuple[str, ...] = ()
+    objects: tuple[str, ...] = ()
+    creators: tuple[str, ...] = ()
+
+    @property
+    def bin(self) -> str:
+        """How much time one bar holds: day, week or month."""
+        days = (self.until - self.since).days
+        return "day" if days <= LONG else "week" if days <= VERY_LONG else "month"
+
+    def ask(self, sql: str, **parameters: Any) -> list[Row]:
+        """Rows of a query that may name $org, $since, $until (the day after), $bin and the filters' parameters."""
+        known = {
+            "org": self.org, "since": self.since, "until": self.until + timedelta(days=1), "bin": self.bin,
+            "job_types": list(self.job_types), "objects": list(self.objects), "creators": list(self.creators),
+        }  # fmt: skip
+        return rows(sql, self.warehouse, known | parameters)
+
+    def only(self, *names: str) -> str:
+        """The condition for the org, and for those of the named filters that are set."""
+        return " and ".join(["org_id = $org", *(FILTERS[name] for name in names if getattr(self, name))])
+
+    @property
+    def span(self) -> Span:
+        """The time axis, with the times up to the newest listing that no listing covers."""
+        covered = self.ask("select covered_from, covered_to from coverage where org_id = $org order by covered_from")
+        unknown, known_to = [], None
+        whole = Span(self.since, self.until)
+        for spell in covered:
+            start = known_to or whole.since
+            if spell["covered_from"] > start and start < whole.until:
+                unknown.append((start, spell["covered_from"]))
+            known_to = max(spell["covered_to"], whole.since)
+        return Span(self.since, self.until, unknown)
+
+
+def orgs(warehouse: Path) -> list[Row]:
+    """The recorded orgs by name: org_id, name, jobs, first_day (None without jobs), as_of (the newest listing)."""
+    return rows(
+        """
+        select
+            l.org_id, coalesce(o.name, l.org_id) as name, max(l.finished_at) as as_of, count(*) as listings,
+            (select count(*) from query_jobs as j where j.org_id = l.org_id) as jobs,
+            (
+                select cast(min(created_date) at time zone 'UTC' as date) from query_jobs as j
+                where j.org_id = l.org_id
+            ) as first_day
+        from listings as l
+        left join orgs as o on o.org_id = l.org_id
+        group by l.org_id, o.name
+        order by name
+        """,
+        warehouse,
+    )
+
+
+def select(warehouse: Path, org: Row, days: int) -> Selection:
+    """The last `days` days of an org (a row of `orgs`), or as many as are recorded, but no less than a week."""
+    until = org["as_of"].date()
+    first = min(org["first_day"] or until, until)
+    since = min(max(until - timedelta(days=days - 1), first), until - timedelta(days=min(days, 7) - 1))
+    return Selection(warehouse, org["org_id"], since, until)

@@ -1,0 +1,196 @@
+"""What report and notebook say: the numbers of each picture, told a second time by hand."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from planted import DAY, HOUR, NOW, ORG, plant
+
+from pipelines import pictures
+from pipelines.pictures import Picture
+from pipelines.selection import Selection
+
+MONTH = [{"started_at": NOW - 12 * n * HOUR} for n in range(80)]  # listings over forty days, none missing
+TODAY = NOW.date()
+
+
+def job(at: datetime, **fields: Any) -> dict[str, Any]:
+    """A finished query, ten minutes long."""
+    return {"created_date": at, "system_modstamp": at + timedelta(minutes=10), "observed_at": at + HOUR, **fields}
+
+
+def selection(file: Path, days: int = 30, **filters: tuple[str, ...]) -> Selection:
+    return Selection(file, ORG, TODAY - timedelta(days=days - 1), TODAY, **filters)
+
+
+def everything(file: Path, **rest: Any) -> list[Picture]:
+    return list(pictures.pictures(selection(file, **rest)))
+
+
+def test_what_went_wrong_has_its_reason_and_its_number(tmp_path: Path) -> None:
+    """Those of the last week first; a job that told no reason is there, too."""
+    file = plant(
+        tmp_path / "w.duckdb",
+        query_jobs=[
+            *(job(NOW - n * DAY, object="Lead", state="Failed") for n in (1, 2, 20)),
+            job(NOW - DAY, object="Order", state="Aborted"),
+            job(NOW - DAY),
+        ],
+        job_details=[{"id": f"750{n:012}AAA", "error_message": "InvalidBatch : No such field"} for n in (1, 2, 3)],
+        listings=MONTH,
+    )
+    picture = pictures.failures(selection(file))
+
+    assert [
+        (row["object"], row["outcome"], row["reason"], row["jobs"], row["last 7 days"]) for row in picture.table
+    ] == [
+        ("Lead", "failed", "InvalidBatch: No such field", 3, 2),
+        ("Order", "aborted", "not told", 1, 1),
+    ]
+    assert "4 jobs" in picture.words
+    assert "3 of them in the last 7 days, most often query of Lead by 005A, 2 times failed" in picture.words
+    assert "InvalidBatch: No such field" in picture.words
+
+
+def test_streaks_last_or_came_to_an_end(tmp_path: Path) -> None:
+    """Two in a row are none."""
+    file = plant(
+        tmp_path / "w.duckdb",
+        query_jobs=[
+            *(job(NOW - n * DAY, object="Lead", state="Failed") for n in range(1, 6)),
+            *(job(NOW - n * DAY, object="Order", state="Failed") for n in range(3, 7)),
+            *(job(NOW - n * DAY, object="Account", state="Failed") for n in range(3, 5)),
+            job(NOW - DAY, object="Order"),
+        ],
+        listings=MONTH,
+    )
+    picture = pictures.streaks(selection(file))
+
+    assert [(row["what"], row["failures"], row["until"]) for row in picture.table] == [
+        ("query Lead · 005A", 5, "still failing"),
+        ("query Order · 005A", 4, NOW - DAY),
+    ]
+    assert "query Lead by 005A still fails: 5 times in a row since 2026-11-11 06:00 UTC." in picture.words
+    assert "1 row of three failures or more came to an end." in picture.words
+
+
+def test_the_allowance_and_who_uses_it_up(tmp_path: Path) -> None:
+    """In the fullest 24 hours; Classic jobs do not count."""
+    yesterday = NOW - DAY
+    file = plant(
+        tmp_path / "w.duckdb",
+        query_jobs=[
+            *(job(yesterday + n * timedelta(minutes=5), object="Order", created_by_id="005B") for n in range(85)),
+            *(job(yesterday + n * HOUR) for n in range(5)),
+            *(job(yesterday, job_type="Classic", object="Lead") for _ in range(50)),
+        ],
+        org_limits=[
+            {
+                "listing_id": "listing 0",
+                "limit_name": "DailyBulkV2QueryJobs",
+                "max": 100,
+                "remaining": 8,
+                "asked_at": NOW,
+            },
+            {"listing_id": "listing 0", "limit_name": "DailyApiRequests", "app": "ERP", "max": 50, "remaining": 20},
+        ],
+        users=[{"id": "005B", "name": "Order Sync"}],
+        listings=MONTH,
+    )
+    chosen = selection(file)
+    allowance, users, limits = pictures.allowance(chosen), pictures.users(chosen), pictures.limits(chosen)
+
+    assert "At most 92 V2 query jobs in 24 hours" in allowance.words  # the org's own counter knows of two more
+    assert "92 % of the 100 that the org allows. 1 day came to 80 % or more." in allowance.words
+    assert [(row["user"], row["object"], row["query jobs"]) for row in users.table] == [
+        ("Order Sync", "Order", 85),
+        ("005A", "Account", 5),
+    ]
+    assert "85 of 90 V2 query jobs were Order Sync's on Order, 85 % of the allowance." in users.words
+    assert [row["limit"] for row in limits.table] == ["DailyApiRequests"]
+    assert "DailyApiRequests (ERP) came nearest: 30 of 50 (60 %)" in limits.words
+
+
+def test_without_the_limits_the_allowance_is_not_known(tmp_path: Path) -> None:
+    """The chart stands all the same, without its line."""
+    picture = pictures.allowance(selection(plant(tmp_path / "w.duckdb", query_jobs=[job(NOW - DAY)])))
+
+    assert "allowance is not known: `extras` is off" in picture.words
+    assert picture.draw is not None
+    picture.draw(800).to_dict()
+
+
+def test_how_many_ran_at_once(tmp_path: Path) -> None:
+    """Three that overlap, and a load on its own."""
+    file = plant(
+        tmp_path / "w.duckdb",
+        query_jobs=[
+            *(job(NOW - DAY + timedelta(minutes=3 * n)) for n in range(3)),
+            job(NOW - 2 * DAY, operation="insert", job_type="Classic", state="Closed"),
+        ],
+        listings=MONTH,
+    )
+    words = pictures.at_once(selection(file)).words
+
+    assert "At most 3 queries, around 2026-11-15 06:00 UTC." in words
+    assert "At most 1 load, around" in words
+
+
+def test_durations_are_compared_by_whole_weeks(tmp_path: Path) -> None:
+    """From the first week to the last one that is over: the running one, of Monday the 16th, is left out."""
+    lengths = {20: 10, 13: 12, 6: 30, 0: 500}  # days ago -> minutes
+    file = plant(
+        tmp_path / "w.duckdb",
+        query_jobs=[
+            job(NOW - days * DAY - HOUR * (days == 0), system_modstamp=NOW - days * DAY + timedelta(minutes=minutes))
+            for days, minutes in lengths.items()
+        ],
+        listings=MONTH,
+    )
+    picture = pictures.durations(selection(file))
+
+    assert picture.words.endswith("query Account (V2Query) 10.0 → 30.0.")
+    assert [row["half, minutes"] for row in picture.table] == [10.0, 12.0, 30.0]
+
+
+def test_the_week_is_an_average_of_hours_that_are_covered(tmp_path: Path) -> None:
+    """Of two Saturdays the first lies before the record is complete: the other one's jobs are not halved."""
+    saturday = NOW - 2 * DAY + 2 * HOUR
+    file = plant(
+        tmp_path / "w.duckdb",
+        query_jobs=[*(job(saturday + timedelta(minutes=n)) for n in range(4)), job(saturday - 7 * DAY - 2 * HOUR)],
+        listings=[{"started_at": NOW - n * HOUR} for n in range(0, 48, 6)],
+    )
+    picture = pictures.week(selection(file))
+
+    assert "the fullest hour is Saturday, 08:00 UTC, with 4.0." in picture.words
+
+
+def test_holes_and_what_went_unseen_are_told(tmp_path: Path) -> None:
+    """Covered are seven days before each listing."""
+    file = plant(
+        tmp_path / "w.duckdb",
+        query_jobs=[job(NOW - 25 * DAY), job(NOW - DAY)],
+        listings=[{"started_at": NOW - n * DAY} for n in (0, 1, 2, 20)],
+    )
+    chosen = selection(file)
+    picture = pictures.coverage(chosen)
+
+    assert "4 complete listings, the last up to 2026-11-16 06:00 UTC" in picture.words
+    assert "A hole of 264 hours from 2026-10-27 06:00 to 2026-11-07 06:00 UTC" in picture.words
+    assert chosen.span.unknown == [
+        {"start": datetime(2026, 10, 18, tzinfo=UTC), "end": datetime(2026, 10, 20, 6, tzinfo=UTC)},
+        {"start": datetime(2026, 10, 27, 6, tzinfo=UTC), "end": datetime(2026, 11, 7, 6, tzinfo=UTC)},
+    ]
+
+
+@pytest.mark.parametrize(
+    "tables", [{}, {"listings": [{"filters": '{"jobType": "Classic"}'}]}, {"query_jobs": [{"created_date": None}]}]
+)
+def test_where_there_is_nothing_every_picture_says_so(tmp_path: Path, tables: dict[str, Any]) -> None:
+    """No jobs; no listing that proves anything; a job that nobody can date."""
+    for picture in everything(plant(tmp_path / "w.duckdb", **tables)):
+        assert picture.words.strip(), picture.name
+        if picture.name != "coverage":
+            assert picture.draw is None, picture.name
