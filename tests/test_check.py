@@ -1,0 +1,289 @@
+"""What `make check` tells of: each trouble from its threshold on, in words to act upon, and nothing of a healthy org."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from planted import DAY, HOUR, NOW, ORG, plant, rows
+
+from pipelines.check import Finding, Thresholds, check
+
+OTHER = "00DDm0000002000MAA"
+SECOND, WEEK = timedelta(seconds=1), 7 * DAY
+NAMES = {
+    "users": [{"id": "005A", "name": "Ada Lovelace"}, {"id": "005B", "name": "Data Warehouse"}],
+    "orgs": [{"name": "Acme"}, {"org_id": OTHER, "name": "Umbrella"}],
+}
+LOAD = {"job_type": "Classic", "operation": "insert", "object": "Lead", "created_by_id": "005B", "state": "Closed"}
+Row = dict[str, Any]
+Tables = dict[str, list[Row]]
+
+
+def found(tmp_path: Path, tables: Tables, now: datetime = NOW, **thresholds: Any) -> list[Finding]:
+    """What is found in a warehouse of these rows, by settings that differ from the defaults only where they are given."""
+    file = tmp_path / f"{len(list(tmp_path.iterdir()))}.duckdb"
+    return check(plant(file, **NAMES | tables), Thresholds(**thresholds), now=now)
+
+
+def job_id(number: int) -> str:
+    """As `plant` numbers them."""
+    return f"750{number:012}AAA"
+
+
+def listed(*ages: timedelta, **columns: Any) -> list[Row]:
+    return [{"started_at": NOW - age, **columns} for age in ages]
+
+
+def hole(age: timedelta) -> Tables:
+    """Nobody listed for two weeks or so; the listing after it is so old."""
+    return {"listings": listed(20 * DAY, age, 3 * DAY, timedelta(0))}
+
+
+def failing(nights: int, hour: timedelta = 5 * HOUR) -> Tables:
+    series = {"object": "Lead", "created_by_id": "005B"}
+    nightly = [{**series, "created_date": NOW - hour - n * DAY, "state": "Failed"} for n in range(nights)]
+    error = "InvalidBatch : InvalidBatch : Field name not found : Legacy__c"
+    return {
+        "query_jobs": [*nightly, {**series, "created_date": NOW - 40 * DAY}],
+        "job_details": [{"id": job_id(1), "error_message": error}],
+    }
+
+
+def lost(*failed: int) -> Tables:
+    """Closed loads of 1,251 records each."""
+    counts = [{"number_records_processed": 1_251, "number_records_failed": count} for count in failed]
+    return {
+        "query_jobs": [LOAD] * len(failed),
+        "job_details": [{"id": job_id(n), **row} for n, row in enumerate(counts, 1)],
+    }
+
+
+def unfinished(age: timedelta, **columns: Any) -> Tables:
+    job = {"object": "Case", "created_by_id": "005B", "created_date": NOW - age, "state": "InProgress"}
+    return {"query_jobs": [job | columns]}
+
+
+def crowd(count: int, age: timedelta = 2 * HOUR) -> Tables:
+    """So many V2 query jobs, of 100."""
+    orders = {"object": "Order", "created_by_id": "005B", "created_date": NOW - age}
+    return {
+        "query_jobs": [orders] * (count - 20) + [{"created_date": NOW - age}] * 20,
+        "org_limits": [limit("DailyBulkV2QueryJobs", 0, 100, asked_at=NOW - age)],
+    }
+
+
+def limit(name: str, used: int, most: int, **columns: Any) -> Row:
+    return {"listing_id": "listing 0", "limit_name": name, "max": most, "remaining": most - used, **columns}
+
+
+def batches(used: int, age: timedelta = timedelta(0)) -> Tables:
+    return {"org_limits": [limit("DailyBulkApiBatches", used, 15_000, app="Order Sync", asked_at=NOW - age)]}
+
+
+def calls(used: int) -> Tables:
+    return {"listings": [{"api_usage": used, "api_usage_max": 15_000}, {"api_usage": 7, "api_usage_max": 15_000}]}
+
+
+def sundays(count: int, days_ago: int = 1, **columns: Any) -> Tables:
+    """So many jobs on that day, and some forty a week before it, two, three and four."""
+    at = NOW.replace(hour=12) - days_ago * DAY
+    jobs = [{"created_date": at - week * WEEK} for week, n in enumerate((count, 40, 41, 39, 40)) for _ in range(n)]
+    return {"query_jobs": [job | columns for job in jobs], "listings": listed(*(n * DAY for n in range(25)))}
+
+
+def rejected(*ages: timedelta) -> Tables:
+    return {"rejected_records": [{"reason": "no id", "last_observed_at": NOW - age} for age in ages]}
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """A trouble that is planted `at` its threshold, just `below` it, and `worse`; and what is to be said of the first."""
+
+    planted: Callable[..., Tables]
+    at: Any
+    below: Any
+    worse: Any
+    key: str
+    said: tuple[str, ...]
+    ids: tuple[str, ...] = ()
+    lower: tuple[Row, ...] = ()  # settings by which `below` is a trouble, too
+    higher: tuple[Row, ...] = ()  # settings by each of which `at` is none
+
+
+TROUBLES = {
+    "coverage": Trouble(
+        lambda age: {"listings": listed(age)}, DAY, DAY - SECOND, 3 * DAY, f"coverage/{ORG}",
+        ("24 hours old, of 2026-11-15 06:00 UTC", "finished since will be lost from 2026-11-22 06:00 UTC on", "make load"),
+        lower=({"listing_age_hours": 23.9},), higher=({"listing_age_hours": 24.1},),
+    ),
+    "hole": Trouble(
+        hole, WEEK, WEEK + SECOND, 6 * DAY, f"hole/{ORG}/2026-10-27 06:00 UTC",
+        ("in the 6.0 days from 2026-10-27 06:00 UTC to 2026-11-02 06:00 UTC may be lost",),
+    ),
+    "failing": Trouble(
+        failing, 3, 2, 5, f"failing/{ORG}/V2Query/query/Lead/005B",
+        (
+            "query of Lead (V2Query) by Data Warehouse has failed 3 times in a row since 2026-11-14 01:00 UTC",
+            "the last time 2026-11-16 01:00 UTC; it last worked 2026-10-07 06:00 UTC",
+            ". InvalidBatch: Field name not found : Legacy__c\n",
+        ),
+        ids=(job_id(1),), lower=({"failures_in_a_row": 2},), higher=({"failures_in_a_row": 4},),
+    ),
+    "closed but failed": Trouble(
+        lost, (1_251, 1_250), (1_250, 1_250), (1_251, 1_251), f"closed but failed/{ORG}/insert/Lead/005B",
+        ("1 insert job of Data Warehouse on Lead is Closed", "every one of 1,251 records failed", "2026-11-15 06:00 UTC"),
+        ids=(job_id(1),),
+    ),
+    "unfinished": Trouble(
+        unfinished, DAY, DAY - SECOND, 6 * DAY, f"unfinished/{ORG}/InProgress/query/Case/Data Warehouse",
+        ("1 query job of Data Warehouse on Case is still InProgress, after 24 hours.",),
+        ids=(job_id(1),), lower=({"unfinished_hours": 23.9},), higher=({"unfinished_hours": 24.1},),
+    ),
+    "allowance": Trouble(
+        crowd, 80, 79, 120, f"allowance/{ORG}",
+        (
+            "80 of 100 V2 query jobs (80 %) were created in the 24 hours up to 2026-11-16 07:00 UTC",
+            "most by: Data Warehouse on Order 60, Ada Lovelace on Account 20.",
+        ),
+        lower=({"allowance_percent": 79},), higher=({"allowance_percent": 80.5},),
+    ),
+    "api limit": Trouble(
+        batches, 12_000, 11_999, 15_100, f"api limit/{ORG}/DailyBulkApiBatches/Order Sync",
+        ("12,000 of 15,000 DailyBulkApiBatches of Order Sync (80 %) were used by 2026-11-16 06:00 UTC",),
+        lower=({"api_percent": 79.9},), higher=({"api_percent": 80.1},),
+    ),
+    "api limit, by the answers": Trouble(
+        calls, 12_000, 11_999, 15_000, f"api limit/{ORG}/DailyApiRequests/",
+        ("12,000 of 15,000 DailyApiRequests (80 %) were used by 2026-11-16 06:00 UTC",),
+        lower=({"api_percent": 79.9},), higher=({"api_percent": 80.1},),
+    ),
+    "unusual volume": Trouble(
+        sundays, 60, 59, 90, f"unusual volume/{ORG}/query/2026-11-15",
+        ("60 query jobs on Sunday, 15 November 2026, where that weekday usually has 40.",),
+        lower=({"unusual_jobs": 19, "unusual_percent": 47},), higher=({"unusual_jobs": 21}, {"unusual_percent": 51}),
+    ),
+    "unusual volume, too low": Trouble(
+        lambda count: sundays(count, **LOAD), 20, 21, 0, f"unusual volume/{ORG}/load/2026-11-15",
+        ("20 load jobs on Sunday, 15 November 2026, where that weekday usually has 40.",),
+        lower=({"unusual_jobs": 19, "unusual_percent": 47},), higher=({"unusual_jobs": 21}, {"unusual_percent": 51}),
+    ),
+    "rejected": Trouble(
+        rejected, (DAY, DAY + SECOND), (DAY + SECOND, DAY + SECOND), (DAY, DAY), f"rejected/{ORG}/no id",
+        ("1 listed record could not be keyed: no id.",),
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A warehouse for each of the three, and what is found in it."""
+
+    kind: str
+    trouble: Trouble
+    files: dict[str, Path]
+    told: dict[str, list[Finding]]
+
+
+@pytest.fixture(scope="module", params=TROUBLES)
+def planted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Planted:
+    trouble, home = TROUBLES[request.param], tmp_path_factory.mktemp("planted")
+    levels = {"at": trouble.at, "below": trouble.below, "worse": trouble.worse}
+    tables = {
+        name: trouble.planted(*(level if isinstance(level, tuple) else [level])) for name, level in levels.items()
+    }
+    files = {name: plant(home / f"{name}.duckdb", **NAMES | rows) for name, rows in tables.items()}
+    told = {name: check(file, Thresholds(), now=NOW) for name, file in files.items()}
+    return Planted(request.param.split(",")[0], trouble, files, told)
+
+
+def test_a_trouble_is_told_from_its_threshold_on(planted: Planted) -> None:
+    """Alone, with numbers, names and ids; a second, a record or a job less, and there is silence."""
+    trouble, (finding,) = planted.trouble, planted.told["at"]
+
+    assert (finding.kind, finding.key, finding.ids) == (planted.kind, trouble.key, trouble.ids)
+    assert (finding.org_id, finding.org, finding.urgent) == (ORG, "Acme", False)
+    for words in (f"{finding.kind.upper()} in Acme: ", *trouble.said, *trouble.ids, finding.remedy):
+        assert words in str(finding)
+    assert planted.told["below"] == []
+
+
+def test_a_setting_moves_the_threshold(planted: Planted) -> None:
+    """Both ways; what is rejected, lost or Closed with every record failed is told whatever the settings."""
+    trouble, files = planted.trouble, planted.files
+    for settings in trouble.lower:
+        assert [finding.key for finding in check(files["below"], Thresholds(**settings), now=NOW)] == [trouble.key]
+    for settings in trouble.higher:
+        assert check(files["at"], Thresholds(**settings), now=NOW) == []
+
+
+def test_the_key_lasts_as_long_as_the_trouble(planted: Planted) -> None:
+    """What gets worse is told in other words, but what is known stays known."""
+    (worse,), (before,) = planted.told["worse"], planted.told["at"]
+
+    assert worse.key == before.key
+    assert planted.kind == "hole" or worse.message != before.message
+
+
+@pytest.mark.parametrize(
+    ("inside", "outside"),
+    [
+        (lost(1_251) | {"listings": listed(-6 * DAY)}, lost(1_251) | {"listings": listed(-6 * DAY - SECOND)}),
+        (crowd(99, 95 * HOUR), crowd(99, 96 * HOUR)),  # which are in the 24 hours up to 72 hours ago, or not
+        (batches(14_000, 3 * DAY), batches(14_000, 3 * DAY + SECOND)),
+        (sundays(90), sundays(90, days_ago=2)),
+    ],
+    ids=["closed but failed", "allowance", "api limit", "unusual volume"],
+)
+def test_what_is_over_is_told_for_some_days_only(tmp_path: Path, inside: Tables, outside: Tables) -> None:
+    """A week for a load whose errors can still be read, a weekend for a limit, a day for a volume."""
+    assert len(found(tmp_path, inside)) == 1
+    assert found(tmp_path, outside) == []
+
+
+def believable(dice: Random, until: datetime) -> Iterator[tuple[Row, Row]]:
+    """Six weeks of jobs and what their own answers told: busy working days, quiet weekends, and what goes wrong anywhere."""
+    for day in range(43):
+        midnight = until.replace(hour=0) - day * DAY
+        weekend = midnight.weekday() > 4
+        for n, name in enumerate(("Account", "Contact", "Lead", "Case", "Opportunity", "Task")):
+            extract = {"object": name, "created_by_id": "005B", "created_date": midnight + HOUR + n * HOUR / 12}
+            if dice.random() < 0.15:
+                error = {"error_message": "Timeout : Query exceeded the time it may take"}
+                yield extract | {"state": "Failed"}, error
+                extract |= {"created_date": extract["created_date"] + HOUR / 2}
+            yield extract, {"number_records_processed": dice.randrange(9_000)}
+        for _ in range(int((8 if weekend else 90) * dice.uniform(0.8, 1.2))):
+            at = midnight + dice.uniform(6, 20) * HOUR
+            yield {"object": "Order", "created_date": at, "state": dice.choice(["JobComplete"] * 60 + ["Failed"])}, {}
+        for _ in range(2 if weekend else 12):
+            counts = {"number_records_processed": 900, "number_records_failed": dice.choice((0, 0, 0, 12, 899))}
+            yield LOAD | {"created_date": midnight + dice.uniform(6, 18) * HOUR}, counts
+        if not weekend:
+            yield {"operation": "queryAll", "created_date": midnight + 9 * HOUR, "state": "Aborted"}, {}
+    yield {"state": "InProgress", "created_date": until - 2 * HOUR}, {}
+    to_come = {"provisional": True, "number_records_processed": 100, "number_records_failed": 0}
+    yield LOAD | {"operation": "query", "created_date": until - 3 * DAY}, to_come
+    yield LOAD | {"created_date": until - 5 * HOUR}, to_come
+
+
+@pytest.mark.parametrize("days", [0, 2, 5])
+def test_a_healthy_org_is_worth_no_word(tmp_path: Path, days: int) -> None:
+    """On a Monday as on a Saturday; single failures, partly failed loads, aborted and running jobs are everyday life."""
+    until = NOW - days * DAY
+    told = [(job, row) for job, row in believable(Random(days), until) if job["created_date"] < until]
+    jobs = [{"id": job_id(n), "observed_at": until - HOUR, **job} for n, (job, _) in enumerate(told)]
+    details = [{"id": job_id(n), **row} for n, (_, row) in enumerate(told) if row]
+    at = [until - n * DAY / 2 for n in range(84)]
+    listings = [{"started_at": time, "api_usage": 9_000, "api_usage_max": 15_000} for time in at]
+    limits = [limit("DailyBulkV2QueryJobs", 110, 1_000, asked_at=time) for time in at]
+    file = plant(tmp_path / "w.duckdb", query_jobs=jobs, job_details=details, listings=listings, org_limits=limits)
+
+    assert check(file, Thresholds(), now=until + HOUR) == []
+    outcomes = {outcome for (outcome,) in rows(file, "select distinct outcome from jobs")}
+    assert outcomes == {"done", "failed", "partly failed", "aborted", "unfinished"}
+    yesterday = f"select count(usual) from unusual_days where day = date '{until - DAY:%Y-%m-%d}'"
+    assert rows(file, yesterday) == [(2,)]

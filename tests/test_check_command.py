@@ -1,0 +1,221 @@
+"""`check` on the command line: silence or findings, exit codes, JSON, several orgs, hostile names, and the demo's troubles."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from conftest import Recorder
+from planted import DAY, HOUR, NOW, ORG, plant
+
+from pipelines.check import Thresholds, check, read_thresholds
+from pipelines.demo_org.org import DemoOrg
+from pipelines.demo_org.server import serving
+from pipelines.failures import Misconfigured
+from pipelines.settings import DEMO_WAREHOUSE, Settings, warehouse_to_read
+
+EVIL = "\x1b[31mred\x1b[0m\n\u202eEVIL\x07"
+
+
+def test_load_and_check_are_silent_on_a_healthy_day(recorder_of: Callable[[DemoOrg], Recorder]) -> None:
+    """In the real present, as cron runs them: nothing on either stream, and 0 from both."""
+    org = DemoOrg(now=datetime.now(UTC) - timedelta(hours=3))
+    with serving(org):
+        recorder = recorder_of(org)
+        for state in ("JobComplete", "Failed", "JobComplete", "InProgress"):
+            org.add_job(state=state)
+        org.advance(datetime.now(UTC) - org.now)
+        for command in (["load", "--quiet"], ["check"]):
+            run = recorder.run(*command, QUERY_JOBS__EXTRAS="true", QUERY_JOBS__DETAILS_PER_RUN="10")
+            assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+        told = json.loads(recorder.run("check", "--json").stdout)
+
+    assert told == {"warehouse": str(recorder.warehouse), "demo": False, "findings": []}
+
+
+def test_findings_end_with_exit_code_1(recorder: Recorder, tmp_path: Path) -> None:
+    """On stdout, with how to silence them; the file is let go of."""
+    file = plant(tmp_path / "w.duckdb", query_jobs=[{"state": "InProgress", "created_date": NOW - 3 * DAY}])
+    run = recorder.run("check", "--warehouse", str(file))
+
+    assert (run.returncode, run.stderr) == (1, "")
+    assert run.stdout.startswith("URGENT COVERAGE in ")
+    assert "\n\nUNFINISHED in " in run.stdout
+    assert run.stdout.endswith("known_findings in .dlt/config.toml, its key from --json.\n")
+    duckdb.connect(file).close()
+
+
+def test_json_has_every_id_and_number(recorder: Recorder, tmp_path: Path) -> None:
+    """Also those that the words leave out."""
+    jobs = [{"state": "Open", "job_type": "Classic", "created_date": NOW - 3 * DAY}] * 9
+    file = plant(tmp_path / "w.duckdb", query_jobs=jobs)
+    run = recorder.run("check", "--json", "--warehouse", str(file))
+    (finding,) = [found for found in json.loads(run.stdout)["findings"] if found["kind"] == "unfinished"]
+
+    assert run.returncode == 1
+    assert set(finding) == {"kind", "key", "org_id", "org", "message", "remedy", "urgent", "ids", "numbers"}
+    assert finding["numbers"] == {"jobs": 9, "oldest_hours": 72.0}
+    assert len(set(finding["ids"])) == 9
+    text = recorder.run("check", "--warehouse", str(file)).stdout
+    assert "and 4 more" in text
+
+
+def test_a_known_finding_is_silenced_and_no_other(
+    recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its key, from the environment or config.toml."""
+    jobs = [{"state": state, "created_date": NOW - 3 * DAY} for state in ("InProgress", "UploadComplete")]
+    file = plant(tmp_path / "w.duckdb", query_jobs=jobs)
+    found = check(file, Thresholds(), now=NOW)
+    monkeypatch.setenv("CHECK__KNOWN_FINDINGS", json.dumps([found[0].key]))
+
+    assert len(found) == 2
+    assert check(file, read_thresholds(), now=NOW) == found[1:]
+
+
+def test_each_org_is_judged_on_its_own(tmp_path: Path) -> None:
+    """One is recorded, the other one is not any more; a job of either is told under its name."""
+    file = plant(
+        tmp_path / "w.duckdb",
+        listings=[{}, {"org_id": "00DX", "started_at": NOW - 2 * DAY}],
+        orgs=[{"name": "Acme"}, {"org_id": "00DX", "name": "Umbrella"}],
+        query_jobs=[
+            {"state": "InProgress", "created_date": NOW - 2 * DAY},
+            {"org_id": "00DX", "state": "InProgress", "created_date": NOW - 2 * DAY - HOUR},
+        ],
+    )
+    found = check(file, Thresholds(), now=NOW)
+
+    assert [(finding.kind, finding.org, finding.org_id) for finding in found] == [
+        ("unfinished", "Acme", ORG),
+        ("coverage", "Umbrella", "00DX"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("filters", "ages", "told"),
+    [
+        (["{}", '{"jobType": "Classic"}'], [30, 1], True),  # a newer filtered listing proves nothing
+        (['{"jobType": "Classic"}', '{"jobType": "Classic"}'], [30, 1], False),
+        (['{"jobType": "Classic"}'], [30], True),
+        (["{}", "{}"], [30, 1], False),
+    ],
+)
+def test_the_last_complete_listing_is_what_counts(tmp_path: Path, filters, ages, told: bool) -> None:
+    """Of a recorder that always filters, the last one of any kind."""
+    listings = [{"filters": f, "started_at": NOW - age * HOUR} for f, age in zip(filters, ages, strict=True)]
+    found = check(plant(tmp_path / "w.duckdb", listings=listings), Thresholds(), now=NOW)
+
+    assert [finding.kind for finding in found] == ["coverage"] * told
+
+
+@pytest.mark.parametrize(
+    ("age", "urgent", "word"), [(4.9, False, "will be"), (5.0, True, "will be"), (7.0, True, "have been")]
+)
+def test_coverage_about_to_break_is_told_loudly(tmp_path: Path, age: float, urgent: bool, word: str) -> None:
+    """Before anything else, and with the hour from which on jobs are lost."""
+    jobs = [{"state": "InProgress", "created_date": NOW - 3 * DAY}]
+    first, *_ = found = check(plant(tmp_path / "w.duckdb", query_jobs=jobs), Thresholds(), now=NOW + age * DAY)
+
+    assert len(found) == 2
+    assert first.urgent == urgent
+    assert ("coverage" in first.kind) or not urgent
+    (coverage,) = [finding for finding in found if finding.kind == "coverage"]
+    assert f"{word} lost from 2026-11-23 06:00 UTC on" in coverage.message
+
+
+def test_hostile_names_do_nothing_to_a_terminal(recorder: Recorder, tmp_path: Path) -> None:
+    """In every text that comes from Salesforce; JSON is text for a program, and has them no more."""
+    failing = {"object": EVIL, "created_by_id": "005E", "state": "Failed"}
+    file = plant(
+        tmp_path / "w.duckdb",
+        query_jobs=[
+            *({**failing, "created_date": NOW - n * HOUR} for n in range(1, 9)),
+            {"object": EVIL, "state": EVIL, "created_by_id": "005E", "created_date": NOW - 2 * DAY},
+        ],
+        users=[{"id": "005E", "name": EVIL}],
+        orgs=[{"name": EVIL}],
+        job_details=[{"id": f"750{n:012}AAA", "error_message": EVIL} for n in range(1, 9)],
+        rejected_records=[
+            {"record_hash": "1", "reason": EVIL, "first_observed_at": NOW, "last_observed_at": NOW, "record": "{}"}
+        ],
+    )
+    for arguments in ([], ["--json"]):
+        run = recorder.run("check", "--warehouse", str(file), *arguments)
+        assert run.returncode == 1
+        assert "EVIL" in run.stdout
+        assert all(c.isprintable() or c == "\n" for c in run.stdout)
+    lines = recorder.run("check", "--warehouse", str(file)).stdout.splitlines()
+    assert not [line for line in lines if line.startswith("EVIL")]
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda file: None, "There is no warehouse"),
+        (lambda file: file.write_bytes(b"no database" * 999), "is no DuckDB file"),
+        (lambda file: duckdb.connect(file).close(), "lacks what this version reads"),
+    ],
+    ids=["none", "other file", "empty"],
+)
+@pytest.mark.parametrize("command", ["check", "report"])
+def test_what_is_no_warehouse_is_named(
+    recorder: Recorder, tmp_path: Path, command: str, make: Callable[[Path], Any], said: str
+) -> None:
+    """78, in words, and nothing on stdout."""
+    make(tmp_path / "w.duckdb")
+    run = recorder.run(command, "--warehouse", str(tmp_path / "w.duckdb"))
+
+    assert (run.returncode, run.stdout) == (78, "")
+    assert said in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_somebody_who_writes_into_the_copy_is_waited_for(recorder: Recorder, tmp_path: Path) -> None:
+    """75: try again later."""
+    file = plant(tmp_path / "w.duckdb")
+    with duckdb.connect(file):
+        run = recorder.run("check", "--warehouse", str(file))
+
+    assert run.returncode == 75
+    assert "Somebody writes into" in run.stderr
+
+
+def test_a_wrong_threshold_is_named(recorder: Recorder, tmp_path: Path) -> None:
+    """78, as for every other setting."""
+    file = plant(tmp_path / "w.duckdb")
+    run = recorder.run("check", "--warehouse", str(file), CHECK__ALLOWANCE_PERCENT="much")
+
+    assert run.returncode == 78
+    assert "allowance_percent" in run.stderr
+
+
+def test_the_troubles_of_the_demo_org_are_all_found(filled: Settings) -> None:
+    """The failing extract, the job left in progress, the allowance used up, the loads that only look done."""
+    found = {finding.kind: finding for finding in check(filled.warehouse, Thresholds(), now=NOW)}
+
+    assert "query of Lead (V2Query) by Data Warehouse has failed" in found["failing"].message
+    assert "Field name not found" in found["failing"].message
+    assert found["unfinished"].message == "1 query job of Data Warehouse on Case is still InProgress, after 5.0 days."
+    assert "Order Sync on Order" in found["allowance"].message
+    assert "by Billing Loader" in (lost := found["closed but failed"].message) or "of Billing Loader" in lost
+    assert "coverage" not in found
+
+
+def test_a_reader_means_the_file_given_or_its_own_or_the_demo_s(recorder: Recorder, tmp_path: Path) -> None:
+    """In this order; where there is none of them, it says what makes one."""
+    given = plant(tmp_path / "given.duckdb")
+    assert warehouse_to_read(given) == given
+    if not DEMO_WAREHOUSE.exists():
+        with pytest.raises(Misconfigured, match="There is no warehouse") as raised:
+            warehouse_to_read(None)
+        assert "make demo" in raised.value.remedy
+    else:
+        assert warehouse_to_read(None) == DEMO_WAREHOUSE
+        run = recorder.run("check")
+        assert run.stdout.startswith("Nothing of your own is recorded yet: this is the demo org")
+    plant(recorder.warehouse)
+    assert warehouse_to_read(None) == recorder.warehouse
