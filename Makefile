@@ -3,7 +3,7 @@
 # .venv/bin/python -m pipelines.query_jobs, as the README shows.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test load check doctor report notebook demo-org setup lint lock clean
+.PHONY: help demo test load check doctor report notebook demo-org setup lint bench lock clean
 .SUFFIXES:
 
 PYTHON ?= python3
@@ -47,6 +47,9 @@ lint: $(VENV)/.everything ## what CI checks besides the tests: ruff and mypy
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
+
+bench: $(VENV)/.everything ## how fast and how light a load is on this machine, beside others; ten minutes
+	@$(VENV)/bin/python tests/benchmarks/bench.py
 
 lock: $(VENV)/.everything ## renew the locked requirements from pyproject.toml
 	@$(VENV)/bin/uv pip compile -q pyproject.toml --upgrade $(LOCK) -o requirements.txt

@@ -21,7 +21,6 @@ from pipelines.tables import (
     JOB_DETAILS,
     LISTINGS,
     ORGS,
-    QUERY_JOB_STATES,
     QUERY_JOBS,
     REJECTED_RECORDS,
     TIME,
@@ -63,7 +62,7 @@ class Listing:
     def _count_from_zero(self) -> None:
         self.pages = self.jobs_listed = self.jobs_changed = self.jobs_changed_late = 0
         self.creators: set[Any] = set()
-        self.ids: list[pa.ChunkedArray] = []
+        self.ids: list[pa.Array] = []
 
     def job_tables(self, marks: dict[str, datetime], modified: Any) -> Iterator[pa.Table]:
         """The changed rows of `query_jobs`, some pages at a time; the other tables' rows gather beside."""
@@ -103,7 +102,7 @@ class Listing:
         listed, rejected = jobs_to_arrow(records, self.org.org_id, self.new_fields)
         self.rejected |= {r.record_hash: r for r in rejected}
         self.creators.update(listed["created_by_id"].unique().to_pylist())
-        self.ids.append(listed["id"])
+        self.ids += listed["id"].chunks
         return listed
 
     def _changed(self, pages: list[pa.Table]) -> Iterator[pa.Table]:
@@ -115,9 +114,9 @@ class Listing:
         if self.since:
             late = pc.less(jobs["system_modstamp"], pa.scalar(self.since, TIME))
             self.jobs_changed_late += pc.sum(late).as_py() or 0
-        if states.num_rows or self.must_create(QUERY_JOB_STATES):
+        if states.num_rows:
             self.states.append(states)
-        if jobs.num_rows or self.must_create(QUERY_JOBS):
+        if jobs.num_rows:
             yield jobs
 
     def until_finished(self) -> Iterator[None]:
@@ -129,10 +128,6 @@ class Listing:
                 raise Misconfigured("The resources of the source `salesforce` need `query_jobs` in the same run.")
             yield None
 
-    def must_create(self, table: Table) -> bool:
-        """An empty first listing still creates the tables, for the views that read them."""
-        return not self.known.has(table)
-
     def unlisted_rows(self) -> Iterator[pa.Table]:
         """The rows of `unlisted_jobs`. A filtered listing says nothing about the jobs that it does not show."""
         rows = None
@@ -142,8 +137,8 @@ class Listing:
             )
         if rows is not None:
             self.jobs_unlisted = rows["listed_again_at"].null_count
-        if rows or self.must_create(UNLISTED_JOBS):
-            yield UNLISTED_JOBS.schema.empty_table() if rows is None else rows
+        if rows:
+            yield rows
         self.outstanding.discard(UNLISTED_JOBS.name)
 
     def asked(self, table: Table, ask: Callable[[], pa.Table | None]) -> Iterator[pa.Table]:
@@ -153,8 +148,8 @@ class Listing:
             rows = ask()
         except Failure as failure:
             self.note(table.name, failure.message)
-        if rows or self.must_create(table):
-            yield table.schema.empty_table() if rows is None else rows
+        if rows:
+            yield rows
         self.outstanding.discard(table.name)
 
     def new_creators(self) -> set[str]:
@@ -205,7 +200,7 @@ class Listing:
         return pa.Table.from_pylist([values], schema=LISTINGS.schema)
 
     def rejected_rows(self) -> Iterator[pa.Table]:
-        if not self.rejected and not self.must_create(REJECTED_RECORDS):
+        if not self.rejected:
             return
         before = self.known.rejections(self.org.org_id)
         rows = []

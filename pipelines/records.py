@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, Final
 
 import orjson
@@ -81,7 +82,7 @@ def jobs_to_arrow(records: Sequence[Any], org_id: str, new_fields: NewFields) ->
     jobs = [r for r in records if type(r) is dict] if rejected else records
     columns: dict[str, pa.Array] = {"org_id": pa.array([org_id] * len(jobs), TEXT)}
     for name, column in FIELDS.items():
-        values = [r.get(name) for r in jobs]
+        values = _values(jobs, name)
         if column.type == TIME:
             columns[column.name] = _times(values)
         elif column.type == NUMBER:
@@ -97,6 +98,14 @@ def jobs_to_arrow(records: Sequence[Any], org_id: str, new_fields: NewFields) ->
         rejected += [_reject(jobs[i], reason) for i, reason in keyless.items()]
         table = table.take(pa.array([i for i in range(len(jobs)) if i not in keyless], pa.int64()))
     return table, rejected
+
+
+def _values(jobs: Sequence[dict[str, Any]], name: str) -> list[Any]:
+    """The field of every job; null where it is missing, which is seldom: then the quicker way does not do."""
+    try:
+        return list(map(itemgetter(name), jobs))
+    except KeyError:
+        return [job.get(name) for job in jobs]
 
 
 def _more(jobs: Sequence[dict[str, Any]], new_fields: NewFields) -> dict[str, pa.Array]:

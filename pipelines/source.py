@@ -20,7 +20,6 @@ from pipelines.listing import Page
 from pipelines.salesforce import CURRENT_API_VERSION, Org
 from pipelines.tables import (
     DATASET,
-    JOB_DETAILS,
     LISTINGS,
     ORG_LIMITS,
     ORGS,
@@ -149,11 +148,7 @@ def salesforce(  # noqa: PLR0917 - dlt fills these from the configuration
         ORGS: lambda: None if listing.org_is_known() else org_facts.orgs(org),
         ORG_LIMITS: lambda: org_facts.org_limits(org, listing.listing_id),
     }
-    # A table that nothing is asked for is made all the same, for the views that read it; `job_details.py` fills its own
-    # once the jobs are loaded. To dlt a resource costs time though it yields nothing: what is there already is left out.
-    nothing = [table for table in (JOB_DETAILS, *(() if extras else facts)) if listing.must_create(table)]
-    besides = [asked(table, lambda: None) for table in nothing]
-    besides += [asked(table, ask) for table, ask in facts.items() if extras]
+    besides = [asked(table, ask) for table, ask in facts.items() if extras]  # to dlt each costs time, rows or none
 
     @dlt.resource(**merge_on(LISTINGS))
     def listings() -> Iterator[pa.Table | None]:

@@ -8,8 +8,7 @@ from typing import Final
 
 import duckdb
 
-from pipelines.tables import DATASET, STATE_SPANS
-from pipelines.warehouse import stored_columns
+from pipelines.tables import DATASET
 
 # Versions of one second are told in the order in which states follow each other.
 ORDER: Final = """
@@ -59,15 +58,16 @@ def refresh_spans(loader: duckdb.DuckDBPyConnection, org_id: str) -> None:
 
     Rows of that table are only ever added, so as long as both have the same number there is nothing to do.
     """
-    if not stored_columns(loader, STATE_SPANS):
-        _rebuild(loader)
     if _is_current(loader):
+        return
+    if loader.execute(f"select count(*) from {DATASET}.state_spans").fetchone() == (0,):
+        _rebuild(loader)
         return
     loader.execute("begin")
     loader.execute(f"create or replace temp table changed_jobs as {CHANGED}", {"org_id": org_id})
     loader.execute(f"delete from {DATASET}.state_spans where {OF_CHANGED.format(table='state_spans')}")
     states = f"select * from {DATASET}.query_job_states where {OF_CHANGED.format(table='query_job_states')}"
-    loader.execute(f"insert into {DATASET}.state_spans {SPANS % states}")
+    loader.execute(f"insert into {DATASET}.state_spans by name {SPANS % states}")
     loader.execute("drop table changed_jobs; commit")
     if not _is_current(loader):  # more than one org's listings had been kept, or somebody changed the file
         _rebuild(loader)
@@ -82,5 +82,4 @@ def _is_current(loader: duckdb.DuckDBPyConnection) -> bool:
 def _rebuild(loader: duckdb.DuckDBPyConnection) -> None:
     """All of it, in the order in which it would have grown: later loads then read its newest part only."""
     spans = f"{SPANS % f'select * from {DATASET}.query_job_states'} order by observed_at"
-    loader.execute(f"begin; create table if not exists {DATASET}.state_spans as select * from ({spans}) limit 0")
-    loader.execute(f"truncate {DATASET}.state_spans; insert into {DATASET}.state_spans {spans}; commit")
+    loader.execute(f"begin; truncate {DATASET}.state_spans; insert into {DATASET}.state_spans by name {spans}; commit")

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from pipelines.state_spans import refresh_spans
 from pipelines.tables import DATASET, STATE_SPANS, TABLES
-from pipelines.warehouse import apply_views, read
+from pipelines.warehouse import apply_views, complete_tables, read
 
 Row = Mapping[str, Any]
 ORG = "00DDm0000001000MAA"
@@ -53,6 +53,7 @@ def plant(file: Path, **tables: Sequence[Row]) -> Path:
                 f"insert into {DATASET}.query_job_states "
                 f"select org_id, id, system_modstamp, state, observed_at from {DATASET}.query_jobs"
             )
+        complete_tables(connection)
         refresh_spans(connection, ORG)
         apply_views(connection)
     return file

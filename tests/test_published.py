@@ -1,6 +1,7 @@
 """The published copy: whole at any moment, for whoever opens it, for as long as they like."""
 
 import signal
+from datetime import timedelta
 from pathlib import Path
 
 import duckdb
@@ -10,6 +11,7 @@ from processes import process
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.failures import Misconfigured
+from pipelines.tables import TABLES
 from pipelines.warehouse import read
 
 
@@ -136,3 +138,41 @@ def test_reading_lets_go_of_the_file(org: DemoOrg, recorder: Recorder, tmp_path:
     duckdb.connect(recorder.warehouse).close()
     with pytest.raises(Misconfigured, match="no warehouse"):
         read("select 1", tmp_path / "none.duckdb")
+
+
+def test_every_table_and_column_is_there_after_the_first_load(org: DemoOrg, recorder: Recorder) -> None:
+    """Also those that nothing came for: the views read them, and so may people. Keys are never null."""
+    recorder.load()
+    described = recorder.rows(
+        "select table_name, column_name, data_type, is_nullable from duckdb_columns() where schema_name = 'salesforce'"
+    )
+    there = {(table, column): (kind, nullable) for table, column, kind, nullable in described}
+    for table in TABLES:
+        for column in table.schema:
+            kind, nullable = there[table.name, column.name]
+            assert nullable == column.nullable, (table.name, column.name)
+            assert kind in ("VARCHAR", "DOUBLE", "BIGINT", "BOOLEAN", "TIMESTAMP WITH TIME ZONE")
+
+
+def test_a_warehouse_of_before_gets_the_columns_of_now(org: DemoOrg, recorder: Recorder) -> None:
+    """And tables that it never had: the next load adds them, and goes on filling what dlt did not make."""
+    org.add_job()
+    recorder.load()
+    with duckdb.connect(recorder.loader_file) as connection:
+        connection.execute("drop view salesforce.durations_by_week; drop table salesforce.unlisted_jobs")
+        for view in ("jobs", "failures", "failure_reasons", "failure_streaks", "outcomes_by_day"):
+            connection.execute(f"drop view if exists salesforce.{view}")
+        connection.execute("alter table salesforce.job_details drop column retries")
+    (recorder.warehouse).write_bytes(recorder.loader_file.read_bytes())
+    org.delete_job(next(iter(org.jobs)))
+    org.add_job(state="Failed")
+    org.advance(timedelta(hours=1))
+    recorder.load()
+
+    assert recorder.rows("select count(retries) from job_details") == [(0,)]
+    assert recorder.rows("select count(*) from unlisted_jobs") == [(0,)]  # nothing to compare with
+    org.delete_job(next(iter(org.jobs)))
+    org.advance(timedelta(hours=1))
+    recorder.load()
+    assert recorder.rows("select count(*) from unlisted_jobs") == [(2,)]
+    assert recorder.rows("select count(*) from jobs") == [(2,)]

@@ -1,30 +1,37 @@
 """An org whose listing is prepared beforehand, so that a benchmark measures its client: `python prepared_org.py JOBS`.
 
 Keep-alive, gzip, no Nagle delay, every page a ready-made answer. Prints its URL, serves until it is killed.
+GET /prepare?first=N&jobs=N&changed=N&latency=S makes another listing: of so many jobs from number `first` on, the first
+`changed` of them in another state than before, each answer so many seconds late.
 """
 
 import gzip
 import socketserver
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
+from typing import ClassVar
+from urllib.parse import parse_qs, urlsplit
 
 import orjson
 
 PAGE = 1_000
-BEGAN = datetime(2026, 11, 1, tzinfo=UTC)
+BEGAN = datetime(2026, 11, 16, 6, tzinfo=UTC)  # where the synthetic history ends
+ORG_ID = "00DR00000001234MAA"  # of synthetic_history.py
 
 
-def record(number: int) -> dict[str, object]:
+def record(number: int, changed: bool) -> dict[str, object]:
     created = BEGAN + timedelta(seconds=number * 6)
+    ended = created + timedelta(seconds=number % 90)
     return {
-        "id": f"750R0{number:010d}AAA",
+        "id": f"750R1{number:010d}AAA",
         "operation": "query",
         "object": ("Account", "Contact", "Opportunity", "Lead", "Case")[number % 5],
         "createdById": f"005R00000000{number % 7:03d}AAA",
         "createdDate": f"{created:%Y-%m-%dT%H:%M:%S}.000+0000",
-        "systemModstamp": f"{created + timedelta(seconds=number % 90):%Y-%m-%dT%H:%M:%S}.000+0000",
-        "state": "JobComplete" if number % 20 else "Failed",
+        "systemModstamp": f"{ended + timedelta(seconds=changed):%Y-%m-%dT%H:%M:%S}.000+0000",
+        "state": "Aborted" if changed else "JobComplete" if number % 20 else "Failed",
         "concurrencyMode": "Parallel",
         "contentType": "CSV",
         "apiVersion": 68.0,
@@ -34,51 +41,59 @@ def record(number: int) -> dict[str, object]:
     }
 
 
-def answer(body: bytes) -> bytes:
+def answer(body: object) -> bytes:
     head = (
         "HTTP/1.1 200 OK\r\nContent-Type: application/json;charset=UTF-8\r\nContent-Encoding: gzip\r\n"
         f"Date: {formatdate(usegmt=True)}\r\nSforce-Limit-Info: api-usage=18/100000\r\n"
     )
-    packed = gzip.compress(body, 1)
+    packed = gzip.compress(orjson.dumps(body), 1)
     return f"{head}Content-Length: {len(packed)}\r\n\r\n".encode() + packed
 
 
-def pages(jobs: int) -> dict[bytes, bytes]:
-    """Locator -> the whole answer."""
-    ready = {}
-    for first in range(0, jobs, PAGE):
-        last = first + PAGE >= jobs
-        following = None if last else f"/services/data/v68.0/jobs/ingest?queryLocator=01g{first + PAGE}"
-        body = {
-            "done": last,
-            "records": [record(n) for n in range(first, min(first + PAGE, jobs))],
-            "nextRecordsUrl": following,
-        }
-        ready[f"01g{first}".encode() if first else b""] = answer(orjson.dumps(body))
-    return ready
+class Prepared:
+    """The listing: locator -> the whole answer."""
+
+    latency = 0.0
+    pages: ClassVar[dict[bytes, bytes]] = {}
+    organization = answer({"totalSize": 1, "done": True, "records": [{"Id": ORG_ID}]})
+
+    @classmethod
+    def make(cls, first: int = 0, jobs: int = 0, changed: int = 0, latency: float = 0.0) -> None:
+        cls.latency, cls.pages = latency, {}
+        for start in range(first, first + max(jobs, 1), PAGE):
+            numbers = range(start, min(start + PAGE, first + jobs))
+            last = start + PAGE >= first + jobs
+            body = {
+                "done": last,
+                "records": [record(number, number < first + changed) for number in numbers],
+                # The documentation's own example names /jobs/ingest.
+                "nextRecordsUrl": None if last else f"/services/data/v68.0/jobs/ingest?queryLocator=01g{start + PAGE}",
+            }
+            cls.pages[f"01g{start}".encode() if start > first else b""] = answer(body)
 
 
 class Handler(socketserver.StreamRequestHandler):
     disable_nagle_algorithm = True
-    ready: dict[bytes, bytes]
-    organization: bytes
 
     def handle(self) -> None:
         while line := self.rfile.readline():
             while self.rfile.readline() not in (b"\r\n", b""):
                 pass
             path = line.split(b" ")[1]
-            if b"/jobs/query" in path:
-                self.wfile.write(self.ready[path.partition(b"queryLocator=")[2].partition(b"&")[0]])
+            if path.startswith(b"/prepare"):
+                wanted = {name: float(value) for name, (value,) in parse_qs(urlsplit(path.decode()).query).items()}
+                numbers = {name: int(value) for name, value in wanted.items() if name != "latency"}
+                Prepared.make(**numbers, latency=wanted.get("latency", 0.0))
+                self.wfile.write(answer({}))
+            elif b"/jobs/" in path:
+                time.sleep(Prepared.latency)
+                self.wfile.write(Prepared.pages[path.partition(b"queryLocator=")[2].partition(b"&")[0]])
             else:
-                self.wfile.write(self.organization)
+                self.wfile.write(Prepared.organization)
 
 
 if __name__ == "__main__":
-    Handler.ready = pages(int(sys.argv[1]))
-    Handler.organization = answer(
-        orjson.dumps({"totalSize": 1, "done": True, "records": [{"Id": "00DR00000001234EAA"}]})
-    )
+    Prepared.make(jobs=int(sys.argv[1]))
     socketserver.ThreadingTCPServer.daemon_threads = True
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
         print(f"http://127.0.0.1:{server.server_address[1]}", flush=True)

@@ -7,7 +7,8 @@ import duckdb
 
 from pipelines.loader_file import STORAGE_VERSION
 from pipelines.state_spans import refresh_spans
-from pipelines.tables import DATASET, FINISHED, STATE_SPANS, TABLES
+from pipelines.tables import DATASET, FINISHED
+from pipelines.warehouse import complete_tables
 
 END = datetime(2026, 11, 16, 6, tzinfo=UTC)
 ORG_ID = "00DR00000001234MAA"
@@ -179,15 +180,11 @@ def generate(file: Path, jobs: int) -> None:
         db.execute(f"set TimeZone = 'UTC'; set enable_progress_bar = false; create schema {DATASET}")
         db.execute(MACROS.format(**numbers))
         db.execute(WORK.format(**numbers))
-        for table in [table for table in TABLES if table is not STATE_SPANS]:
-            db.register("empty", table.schema.empty_table())
-            db.execute(f"create table {DATASET}.{table.name} as from empty")
-            for name in [field.name for field in table.schema if not field.nullable]:
-                db.execute(f"alter table {DATASET}.{table.name} alter {name} set not null")
+        complete_tables(db)
         for name, sql in ROWS.items():
             db.execute(f"insert into {DATASET}.{name} by name {sql.format(**numbers)}")
         db.execute("drop table work")
-        refresh_spans(db, ORG_ID)  # makes the table, too
+        refresh_spans(db, ORG_ID)
         check(db, jobs, (end - first - 2 * hole) // HOUR + 1)
 
 
