@@ -176,7 +176,12 @@ def _holes(question: Question) -> Iterator[Finding]:
 def _streaks(question: Question) -> Iterator[Finding]:
     """What has failed every time, and is still tried: silence of three usual pauses, or a day, ends it."""
     for streak in question.ask("""
-        select s.*, f.error_code, f.error
+        select
+            s.* replace (
+                coalesce(s.operation, '?') as operation, coalesce(s.object, '?') as object,
+                coalesce(s.job_type, '?') as job_type, coalesce(s.created_by, '?') as created_by
+            ),
+            f.error_code, f.error
         from failure_streaks as s
         left join failures as f on f.org_id = s.org_id and f.id = s.last_failed_id
         where s.org_id = $org and s.ended_at is null and s.failures >= $failures_in_a_row
@@ -205,8 +210,8 @@ def _lost_loads(question: Question) -> Iterator[Finding]:
     """Loads that Salesforce calls Closed, though every record failed: nobody else tells."""
     for load in question.ask("""
         select
-            created_by, created_by_id, operation, object,
-            count(*) as jobs, sum(records_failed)::bigint as records,
+            coalesce(created_by, '?') as created_by, created_by_id, coalesce(operation, '?') as operation,
+            coalesce(object, '?') as object, count(*) as jobs, sum(records_failed)::bigint as records,
             list(id order by created_date desc, id) as ids, max(created_date) as last_at
         from failures
         where org_id = $org and outcome = 'every record failed' and created_date >= $as_of - interval 7 days
@@ -231,7 +236,8 @@ def _unfinished(question: Question) -> Iterator[Finding]:
     batch is never processed, and whether the counts leave that one out is documented nowhere."""
     for stuck in question.ask("""
         select
-            state, operation, object, created_by,
+            state, coalesce(operation, '?') as operation, coalesce(object, '?') as object,
+            coalesce(created_by, '?') as created_by,
             count(*) as jobs, max(age_hours) as hours, list(id order by age_hours desc, id) as ids
         from stuck_jobs
         where org_id = $org and age_hours >= $unfinished_hours and not (state = 'Closed' and kind = 'query')
@@ -265,7 +271,7 @@ def _allowance(question: Question) -> Iterator[Finding]:
     for hour in fullest:
         users = question.ask(
             """
-            select created_by, object, query_jobs
+            select coalesce(created_by, '?') as created_by, coalesce(object, '?') as object, query_jobs
             from allowance_by_user
             where org_id = $org and day = cast($hour as date)
             order by query_jobs desc, created_by, object

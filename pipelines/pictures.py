@@ -15,6 +15,8 @@ from pipelines.charts import Chart, Span
 from pipelines.selection import FILTERS, Row, Selection
 
 MOST: Final = 10  # entries of a ranking; what is more is summed up
+KINDS: Final = {"query": "queries", "load": "loads", None: "jobs of an unknown kind"}
+ONE: Final = {"query": "query", "load": "load", None: "job of an unknown kind"}
 TREND: Final = 84  # days that the durations look back at the least: a trend needs more than four weeks
 
 
@@ -44,7 +46,8 @@ def volume(selection: Selection) -> Picture:
     title, obeys = "How many jobs, and how did they end?", tuple(FILTERS)
     found = selection.ask(f"""
         select
-            cast(date_trunc($bin, day) as date) as start, kind, state as "group", cast(sum(jobs) as bigint) as value
+            cast(date_trunc($bin, day) as date) as start, kind, coalesce(state, '?') as "group",
+            cast(sum(jobs) as bigint) as value
         from jobs_by_day
         where {selection.only(*obeys)} and day >= $since and day < $until and jobs > 0
         group by all
@@ -52,14 +55,14 @@ def volume(selection: Selection) -> Picture:
     """)
     if not found:
         return Picture("volume", title, "No jobs are recorded in this time.")
-    total, loads = _sum(found), _sum(row for row in found if row["kind"] == "load")
+    kinds = {kind: _sum(row for row in found if row["kind"] == kind) for kind in KINDS}
     by_bin: dict[date, int] = {}
     for row in found:
         by_bin[row["start"]] = by_bin.get(row["start"], 0) + row["value"]
     fullest = max(by_bin, key=lambda start: by_bin[start])
     words = [
-        f"{_count(total, 'job')} from {_day(selection.since)} to {_day(selection.until)}: "
-        f"{_count(total - loads, 'query')} and {_count(loads, 'load')}.",
+        f"{_count(_sum(found), 'job')} from {_day(selection.since)} to {_day(selection.until)}: "
+        f"{', '.join(_of_kind(number, kind) for kind, number in kinds.items() if number)}.",
         f"The fullest {selection.bin}, {_of_bin(fullest, selection.bin)}, had {by_bin[fullest]:,}.",
         *_compared(selection),
     ]
@@ -83,7 +86,10 @@ def _compared(selection: Selection) -> Iterator[str]:
                 select
                     coalesce(sum(case when day >= $middle then jobs end), 0) as now,
                     coalesce(sum(case when day < $middle then jobs end), 0) as before,
-                    count(distinct case when jobs is null then day end) as unknown
+                    (
+                        select count(*) from coverage_holes
+                        where org_id = $org and hole_to > $first and hole_from < $today
+                    ) as holes
                 from jobs_by_day
                 where {selection.only(*FILTERS)} and day >= $first and day < $today
                 """,
@@ -93,7 +99,8 @@ def _compared(selection: Selection) -> Iterator[str]:
             )
             now, before = int(sums["now"]), int(sums["before"])
             change = f" ({_percent((now - before) / before, '+')})" if before else ""
-            yield f"In the last {days} whole days there were {now:,}, in the {days} before {before:,}{change}."
+            holes = " (not all of these days are covered)" if sums["holes"] else ""
+            yield f"In the last {days} whole days there were {now:,}, in the {days} before {before:,}{change}{holes}."
 
 
 def failures(selection: Selection) -> Picture:
@@ -114,7 +121,8 @@ def failures(selection: Selection) -> Picture:
     reasons = selection.ask(
         f"""
         select
-            created_by as "user", operation, object, outcome,
+            coalesce(created_by, '?') as "user", coalesce(operation, '?') as operation, coalesce(object, '?') as object,
+            outcome,
             coalesce(nullif(concat_ws(': ', error_code, error), ''), 'not told') as reason,
             count(*) as jobs,
             count(case when created_date >= cast($week as timestamptz) then 1 end) as "last 7 days",
@@ -152,7 +160,8 @@ def streaks(selection: Selection) -> Picture:
     title = "What failed again and again, since when?"
     found = selection.ask(f"""
         select
-            operation || ' ' || object || ' · ' || created_by as name, failing_since as start,
+            coalesce(operation, '?') || ' ' || coalesce(object, '?') || ' · ' || coalesce(created_by, '?') as name,
+            failing_since as start,
             coalesce(ended_at, last_failure_at) as end, ended_at is not null as over, failures, job_type
         from failure_streaks
         where {selection.only(*FILTERS)} and failures >= 3
@@ -237,7 +246,9 @@ def users(selection: Selection) -> Picture:
             select max_by(day, (all_jobs, day)) as day from allowance_by_user
             where org_id = $org and day >= $since and day < $until
         )
-        select u.day, u.created_by, u.object, u.query_jobs, u.all_jobs, u.share_percent, u.peak_hour
+        select
+            u.day, coalesce(u.created_by, '?') as created_by, coalesce(u.object, '?') as object,
+            u.query_jobs, u.all_jobs, u.share_percent, u.peak_hour
         from allowance_by_user as u
         inner join fullest as f on f.day = u.day
         where {selection.only(*obeys)}
@@ -327,12 +338,12 @@ def at_once(selection: Selection) -> Picture:
     if not found:
         return Picture("at_once", title, "No jobs are recorded in this time.", obeys=())
     panels, words, table = {}, [], []
-    for kind, name in (("query", "queries"), ("load", "loads")):
+    for kind, name in KINDS.items():
         of_kind = [row for row in found if row["kind"] == kind]
         if of_kind:
             most = max(of_kind, key=lambda row: row["value"])
             panels[name] = of_kind
-            words.append(f"At most {_count(most['value'], kind)}, around {most['start']:%Y-%m-%d %H:%M} UTC.")
+            words.append(f"At most {_of_kind(most['value'], kind)}, around {most['start']:%Y-%m-%d %H:%M} UTC.")
             table.append({"": name, "most at once": most["value"], "when": most["start"]})
     words.append("An upper bound: a job whose end is not told counts until the listing that showed it.")
     span = selection.span
@@ -361,10 +372,13 @@ def durations(selection: Selection) -> Picture:
             limit 6
         )
         select
-            d.operation || ' ' || d.object || ' (' || d.job_type || ')' as name, m.jobs, d.week as start,
+            coalesce(d.operation, '?') || ' ' || coalesce(d.object, '?') || ' (' || coalesce(d.job_type, '?') || ')'
+                as name,
+            m.jobs, d.week as start,
             d.p50_seconds / 60.0 as p50, d.p95_seconds / 60.0 as p95
         from durations_by_week as d
-        inner join most as m using (org_id, job_type, operation, object)
+        inner join most as m on m.org_id = d.org_id and m.job_type is not distinct from d.job_type
+            and m.operation is not distinct from d.operation and m.object is not distinct from d.object
         where d.week >= $monday and d.week < $running and d.timed > 0
         order by m.jobs desc, name, start
         """,
@@ -488,13 +502,12 @@ def _sum(found: Iterable[Row]) -> int:
 
 def _bars(found: Sequence[Row], size: str) -> dict[str, list[Row]]:
     """Panel -> rows with the end of each bin, for the kinds that there are."""
-    names = {"query": "queries", "load": "loads"}
-    panels: dict[str, list[Row]] = {names[kind]: [] for kind in names if any(row["kind"] == kind for row in found)}
+    panels: dict[str, list[Row]] = {KINDS[kind]: [] for kind in KINDS if any(row["kind"] == kind for row in found)}
     for row in found:
         start = row["start"]
         month = (start.replace(day=1) + timedelta(days=32)).replace(day=1)
         end = month if size == "month" else start + timedelta(days=7 if size == "week" else 1)
-        panels[names[row["kind"]]].append({**row, "end": end})
+        panels[KINDS[row["kind"]]].append({**row, "end": end})
     return panels
 
 
@@ -511,8 +524,11 @@ def _pivot(found: Sequence[Row]) -> list[Row]:
 
 
 def _count(number: int, what: str) -> str:
-    several = f"{what[:-1]}ies" if what.endswith("ry") else f"{what}s"
-    return f"{number:,} {what if number == 1 else several}"
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _of_kind(number: int, kind: str | None) -> str:
+    return f"{number:,} {ONE[kind] if number == 1 else KINDS[kind]}"
 
 
 def _percent(share: float, sign: str = "") -> str:

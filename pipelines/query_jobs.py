@@ -352,7 +352,7 @@ def _leave(exit_code: int) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
     except OSError:  # whoever read it has gone, or the disk is full
-        exit_code = exit_code or os.EX_IOERR
+        exit_code = exit_code or Failure.exit_code
     os._exit(exit_code)
 
 

@@ -10,6 +10,7 @@ import duckdb
 
 from pipelines.tables import DATASET
 
+REBUILD_MEMORY: Final = "1GB"  # sorting the whole history is the one thing that takes longer with less
 # Versions of one second are told in the order in which states follow each other.
 ORDER: Final = """
     system_modstamp, observed_at,
@@ -82,4 +83,7 @@ def _is_current(loader: duckdb.DuckDBPyConnection) -> bool:
 def _rebuild(loader: duckdb.DuckDBPyConnection) -> None:
     """All of it, in the order in which it would have grown: later loads then read its newest part only."""
     spans = f"{SPANS % f'select * from {DATASET}.query_job_states'} order by observed_at"
+    (limit,) = loader.execute("select current_setting('memory_limit')").fetchall()[0]
+    loader.execute(f"set memory_limit = '{REBUILD_MEMORY}'")
     loader.execute(f"begin; truncate {DATASET}.state_spans; insert into {DATASET}.state_spans by name {spans}; commit")
+    loader.execute(f"set memory_limit = '{limit}'")

@@ -127,6 +127,21 @@ def test_coverage_about_to_break_is_told_loudly(tmp_path: Path, age: float, urge
     assert f"{word} lost from 2026-11-23 06:00 UTC on" in coverage.message
 
 
+def test_urgent_things_come_first(tmp_path: Path) -> None:
+    """Whichever org has them; a listing that had to start again is complete as of then."""
+    file = plant(
+        tmp_path / "w.duckdb",
+        listings=[
+            {"started_at": NOW - 6 * DAY, "restarted_at": NOW - DAY},
+            {"org_id": "00DX", "started_at": NOW - 5 * DAY},
+        ],
+        orgs=[{"name": "Acme"}, {"org_id": "00DX", "name": "Umbrella"}],
+    )
+    found = check(file, Thresholds(), now=NOW)
+
+    assert [(finding.org, finding.urgent) for finding in found] == [("Umbrella", True), ("Acme", False)]
+
+
 def test_hostile_names_do_nothing_to_a_terminal(recorder: Recorder, tmp_path: Path) -> None:
     """In every text that comes from Salesforce; JSON is text for a program, and has them no more."""
     failing = {"object": EVIL, "created_by_id": "005E", "state": "Failed"}

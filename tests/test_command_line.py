@@ -263,3 +263,13 @@ def test_help_names_the_commands(recorder: Recorder) -> None:
     """And a wrong one is refused by name."""
     assert "doctor" in recorder.run("--help").stdout
     assert recorder.run("frobnicate").returncode == 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_an_answer_that_cannot_be_written_is_no_success(recorder: Recorder) -> None:
+    """The disk behind the redirection is full: the jobs are recorded, but who reads the exit code must know."""
+    with Path("/dev/full").open("w") as full:
+        run = subprocess.run(recorder.command("load"), stdout=full, stderr=subprocess.PIPE, timeout=120, check=False)
+
+    assert run.returncode == 70
+    assert recorder.rows("select count(*) from listings") == [(1,)]

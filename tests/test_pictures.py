@@ -8,6 +8,8 @@ import pytest
 from planted import DAY, HOUR, NOW, ORG, plant
 
 from pipelines import pictures
+from pipelines.charts import styled
+from pipelines.check import Thresholds, check
 from pipelines.pictures import Picture
 from pipelines.selection import Selection
 
@@ -73,6 +75,47 @@ def test_streaks_last_or_came_to_an_end(tmp_path: Path) -> None:
     ]
     assert "query Lead by 005A still fails: 5 times in a row since 2026-11-11 06:00 UTC." in picture.words
     assert "1 row of three failures or more came to an end." in picture.words
+
+
+def test_what_the_org_did_not_tell_is_a_question_mark(tmp_path: Path) -> None:
+    """Jobs without an operation, an object or a user are in every sum and every chart, and stop none."""
+    nothing = {"operation": None, "object": None, "created_by_id": None, "job_type": None}
+    file = plant(
+        tmp_path / "w.duckdb",
+        query_jobs=[
+            *(job(NOW - n * DAY, **nothing, state="Failed") for n in range(1, 6)),
+            *(job(NOW - n * DAY, object=None, created_by_id=None) for n in range(8, 20)),
+            job(NOW - 3 * DAY, **nothing, state="InProgress"),
+        ],
+        listings=MONTH,
+    )
+    found = {picture.name: picture for picture in everything(file)}
+
+    assert "18 jobs from" in found["volume"].words
+    assert "12 queries, 6 jobs of an unknown kind." in found["volume"].words
+    assert found["failures"].table[0]["user"] == "?"
+    assert "? ? by ? still fails: 5 times in a row" in found["streaks"].words
+    assert "query ? (V2Query)" in found["durations"].words
+    assert "of an unknown kind, around" in found["at_once"].words
+    for picture in found.values():
+        assert "None" not in picture.words
+        if picture.draw:
+            styled(picture.draw(800)).to_dict()
+    messages = [finding.message for finding in check(file, Thresholds(), now=NOW)]
+    assert any(message.startswith("? of ? (?) by ? has failed 5 times") for message in messages)
+    assert any("1 ? job of ? on ? is still InProgress" in message for message in messages)
+
+
+def test_days_before_a_hole_are_compared_with_a_warning(tmp_path: Path) -> None:
+    """What came and went in it is in neither number."""
+    file = plant(
+        tmp_path / "w.duckdb",
+        query_jobs=[job(NOW - n * DAY) for n in range(1, 30)],
+        listings=[{"started_at": NOW - n * DAY} for n in (0, 1, 13, 14, 15, 22, 29)],
+    )
+    words = pictures.volume(selection(file)).words
+
+    assert "in the 7 before 7 (+0 %) (not all of these days are covered)." in words
 
 
 def test_the_allowance_and_who_uses_it_up(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """How a load compares, side by side in one run: `make bench`, or `.venv/bin/python tests/benchmarks/bench.py [PART ...]`
 
-Parts: cold, quiet, sizes, latency, tiny (all of these without a name; about ten minutes), growth (half an hour: it makes
-warehouses of a million and ten million jobs) and guard (one minute; exit code 1 if a load has become much slower).
+Parts: cold, quiet, sizes, latency, tiny, details (all of these without a name; some ten minutes), growth (half an hour: it
+makes warehouses of a million and ten million jobs) and guard (one minute; exit code 1 if a load has become much slower).
 Each contender is a process of its own, in turn; shown are medians of wall and CPU seconds and of peak memory. What is
 written to .benchmarks/: each part's table, and cold.png. The views have a benchmark of their own, views.py.
 """
@@ -222,6 +222,28 @@ def tiny(rounds: int) -> str:
     return f"{told('Ten jobs: what every run costs', costs)}\n\n- {above:.2f} s above `import dlt`"
 
 
+def details(rounds: int) -> str:
+    """What it costs to ask for users, limits and the details of 500 jobs besides, each answered at once."""
+    with_all = {"QUERY_JOBS__DETAILS_PER_RUN": "500", "QUERY_JOBS__EXTRAS": "true"}
+    with prepared(10_000) as bench:
+
+        def cold_with_all() -> Cost:
+            bench.new_home()
+            return bench.run(LOAD, **with_all)
+
+        costs = bench.in_turn(
+            rounds,
+            {
+                "floor": lambda: bench.run(bench.floor),
+                "import dlt": lambda: bench.run(IMPORT),
+                "cold load, the listing alone": bench.cold,
+                "cold load with all": cold_with_all,
+                "quiet load with all": lambda: bench.run(LOAD, **with_all),
+            },
+        )
+    return told("10,000 jobs, with the details of 500, users and limits", costs)
+
+
 def growth(rounds: int, warehouses: tuple[int, ...] = (0, 1_000_000, 10_000_000), runs: int = 50) -> str:
     """Jobs that a listing shows of which 30 % are known and have changed; runs in a row, the first apart."""
     lines = ["### Loads in a row by size of the warehouse; medians, publishing apart", ""]
@@ -279,7 +301,7 @@ def guard(rounds: int) -> str:
 
 
 PARTS: dict[str, Callable[[int], str]] = {
-    part.__name__: part for part in (cold, quiet, sizes, latency, tiny, growth, guard)
+    part.__name__: part for part in (cold, quiet, sizes, latency, tiny, details, growth, guard)
 }
 
 
@@ -294,7 +316,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     given = parser.parse_args()
     RESULTS.mkdir(exist_ok=True)
-    for part in given.parts or ("cold", "quiet", "sizes", "latency", "tiny"):
+    for part in given.parts or ("cold", "quiet", "sizes", "latency", "tiny", "details"):
         table = PARTS[part](given.rounds)
         text = f"{table}\n\n{machine()}; medians, each contender a process of its own, in turn.\n"
         (RESULTS / f"{part}.md").write_text(text)

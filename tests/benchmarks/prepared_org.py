@@ -56,6 +56,8 @@ class Prepared:
     latency = 0.0
     pages: ClassVar[dict[bytes, bytes]] = {}
     organization = answer({"totalSize": 1, "done": True, "records": [{"Id": ORG_ID}]})
+    limits = answer({name: {"Max": 1_000_000, "Remaining": 999_000} for name in ("DailyApiRequests", "DataStorageMB")})
+    job = answer(record(0, False) | {"numberRecordsProcessed": 1_000, "totalProcessingTime": 9_000, "retries": 0})
 
     @classmethod
     def make(cls, first: int = 0, jobs: int = 0, changed: int = 0, latency: float = 0.0) -> None:
@@ -85,6 +87,10 @@ class Handler(socketserver.StreamRequestHandler):
                 numbers = {name: int(value) for name, value in wanted.items() if name != "latency"}
                 Prepared.make(**numbers, latency=wanted.get("latency", 0.0))
                 self.wfile.write(answer({}))
+            elif b"/jobs/query/" in path:
+                self.wfile.write(Prepared.job)
+            elif b"/limits" in path:
+                self.wfile.write(Prepared.limits)
             elif b"/jobs/" in path:
                 time.sleep(Prepared.latency)
                 self.wfile.write(Prepared.pages[path.partition(b"queryLocator=")[2].partition(b"&")[0]])
