@@ -16,6 +16,7 @@ from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.configuration.resolve import resolve_configuration
 from dlt.common.configuration.specs import BaseConfiguration
 
+from pipelines.failures import Misconfigured
 from pipelines.settings import DEMO_WAREHOUSE, misconfigured
 from pipelines.warehouse import rows
 
@@ -24,6 +25,7 @@ from pipelines.warehouse import rows
 MEMORY: Final = timedelta(days=7)
 LOUD: Final = timedelta(days=5)
 SHOWN_IDS: Final = 5
+MOST: Final = 1_000_000  # of any threshold
 
 Row = dict[str, Any]
 
@@ -90,9 +92,13 @@ class Question:
 def read_thresholds() -> Thresholds:
     """The thresholds. Raises Misconfigured, naming the key."""
     try:
-        return resolve_configuration(Thresholds(), sections=("check",))
+        thresholds = resolve_configuration(Thresholds(), sections=("check",))
     except ConfigurationException as error:
         raise misconfigured(error) from error
+    for name, value in thresholds.items():
+        if isinstance(value, int | float) and not 0 <= value <= MOST:
+            raise Misconfigured(f"`check.{name}` is {value}.", f"It must be a number from 0 to {MOST:,}.")
+    return thresholds
 
 
 def check(warehouse: Path, thresholds: Thresholds, now: datetime | None = None) -> list[Finding]:
@@ -211,7 +217,8 @@ def _lost_loads(question: Question) -> Iterator[Finding]:
     for load in question.ask("""
         select
             coalesce(created_by, '?') as created_by, created_by_id, coalesce(operation, '?') as operation,
-            coalesce(object, '?') as object, count(*) as jobs, sum(records_failed)::bigint as records,
+            coalesce(object, '?') as object, count(*) as jobs,
+            cast(sum(coalesce(records_failed, 0)) as bigint) as records,
             list(id order by created_date desc, id) as ids, max(created_date) as last_at
         from failures
         where org_id = $org and outcome = 'every record failed' and created_date >= $as_of - interval 7 days
@@ -219,12 +226,14 @@ def _lost_loads(question: Question) -> Iterator[Finding]:
         order by last_at desc, operation, object, created_by_id
     """):
         one = load["jobs"] == 1
+        # Where whole batches failed, the org may have counted no records at all.
+        lost = f"every one of {load['records']:,} records" if load["records"] else "every batch"
         yield question.finding(
             "closed but failed",
             *(load[part] for part in ("operation", "object", "created_by_id")),
             message=f"{load['jobs']:,} {load['operation']} {'job' if one else 'jobs'} of {load['created_by']} on "
-            f"{load['object']} {'is' if one else 'are'} Closed as if done, but every one of {load['records']:,} "
-            f"records failed; the last job was created {_when(load['last_at'])}.",
+            f"{load['object']} {'is' if one else 'are'} Closed as if done, but {lost} "
+            f"failed; the last job was created {_when(load['last_at'])}.",
             remedy="Salesforce keeps the file that says why for seven days: Setup, Bulk Data Load Jobs.",
             ids=tuple(load["ids"]),
             numbers={"jobs": load["jobs"], "records_failed": load["records"]},
@@ -233,11 +242,12 @@ def _lost_loads(question: Question) -> Iterator[Finding]:
 
 def _unfinished(question: Question) -> Iterator[Finding]:
     """Jobs that run or wait for too long, or were left open. A Closed query is left out: with PK chunking its first
-    batch is never processed, and whether the counts leave that one out is documented nowhere."""
+    batch is never processed, and whether the counts leave that one out is documented nowhere. A recorder that always
+    filters learns of no job's end that its filter hides, and so of none that is stuck."""
     for stuck in question.ask("""
         select
             state, coalesce(operation, '?') as operation, coalesce(object, '?') as object,
-            coalesce(created_by, '?') as created_by,
+            coalesce(created_by, '?') as created_by, created_by_id,
             count(*) as jobs, max(age_hours) as hours, list(id order by age_hours desc, id) as ids
         from stuck_jobs
         where org_id = $org and age_hours >= $unfinished_hours and not (state = 'Closed' and kind = 'query')
@@ -248,7 +258,7 @@ def _unfinished(question: Question) -> Iterator[Finding]:
         state = "Closed with batches to come" if stuck["state"] == "Closed" else stuck["state"]
         yield question.finding(
             "unfinished",
-            *(stuck[part] for part in ("state", "operation", "object", "created_by")),
+            *(stuck[part] for part in ("state", "operation", "object", "created_by_id")),
             message=f"{stuck['jobs']:,} {stuck['operation']} {'job' if one else 'jobs'} of {stuck['created_by']} on "
             f"{stuck['object']} {'is' if one else 'are'} still {state}, "
             f"{'' if one else 'the oldest '}after {_duration(timedelta(hours=stuck['hours']))}.",
@@ -280,10 +290,11 @@ def _allowance(question: Question) -> Iterator[Finding]:
             hour=hour["hour"],
         )
         most = ", ".join(f"{user['created_by']} on {user['object']} {user['query_jobs']:,}" for user in users)
+        who = f"most by: {most}" if users else "none of them was ever listed: their owner deletes them at once"
         yield question.finding(
             "allowance",
             message=f"{hour['used']:,} of {hour['allowance']:,} V2 query jobs ({hour['share_percent']:.0f} %) were "
-            f"created in the 24 hours up to {hour['hour'] + timedelta(hours=1):%Y-%m-%d %H:%M} UTC; most by: {most}.",
+            f"created in the 24 hours up to {hour['hour'] + timedelta(hours=1):%Y-%m-%d %H:%M} UTC; {who}.",
             remedy="At 100 % Salesforce refuses every further query job: see the view allowance_by_user.",
             urgent=hour["share_percent"] >= 100,
             numbers={**hour, "users": users},

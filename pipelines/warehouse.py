@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import shutil
+import unicodedata
 from contextlib import ExitStack
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -192,7 +193,7 @@ def rows(sql: str, warehouse: Path, parameters: dict[str, Any] | None = None) ->
     asked = {name: value for name, value in (parameters or {}).items() if re.search(rf"\${name}\b", sql)}
     try:
         found = read(sql, warehouse, asked).to_pylist()
-    except duckdb.CatalogException as error:
+    except (duckdb.CatalogException, duckdb.BinderException) as error:
         raise Misconfigured(
             f"{warehouse} lacks what this version reads: {str(error).splitlines()[0]}",
             "If a load published it, the next load publishes it anew; otherwise name another file.",
@@ -205,9 +206,12 @@ def rows(sql: str, warehouse: Path, parameters: dict[str, Any] | None = None) ->
 
 
 def _shown(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_shown(item) for item in value]
     if not isinstance(value, str) or value.isprintable():
         return value
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in value)
+    spaces = {c: " " for c in value if unicodedata.category(c) == "Zs"}
+    return "".join(c if c.isprintable() else spaces.get(c, "\N{REPLACEMENT CHARACTER}") for c in value)
 
 
 def read(sql: str, warehouse: Path, parameters: dict[str, Any] | None = None) -> pa.Table:

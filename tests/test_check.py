@@ -138,7 +138,7 @@ TROUBLES = {
         ids=(job_id(1),),
     ),
     "unfinished": Trouble(
-        unfinished, DAY, DAY - SECOND, 6 * DAY, f"unfinished/{ORG}/InProgress/query/Case/Data Warehouse",
+        unfinished, DAY, DAY - SECOND, 6 * DAY, f"unfinished/{ORG}/InProgress/query/Case/005B",
         ("1 query job of Data Warehouse on Case is still InProgress, after 24 hours.",),
         ids=(job_id(1),), lower=({"unfinished_hours": 23.9},), higher=({"unfinished_hours": 24.1},),
     ),

@@ -149,7 +149,7 @@ def test_hostile_names_do_nothing_to_a_terminal(recorder: Recorder, tmp_path: Pa
         tmp_path / "w.duckdb",
         query_jobs=[
             *({**failing, "created_date": NOW - n * HOUR} for n in range(1, 9)),
-            {"object": EVIL, "state": EVIL, "created_by_id": "005E", "created_date": NOW - 2 * DAY},
+            {"id": EVIL, "object": EVIL, "state": EVIL, "created_by_id": "005E", "created_date": NOW - 2 * DAY},
         ],
         users=[{"id": "005E", "name": EVIL}],
         orgs=[{"name": EVIL}],
@@ -167,14 +167,21 @@ def test_hostile_names_do_nothing_to_a_terminal(recorder: Recorder, tmp_path: Pa
     assert not [line for line in lines if line.startswith("EVIL")]
 
 
+def of_another_version(file: Path) -> None:
+    with duckdb.connect(file) as connection:
+        for view in ("stuck_jobs", "jobs_by_day"):
+            connection.execute(f"create or replace view salesforce.{view} as select '' as org_id")
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [
         (lambda file: None, "There is no warehouse"),
         (lambda file: file.write_bytes(b"no database" * 999), "is no DuckDB file"),
         (lambda file: duckdb.connect(file).close(), "lacks what this version reads"),
+        (lambda file: of_another_version(plant(file)), "lacks what this version reads"),
     ],
-    ids=["none", "other file", "empty"],
+    ids=["none", "other file", "empty", "other version"],
 )
 @pytest.mark.parametrize("command", ["check", "report"])
 def test_what_is_no_warehouse_is_named(
@@ -199,13 +206,45 @@ def test_somebody_who_writes_into_the_copy_is_waited_for(recorder: Recorder, tmp
     assert "Somebody writes into" in run.stderr
 
 
-def test_a_wrong_threshold_is_named(recorder: Recorder, tmp_path: Path) -> None:
+@pytest.mark.parametrize("given", ["much", "nan", "-1", "1e30"])
+def test_a_wrong_threshold_is_named(recorder: Recorder, tmp_path: Path, given: str) -> None:
     """78, as for every other setting."""
     file = plant(tmp_path / "w.duckdb")
-    run = recorder.run("check", "--warehouse", str(file), CHECK__ALLOWANCE_PERCENT="much")
+    run = recorder.run("check", "--warehouse", str(file), CHECK__ALLOWANCE_PERCENT=given)
 
     assert run.returncode == 78
     assert "allowance_percent" in run.stderr
+
+
+@pytest.mark.parametrize("records", [0, None])
+def test_a_load_whose_batches_all_failed_has_no_count_of_records(tmp_path: Path, records: int | None) -> None:
+    """It is told all the same."""
+    load = {"job_type": "Classic", "operation": "insert", "object": "Lead", "state": "Closed"}
+    counts = {"number_records_processed": records, "number_records_failed": records}
+    batches = {"number_batches_failed": 2, "number_batches_completed": 0, "number_batches_total": 2}
+    details = [{"id": f"750{1:012}AAA", **counts, **batches}]
+    (told,) = check(plant(tmp_path / "w.duckdb", query_jobs=[load], job_details=details), Thresholds(), now=NOW)
+
+    assert "is Closed as if done, but every batch failed;" in told.message
+
+
+def test_an_allowance_that_unseen_jobs_use_up(tmp_path: Path) -> None:
+    """The org's own counter knows of jobs that no listing ever showed."""
+    limit = {"listing_id": "listing 0", "limit_name": "DailyBulkV2QueryJobs", "max": 100, "remaining": 10}
+    (told,) = check(plant(tmp_path / "w.duckdb", org_limits=[limit]), Thresholds(), now=NOW)
+
+    assert told.message.endswith("none of them was ever listed: their owner deletes them at once.")
+
+
+def test_two_users_of_one_name_are_two_findings(tmp_path: Path) -> None:
+    """And a key does not change when the name becomes known."""
+    jobs = [{"state": "InProgress", "created_date": NOW - 2 * DAY, "created_by_id": user} for user in ("005A", "005B")]
+    users = [{"id": user, "name": "Integration"} for user in ("005A", "005B")]
+    named = check(plant(tmp_path / "a.duckdb", query_jobs=jobs, users=users), Thresholds(), now=NOW)
+    unnamed = check(plant(tmp_path / "b.duckdb", query_jobs=jobs), Thresholds(), now=NOW)
+
+    assert len(named) == 2
+    assert {finding.key for finding in named} == {finding.key for finding in unnamed}
 
 
 def test_the_troubles_of_the_demo_org_are_all_found(filled: Settings) -> None:
@@ -230,7 +269,5 @@ def test_a_reader_means_the_file_given_or_its_own_or_the_demo_s(recorder: Record
         assert "make demo" in raised.value.remedy
     else:
         assert warehouse_to_read(None) == DEMO_WAREHOUSE
-        run = recorder.run("check")
-        assert run.stdout.startswith("Nothing of your own is recorded yet: this is the demo org")
     plant(recorder.warehouse)
     assert warehouse_to_read(None) == recorder.warehouse

@@ -6,6 +6,7 @@
 --  job_type        VARCHAR                   V2Query, or Classic, which includes Classic loads
 --  operation       VARCHAR                   query, queryAll, insert, update, upsert, delete, hardDelete
 --  object          VARCHAR                   API name of the object
+--  created_by_id   VARCHAR                   the user who created it
 --  created_by      VARCHAR                   name of the user who created it; the id where the name is not known
 --  state           VARCHAR                   Open: left open, if no batch is to come; UploadComplete: waits; InProgress: runs; Closed: has batches to come; or one that is not documented
 --  created_date    TIMESTAMP WITH TIME ZONE  when it was created
@@ -57,6 +58,7 @@ select
     r.job_type,
     r.operation,
     r.object,
+    r.created_by_id,
     coalesce(w.name, r.created_by_id) as created_by,
     r.state,
     r.created_date,

@@ -268,6 +268,8 @@ def growth(rounds: int, warehouses: tuple[int, ...] = (0, 1_000_000, 10_000_000)
                         before = loader.stat().st_size
                     began = time.perf_counter()
                     shutil.copyfile(loader, bench.folder / "copy.duckdb")
+                    with (bench.folder / "copy.duckdb").open("rb") as copy:
+                        os.fsync(copy.fileno())
                     copies.append(time.perf_counter() - began)
                 load = statistics.median(each["all"] - each["publish"] for each in found[1:])
                 publish = statistics.median(each["publish"] for each in found[1:])
