@@ -28,6 +28,11 @@ Beside them: doctor.py looks at the set-up; demo.py records the built-in org of 
 this.
 """
 
+import gc
+
+if __name__ == "__main__":
+    gc.disable()  # until all is imported: a tenth of a small run would go into looking for garbage among modules
+
 import argparse
 import errno
 import io
@@ -357,4 +362,9 @@ def _leave(exit_code: int) -> NoReturn:
 
 
 if __name__ == "__main__":
-    _leave(main())
+    gc.freeze()
+    gc.enable()
+    try:
+        _leave(main())
+    except SystemExit as leaving:  # of argparse, or of a signal's handler
+        _leave(int(leaving.code or 0))
