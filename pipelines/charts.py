@@ -6,6 +6,7 @@ its purple; ways to fail are shades of the colour of Failed; every other amount 
 take the colour of the page, so that a dark page shows them.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
@@ -67,16 +68,16 @@ def stacked_bars(
     charts = []
     for name, rows in panels.items():
         values = [{**row, "order": domain.index(row["group"])} for row in rows]
-        sums = [
-            sum(row["value"] for row in values if row["start"] == start) for start in {row["start"] for row in rows}
-        ]
+        sums: Counter[date] = Counter()
+        for row in rows:
+            sums[row["start"]] += row["value"]
         bars = (
             alt.Chart(_data(values))
             .mark_bar(orient="vertical", stroke=INK, strokeWidth=0.5, strokeOpacity=0.6)
             .encode(
                 x=span.axis("start", width),
                 x2="end:T",
-                y=alt.Y("value:Q", title=title, stack="zero", axis=_whole(sums)),
+                y=alt.Y("value:Q", title=title, stack="zero", axis=_whole(list(sums.values()))),
                 color=colour,
                 order=alt.Order("order:Q", sort="descending"),
                 tooltip=[WHEN, alt.Tooltip("group:N", title=" "), alt.Tooltip("value:Q", title=title)],

@@ -225,15 +225,13 @@ def _lost_loads(question: Question) -> Iterator[Finding]:
         group by all
         order by last_at desc, operation, object, created_by_id
     """):
-        one = load["jobs"] == 1
         # Where whole batches failed, the org may have counted no records at all.
         lost = f"every one of {load['records']:,} records" if load["records"] else "every batch"
         yield question.finding(
             "closed but failed",
             *(load[part] for part in ("operation", "object", "created_by_id")),
-            message=f"{load['jobs']:,} {load['operation']} {'job' if one else 'jobs'} of {load['created_by']} on "
-            f"{load['object']} {'is' if one else 'are'} Closed as if done, but {lost} "
-            f"failed; the last job was created {_when(load['last_at'])}.",
+            message=f"{_jobs_are(load)} Closed as if done, but {lost} failed; the last job was created "
+            f"{_when(load['last_at'])}.",
             remedy="Salesforce keeps the file that says why for seven days: Setup, Bulk Data Load Jobs.",
             ids=tuple(load["ids"]),
             numbers={"jobs": load["jobs"], "records_failed": load["records"]},
@@ -254,14 +252,12 @@ def _unfinished(question: Question) -> Iterator[Finding]:
         group by all
         order by hours desc, state, operation, object, created_by
     """):
-        one = stuck["jobs"] == 1
         state = "Closed with batches to come" if stuck["state"] == "Closed" else stuck["state"]
         yield question.finding(
             "unfinished",
             *(stuck[part] for part in ("state", "operation", "object", "created_by_id")),
-            message=f"{stuck['jobs']:,} {stuck['operation']} {'job' if one else 'jobs'} of {stuck['created_by']} on "
-            f"{stuck['object']} {'is' if one else 'are'} still {state}, "
-            f"{'' if one else 'the oldest '}after {_duration(timedelta(hours=stuck['hours']))}.",
+            message=f"{_jobs_are(stuck)} still {state}, {'' if stuck['jobs'] == 1 else 'the oldest '}after "
+            f"{_duration(timedelta(hours=stuck['hours']))}.",
             remedy="Close or abort what nobody waits for: Setup, Bulk Data Load Jobs.",
             ids=tuple(stuck["ids"]),
             numbers={"jobs": stuck["jobs"], "oldest_hours": stuck["hours"]},
@@ -377,6 +373,13 @@ def _rejected(question: Question) -> Iterator[Finding]:
 EXAMINATIONS: Final = (
     _coverage, _holes, _streaks, _lost_loads, _unfinished, _allowance, _api_calls, _unusual, _rejected,
 )  # fmt: skip
+
+
+def _jobs_are(alike: Row) -> str:
+    """How many jobs of one user, operation and object, as the beginning of a sentence."""
+    one = alike["jobs"] == 1
+    jobs = f"{alike['jobs']:,} {alike['operation']} {'job' if one else 'jobs'}"
+    return f"{jobs} of {alike['created_by']} on {alike['object']} {'is' if one else 'are'}"
 
 
 def _when(time: datetime) -> str:

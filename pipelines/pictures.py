@@ -43,13 +43,13 @@ def pictures(selection: Selection) -> Iterator[Picture]:
 
 def volume(selection: Selection) -> Picture:
     """Jobs by bin and state, queries and loads apart."""
-    title, obeys = "How many jobs, and how did they end?", tuple(FILTERS)
+    title = "How many jobs, and how did they end?"
     found = selection.ask(f"""
         select
             cast(date_trunc($bin, day) as date) as start, kind, coalesce(state, '?') as "group",
             cast(sum(jobs) as bigint) as value
         from jobs_by_day
-        where {selection.only(*obeys)} and day >= $since and day < $until and jobs > 0
+        where {selection.only(*FILTERS)} and day >= $since and day < $until and jobs > 0
         group by all
         order by all
     """)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,7 +49,7 @@ class Selection:
         """The condition for the org, and for those of the named filters that are set."""
         return " and ".join(["org_id = $org", *(FILTERS[name] for name in names if getattr(self, name))])
 
-    @property
+    @cached_property
     def span(self) -> Span:
         """The time axis, with the times up to the newest listing that no listing covers."""
         covered = self.ask("select covered_from, covered_to from coverage where org_id = $org order by covered_from")

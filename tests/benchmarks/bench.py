@@ -93,6 +93,11 @@ class Bench:
                 costs[name].append(contend())
         return {name: Cost(*map(statistics.median, zip(*runs, strict=True))) for name, runs in costs.items()}
 
+    def beside_floor(self, rounds: int, contenders: dict[str, Callable[[], Cost]]) -> dict[str, Cost]:
+        """The same with what all are held to: the floor, and dlt's import."""
+        base = {"floor": lambda: self.run(self.floor), "import dlt": lambda: self.run(IMPORT)}
+        return self.in_turn(rounds, base | contenders)
+
     def cold(self) -> Cost:
         self.new_home()
         return self.run(LOAD)
@@ -127,11 +132,9 @@ def told(title: str, costs: dict[str, Cost], base: Cost | None = None) -> str:
 
 def cold(rounds: int) -> str:
     with prepared(100_000) as bench:
-        costs = bench.in_turn(
+        costs = bench.beside_floor(
             rounds,
             {
-                "floor": lambda: bench.run(bench.floor),
-                "import dlt": lambda: bench.run(IMPORT),
                 "cold load": bench.cold,
                 "rest_api, careful": lambda: bench.stock_source("careful"),
                 "rest_api as documented": bench.stock_source,
@@ -172,11 +175,9 @@ def quiet(rounds: int) -> str:
             return bench.run(LOAD)
 
         bench.cold()
-        costs = bench.in_turn(
+        costs = bench.beside_floor(
             rounds,
             {
-                "floor": lambda: bench.run(bench.floor),
-                "import dlt": lambda: bench.run(IMPORT),
                 "load with 1,000 changes": changed,
                 "quiet load": lambda: bench.run(LOAD),
             },
@@ -210,11 +211,9 @@ def latency(rounds: int) -> str:
 def tiny(rounds: int) -> str:
     with prepared(10) as bench:
         bench.cold()
-        costs = bench.in_turn(
+        costs = bench.beside_floor(
             2 * rounds + 1,
             {
-                "floor": lambda: bench.run(bench.floor),
-                "import dlt": lambda: bench.run(IMPORT),
                 "quiet load": lambda: bench.run(LOAD),
             },
         )
@@ -231,11 +230,9 @@ def details(rounds: int) -> str:
             bench.new_home()
             return bench.run(LOAD, **with_all)
 
-        costs = bench.in_turn(
+        costs = bench.beside_floor(
             rounds,
             {
-                "floor": lambda: bench.run(bench.floor),
-                "import dlt": lambda: bench.run(IMPORT),
                 "cold load, the listing alone": bench.cold,
                 "cold load with all": cold_with_all,
                 "quiet load with all": lambda: bench.run(LOAD, **with_all),
@@ -285,11 +282,9 @@ def growth(rounds: int, warehouses: tuple[int, ...] = (0, 1_000_000, 10_000_000)
 def guard(rounds: int) -> str:
     """Ends with exit code 1 where a load has become much slower than the floor and dlt's import together."""
     with prepared(20_000) as bench:
-        costs = bench.in_turn(
+        costs = bench.beside_floor(
             3,
             {
-                "floor": lambda: bench.run(bench.floor),
-                "import dlt": lambda: bench.run(IMPORT),
                 "cold load": bench.cold,
                 "quiet load": lambda: bench.run(LOAD),
             },
