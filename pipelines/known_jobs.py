@@ -24,26 +24,33 @@ OBSERVED: Final = "observed_at"
 POSITION: Final = "_dlt_position"  # no field becomes a column of this name: `_dlt` is refused
 VERSION: Final = set(QUERY_JOB_STATES.key)  # equal in any case where a listed job is the stored one
 
-# A finished job is gone after seven days; one that is older than twice that cannot go any more. Jobs that are not
-# finished may go at any age, and are few.
+# A finished job is gone after seven days: one that was older than twice that when last listed was none that could go.
+# Jobs that are not finished may go at any age, and are few.
 UNLISTED: Final = f"""
-with away as (
+with before as (
+    select
+        max(listed_at) filter (where compared) as listed_at,
+        coalesce(max(listed_at), $at) - interval 15 days as since
+    from (
+        select coalesce(restarted_at, started_at) as listed_at, jobs_unlisted is not null as compared
+        from {DATASET}.listings where org_id = $org_id and filters = '{{}}'
+    ) as complete
+    where listed_at < $at
+),
+away as (
     select id, state, last_listed_at, unlisted_at from {DATASET}.unlisted_jobs
     where org_id = $org_id and listed_again_at is null
-        and (unlisted_at >= $at - interval 15 days or state not in {FINISHED})
+        and (unlisted_at >= (select since from before) or state not in {FINISHED})
 )
 select
     j.id,
     j.state,
-    greatest(j.observed_at, (
-        select max(coalesce(restarted_at, started_at)) from {DATASET}.listings
-        where org_id = $org_id and jobs_unlisted is not null and coalesce(restarted_at, started_at) < $at
-    )) as last_listed_at,
+    greatest(j.observed_at, (select listed_at from before)) as last_listed_at,
     $at as unlisted_at,
     cast(null as timestamptz) as listed_again_at
 from {DATASET}.query_jobs as j
 where j.org_id = $org_id and j.observed_at < $at
-    and (j.observed_at >= $at - interval 15 days or j.state not in {FINISHED})
+    and (j.observed_at >= (select since from before) or j.state not in {FINISHED})
     and not exists (select 1 from listed as l where l.id = j.id)
     and not exists (select 1 from away as a where a.id = j.id)
 union all

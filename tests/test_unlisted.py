@@ -41,6 +41,21 @@ def test_an_expired_job_is_no_early_deletion(org: DemoOrg, recorder: Recorder) -
     assert recorder.rows("select id, age_hours from early_deletions") == [(deleted, 2.0)]
 
 
+def test_what_went_while_nobody_loaded_for_weeks_is_noticed(org: DemoOrg, recorder: Recorder) -> None:
+    """However long ago it was listed last, and by however many listings before."""
+    first = org.add_job(state="JobComplete")
+    recorder.load()
+    org.advance(timedelta(days=20))
+    second = org.add_job(state="JobComplete")
+    recorder.load()
+    org.advance(timedelta(days=20))
+    recorder.load()
+
+    away = "select id, last_listed_at, unlisted_at from unlisted_jobs order by 2"
+    weeks = [NOON + timedelta(days=days) for days in (0, 20, 40)]
+    assert recorder.rows(away) == [(first, weeks[0], weeks[1]), (second, weeks[1], weeks[2])]
+
+
 def test_a_job_that_comes_back_is_not_gone(org: DemoOrg, recorder: Recorder) -> None:
     """Others' jobs vanish and come back when the user's permission does."""
     other = org.add_job(createdById=org.add_user("Amara Osei", "amara@example.org"))
