@@ -1,75 +1,158 @@
-"""Killed at any moment, a load costs nothing but itself."""
+"""Stopped at any moment, a load costs nothing but itself. KILLS sets how many of the random moments are tried."""
 
+import itertools
 import os
 import random
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from conftest import Recorder
-from planted import spans_by_hand
+from truth import Truth
 
-from pipelines.demo_org.org import DemoOrg
+from pipelines.demo_org.org import DemoOrg, Request
 
+KILLS = int(os.environ.get("KILLS", "10"))
+SCRIPT = Path(__file__).with_name("interrupted_load.py")
 HOUR = timedelta(hours=1)
+SAID = {
+    signal.SIGKILL: (-signal.SIGKILL, ""),
+    signal.SIGTERM: (143, "Terminated. The next load makes good what this one left.\n"),
+    signal.SIGINT: (130, "Interrupted. The next load makes good what this one left.\n"),
+}
 
 
-def test_kill_9_at_any_moment_costs_nothing(
-    org: DemoOrg, recorder: Recorder, record_property: Callable, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Killed at random moments of loads; one quiet load later the warehouse equals the truth, without doubles."""
+class Stopped:
+    """A recorder whose loads are stopped, one after the other, while its org lives on."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder, self.org, self.truth = recorder, recorder.org, Truth(recorder.org)
+        self.org.page_size = 20
+        self.dice = random.Random(20261102)
+        for _ in range(50):
+            self.org.add_job(state=self.dice.choice(["InProgress", "JobComplete"]))
+        self.newest = self.org.now
+        self.finish(self.start())
+        self.stopped = 0
+
+    def live(self) -> None:
+        self.org.advance(HOUR)
+        for job in self.dice.sample(sorted(self.org.jobs), 12):
+            state = self.dice.choice(["InProgress", "JobComplete", "Failed"])
+            self.org.move_job(job, state, stamp=self.dice.random() < 0.8)
+        for _ in range(4):
+            self.org.add_job()
+        self.org.delete_job(self.dice.choice(sorted(self.org.jobs)))
+
+    def start(self, *command: object) -> subprocess.Popen[str]:
+        """A load of what has happened meanwhile: the command line's, or by another command."""
+        self.truth.begin("{}")
+        if not command:
+            return self.recorder.start("load", "--quiet")
+        return subprocess.Popen(
+            [sys.executable, *map(str, command)],
+            cwd=self.recorder.home,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def finish(self, load: subprocess.Popen[str], number: int = 0) -> str:
+        """Waits for a load. It has ended by the signal, as it should, or has come through; what people read is
+        whole in any case, and is as before or as new as can be."""
+        output, errors = load.communicate(timeout=120)
+        listing = self.truth.listings[-1]
+        if load.returncode == 0:
+            assert errors == ""
+            self.truth.loaded.append(listing)
+        else:
+            assert (load.returncode, errors) == SAID[signal.Signals(number)]
+            self.stopped += 1
+        (newest,) = self.recorder.rows("select max(started_at) from listings")[0] if self.published else (None,)
+        assert newest in ({self.newest, *listing.starts} if load.returncode else set(listing.starts))
+        self.newest = newest
+        return output
+
+    @property
+    def published(self) -> bool:
+        return self.recorder.warehouse.exists()
+
+    def all_is_right(self) -> None:
+        """One load that nobody stops."""
+        self.org.advance(HOUR)
+        self.finish(self.start())
+        self.truth.check(self.recorder.rows)
+        finished = "select id from query_jobs where state in ('JobComplete', 'Failed')"
+        gone = "select id from unlisted_jobs where listed_again_at is null"
+        assert self.recorder.rows(f"{finished} except select id from job_details except {gone}") == []
+
+
+@pytest.fixture
+def scene(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> Stopped:
     monkeypatch.setenv("QUERY_JOBS__DETAILS_PER_RUN", "500")
     monkeypatch.setenv("QUERY_JOBS__EXTRAS", "true")
-    dice = random.Random(20261102)
-    org.page_size = 40
-    history: dict[tuple[str, str, str], object] = {}
+    return Stopped(recorder)
 
-    def note() -> None:
-        for job in org.jobs.values():
-            history.setdefault((job["id"], job["systemModstamp"], job["state"]), org.now)
 
-    for _ in range(100):
-        org.add_job()
-    assert recorder.run().returncode == 0
-    note()
-    before = dict(recorder.rows("select id || state, observed_at from query_job_states"))
-    kills = 0
-    for _ in range(int(os.environ.get("KILLS", "14"))):
-        org.advance(HOUR)
-        for job in dice.sample(sorted(org.jobs), 30):
-            org.move_job(job, dice.choice(["InProgress", "JobComplete", "Failed"]), stamp=dice.random() < 0.8)
-        for _ in range(10):
-            org.add_job()
-        note()
-        org.delete_job(dice.choice(sorted(org.jobs)))
-        load = recorder.start()
-        time.sleep(0.6 + dice.random() * 2)
-        kills += load.poll() is None
+@pytest.mark.parametrize("number", SAID)
+def test_stopped_at_every_request(scene: Stopped, number: int) -> None:
+    """While the answer to the first request is on its way, to the second, and so on, until a load comes through."""
+    log, reached = scene.org.log, True
+    nth = 0
+    while reached:
+        nth += 1
+        scene.live()
+        scene.org.add_job(createdById=scene.org.add_user(f"User {nth}", f"{nth}@demo-org.example"), state="JobComplete")
+        asked = itertools.count(1)
+        reached = False
+
+        def stop(request: Request) -> None:
+            nonlocal reached
+            log(request)
+            if next(asked) == nth:
+                reached = True
+                load.send_signal(number)
+                time.sleep(0.2)  # the signal is there before the answer
+
+        scene.org.log = stop  # type: ignore[method-assign]
+        load = scene.start()
+        scene.finish(load, number)
+    scene.org.log = log  # type: ignore[method-assign]
+    assert nth > 8  # sign-in, three pages, users, limits, details
+    scene.all_is_right()
+
+
+@pytest.mark.parametrize("number", SAID)
+def test_stopped_at_any_line(scene: Stopped, number: int, record_property: Callable[[str, object], None]) -> None:
+    """Of extract, normalize, load, details, spans, views and publishing."""
+    scene.live()
+    moments = int(scene.finish(scene.start(SCRIPT, 0, 0)).split()[-1])
+    places = []
+    for moment in sorted(scene.dice.sample(range(1, moments), max(KILLS // 2, 4))):
+        scene.live()
+        places.append(scene.finish(scene.start(SCRIPT, number, moment), number).strip())
+    scene.all_is_right()
+    record_property("places", places)
+    assert scene.stopped >= len(places) / 2
+
+
+def test_killed_at_any_time(scene: Stopped, record_property: Callable[[str, object], None]) -> None:
+    """In the middle of a statement, or of anything else that has no lines."""
+    scene.live()
+    began = time.monotonic()
+    scene.finish(scene.start())
+    usual = time.monotonic() - began
+    for _ in range(KILLS):
+        scene.live()
+        load = scene.start()
+        time.sleep(usual * scene.dice.uniform(0.3, 1.05))
         load.kill()
-        load.communicate()
-    org.advance(HOUR)
-    final = recorder.run()
-
-    assert final.returncode == 0, final.stderr
-    stored_states = recorder.states()
-    assert {job: stored_states[job] for job in org.jobs} == {job: record["state"] for job, record in org.jobs.items()}
-    away = {job for (job,) in recorder.rows("select id from unlisted_jobs where listed_again_at is null")}
-    assert away == stored_states.keys() - org.jobs.keys()
-    finished = {job for job, state in stored_states.items() if state in ("JobComplete", "Failed")} - away
-    asked = [job for (job,) in recorder.rows("select id from job_details")]
-    assert len(asked) == len(set(asked))
-    assert finished <= set(asked)
-    spans = sorted(recorder.rows("select * from state_spans"), key=str)
-    assert spans == spans_by_hand(recorder.rows("select * from query_job_states"))
-    doubles = "select 1 from query_job_states group by org_id, id, system_modstamp, state having count(*) > 1"
-    assert recorder.rows(doubles) == []
-    assert recorder.rows("select 1 from listings group by listing_id having count(*) > 1") == []
-    stored = recorder.rows(
-        "select id, strftime(system_modstamp, '%Y-%m-%dT%H:%M:%S.000+0000'), state from query_job_states"
-    )
-    assert set(stored) <= set(history)
-    now = dict(recorder.rows("select id || state, min(observed_at) from query_job_states group by 1"))
-    assert before.items() <= now.items()
-    record_property("kills", kills)
-    assert kills >= 3
+        scene.finish(load, signal.SIGKILL)
+    scene.all_is_right()
+    record_property("kills", scene.stopped)
+    assert scene.stopped >= KILLS / 4

@@ -1,0 +1,316 @@
+"""A recorder, two orgs and time, driven at random: jobs, faults, locks and losses in any order."""
+
+import os
+import random
+import shutil
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from typing import Any, ClassVar
+from unittest.mock import patch
+
+import dlt
+from conftest import NOON, Recorder
+from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from processes import holding
+from truth import Truth
+
+from pipelines import query_jobs
+from pipelines.demo import _credentials
+from pipelines.demo_org.org import DemoOrg
+from pipelines.demo_org.server import serving
+from pipelines.failures import failure_behind
+
+SECOND = timedelta(seconds=1)
+STATES = ("UploadComplete", "InProgress", "JobComplete", "Failed", "Aborted", "Open", "Closed")
+RAW = (None, 7, {"id": None}, {"id": "750R", "state": "Open"}, {"id": "  ", "systemModstamp": "never"}, [], {})
+
+number = st.integers(0, 99)
+change = st.one_of(
+    st.tuples(st.just("add"), st.sampled_from(["V2Query", "Classic"]), st.booleans()),
+    st.tuples(st.just("move"), number, st.sampled_from(STATES), st.sampled_from(["moves", "stands still", "late"])),
+    st.tuples(
+        st.just("edit"), number, st.sampled_from(["object", "apiVersion"]), st.sampled_from([51.0, 52.0, "53.0"])
+    ),
+    st.tuples(st.just("delete"), number),
+    st.tuples(st.just("raw"), st.sampled_from(RAW)),
+    st.tuples(st.just("lose locators")),
+    st.tuples(st.just("advance"), st.integers(1, 600)),
+)
+fault = st.one_of(
+    st.none(),
+    st.tuples(
+        st.just("refuse"), st.sampled_from([401, 403, 404, 429, 500, 503]), st.integers(1, 7), st.integers(0, 12)
+    ),
+    st.tuples(st.just("garbage"), st.sampled_from([b"<html>", b"[]", b'{"done": false, "records": []}']), st.integers(0, 9)),
+    st.tuples(st.just("cut"), st.integers(1, 7), st.integers(0, 12)),
+    st.tuples(
+        st.just("crash"),
+        st.sampled_from(["sync_destination", "extract", "normalize", "load", "complete_tables", "refresh_spans", "apply_views", "publish"]),
+        st.booleans(),
+    ),
+    st.tuples(st.just("statement"), st.integers(1, 60), st.booleans()),
+)  # fmt: skip
+
+
+class Crash(Exception):
+    """Stands for a bug, or for a machine that fails in the middle of a step."""
+
+
+class RecorderMachine(RuleBasedStateMachine):
+    """After one quiet load, whatever came before it, the warehouse is what `Truth` says."""
+
+    recorder_of: ClassVar[Callable[..., Recorder]]
+    tally: ClassVar[dict[str, int]] = {}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.closing = ExitStack()
+        self.orgs: list[DemoOrg] = []
+        self.truths: list[Truth] = []
+        self.observed: dict[Any, Any] = {}
+        self.loads = 0  # since the last quiet one
+
+    @initialize(
+        paging=st.sampled_from(["snapshot", "live"]),
+        order=st.sampled_from(["shuffled", "newest", "oldest"]),
+        page_size=st.integers(2, 6),
+        jobs=st.integers(0, 15),
+    )
+    def found(self, paging: Any, order: Any, page_size: int, jobs: int) -> None:
+        for number in range(2):
+            org = DemoOrg(now=NOON, page_size=page_size, paging=paging, order=order, seed=number)
+            self.closing.enter_context(serving(org))
+            org.add_user("Somebody Else", f"else{number}@demo-org.example")
+            for _ in range(jobs if not number else 2):
+                org.add_job()
+            self.orgs.append(org)
+            self.truths.append(Truth(org))
+        self.recorder = type(self).recorder_of(self.orgs[0], uuid.uuid4().hex)
+
+    def teardown(self) -> None:
+        try:
+            if self.orgs:
+                self.quiet_load()
+        finally:
+            self.closing.close()
+
+    # --- what happens in the orgs ---
+
+    @rule(which=st.integers(0, 1), changes=st.lists(change, min_size=1, max_size=6))
+    def live(self, which: int, changes: list[Any]) -> None:
+        for one in changes:
+            self.happen(self.orgs[which], one)
+
+    @rule(
+        days=st.sampled_from([0.1, 0.5, 1, 3, 6.9, 8, 20]),
+        permission=st.sampled_from([(), (), (), (0,), (1,), (0, 1)]),
+        loss=st.sampled_from([None, None, None, None, "dlt's home", "the loader's file"]),
+    )
+    def time_passes(self, days: float, permission: tuple[int, ...], loss: str | None) -> None:
+        """And now and then the recorder's user may no longer see others' jobs, or may again, or files are lost."""
+        for org in self.orgs:
+            org.advance(timedelta(days=days))
+        for which in permission:
+            self.orgs[which].sees_all = not self.orgs[which].sees_all
+        if loss == "dlt's home":  # its state comes back from the file; listings kept in it do not
+            shutil.rmtree(self.recorder.home / "dlt", ignore_errors=True)
+            for truth in self.truths:
+                truth.kept, truth.unpublished = [], []
+            self.count("dlt homes lost")
+        if loss == "the loader's file" and self.recorder.warehouse.exists():  # restored by the README's own words
+            self.recorder.loader_file.with_name("loader.duckdb.wal").unlink(missing_ok=True)
+            shutil.copyfile(self.recorder.warehouse, self.recorder.loader_file)
+            for truth in self.truths:
+                truth.unpublished = []
+            self.count("files restored")
+
+    def happen(self, org: DemoOrg, one: Any) -> None:
+        what, *how = one
+        jobs = sorted(org.jobs)
+        job = jobs[how[0] % len(jobs)] if jobs and how and isinstance(how[0], int) else None
+        if what == "add":
+            others = [user for user in org.users if user != org.integration_user_id]
+            org.add_job(jobType=how[0], createdById=others[0] if how[1] else org.integration_user_id)
+        elif what == "raw":
+            org.add_raw(how[0])
+        elif what == "lose locators":
+            org.lose_locators()
+        elif what == "advance":
+            org.advance(timedelta(seconds=how[0]))
+        elif job and what == "move":
+            # An org never gives one and the same job an older stamp than it had; it may give it one from before now.
+            late = max(org.job(job)["systemModstamp"], f"{org.now - 3 * SECOND:%Y-%m-%dT%H:%M:%S}.000+0000")
+            org.move_job(job, how[1], stamp=how[2] == "moves")
+            if how[2] == "late":
+                org.edit_job(job, systemModstamp=late)
+        elif job and what == "edit":
+            org.edit_job(job, **{how[1]: how[2] if how[1] == "apiVersion" else str(how[2])})
+        elif job and what == "delete":
+            org.delete_job(job)
+
+    # --- what the recorder does ---
+
+    @rule(
+        which=st.integers(0, 1),
+        meanwhile=st.lists(st.tuples(st.integers(1, 5), change), max_size=6),
+        fault=fault,
+        job_type=st.sampled_from([None, None, None, "V2Query", "Classic"]),
+        version=st.sampled_from(["68.0", "68.0", "58.0"]),
+        besides=st.booleans(),
+        locked=st.sampled_from([False, False, False, True]),
+    )
+    def load(
+        self, which: int, meanwhile: Any, fault: Any, job_type: Any, version: str, besides: bool, locked: bool
+    ) -> None:
+        """One load that may fail: at any request, at any step, at any statement, or because the file is held."""
+        org, truth = self.orgs[which], self.truths[which]
+        self.count("loads")
+        self.loads += 1
+
+        def events(page: int) -> None:
+            for at, one in meanwhile:
+                if at == page:
+                    self.happen(org, one)
+
+        truth.meanwhile = events
+        environment = {
+            "SOURCES__SALESFORCE__API_VERSION": version,
+            "QUERY_JOBS__EXTRAS": str(besides).lower(),
+            "QUERY_JOBS__DETAILS_PER_RUN": "3" if besides else "0",
+            "RUNTIME__LOG_LEVEL": "CRITICAL",
+        } | ({"SOURCES__SALESFORCE__JOB_TYPE": job_type} if job_type else {})
+        try:
+            with ExitStack() as scene:
+                scene.enter_context(patch.dict(os.environ, environment))
+                if locked:
+                    scene.enter_context(
+                        holding(self.recorder.loader_file, read_only=self.recorder.loader_file.exists())
+                    )
+                scene.enter_context(self.trouble(org, fault))
+                self.attempt(truth, f'{{"jobType":"{job_type}"}}' if job_type else "{}", locked)
+        except Exception as error:
+            if not (failure_behind(error) or fault):
+                raise
+            self.count(f"loads that failed: {fault[0] if fault else 'locked'}")
+        finally:
+            truth.meanwhile = lambda page: None
+            org.faults.clear()
+
+    def attempt(self, truth: Truth, filters: str, locked: bool = False) -> None:
+        for org in self.orgs:
+            org.advance(SECOND)  # no two listings start at one moment
+        listing = truth.begin(filters)
+        extract, listed = dlt.Pipeline.extract, []
+
+        def extracted(*given: Any, **options: Any) -> Any:
+            result = extract(*given, **options)
+            listed.append(True)
+            return result
+
+        try:
+            with patch.object(dlt.Pipeline, "extract", extracted):
+                query_jobs.record(query_jobs.read_settings(), _credentials(truth.org))
+        except BaseException:
+            if listed:
+                truth.kept.append(listing)
+            if not locked:
+                for each in self.truths:  # in dlt's home, or in the file already: either loss may be theirs
+                    each.unpublished += each.kept
+                    each.kept = []
+            raise
+        truth.loaded.append(listing)
+        for each in self.truths:
+            each.loaded += each.kept + each.unpublished
+            each.kept, each.unpublished = [], []
+
+    @contextmanager
+    def trouble(self, org: DemoOrg, fault: Any):
+        match fault:
+            case ("refuse", status, times, after):
+                org.fail_next(status, [{"errorCode": "DRAWN", "message": "drawn"}], times=times, after=after)
+                yield
+            case ("garbage", body, after):
+                org.fail_next(200, body, after=after)
+                yield
+            case ("cut", times, after):
+                org.cut_next(times=times, after=after)
+                yield
+            case ("crash", step, late):
+                owner = dlt.Pipeline if hasattr(dlt.Pipeline, step) else query_jobs
+                real = getattr(owner, step)
+
+                def crash(*given: Any, **options: Any) -> Any:
+                    if late:
+                        real(*given, **options)
+                    raise Crash(step)
+
+                with patch.object(owner, step, crash):
+                    yield
+            case ("statement", nth, stays):
+                real, count = DuckDbSqlClient.execute_query, iter(range(10**9))
+
+                def execute(*given: Any, **options: Any) -> Any:
+                    now = next(count) + 1
+                    if now == nth or (stays and now > nth):
+                        raise Crash(f"statement {now}")
+                    return real(*given, **options)
+
+                with patch.object(DuckDbSqlClient, "execute_query", execute):
+                    yield
+            case _:
+                yield
+
+    @precondition(lambda self: self.loads > 2)
+    @rule()
+    def quiet_load(self) -> None:
+        """Both orgs, undisturbed; then everything must be right."""
+        for truth in self.truths:
+            truth.meanwhile = lambda page: None
+            truth.org.faults.clear()
+            self.attempt(truth, "{}")
+        self.count("quiet loads", 2)
+        rows = self.recorder.rows
+        for truth in self.truths:
+            truth.check(rows)
+        keys = "select org_id, id, system_modstamp, state, observed_at from query_job_states"
+        observed = {row[:-1]: row[-1] for row in rows(keys)}
+        assert self.observed.items() <= observed.items()
+        self.observed = observed
+        self.loads = 0
+
+    def count(self, what: str, by: int = 1) -> None:
+        self.tally[what] = self.tally.get(what, 0) + by
+
+
+def test_after_a_quiet_load_nothing_is_lost_doubled_or_moved(recorder_of: Callable[..., Recorder], capsys: Any) -> None:
+    """MACHINE_SECONDS of it, an hour if you like; MACHINE_SEED repeats what a failure printed."""
+    first = int(os.environ.get("MACHINE_SEED") or random.randrange(10**6))
+    until = time.monotonic() + float(os.environ.get("MACHINE_SECONDS", "60"))
+    RecorderMachine.recorder_of = staticmethod(recorder_of)
+    RecorderMachine.tally = {}
+    quick = settings(
+        max_examples=3,  # the first is always the smallest there is
+        stateful_step_count=20,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate],
+        print_blob=False,
+    )
+    drawn = first
+    while time.monotonic() < until:
+        try:
+            run_state_machine_as_test(seed(drawn)(RecorderMachine), settings=quick)
+        except BaseException as error:
+            error.add_note(f"MACHINE_SEED={drawn} repeats it.")
+            raise
+        drawn += 1
+    with capsys.disabled():
+        print(f"\nMACHINE_SEED={first}, {drawn - first} histories: {RecorderMachine.tally}")
+    assert RecorderMachine.tally["quiet loads"] > 1

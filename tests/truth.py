@@ -1,0 +1,161 @@
+"""What one demo org showed, listing by listing, and what a warehouse may and must hold of it."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from planted import spans_by_hand
+
+from pipelines.demo_org.org import DemoOrg
+
+Version = tuple[str, str, str]  # id, systemModstamp and state, as the org spells them
+WEEK = timedelta(days=7)
+SPELLED = {
+    "operation": "operation", "object": "object", "createdById": "created_by_id", "concurrencyMode": "concurrency_mode",
+    "contentType": "content_type", "apiVersion": "api_version", "jobType": "job_type", "lineEnding": "line_ending",
+    "columnDelimiter": "column_delimiter", "state": "state",
+}  # fmt: skip
+
+
+@dataclass
+class Listing:
+    """One load's reading of the listing, as the org saw it."""
+
+    filters: str
+    starts: list[datetime] = field(default_factory=list)  # of each answer to a request for the first page
+    pages: dict[int, list[Any]] = field(default_factory=dict)  # of the last walk, as last answered
+    shown: set[Version] = field(default_factory=set)  # by any answer, whether it arrived or not
+
+    @property
+    def received(self) -> set[Version]:
+        """What a load that read this listing to its end has seen for certain."""
+        return {version for page in self.pages.values() for record in page if (version := version_of(record))}
+
+    @property
+    def rejected(self) -> set[str]:
+        """The records of it that have no key."""
+        return {canonical(r) for page in self.pages.values() for r in page if not version_of(r)}
+
+
+class Truth:
+    """Writes down all that an org answers to a request for a page of its query listing."""
+
+    def __init__(self, org: DemoOrg) -> None:
+        self.org = org
+        self.listings: list[Listing] = []
+        # Those that were read to their end: brought into the warehouse; kept in dlt's home, because the file was held;
+        # and those of loads that failed later on, which are in dlt's home or in the loader's file already.
+        self.loaded: list[Listing] = []
+        self.kept: list[Listing] = []
+        self.unpublished: list[Listing] = []
+        self.meanwhile: Callable[[int], None] = lambda page: None  # before a page is answered
+        self._records_of = org.records_of
+        self._page = 0
+        org.before_answer = self._before
+        org.records_of = self._answered  # type: ignore[method-assign]
+
+    def begin(self, filters: str) -> Listing:
+        """A load begins; what is answered from now on belongs to it."""
+        self.listings.append(Listing(filters))
+        return self.listings[-1]
+
+    def _before(self, org: DemoOrg, surface: str, page: int) -> None:
+        self.meanwhile(page)
+        self._page = page
+
+    def _answered(self, surface: str, keys: list[str]) -> list[Any]:
+        records = self._records_of(surface, keys)
+        listing = self.listings[-1]
+        if self._page == 1:
+            listing.pages = {}
+            listing.starts.append(self.org.now)
+        listing.pages[self._page] = json.loads(json.dumps(records))
+        listing.shown |= {version for record in records if (version := version_of(record))}
+        return records
+
+    def check(self, rows: Callable[[str], list[tuple[Any, ...]]]) -> None:
+        """Holds a warehouse, given by a function that queries it, to this truth. The newest listing was complete and
+        without filters, and nothing has changed since."""
+        mine = f"where org_id = '{self.org.org_id}'"
+        self._check_current(rows, mine)
+        self._check_states(rows, mine)
+        self._check_listings(rows, mine)
+        rejected = {canonical(json.loads(record)) for (record,) in rows(f"select record from rejected_records {mine}")}
+        assert set().union(*(listing.rejected for listing in self.loaded)) <= rejected
+        assert rejected <= {canonical(record) for record in self.org.raw}
+        assert rows(f"select id from job_details {mine} group by all having count(*) > 1") == []
+
+    def _check_current(self, rows: Callable[[str], list[tuple[Any, ...]]], mine: str) -> None:
+        stamp, columns = "'%Y-%m-%dT%H:%M:%S.000+0000'", ", ".join(SPELLED.values())
+        stored = {
+            job: dict(zip(("systemModstamp", "createdDate", *SPELLED), values, strict=True))
+            for job, *values in rows(
+                f"select id, strftime(system_modstamp, {stamp}), strftime(created_date, {stamp}), {columns} "
+                f"from query_jobs {mine}"
+            )
+        }
+        records = self._records_of("query", self.org.listed("query"))
+        listed = {record["id"]: record for record in records if version_of(record)}
+        for job, record in listed.items():
+            number = float(record["apiVersion"])  # text or number: the API writes both
+            assert stored[job] == {name: record.get(name) for name in stored[job]} | {"apiVersion": number}, job
+        away = rows(f"select id from unlisted_jobs {mine} and listed_again_at is null")
+        assert {job for (job,) in away} == stored.keys() - listed.keys()
+        assert len(away) == len(set(away))
+
+    def _check_states(self, rows: Callable[[str], list[tuple[Any, ...]]], mine: str) -> None:
+        states = rows(f"select * from query_job_states {mine}")
+        observed = {(job, spelled(stamp), state): seen for _, job, stamp, state, seen in states}
+        assert len(observed) == len(states)
+        for listing in self.loaded:
+            for version in listing.received:
+                assert observed[version] <= listing.starts[-1], (version, "was shown before, or is missing")
+        for version, seen in observed.items():
+            assert any(seen in listing.starts and version in listing.shown for listing in self.listings), version
+        assert sorted(rows(f"select * from state_spans {mine}"), key=str) == spans_by_hand(states)
+
+    def _check_listings(self, rows: Callable[[str], list[tuple[Any, ...]]], mine: str) -> None:
+        stored = rows(
+            f"select coalesce(restarted_at, started_at), started_at, filters, jobs_listed from listings {mine}"
+        )
+        told = {complete: rest for complete, *rest in stored}
+        assert len(told) == len(stored)
+        by_start = {start: listing for listing in self.listings for start in listing.starts}
+        for complete, (started, filters, jobs) in told.items():
+            listing = by_start[complete]
+            assert started in listing.starts
+            assert filters == listing.filters
+            assert jobs == sum(map(len, listing.pages.values()))
+        assert all(any(start in told for start in listing.starts) for listing in self.loaded)
+        assert rows(f"select covered_from, covered_to, listings from coverage {mine} order by 1") == coverage(
+            sorted(complete for complete, (_, filters, _) in told.items() if filters == "{}")
+        )
+
+
+def version_of(record: Any) -> Version | None:
+    """None for what cannot be keyed."""
+    key = ("id", "systemModstamp", "state")
+    return tuple(record[k] for k in key) if isinstance(record, dict) and all(record.get(k) for k in key) else None
+
+
+def spelled(time: datetime) -> str:
+    """As the org writes a time."""
+    return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.000+0000"
+
+
+def canonical(record: Any) -> str:
+    """JSON that is equal where the values are."""
+    return json.dumps(record, sort_keys=True)
+
+
+def coverage(listed: list[datetime]) -> list[tuple[datetime, datetime, int]]:
+    """The spans of complete listings no more than a week apart: from, to, and how many listings."""
+    spans: list[tuple[datetime, datetime, int]] = []
+    for at in listed:
+        if spans and at - WEEK <= spans[-1][1]:
+            spans[-1] = (spans[-1][0], at, spans[-1][2] + 1)
+        else:
+            spans.append((at - WEEK, at, 1))
+    return spans
