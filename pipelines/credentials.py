@@ -1,6 +1,8 @@
 """The credentials: four ways to sign in, told apart by which keys are given (`.dlt/secrets.example.toml`)."""
 
+import os
 import re
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -22,6 +24,7 @@ ORIGIN: Final = re.compile(
 )
 # What `sf org display` shows instead of a token since @salesforce/cli 2.136.8 (forcedotcom/cli#3560).
 REDACTED: Final = "[REDACTED]"
+TOKEN: Final = re.compile(r"00D[A-Za-z0-9]{12,15}![^\s\"'<>&]+")  # an access token, by its looks
 LOGIN_HOSTS: Final = ("login.salesforce.com", "test.salesforce.com")
 # Hosts of the same org that people copy from the browser, and that do not answer the API.
 # https://help.salesforce.com/s/articleView?id=xcloud.remoteaccess_oauth_client_credentials_flow.htm
@@ -73,6 +76,13 @@ class SalesforceCredentials(CredentialsConfiguration):
             f"Give all keys of one of these ways:\n{ways}\n{_where()}",
         )
 
+    @property
+    def key_file(self) -> Path | None:
+        """The file that `private_key` names; None where it is the PEM text itself."""
+        if not self.private_key or "-----BEGIN" in self.private_key:
+            return None
+        return Path(os.path.expanduser(self.private_key))  # which, unlike Path's own, raises nothing
+
     def on_resolved(self) -> None:
         for key in self.get_resolvable_fields():  # a secret out of a file often ends in a line end
             if isinstance(value := getattr(self, key), str):
@@ -83,6 +93,11 @@ class SalesforceCredentials(CredentialsConfiguration):
                 "access_token is the [REDACTED] placeholder that `sf org display` prints, not a token.",
                 "Take the token from: sf org auth show-access-token --target-org <alias> "
                 "- or set sf_cli_org, and it is asked for at each run.",
+            )
+        if TOKEN.match(self.sf_cli_org or ""):  # `sf` takes one, too, but every user of the machine sees its arguments
+            raise Misconfigured(
+                "sf_cli_org is an access token.",
+                "Give the alias or user name that `sf org list` shows, or the token as access_token with instance_url.",
             )
         for key in ("instance_url", "login_url"):
             if getattr(self, key):

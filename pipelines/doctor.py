@@ -4,7 +4,6 @@ Also answers, for the org that it looks at, what Salesforce's documentation leav
 """
 
 import os
-import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -13,7 +12,6 @@ from typing import Any, Final
 
 import dlt
 import duckdb
-from dlt.common.runtime.run_context import active
 from dlt.sources.helpers import requests
 
 from pipelines.failures import Failure, Misconfigured
@@ -57,7 +55,7 @@ def doctor() -> int:
     try:
         settings = read_settings()
         _examine_files(found, settings)
-        credentials = read_credentials()
+        credentials = read_credentials(found.bad)
         found.good(f"sign-in by {credentials.way}")
         org = Org(
             credentials,
@@ -98,9 +96,6 @@ def _examine_files(found: Examination, settings: Settings) -> None:
             found.good(f"{name}: {file}{'' if file.exists() else ' (will be made)'}")
     _examine_lock(found, settings.loader_file)
     _examine_history(found, settings.warehouse)
-    secrets = Path(active().settings_dir) / "secrets.toml"
-    if secrets.exists() and secrets.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
-        found.bad(Misconfigured(f"{secrets} can be read by other users of this machine.", f"chmod 600 {secrets}"))
 
 
 def _examine_lock(found: Examination, file: Path) -> None:

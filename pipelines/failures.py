@@ -11,6 +11,9 @@ class Failure(Exception):
     """Something that ends the run. `message` says what happened, `remedy` what to do next."""
 
     exit_code = os.EX_SOFTWARE  # 70
+    # What `from None` hides may quote a secret: a key taken for a file's name, a proxy's password. dlt writes the
+    # context of an error into its trace.pickle all the same, so a Failure has none.
+    __context__ = None
 
     def __init__(self, message: str, remedy: str = "") -> None:
         super().__init__(message)

@@ -21,7 +21,7 @@ from requests.exceptions import ContentDecodingError
 
 from pipelines.credentials import SalesforceCredentials
 from pipelines.failures import Failure, Misconfigured, NotPermitted, TryLater, Unreadable
-from pipelines.sign_in import TOKEN_PATH, Session, can_renew, sign_in, unreachable
+from pipelines.sign_in import TOKEN_PATH, Session, as_said, can_renew, sign_in, unreachable
 
 CURRENT_API_VERSION: Final = "68.0"  # Winter '27; a version is supported for three years at least
 # Per-app usage may follow, so the pattern is not anchored: api-usage=18/5000; per-app-api-usage=17/250(appName=x)
@@ -242,7 +242,9 @@ def _error(response: Response) -> tuple[str, str]:
         return "", "the answer is not an error that Salesforce documents"
     code = first.get("errorCode") or first.get("exceptionCode") or first.get("error") or ""
     said = first.get("message") or first.get("exceptionMessage") or first.get("error_description") or ""
-    return str(code)[:80], str(said)[:300]
+    sent = response.request.headers
+    secrets = sent.get("Authorization", "").removeprefix("Bearer "), sent.get("X-SFDC-Session")
+    return as_said(code, 80, *secrets), as_said(said, 300, *secrets)
 
 
 def _is_transient(response: Response | None, error: BaseException | None) -> bool:

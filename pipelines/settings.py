@@ -1,21 +1,26 @@
 """Where things are and how long to wait: `[query_jobs]`, `[destination.duckdb]` and the credentials, read by dlt."""
 
 import hashlib
+import logging
 import os
+import shlex
+import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import dlt
-from dlt.common.configuration import configspec
+from dlt.common.configuration import configspec, is_secret_hint
 from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.configuration.resolve import resolve_configuration
 from dlt.common.configuration.specs import BaseConfiguration
+from dlt.common.configuration.utils import get_resolved_traces
 from dlt.common.runtime.run_context import active, switch_context
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
 from pipelines.credentials import SECTION, SalesforceCredentials
-from pipelines.failures import Misconfigured
+from pipelines.failures import Failure, Misconfigured
 from pipelines.tables import DATASET
 
 PIPELINE: Final = "query_jobs"
@@ -23,6 +28,8 @@ LOADER_FILE: Final = "destination.duckdb.credentials"  # dlt's key
 PROJECT: Final = Path(__file__).resolve().parents[1]
 DEMO_HOME: Final = PROJECT / "demo"
 DEMO_WAREHOUSE: Final = DEMO_HOME / "warehouse.duckdb"
+
+logger = logging.getLogger(__name__)
 
 
 @configspec
@@ -120,12 +127,43 @@ def warehouse_to_read(given: Path | None) -> Path:
     raise Misconfigured(f"There is no warehouse {own} yet.", "Make one: make demo, or make load.")
 
 
-def read_credentials() -> SalesforceCredentials:
-    """The credentials, complete and of one way. Raises Misconfigured before any request is made."""
+def _warn(failure: Failure) -> None:
+    logger.warning("%s", failure)
+
+
+def read_credentials(on_exposed: Callable[[Failure], None] = _warn) -> SalesforceCredentials:
+    """The credentials, complete and of one way. Raises Misconfigured before any request is made.
+
+    `on_exposed` hears of each file they come from that others can read. By default it is a warning, which `--quiet`
+    prints, too: cron mails it, the load goes on, and one chmod ends it.
+    """
+    traces = get_resolved_traces()
+    traces.clear()
     try:
-        return resolve_configuration(SalesforceCredentials(), sections=tuple(SECTION.split(".")))
+        credentials = resolve_configuration(SalesforceCredentials(), sections=tuple(SECTION.split(".")))
+        read = {Path(trace.provider_location) for trace in traces.resolved_traces if is_secret_hint(trace.hint)}
     except ConfigurationException as error:
         raise misconfigured(error) from None
+    finally:
+        # dlt pickles all that it resolved with the next run's trace. It leaves secrets out of that, but not what came
+        # with an address: a password, or the session of a link out of the browser.
+        traces.clear()
+    if key_file := credentials.key_file:
+        read.add(key_file)
+    for file in filter(_is_exposed, sorted(read)):
+        shown = shlex.quote(str(file))
+        on_exposed(Misconfigured(f"{file} can be read by other users of this machine: chmod 600 {shown}"))
+    return credentials
+
+
+def _is_exposed(file: Path) -> bool:
+    """Whether others can read it. If it is not ours, its group may: we could not read it otherwise."""
+    try:
+        found = file.stat()
+    except (OSError, ValueError):  # a key that is neither PEM nor a path is told at the sign-in
+        return False
+    others = stat.S_IROTH | (stat.S_IRGRP if found.st_uid == os.geteuid() else 0)
+    return stat.S_ISREG(found.st_mode) and bool(found.st_mode & others)
 
 
 def misconfigured(error: ConfigurationException) -> Misconfigured:

@@ -5,7 +5,6 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -13,12 +12,20 @@ import orjson
 from dlt.sources.helpers import requests
 from requests.exceptions import SSLError
 
-from pipelines.credentials import REDACTED, SalesforceCredentials, https_origin
+from pipelines.credentials import REDACTED, TOKEN, SalesforceCredentials, https_origin
 from pipelines.failures import Failure, Misconfigured, NotPermitted, TryLater
 
 TOKEN_PATH: Final = "/services/oauth2/token"  # noqa: S105 - a path, not a password
 ASSERTION_LIFE: Final = 180  # seconds; Salesforce takes three minutes at most
 SF_CLI_TIMEOUT: Final = 120  # seconds; the first call of a day checks for updates
+
+
+def as_said(text: object, longest: int, *secrets: str | None) -> str:
+    """What an org, a proxy or the sf CLI said, to be shown or kept; without the secrets, should it quote them."""
+    said = str(text)
+    for secret in filter(None, secrets):
+        said = said.replace(secret, REDACTED)
+    return TOKEN.sub(REDACTED, said)[:longest]
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,7 @@ def _jwt_bearer(credentials: SalesforceCredentials, http: requests.Client) -> Se
         "exp": int(time.time()) + ASSERTION_LIFE,
     }
     try:
-        assertion = jwt.encode(claims, _pem(credentials.private_key or ""), algorithm="RS256")
+        assertion = jwt.encode(claims, _pem(credentials), algorithm="RS256")
     except (ValueError, TypeError, jwt.PyJWTError):  # their texts may quote the key
         raise Misconfigured(
             "private_key is not an RSA private key in PEM form without a passphrase.",
@@ -97,11 +104,12 @@ def _jwt_bearer(credentials: SalesforceCredentials, http: requests.Client) -> Se
     return _token(credentials, http, credentials.instance_url or "", form)
 
 
-def _pem(private_key: str) -> str:
-    if "-----BEGIN" in private_key:
-        return private_key.replace("\\n", "\n")  # an environment variable often holds \n as two characters
+def _pem(credentials: SalesforceCredentials) -> str:
+    file = credentials.key_file
+    if file is None:
+        return (credentials.private_key or "").replace("\\n", "\n")  # the environment often holds \n as two characters
     try:
-        return Path(private_key).expanduser().read_text(encoding="ascii")
+        return file.read_text(encoding="ascii")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a PEM text file"
         raise Misconfigured(
@@ -124,7 +132,7 @@ def _token(
     except orjson.JSONDecodeError:
         body = None
     if answer.status_code != 200 or not isinstance(body, dict) or not isinstance(body.get("access_token"), str):
-        raise _refused(answer.status_code, body, host)
+        raise _refused(answer.status_code, body, host, form)
     org_id, user_id = _identity(body.get("id"))
     instance_url = body.get("instance_url") or credentials.instance_url
     return Session(https_origin("The token answer's instance_url", instance_url), body["access_token"], org_id, user_id)
@@ -156,9 +164,10 @@ OAUTH_REMEDIES: Final = {
 }
 
 
-def _refused(status: int, body: Any, host: str) -> Failure:
+def _refused(status: int, body: Any, host: str, form: Mapping[str, str | None]) -> Failure:
     said = body if isinstance(body, dict) else {}
-    error = f"{said.get('error', f'HTTP {status}')}: {said.get('error_description', 'no description')}"[:300]
+    error = f"{said.get('error', f'HTTP {status}')}: {said.get('error_description', 'no description')}"
+    error = as_said(error, 300, form.get("client_secret"), form.get("assertion"))
     if status in (420, 429) or status >= 500:
         return TryLater(f"Salesforce could not sign in just now ({error}).", "Try again later.")
     if not said.get("error"):
@@ -226,9 +235,9 @@ def _sf(command: list[str], org: str) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError):
         answer, result = {}, {}
     if not isinstance(result, dict) or not result:
-        said = answer.get("message", "") if isinstance(answer, dict) else ""
+        said = as_said(answer.get("message") or "", 300) if isinstance(answer, dict) else ""
         raise NotPermitted(
-            f"`{asked}` failed with exit code {run.returncode}{f': {said[:300]}' if said else ''}.",
+            f"`{asked}` failed with exit code {run.returncode}{f': {said}' if said else ''}.",
             f"Run it by hand; perhaps sign in again: sf org login web --alias {org}",
         )
     return result
