@@ -13,6 +13,7 @@ from typing import Any, Final
 import dlt
 from dlt.common.configuration import configspec, is_secret_hint
 from dlt.common.configuration.exceptions import ConfigurationException
+from dlt.common.configuration.providers.toml import GLOBAL_ORIGIN_PREFIX
 from dlt.common.configuration.resolve import resolve_configuration
 from dlt.common.configuration.specs import BaseConfiguration
 from dlt.common.configuration.utils import get_resolved_traces
@@ -141,7 +142,7 @@ def read_credentials(on_exposed: Callable[[Failure], None] = _warn) -> Salesforc
     traces.clear()
     try:
         credentials = resolve_configuration(SalesforceCredentials(), sections=tuple(SECTION.split(".")))
-        read = {Path(trace.provider_location) for trace in traces.resolved_traces if is_secret_hint(trace.hint)}
+        read = {_file(trace.provider_location) for trace in traces.resolved_traces if is_secret_hint(trace.hint)}
     except ConfigurationException as error:
         raise misconfigured(error) from None
     finally:
@@ -154,6 +155,12 @@ def read_credentials(on_exposed: Callable[[Failure], None] = _warn) -> Salesforc
         shown = shlex.quote(str(file))
         on_exposed(Misconfigured(f"{file} can be read by other users of this machine: chmod 600 {shown}"))
     return credentials
+
+
+def _file(location: str) -> Path:
+    """The file that dlt names as a setting's location: of the project's .dlt/, or with a prefix of the user's own."""
+    name = location.removeprefix(GLOBAL_ORIGIN_PREFIX)
+    return Path(active().settings_dir if name == location else active().global_dir) / name
 
 
 def _is_exposed(file: Path) -> bool:

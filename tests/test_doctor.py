@@ -106,12 +106,15 @@ def test_a_clock_that_is_far_off_is_told(recorder_of) -> None:
     assert "clock differs from the org's by 3,6" in found.stdout
 
 
-def test_secrets_that_others_can_read_are_told(org: DemoOrg, recorder: Recorder) -> None:
+def test_secrets_that_others_can_read_are_told(org: DemoOrg, recorder: Recorder, monkeypatch) -> None:
     """With the command that mends it."""
+    monkeypatch.delenv(f"{KEYS}CLIENT_SECRET")
     secrets = recorder.home / ".dlt" / "secrets.toml"
-    secrets.write_text("")
+    secrets.write_text(f'[sources.salesforce.credentials]\nclient_secret = "{org.client_secret}"\n')
     secrets.chmod(0o644)
-    assert f"chmod 600 {secrets}" in recorder.run("doctor").stdout
+    told = recorder.run("doctor")
+    assert f"  BAD   {secrets} can be read by other users of this machine: chmod 600 {secrets}\n" in told.stdout
+    assert told.returncode == 78
     secrets.chmod(0o600)
     assert recorder.run("doctor").returncode == 0
 

@@ -129,7 +129,7 @@ def test_no_other_command_leaks(org: TellTale, watched: Watched) -> None:
     """An org that quotes in every answer besides the listing what it was asked with; then all who look at the record."""
 
     def quote() -> None:
-        for path in ("/jobs/query/", "/limits$", "/query$"):
+        for path in ("/jobs/query/", "/limits$", r"v68\.0/query$"):
             said = f"No: {GIVEN_TOKEN} {org.issued[-1]}"
             org.fail_next(400, [{"errorCode": "X", "message": said}], path=path, times=9)
 
@@ -138,8 +138,8 @@ def test_no_other_command_leaks(org: TellTale, watched: Watched) -> None:
     kept = "select any_value(error) || any_value(notes) from job_details, listings"
     assert watched.recorder.rows(kept)[0][0].count("[REDACTED]") >= 2
     assert "signed in at" in watched.run("doctor", "--verbose", code=78)
-    for command in ("check", "check --json", "report --output report.html", "--help"):
-        watched.run(*command.split(), code=0)
+    for command, code in {"check": 1, "check --json": 1, "report --output report.html": 0}.items():
+        watched.run(*command.split(), code=code)
     serves = subprocess.Popen(
         [sys.executable, "-m", "pipelines.demo_org", "--port", "0"], stdout=subprocess.PIPE, text=True
     )

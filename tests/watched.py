@@ -161,7 +161,7 @@ def keys_of(way: str, org: TellTale) -> dict[str, str]:
 
 def planted_org() -> TellTale:
     """An org whose secrets are known by sight, with three pages of jobs."""
-    org = TellTale(now=NOON, page_size=3)
+    org = TellTale(now=NOON, page_size=3, seed=4711)  # not the one that `make demo-org` serves
     org.client_id, org.client_secret, org.jwt_public_key = CLIENT_ID, CLIENT_SECRET, PUBLIC_PEM
     org._tokens[GIVEN_TOKEN] = org.integration_user_id
     for number in range(7):
@@ -176,6 +176,7 @@ def watch(recorder: Recorder, org: TellTale, monkeypatch: pytest.MonkeyPatch) ->
     (outside / "watch").mkdir()
     (outside / "watch" / "sitecustomize.py").write_text(WATCH)
     (outside / "netrc").write_text(f"machine 127.0.0.1 login bob password {NETRC_PASSWORD}\n")
+    (outside / "noted").touch()
     (recorder.home / "tmp").mkdir()
     for name in ("no_proxy", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
