@@ -93,10 +93,12 @@ def test_what_is_no_file_is_told_at_the_sign_in(secrets: Path, key: str) -> None
 @pytest.mark.skipif(os.geteuid() == 0, reason="root's own is in /var")
 def test_the_users_own_secrets_file_is_told(secrets: Path, recorder: Recorder, monkeypatch) -> None:
     """dlt reads one for all projects, too: the file that holds the secret is meant."""
-    monkeypatch.setenv("HOME", str(recorder.home))
-    monkeypatch.setenv("XDG_DATA_HOME", str(recorder.home))
+    monkeypatch.setenv("HOME", str(recorder.home / "user"))
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    (recorder.home / "user").mkdir()
     own = Path(active().global_dir) / "secrets.toml"
-    own.parent.mkdir(exist_ok=True)
+    assert own.is_relative_to(recorder.home)
+    own.parent.mkdir(parents=True)
     own.write_text(secrets.read_text())
     own.chmod(0o644)
     secrets.write_text("")
