@@ -100,27 +100,35 @@ def test_an_assertion_is_known_by_its_beginning() -> None:
     assert leaks({"it": ASSERTION}, [("", signed.encode())])
 
 
-@pytest.mark.parametrize("source", ["environment", "secrets.toml"])
 @pytest.mark.parametrize("way", WAYS)
-def test_no_way_to_sign_in_leaks(org: TellTale, watched: Watched, give, way: str, source: str) -> None:
-    """Neither when it succeeds, at the highest level of every log, nor when it is refused."""
+def test_no_way_to_sign_in_leaks(org: TellTale, watched: Watched, give, way: str) -> None:
+    """Neither when it succeeds, with every log at its highest level, nor when it is refused."""
     install_sf(watched, org)
-    keys = keys_of(way, org)
-    give(**(keys if source == "environment" else {}))
-    if source == "secrets.toml":
-        (watched.folder / ".dlt" / "secrets.toml").write_text(
-            "[sources.salesforce.credentials]\n" + "".join(f"{key} = {json.dumps(keys[key])}\n" for key in keys)
-        )
-        (watched.folder / ".dlt" / "secrets.toml").chmod(0o600)
+    give(**keys_of(way, org))
     said = watched.run(code=0)
     assert "7 jobs" in said
     assert "urllib3" in said
+    assert "|[DEBUG]|" in said
     assert any("'sf'" in started.decode() for _, started in watched.noted()) == (way == "sf CLI")
     assert any(place.startswith("ps of") for place, _ in watched.said)
     org.client_secret, org.jwt_public_key = "another", None
     org.expire_sessions()
     install_sf(watched, org, code=1)
-    watched.run("load", "--quiet", code=77, loud=False)
+    watched.run("load", code=77, loud=False)
+
+    assert watched.leaks() == []
+
+
+@pytest.mark.parametrize("way", ["client credentials", "JWT bearer"])
+def test_no_secret_leaks_out_of_its_file(org: TellTale, watched: Watched, give, way: str) -> None:
+    """As cron has it."""
+    install_sf(watched, org)
+    give()
+    file = watched.folder / ".dlt" / "secrets.toml"
+    keys = [f"{key} = {json.dumps(value)}\n" for key, value in keys_of(way, org).items()]
+    file.write_text("[sources.salesforce.credentials]\n" + "".join(keys))
+    file.chmod(0o600)
+    assert watched.run("load", "--quiet", code=0, loud=False) == ""
 
     assert watched.leaks() == []
 
