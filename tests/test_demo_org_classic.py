@@ -8,7 +8,6 @@ import pytest
 import requests
 from conftest import NOON
 from demo_org_client import LISTING, Client, recorded, types
-from simple_salesforce import Salesforce
 
 from pipelines.demo_org.org import DemoOrg, Request
 
@@ -111,14 +110,6 @@ def test_xml_is_what_comes_unasked(org: DemoOrg, client: Client) -> None:
     given = {element.tag.removeprefix(NAMESPACE): element.text for element in root}
     assert given == details(client, job).json()
     assert (given["object"], given["apiVersion"], given["numberRecordsFailed"]) == ("A&B<c>", "52.0", "250")
-
-
-def test_simple_salesforce_reads_it(org: DemoOrg) -> None:
-    job = org.add_job(jobType="Classic", operation="insert", **COUNTS)
-    salesforce = Salesforce(instance_url=org.instance_url, session_id=org.access_token, version="68.0")
-    bulk = salesforce.bulk
-    bulk.bulk_url = bulk.bulk_url.replace("https://", "http://")
-    assert bulk.Account._get_job(job)["numberRecordsFailed"] == "250"
 
 
 # --- what it refuses, in the Classic API's own shape ---

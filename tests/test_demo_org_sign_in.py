@@ -1,4 +1,4 @@
-"""Signing in to the demo org, by hand and with simple-salesforce, a client that was written for the real one."""
+"""Signing in to the demo org, and who is signed in."""
 
 import time
 from collections.abc import Iterator
@@ -10,10 +10,8 @@ import pytest
 import requests
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from demo_org_client import LISTING, locator_of, recorded
+from demo_org_client import LISTING, recorded
 from keys import PRIVATE_PEM, PUBLIC_PEM
-from requests.adapters import HTTPAdapter
-from simple_salesforce import Salesforce, SalesforceAuthenticationFailed, SalesforceResourceNotFound
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
@@ -156,68 +154,28 @@ def test_userinfo_tells_the_user_and_the_org(org: DemoOrg) -> None:
     assert info["preferred_username"] == org.integration_username
 
 
-# --- simple-salesforce ---
+def test_an_identity_url_tells_who_and_wants_the_right_token(org: DemoOrg) -> None:
+    url = sign_in(org, credentials(org)).json()["id"]
+    found = requests.get(url, params={"oauth_token": org.access_token}, timeout=10).json()
+    assert (found["id"], found["user_id"], found["organization_id"]) == (url, org.integration_user_id, org.org_id)
+    assert found["username"] == org.integration_username
+    headers = {"Authorization": f"Bearer {org.access_token}"}
+    assert requests.get(url, headers=headers, timeout=10).json() == found
+    assert requests.get(url, timeout=10).status_code == 403
+    assert requests.get(f"{url[:-18]}005000000000000AAA", headers=headers, timeout=10).status_code == 404
+    resources = requests.get(f"{org.instance_url}/services/data/v68.0", headers=headers, timeout=10).json()
+    assert resources["identity"] == url
+    assert requests.get(org.instance_url + resources["limits"], headers=headers, timeout=10).status_code == 200
 
 
-class ToTheDemoOrg(HTTPAdapter):
-    """simple-salesforce signs in at https://<domain>.salesforce.com only: the name leads here, as DNS would."""
+def test_a_revoked_token_is_none_and_the_others_stay(org: DemoOrg) -> None:
+    token = sign_in(org, credentials(org)).json()["access_token"]
 
-    def __init__(self, url: str) -> None:
-        super().__init__()
-        self.url = url
+    def revoke() -> requests.Response:
+        return requests.post(f"{org.instance_url}/services/oauth2/revoke", data={"token": token}, timeout=10)
 
-    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        request.url = self.url + request.path_url
-        return super().send(request, *args, **kwargs)
-
-
-@pytest.fixture
-def session(certificate: tuple[str, str]) -> Iterator[tuple[DemoOrg, requests.Session]]:
-    org = DemoOrg(now=NOW, page_size=3)
-    org.jwt_public_key = PUBLIC_PEM
-    with serving(org, certfile=certificate[0], keyfile=certificate[1]) as url, requests.Session() as session:
-        session.verify = certificate[0]
-        session.trust_env = False  # a REQUESTS_CA_BUNDLE of the machine would go before it
-        session.mount("https://demo-org.my.salesforce.com", ToTheDemoOrg(url))
-        session.mount("https://login.salesforce.com", ToTheDemoOrg(url))
-        yield org, session
-
-
-def test_simple_salesforce_signs_in_lists_pages_and_reads(session: tuple[DemoOrg, requests.Session]) -> None:
-    org, http = session
-    jobs = {org.add_job(state="JobComplete") for _ in range(7)}
-    salesforce = Salesforce(
-        consumer_key=org.client_id,
-        consumer_secret=org.client_secret,
-        domain="demo-org.my",
-        session=http,
-        version="68.0",
-    )
-    seen, params = set(), {"jobType": "V2Query"}
-    while True:
-        page = salesforce.restful("jobs/query", params=params)
-        seen |= {job["id"] for job in page["records"]}
-        if page["done"]:
-            break
-        params["queryLocator"] = locator_of(page)
-    assert seen == jobs
-    assert salesforce.restful(f"jobs/query/{min(jobs)}")["retries"] == 0
-    with pytest.raises(SalesforceResourceNotFound):
-        salesforce.restful("jobs/query/750000000000000AAA")
-    assert salesforce.limits()["DailyBulkV2QueryJobs"] == {"Max": 1_000, "Remaining": 993}
-    [user] = salesforce.query(f"SELECT Id, Name FROM User WHERE Id IN ('{org.integration_user_id}')")["records"]
-    assert user["Name"] == "Job Recorder"
-    assert salesforce.is_sandbox() is False
-    assert salesforce.api_usage["api-usage"].used == org.usage.calls(org.now)
-
-
-def test_simple_salesforce_signs_in_with_a_key_and_shows_why_not(session: tuple[DemoOrg, requests.Session]) -> None:
-    org, http = session
-    app = {"consumer_key": org.client_id, "privatekey": PRIVATE_PEM, "session": http, "version": "68.0"}
-    salesforce = Salesforce(username=org.integration_username, **app)
-    assert salesforce.query("SELECT Id FROM Organization")["records"][0]["Id"] == org.org_id
-    with (
-        pytest.warns(UserWarning, match="may need to authorize"),
-        pytest.raises(SalesforceAuthenticationFailed, match="hasn't approved this consumer"),
-    ):
-        Salesforce(username="nobody@demo-org.example", **app)
+    assert revoke().status_code == 200
+    assert (revoke().status_code, revoke().json()["error"]) == (400, "invalid_token")
+    for each, status in ((token, 401), (org.access_token, 200)):
+        headers = {"Authorization": f"Bearer {each}"}
+        assert requests.get(org.instance_url + LISTING, headers=headers, timeout=10).status_code == status

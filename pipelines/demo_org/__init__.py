@@ -1,7 +1,8 @@
 """The demo org: a small Salesforce org on 127.0.0.1 that keeps state, for tests and for a first try.
 
 It speaks the parts of the REST API that deal with Bulk query jobs, over real HTTP, in Salesforce's own words:
-sign-in, the job listings and their pages, one job (through the Classic API as well), the limits, a little SOQL.
+sign-in, who is signed in, the job listings and their pages, one job (through the Classic API as well), the limits,
+a little SOQL with its pages.
 Jobs are added, moved, edited and deleted through its control methods (`DemoOrg`, or `/_control/...` over HTTP),
 or by a believable life (`Life`).
 Everything is in memory and the same on every run: fixed seed, own clock, no random ids.

@@ -18,8 +18,8 @@ from pipelines.demo_org.limits import limits, spent, usage_header
 from pipelines.demo_org.listings import Filters, Listing, rotated
 from pipelines.demo_org.org import DemoOrg, Request
 from pipelines.demo_org.records import full_job
-from pipelines.demo_org.sign_in import token, userinfo
-from pipelines.demo_org.soql import query
+from pipelines.demo_org.sign_in import SESSION_PATHS, about_session, identity_url, token
+from pipelines.demo_org.soql import batch_size, more, query
 
 NEWEST = 68  # Winter '27
 OLDEST = 31  # 21.0 to 30.0 are retired. SOURCE: api_rest_eol.htm
@@ -30,8 +30,9 @@ JOB_TYPES = {
     "query": ("Classic", "V2Query", "V2Ingest"),  # all three are documented for the query listing
     "ingest": ("BigObjectIngest", "Classic", "V2Ingest"),
 }
-_DATA = re.compile(r"/services/data/v(\d{1,3}\.\d)/(.*)")
+_DATA = re.compile(r"/services/data/v(\d{1,3}\.\d)(?:/(.*))?")
 _JOBS = re.compile(r"jobs/(query|ingest)(?:/([^/]+))?")
+_KNOWN = re.compile(r"|limits|query(All)?(/[^/]+)?")  # "" is the list of all
 
 
 def handle(org: DemoOrg, asked: Asked) -> Answer:
@@ -54,14 +55,14 @@ def _answer(org: DemoOrg, asked: Asked, fault: Fault | None) -> Answer:
         return plain(fault.status, fault.body, fault.headers)
     if path == "/services/oauth2/token":
         return token(org, asked) if asked.method == "POST" else _not_allowed(asked, "POST")
-    if path == "/services/oauth2/userinfo":
-        return userinfo(org, org.user_of(asked.bearer or ""))
+    if path.startswith(SESSION_PATHS):
+        return about_session(org, asked, path)
     if path == "/services/data":  # needs no session. SOURCE: resources_versions.htm
         return answer(200, [_version(number) for number in range(OLDEST, NEWEST + 1)])
     if path.startswith(CLASSIC):
         return job_details(org, asked, path)
     data = _DATA.fullmatch(path)
-    return _data(org, asked, data[1], data[2]) if data else not_found()
+    return _data(org, asked, data[1], data[2] or "") if data else not_found()
 
 
 def _version(number: int) -> dict[str, str]:
@@ -95,7 +96,7 @@ def _resource(org: DemoOrg, asked: Asked, version: str, resource: str) -> Answer
         # Status and code as in https://github.com/restforce/restforce/issues/941; the text is ours
         return refusal(410, "GONE", f"API version {version} is retired")
     jobs = _JOBS.fullmatch(resource)
-    known = resource in ("limits", "query") or (jobs is not None and number >= SINCE[jobs[1]])
+    known = _KNOWN.fullmatch(resource) or (jobs is not None and number >= SINCE[jobs[1]])
     if number > NEWEST or number % 1 or not known:
         return not_found()
     if jobs is not None and jobs[2]:
@@ -105,8 +106,22 @@ def _resource(org: DemoOrg, asked: Asked, version: str, resource: str) -> Answer
     if jobs is not None:
         return _page(org, asked, version, jobs[1])
     with org.lock:
-        found = limits(org, number) if resource == "limits" else None
-        return answer(200, found) if found else query(org, version, asked.query.get("q", ""))
+        return _besides_jobs(org, asked, version, resource)
+
+
+def _besides_jobs(org: DemoOrg, asked: Asked, version: str, resource: str) -> Answer:
+    """Answer what there is in this version, the limits, or a page of what a query finds.
+
+    SOURCE: resources_discoveryresource.htm, of which the list is a part.
+    """
+    if not resource:
+        names = {name: f"/services/data/v{version}/{name}" for name in ("jobs", "limits", "query")}
+        return answer(200, {**names, "identity": identity_url(org, org.user_of(asked.bearer or ""))})
+    if resource == "limits":
+        return answer(200, limits(org, float(version)))
+    size = batch_size(asked.headers.get("sforce-query-options", ""))
+    _, _, locator = resource.partition("/")
+    return more(org, version, locator, size) if locator else query(org, version, asked.query.get("q", ""), size)
 
 
 def _page(org: DemoOrg, asked: Asked, version: str, surface: str) -> Answer:

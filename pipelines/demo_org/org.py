@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pipelines.demo_org.faults import DATA_PATHS, Fault, Faults
 from pipelines.demo_org.ids import salesforce_id
@@ -95,6 +95,8 @@ class DemoOrg(Jobs):
 
         self.faults = Faults()
         self.listings = OpenListings()
+        self.found_count = 0
+        self.found: dict[str, list[dict[str, Any]]] = {}  # by locator: what queries found, for their further pages
         self.requests: list[Request] = []
         for name in ("Account", "Contact", "Order"):  # so that the ingest listing is not empty from the start
             self.add_job(jobType="V2Ingest", object=name, operation="upsert")
@@ -120,6 +122,11 @@ class DemoOrg(Jobs):
     def user_of(self, token: str) -> User | None:
         """Give the user of a valid access token."""
         return self.users.get(self._tokens.get(token, ""))
+
+    def revoke(self, token: str) -> bool:
+        """End the session of one token; False: it is none."""
+        with self.lock:
+            return self._tokens.pop(token, None) is not None
 
     def expire_sessions(self) -> None:
         """End every session: all tokens, `access_token` too, answer 401 INVALID_SESSION_ID from now on."""
@@ -162,6 +169,7 @@ class DemoOrg(Jobs):
         """Make every open queryLocator invalid: 400 INVALID_QUERY_LOCATOR."""
         with self.lock:
             self.listings.lose()
+            self.found.clear()
 
     def _order(self, fault: Fault) -> None:
         with self.lock:

@@ -15,9 +15,10 @@ import time
 from typing import Any
 from urllib.parse import parse_qsl
 
-from pipelines.demo_org.answers import Answer, Asked, answer, refusal, sign_in_refusal
+from pipelines.demo_org.answers import Answer, Asked, answer, not_found, refusal, sign_in_refusal
 from pipelines.demo_org.org import DemoOrg, User
 
+SESSION_PATHS = ("/services/oauth2/userinfo", "/services/oauth2/revoke", "/id/")
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 LOGIN_HOSTS = ("https://login.salesforce.com", "https://test.salesforce.com")
 # The help page says three minutes; five are taken (https://github.com/simple-salesforce/simple-salesforce/issues/491)
@@ -103,8 +104,24 @@ def _refused_claims(org: DemoOrg, claims: dict[str, Any], expires: int) -> Answe
     return None
 
 
+def revoke(org: DemoOrg, asked: Asked) -> Answer:
+    """End the session of one token, given in the form or in the query.
+
+    SOURCE: https://help.salesforce.com/s/articleView?id=xcloud.remoteaccess_revoke_token.htm
+    """
+    form = dict(parse_qsl(asked.body.decode("utf-8", "replace")))
+    if not org.revoke(form.get("token") or asked.query.get("token", "")):
+        return sign_in_refusal("invalid_token", "invalid token")
+    return Answer(200)
+
+
+def identity_url(org: DemoOrg, user: User | None) -> str:
+    """Give the address that tells who a user is."""
+    return f"{org.instance_url}/id/{org.org_id}/{user.id if user else org.integration_user_id}"
+
+
 def _signed_in(org: DemoOrg) -> Answer:
-    identity = f"{org.instance_url}/id/{org.org_id}/{org.integration_user_id}"
+    identity = identity_url(org, None)
     issued_at = str(int(org.now.timestamp() * 1000))
     signature = hmac.new(org.client_secret.encode(), (identity + issued_at).encode(), hashlib.sha256).digest()
     body = {
@@ -117,6 +134,15 @@ def _signed_in(org: DemoOrg) -> Answer:
         "issued_at": issued_at,
     }
     return answer(200, body, **{"Cache-Control": "no-cache, no-store"})
+
+
+def about_session(org: DemoOrg, asked: Asked, path: str) -> Answer:
+    """Answer who is signed in, or end a session."""
+    if path == "/services/oauth2/userinfo":
+        return userinfo(org, org.user_of(asked.bearer or ""))
+    if path == "/services/oauth2/revoke":
+        return revoke(org, asked)
+    return identity(org, path, asked)
 
 
 def userinfo(org: DemoOrg, user: User | None) -> Answer:
@@ -139,7 +165,7 @@ def userinfo(org: DemoOrg, user: User | None) -> Answer:
         "given_name": given,
         "family_name": family,
         "zoneinfo": "GMT",
-        "urls": {"rest": f"{org.instance_url}/services/data/v{{version}}/"},
+        "urls": _urls(org),
         "active": user.active,
         "user_type": "STANDARD",
         "language": "en_US",
@@ -148,3 +174,43 @@ def userinfo(org: DemoOrg, user: User | None) -> Answer:
         "is_app_installed": True,
     }
     return answer(200, body)
+
+
+def identity(org: DemoOrg, path: str, asked: Asked) -> Answer:
+    """Answer who the user of an identity URL is; the token may come as `oauth_token` in the query as well.
+
+    SOURCE: https://help.salesforce.com/s/articleView?id=xcloud.remoteaccess_using_openid.htm, which gives a bad token
+    403 Bad_OAuth_Token and one of another user or org 404.
+    """
+    user = org.user_of(asked.bearer or asked.query.get("oauth_token", ""))
+    if user is None:
+        return refusal(403, "Bad_OAuth_Token", "Bad_OAuth_Token")
+    if path != f"/id/{org.org_id}/{user.id}":
+        return not_found()
+    given, _, family = user.name.rpartition(" ")
+    body = {
+        "id": identity_url(org, user),
+        "asserted_user": True,
+        "user_id": user.id,
+        "organization_id": org.org_id,
+        "username": user.username,
+        "nick_name": user.username.partition("@")[0],
+        "display_name": user.name,
+        "email": user.username,
+        "email_verified": True,
+        "first_name": given,
+        "last_name": family,
+        "timezone": "GMT",
+        "urls": _urls(org),
+        "active": user.active,
+        "user_type": "STANDARD",
+        "language": "en_US",
+        "locale": "en_US",
+        "utcOffset": 0,
+        "is_app_installed": True,
+    }
+    return answer(200, body)
+
+
+def _urls(org: DemoOrg) -> dict[str, str]:
+    return {"rest": f"{org.instance_url}/services/data/v{{version}}/"}

@@ -11,9 +11,11 @@ import re
 from typing import Any
 
 from pipelines.demo_org.answers import Answer, answer, refusal
-from pipelines.demo_org.ids import eighteen
+from pipelines.demo_org.ids import eighteen, salesforce_id
 from pipelines.demo_org.org import DemoOrg
 
+SMALLEST, LARGEST = 200, 2_000  # records of a page
+OPEN_QUERIES = 10  # kept at once: a user of Salesforce may have as many cursors open
 _QUERY = re.compile(
     r"""\s*select\s+(?P<fields>[\w.]+(?:\s*,\s*[\w.]+)*)
         \s+from\s+(?P<object>\w+)
@@ -23,7 +25,16 @@ _QUERY = re.compile(
 )
 
 
-def query(org: DemoOrg, version: str, soql: str) -> Answer:
+def batch_size(options: str) -> int:
+    """Give the records of a page, as the header Sforce-Query-Options asks for: batchSize=200 to 2000.
+
+    SOURCE: https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/headers_queryoptions.htm
+    """
+    asked = re.search(r"batchSize\s*=\s*(\d+)", options, re.IGNORECASE)
+    return min(max(int(asked[1]), SMALLEST), LARGEST) if asked else LARGEST
+
+
+def query(org: DemoOrg, version: str, soql: str, size: int) -> Answer:
     """Answer a SOQL query with {totalSize, done, records}, or 400 and why it cannot be answered."""
     found = _QUERY.fullmatch(soql)
     if found is None:
@@ -52,7 +63,30 @@ def query(org: DemoOrg, version: str, soql: str) -> Answer:
         }
         for row in rows
     ]
-    return answer(200, {"totalSize": len(records), "done": True, "records": records})
+    if len(records) <= size:
+        return answer(200, {"totalSize": len(records), "done": True, "records": records})
+    org.found_count += 1
+    locator = salesforce_id("01g", 62**3 + org.found_count)
+    org.found[locator] = records
+    if len(org.found) > OPEN_QUERIES:
+        del org.found[next(iter(org.found))]
+    return more(org, version, f"{locator}-0", size)
+
+
+def more(org: DemoOrg, version: str, query_locator: str, size: int) -> Answer:
+    """Answer a further page of what a query found.
+
+    SOURCE: https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/resources_query_more_results.htm
+    """
+    locator, _, offset = query_locator.rpartition("-")
+    records = org.found.get(locator)
+    if records is None or not (offset.isascii() and offset.isdigit()):
+        return refusal(400, "INVALID_QUERY_LOCATOR", "invalid query locator")
+    end = int(offset) + size
+    body = {"totalSize": len(records), "done": end >= len(records), "records": records[int(offset) : end]}
+    if end < len(records):
+        body["nextRecordsUrl"] = f"/services/data/v{version}/query/{locator}-{end}"
+    return answer(200, body)
 
 
 def _users(org: DemoOrg) -> list[dict[str, Any]]:

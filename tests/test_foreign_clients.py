@@ -1,0 +1,258 @@
+"""The demo org through clients that were written for the real one: simple-salesforce and jsforce."""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from conftest import NOON
+from demo_org_client import locator_of
+from keys import PRIVATE_PEM, PUBLIC_PEM
+from requests.adapters import HTTPAdapter
+from simple_salesforce import (
+    Salesforce,
+    SalesforceAuthenticationFailed,
+    SalesforceExpiredSession,
+    SalesforceMalformedRequest,
+    SalesforceResourceNotFound,
+)
+
+from pipelines.demo_org.org import DemoOrg
+from pipelines.demo_org.server import serving
+
+USERS = "SELECT Id, Name FROM User"
+FILTERS = {
+    "jobType": (None, "Classic", "V2Query", "V2Ingest"),
+    "isPkChunkingEnabled": (None, "true", "false"),
+    "concurrencyMode": (None, "Parallel", "Serial"),
+}
+COMBINATIONS = [
+    {name: value for name, value in zip(FILTERS, values, strict=True) if value}
+    for values in product(*FILTERS.values())
+]  # fmt: skip
+
+
+def peopled_org() -> DemoOrg:
+    """Jobs of each type, mode and chunking, on pages of three; users on three pages of SOQL's smallest."""
+    org = DemoOrg(now=NOON, page_size=3)
+    org.jwt_public_key = PUBLIC_PEM
+    for number in range(48):
+        mode = "Serial" if number % 3 == 0 else "Parallel"
+        org.add_job(
+            jobType="Classic" if number % 2 else "V2Query", concurrencyMode=mode, state="Failed", errorMessage="why"
+        )
+    org.pk_chunking.update(sorted(org.jobs)[::4])
+    for number in range(449):
+        org.add_user(f"User {number}", f"user{number}@demo-org.example")
+    return org
+
+
+def expected(org: DemoOrg, filters: dict[str, str]) -> set[str]:
+    """The ids that the filters mean, by looking at each job."""
+    chunked = {"true": True, "false": False}.get(filters.get("isPkChunkingEnabled", ""))
+    return {
+        job_id
+        for job_id, job in org.jobs.items()
+        if all(job[name] == filters.get(name, job[name]) for name in ("jobType", "concurrencyMode"))
+        and chunked in (None, job_id in org.pk_chunking)
+    }
+
+
+# --- simple-salesforce ---
+
+
+class ToTheDemoOrg(HTTPAdapter):
+    """simple-salesforce signs in at https://<domain>.salesforce.com only: the name leads here, as DNS would."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self.url = url
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        request.url = self.url + request.path_url
+        return super().send(request, *args, **kwargs)
+
+
+@pytest.fixture
+def session(certificate: tuple[str, str]) -> Iterator[tuple[DemoOrg, requests.Session]]:
+    org = peopled_org()
+    with serving(org, certfile=certificate[0], keyfile=certificate[1]) as url, requests.Session() as session:
+        session.verify = certificate[0]
+        session.trust_env = False  # a REQUESTS_CA_BUNDLE of the machine would go before it
+        session.mount("https://demo-org.my.salesforce.com", ToTheDemoOrg(url))
+        session.mount("https://login.salesforce.com", ToTheDemoOrg(url))
+        yield org, session
+
+
+@pytest.fixture
+def salesforce(session: tuple[DemoOrg, requests.Session]) -> Salesforce:
+    """Signed in by a session id."""
+    org, http = session
+    return Salesforce(instance_url=org.instance_url, session_id=org.access_token, session=http, version="68.0")
+
+
+def test_simple_salesforce_signs_in_by_client_credentials(session: tuple[DemoOrg, requests.Session]) -> None:
+    org, http = session
+    app = {"consumer_key": org.client_id, "domain": "demo-org.my", "session": http, "version": "68.0"}
+    salesforce = Salesforce(consumer_secret=org.client_secret, **app)
+    assert salesforce.query("SELECT Id FROM Organization")["records"][0]["Id"] == org.org_id
+    assert salesforce.is_sandbox() is False
+    assert salesforce.oauth2("userinfo")["user_id"] == org.integration_user_id
+    with pytest.raises(SalesforceAuthenticationFailed, match="invalid client credentials"):
+        Salesforce(consumer_secret="wrong", **app)
+
+
+def test_simple_salesforce_signs_in_with_a_key_and_shows_why_not(session: tuple[DemoOrg, requests.Session]) -> None:
+    org, http = session
+    app = {"consumer_key": org.client_id, "privatekey": PRIVATE_PEM, "session": http, "version": "68.0"}
+    salesforce = Salesforce(username=org.integration_username, **app)
+    assert salesforce.query("SELECT Id FROM Organization")["records"][0]["Id"] == org.org_id
+    with (
+        pytest.warns(UserWarning, match="may need to authorize"),
+        pytest.raises(SalesforceAuthenticationFailed, match="hasn't approved this consumer"),
+    ):
+        Salesforce(username="nobody@demo-org.example", **app)
+
+
+def test_simple_salesforce_lists_every_page_of_every_filter(
+    session: tuple[DemoOrg, requests.Session], salesforce: Salesforce
+) -> None:
+    org, _ = session
+    found = {}
+    for filters in COMBINATIONS:
+        seen, params = [], dict(filters)
+        while True:
+            page = salesforce.restful("jobs/query", params=params)
+            seen += [job["id"] for job in page["records"]]
+            if page["done"]:
+                break
+            params["queryLocator"] = locator_of(page)
+        assert len(seen) == len(set(seen))
+        assert set(seen) == expected(org, filters), filters
+        found[json.dumps(filters)] = len(seen)
+    assert len(found) == 36
+    assert set(found.values()) > {0, 48}
+    assert len(set(found.values())) > 8  # each filter tells jobs apart
+
+
+def test_simple_salesforce_reads_a_job_the_limits_and_pages_of_users(
+    session: tuple[DemoOrg, requests.Session], salesforce: Salesforce
+) -> None:
+    org, _ = session
+    job = next(iter(org.jobs))
+    shown = salesforce.restful(f"jobs/query/{job}")
+    assert (shown["id"], shown["retries"], shown["errorMessage"]) == (job, 0, "why")
+    assert salesforce.limits()["DailyBulkV2QueryJobs"] == {"Max": 1_000, "Remaining": 976}
+
+    pages = [salesforce.query(USERS, headers={"Sforce-Query-Options": "batchSize=200"})]
+    while not pages[-1]["done"]:
+        headers = {"Sforce-Query-Options": "batchSize=200"}
+        pages.append(salesforce.query_more(pages[-1]["nextRecordsUrl"], identifier_is_url=True, headers=headers))
+    assert [len(page["records"]) for page in pages] == [200, 200, 50]
+    assert {page["totalSize"] for page in pages} == {450}
+    assert {user["Id"] for page in pages for user in page["records"]} == set(org.users)
+    assert {user["Id"] for user in salesforce.query_all_iter(USERS, include_deleted=True)} == set(org.users)
+    assert salesforce.api_usage["api-usage"].used == org.usage.calls(org.now)
+
+
+def test_simple_salesforce_reads_a_job_of_the_classic_api(
+    session: tuple[DemoOrg, requests.Session], salesforce: Salesforce
+) -> None:
+    org, _ = session
+    job = org.add_job(jobType="Classic", operation="insert", numberRecordsFailed=250)
+    assert salesforce.bulk.Account._get_job(job)["numberRecordsFailed"] == "250"
+
+
+def test_simple_salesforce_tells_errors_apart(
+    session: tuple[DemoOrg, requests.Session], salesforce: Salesforce
+) -> None:
+    org, _ = session
+    with pytest.raises(SalesforceResourceNotFound):
+        salesforce.restful("jobs/query/750000000000000AAA")
+    for path, params, code in (
+        ("jobs/query", {"jobType": "Nonsense"}, "INVALID_QUERY_PARAMETER"),
+        ("jobs/query", {"queryLocator": "nonsense"}, "INVALID_QUERY_LOCATOR"),
+        ("query", {"q": "SELECT Id FROM Nothing"}, "INVALID_TYPE"),
+        ("query", {"q": "SELECT Nothing FROM User"}, "INVALID_FIELD"),
+        ("query", {"q": "Nothing"}, "MALFORMED_QUERY"),
+        ("query/01g000000000000AAA-200", {}, "INVALID_QUERY_LOCATOR"),
+    ):
+        with pytest.raises(SalesforceMalformedRequest) as refused:
+            salesforce.restful(path, params=params)
+        assert refused.value.content[0]["errorCode"] == code
+    org.expire_sessions()
+    with pytest.raises(SalesforceExpiredSession, match="INVALID_SESSION_ID"):
+        salesforce.limits()
+
+
+# --- jsforce ---
+
+JSFORCE = Path(__file__).parent / "jsforce"
+INSTALL = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
+
+
+@pytest.fixture(scope="session")
+def jsforce(request: pytest.FixtureRequest) -> Path:
+    """A folder of pytest's cache in which jsforce is installed, once for each lockfile."""
+    if not (shutil.which("node") and shutil.which("npm")):
+        pytest.skip("jsforce needs Node 18 or later with npm, and there is none on the PATH")
+    lock = hashlib.sha256((JSFORCE / "package-lock.json").read_bytes()).hexdigest()[:8]
+    folder = request.config.cache.mkdir(f"jsforce-{lock}")
+    with (folder / "lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)  # workers ask at the same time
+        if not (folder / "installed").exists():
+            for file in ("package.json", "package-lock.json"):
+                shutil.copy(JSFORCE / file, folder)
+            try:
+                subprocess.run(INSTALL, cwd=folder, check=True, capture_output=True, text=True, timeout=180)
+            except subprocess.SubprocessError as error:
+                pytest.skip(f"npm cannot install jsforce (no registry?): {getattr(error, 'stderr', '') or error}"[:300])
+            (folder / "installed").touch()
+    return folder
+
+
+def test_jsforce_gets_all_that_its_users_ask_for(jsforce: Path) -> None:
+    """tests/jsforce/ask.js signs in three ways, lists, reads and is refused."""
+    with serving(org := peopled_org()) as url:
+        job = next(iter(org.jobs))
+        asked = {
+            "ORG": url, "CLIENT_ID": org.client_id, "CLIENT_SECRET": org.client_secret, "TOKEN": org.access_token,
+            "PRIVATE_KEY": PRIVATE_PEM, "USERNAME": org.integration_username, "JOB": job, "SOQL": USERS,
+            "NODE_PATH": str(jsforce / "node_modules"), "PATH": os.environ["PATH"],
+        }  # fmt: skip
+        run = subprocess.run(
+            ["node", str(JSFORCE / "ask.js")], env=asked, capture_output=True, text=True, timeout=60, check=False
+        )
+    assert run.returncode == 0, run.stderr
+    got = json.loads(run.stdout)
+
+    who = {"id": org.integration_user_id, "organizationId": org.org_id}
+    assert got["signedIn"].items() >= who.items()
+    assert got["signedInByKey"].items() >= who.items()
+    assert [each["username"] for each in got["identities"]] == [org.integration_username] * 3
+    assert got["userinfo"]["organization_id"] == org.org_id
+    assert [len(page) for page in got["listing"]] == [3] * 16
+    assert {job for page in got["listing"] for job in page} == set(org.jobs)
+    filters = {"jobType": "V2Query", "isPkChunkingEnabled": "false", "concurrencyMode": "Parallel"}
+    assert {job for page in got["filtered"] for job in page} == expected(org, filters)
+    assert len(got["filtered"]) > 1
+    assert (got["job"]["id"], got["job"]["errorMessage"]) == (job, "why")
+    assert got["limits"]["DailyBulkV2QueryJobs"] == {"Max": 1_000, "Remaining": 976}
+    assert got["usage"]["apiUsage"]["limit"] == 15_000
+    assert [len(page) for page in got["users"]["pages"]] == [200, 200, 50]
+    assert {user for page in got["users"]["pages"] for user in page} == set(org.users)
+    assert (got["users"]["total"], got["fetched"]) == (450, 450)
+    errors = {name: error.get("errorCode") for name, error in got.items() if "message" in error}
+    assert errors == {
+        "noSuchJob": "NOT_FOUND", "noSuchType": "INVALID_QUERY_PARAMETER", "noSuchObject": "INVALID_TYPE",
+        "loggedOut": "INVALID_SESSION_ID", "noSuchClient": None,
+    }  # fmt: skip
+    assert got["noSuchClient"]["name"] == "invalid_client"
