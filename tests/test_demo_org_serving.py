@@ -124,9 +124,33 @@ def test_large_answers_are_compressed_for_those_who_ask(org: DemoOrg, client: Cl
     assert len(plain.json()["records"]) == 50
 
 
-def test_a_body_of_unknown_length_is_refused(org: DemoOrg) -> None:
-    answer = requests.post(f"{org.instance_url}/services/oauth2/token", data=iter([b"grant_type=x"]), timeout=10)
-    assert answer.status_code == 411
+def test_a_body_may_come_in_chunks(org: DemoOrg) -> None:
+    """And the connection goes on with the next request behind it."""
+    form = [b"grant_type=client_credentials&client_id=", org.client_id.encode(), b"&client_secret="]
+    form.append(org.client_secret.encode())
+    with requests.Session() as session:
+        session.headers["Content-Type"] = "application/x-www-form-urlencoded"
+        for _ in range(2):
+            answer = session.post(f"{org.instance_url}/services/oauth2/token", data=iter(form), timeout=10)
+            assert answer.json()["token_type"] == "Bearer"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        "Content-Length: many\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n-5\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n1\r\nxyz\r\n0\r\n\r\n",
+    ],
+)
+def test_a_body_that_cannot_be_read_is_refused(org: DemoOrg, sent: str) -> None:
+    """Nobody knows where the next request would begin: the connection is closed."""
+    host, port = org.instance_url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(f"POST /services/oauth2/token HTTP/1.1\r\nHost: {host}\r\n{sent}".encode())
+        answer = b"".join(iter(lambda: connection.recv(4_096), b""))
+    assert answer.startswith(b"HTTP/1.1 400 ")
 
 
 def test_it_serves_this_machine_only_and_leaves_nothing_behind() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import ssl
 import threading
@@ -20,6 +21,8 @@ from pipelines.demo_org.org import DemoOrg
 
 HOST = "127.0.0.1"
 COMPRESS_FROM = 1_000  # bytes
+LONGEST_LINE = 1_000
+HEX = re.compile(rb"[0-9A-Fa-f]{1,8}")
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -36,22 +39,47 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         org = self.server.org
         url = urlsplit(self.path)
-        length = self.headers.get("Content-Length") or "0"
-        if not length.isdecimal() or "Transfer-Encoding" in self.headers:  # no client of this API sends chunks
-            self.close_connection = True
-            return self._send(Answer(411))
+        try:
+            body = self._body()
+        except ValueError:
+            self.close_connection = True  # where the next request begins is not known
+            return self._send(Answer(400))
         asked = Asked(
             self.command,
             url.path,
             dict(parse_qsl(url.query, keep_blank_values=True)),
             {name.lower(): value for name, value in self.headers.items()},
-            self.rfile.read(int(length)),
+            body,
         )
         given = control(org, asked) if url.path.startswith("/_control") else handle(org, asked)
         if given.stall and self.server.stopping.wait(given.stall):
             self.close_connection = True  # the server goes before the answer comes
             return None
         return self._send(given)
+
+    def _body(self) -> bytes:
+        """The request's body, of a length told beforehand or in chunks, as jsforce sends every form.
+
+        Raises ValueError: neither.
+        """
+        if "Transfer-Encoding" not in self.headers:
+            length = self.headers.get("Content-Length") or "0"
+            if not length.isdecimal():
+                raise ValueError
+            return self.rfile.read(int(length))
+        chunks: list[bytes] = []
+        while True:
+            size = self.rfile.readline(LONGEST_LINE).partition(b";")[0].strip()
+            if not HEX.fullmatch(size):
+                raise ValueError
+            if not int(size, 16):
+                break
+            chunks.append(self.rfile.read(int(size, 16)))
+            if self.rfile.read(2) != b"\r\n":
+                raise ValueError
+        while self.rfile.readline(LONGEST_LINE) not in (b"\r\n", b"\n", b""):  # trailers
+            pass
+        return b"".join(chunks)
 
     def _send(self, given: Answer) -> None:
         body, org = given.body, self.server.org

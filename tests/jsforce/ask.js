@@ -6,6 +6,7 @@ const { ORG, CLIENT_ID, CLIENT_SECRET, TOKEN, PRIVATE_KEY, USERNAME, JOB, SOQL }
 const version = '68.0';
 const oauth2 = { loginUrl: ORG, clientId: CLIENT_ID, clientSecret: CLIENT_SECRET };
 const connect = (more) => new jsforce.Connection({ instanceUrl: ORG, version, ...more });
+const small = { 'Sforce-Query-Options': 'batchSize=200' }; // records of a page: the fewest there can be
 const encoded = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
 
 async function listing(conn, filters) {
@@ -30,11 +31,11 @@ async function refused(promise) {
 
 async function users(conn) {
   const pages = [];
-  let page = await conn.query(SOQL, { headers: { 'Sforce-Query-Options': 'batchSize=200' } });
+  let page = await conn.query(SOQL, { headers: small });
   for (;;) {
     pages.push(page.records.map((user) => user.Id));
     if (page.done) return { total: page.totalSize, pages };
-    page = await conn.queryMore(page.nextRecordsUrl, { headers: { 'Sforce-Query-Options': 'batchSize=200' } });
+    page = await conn.queryMore(page.nextRecordsUrl, { headers: small });
   }
 }
 
@@ -62,7 +63,9 @@ async function main() {
     limits: await conn.limits(),
     usage: conn.limitInfo,
     users: await users(conn),
-    fetched: (await conn.query(SOQL, { autoFetch: true, maxFetch: 10000 })).records.length,
+    fetched: (await conn.query(SOQL, { autoFetch: true, maxFetch: 10000, headers: small })).records.length,
+  };
+  got.refused = {
     noSuchJob: await refused(conn.request(`/services/data/v${version}/jobs/query/750000000000000AAA`)),
     noSuchType: await refused(conn.request(`/services/data/v${version}/jobs/query?jobType=Nonsense`)),
     noSuchObject: await refused(conn.query('SELECT Id FROM Nothing')),
@@ -72,7 +75,7 @@ async function main() {
   };
   const { accessToken } = byCredentials;
   await byCredentials.logout();
-  got.loggedOut = await refused(connect({ accessToken }).limits());
+  got.refused.loggedOut = await refused(connect({ accessToken }).limits());
   return got;
 }
 
