@@ -281,7 +281,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="load|demo|doctor|report|check")
     load = commands.add_parser("load", help="one incremental run against the configured org")
-    load.add_argument("--quiet", action="store_true", help="print nothing on success; for cron")
+    load.add_argument("--quiet", action="store_true", help="print nothing on success but warnings; for cron")
     load.set_defaults(command=_load)
     demo = commands.add_parser("demo", help="record the built-in demo org and show what there is to see")
     demo.add_argument("--days", type=int, default=30, help="simulated days (30)")

@@ -222,7 +222,8 @@ def jsforce(request: pytest.FixtureRequest) -> Path:
             try:
                 subprocess.run(INSTALL, cwd=folder, check=True, capture_output=True, text=True, timeout=120)
             except subprocess.SubprocessError as error:
-                pytest.skip(f"npm cannot install jsforce (no registry?): {getattr(error, 'stderr', '') or error}"[:300])
+                said = " ".join(str(getattr(error, "stderr", "") or error).split())
+                pytest.skip(f"npm cannot install jsforce; perhaps it reaches no registry. It says: {said[:200]}")
             (folder / "installed").touch()
     return folder
 
