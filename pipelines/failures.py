@@ -3,6 +3,7 @@
 The codes are those of sysexits.h, which cron wrappers and systemd know.
 """
 
+import errno
 import os
 from collections.abc import Iterator
 
@@ -57,3 +58,20 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 def failure_behind(error: BaseException) -> Failure | None:
     """The `Failure` that an error wraps, if there is one."""
     return next((cause for cause in causes(error) if isinstance(cause, Failure)), None)
+
+
+def full_disk(error: BaseException) -> Failure | None:
+    """What to say where an error means that there is no room: errno tells, or the text of DuckDB's own errors."""
+    code, text = getattr(error, "errno", None), str(error)
+
+    def means(*numbers: int) -> bool:
+        return code in numbers or any(os.strerror(number) in text for number in numbers)
+
+    if means(errno.EFBIG):
+        return Failure(
+            "A file may not grow any further: this user's processes may not write larger ones, or the file system.",
+            "Raise the limit (ulimit -f shows it). Nothing is lost: the next load makes it good.",
+        )
+    if means(errno.ENOSPC, errno.EDQUOT):
+        return Failure("The disk is full.", "Make room. Nothing is lost: the next load makes it good.")
+    return None

@@ -95,7 +95,12 @@ def open_loader_file(path: Path, wait: float) -> duckdb.DuckDBPyConnection:
 
 def _make(path: Path) -> None:
     """An empty file appears at `path` whole: one that is made half would be taken for a file of a newer format."""
+    for left in path.parent.glob(f".{path.name}.*.new*"):  # by a load that was killed
+        left.unlink()
     new = path.with_name(f".{path.name}.{os.getpid()}.new")
-    new.unlink(missing_ok=True)
-    duckdb.connect(new, config={"storage_compatibility_version": STORAGE_VERSION}).close()
+    try:
+        duckdb.connect(new, config={"storage_compatibility_version": STORAGE_VERSION}).close()
+    except duckdb.Error:
+        new.unlink(missing_ok=True)
+        raise
     new.rename(path)

@@ -34,14 +34,16 @@ if __name__ == "__main__":
     gc.disable()  # until all is imported: a tenth of a small run would go into looking for garbage among modules
 
 import argparse
-import errno
 import io
 import logging
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -52,10 +54,11 @@ import duckdb
 from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.normalizers.naming import NamingConvention
+from dlt.common.runtime.run_context import active
 from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
 
 from pipelines.credentials import SalesforceCredentials
-from pipelines.failures import Failure, Misconfigured, TryLater, causes, failure_behind
+from pipelines.failures import Failure, Misconfigured, TryLater, causes, failure_behind, full_disk
 from pipelines.job_details import Details, details_source
 from pipelines.known_jobs import KnownJobs
 from pipelines.listed_jobs import Listing
@@ -109,7 +112,7 @@ def record(settings: Settings, credentials: SalesforceCredentials, seen: Seen = 
     """
     began = time.monotonic()
     done: list[Listing] = []
-    with only_load(settings.loader_file), ExitStack() as closing:
+    with only_load(settings.loader_file), _temporary_files(settings), ExitStack() as closing:
         loader = _open(settings, closing)
         resumed = 0
         if isinstance(loader, HeldBy):
@@ -177,6 +180,21 @@ def _pipeline(settings: Settings, file: duckdb.DuckDBPyConnection | str) -> dlt.
     # that finds little.
     destination.capabilities = capabilities  # type: ignore[method-assign]
     return dlt.pipeline(settings.pipeline, destination=destination, dataset_name=DATASET)
+
+
+@contextmanager
+def _temporary_files(settings: Settings) -> Iterator[None]:
+    """Has temporary files made in dlt's home. dlt writes each merge's SQL as one, and moves it into the package: from
+    another file system that is a copy, and half of one, left by kill -9, keeps the package from ever being loaded."""
+    place = Path(active().data_dir) / "temporary" / settings.pipeline
+    shutil.rmtree(place, ignore_errors=True)  # left by a load that was killed
+    place.mkdir(parents=True)
+    before, tempfile.tempdir = tempfile.tempdir, str(place)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def _load_pending(pipeline: dlt.Pipeline) -> int:
@@ -322,15 +340,14 @@ def _explain(error: BaseException, verbose: bool) -> int:
     failure = failure_behind(error)
     if failure is None:
         wrong_setting = next((cause for cause in behind if isinstance(cause, ConfigurationException)), None)
-        failure = misconfigured(wrong_setting) if wrong_setting else _unexpected(behind[-1])
+        full = next(filter(None, map(full_disk, behind)), None)  # what led to it may be another error
+        failure = misconfigured(wrong_setting) if wrong_setting else full or _unexpected(behind[-1])
     print(failure, file=sys.stderr)
     return failure.exit_code
 
 
 def _unexpected(error: BaseException) -> Failure:
     first_line, *_ = str(error).strip().splitlines() or ["no message"]
-    if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in first_line:
-        return Failure("The disk is full.", "Make room. Nothing is lost: the next load makes it good.")
     if isinstance(error, PermissionError | NotADirectoryError | FileNotFoundError | FileExistsError):
         where = "Let this user use it; if it is dlt's home, DLT_DATA_DIR moves it."
         return Misconfigured(f"Cannot use {error.filename}: {error.strerror}.", where)
@@ -341,8 +358,9 @@ def _unexpected(error: BaseException) -> Failure:
 
 
 def _without_traceback(entry: logging.LogRecord) -> bool:
-    """dlt logs with a traceback what it then raises; `_explain` tells that in a sentence."""
-    return not (entry.exc_info or "Traceback" in entry.getMessage())
+    """dlt logs with a traceback, or as a package left over, what it then raises; `_explain` tells it in a sentence."""
+    text = entry.getMessage()
+    return not (entry.exc_info or "Traceback" in text or "was not fully loaded" in text)
 
 
 def _terminated(number: int, frame: FrameType | None) -> NoReturn:

@@ -1,0 +1,171 @@
+"""A disk that fills at any moment of a load, or a file that may not grow: nothing is lost, and the message says why.
+
+DISK_SIZES=40 steps through the range in so many sizes; without it there is one for each stage.
+"""
+
+import os
+import re
+import resource
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Recorder
+from planted import spans_by_hand
+from small_disks import fill, make_room, mounted
+
+from pipelines.demo_org.org import DemoOrg
+from pipelines.tables import TABLES
+
+KB = 1024
+SIZES = int(os.environ.get("DISK_SIZES", "0"))
+# What a run of its own makes: compared by its number, not by its value.
+OWN = {"listing_id", "first_listing_id", "last_listing_id"}
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with mounted(tmp_path / "disk") as small:
+        yield small
+
+
+@pytest.fixture
+def grown(
+    org: DemoOrg, recorder_of: Callable[..., Recorder], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Recorder]:
+    """Makes a recorder at a place, with one load behind it, and an org that has changed since."""
+    monkeypatch.setenv("QUERY_JOBS__DETAILS_PER_RUN", "500")
+    monkeypatch.setenv("QUERY_JOBS__EXTRAS", "true")
+
+    def make(home: Path) -> Recorder:
+        recorder = recorder_of(org, home)  # an absolute name replaces tmp_path
+        org.page_size = 100
+        org.add_raw({"object": "Account"})
+        jobs = [org.add_job(state="JobComplete" if n % 2 else "InProgress", retries=n) for n in range(300)]
+        recorder.load()
+        org.advance(timedelta(hours=1))
+        for n, job in enumerate(jobs[::3]):
+            org.move_job(job, "Failed", stamp=bool(n % 2), errorMessage="Timeout")
+        for job in jobs[1::50]:
+            org.delete_job(job)
+        for _ in range(150):
+            org.add_job(state="JobComplete", numberRecordsProcessed=1)
+        return recorder
+
+    return make
+
+
+def sizes(chosen: list[int], up_to: int) -> list[int]:
+    """Bytes: the chosen kilobytes, or DISK_SIZES of them."""
+    return [kilobytes * KB for kilobytes in ([n * up_to // SIZES for n in range(SIZES)] if SIZES else chosen)]
+
+
+def recorded(recorder: Recorder, file: Path | None = None) -> dict[str, list[Any]]:
+    """All rows of all tables; without what a run makes of its own, and without the listings themselves."""
+    tables = {}
+    for table in TABLES:
+        if table.name not in ("listings", "org_limits"):
+            columns = ", ".join(name for name in table.schema.names if name not in OWN)
+            tables[table.name] = recorder.rows(f"select {columns} from {table.name} order by all", file)
+    return tables
+
+
+def check_failed(run: subprocess.CompletedProcess[str], said: str) -> None:
+    """In one message: what is wrong, and what to do; no traceback and nothing of dlt's."""
+    assert run.returncode == 70, run
+    assert re.search(said, run.stderr), run.stderr
+    assert "next load" in run.stderr
+    assert len(run.stderr.splitlines()) == 2, run.stderr
+    assert "Traceback" not in run.stdout + run.stderr
+
+
+def check_made_good(recorder: Recorder, wanted: dict[str, list[Any]]) -> None:
+    """One load later everything is as if nothing had happened, and nothing is left lying about."""
+    recorder.load()
+    assert recorded(recorder) == wanted
+    spans = sorted(recorder.rows("select * from state_spans"), key=str)
+    states = recorder.rows("select org_id, id, system_modstamp, state, observed_at from query_job_states")
+    assert spans == spans_by_hand(states)
+    assert recorder.rows("select 1 from listings group by listing_id having count(*) > 1") == []
+    kept = {".dlt", "dlt", "loader.duckdb", "loader.duckdb.lock", "warehouse.duckdb"}
+    assert {path.name for path in recorder.home.iterdir()} == kept
+
+
+def put_back(home: Path, was: Path) -> None:
+    shutil.rmtree(home)
+    shutil.copytree(was, home)
+
+
+FULL = r"^The disk is full\.|could not be published: No space left on device\."
+
+
+def test_a_disk_that_fills_while_loading_costs_nothing_but_that_load(
+    disk: Path, grown: Callable[..., Recorder], tmp_path
+) -> None:
+    """While pages are written, packages made, merged, details asked for, spans and views kept, the copy published."""
+    recorder = grown(disk / "home")
+    was = shutil.copytree(recorder.home, tmp_path / "was")
+    old = recorded(recorder)
+    recorder.load()
+    wanted = recorded(recorder)
+    outcomes = set()
+    for size in sizes([0, 150, 350, 420, 1200, 2400, 4000], 9000):
+        put_back(recorder.home, was)
+        fill(disk, size)
+        run = recorder.run(cwd=tmp_path)
+        if run.returncode:
+            check_failed(run, FULL)
+            assert recorded(recorder) == old  # the published copy is the old one, whole
+        else:
+            assert recorded(recorder) == wanted
+        outcomes.add(run.stderr[:20])
+        make_room(disk)
+        check_made_good(recorder, wanted)
+    assert len(outcomes) >= 2  # before the copy, and while it was made
+
+
+def test_a_first_load_onto_a_full_disk_leaves_nothing_in_the_way(
+    disk: Path, org: DemoOrg, recorder_of: Callable[..., Recorder], tmp_path: Path
+) -> None:
+    """The loader's file appears whole or not at all; the same load with room records all."""
+    jobs = {org.add_job() for _ in range(20)}
+    recorder = recorder_of(org, disk / "home")
+    was = shutil.copytree(recorder.home, tmp_path / "was")
+    for size in sizes([4, 100, 600, 2000], 6000):
+        put_back(recorder.home, was)
+        fill(disk, size)
+        run = recorder.run(cwd=tmp_path)
+        if run.returncode:
+            check_failed(run, FULL)
+            assert not recorder.warehouse.exists()
+        make_room(disk)
+        recorder.load()
+        assert recorder.states().keys() == jobs
+        assert recorder.rows("select count(*) from query_job_states") == [(len(jobs),)]
+        assert not list(recorder.home.glob(".*.new"))
+
+
+def test_a_file_that_may_not_grow_is_told_apart_from_a_full_disk(
+    grown: Callable[..., Recorder], tmp_path: Path
+) -> None:
+    """`ulimit -f` of whoever runs the load: the pages, the log of the loader's file, its checkpoint, the copy."""
+    recorder = grown(tmp_path / "home")
+    was = shutil.copytree(recorder.home, tmp_path / "was")
+    old = recorded(recorder)
+    recorder.load()
+    wanted = recorded(recorder)
+    for size in sizes([4, 40, 400, 4000], 7000):
+        put_back(recorder.home, was)
+        run = subprocess.run(
+            recorder.command("load"), capture_output=True, text=True, timeout=120, check=False,
+            preexec_fn=lambda size=size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)),
+        )  # fmt: skip
+        if run.returncode:
+            check_failed(run, r"may not grow|could not be published: File too large\.")
+            assert "ulimit -f" in run.stderr
+            assert recorded(recorder) == old
+        check_made_good(recorder, wanted)
