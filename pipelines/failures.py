@@ -7,6 +7,8 @@ import errno
 import os
 from collections.abc import Iterator
 
+import duckdb
+
 
 class Failure(Exception):
     """Something that ends the run. `message` says what happened, `remedy` what to do next."""
@@ -61,17 +63,24 @@ def failure_behind(error: BaseException) -> Failure | None:
 
 
 def full_disk(error: BaseException) -> Failure | None:
-    """What to say where an error means that there is no room: errno tells, or the text of DuckDB's own errors."""
-    code, text = getattr(error, "errno", None), str(error)
-
-    def means(*numbers: int) -> bool:
-        return code in numbers or any(os.strerror(number) in text for number in numbers)
-
-    if means(errno.EFBIG):
+    """What to say where an error means that there is no room."""
+    if _means(error, errno.EFBIG):
         return Failure(
             "A file may not grow any further: this user's processes may not write larger ones, or the file system.",
             "Raise the limit (ulimit -f shows it). Nothing is lost: the next load makes it good.",
         )
-    if means(errno.ENOSPC, errno.EDQUOT):
+    if _means(error, errno.ENOSPC, errno.EDQUOT):
         return Failure("The disk is full.", "Make room. Nothing is lost: the next load makes it good.")
     return None
+
+
+def not_permitted(error: BaseException) -> bool:
+    """Whether an error means that something may not be written, or not be read."""
+    return _means(error, errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def _means(error: BaseException, *numbers: int) -> bool:
+    """Whether it is one of these errors of the system: by its number, or by the text that DuckDB gives in its own."""
+    if isinstance(error, OSError):
+        return error.errno in numbers
+    return isinstance(error, duckdb.Error) and any(os.strerror(number) in str(error) for number in numbers)

@@ -1,5 +1,6 @@
 """The loader's own DuckDB file: made once, held by one load at a time, waited for when somebody else has it."""
 
+import errno
 import fcntl
 import os
 import re
@@ -11,7 +12,7 @@ from typing import Final
 
 import duckdb
 
-from pipelines.failures import Misconfigured, TryLater
+from pipelines.failures import Misconfigured, TryLater, full_disk, not_permitted
 
 # Set when a file is made, and kept by every version that writes to it later: DuckDB 1.4 and 1.5 read the file, and its
 # copies, too. By default a file made by DuckDB 2.0 opens in nothing older.
@@ -47,9 +48,12 @@ def only_load(path: Path) -> Iterator[None]:
     """
     try:
         lock = path.with_name(path.name + ".lock").open("a+")
+        if not os.access(path.parent, os.W_OK):  # the lock is there already; DuckDB's log is to be made
+            lock.close()
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path.parent))
     except OSError as error:
         raise Misconfigured(
-            f"Cannot write beside the loader's file {path}: {error.strerror}.",
+            f"Cannot write beside the loader's file {path}: {error.strerror} ({error.filename}).",
             "Let this user write there, or change DESTINATION__DUCKDB__CREDENTIALS (see .dlt/config.toml).",
         ) from None
     with lock:
@@ -79,6 +83,13 @@ def open_loader_file(path: Path, wait: float) -> duckdb.DuckDBPyConnection:
         try:
             connection = duckdb.connect(path, config=CONFIG)
         except duckdb.Error as error:
+            if full := full_disk(error):
+                raise full from None
+            if not_permitted(error):
+                raise Misconfigured(
+                    f"{path} cannot be opened: this user may not read and write it.",
+                    "Let this user do both, or change DESTINATION__DUCKDB__CREDENTIALS (see .dlt/config.toml).",
+                ) from None
             if LOCK_MESSAGE not in str(error):
                 raise Misconfigured(
                     f"{path} cannot be opened: {str(error).splitlines()[0][:300]}",

@@ -58,7 +58,7 @@ from dlt.common.runtime.run_context import active
 from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
 
 from pipelines.credentials import SalesforceCredentials
-from pipelines.failures import Failure, Misconfigured, TryLater, causes, failure_behind, full_disk
+from pipelines.failures import Failure, Misconfigured, TryLater, causes, failure_behind, full_disk, not_permitted
 from pipelines.job_details import Details, details_source
 from pipelines.known_jobs import KnownJobs
 from pipelines.listed_jobs import Listing
@@ -348,7 +348,8 @@ def _explain(error: BaseException, verbose: bool) -> int:
 
 def _unexpected(error: BaseException) -> Failure:
     first_line, *_ = str(error).strip().splitlines() or ["no message"]
-    if isinstance(error, PermissionError | NotADirectoryError | FileNotFoundError | FileExistsError):
+    places = PermissionError | NotADirectoryError | FileNotFoundError | FileExistsError
+    if isinstance(error, places) or (isinstance(error, OSError) and not_permitted(error)):
         where = "Let this user use it; if it is dlt's home, DLT_DATA_DIR moves it."
         return Misconfigured(f"Cannot use {error.filename}: {error.strerror}.", where)
     return Failure(

@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import unicodedata
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +13,7 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
-from pipelines.failures import Failure, Misconfigured, TryLater
+from pipelines.failures import Failure, Misconfigured, TryLater, not_permitted
 from pipelines.loader_file import LOCK_MESSAGE
 from pipelines.tables import DATASET, LISTINGS, TABLES, Table
 
@@ -165,8 +165,10 @@ def publish(connection: duckdb.DuckDBPyConnection, loader_file: Path, warehouse:
         warehouse.with_name(warehouse.name + ".wal").unlink(missing_ok=True)
         new.replace(warehouse)
     except OSError as error:
-        new.unlink(missing_ok=True)
-        kind = Misconfigured if isinstance(error, PermissionError | FileNotFoundError | IsADirectoryError) else Failure
+        with suppress(OSError):
+            new.unlink(missing_ok=True)
+        wrong_place = not_permitted(error) or isinstance(error, FileNotFoundError | IsADirectoryError)
+        kind = Misconfigured if wrong_place else Failure
         raise kind(
             f"The jobs are recorded in {loader_file.name}, but the copy {warehouse} could not be published: "
             f"{error.strerror}.",

@@ -14,42 +14,27 @@ FILLER = "filler"
 
 @contextmanager
 def mounted(where: Path) -> Iterator[Path]:
-    """A file system in memory: mounted at `where`, or in a name space of its own where that needs more rights.
-
-    Skips the test where neither is allowed.
-    """
-    options = f"size={MEGABYTES}m"
+    """A file system in memory, mounted at `where`. Skips the test where this process may not mount."""
     where.mkdir(parents=True, exist_ok=True)
-    if _succeeds(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(where)]):
-        try:
-            yield where
-        finally:
-            subprocess.run(["umount", "--lazy", str(where)], check=True)
-        return
-    # The file system lives as long as a process that nobody else needs; others reach it through that one's root.
-    script = f"mount -t tmpfs -o {options} tmpfs /mnt && echo mounted && exec cat"
+    options = ["-t", "tmpfs", "-o", f"size={MEGABYTES}m", "tmpfs", str(where)]
     try:
-        holder = subprocess.Popen(
-            ["unshare", "-Urm", "sh", "-c", script],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        )  # fmt: skip
+        run = subprocess.run(["mount", *options], capture_output=True, text=True, check=False)
     except FileNotFoundError:
-        pytest.skip("no small disk here: mounting a tmpfs needs root, or `unshare`")
-    with holder:
-        assert holder.stdout
-        if not holder.stdout.readline():
-            pytest.skip("no small disk here: mounting a tmpfs needs root, or user name spaces (`unshare -Urm`)")
-        try:
-            yield Path(f"/proc/{holder.pid}/root/mnt")
-        finally:
-            holder.kill()
+        pytest.skip("There is no `mount` here, so no disk can be filled.")
+    if run.returncode:
+        pytest.skip(
+            f"No disk can be filled here: {run.stderr.strip()} Root may mount one, and so may whoever is root of a "
+            "name space: unshare -Urm .venv/bin/python -m pytest tests/test_full_disk.py tests/test_read_only.py"
+        )
+    try:
+        yield where
+    finally:
+        subprocess.run(["umount", "--lazy", str(where)], check=True)
 
 
-def _succeeds(command: list[str]) -> bool:
-    try:
-        return subprocess.run(command, capture_output=True, check=False).returncode == 0
-    except FileNotFoundError:
-        return False
+def remount(disk: Path, how: str) -> None:
+    """Makes the disk read-only ("ro"), or not ("rw")."""
+    subprocess.run(["mount", "-o", f"remount,{how}", str(disk)], check=True)
 
 
 def fill(disk: Path, leaving: int) -> None:

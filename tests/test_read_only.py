@@ -1,0 +1,141 @@
+"""What may not be written is named, with what to do; what can be recorded all the same is."""
+
+import ctypes
+import os
+import subprocess
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from conftest import Recorder
+from small_disks import mounted, remount
+
+from pipelines.demo_org.org import DemoOrg
+
+PR_CAPBSET_DROP = 24
+CAPABILITIES = (1, 2)  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH: what makes root pass by permission bits
+
+
+def bound_by_permissions() -> None:
+    """In a child, before it becomes the load: root goes by the permission bits of its own files, as others do."""
+    libc = ctypes.CDLL(None)
+    for capability in CAPABILITIES:
+        libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
+
+
+def run(recorder: Recorder, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """One run of the command line by somebody whom permission bits bind."""
+    return subprocess.run(
+        recorder.command(*(arguments or ("load",))), env=os.environ | environment, cwd=recorder.home.parent,
+        capture_output=True, text=True, timeout=120, check=False, preexec_fn=bound_by_permissions,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def closed() -> Iterator[list[Path]]:
+    """Paths that a test took the right to write from; it is given back, so that they can be removed."""
+    paths: list[Path] = []
+    yield paths
+    for path in paths:
+        path.chmod(0o755)
+
+
+def close(path: Path, closed: list[Path]) -> None:
+    path.chmod(0o555 if path.is_dir() else 0o444)
+    closed.append(path)
+
+
+def check_told(ended: subprocess.CompletedProcess[str], *said: str) -> None:
+    """78, in two lines, without a traceback."""
+    assert ended.returncode == 78, ended
+    assert all(text.lower() in ended.stderr.lower() for text in said), ended.stderr
+    assert len(ended.stderr.splitlines()) == 2, ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.fixture
+def begun(org: DemoOrg, recorder: Recorder) -> Recorder:
+    """One load, of one job; an hour later there is another."""
+    org.add_job()
+    recorder.load()
+    org.advance(timedelta(hours=1))
+    org.add_job()
+    return recorder
+
+
+def test_a_first_load_needs_a_directory_to_write_to(org: DemoOrg, recorder: Recorder, closed) -> None:
+    """And asks the org nothing without one."""
+    close(recorder.home, closed)
+    check_told(run(recorder), str(recorder.loader_file), "Permission denied", "DESTINATION__DUCKDB__CREDENTIALS")
+
+    assert not org.requests
+
+
+@pytest.mark.parametrize("what", ["loader.duckdb", "loader.duckdb.lock", "", "dlt"])
+def test_what_a_load_writes_is_named_where_it_may_not(begun: Recorder, closed, what: str) -> None:
+    """The loader's file, its lock, their directory, dlt's home; once that is mended the load makes it good."""
+    before = begun.everything()
+    close(begun.home / what, closed)
+    if what == "dlt":
+        for folder in [path for path in (begun.home / what).rglob("*") if path.is_dir()]:
+            close(folder, closed)
+    check_told(run(begun), str(begun.home / what), "Let this user")
+    assert begun.everything() == before
+
+    for path in closed:
+        path.chmod(0o755)
+    assert run(begun).returncode == 0
+    assert len(begun.states()) == 2
+
+
+def test_where_only_the_copy_cannot_be_published_the_jobs_are_recorded(begun: Recorder, closed) -> None:
+    """Its directory may not be written; the old copy stays, and the next load publishes again."""
+    shared = begun.home / "shared"
+    shared.mkdir()
+    here = {"QUERY_JOBS__WAREHOUSE": str(shared / "warehouse.duckdb")}
+    (begun.warehouse).rename(shared / "warehouse.duckdb")
+    close(shared, closed)
+    check_told(run(begun, **here), "The jobs are recorded in loader.duckdb", "Permission denied", "Let this user")
+    assert len(begun.rows("select * from query_jobs", begun.loader_file)) == 2
+    assert len(begun.rows("select * from query_jobs", shared / "warehouse.duckdb")) == 1
+
+    shared.chmod(0o755)
+    assert run(begun, **here).returncode == 0
+    assert len(begun.rows("select * from query_jobs", shared / "warehouse.duckdb")) == 2
+
+
+def test_a_read_only_copy_is_replaced_and_read(begun: Recorder, closed) -> None:
+    """It is a name in a directory that matters; `check` reads where nobody may write."""
+    begun.warehouse.chmod(0o444)
+    assert run(begun).returncode == 0
+    assert len(begun.states()) == 2
+
+    begun.warehouse.chmod(0o444)
+    close(begun.home, closed)
+    looked = run(begun, "check")
+    assert looked.returncode in (0, 1), looked
+    assert looked.stderr == ""
+
+
+@pytest.mark.parametrize("what", ["everything", "the copy", "dlt's home"])
+def test_a_read_only_file_system_is_no_surprise(org: DemoOrg, recorder: Recorder, tmp_path: Path, what: str) -> None:
+    """As a disk becomes after an error, or a mount of somebody else's."""
+    with mounted(tmp_path / "disk") as disk:
+        here = {
+            "everything": {"DESTINATION__DUCKDB__CREDENTIALS": str(disk / "loader.duckdb")},
+            "the copy": {"QUERY_JOBS__WAREHOUSE": str(disk / "warehouse.duckdb")},
+            "dlt's home": {"DLT_DATA_DIR": str(disk / "dlt")},
+        }[what]
+        org.add_job()
+        assert run(recorder, **here).returncode == 0
+        org.add_job()
+        remount(disk, "ro")
+        check_told(run(recorder, **here), str(disk), "Read-only file system", "Let this user")
+
+        remount(disk, "rw")
+        assert run(recorder, **here).returncode == 0
+        assert (
+            len(recorder.rows("select * from query_jobs", Path(here.get("QUERY_JOBS__WAREHOUSE", recorder.warehouse))))
+            == 2
+        )
