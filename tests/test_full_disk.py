@@ -19,6 +19,7 @@ from planted import spans_by_hand
 from small_disks import fill, make_room, mounted
 
 from pipelines.demo_org.org import DemoOrg
+from pipelines.settings import read_settings
 from pipelines.tables import TABLES
 
 KB = 1024
@@ -137,7 +138,7 @@ def test_a_first_load_onto_a_full_disk_leaves_nothing_in_the_way(
     jobs = {org.add_job() for _ in range(20)}
     recorder = recorder_of(org, disk / "home")
     was = shutil.copytree(recorder.home, tmp_path / "was")
-    for size in sizes([4, 1500], 6000):
+    for size in sizes([100, 1500], 6000):
         put_back(recorder.home, was)
         fill(disk, size)
         run = recorder.run(cwd=tmp_path)
@@ -160,7 +161,7 @@ def test_a_file_that_may_not_grow_is_told_apart_from_a_full_disk(
     old = recorded(recorder)
     recorder.load()
     wanted = recorded(recorder)
-    for size in sizes([4, 400, 4000], 7000):
+    for size in sizes([4, 40, 4000], 7000):
         put_back(recorder.home, was)
         run = subprocess.run(
             recorder.command("load"), capture_output=True, text=True, timeout=120, check=False,
@@ -172,3 +173,20 @@ def test_a_file_that_may_not_grow_is_told_apart_from_a_full_disk(
             )
             assert recorded(recorder) == old
         check_made_good(recorder, wanted)
+
+
+def test_temporary_files_are_on_the_disk_that_they_are_moved_to(
+    disk: Path, org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Moving one into a package is one step then, and a full /tmp stops nothing; a killed load's are taken away."""
+    org.add_job()
+    monkeypatch.setenv("TMPDIR", str(disk))
+    fill(disk, 4096)  # enough for Python to take it, and not for a merge
+    left = recorder.home / "dlt" / "temporary" / read_settings().pipeline / "query_jobs.0.sql"
+    left.parent.mkdir(parents=True)
+    left.write_text("half")
+    run = recorder.run()
+
+    assert run.returncode == 0, run.stderr
+    assert not left.exists()
+    assert len(recorder.states()) == 1

@@ -118,15 +118,21 @@ def test_a_read_only_copy_is_replaced_and_read(begun: Recorder, closed) -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "name"),
+    ("setting", "name", "said"),
     [
-        ("DESTINATION__DUCKDB__CREDENTIALS", "loader.duckdb"),
-        ("QUERY_JOBS__WAREHOUSE", "warehouse.duckdb"),
-        ("DLT_DATA_DIR", "dlt"),
+        ("DESTINATION__DUCKDB__CREDENTIALS", "loader.duckdb", "Cannot write beside the loader's file"),
+        ("QUERY_JOBS__WAREHOUSE", "warehouse.duckdb", "The jobs are recorded in loader.duckdb"),
+        ("DLT_DATA_DIR", "dlt", "if it is dlt's home, DLT_DATA_DIR moves it"),
     ],
 )
 def test_a_read_only_file_system_is_no_surprise(
-    org: DemoOrg, recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str, name: str
+    org: DemoOrg,
+    recorder: Recorder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    setting: str,
+    name: str,
+    said: str,
 ) -> None:
     """As a disk becomes after an error, or as somebody else mounts it."""
     with mounted(tmp_path / "disk") as disk:
@@ -135,7 +141,7 @@ def test_a_read_only_file_system_is_no_surprise(
         recorder.load()
         org.add_job()
         remount(disk, "ro")
-        check_told(run(recorder), str(disk), "Read-only file system", "Let this user")
+        check_told(run(recorder), str(disk), "Read-only file system", "Let this user", said)
 
         remount(disk, "rw")
         recorder.load()
