@@ -8,17 +8,21 @@ import re
 import resource
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from conftest import Recorder
 from planted import spans_by_hand
-from small_disks import fill, make_room, mounted
+from small_disks import FILLER, fill, make_room, mounted
 
 from pipelines.demo_org.org import DemoOrg
+from pipelines.failures import Failure, full_disk
+from pipelines.loader_file import open_loader_file
 from pipelines.settings import read_settings
 from pipelines.tables import TABLES
 
@@ -138,7 +142,7 @@ def test_a_first_load_onto_a_full_disk_leaves_nothing_in_the_way(
     jobs = {org.add_job() for _ in range(20)}
     recorder = recorder_of(org, disk / "home")
     was = shutil.copytree(recorder.home, tmp_path / "was")
-    for size in sizes([100, 1500], 6000):
+    for size in sizes([8, 1500], 6000):
         put_back(recorder.home, was)
         fill(disk, size)
         run = recorder.run(cwd=tmp_path)
@@ -150,6 +154,23 @@ def test_a_first_load_onto_a_full_disk_leaves_nothing_in_the_way(
         assert recorder.states().keys() == jobs
         assert recorder.rows("select count(*) from query_job_states") == [(len(jobs),)]
         assert not list(recorder.home.glob(".*.new"))
+
+
+def test_a_loaders_file_appears_whole_or_not_at_all(disk: Path) -> None:
+    """Block by block: nothing is left of one that could not be made."""
+    made, failed = set(), []
+    for blocks in range(8):
+        fill(disk, blocks * 4 * KB)
+        file = disk / f"{blocks}.duckdb"
+        try:
+            open_loader_file(file, 0).close()
+        except (duckdb.Error, Failure) as error:
+            failed.append(error)
+        assert {path.name for path in disk.iterdir()} - made <= {FILLER, file.name}
+        made |= {file.name} if file.exists() else set()
+        make_room(disk)
+    assert 0 < len(made) < 8
+    assert all(isinstance(error, Failure) or full_disk(error) for error in failed)
 
 
 def test_a_file_that_may_not_grow_is_told_apart_from_a_full_disk(
@@ -175,18 +196,18 @@ def test_a_file_that_may_not_grow_is_told_apart_from_a_full_disk(
         check_made_good(recorder, wanted)
 
 
-def test_temporary_files_are_on_the_disk_that_they_are_moved_to(
-    disk: Path, org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_temporary_files_are_on_the_disk_that_they_are_moved_to(org: DemoOrg, recorder: Recorder) -> None:
     """Moving one into a package is one step then, and a full /tmp stops nothing; a killed load's are taken away."""
-    org.add_job()
-    monkeypatch.setenv("TMPDIR", str(disk))
-    fill(disk, 4096)  # enough for Python to take it, and not for a merge
-    left = recorder.home / "dlt" / "temporary" / read_settings().pipeline / "query_jobs.0.sql"
+    before = tempfile.gettempdir()
+    home = recorder.home / "dlt"
+    left = home / "temporary" / read_settings().pipeline / "query_jobs.0.sql"
     left.parent.mkdir(parents=True)
     left.write_text("half")
-    run = recorder.run()
+    used = set()
+    org.before_answer = lambda org, listing, page: used.add((Path(tempfile.gettempdir()), left.exists()))
+    org.add_job()
+    recorder.load()
 
-    assert run.returncode == 0, run.stderr
-    assert not left.exists()
+    assert used == {(left.parent, False)}
+    assert tempfile.gettempdir() == before
     assert len(recorder.states()) == 1
