@@ -55,6 +55,7 @@ from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.normalizers.naming import NamingConvention
 from dlt.common.runtime.run_context import active
+from dlt.common.storages import LoadStorage
 from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
 
 from pipelines.credentials import SalesforceCredentials
@@ -143,6 +144,7 @@ def record(settings: Settings, credentials: SalesforceCredentials, seen: Seen = 
         refresh_spans(loader, done[0].org.org_id)
         apply_views(loader)
         publish(loader, settings.loader_file, settings.warehouse)
+        _forget_loaded(pipeline)
     return Run(done[0], resumed, time.monotonic() - began, settings)
 
 
@@ -207,6 +209,13 @@ def _load_pending(pipeline: dlt.Pipeline) -> int:
     if packages:
         pipeline.load()
     return packages
+
+
+def _forget_loaded(pipeline: dlt.Pipeline) -> None:
+    """dlt keeps a folder of every package that it ever loaded, with schemas and state, even where it deletes the rows:
+    at a load an hour a gigabyte a year, which nobody reads."""
+    for package in (Path(pipeline.working_dir) / "load" / LoadStorage.LOADED_FOLDER).iterdir():
+        shutil.rmtree(package, ignore_errors=True)
 
 
 def _open_at_last(settings: Settings, closing: ExitStack, held: HeldBy, listing: Listing) -> duckdb.DuckDBPyConnection:
