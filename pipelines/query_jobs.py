@@ -55,7 +55,7 @@ from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.normalizers.naming import NamingConvention
 from dlt.common.runtime.run_context import active
-from dlt.common.storages import LoadStorage
+from dlt.common.storages import LoadStorage, NormalizeStorage
 from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
 
 from pipelines.credentials import SalesforceCredentials
@@ -144,7 +144,6 @@ def record(settings: Settings, credentials: SalesforceCredentials, seen: Seen = 
         refresh_spans(loader, done[0].org.org_id)
         apply_views(loader)
         publish(loader, settings.loader_file, settings.warehouse)
-        _forget_loaded(pipeline)
     return Run(done[0], resumed, time.monotonic() - began, settings)
 
 
@@ -181,7 +180,21 @@ def _pipeline(settings: Settings, file: duckdb.DuckDBPyConnection | str) -> dlt.
     # What DuckDB can do, dlt looks up in all settings at every step and for every table: 0.1 s a run, a tenth of one
     # that finds little.
     destination.capabilities = capabilities  # type: ignore[method-assign]
-    return dlt.pipeline(settings.pipeline, destination=destination, dataset_name=DATASET)
+    pipeline = dlt.pipeline(settings.pipeline, destination=destination, dataset_name=DATASET)
+    _tidy(Path(pipeline.working_dir))
+    return pipeline
+
+
+def _tidy(working: Path) -> None:
+    """Removes from dlt's home what the runs before have left and no run needs: folders of all packages ever loaded, and
+    what had come of listings that broke off. At a load an hour it would grow by a gigabyte a year."""
+    left = [
+        *working.glob(f"load/{LoadStorage.LOADED_FOLDER}/*"),
+        *working.glob(f"load/{LoadStorage.NEW_PACKAGES_FOLDER}/*"),
+    ]
+    left += [path for path in working.glob("normalize/*/") if path.name != NormalizeStorage.EXTRACTED_FOLDER]
+    for folder in left:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -209,13 +222,6 @@ def _load_pending(pipeline: dlt.Pipeline) -> int:
     if packages:
         pipeline.load()
     return packages
-
-
-def _forget_loaded(pipeline: dlt.Pipeline) -> None:
-    """dlt keeps a folder of every package that it ever loaded, with schemas and state, even where it deletes the rows:
-    at a load an hour a gigabyte a year, which nobody reads."""
-    for package in (Path(pipeline.working_dir) / "load" / LoadStorage.LOADED_FOLDER).iterdir():
-        shutil.rmtree(package, ignore_errors=True)
 
 
 def _open_at_last(settings: Settings, closing: ExitStack, held: HeldBy, listing: Listing) -> duckdb.DuckDBPyConnection:

@@ -31,7 +31,7 @@ from pipelines.loader_file import STORAGE_VERSION
 from pipelines.settings import PROJECT
 
 BEGIN = datetime(2025, 11, 3, 5, 30, tzinfo=UTC)  # a Monday
-FULL_AFTER = timedelta(days=14)  # then the listing holds what it will hold, and so do the merges
+FULL_AFTER = timedelta(days=8)  # then the listing is as long as it will ever be
 LOADS = Path(__file__).with_name("soak_loads.py")
 Cost = dict[str, float]
 

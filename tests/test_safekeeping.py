@@ -157,3 +157,22 @@ def test_a_field_may_have_any_name(org: DemoOrg, recorder: Recorder) -> None:
 
     assert recorder.load().listing.jobs_changed == 0
     assert recorder.rows("select position, listed from query_jobs order by 1") == [("3", "3"), ("4", "4")]
+
+
+def test_dlts_home_holds_what_the_last_run_left_and_no_more(org: DemoOrg, recorder: Recorder, monkeypatch) -> None:
+    """Neither loads nor listings that broke off pile up there."""
+    monkeypatch.setenv("QUERY_JOBS__DETAILS_PER_RUN", "10")  # two packages a load
+    org.page_size = 2
+    broken, loaded = [], []
+    for _ in range(3):
+        for _ in range(3):
+            org.add_job(state="JobComplete")
+        org.advance(HOUR)
+        org.fail_next(400, [{"errorCode": "UNKNOWN", "message": "?"}], after=1, path="/jobs/query$")
+        recorder.failure()
+        broken.append(sum(1 for _ in recorder.home.glob("dlt/**/*")))
+        recorder.load()
+        loaded.append(sum(1 for _ in recorder.home.glob("dlt/**/*")))
+
+    assert broken[1] == broken[2]
+    assert loaded[1] == loaded[2]
