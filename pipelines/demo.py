@@ -16,7 +16,7 @@ from pipelines.credentials import SalesforceCredentials
 from pipelines.demo_org.life import live
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
-from pipelines.query_jobs import Run, record
+from pipelines.run import Run, record
 from pipelines.settings import Settings, use_project
 from pipelines.warehouse import read
 

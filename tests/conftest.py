@@ -20,7 +20,7 @@ from pipelines.demo_org.life import live
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
 from pipelines.failures import Failure, failure_behind
-from pipelines.query_jobs import Run, record
+from pipelines.run import Run, record
 from pipelines.settings import PROJECT, Settings, read_credentials, read_settings
 
 KEYS = "SOURCES__SALESFORCE__CREDENTIALS__"

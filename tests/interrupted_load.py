@@ -18,7 +18,7 @@ import dlt
 
 import pipelines
 
-OURS = ("query_jobs", "loader_file", "listed_jobs", "known_jobs", "job_details", "state_spans", "warehouse")
+OURS = ("run", "loader_file", "listed_jobs", "known_jobs", "job_details", "state_spans", "warehouse")
 DLTS = (
     "pipeline/pipeline", "pipeline/state_sync", "extract/extract", "extract/storage", "normalize/normalize", "load/load",
     "common/storages/load_package", "common/storages/load_storage", "common/storages/normalize_storage",

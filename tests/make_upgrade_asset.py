@@ -22,7 +22,7 @@ from recorded_story import FILES, HERE, Story, credentials, pack, working_in
 
 from pipelines.demo_org.server import serving
 from pipelines.failures import TryLater
-from pipelines.query_jobs import record
+from pipelines.run import record
 
 
 def make(version: str) -> Path:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 def in_this_process() -> dict[str, float]:
-    from pipelines.query_jobs import record
+    from pipelines.run import record
     from pipelines.settings import read_credentials, read_settings
 
     wall, cpu = time.perf_counter(), time.process_time()

@@ -20,11 +20,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from processes import holding
 from truth import Truth
 
-from pipelines import query_jobs
+from pipelines import run
 from pipelines.demo import _credentials
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
 from pipelines.failures import failure_behind
+from pipelines.settings import read_settings
 
 SECOND = timedelta(seconds=1)
 STATES = ("UploadComplete", "InProgress", "JobComplete", "Failed", "Aborted", "Open", "Closed")
@@ -215,7 +216,7 @@ class RecorderMachine(RuleBasedStateMachine):
 
         try:
             with patch.object(dlt.Pipeline, "extract", extracted):
-                query_jobs.record(query_jobs.read_settings(), _credentials(truth.org))
+                run.record(read_settings(), _credentials(truth.org))
         except BaseException:
             if listed:
                 truth.kept.append(listing)
@@ -242,7 +243,7 @@ class RecorderMachine(RuleBasedStateMachine):
                 org.cut_next(times=times, after=after)
                 yield
             case ("crash", step, late):
-                owner = dlt.Pipeline if hasattr(dlt.Pipeline, step) else query_jobs
+                owner = dlt.Pipeline if hasattr(dlt.Pipeline, step) else run
                 real = getattr(owner, step)
 
                 def crash(*given: Any, **options: Any) -> Any:

@@ -16,8 +16,8 @@ from recorded_story import BEGIN, FILES, HERE, HOME, HOUR, Story, credentials, u
 
 from pipelines.check import Thresholds, check
 from pipelines.demo_org.server import serving
-from pipelines.query_jobs import Run, record
 from pipelines.report import write_report
+from pipelines.run import Run, record
 from pipelines.tables import DATASET, TABLES
 from pipelines.warehouse import read_header, views
 
