@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import orjson
 from dlt.common.configuration import configspec
 from dlt.common.configuration.specs import CredentialsConfiguration
 from dlt.common.typing import TSecretStrValue
@@ -82,6 +83,17 @@ class SalesforceCredentials(CredentialsConfiguration):
         if not self.private_key or "-----BEGIN" in self.private_key:
             return None
         return Path(os.path.expanduser(self.private_key))  # which, unlike Path's own, raises nothing
+
+    def parse_native_representation(self, native_value: Any) -> None:
+        """All keys at once, as the JSON object that one environment variable may hold."""
+        try:
+            keys = orjson.loads(native_value)
+        except (orjson.JSONDecodeError, TypeError):
+            keys = None
+        if not isinstance(keys, dict) or not keys.keys() <= set(self.get_resolvable_fields()):
+            raise ValueError(f"it must be a JSON object with keys of {', '.join(self.get_resolvable_fields())}")
+        for key, value in keys.items():
+            setattr(self, key, value)
 
     def on_resolved(self) -> None:
         for key in self.get_resolvable_fields():  # a secret out of a file often ends in a line end

@@ -1,5 +1,7 @@
 """Credentials: what is half given, doubled or misplaced is named, and never quoted."""
 
+import json
+
 import pytest
 from conftest import Recorder
 
@@ -38,6 +40,26 @@ def test_what_is_half_given_is_named_before_any_request(org: DemoOrg, give, keys
     assert remedy in raised.value.remedy
     assert "s3cret" not in str(raised.value)
     assert not org.requests
+
+
+def test_one_variable_may_hold_all_keys(org: DemoOrg, give, monkeypatch) -> None:
+    """As a JSON object."""
+    give()
+    keys = {"instance_url": org.instance_url, "client_id": org.client_id, "client_secret": org.client_secret}
+    monkeypatch.setenv("SOURCES__SALESFORCE__CREDENTIALS", json.dumps(keys))
+
+    assert Org(read_credentials()).org_id == org.org_id
+
+
+@pytest.mark.parametrize("given", ["s3cret", '["s3cret"]', '{"token": "s3cret"}', '"s3cret"', "7"])
+def test_one_variable_that_holds_anything_else_is_told(give, monkeypatch, given: str) -> None:
+    """Without what it holds."""
+    give()
+    monkeypatch.setenv("SOURCES__SALESFORCE__CREDENTIALS", given)
+    with pytest.raises(Misconfigured, match="JSON object with keys of instance_url, access_token") as raised:
+        read_credentials()
+
+    assert "s3cret" not in str(raised.value)
 
 
 def test_a_line_end_behind_a_secret_does_no_harm(org: DemoOrg, give) -> None:
