@@ -21,7 +21,7 @@ WAYS: Final = {
     "access token": ("instance_url", "access_token"),
 }
 ORIGIN: Final = re.compile(
-    r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9.-]+|\[::1\])(:(?P<port>[0-9]{1,5}))?(?=[/?#]|$)", re.ASCII
+    r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9.-]{1,253}|\[::1\])(:(?P<port>[0-9]{1,5}))?(?=[/?#]|$)", re.ASCII
 )
 # What `sf org display` shows instead of a token since @salesforce/cli 2.136.8 (forcedotcom/cli#3560).
 REDACTED: Final = "[REDACTED]"

@@ -9,16 +9,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import dlt
 import duckdb
 from dlt.sources.helpers import requests
 
-from pipelines.failures import Failure, Misconfigured
+from pipelines.bounded_http import ANSWER_BYTES
+from pipelines.failures import Failure, Misconfigured, quoted
 from pipelines.listing import PATH, Record
 from pipelines.loader_file import LOCK_MESSAGE
 from pipelines.records import FIELDS
-from pipelines.salesforce import CURRENT_API_VERSION, Org, SalesforceError
+from pipelines.salesforce import CURRENT_API_VERSION, Org, SalesforceError, decoded
 from pipelines.settings import Settings, read_credentials, read_settings
 from pipelines.sign_in import unreachable
 from pipelines.tables import FINISHED
@@ -132,8 +134,8 @@ def _examine_host(found: Examination, org: Org) -> None:
     host = org.credentials.instance_url or org.session.instance_url
     try:
         answer = org.http.get(f"{host}/services/data", allow_redirects=False, auth=lambda request: request)
-        oldest, *_, newest = versions = [str(version["version"]) for version in answer.json()]
-    except (ValueError, TypeError, KeyError):
+        oldest, *_, newest = versions = [quoted(version["version"], 20) for version in decoded(answer.content)]
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         raise Misconfigured(
             f"{host} does not answer as Salesforce's API does.",
             "instance_url must be the org's My Domain: https://<name>.my.salesforce.com.",
@@ -168,13 +170,13 @@ def _examine_sign_in(found: Examination, org: Org) -> None:
 
 def _examine_listing(found: Examination, org: Org) -> None:
     """The first page of the unfiltered listing, and one finished job's own answer."""
-    body = org.get(PATH)
+    body = org.get(PATH, at_most=ANSWER_BYTES)
     if not isinstance(body, dict) or not isinstance(body.get("records"), list):
         raise Failure("the listing is not what Salesforce documents.", "A proxy may answer instead of Salesforce.")
     found.page = [record for record in body["records"] if isinstance(record, dict)]
     more = "" if body.get("done") is True else ", and more follow"
     found.good(f"the first page of the listing has {len(found.page):,} job{'' if len(found.page) == 1 else 's'}{more}")
-    creators = {record.get("createdById") for record in found.page}
+    creators = {str(record.get("createdById")) for record in found.page}
     if creators == {org.session.user_id}:
         found.note("it shows our own user's jobs only. If others run jobs in this org, give the user")
         found.note("'Manage Data Integrations': whether the listing needs it is not documented")
@@ -183,9 +185,10 @@ def _examine_listing(found: Examination, org: Org) -> None:
     finished = [record for record in found.page if record.get("state") in FINISHED and record.get("id")]
     if finished:
         try:
-            found.job = org.ask(f"{PATH}/{finished[0]['id']}")
+            job = org.ask(f"{PATH}/{quote(str(finished[0]['id']), safe='')}")
+            found.job = job if isinstance(job, dict) else None
         except SalesforceError as error:
-            found.note(f"the single job {finished[0]['id']} cannot be read: {error}")
+            found.note(f"the single job {quoted(finished[0]['id'], 40)} cannot be read: {error}")
 
 
 def _examine_budget(found: Examination, org: Org) -> None:
@@ -212,7 +215,7 @@ EXAMINATIONS: Final[dict[str, Callable[[Examination, Org], None]]] = {
 
 def _open_questions(found: Examination) -> Iterator[tuple[str, str]]:
     """The questions, and what one page and one job can show of them."""
-    page, creators = found.page, {record.get("createdById") for record in found.page}
+    page, creators = found.page, {str(record.get("createdById")) for record in found.page}
     yield (
         "Does the listing show other users' jobs?",
         f"yes, of {len(creators)} users on the first page" if len(creators) > 1 else UNKNOWN,
@@ -220,10 +223,10 @@ def _open_questions(found: Examination) -> Iterator[tuple[str, str]]:
     more = sorted(set().union(*page) - FIELDS.keys()) if page else []
     yield (
         "Does it carry counts or error texts beside the documented fields?",
-        UNKNOWN if not page else f"these: {', '.join(more)[:300]}" if more else "no, on this page",
+        UNKNOWN if not page else f"these: {quoted(', '.join(more))}" if more else "no, on this page",
     )
     extra = sorted(set(found.job or ()) - FIELDS.keys())
-    yield "What does a single job's answer add?", ", ".join(extra)[:300] if extra else UNKNOWN
+    yield "What does a single job's answer add?", quoted(", ".join(extra)) if extra else UNKNOWN
     v2 = [r for r in page if r.get("jobType") == "V2Query" and r.get("state") == "JobComplete"]
     still = sum(r.get("systemModstamp") == r.get("createdDate") for r in v2)
     yield (

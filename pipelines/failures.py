@@ -49,6 +49,13 @@ class Misconfigured(Failure):
     exit_code = os.EX_CONFIG  # 78
 
 
+def quoted(text: object, at_most: int = 300) -> str:
+    """What somebody else wrote, fit to stand in a message: on one line, cut off, and without a character that a
+    terminal would obey instead of showing (escape sequences, bidirectional marks)."""
+    line = " ".join(str(text)[: 4 * at_most].split())[:at_most]
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
+
+
 def causes(error: BaseException) -> Iterator[BaseException]:
     """The error and what is behind it, outermost first: dlt wraps what happens inside a step in errors of its own."""
     seen: BaseException | None = error

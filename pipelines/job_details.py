@@ -24,6 +24,7 @@ from pipelines.tables import COUNT, DATASET, FINISHED, FLAG, JOB_DETAILS, LISTIN
 AT_ONCE: Final = 8  # calls in flight: an org takes 25 long ones, and these are short
 REFUSALS_IN_A_ROW: Final = 5  # then it is not the job, and asking on would waste calls
 SPENT: Final = ("REQUEST_LIMIT_EXCEEDED", "ExceededQuota")  # the latter is the Classic API's word, which is inferred
+ANSWER_BYTES: Final = 2**16  # of a job's own answer, which is 1 KB: a run asks for hundreds
 ATTEMPTS: Final = 3  # for a job whose answer is refused
 
 # observed_at bounds what is read: a version first seen more than seven days ago belongs to a job that is gone by now.
@@ -103,13 +104,20 @@ class Details:
         yield pa.Table.from_pylist(rows, schema=JOB_DETAILS.schema)
 
     def _wait_for(self, answers: list[Future[dict[str, Any]]]) -> None:
-        refused = 0
+        refused, noted = 0, False
         for number, answer in enumerate(answers, 1):
-            row = answer.result()
+            try:
+                row = answer.result()
+                error = row["error"] if row["outcome"] == "refused" else None
+            except Unreadable as failure:  # this job's alone, perhaps: to stop here would stop every later run here
+                error = failure.message
+                if not noted:
+                    self.listing.note(JOB_DETAILS.name, error)
+                    noted = True
             self.on_answer(number, len(answers))
-            refused = refused + 1 if row["outcome"] == "refused" else 0
+            refused = refused + 1 if error else 0
             if refused == REFUSALS_IN_A_ROW:
-                raise Failure(f"{refused} jobs in a row were refused, the last with {row['error']}")
+                raise Failure(f"{refused} jobs in a row were refused, the last with {error}")
 
 
 @dlt.source(name="salesforce", section="salesforce")
@@ -156,7 +164,7 @@ def details_of(org: Org, job: dict[str, Any]) -> dict[str, Any]:
 
 def _asked(org: Org, path: str) -> dict[str, Any]:
     try:
-        body = org.ask(path)
+        body = org.ask(path, at_most=ANSWER_BYTES)
     except SalesforceError as error:
         if error.status in (401, 420, 429) or error.status >= 500 or error.code in SPENT:
             raise explained(error, org) from error
@@ -184,7 +192,7 @@ def _values(answer: dict[str, Any]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     more = {name: value for name, value in answer.items() if name not in FIELDS}
     for column in JOB_DETAILS.columns:
-        value = answer.get(column.field or "")
+        value = answer.get(column.field) if column.field else None  # an answer may have a field without a name
         if value is None or column.name == "id":
             continue
         if column.type == COUNT:

@@ -89,9 +89,12 @@ class KnownJobs:
         """
         recorded = self.has(QUERY_JOBS) and self.has(QUERY_JOB_STATES)
         if self.connection is None or not recorded or not listed.num_rows:
-            return self._with_observed(listed, pa.nulls(listed.num_rows, TIME), started_at)
+            return self._with_observed(listed, pa.nulls(listed.num_rows, TIME), started_at, _last_shown(listed))
         found = self._compare(self.connection, listed)
-        return self._with_observed(listed.take(found[POSITION]), found["first_observed_at"], started_at)
+        last = _last_shown(listed)  # of all that was listed: what was shown last may be what is stored
+        if last is not None:
+            last = last.take(found[POSITION])
+        return self._with_observed(listed.take(found[POSITION]), found["first_observed_at"], started_at, last)
 
     def _compare(self, connection: duckdb.DuckDBPyConnection, listed: pa.Table) -> pa.Table:
         """Positions of the changed rows in page order, and when each one's version was first observed, if it was.
@@ -135,12 +138,12 @@ class KnownJobs:
             connection.unregister("listed")
 
     def _with_observed(
-        self, changed: pa.Table, first: pa.Array | pa.ChunkedArray, started_at: datetime
+        self, changed: pa.Table, first: pa.Array | pa.ChunkedArray, started_at: datetime, last: pa.Array | None
     ) -> tuple[pa.Table, pa.Table]:
         seen_now = pa.scalar(started_at, TIME)
         jobs = changed.append_column(OBSERVED, pc.coalesce(first, seen_now))
         states = jobs.filter(pc.is_null(first)).select(QUERY_JOB_STATES.schema.names)
-        return typed(_last_shown(jobs), QUERY_JOBS), typed(states, QUERY_JOB_STATES)
+        return typed(jobs if last is None else jobs.filter(last), QUERY_JOBS), typed(states, QUERY_JOB_STATES)
 
     def unlisted(self, listed: pa.ChunkedArray, org_id: str, at: datetime) -> pa.Table | None:
         """The rows of `unlisted_jobs` that a complete listing adds: jobs it shows no longer, and those that are back.
@@ -181,13 +184,16 @@ class KnownJobs:
         return {record_hash: (listing_id, observed_at) for record_hash, listing_id, observed_at in rows}
 
 
-def _last_shown(jobs: pa.Table) -> pa.Table:
-    """Of a job that is shown twice with one stamp, the later one: system_modstamp alone does not tell them apart."""
+def _last_shown(jobs: pa.Table) -> pa.Array | None:
+    """Of a job that is shown twice with one stamp, the later one: system_modstamp alone does not tell them apart.
+
+    Whether each row is that one; None where no job is shown twice.
+    """
     if pc.count_distinct(jobs["id"]).as_py() == jobs.num_rows:
-        return jobs
+        return None
     shown = zip(jobs["id"].to_pylist(), jobs["system_modstamp"].to_pylist(), strict=True)
     last = {version: position for position, version in enumerate(shown)}
-    return jobs.take(pa.array(sorted(last.values()), pa.int64()))
+    return pc.is_in(pa.array(range(jobs.num_rows), pa.int64()), value_set=pa.array(list(last.values()), pa.int64()))
 
 
 def typed(rows: pa.Table, table: Table) -> pa.Table:

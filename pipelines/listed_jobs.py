@@ -35,6 +35,8 @@ MARGIN: Final = timedelta(minutes=5)  # for changes that the org commits late, a
 NAMES_KEPT: Final = timedelta(days=7)  # before users and the org are asked for their names again
 PAGES_PER_TABLE: Final = 20  # dlt's cost per yielded table is fixed, some 5 ms: twenty pages share it
 
+BYTES_PER_TABLE: Final = 32 * 2**20  # twenty pages of real jobs are a tenth of it
+
 
 class Listing:
     """One listing on its way into the warehouse: what it has shown so far, as rows of the tables."""
@@ -86,7 +88,7 @@ class Listing:
             self.jobs_listed += len(page.records)
             self.on_page(page)
             tables.append(self._read(page.records))
-            if page.last or page.number % PAGES_PER_TABLE == 0:
+            if page.last or page.number % PAGES_PER_TABLE == 0 or sum(t.nbytes for t in tables) > BYTES_PER_TABLE:
                 yield from self._changed(tables)
                 tables = []
         if self.new_fields.too_many:

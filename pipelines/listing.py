@@ -6,19 +6,30 @@ https://developer.salesforce.com/docs/atlas.en-us.264.0.api_asynch.meta/api_asyn
 """
 
 import logging
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
-from pipelines.failures import Failure, TryLater
+from pipelines.bounded_http import ANSWER_BYTES, BEHIND
+from pipelines.failures import Failure, TryLater, Unreadable
 from pipelines.salesforce import Org, SalesforceError, explained
 
 logger = logging.getLogger(__name__)
 
 PATH: Final = "jobs/query"
 RESTARTS: Final = 2  # a lost locator starts the listing again, this often
+# Where a listing stops being one. An org at its limits has some 70 pages of up to 1,000 jobs, of 0.6 KB each, to show;
+# a hundred times that is no org's, and what is six hours old when it ends is a picture of no moment. Rows of more than
+# 4 KB would also take DuckDB more memory than the loader's file has: their package would never load.
+MOST_PAGES: Final = 10_000
+MOST_EMPTY_PAGES: Final = 100  # in a row, with more to follow
+MOST_BYTES: Final = 2**30
+MOST_BYTES_PER_JOB: Final = 4 * 2**10, 2**25  # on the average, and beside that
+MOST_SECONDS: Final = 6 * 3_600.0
+LOCATOR_LENGTH: Final = 2_048  # characters; those that were recorded have some 30
 Record = dict[str, Any]
 
 
@@ -60,13 +71,21 @@ def _one_listing(org: Org, filters: dict[str, str]) -> Iterator[Page]:
     locator: str | None = None
     seen: set[str] = set()
     started_at = org.clock
-    number = 0
+    began, read_before = time.monotonic(), org.bytes_read
+    number = empty = jobs = 0
     while True:
         number += 1
         body = _page(org, filters, locator)
         if number == 1:
             started_at = org.clock
         records, done = _envelope(body, number)
+        empty = 0 if records else empty + 1
+        jobs += len(records)
+        read = org.bytes_read - read_before
+        if read > MOST_BYTES_PER_JOB[0] * jobs + MOST_BYTES_PER_JOB[1]:
+            raise Unreadable(
+                f"The listing takes {read / 2**20:,.0f} MB for {jobs:,} jobs, which none of Salesforce's does.", BEHIND
+            )
         yield Page(records, number, started_at, last=done)
         # `done` alone decides, and there is no early stop at a known or an old job: "Job records are returned in
         # an indeterminate order" (264.0 docs), so whatever is new can be on the last page.
@@ -79,13 +98,24 @@ def _one_listing(org: Org, filters: dict[str, str]) -> Iterator[Page]:
                 "Nothing was changed. Try again later.",
             )
         seen.add(locator)
+        if (
+            number >= MOST_PAGES
+            or empty >= MOST_EMPTY_PAGES
+            or read > MOST_BYTES
+            or time.monotonic() - began > MOST_SECONDS
+        ):
+            raise Unreadable(
+                f"The listing had not come to its end after {number:,} pages, the last {empty:,} of them empty, "
+                f"{read / 2**20:,.0f} MB and {time.monotonic() - began:,.0f} s: no org's has as much to show.",
+                BEHIND,
+            )
 
 
 def _page(org: Org, filters: dict[str, str], locator: str | None) -> Any:
     """One page of our own path on our own host, the filters repeated: whether a locator remembers them is open."""
     params = {**filters, "queryLocator": locator} if locator else filters
     try:
-        return org.ask(PATH, params)
+        return org.ask(PATH, params, ANSWER_BYTES)
     except SalesforceError as error:
         # INVALID_QUERY_LOCATOR, QUERY_LOCATOR_EXPIRED, INVALID_QUERY_LOCATOR_FORMAT: KB 000384958. That the listing
         # answers so too is inferred; a 404 can only mean the locator, once the same path has answered before.
@@ -117,7 +147,7 @@ def _locator(body: Record, number: int) -> str:
     """
     url = body.get("nextRecordsUrl")
     locators = parse_qs(urlsplit(url).query).get("queryLocator", []) if isinstance(url, str) else []
-    if len(locators) != 1:
+    if len(locators) != 1 or len(locators[0]) > LOCATOR_LENGTH:
         raise Failure(
             f"Page {number} of the listing says that more follows (done: false), but gives no queryLocator. "
             "Nothing was changed: a listing that ends early is no listing.",

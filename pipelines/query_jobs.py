@@ -13,6 +13,7 @@ One run goes down this list, and each file knows only those below it:
     records.py      job records to Arrow tables; what cannot be keyed
     listing.py      the listing, page by page to its end
     salesforce.py   one org over HTTP: retries, errors, budget;  sign_in.py, credentials.py: the four ways in
+    bounded_http.py what any answer may cost in time and memory
     state_spans.py  the one table that is derived during the load;  views/: the questions, as SQL
     tables.py       the columns of all tables
     loader_file.py  the loader's own DuckDB file and its locks;  warehouse.py: the published copy, the views
@@ -46,7 +47,7 @@ from typing import NoReturn
 
 from dlt.common.configuration.exceptions import ConfigurationException
 
-from pipelines.failures import Failure, Misconfigured, causes, failure_behind, full_disk, not_permitted
+from pipelines.failures import Failure, Misconfigured, causes, failure_behind, full_disk, not_permitted, quoted
 from pipelines.progress import progress
 from pipelines.run import record
 from pipelines.settings import (
@@ -190,15 +191,17 @@ def _unexpected(error: BaseException) -> Failure:
         where = "Let this user use it; if it is dlt's home, DLT_DATA_DIR moves it."
         return Misconfigured(f"Cannot use {error.filename}: {error.strerror}.", where)
     return Failure(
-        f"Unexpected {type(error).__name__}: {first_line[:300]}",
+        f"Unexpected {type(error).__name__}: {quoted(first_line)}",
         "Nothing is lost: the next load makes it good if it can. --verbose shows where it happened.",
     )
 
 
 def _without_traceback(entry: logging.LogRecord) -> bool:
-    """dlt logs with a traceback, or as a package left over, what it then raises; `_explain` tells it in a sentence."""
+    """dlt logs with a traceback, as a package left over or as a signal what it then raises; `_explain` tells it in a
+    sentence."""
     text = entry.getMessage()
-    return not (entry.exc_info or "Traceback" in text or "was not fully loaded" in text)
+    said = "Traceback", "was not fully loaded", "due to signal"
+    return not (entry.exc_info or any(words in text for words in said))
 
 
 def _terminated(number: int, frame: FrameType | None) -> NoReturn:

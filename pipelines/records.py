@@ -3,8 +3,12 @@
 import hashlib
 import json
 import math
+import re
+import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any, Final
 
@@ -16,7 +20,13 @@ from dlt.common.normalizers.naming.snake_case import NamingConvention
 from pipelines.tables import NUMBER, QUERY_JOBS, TEXT, TIME
 
 FIELDS: Final = {c.field: c for c in QUERY_JOBS.columns if c.field}
+DEPTH: Final = 4_096  # of calls: orjson reads values of 1,024 levels
 MAX_NEW_FIELDS: Final = 50  # in one run; what is beyond goes into more_fields
+MAX_COLUMNS: Final = 300  # of the table, over all runs: every one of them costs every load
+MAX_NAMES: Final = 10_000  # that a run remembers; what it meets beyond them goes into more_fields, too
+EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(3000, 1, 1, tzinfo=UTC)  # beyond them calendars end within a time zone or a view's sum
+DECIMAL: Final = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -33,7 +43,8 @@ class NewFields:
     """Which column each undocumented field gets, for the length of a run.
 
     `known` are the columns that the warehouse has. A field whose column name is taken, and all fields of a batch
-    that would bring more than MAX_NEW_FIELDS new columns into one run, get none: they go into `more_fields`.
+    that would bring more than MAX_NEW_FIELDS new columns into one run, or more than MAX_COLUMNS into the table, get
+    none: they go into `more_fields`.
     """
 
     known: frozenset[str] = frozenset()
@@ -42,7 +53,7 @@ class NewFields:
 
     def place(self, names: set[str]) -> None:
         """Decides on the fields that were not met before in this run."""
-        unmet = sorted(names - self.columns.keys())
+        unmet = sorted(names - self.columns.keys())[: MAX_NAMES - len(self.columns)]
         if not unmet:
             return
         taken = {c.name for c in QUERY_JOBS.columns} | {c for c in self.columns.values() if c}
@@ -55,8 +66,9 @@ class NewFields:
             else:
                 self.columns[name] = None
         new = sum(1 for c in {*wanted.values(), *filter(None, self.columns.values())} if c not in self.known)
+        at_most = min(MAX_NEW_FIELDS, MAX_COLUMNS - len(self.known))
         for name, column in wanted.items():
-            fits = new <= MAX_NEW_FIELDS or column in self.known
+            fits = new <= at_most or column in self.known
             self.columns[name] = column if fits else None
             self.too_many += not fits
 
@@ -112,10 +124,10 @@ def _more(jobs: Sequence[dict[str, Any]], new_fields: NewFields) -> dict[str, pa
     """The columns of undocumented fields, and `more_fields`."""
     names = set().union(*jobs) - FIELDS.keys()
     new_fields.place(names)
-    columns = {c: _texts([r.get(n) for r in jobs]) for n in sorted(names) if (c := new_fields.columns[n])}
-    overflow = [n for n in sorted(names) if new_fields.columns[n] is None]
+    columns = {c: _texts([r.get(n) for r in jobs]) for n in sorted(names) if (c := new_fields.columns.get(n))}
+    overflow = {n for n in names if new_fields.columns.get(n) is None}
     if overflow:
-        rests = [{n: r[n] for n in overflow if n in r} for r in jobs]
+        rests = [{n: value for n, value in r.items() if n in overflow} for r in jobs]
         columns["more_fields"] = pa.array([as_json(rest) if rest else None for rest in rests], TEXT)
     else:
         columns["more_fields"] = pa.nulls(len(jobs), TEXT)
@@ -160,23 +172,41 @@ def text(value: Any) -> str | None:
     return value if value is None or isinstance(value, str) else as_json(value)
 
 
+_DEEP: Final = threading.Lock()  # the limit is the whole process's
+
+
 def as_json(value: Any) -> str:
     """Compact JSON with sorted keys: two answers that differ in the order of keys alone are the same."""
     try:
-        if not (isinstance(value, float) and math.isinf(value)):  # orjson would write 1e999 as null
-            return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
-    except orjson.JSONEncodeError:
-        pass  # nested deeper than orjson goes
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    except orjson.JSONEncodeError:  # nested deeper than orjson writes, or a whole number of more than 64 bits
+        pass
+    with _DEEP:
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(limit + DEPTH)
+        try:
+            return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        finally:
+            sys.setrecursionlimit(limit)
 
 
 def _times(values: list[Any]) -> pa.Array:
-    """Both `…000+0000` and `…000Z`, the two ways the API writes times; null for what is no time with a zone."""
+    """Both `…000+0000` and `…000Z`, the two ways the API writes times; null for what is no time with a zone, or one
+    of another age."""
     texts = _texts(values)
     try:
-        return texts.cast(TIME)
+        times = texts.cast(TIME)
     except pa.ArrowInvalid:
-        return pa.concat_arrays([_time(texts[i : i + 1]) for i in range(len(texts))])
+        times = pa.concat_arrays([_time(texts[i : i + 1]) for i in range(len(texts))])
+    ends = pc.min_max(times)
+    if pc.and_(pc.greater_equal(ends["min"], _EARLIEST), pc.less(ends["max"], _LATEST)).as_py() is False:
+        within = pc.and_(pc.greater_equal(times, _EARLIEST), pc.less(times, _LATEST))
+        times = pc.if_else(within, times, pa.scalar(None, TIME))
+    return times
+
+
+_EARLIEST: Final = pa.scalar(EARLIEST, TIME)
+_LATEST: Final = pa.scalar(LATEST, TIME)
 
 
 def _time(text: pa.Array) -> pa.Array:
@@ -194,6 +224,8 @@ def _numbers(values: list[Any]) -> pa.Array:
 
 
 def _number(value: Any) -> float | None:
+    if isinstance(value, str) and not DECIMAL.fullmatch(value):  # Python reads 6_8 and other alphabets' digits, too
+        return None
     try:
         number = float(value) if not isinstance(value, bool) else math.nan
     except (TypeError, ValueError, OverflowError):

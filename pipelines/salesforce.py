@@ -5,6 +5,7 @@ only Salesforce does. What the answers mean as jobs is for `listing.py`.
 """
 
 import json
+import math
 import re
 import threading
 from datetime import UTC, datetime
@@ -19,13 +20,16 @@ from requests import PreparedRequest, Response
 from requests.auth import AuthBase
 from requests.exceptions import ContentDecodingError
 
+from pipelines.bounded_http import session_attributes, too_large
 from pipelines.credentials import SalesforceCredentials
-from pipelines.failures import Failure, Misconfigured, NotPermitted, TryLater, Unreadable
+from pipelines.failures import Failure, Misconfigured, NotPermitted, TryLater, Unreadable, quoted
 from pipelines.sign_in import TOKEN_PATH, Session, as_said, can_renew, sign_in, unreachable
 
 CURRENT_API_VERSION: Final = "68.0"  # Winter '27; a version is supported for three years at least
 # Per-app usage may follow, so the pattern is not anchored: api-usage=18/5000; per-app-api-usage=17/250(appName=x)
-API_USAGE: Final = re.compile(r"(?<![\w-])api-usage=(\d+)/(\d+)")
+API_USAGE: Final = re.compile(r"(?<![\w-])api-usage=(\d{1,15})/(\d{1,15})(?!\d)", re.ASCII)
+ORG_ID: Final = re.compile(r"[0-9A-Za-z]{18}|[0-9A-Za-z]{15}", re.ASCII)
+SMALL: Final = 2**20  # bytes of an answer that is no page of the listing: two hundred users take 60 KB
 JSON: Final = "application/json"
 CLASSIC: Final = "/services/async/"  # where the Classic API lives
 # 420 comes from Salesforce Edge, the network in front of the orgs.
@@ -64,7 +68,8 @@ class _ClassicSession(_Bearer):
 class Org:
     """An org that we ask. Signs in at the first request; counts what it asks. Threads may ask at the same time.
 
-    `calls` and `api_usage` (used, allowed; None until an answer told) follow every answer, retries included.
+    `calls` and `api_usage` (used, allowed; None until an answer told) follow every answer, retries included;
+    `bytes_read` those that were read as JSON.
     """
 
     def __init__(
@@ -76,7 +81,7 @@ class Org:
         self.credentials = credentials
         self.api_version = api_version
         self.api_budget_percent = api_budget_percent
-        self.calls = 0
+        self.calls = self.bytes_read = 0
         self.api_usage: tuple[int, int] | None = None
         self.clock = datetime.now(UTC)  # the org's, from the newest answer
         self.http = requests.Client(
@@ -84,7 +89,7 @@ class Org:
             status_codes=RETRY_STATUS,
             exceptions=RETRY_EXCEPTIONS,
             retry_condition=_is_transient,
-            session_attrs={"hooks": {"response": [self._note]}},
+            session_attrs=session_attributes(self._note),
         )
         self.http.configure()  # timeout, attempts and backoff of [runtime]
         self._session: Session | None = None
@@ -108,7 +113,13 @@ class Org:
 
         A bare token does not tell it; then Organization or userinfo does, whichever answers.
         """
-        return self.session.org_id or self._asked_org_id()
+        org_id = self.session.org_id or self._asked_org_id()
+        if not ORG_ID.fullmatch(org_id):
+            raise Unreadable(
+                f"The org gives {quoted(org_id, 40)!r} as its id, which is none.",
+                "A proxy may answer instead of Salesforce. Nothing was changed.",
+            )
+        return org_id
 
     def _asked_org_id(self) -> str:
         """The org's id, asked of Organization, or of userinfo where the user may not read that."""
@@ -127,17 +138,17 @@ class Org:
                 "Give the user read access to Organization, or sign in by client credentials.",
             ) from None
 
-    def get(self, path: str, params: dict[str, str] | None = None) -> Any:
+    def get(self, path: str, params: dict[str, str] | None = None, at_most: int = SMALL) -> Any:
         """The decoded JSON of GET {instance_url}{path}; a relative path counts from our API version.
 
         Raises a Failure in plain words; see `ask` for the error as Salesforce gave it.
         """
         try:
-            return self.ask(path, params)
+            return self.ask(path, params, at_most)
         except SalesforceError as error:
             raise explained(error, self) from error
 
-    def ask(self, path: str, params: dict[str, str] | None = None) -> Any:
+    def ask(self, path: str, params: dict[str, str] | None = None, at_most: int = SMALL) -> Any:
         """As `get`, but raises SalesforceError where the caller wants to tell the errors apart."""
         self._mind_the_budget()
         session = self.session
@@ -146,12 +157,15 @@ class Org:
             response = self._send(self._renewed(session), path, params)
         if response.status_code != 200:
             raise SalesforceError(response)
+        if len(response.content) > at_most:
+            raise too_large(at_most)
+        self.bytes_read += len(response.content)
         try:
             return decoded(response.content)
         except (ValueError, RecursionError):
             kind = response.headers.get("Content-Type", "no content type")
             raise Unreadable(
-                f"GET {self.url(path)} answered with HTTP 200 but not with JSON ({kind[:80]}).",
+                f"GET {self.url(path)} answered with HTTP 200 but not with JSON that can be read ({quoted(kind, 80)}).",
                 "A proxy or a maintenance page may answer instead of Salesforce. Nothing was changed.",
             ) from None
 
@@ -168,7 +182,7 @@ class Org:
                 auth=sign(session.access_token),
                 allow_redirects=False,
             )
-        except (requests.RequestException, ValueError) as error:
+        except (requests.RequestException, ValueError, OverflowError) as error:  # the last: a Retry-After beyond reason
             raise unreachable(session.instance_url, error) from None
 
     def _note(self, response: Response, **_: object) -> None:
@@ -179,8 +193,10 @@ class Org:
             self.api_usage = int(usage[1]), int(usage[2])
         try:
             date = parsedate_to_datetime(response.headers["Date"])
+            if not 2020 <= date.year < 2200:  # what is reckoned from it would leave the calendar
+                raise ValueError
             self.clock = date.astimezone(UTC) if date.tzinfo else date.replace(tzinfo=UTC)
-        except (KeyError, ValueError, TypeError):
+        except (KeyError, ValueError, TypeError, OverflowError):
             self.clock = datetime.now(UTC)  # an answer without a Date comes from no Salesforce; our clock will do
 
     @property
@@ -207,13 +223,22 @@ class Org:
 def decoded(content: bytes) -> Any:
     """The value of a JSON text. Raises ValueError or RecursionError.
 
-    orjson refuses half an emoji and 1e999, which one record in a thousand pages may hold: Python's own decoder takes
-    them, and half a character becomes a replacement character.
+    orjson refuses half an emoji, NaN and 1e999, which one record in a thousand pages may hold: Python's own decoder
+    takes them. Half a character becomes a replacement character; a number that no computer's number holds, its text.
     """
     try:
         return orjson.loads(content)
     except orjson.JSONDecodeError:
-        return _whole_characters(json.loads(content))
+        return _whole_characters(json.loads(content, parse_int=_integer, parse_float=_decimal, parse_constant=str))
+
+
+def _integer(digits: str) -> int | str:
+    return int(digits) if len(digits) <= 4_000 else digits  # Python refuses 4,300 of them
+
+
+def _decimal(digits: str) -> float | str:
+    number = float(digits)
+    return number if math.isfinite(number) else digits
 
 
 def _whole_characters(value: Any) -> Any:
@@ -222,7 +247,13 @@ def _whole_characters(value: Any) -> Any:
     if isinstance(value, list):
         return [_whole_characters(item) for item in value]
     if isinstance(value, dict):
-        return {_whole_characters(name): _whole_characters(item) for name, item in value.items()}
+        whole: dict[str, Any] = {}
+        for name, item in value.items():
+            whole_name = _whole_characters(name)
+            while whole_name in whole:  # two names that differed in their halves alone
+                whole_name += "\N{REPLACEMENT CHARACTER}"
+            whole[whole_name] = _whole_characters(item)
+        return whole
     return value
 
 
@@ -236,7 +267,7 @@ def _error(response: Response) -> tuple[str, str]:
     try:
         body = orjson.loads(response.content[:65_536])
     except orjson.JSONDecodeError:
-        return "", f"the answer is not JSON ({response.headers.get('Content-Type', 'no content type')[:80]})"
+        return "", f"the answer is not JSON ({quoted(response.headers.get('Content-Type', 'no content type'), 80)})"
     first = body[0] if isinstance(body, list) and body else body
     if not isinstance(first, dict):
         return "", "the answer is not an error that Salesforce documents"

@@ -10,12 +10,14 @@ from urllib.parse import urlsplit
 
 import orjson
 from dlt.sources.helpers import requests
-from requests.exceptions import SSLError
+from requests.exceptions import ChunkedEncodingError, ContentDecodingError, SSLError
+from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
 from pipelines.credentials import REDACTED, TOKEN, SalesforceCredentials, https_origin
-from pipelines.failures import Failure, Misconfigured, NotPermitted, TryLater
+from pipelines.failures import Failure, Misconfigured, NotPermitted, TryLater, quoted
 
 TOKEN_PATH: Final = "/services/oauth2/token"  # noqa: S105 - a path, not a password
+TOKEN_LENGTH: Final = 8_192  # characters: more than most servers take in a header, and twenty times what tokens have
 ASSERTION_LIFE: Final = 180  # seconds; Salesforce takes three minutes at most
 SF_CLI_TIMEOUT: Final = 120  # seconds; the first call of a day checks for updates
 
@@ -25,7 +27,7 @@ def as_said(text: object, longest: int, *secrets: str | None) -> str:
     said = str(text)
     for secret in filter(None, secrets):
         said = said.replace(secret, REDACTED)
-    return TOKEN.sub(REDACTED, said)[:longest]
+    return quoted(TOKEN.sub(REDACTED, said), longest)
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,11 @@ class Session:
     user_id: str = ""
 
     def __post_init__(self) -> None:
-        if not (self.access_token.isascii() and self.access_token.isprintable() and " " not in self.access_token):
+        token = self.access_token
+        if not (token.isascii() and token.isprintable() and " " not in token and len(token) <= TOKEN_LENGTH):
             raise NotPermitted(
-                "The access token has characters in it that no token has: spaces, line ends or the like.",
+                "The access token is too long for one, or has characters in it that no token has: spaces, line ends "
+                "or the like.",
                 "Take it again, whole and on one line.",
             )
 
@@ -125,7 +129,7 @@ def _token(
         # The form holds a secret: a redirect must not carry it to another host.
         # `auth` that adds nothing keeps an entry of ~/.netrc from being sent along.
         answer = http.post(host + TOKEN_PATH, data=form, allow_redirects=False, auth=lambda request: request)
-    except (requests.RequestException, ValueError) as error:
+    except (requests.RequestException, ValueError, OverflowError) as error:
         raise unreachable(host, error) from None
     try:
         body = orjson.loads(answer.content)
@@ -182,6 +186,9 @@ def _refused(status: int, body: Any, host: str, form: Mapping[str, str | None]) 
     )
 
 
+BROKEN: Final = (ChunkedEncodingError, ContentDecodingError, OverflowError, ValueError)
+
+
 def unreachable(host: str, error: Exception) -> Failure:
     """What a connection error means. Its own text is left out: it quotes URLs with their parameters."""
     if isinstance(error, SSLError):
@@ -189,7 +196,12 @@ def unreachable(host: str, error: Exception) -> Failure:
             f"{host} could not prove who it is (TLS certificate).",
             "Behind a company proxy, set REQUESTS_CA_BUNDLE to the proxy's certificate file.",
         )
-    kind = "did not answer in time" if isinstance(error, requests.Timeout) else "could not be reached"
+    kind = "could not be reached"
+    behind = error.args[0] if error.args else None
+    if isinstance(error, requests.Timeout) or isinstance(behind, ReadTimeoutError):
+        kind = "did not answer in time"
+    elif isinstance(error, BROKEN) or isinstance(behind, ProtocolError):
+        kind = "broke its answer off, or gave one that is no HTTP"
     return TryLater(
         f"{host} {kind} ({type(error).__name__}).",
         "Try again later. If it never works: check instance_url, the network and its proxy.",
@@ -232,7 +244,7 @@ def _sf(command: list[str], org: str) -> dict[str, Any]:
     try:
         answer = json.loads(run.stdout)
         result = answer["result"] if run.returncode == 0 else {}
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         answer, result = {}, {}
     if not isinstance(result, dict) or not result:
         said = as_said(answer.get("message") or "", 300) if isinstance(answer, dict) else ""

@@ -19,7 +19,7 @@ def test_half_an_emoji_in_one_record_does_not_end_the_listing(org: DemoOrg, reco
     recorder.load()
 
     ((note, size, deep),) = recorder.rows("select note, size, deep from query_jobs")
-    assert (note, size, deep) == ("cut \ufffd", "Infinity", "[" * 300 + "]" * 300)
+    assert (note, size, deep) == ("cut \ufffd", "1e999", "[" * 300 + "]" * 300)
 
 
 def test_a_session_that_ends_in_the_middle_is_renewed(org: DemoOrg, recorder: Recorder) -> None:

@@ -1,0 +1,103 @@
+"""Something between the recorder and the demo org: it passes on what it is asked, but answers some of it itself."""
+
+import http.client
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+
+from pipelines.demo_org.org import DemoOrg
+
+Answer = Callable[[Callable[[bytes], None]], None]  # says bytes, one after the other, until it returns or is cut off
+PACE = 0.02  # seconds between two bytes of an answer that trickles
+
+
+class Hostile:
+    """Answers requests whose path matches with `answer`; of each, path and headers are kept in `seen`."""
+
+    def __init__(self, org: DemoOrg, path: str, answer: Answer) -> None:
+        self.seen: list[tuple[str, dict[str, str]]] = []
+        self.path, self.answer, self.host = path, answer, urlsplit(org.instance_url).netloc
+        self.stopping = threading.Event()
+        hostile = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                hostile.seen.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
+                with suppress(OSError):
+                    if re.search(hostile.path, self.path):
+                        self.close_connection = True
+                        hostile.answer(self.say)
+                    else:
+                        self.pass_on()
+
+            do_POST = do_GET  # noqa: N815 - http.server's name
+
+            def say(self, what: bytes) -> None:
+                if hostile.stopping.is_set():
+                    raise OSError
+                self.connection.sendall(what)
+
+            def pass_on(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                onward = http.client.HTTPConnection(hostile.host, timeout=30)
+                headers = {name: value for name, value in self.headers.items() if name != "Accept-Encoding"}
+                onward.request(self.command, self.path, body, headers)
+                answer = onward.getresponse()
+                said = answer.read()
+                onward.close()
+                self.send_response_only(answer.status)
+                for name, value in answer.getheaders():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(said)
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+
+
+@contextmanager
+def answered_by(org: DemoOrg, path: str, answer: Answer) -> Iterator[Hostile]:
+    """The org's sign-in names a host that answers `path` with `answer`, and passes on the rest."""
+    hostile = Hostile(org, path, answer)
+    thread = threading.Thread(target=hostile.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    own, org.instance_url = org.instance_url, hostile.url
+    try:
+        yield hostile
+    finally:
+        org.instance_url = own
+        hostile.stopping.set()
+        hostile.server.shutdown()
+        hostile.server.server_close()
+        thread.join(timeout=5)
+
+
+def once(*parts: bytes) -> Answer:
+    """These bytes, and the connection is closed."""
+
+    def answer(say: Callable[[bytes], None]) -> None:
+        for part in parts:
+            say(part)
+
+    return answer
+
+
+def for_ever(head: bytes, part: bytes, pace: float = 0) -> Answer:
+    """The head, and then the part again and again."""
+
+    def answer(say: Callable[[bytes], None]) -> None:
+        say(head)
+        while True:
+            say(part)
+            time.sleep(pace)
+
+    return answer

@@ -1,0 +1,119 @@
+"""Listings without an end, and pages of a size that no org has: the load ends, and nothing is left that cannot load."""
+
+import itertools
+import json
+from typing import Any
+
+import pytest
+from conftest import Recorder
+from hostile_records import STAMP
+
+from pipelines import listing, org_facts
+from pipelines.demo_org.org import DemoOrg
+from pipelines.failures import Unreadable
+from pipelines.records import MAX_COLUMNS, MAX_NAMES, NewFields, jobs_to_arrow
+
+LISTING = r"/jobs/query$"
+ORG = "00D000000000001EAA"
+
+
+def page(number: int, *records: Any, done: bool = False) -> str:
+    url = f"/services/data/v68.0/jobs/query?queryLocator=01g-{number}"
+    return json.dumps({"done": done, "records": records, "nextRecordsUrl": None if done else url})
+
+
+def job(number: int, **fields: object) -> dict[str, object]:
+    return {"id": f"750{number:015}", "state": "Open", "createdDate": STAMP, "systemModstamp": STAMP} | fields
+
+
+@pytest.mark.parametrize(
+    ("limit", "most", "pages", "said"),
+    [
+        ("MOST_EMPTY_PAGES", 20, map(page, itertools.count()), "after 20 pages, the last 20 of them empty"),
+        ("MOST_PAGES", 30, (page(n, job(n)) for n in itertools.count()), "after 30 pages, the last 0 of them empty"),
+        ("MOST_PAGES", 30, (page(n, job(0)) for n in itertools.count()), "after 30 pages"),
+        ("MOST_SECONDS", 0.2, (page(n, job(n)) for n in itertools.count()), " s: no org's"),
+        ("MOST_BYTES", 50_000, (page(n, job(n, x="x" * 3_000)) for n in itertools.count()), "after 16 pages"),
+    ],
+)  # fmt: skip
+def test_a_listing_comes_to_its_end(
+    org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch, limit: str, most: float, pages: Any, said: str
+) -> None:
+    """Empty pages, ever new jobs, ever the same ones: each page names another one to follow."""
+    monkeypatch.setattr(listing, limit, most)
+    kept = org.add_job()
+    for body in itertools.islice(pages, 2_000):
+        org.fail_next(200, body, path=LISTING)
+    found = recorder.failure()
+
+    assert isinstance(found, Unreadable)
+    assert said in found.message
+    org.faults.clear()
+    recorder.load()
+    assert set(recorder.states()) == {kept}
+
+
+def test_records_as_large_as_no_org_s_are_refused_before_they_are_kept(org: DemoOrg, recorder: Recorder) -> None:
+    """As a package they could never load: the loader's DuckDB has 256 MB. What is just small enough does."""
+    kept = org.add_job()
+    huge = [job(n, big=str(n) * 15_000_000) for n in range(3)]
+    for number, one in enumerate(huge):
+        org.fail_next(200, page(number, one, done=number == 2), path=LISTING)
+    assert "MB for 3 jobs" in recorder.failure().message
+
+    org.fail_next(200, page(0, huge[0]), path=LISTING)
+    org.fail_next(200, page(1, *(job(n, big="x" * 1_000_000) for n in range(5, 15)), done=True), path=LISTING)
+    recorder.load()
+    recorder.load()
+    assert recorder.rows("select sum(length(big)) from query_jobs") == [(25_000_000,)]
+    assert kept in recorder.states()
+
+
+def test_a_locator_longer_than_any_is_none(org: DemoOrg, recorder: Recorder) -> None:
+    """It would have to be sent."""
+    org.fail_next(200, page(10**3_000), path=LISTING)
+
+    assert "gives no queryLocator" in recorder.failure().message
+
+
+def test_fields_without_number_cost_a_page_no_more_than_its_size() -> None:
+    """A hundred thousand names beside a thousand records; beyond ten thousand no name is remembered."""
+    new_fields = NewFields()
+    flood = {f"field{n}": n for n in range(100_000)}
+    table, rejected = jobs_to_arrow([job(0, **flood), *(job(n) for n in range(1, 1_000))], ORG, new_fields)
+
+    assert (table.num_rows, rejected) == (1_000, [])
+    assert json.loads(table["more_fields"][0].as_py()) == flood
+    assert len(new_fields.columns) == MAX_NAMES
+
+
+def test_columns_do_not_grow_for_ever() -> None:
+    """Fifty a run, and three hundred in all: known ones go on being filled."""
+    known: frozenset[str] = frozenset()
+    for run in range(20):
+        new_fields = NewFields(known)
+        fields = {f"field{run}n{n}": "x" for n in range(50)}
+        table, _ = jobs_to_arrow([job(0, **fields), job(1, field0n0="y")], ORG, new_fields)
+        more = json.loads(table["more_fields"][0].as_py() or "{}")
+        assert {name for name in fields if name not in more} == {n for n, c in new_fields.columns.items() if c} - {
+            "field0n0"
+        } | ({"field0n0"} & set(fields))
+        assert table["field0n0"][1].as_py() == "y"
+        known = frozenset(known | set(table.column_names))
+    assert len(known) <= MAX_COLUMNS
+
+
+def test_users_without_number_are_asked_for_in_parts(
+    org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So many in a run; the others in the next ones."""
+    monkeypatch.setenv("QUERY_JOBS__EXTRAS", "true")
+    monkeypatch.setattr(org_facts, "MOST_USERS", 3)
+    for n in range(5):
+        org.add_job(createdById=f"005{n:015}")
+    counts = []
+    for _ in range(3):
+        recorder.load()
+        counts.append(recorder.rows("select count(*) from users")[0][0])
+
+    assert counts == [3, 5, 5]

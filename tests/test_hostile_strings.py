@@ -1,0 +1,138 @@
+"""Strings of an org are data: in the warehouse as they came, on a terminal and on a page as nothing but text."""
+
+import json
+import re
+from subprocess import CompletedProcess
+
+import pytest
+from conftest import Recorder
+from hostile_org import answered_by, once
+
+from pipelines.demo_org.org import DemoOrg
+
+LISTING = r"/jobs/query$"
+ESCAPES = "\x1b[31mred\x1b]0;title\x07\u202eEVIL\u2028\r\x9b1m\x00"
+EVIL = {
+    "SQL": "'; drop table salesforce.query_jobs; --",
+    "quotes": "\"'`$$\\",
+    "HTML": "<script>alert(1)</script></style></svg><img src=x onerror=alert(1)>&lt;",
+    "a template": "{{7*7}}{% raw %}${7*7}#{7*7}%s%(x)s",
+    "markdown": "[x](javascript:alert(1)) **b** | a | `c` #",
+    "rich's markup": "[bold red]x[/][link=http://x]",
+    "escapes": ESCAPES,
+}
+
+
+def clean(run: CompletedProcess[str]) -> str:
+    """What a command said, of which a terminal can show every character and obeys none."""
+    said = run.stdout + run.stderr
+    assert [c for c in said if not c.isprintable() and c != "\n"] == []
+    assert "Traceback" not in said
+    return said
+
+
+def test_from_the_listing_to_every_page(org: DemoOrg, recorder: Recorder) -> None:
+    """Load, check, report: each string is in the warehouse as it came, and does nothing anywhere."""
+    hour = org.now.replace(microsecond=0)
+    ids = {
+        org.add_job(object=text, operation=text, contentType=text, state="Failed", createdDate=hour, note=text): text
+        for text in EVIL.values()
+        for _ in range(5)
+    }
+    org.add_raw({"id": "750x", "state": ESCAPES, "systemModstamp": ESCAPES})
+    org.add_raw(dict.fromkeys(EVIL.values(), "a field's name"))
+    load = recorder.run("load", "--verbose", QUERY_JOBS__DETAILS_PER_RUN="50", QUERY_JOBS__EXTRAS="true")
+    assert load.returncode == 0, load.stderr
+    clean(load)
+
+    stored = recorder.rows("select id, object, operation, content_type, note from query_jobs")
+    assert {job: set(texts) for job, *texts in stored} == {job: {text} for job, text in ids.items()}
+    for arguments in (["check"], ["check", "--json"], ["report", "--output", "r.html"]):
+        run = recorder.run(*arguments)
+        assert run.returncode in (0, 1), run.stderr
+        clean(run)
+    page = (recorder.home / "r.html").read_text(encoding="utf-8")
+    assert "<script" not in page.lower()
+    assert "<img src=x" not in page
+    assert "7*7" in page
+    assert not re.search("[\x00\x07\x1b\x9b\u202e\u2028]", page)
+
+
+def test_an_error_answer_is_quoted_and_not_obeyed(org: DemoOrg, recorder: Recorder) -> None:
+    """As the run's end, as the doctor's finding, and never with the token that it quotes back."""
+    error = [{"errorCode": ESCAPES, "message": f"{ESCAPES}\nERROR: {{token}} {'x' * 50_000} [bold red]"}]
+    for command in (["load"], ["load", "--verbose"], ["doctor"]):
+        org.fail_next(400, error, path=LISTING)
+        run = recorder.run(*command)
+        said = run.stdout + run.stderr
+        assert run.returncode in (70, 78), said  # 78: the clock of the demo org, which the doctor looks at first
+        assert "EVIL" in said
+        assert [c for c in said if not c.isprintable() and c != "\n"] == []
+        assert max(map(len, said.splitlines())) < 1_000
+        assert "--verbose" in command or "Traceback" not in said
+
+
+def test_a_secret_that_comes_back_is_not_shown(org: DemoOrg, recorder: Recorder) -> None:
+    """Neither the token of a request nor the secret of a sign-in."""
+    seen: list[str] = []
+
+    def echo(demo_org: DemoOrg, *_: object) -> None:
+        seen.extend(token for token in demo_org._tokens if token not in seen)
+
+    recorder.load()
+    echo(org)
+    body = json.dumps([{"errorCode": "INVALID", "message": "You sent TOKEN"}])
+    with answered_by(org, LISTING, once()) as between:
+
+        def answer(say):
+            token = between.seen[-1][1]["authorization"].removeprefix("Bearer ")
+            seen.append(token)
+            said = body.replace("TOKEN", token).encode()
+            say(b"HTTP/1.1 400 No\r\nContent-Length: %d\r\n\r\n" % len(said) + said)
+
+        between.answer = answer
+        found = recorder.failure()
+    assert "You sent [token]" in found.message
+    assert not any(token in str(found) for token in seen)
+
+    org.fail_next(400, {"error": "invalid_client", "error_description": f"not {org.client_secret}"}, path="/token")
+    found = recorder.failure()
+    assert "not [secret]" in found.message
+
+
+def test_logged_lines_are_quoted_too(org: DemoOrg, recorder: Recorder) -> None:
+    """What other libraries warn of holds heads as they came, and a lost locator the org's own word for it."""
+    head = b"HTTP/1.1 200 OK\r\n\x1b[31m evil\x07 header\r\nX: x\r\n\r\n{}"
+    with answered_by(org, LISTING, once(head)):
+        run = recorder.run("load", "--verbose")
+    assert run.returncode == 70
+    assert [c for c in run.stderr if not c.isprintable() and c not in "\n"] == []
+
+    org.page_size = 2
+    for _ in range(5):
+        org.add_job()
+    org.fail_next(400, [{"errorCode": f"{ESCAPES}LOCATOR", "message": ESCAPES}], after=1, path=LISTING)
+    run = recorder.run("load")
+    assert run.returncode == 0
+    assert "LOCATOR" in clean(run)
+
+
+DOCTOR = {
+    "versions": ("/services/data$", [{"version": ESCAPES}, {"version": "68.0"}, {"version": ESCAPES}]),
+    "deep versions": ("/services/data$", "[" * 100_000),
+    "odd creators": (LISTING, {"done": True, "records": [{"createdById": {"a": 1}, "state": ["x"], ESCAPES: 1}]}),
+    "odd ids": (LISTING, {"done": True, "records": [{"id": f"../{ESCAPES}", "state": "Failed"}]}),
+    "odd job": ("/jobs/query/", [ESCAPES]),
+}
+
+
+@pytest.mark.parametrize("case", DOCTOR)
+def test_the_doctor_is_not_taken_in(org: DemoOrg, recorder: Recorder, case: str) -> None:
+    """It says what it can, and ends with a code of its own."""
+    org.add_job(state="JobComplete")
+    path, body = DOCTOR[case]
+    org.fail_next(200, body, path=path)
+    run = recorder.run("doctor")
+
+    assert run.returncode in (0, 70, 78), run.stderr
+    assert "Unexpected" not in clean(run)

@@ -1,0 +1,225 @@
+"""Answers that never end, unpack to a thousand times their size, or are no HTTP: a load ends soon, says why, and
+the next one is as good as ever."""
+
+import gzip
+import os
+import time
+import zlib
+
+import pytest
+from conftest import Recorder
+from hostile_org import PACE, Answer, answered_by, for_ever, once
+
+from pipelines import bounded_http
+from pipelines.demo_org.org import DemoOrg
+from pipelines.demo_org.server import serving
+from pipelines.failures import Failure
+
+OK = b"HTTP/1.1 200 OK\r\n"
+GZIP = OK + b"Content-Encoding: gzip\r\n"
+LISTING, TOKEN = "/jobs/query", "/oauth2/token"
+
+
+def packed(megabytes: int, times: int = 1) -> bytes:
+    """So many megabytes of spaces, packed once or more often."""
+    packer = zlib.compressobj(9, wbits=31)
+    bomb = b"".join(packer.compress(b" " * 2**20) for _ in range(megabytes)) + packer.flush()
+    for _ in range(times - 1):
+        bomb = gzip.compress(bomb)
+    return bomb
+
+
+TRICKLES: dict[str, Answer] = {
+    "a body byte by byte": for_ever(OK + b"Content-Length: 1000000\r\n\r\n", b" ", PACE),
+    "a head byte by byte": for_ever(OK + b"X: ", b"x", PACE),
+    "chunks byte by byte": for_ever(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n", PACE),
+    "100 Continue for ever": for_ever(b"", b"HTTP/1.1 100 Continue\r\n\r\n", PACE),
+    "packed nothing for ever": for_ever(GZIP + b"\r\n", gzip.compress(b"") * 1_000),
+    "trailers for ever": for_ever(OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"X: x\r\n", PACE),
+}
+FLOODS: dict[str, Answer] = {
+    "a body without a length": for_ever(OK + b"\r\n", b"[" * 2**16),
+    "chunks without an end": for_ever(
+        OK + b"Transfer-Encoding: chunked\r\n\r\n", b"10000\r\n" + b" " * 2**16 + b"\r\n"
+    ),
+    "100 Continue in a flood": for_ever(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 1_000),
+    "packed": once(GZIP + b"\r\n", packed(32)),
+    "packed twice": once(OK + b"Content-Encoding: gzip, gzip\r\n\r\n", packed(32, times=2)),
+    "deflated": once(OK + b"Content-Encoding: deflate\r\n\r\n", zlib.compress(b" " * 2**25)),
+}
+JUNK: dict[str, Answer] = {
+    "no HTTP at all": once(b"220 mail.example.com ESMTP\r\n"),
+    "HTTP of no version": once(b"HTTP/x.y abc\r\n\r\n"),
+    "nothing": once(b""),
+    "a head of a megabyte": once(OK + b"X: " + b"x" * 2**20 + b"\r\n\r\n{}"),
+    "thousands of headers": once(OK + b"X: x\r\n" * 5_000 + b"\r\n{}"),
+    "a length that is too long": once(OK + b"Content-Length: 900\r\n\r\n{}"),
+    "no chunks": once(OK + b"Transfer-Encoding: chunked\r\n\r\nZZZ\r\nnonsense\r\n"),
+    "a chunk line without an end": for_ever(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"0" * 2**16),
+    "not packed as it says": once(GZIP + b"\r\n", b'{"done": true, "records": []}'),
+    "two lengths": once(OK + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}{}{}"),
+    "Retry-After in five thousand digits": once(b"HTTP/1.1 503 No\r\nRetry-After: " + b"9" * 5_000 + b"\r\n\r\n"),
+    "Retry-After in a far year": once(b"HTTP/1.1 503 No\r\nRetry-After: 1 Jan 9999999999 0:0:0 GMT\r\n\r\n"),
+}
+NO_LISTING: dict[str, Answer] = {
+    "HTTP/1.0 and no length": once(b"HTTP/1.0 200 OK\r\n\r\n<html>"),
+    "a length that is no number": once(OK + b"Content-Length: many\r\n\r\n{}"),
+    "a length that is too short": once(OK + b"Content-Length: 2\r\n\r\n{}{}{}"),
+    "packed and cut": once(GZIP + b"\r\n", gzip.compress(os.urandom(5_000))[:2_000]),
+    "103 Early Hints": once(b"HTTP/1.1 103 Early Hints\r\n\r\n" + OK + b"Content-Length: 2\r\n\r\n{}"),
+    "204": once(b"HTTP/1.1 204 No Content\r\n\r\n"),
+    "an unknown packing": once(OK + b"Content-Encoding: x-secret\r\n\r\n\x00\x01"),
+    "a far Date": once(OK + b"Date: Mon, 01 Jan 0001 00:00:00 +1400\r\n\r\n{}"),
+    "no Date": once(OK + b"Date: \xff\x00\r\n\r\n{}"),
+    "a usage of five thousand digits": once(OK + b"Sforce-Limit-Info: api-usage=1/" + b"9" * 5_000 + b"\r\n\r\n{}"),
+    "headers that are none": once(OK + b"\x1b[31m evil\x07 header\r\nX: x\r\n\r\n{}"),
+}
+
+
+def check(found: Failure, org: DemoOrg) -> str:
+    """What every message of a failure keeps to; it is handed back."""
+    said = str(found)
+    assert len(said) < 1_000
+    assert all(c.isprintable() or c == "\n" for c in said)
+    assert org.client_secret not in said
+    assert org.org_id[:15] + "!" not in said  # as every access token begins
+    return found.message
+
+
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer has one second, not 300."""
+    monkeypatch.setattr(bounded_http, "ANSWER_SECONDS", 1.0)
+
+
+def ends(recorder: Recorder, org: DemoOrg, path: str, answer: Answer) -> tuple[str, Failure, float]:
+    """The message of a load that is answered so, what it was, and how long it took."""
+    with answered_by(org, path, answer) as hostile:
+        if path == TOKEN:
+            os.environ["SOURCES__SALESFORCE__CREDENTIALS__INSTANCE_URL"] = hostile.url  # the fixture takes it back
+        began = time.monotonic()
+        found = recorder.failure()
+        took = time.monotonic() - began
+    os.environ["SOURCES__SALESFORCE__CREDENTIALS__INSTANCE_URL"] = org.instance_url
+    return check(found, org), found, took
+
+
+def test_an_answer_has_its_time_and_no_more(org: DemoOrg, recorder: Recorder, patience: None) -> None:
+    """However alive it looks; it is for a later try, and is not asked for again at once."""
+    for name, answer in TRICKLES.items():
+        message, found, took = ends(recorder, org, LISTING, answer)
+        assert "within 1 s" in message, name
+        assert (found.exit_code, took < 5) == (75, True), (name, took)
+    recorder.load()
+
+
+def test_an_answer_has_its_size_and_no_more(org: DemoOrg, recorder: Recorder) -> None:
+    """Packed or not."""
+    for name, answer in FLOODS.items():
+        message, found, took = ends(recorder, org, LISTING, answer)
+        assert "larger than 16 MB" in message, name
+        assert (found.exit_code, took < 20) == (70, True), (name, took)
+    recorder.load()
+
+
+def test_what_is_no_http_is_said_so(org: DemoOrg, recorder: Recorder) -> None:
+    """After a few tries, and with the host's name."""
+    for name, answer in JUNK.items():
+        message, found, took = ends(recorder, org, LISTING, answer)
+        assert "no HTTP" in message, (name, message)
+        assert (found.exit_code, took < 20) == (75, True), (name, took)
+    recorder.load()
+
+
+def test_http_that_is_no_listing_is_said_so(org: DemoOrg, recorder: Recorder, caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing that a head can hold makes it one; and the next load is asked on a sound connection."""
+    job = org.add_job()
+    for name, answer in NO_LISTING.items():
+        message, _, took = ends(recorder, org, LISTING, answer)
+        said = ("is not what Salesforce documents", "not with JSON", "HTTP 103", "HTTP 204")
+        assert any(one in message for one in said), (name, message)
+        assert took < 5, name
+    recorder.load()
+
+    assert set(recorder.states()) == {job}
+
+
+SAMPLES = {
+    "within 1 s": TRICKLES["a head byte by byte"],
+    "larger than 16 MB": FLOODS["packed"],
+    "no HTTP": JUNK["no chunks"],
+}
+
+
+def test_the_sign_in_is_bounded_as_well(org: DemoOrg, recorder: Recorder, patience: None) -> None:
+    """And what it answers with has no place in a message."""
+    for said, answer in SAMPLES.items():
+        message, _, took = ends(recorder, org, TOKEN, answer)
+        assert (said in message, took < 20) == (True, True), message
+    recorder.load()
+
+
+ASIDE = [
+    ("/jobs/query/", "within 1 s"),
+    ("/jobs/query/", "larger than 16 MB"),
+    ("/services/async/", "larger than 16 MB"),
+    ("/services/async/", "no HTTP"),
+    ("FROM\\+User", "larger than 16 MB"),
+    ("Organization", "no HTTP"),
+    ("/limits", "within 1 s"),
+]
+
+
+@pytest.mark.parametrize(("path", "said"), ASIDE)
+def test_what_is_asked_besides_costs_a_note_and_never_the_jobs(
+    org: DemoOrg, recorder: Recorder, patience: None, monkeypatch: pytest.MonkeyPatch, path: str, said: str
+) -> None:
+    """Details, counts, names, limits: the next run asks again."""
+    monkeypatch.setenv("QUERY_JOBS__DETAILS_PER_RUN", "5")
+    monkeypatch.setenv("QUERY_JOBS__EXTRAS", "true")
+    job = org.add_job(jobType="Classic", state="Closed", operation="insert")
+    with answered_by(org, path, SAMPLES[said]):
+        began = time.monotonic()
+        run = recorder.load()
+    assert time.monotonic() - began < 20
+    notes = run.listing.notes + [error for (error,) in recorder.rows("select error from job_details") if error]
+    assert any(said in note for note in notes), notes
+    assert set(recorder.states()) == {job}
+
+    org.move_job(job, "Aborted")
+    assert recorder.load().listing.notes == []
+    assert recorder.details("outcome, error") == {job: ["answered", None]}
+
+
+def test_a_redirect_is_not_followed_and_a_cookie_not_kept(org: DemoOrg, recorder: Recorder) -> None:
+    """Neither leaves anything with another host, or with the same host's next answer."""
+    other = DemoOrg()
+    with serving(other):
+        for place in (other.instance_url, "//[::1", "http://\\x00/", "javascript:1", "http://" + "x" * 70 + ".example"):
+            head = f"HTTP/1.1 302 Found\r\nLocation: {place}\r\nSet-Cookie: a=b; Domain=127.0.0.1; Path=/\r\n"
+            ends(recorder, org, LISTING, once(head.encode() + b"Content-Length: 0\r\n\r\n"))
+        assert not other.requests
+
+    crumbs = b"".join(b"Set-Cookie: c%d=%s\r\n" % (n, b"x" * 9_000) for n in range(60))
+    page = b'{"done": false, "records": [], "nextRecordsUrl": "/services/data/v68.0/jobs/query?queryLocator=01g-1"}'
+    with answered_by(
+        org, "/jobs/query$", once(OK + crumbs + b"Content-Length: %d\r\n\r\n" % len(page), page)
+    ) as between:
+        recorder.failure()  # the demo org knows no such locator
+        cookies = [headers for _, headers in between.seen if "cookie" in headers]
+    assert len(between.seen) > 1
+    assert not cookies
+
+
+def test_a_bomb_of_ten_gigabytes_fits_into_memory(org: DemoOrg, recorder: Recorder) -> None:
+    """The peak of a whole process, which then has a good load."""
+    with answered_by(org, LISTING, once(GZIP + b"\r\n", packed(int(os.environ.get("BOMB", "512"))))):
+        load = recorder.start()
+        _, status, used = os.wait4(load.pid, 0)
+        load.returncode = os.waitstatus_to_exitcode(status)
+        said = load.communicate()[1]
+    assert load.returncode == 70, said
+    assert "larger than 16 MB" in said
+    assert "Traceback" not in said
+    assert used.ru_maxrss < 400 * 1024, used.ru_maxrss
+    recorder.load()
