@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import orjson
 from dlt.sources.helpers import requests
-from requests.exceptions import ChunkedEncodingError, ContentDecodingError, SSLError
+from requests.exceptions import ChunkedEncodingError, ContentDecodingError, InvalidURL, SSLError
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
 from pipelines.credentials import REDACTED, TOKEN, SalesforceCredentials, https_origin
@@ -200,7 +200,7 @@ def unreachable(host: str, error: Exception) -> Failure:
     behind = error.args[0] if error.args else None
     if isinstance(error, requests.Timeout) or isinstance(behind, ReadTimeoutError):
         kind = "did not answer in time"
-    elif isinstance(error, BROKEN) or isinstance(behind, ProtocolError):
+    elif (isinstance(error, BROKEN) and not isinstance(error, InvalidURL)) or isinstance(behind, ProtocolError):
         kind = "broke its answer off, or gave one that is no HTTP"
     return TryLater(
         f"{host} {kind} ({type(error).__name__}).",

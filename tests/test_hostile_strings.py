@@ -92,7 +92,7 @@ def test_a_secret_that_comes_back_is_not_shown(org: DemoOrg, recorder: Recorder)
 
         between.answer = answer
         found = recorder.failure()
-    assert "You sent [token]" in found.message
+    assert "You sent [REDACTED]" in found.message
     assert not any(token in str(found) for token in seen)
 
     org.fail_next(400, {"error": "invalid_client", "error_description": f"not {org.client_secret}"}, path="/token")

@@ -37,7 +37,8 @@ def closed() -> Iterator[list[Path]]:
     paths: list[Path] = []
     yield paths
     for path in paths:
-        path.chmod(0o755)
+        if path.exists():
+            path.chmod(0o755)
 
 
 def close(path: Path, closed: list[Path]) -> None:
