@@ -97,7 +97,7 @@ def test_a_secret_that_comes_back_is_not_shown(org: DemoOrg, recorder: Recorder)
 
     org.fail_next(400, {"error": "invalid_client", "error_description": f"not {org.client_secret}"}, path="/token")
     found = recorder.failure()
-    assert "not [secret]" in found.message
+    assert "not [REDACTED]" in found.message
 
 
 def test_logged_lines_are_quoted_too(org: DemoOrg, recorder: Recorder) -> None:
