@@ -30,7 +30,7 @@ UNLISTED: Final = f"""
 with before as (
     select
         max(listed_at) filter (where compared) as listed_at,
-        coalesce(max(listed_at), $at) - interval 15 days as since
+        coalesce(max(listed_at) - interval 15 days, timestamptz '-infinity') as since
     from (
         select coalesce(restarted_at, started_at) as listed_at, jobs_unlisted is not null as compared
         from {DATASET}.listings where org_id = $org_id and filters = '{{}}'

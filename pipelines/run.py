@@ -16,7 +16,7 @@ from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.normalizers.naming import NamingConvention
 from dlt.common.runtime import signals
 from dlt.common.runtime.run_context import active
-from dlt.common.storages import LoadStorage, NormalizeStorage
+from dlt.common.storages import LoadStorage, NormalizeStorage, PackageStorage
 from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
 
 from pipelines.credentials import SalesforceCredentials
@@ -75,6 +75,8 @@ def record(settings: Settings, credentials: SalesforceCredentials, seen: Seen = 
         else:
             pipeline = _pipeline(settings, loader)
             resumed = _load_pending(pipeline)
+            if resumed:
+                complete_tables(loader)  # what was kept may be the first that there is: it is compared with, too
             pipeline.sync_destination()
             known = KnownJobs(loader)
 
@@ -145,6 +147,11 @@ def _tidy(working: Path) -> None:
         *working.glob(f"load/{LoadStorage.NEW_PACKAGES_FOLDER}/*"),
     ]
     left += [path for path in working.glob("normalize/*/") if path.name != NormalizeStorage.EXTRACTED_FOLDER]
+    # dlt removes a listing as it was extracted once it is normalized. Killed meanwhile, it leaves a part of it, and
+    # would choke on that in every later run.
+    normalized = working / "load" / LoadStorage.NORMALIZED_FOLDER
+    extracted = working.glob(f"normalize/{NormalizeStorage.EXTRACTED_FOLDER}/*")
+    left += [package for package in extracted if (normalized / package.name).exists()]
     for folder in left:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -169,11 +176,32 @@ def _load_pending(pipeline: dlt.Pipeline) -> int:
     new listing instead, and before the sync, which wipes them when the file is new. Says how many there were."""
     if not pipeline.has_pending_data:
         return 0
+    _begin_anew(Path(pipeline.working_dir))
     _heeding_signals(pipeline.normalize)
     packages = len(pipeline.list_normalized_load_packages())
     if packages:
         _heeding_signals(pipeline.load)
     return packages
+
+
+def _begin_anew(working: Path) -> None:
+    """Has dlt load packages that were begun from their beginning: the file in which they were staged may have been
+    replaced since, by the published copy. Nothing gets in twice: see the filters in `source.py`."""
+    for package in (working / "load" / LoadStorage.NORMALIZED_FOLDER).glob("*/"):
+        applied = package / PackageStorage.APPLIED_SCHEMA_UPDATES_FILE_NAME
+        if not applied.exists():
+            continue
+        for state in (PackageStorage.STARTED_JOBS_FOLDER, PackageStorage.COMPLETED_JOBS_FOLDER):
+            for job in (package / state).iterdir():
+                job.rename(package / PackageStorage.NEW_JOBS_FOLDER / job.name)
+        for merge in (package / PackageStorage.NEW_JOBS_FOLDER).glob("*.sql"):  # dlt writes it again
+            merge.unlink()
+        for transition in (package / PackageStorage.PENDING_TRANSITIONS_FOLDER).glob("*"):
+            transition.unlink()
+        (package / PackageStorage.SCHEMA_UPDATES_FILE_NAME).write_text(
+            "{}"
+        )  # dlt looks into the file for what it lacks
+        applied.unlink()  # last: if this is killed before, the next run does it again
 
 
 def _heeding_signals(step: Callable[[], object]) -> None:

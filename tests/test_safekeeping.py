@@ -1,11 +1,13 @@
 """What is recorded is not overwritten, not mixed up with another record, and not begun anew in silence."""
 
+import shutil
 from dataclasses import replace
 from datetime import timedelta
 
 import duckdb
 import pytest
 from conftest import NOON, Recorder
+from dlt.destinations.job_client_impl import SqlLoadJob
 from processes import holding
 
 from pipelines import warehouse
@@ -176,3 +178,41 @@ def test_dlts_home_holds_what_the_last_run_left_and_no_more(org: DemoOrg, record
 
     assert broken[1] == broken[2]
     assert loaded[1] == loaded[2]
+
+
+def test_a_package_that_was_half_removed_wedges_nothing(org: DemoOrg, recorder: Recorder) -> None:
+    """dlt removes a listing as extracted when it is normalized: killed between two files, it leaves a part of it."""
+    job = org.add_job()
+    with holding(recorder.loader_file):
+        assert recorder.run().returncode == 75
+    (kept,) = recorder.home.glob("dlt/pipelines/*/load/normalized/*")
+    half = kept.parents[2] / "normalize" / "extracted" / kept.name
+    (half / "new_jobs").mkdir(parents=True)
+    org.delete_job(job)
+
+    assert recorder.run().returncode == 0
+    assert recorder.states() == {job: "InProgress"}
+
+
+def test_a_package_begun_in_a_file_that_was_lost_is_loaded_from_its_beginning(
+    org: DemoOrg, recorder: Recorder, monkeypatch
+) -> None:
+    """Staged, then broken off; then the loader's file is restored from the copy, which has nothing of it."""
+    stays = org.add_job()
+    recorder.load()
+    org.advance(HOUR)
+    short_lived = org.add_job()
+
+    def crash(self: SqlLoadJob) -> None:
+        raise RuntimeError("a machine that fails")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(SqlLoadJob, "run", crash)
+        with pytest.raises(Exception, match="a machine that fails"):
+            recorder.load()
+    shutil.copyfile(recorder.warehouse, recorder.loader_file)
+    org.delete_job(short_lived)
+    org.advance(HOUR)
+    recorder.load()
+
+    assert set(recorder.states()) == {stays, short_lived}

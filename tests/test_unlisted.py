@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from conftest import NOON, Recorder
+from processes import holding
 
 from pipelines.demo_org.org import DemoOrg
 
@@ -54,6 +55,17 @@ def test_what_went_while_nobody_loaded_for_weeks_is_noticed(org: DemoOrg, record
     away = "select id, last_listed_at, unlisted_at from unlisted_jobs order by 2"
     weeks = [NOON + timedelta(days=days) for days in (0, 20, 40)]
     assert recorder.rows(away) == [(first, weeks[0], weeks[1]), (second, weeks[1], weeks[2])]
+
+
+def test_what_went_after_the_first_listing_was_kept_is_noticed(org: DemoOrg, recorder: Recorder) -> None:
+    """The file was held from the very first run on; the first one that has it compares with what was kept."""
+    gone = org.add_job(state="JobComplete")
+    with holding(recorder.loader_file):
+        assert recorder.run().returncode == 75
+    org.advance(timedelta(days=20))
+    recorder.load()
+
+    assert recorder.rows("select id, last_listed_at from unlisted_jobs") == [(gone, NOON)]
 
 
 def test_a_job_that_comes_back_is_not_gone(org: DemoOrg, recorder: Recorder) -> None:
