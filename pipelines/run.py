@@ -135,7 +135,9 @@ def _pipeline(settings: Settings, file: duckdb.DuckDBPyConnection | str) -> dlt.
     # that finds little.
     destination.capabilities = capabilities  # type: ignore[method-assign]
     pipeline = dlt.pipeline(settings.pipeline, destination=destination, dataset_name=DATASET)
-    _tidy(Path(pipeline.working_dir))
+    working = Path(pipeline.working_dir)
+    _tidy(working)
+    _begin_anew(working)
     return pipeline
 
 
@@ -176,7 +178,6 @@ def _load_pending(pipeline: dlt.Pipeline) -> int:
     new listing instead, and before the sync, which wipes them when the file is new. Says how many there were."""
     if not pipeline.has_pending_data:
         return 0
-    _begin_anew(Path(pipeline.working_dir))
     _heeding_signals(pipeline.normalize)
     packages = len(pipeline.list_normalized_load_packages())
     if packages:
