@@ -1,6 +1,7 @@
 """What the tests share: a demo org over real HTTP, and a recorder with files and a dlt home of its own."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -25,6 +26,9 @@ from pipelines.settings import PROJECT, Settings, read_credentials, read_setting
 
 KEYS = "SOURCES__SALESFORCE__CREDENTIALS__"
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)  # a Monday
+
+# What a shell's `&` or nohup starts ignores Ctrl-C, and so would every load that a test starts and interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass
