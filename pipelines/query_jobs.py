@@ -12,7 +12,7 @@ One run goes down this list, and each file knows only those below it:
     org_facts.py    users' names, the org's name, its limits
     records.py      job records to Arrow tables; what cannot be keyed
     listing.py      the listing, page by page to its end
-    salesforce.py   one org over HTTP: retries, errors, budget;  bounded_http.py: answers that end, and fit
+    salesforce.py   one org over HTTP: retries, errors, budget
     sign_in.py      the four ways in;  credentials.py: which of them is given
     bounded_http.py what any answer may cost in time and memory
     state_spans.py  the one table that is derived during the load;  views/: the questions, as SQL
