@@ -29,17 +29,7 @@ TIMES = [
     "2026-11-02T12:00:00.123456789Z", "2026-11-02T12:00:00", "2026-11-02", "now", "infinity", "epoch", "1772452800000",
 ]  # fmt: skip
 NUMBERS = [0, -1, 2**31, 2**53 + 1, 2**63, -(2**63), 2**64, 10**30, 1.5, -0.0, 5e-324, 1.7976931348623157e308]
-RAW = [
-    "1e999",
-    "-1e999",
-    "NaN",
-    "Infinity",
-    "-Infinity",
-    "9" * 400,
-    "9" * 5_000,
-    "-" + "9" * 5_000,
-    "0.1" * 1 + "0" * 5_000,
-]
+RAW = ["1e999", "-1e999", "NaN", "Infinity", "-Infinity", "9" * 400, "9" * 5_000, "-" + "9" * 5_000, "0." + "0" * 5_000]
 
 texts = st.sampled_from(NASTY) | st.text(st.characters(codec=None), max_size=20)  # surrogates, too
 names = st.sampled_from([*NAMES, *FIELDS]) | st.text(st.characters(codec=None), max_size=12)

@@ -61,13 +61,9 @@ def see(recorder: Recorder, org: DemoOrg, page: bytes, status: int) -> bool:
     table, rejected = jobs_to_arrow(listed, org.org_id, NewFields())
     kept = {record for (record,) in recorder.rows("select record from rejected_records")}
     assert kept >= {one.record for one in rejected}
-    keyed = {
-        one: None
-        for one in table.select(["id", "system_modstamp", "state"]).to_pylist()
-        for one in [tuple(one.values())]
-    }
+    keyed = {tuple(row.values()) for row in table.select(["id", "system_modstamp", "state"]).to_pylist()}
     history = set(recorder.rows("select id, system_modstamp, state from query_job_states"))
-    assert keyed.keys() <= history
+    assert keyed <= history
     last: dict[str, tuple[Any, Any]] = {}
     for record, row in zip((r for r in listed if not is_rejected(r, rejected)), table.to_pylist(), strict=True):
         if row["id"] not in last or last[row["id"]][1]["system_modstamp"] <= row["system_modstamp"]:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from subprocess import CompletedProcess
 
 import pytest
@@ -74,26 +75,20 @@ def test_an_error_answer_is_quoted_and_not_obeyed(org: DemoOrg, recorder: Record
 
 def test_a_secret_that_comes_back_is_not_shown(org: DemoOrg, recorder: Recorder) -> None:
     """Neither the token of a request nor the secret of a sign-in."""
-    seen: list[str] = []
-
-    def echo(demo_org: DemoOrg, *_: object) -> None:
-        seen.extend(token for token in demo_org._tokens if token not in seen)
-
+    tokens: list[str] = []
     recorder.load()
-    echo(org)
-    body = json.dumps([{"errorCode": "INVALID", "message": "You sent TOKEN"}])
     with answered_by(org, LISTING, once()) as between:
 
-        def answer(say):
-            token = between.seen[-1][1]["authorization"].removeprefix("Bearer ")
-            seen.append(token)
-            said = body.replace("TOKEN", token).encode()
+        def answer(say: Callable[[bytes], None]) -> None:
+            tokens.append(between.seen[-1][1]["authorization"].removeprefix("Bearer "))
+            said = json.dumps([{"errorCode": "INVALID", "message": f"You sent {tokens[-1]}"}]).encode()
             say(b"HTTP/1.1 400 No\r\nContent-Length: %d\r\n\r\n" % len(said) + said)
 
         between.answer = answer
         found = recorder.failure()
+    assert tokens
     assert "You sent [REDACTED]" in found.message
-    assert not any(token in str(found) for token in seen)
+    assert not any(token in str(found) for token in tokens)
 
     org.fail_next(400, {"error": "invalid_client", "error_description": f"not {org.client_secret}"}, path="/token")
     found = recorder.failure()
