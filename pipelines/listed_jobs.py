@@ -71,6 +71,7 @@ class Listing:
         key = f"{self.org.org_id} {self.filters_text}"
         self.since = marks.get(key)
         tables: list[pa.Table] = []
+        size = 0  # of these, in bytes
         for page in job_pages(self.org, self.filters):
             if page.number == 1 and not self.pages:
                 self.started_at = page.started_at
@@ -81,16 +82,17 @@ class Listing:
             elif page.number == 1:
                 # What was shown before the locator was lost is kept, but it is no part of the listing that is counted.
                 yield from self._changed(tables)
-                tables = []
+                tables, size = [], 0
                 self._count_from_zero()
                 self.restarted_at = page.started_at
             self.pages = page.number
             self.jobs_listed += len(page.records)
             self.on_page(page)
             tables.append(self._read(page.records))
-            if page.last or page.number % PAGES_PER_TABLE == 0 or sum(t.nbytes for t in tables) > BYTES_PER_TABLE:
+            size += tables[-1].nbytes
+            if page.last or page.number % PAGES_PER_TABLE == 0 or size > BYTES_PER_TABLE:
                 yield from self._changed(tables)
-                tables = []
+                tables, size = [], 0
         if self.new_fields.too_many:
             logger.warning(
                 "The listing brought %d new fields at once: they are kept as JSON in query_jobs.more_fields.",
