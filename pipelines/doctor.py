@@ -13,7 +13,6 @@ from urllib.parse import quote
 
 import dlt
 import duckdb
-from dlt.sources.helpers import requests
 
 from pipelines.bounded_http import ANSWER_BYTES
 from pipelines.failures import Failure, Misconfigured, quoted
@@ -140,7 +139,7 @@ def _examine_host(found: Examination, org: Org) -> None:
             f"{host} does not answer as Salesforce's API does.",
             "instance_url must be the org's My Domain: https://<name>.my.salesforce.com.",
         ) from None
-    except requests.RequestException as error:
+    except OSError as error:  # all of requests' are
         raise unreachable(host, error) from None
     if org.api_version in versions:
         found.good(f"API version {org.api_version} is one that the org has; its newest is {newest}")

@@ -182,7 +182,7 @@ class Org:
                 auth=sign(session.access_token),
                 allow_redirects=False,
             )
-        except (requests.RequestException, ValueError, OverflowError) as error:  # the last: a Retry-After beyond reason
+        except (OSError, ValueError, OverflowError) as error:  # all of requests', and a Retry-After beyond reason
             raise unreachable(session.instance_url, error) from None
 
     def _note(self, response: Response, **_: object) -> None:

@@ -1,6 +1,7 @@
 """Sign in to an org: credentials in, an access token and the org's own host out. Nothing here knows of jobs."""
 
 import json
+import ssl
 import subprocess
 import time
 from collections.abc import Callable, Mapping
@@ -14,7 +15,7 @@ from requests.exceptions import ChunkedEncodingError, ContentDecodingError, Inva
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
 from pipelines.credentials import REDACTED, TOKEN, SalesforceCredentials, https_origin
-from pipelines.failures import Failure, Misconfigured, NotPermitted, TryLater, quoted
+from pipelines.failures import Failure, Misconfigured, NotPermitted, TryLater, causes, quoted
 
 TOKEN_PATH: Final = "/services/oauth2/token"  # noqa: S105 - a path, not a password
 TOKEN_LENGTH: Final = 8_192  # characters: more than most servers take in a header, and twenty times what tokens have
@@ -129,7 +130,7 @@ def _token(
         # The form holds a secret: a redirect must not carry it to another host.
         # `auth` that adds nothing keeps an entry of ~/.netrc from being sent along.
         answer = http.post(host + TOKEN_PATH, data=form, allow_redirects=False, auth=lambda request: request)
-    except (requests.RequestException, ValueError, OverflowError) as error:
+    except (OSError, ValueError, OverflowError) as error:  # all of requests' are OSErrors
         raise unreachable(host, error) from None
     try:
         body = orjson.loads(answer.content)
@@ -186,16 +187,32 @@ def _refused(status: int, body: Any, host: str, form: Mapping[str, str | None]) 
     )
 
 
+BUNDLE: Final = "REQUESTS_CA_BUNDLE, or CURL_CA_BUNDLE, has to name a file of certificates in PEM form."
+
+
+def _tls(host: str, error: ssl.SSLError) -> Failure:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Misconfigured(
+            f"{host} could not prove who it is (TLS certificate: {quoted(error.verify_message, 120)}).",
+            "Behind a company proxy, set REQUESTS_CA_BUNDLE to the proxy's certificate file.",
+        )
+    if error.library == "X509":
+        return Misconfigured("The file of trusted certificates holds none that can be read.", BUNDLE)
+    return TryLater(
+        f"TLS with {host} failed ({error.reason or 'no reason given'}).",
+        "Try again later. If it never works: check instance_url, the network and its proxy.",
+    )
+
+
 BROKEN: Final = (ChunkedEncodingError, ContentDecodingError, OverflowError, ValueError)
 
 
 def unreachable(host: str, error: Exception) -> Failure:
     """What a connection error means. Its own text is left out: it quotes URLs with their parameters."""
+    if not isinstance(error, requests.RequestException) and isinstance(error, OSError):
+        return Misconfigured(quoted(error), BUNDLE)
     if isinstance(error, SSLError):
-        return Misconfigured(
-            f"{host} could not prove who it is (TLS certificate).",
-            "Behind a company proxy, set REQUESTS_CA_BUNDLE to the proxy's certificate file.",
-        )
+        return _tls(host, next((cause for cause in causes(error) if isinstance(cause, ssl.SSLError)), ssl.SSLError()))
     kind = "could not be reached"
     behind = error.args[0] if error.args else None
     if isinstance(error, requests.Timeout) or isinstance(behind, ReadTimeoutError):

@@ -1,0 +1,149 @@
+"""TLS that fails: no secret is sent, the message says at which of the two ends to look, and no handshake is endless."""
+
+import os
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from conftest import Recorder
+
+from pipelines.demo_org.org import DemoOrg
+from pipelines.demo_org.server import serving
+from pipelines.failures import Failure
+
+KEY = "SOURCES__SALESFORCE__CREDENTIALS__INSTANCE_URL"
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{"
+
+
+@pytest.fixture(autouse=True)
+def quick(recorder: Recorder, certificate: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two tries of a second each, and one more file of trusted certificates."""
+    monkeypatch.setenv("RUNTIME__REQUEST_TIMEOUT", "1")
+    monkeypatch.setenv("RUNTIME__REQUEST_MAX_ATTEMPTS", "2")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", certificate[0])
+
+
+def ends(recorder: Recorder, url: str) -> Failure:
+    """What a load from this host ends in, before long and without a word of the secret."""
+    os.environ[KEY] = url  # the fixture takes it back
+    began = time.monotonic()
+    found = recorder.failure()
+    assert time.monotonic() - began < 10
+    assert recorder.org.client_secret not in str(found)
+    return found
+
+
+def test_certificates(org: DemoOrg, recorder: Recorder, certificate: tuple[str, str], monkeypatch: pytest.MonkeyPatch):
+    """Trusted, of another name, not trusted; a file of trusted ones that is broken, or not there."""
+    broken = Path(recorder.home / "broken.pem")
+    broken.write_text("-----BEGIN CERTIFICATE-----\nxxxx\n-----END CERTIFICATE-----\n")
+    with serving(org, certfile=certificate[0], keyfile=certificate[1]) as url:
+        os.environ[KEY] = url
+        recorder.load()
+        asked = len(org.requests)
+        found = ends(recorder, url.replace("127.0.0.1", "localhost"))
+        assert (found.exit_code, "Hostname mismatch" in found.message) == (78, True), found
+        monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+        found = ends(recorder, url)
+        assert (found.exit_code, "self-signed" in found.message) == (78, True), found
+        assert "REQUESTS_CA_BUNDLE" in found.remedy
+        for bundle, said in ((broken, "none that can be read"), (recorder.home / "none.pem", "none.pem")):
+            monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+            found = ends(recorder, url)
+            assert (found.exit_code, said in found.message) == (78, True), found
+            assert "REQUESTS_CA_BUNDLE" in found.remedy
+        assert len(org.requests) == asked
+
+
+def test_a_server_without_tls_gets_no_secret(org: DemoOrg, recorder: Recorder) -> None:
+    """It hears the beginning of a handshake."""
+    found = ends(recorder, org.instance_url.replace("http:", "https:"))
+
+    assert (found.exit_code, "WRONG_VERSION_NUMBER" in found.message) == (75, True), found
+    assert not org.requests
+
+
+@contextmanager
+def answering(answer: Callable[[socket.socket], None]) -> Iterator[str]:
+    """A server that does this with every connection."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = server.accept()
+                threading.Thread(target=handle, args=[connection], daemon=True).start()
+
+    def handle(connection: socket.socket) -> None:
+        with suppress(OSError), connection:
+            answer(connection)
+
+    thread = threading.Thread(target=accept, daemon=True)
+    thread.start()
+    try:
+        yield f"https://127.0.0.1:{server.getsockname()[1]}"
+    finally:
+        server.shutdown(socket.SHUT_RDWR)
+        server.close()
+        thread.join(timeout=5)
+
+
+def cut(connection: socket.socket) -> None:
+    connection.recv(5)
+
+
+def junk(connection: socket.socket) -> None:
+    connection.recv(5)
+    connection.sendall(b"\x16\x03\x01\x00\x20" + b"\xff" * 40)
+
+
+def stall(connection: socket.socket) -> None:
+    time.sleep(5)
+
+
+def trickle(connection: socket.socket) -> None:
+    connection.sendall(b"\x16\x03\x03\x40\x00")
+    for _ in range(100):
+        connection.sendall(b"\x02")
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("handshake", "said"),
+    [(cut, "broke its answer off"), (junk, "TLS with"), (stall, "in time"), (trickle, "in time")],
+)
+def test_a_handshake_that_comes_to_nothing(
+    org: DemoOrg, recorder: Recorder, handshake: Callable[[socket.socket], None], said: str
+) -> None:
+    """Cut, of other bytes, never begun, byte by byte: for a later try."""
+    with answering(handshake) as url:
+        found = ends(recorder, url)
+
+    assert (found.exit_code, said in found.message) == (75, True), found
+
+
+@pytest.mark.parametrize("rest", [b"", b"\x17\x03\x03\x00\x30" + b"x" * 48], ids=["cut", "not of this connection"])
+def test_an_answer_that_breaks_off_within_tls(
+    org: DemoOrg, recorder: Recorder, certificate: tuple[str, str], rest: bytes
+) -> None:
+    """Without TLS's own farewell, or with a record that somebody else put there."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+
+    def break_off(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as within:
+            within.recv(100)
+            within.sendall(HEAD)
+            plain = socket.socket(fileno=within.detach())
+        with plain:
+            plain.sendall(rest)
+
+    with answering(break_off) as url:
+        found = ends(recorder, url)
+
+    assert (found.exit_code, "broke its answer off" in found.message) == (75, True), found
