@@ -199,7 +199,7 @@ def _begin_anew(working: Path) -> None:
             merge.unlink()
         for transition in (package / PackageStorage.PENDING_TRANSITIONS_FOLDER).glob("*"):
             transition.unlink()
-        # No changes to make are left to be told: dlt looks into the file itself for what that lacks.
+        # No change is told beforehand: dlt looks into the file itself for what that lacks.
         (package / PackageStorage.SCHEMA_UPDATES_FILE_NAME).write_text("{}")
         applied.unlink()  # last: if this is killed before, the next run does it again
 
