@@ -21,7 +21,7 @@ from pipelines.tables import (
 from pipelines.warehouse import stored_columns
 
 OBSERVED: Final = "observed_at"
-POSITION: Final = "_dlt_position"  # no field becomes a column of this name: `_dlt` is refused
+POSITION: Final = "_dlt_position"  # of a row in its listing; no field becomes a column of this name: `_dlt` is refused
 VERSION: Final = set(QUERY_JOB_STATES.key)  # equal in any case where a listed job is the stored one
 
 # A finished job is gone after seven days: one that was older than twice that when last listed was none that could go.
@@ -52,7 +52,7 @@ from {DATASET}.query_jobs as j
 where j.org_id = $org_id and j.observed_at < $at
     and (j.observed_at >= (select since from before) or j.state not in {FINISHED})
     and not exists (select 1 from listed as l where l.id = j.id)
-    and not exists (select 1 from away as a where a.id = j.id)
+    and not exists (select 1 from away as a where a.id = j.id and a.unlisted_at >= j.observed_at)
 union all
 select a.*, $at from away as a where exists (select 1 from listed as l where l.id = a.id)
 """
@@ -82,34 +82,32 @@ class KnownJobs:
         return bool(self.columns(table))
 
     def changes(self, listed: pa.Table, started_at: datetime) -> tuple[pa.Table, pa.Table]:
-        """The rows of `query_jobs` and of `query_job_states` that this part of a listing adds or changes.
+        """The rows of `query_jobs` and of `query_job_states` that this part of a listing adds or changes; the former
+        with their POSITION, which `listed` has.
 
         A job is unchanged only if every column is: its state can change while system_modstamp stands still.
         `observed_at` is `started_at`, but for a version that was observed before.
         """
         recorded = self.has(QUERY_JOBS) and self.has(QUERY_JOB_STATES)
         if self.connection is None or not recorded or not listed.num_rows:
-            return self._with_observed(listed, pa.nulls(listed.num_rows, TIME), started_at, _last_shown(listed))
+            return self._with_observed(listed, pa.nulls(listed.num_rows, TIME), started_at)
         found = self._compare(self.connection, listed)
-        last = _last_shown(listed)  # of all that was listed: what was shown last may be what is stored
-        if last is not None:
-            last = last.take(found[POSITION])
-        return self._with_observed(listed.take(found[POSITION]), found["first_observed_at"], started_at, last)
+        return self._with_observed(listed.take(found["at"]), found["first_observed_at"], started_at)
 
     def _compare(self, connection: duckdb.DuckDBPyConnection, listed: pa.Table) -> pa.Table:
-        """Positions of the changed rows in page order, and when each one's version was first observed, if it was.
+        """Where the changed rows are, in page order, and when each one's version was first observed, if it was.
 
         An unchanged row has the system_modstamp that is stored, so the range of those listed bounds what is read.
         """
         stored = {c for c in self.columns(QUERY_JOBS) if c != OBSERVED and not c.startswith("_dlt")}
-        listed_columns = set(listed.column_names)
+        listed_columns = set(listed.column_names) - {POSITION}
         same = [
             *(f's."{c}" is not distinct from l."{c}"' for c in sorted(listed_columns & stored - VERSION)),
             *(f'l."{c}" is null' for c in sorted(listed_columns - stored)),
             *(f's."{c}" is null' for c in sorted(stored - listed_columns)),
         ]
         stamps = pc.min_max(listed["system_modstamp"]).as_py()
-        connection.register("listed", listed.append_column(POSITION, pa.array(range(listed.num_rows), pa.int64())))
+        connection.register("listed", listed)
         try:
             result: pa.Table = connection.sql(
                 f"""
@@ -124,26 +122,27 @@ class KnownJobs:
                             and {" and ".join(same)}
                     )
                 )
-                select c.{POSITION}, s.observed_at as first_observed_at
+                select c.{POSITION} - $first as at, s.observed_at as first_observed_at
                 from changed as c
                 left join (
                     select * from {DATASET}.query_job_states where system_modstamp between $min and $max
                 ) as s using (org_id, id, system_modstamp, state)
                 order by c.{POSITION}
                 """,
-                params=stamps,
+                params=stamps | {"first": listed[POSITION][0].as_py()},
             ).to_arrow_table()
             return result
         finally:
             connection.unregister("listed")
 
     def _with_observed(
-        self, changed: pa.Table, first: pa.Array | pa.ChunkedArray, started_at: datetime, last: pa.Array | None
+        self, changed: pa.Table, first: pa.Array | pa.ChunkedArray, started_at: datetime
     ) -> tuple[pa.Table, pa.Table]:
-        seen_now = pa.scalar(started_at, TIME)
-        jobs = changed.append_column(OBSERVED, pc.coalesce(first, seen_now))
+        jobs = changed.append_column(OBSERVED, pc.coalesce(first, pa.scalar(started_at, TIME)))
         states = jobs.filter(pc.is_null(first)).select(QUERY_JOB_STATES.schema.names)
-        return typed(jobs if last is None else jobs.filter(last), QUERY_JOBS), typed(states, QUERY_JOB_STATES)
+        positions = jobs.schema.get_field_index(POSITION)
+        rows = typed(jobs.remove_column(positions), QUERY_JOBS).append_column(POSITION, jobs[POSITION])
+        return rows, typed(states, QUERY_JOB_STATES)
 
     def unlisted(self, listed: pa.ChunkedArray, org_id: str, at: datetime) -> pa.Table | None:
         """The rows of `unlisted_jobs` that a complete listing adds: jobs it shows no longer, and those that are back.
@@ -182,18 +181,6 @@ class KnownJobs:
             [org_id],
         ).fetchall()
         return {record_hash: (listing_id, observed_at) for record_hash, listing_id, observed_at in rows}
-
-
-def _last_shown(jobs: pa.Table) -> pa.Array | None:
-    """Of a job that is shown twice with one stamp, the later one: system_modstamp alone does not tell them apart.
-
-    Whether each row is that one; None where no job is shown twice.
-    """
-    if pc.count_distinct(jobs["id"]).as_py() == jobs.num_rows:
-        return None
-    shown = zip(jobs["id"].to_pylist(), jobs["system_modstamp"].to_pylist(), strict=True)
-    last = {version: position for position, version in enumerate(shown)}
-    return pc.is_in(pa.array(range(jobs.num_rows), pa.int64()), value_set=pa.array(list(last.values()), pa.int64()))
 
 
 def typed(rows: pa.Table, table: Table) -> pa.Table:

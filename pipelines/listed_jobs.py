@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.failures import Failure, Misconfigured
-from pipelines.known_jobs import KnownJobs
+from pipelines.known_jobs import POSITION, KnownJobs
 from pipelines.listing import Page, job_pages
 from pipelines.records import NewFields, Rejected, jobs_to_arrow
 from pipelines.salesforce import Org
@@ -33,9 +33,8 @@ logger = logging.getLogger(__name__)
 
 MARGIN: Final = timedelta(minutes=5)  # for changes that the org commits late, and for clocks that differ
 NAMES_KEPT: Final = timedelta(days=7)  # before users and the org are asked for their names again
-PAGES_PER_TABLE: Final = 20  # dlt's cost per yielded table is fixed, some 5 ms: twenty pages share it
-
-BYTES_PER_TABLE: Final = 32 * 2**20  # twenty pages of real jobs are a tenth of it
+PAGES_AT_ONCE: Final = 20  # are compared with the warehouse: a comparison costs some milliseconds, whatever its size
+BYTES_AT_ONCE: Final = 32 * 2**20  # of pages, of which twenty real ones are a tenth; or of changed jobs, some 100,000
 
 
 class Listing:
@@ -59,15 +58,19 @@ class Listing:
         self.details_left: int | None = None
         self.notes: list[str] = []
         self.outstanding = {UNLISTED_JOBS.name}  # tables whose rows the row of `listings` waits for
+        self.jobs_shown = 0  # records with a key, also those of a listing that had to start again
+        self.shown: list[pa.Table] = []  # id and system_modstamp of each, in the order in which they were shown
+        self.changed: list[pa.Table] = []  # rows of `query_jobs` that dlt has not got yet
         self._count_from_zero()
 
     def _count_from_zero(self) -> None:
         self.pages = self.jobs_listed = self.jobs_changed = self.jobs_changed_late = 0
         self.creators: set[Any] = set()
-        self.ids: list[pa.Array] = []
+        self.counted_from = self.jobs_shown  # what was shown before is no part of the listing that gets completed
+        self.keyless: set[str] = set()  # ids of records that have no key
 
     def job_tables(self, marks: dict[str, datetime], modified: Any) -> Iterator[pa.Table]:
-        """The changed rows of `query_jobs`, some pages at a time; the other tables' rows gather beside."""
+        """The changed rows of `query_jobs`, at once unless they are many; the other tables' rows gather beside."""
         key = f"{self.org.org_id} {self.filters_text}"
         self.since = marks.get(key)
         tables: list[pa.Table] = []
@@ -81,7 +84,7 @@ class Listing:
                 modified.advance(marks[key])
             elif page.number == 1:
                 # What was shown before the locator was lost is kept, but it is no part of the listing that is counted.
-                yield from self._changed(tables)
+                self._compare(tables)
                 tables, size = [], 0
                 self._count_from_zero()
                 self.restarted_at = page.started_at
@@ -90,9 +93,11 @@ class Listing:
             self.on_page(page)
             tables.append(self._read(page.records))
             size += tables[-1].nbytes
-            if page.last or page.number % PAGES_PER_TABLE == 0 or size > BYTES_PER_TABLE:
-                yield from self._changed(tables)
+            if page.last or page.number % PAGES_AT_ONCE == 0 or size > BYTES_AT_ONCE:
+                self._compare(tables)
                 tables, size = [], 0
+                if page.last or sum(t.nbytes for t in self.changed) > BYTES_AT_ONCE:
+                    yield from self._changed_jobs()
         if self.new_fields.too_many:
             logger.warning(
                 "The listing brought %d new fields at once: they are kept as JSON in query_jobs.more_fields.",
@@ -105,23 +110,42 @@ class Listing:
         """A page as Arrow at once: its thousand records need not wait in memory for those of the next pages."""
         listed, rejected = jobs_to_arrow(records, self.org.org_id, self.new_fields)
         self.rejected |= {r.record_hash: r for r in rejected}
+        self.keyless |= {r.job_id for r in rejected if r.job_id}
         self.creators.update(listed["created_by_id"].unique().to_pylist())
-        self.ids += listed["id"].chunks
+        positions = pa.array(range(self.jobs_shown, self.jobs_shown + listed.num_rows), pa.int64())
+        self.jobs_shown += listed.num_rows
+        listed = listed.append_column(POSITION, positions)
+        self.shown.append(listed.select(["id", "system_modstamp", POSITION]))
         return listed
 
-    def _changed(self, pages: list[pa.Table]) -> Iterator[pa.Table]:
+    def _compare(self, pages: list[pa.Table]) -> None:
+        """Keeps what is new or different; the rows of `query_job_states` dlt may have at once."""
         if not pages:
             return
-        listed = pa.concat_tables(pages, promote_options="default")
-        jobs, states = self.known.changes(listed, self.started_at)
-        self.jobs_changed += jobs.num_rows
-        if self.since:
-            late = pc.less(jobs["system_modstamp"], pa.scalar(self.since, TIME))
-            self.jobs_changed_late += pc.sum(late).as_py() or 0
+        jobs, states = self.known.changes(pa.concat_tables(pages, promote_options="default"), self.started_at)
         if states.num_rows:
             self.states.append(states)
         if jobs.num_rows:
-            yield jobs
+            self.changed.append(jobs)
+
+    def _changed_jobs(self) -> Iterator[pa.Table]:
+        """What was kept, but of a job that was shown twice with one stamp the later row alone: system_modstamp does not
+        tell them apart, and dlt would take either. What was shown last may be what is stored."""
+        if not self.changed:
+            return
+        jobs = pa.concat_tables(self.changed, promote_options="default")
+        self.changed = []
+        shown = pa.concat_tables(self.shown)
+        if pc.count_distinct(shown["id"]).as_py() < shown.num_rows:
+            last = shown.group_by(["id", "system_modstamp"]).aggregate([(POSITION, "max")])
+            jobs = jobs.filter(pc.is_in(jobs[POSITION], value_set=last[f"{POSITION}_max"]))
+        counted = jobs.filter(pc.greater_equal(jobs[POSITION], self.counted_from))
+        self.jobs_changed += counted.num_rows
+        if self.since:
+            late = pc.less(counted["system_modstamp"], pa.scalar(self.since, TIME))
+            self.jobs_changed_late += pc.sum(late).as_py() or 0
+        if jobs.num_rows:
+            yield jobs.drop_columns(POSITION)
 
     def until_finished(self) -> Iterator[None]:
         """None for as long as the listing runs: dlt takes that as "ask me later" and goes on with `query_jobs`."""
@@ -135,10 +159,11 @@ class Listing:
     def unlisted_rows(self) -> Iterator[pa.Table]:
         """The rows of `unlisted_jobs`. A filtered listing says nothing about the jobs that it does not show."""
         rows = None
-        if not self.filters and self.ids:
-            rows = self.known.unlisted(
-                pa.chunked_array(self.ids), self.org.org_id, self.restarted_at or self.started_at
-            )
+        if not self.filters:
+            shown = pa.concat_tables(self.shown)["id"].slice(self.counted_from)
+            # A record without a key shows its job all the same.
+            ids = pa.chunked_array([*shown.chunks, pa.array(self.keyless, pa.string())])
+            rows = self.known.unlisted(ids, self.org.org_id, self.restarted_at or self.started_at)
         if rows is not None:
             self.jobs_unlisted = rows["listed_again_at"].null_count
         if rows:

@@ -31,11 +31,12 @@ DECIMAL: Final = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.A
 
 @dataclass(frozen=True)
 class Rejected:
-    """A record that cannot be keyed: its JSON, the hash of it, and why."""
+    """A record that cannot be keyed: its JSON, the hash of it, and why; and its job's id, if it has one."""
 
     record_hash: str
     record: str
     reason: str
+    job_id: str | None
 
 
 @dataclass
@@ -154,7 +155,9 @@ def _keyless(jobs: Sequence[dict[str, Any]], table: pa.Table) -> dict[int, str]:
 
 def _reject(record: Any, reason: str) -> Rejected:
     raw = as_json(record)
-    return Rejected(hashlib.sha256(raw.encode()).hexdigest(), raw, reason)
+    job_id = record.get("id") if isinstance(record, dict) else None
+    known = job_id if isinstance(job_id, str) and job_id.strip() else None
+    return Rejected(hashlib.sha256(raw.encode()).hexdigest(), raw, reason, known)
 
 
 # Each column is converted as a whole; one by one only where a value does not fit.

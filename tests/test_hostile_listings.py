@@ -53,6 +53,25 @@ def test_a_listing_comes_to_its_end(
     assert set(recorder.states()) == {kept}
 
 
+@pytest.mark.parametrize("lost", [None, 1, 22], ids=["at one go", "restarted soon", "restarted late"])
+def test_of_a_job_shown_twice_far_apart_the_last_shown_stays(org: DemoOrg, recorder: Recorder, lost: int | None) -> None:
+    """With one stamp and two states, 24 pages later, or after a lost locator: though the first was stored, too."""
+    first, last = job(0, state="InProgress"), job(0, state="JobComplete")
+    for _ in range(2):
+        if lost:
+            for number in range(lost):
+                org.fail_next(200, page(number, job(0, state="UploadComplete") if number == 0 else job(number)))
+            org.fail_next(400, [{"errorCode": "INVALID_QUERY_LOCATOR", "message": "lost"}], path=LISTING)
+        for number in range(25):
+            shown = first if number == 0 else last if number == 24 else job(number)
+            org.fail_next(200, page(100 + number, shown, done=number == 24), path=LISTING)
+        run = recorder.load()
+        assert run.listing.jobs_listed == 25
+        assert recorder.states()[str(first["id"])] == "JobComplete"
+    seen = {"InProgress", "JobComplete"} | ({"UploadComplete"} if lost else set())
+    assert set(recorder.history(str(first["id"]))) == seen
+
+
 def test_records_as_large_as_no_org_s_are_refused_before_they_are_kept(org: DemoOrg, recorder: Recorder) -> None:
     """As a package they could never load: the loader's DuckDB has 256 MB. What is just small enough does."""
     kept = org.add_job()

@@ -162,3 +162,40 @@ def test_a_restarted_listing_is_complete_as_of_its_restart(org: DemoOrg, recorde
     restart = run.listing.restarted_at
     assert restart
     assert [(job, at) for job, _, _, at, _ in recorder.rows(ROWS)] == [(jobs[0], restart)]
+
+
+def test_a_listed_record_without_a_key_is_no_job_that_went(org: DemoOrg, recorder: Recorder) -> None:
+    """It names a job that the org still lists."""
+    job = org.add_job()
+    recorder.load()
+    org.advance(HOUR)
+    org.jobs[job]["systemModstamp"] = None
+    run = recorder.load()
+
+    assert (len(run.listing.rejected), run.listing.jobs_unlisted) == (1, 0)
+    assert recorder.rows("select id from unlisted_jobs") == []
+
+
+def test_a_job_that_only_a_filtered_listing_showed_again_is_noticed_when_it_goes_again(
+    org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first going is older than what was recorded of it since."""
+    job = org.add_job(createdById=org.add_user("Amara Osei", "amara@example.com"), state="InProgress")
+    org.add_job()
+    recorder.load()
+    org.advance(HOUR)
+    org.sees_all = False
+    recorder.load()
+    org.sees_all = True
+    org.advance(HOUR)
+    org.move_job(job, "UploadComplete")
+    monkeypatch.setenv("SOURCES__SALESFORCE__JOB_TYPE", "V2Query")
+    recorder.load()
+    monkeypatch.delenv("SOURCES__SALESFORCE__JOB_TYPE")
+    org.advance(HOUR)
+    org.delete_job(job)
+    recorder.load()
+
+    hours = NOON + 2 * HOUR, NOON + 3 * HOUR
+    away = "select last_listed_at, unlisted_at from unlisted_jobs where listed_again_at is null"
+    assert recorder.rows(away) == [hours]
