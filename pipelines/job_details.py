@@ -25,7 +25,7 @@ AT_ONCE: Final = 8  # calls in flight: an org takes 25 long ones, and these are 
 REFUSALS_IN_A_ROW: Final = 5  # then it is not the job, and asking on would waste calls
 SPENT: Final = ("REQUEST_LIMIT_EXCEEDED", "ExceededQuota")  # the latter is the Classic API's word, which is inferred
 ANSWER_BYTES: Final = 2**16  # of a job's own answer, which is 1 KB: a run asks for hundreds
-ATTEMPTS: Final = 3  # for a job whose answer is refused
+ATTEMPTS: Final = 3  # for a job whose answer is refused, or of a Classic one its counts
 
 # observed_at bounds what is read: a version first seen more than seven days ago belongs to a job that is gone by now.
 # Failures come first, then Closed jobs, whose state does not tell whether all their records failed, then the newest.
@@ -49,7 +49,7 @@ where j.org_id = $org_id
     and u.id is null
     and (
         d.id is null
-        or (d.outcome = 'refused' and d.attempts < {ATTEMPTS})
+        or (d.error is not null and d.outcome <> 'gone' and d.attempts < {ATTEMPTS})
         or (d.outcome = 'answered' and (d.listed_state <> j.state or d.listed_modstamp <> j.system_modstamp))
         or (d.outcome = 'answered' and d.provisional and $now - d.asked_at >= d.asked_at - j.created_date)
     )
@@ -184,7 +184,8 @@ def _with_counts(answer: dict[str, Any], classic: dict[str, Any]) -> dict[str, A
     counts = {name: value for name, value in classic.items() if name not in FIELDS}
     if "numberRetries" in counts:
         counts["retries"] = counts.pop("numberRetries")
-    return counts | answer  # where both tell, the newer API's word counts
+    told = {name: value for name, value in answer.items() if value is not None}
+    return counts | told  # where both tell, the newer API's word counts
 
 
 def _values(answer: dict[str, Any]) -> dict[str, Any]:
@@ -210,7 +211,7 @@ def _values(answer: dict[str, Any]) -> dict[str, Any]:
 
 def _provisional(job: dict[str, Any], row: dict[str, Any]) -> bool | None:
     """Closed means that no more batches may be added: finished it is when all of them are (JobInfo)."""
-    if job["job_type"] != "Classic" or row.get("state", job["listed_state"]) != "Closed":
+    if job["job_type"] != "Classic" or (row.get("state") or job["listed_state"]) != "Closed":
         return False
     total, completed, failed = (row.get(f"number_batches_{which}") for which in ("total", "completed", "failed"))
     return None if total is None or completed is None or failed is None else bool(total > completed + failed)

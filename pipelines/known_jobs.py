@@ -1,7 +1,7 @@
 """What the warehouse already holds: of the jobs just listed, which are new to it or differ from it."""
 
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
@@ -171,6 +171,13 @@ class KnownJobs:
             f"select {table.key[-1]} from {DATASET}.{table.name} where org_id = ? and asked_at >= ?", [org_id, since]
         ).fetchall()
         return {found for (found,) in rows}
+
+    def stored(self, table: Table, org_id: str) -> dict[str, dict[str, Any]]:
+        """id -> row of all users, or of the org, that are stored."""
+        if self.connection is None or not self.has(table):
+            return {}
+        rows = self.connection.sql(f"select * from {DATASET}.{table.name} where org_id = $1", params=[org_id])
+        return {row[table.key[-1]]: row for row in rows.to_arrow_table().to_pylist()}
 
     def rejections(self, org_id: str) -> dict[str, tuple[str, datetime]]:
         """record_hash -> id and start of the first listing that showed the rejected record."""

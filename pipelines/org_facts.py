@@ -1,7 +1,7 @@
 """What there is to know of an org beside its jobs: its name, its users' names, its limits. A few calls a run."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import pyarrow as pa
@@ -16,8 +16,9 @@ MOST_USERS: Final = 2_000  # in one run: ten calls; the next one asks for the re
 IDS_PER_QUERY: Final = 200  # some 4 KB of URL, and an answer of one page
 
 
-def users(org: Org, ids: Iterable[str]) -> pa.Table:
-    """The users with these ids, as rows of `users`; one that the org does not show is there without a name.
+def users(org: Org, ids: Iterable[str], known: Mapping[str, dict[str, Any]]) -> pa.Table:
+    """The users with these ids, as rows of `users`; one that the org does not show keeps what is `known`, by id, or is
+    there without a name.
 
     Raises a Failure: not permitted, or not answered as documented.
     GET /services/data/vXX.X/query?q=SELECT … FROM User, see resources_query.htm of the REST API Developer Guide
@@ -27,18 +28,20 @@ def users(org: Org, ids: Iterable[str]) -> pa.Table:
     for start in range(0, len(asked), IDS_PER_QUERY):
         listed = ", ".join(f"'{i}'" for i in asked[start : start + IDS_PER_QUERY])
         found |= {str(r.get("Id")): r for r in _queried(org, USERS, f"WHERE Id IN ({listed})")}
-    rows = [{"org_id": org.org_id, "id": i, **_values(USERS, found.get(i, {})), "asked_at": org.clock} for i in asked]
+    values = {i: _values(USERS, found[i]) if i in found else known.get(i, {}) for i in asked}
+    rows = [{**values[i], "org_id": org.org_id, "id": i, "asked_at": org.clock} for i in asked]
     return pa.Table.from_pylist(rows, schema=USERS.schema)
 
 
-def orgs(org: Org) -> pa.Table:
-    """The org's row of `orgs`. Raises a Failure, as `users` does.
+def orgs(org: Org, known: Mapping[str, dict[str, Any]]) -> pa.Table:
+    """The org's row of `orgs`; what is `known` of it, by id, stays if it is not shown. Raises as `users` does.
 
     https://developer.salesforce.com/docs/atlas.en-us.object_reference.meta/object_reference/sforce_api_objects_organization.htm
     """
-    (record, *_) = _queried(org, ORGS) or [{}]
-    row = {"org_id": org.org_id, **_values(ORGS, record), "instance_url": org.session.instance_url}
-    return pa.Table.from_pylist([row | {"asked_at": org.clock}], schema=ORGS.schema)
+    records = _queried(org, ORGS)
+    values = _values(ORGS, records[0]) if records else known.get(org.org_id, {})
+    row = {**values, "org_id": org.org_id, "instance_url": org.session.instance_url, "asked_at": org.clock}
+    return pa.Table.from_pylist([row], schema=ORGS.schema)
 
 
 def org_limits(org: Org, listing_id: str) -> pa.Table:

@@ -141,11 +141,14 @@ def salesforce(  # noqa: PLR0917 - dlt fills these from the configuration
 
     def names() -> pa.Table | None:
         creators = listing.new_creators()
-        return org_facts.users(org, creators) if creators else None
+        return org_facts.users(org, creators, listing.known.stored(USERS, org.org_id)) if creators else None
+
+    def name() -> pa.Table | None:
+        return None if listing.org_is_known() else org_facts.orgs(org, listing.known.stored(ORGS, org.org_id))
 
     facts: dict[Table, Callable[[], pa.Table | None]] = {
         USERS: names,
-        ORGS: lambda: None if listing.org_is_known() else org_facts.orgs(org),
+        ORGS: name,
         ORG_LIMITS: lambda: org_facts.org_limits(org, listing.listing_id),
     }
     besides = [asked(table, ask) for table, ask in facts.items() if extras]  # to dlt each costs time, rows or none

@@ -173,7 +173,7 @@ UNLISTED_JOBS: Final = Table(
         _ORG_ID,
         _ID,
         Column("state", TEXT, "The last state that was observed", nullable=False),
-        Column("last_listed_at", TIME, "Start of the newest listing that showed it", nullable=False),
+        Column("last_listed_at", TIME, "Start of the newest listing that showed it; of those with filters, only where it had changed", nullable=False),
         Column("unlisted_at", TIME, "Start of the listing that was found not to", nullable=False),
         Column("listed_again_at", TIME, "Start of a later listing that showed it again; null: it stayed away"),
     ),

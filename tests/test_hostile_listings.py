@@ -54,7 +54,9 @@ def test_a_listing_comes_to_its_end(
 
 
 @pytest.mark.parametrize("lost", [None, 1, 22], ids=["at one go", "restarted soon", "restarted late"])
-def test_of_a_job_shown_twice_far_apart_the_last_shown_stays(org: DemoOrg, recorder: Recorder, lost: int | None) -> None:
+def test_of_a_job_shown_twice_far_apart_the_last_shown_stays(
+    org: DemoOrg, recorder: Recorder, lost: int | None
+) -> None:
     """With one stamp and two states, 24 pages later, or after a lost locator: though the first was stored, too."""
     first, last = job(0, state="InProgress"), job(0, state="JobComplete")
     for _ in range(2):

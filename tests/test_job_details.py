@@ -7,8 +7,10 @@ from conftest import Recorder
 from demo_org_client import detail_calls
 
 from pipelines.demo_org.org import DemoOrg
+from pipelines.job_details import _provisional, _with_counts
 
 MINUTE = timedelta(minutes=1)
+LOST = {"numberRecordsProcessed": 10, "numberRecordsFailed": 10, "numberBatchesTotal": 1, "numberBatchesCompleted": 1}
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +73,31 @@ def test_without_the_classic_api_record_failures_are_unknown_and_never_none(org:
     assert recorder.details(columns) == {job: ["answered", None, 70, None]}
     assert "FeatureNotEnabled" in recorder.details("error")[job][0]
     assert recorder.rows("select outcome, records_failed from jobs") == [("done: record failures unknown", None)]
+
+
+def test_counts_that_are_refused_are_asked_for_three_times(org: DemoOrg, recorder: Recorder) -> None:
+    """A refusal may be of the moment; where it is not, it costs no more."""
+    job = org.add_job(jobType="Classic", operation="insert", state="Closed", **LOST)
+    org.fail_next(403, [{"errorCode": "FeatureNotEnabled", "message": "not now"}], path="/services/async/", times=2)
+    for failed in (None, None, 10, 10):
+        recorder.load()
+        assert recorder.details("number_records_failed") == {job: [failed]}
+    assert recorder.rows("select outcome from jobs") == [("every record failed",)]
+
+    other = org.add_job(jobType="Classic", operation="insert", state="Closed", **LOST)
+    org.fail_next(403, [{"errorCode": "FeatureNotEnabled", "message": "never"}], path="/services/async/", times=9)
+    for attempts in (1, 2, 3, 3):
+        recorder.load()
+        assert recorder.details("attempts")[other] == [attempts]
+
+
+def test_an_answer_that_leaves_things_out_takes_nothing_back() -> None:
+    """A null where the Classic API counts, and no state: neither was ever recorded."""
+    told = _with_counts({"id": "1", "numberRecordsFailed": None}, {"numberRecordsFailed": "5"})
+    batches = {"number_batches_total": 10, "number_batches_completed": 1, "number_batches_failed": 0}
+
+    assert told["numberRecordsFailed"] == "5"
+    assert _provisional({"job_type": "Classic", "listed_state": "Closed"}, {"state": None} | batches)
 
 
 def test_a_closed_job_is_asked_for_again_until_its_batches_are_done(org: DemoOrg, recorder: Recorder) -> None:

@@ -58,6 +58,25 @@ def test_a_user_whom_the_org_does_not_show_is_there_without_a_name(org: DemoOrg,
     assert sorted(recorder.rows("select created_by from jobs")) == [("005' OR Name LIKE '%",), ("005000000000001AAA",)]
 
 
+def test_a_name_that_is_known_stays_when_the_org_shows_it_no_longer(org: DemoOrg, recorder: Recorder) -> None:
+    """Of a user who is hidden or gone, and of the org: all that was recorded would lose them."""
+    amara = org.add_user("Amara Osei", "amara@example.org")
+    org.add_job(createdById=amara)
+    recorder.load()
+    known = "select name from users union all select name from orgs order by name"
+    names = recorder.rows(known)
+    org.users.pop(amara)
+    org.advance(timedelta(days=8))
+    org.add_job(createdById=amara)
+    org.fail_next(200, {"totalSize": 0, "done": True, "records": []}, path=r"/v[0-9.]+/query$", times=2)
+    asked = recorder.rows("select min(asked_at) from users")
+    recorder.load()
+
+    assert recorder.rows(known) == names == [("Amara Osei",), ("Demo Org",)]
+    assert recorder.rows("select min(asked_at) from users") > asked
+    assert queries(org) == ["User", "Organization"] * 2
+
+
 def test_many_creators_are_asked_for_in_batches(org: DemoOrg, recorder: Recorder) -> None:
     """200 ids a query."""
     for n in range(450):
