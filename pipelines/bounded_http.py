@@ -98,7 +98,8 @@ def read_whole(response: Response, **_: object) -> None:
 
 
 def too_large(at_most: int = ANSWER_BYTES) -> Unreadable:
-    return Unreadable(f"An answer was larger than {at_most / 2**20:g} MB, which none of Salesforce's is.", BEHIND)
+    size = f"{at_most / 2**20:g} MB" if at_most >= 2**20 else f"{at_most / 2**10:g} KB"
+    return Unreadable(f"An answer was larger than {size}, which none of Salesforce's to this question is.", BEHIND)
 
 
 def session_attributes(*hooks: Any) -> dict[str, Any]:

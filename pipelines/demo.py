@@ -16,8 +16,9 @@ from pipelines.credentials import SalesforceCredentials
 from pipelines.demo_org.life import live
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
+from pipelines.failures import Misconfigured
 from pipelines.run import Run, record
-from pipelines.settings import Settings, use_project
+from pipelines.settings import DEMO_HOME, Settings, use_project
 from pipelines.warehouse import read
 
 UNTIL: Final = datetime(2026, 11, 16, 6, tzinfo=UTC)  # the demo org's now, so that every demo shows the same
@@ -25,6 +26,7 @@ LOAD_EVERY: Final = timedelta(hours=12)
 FIRST_LOAD: Final = timedelta(hours=11, minutes=36)  # not at a full hour, when few jobs are about to be deleted
 # For nine days nobody loads: two days longer than the org remembers.
 OUTAGE: Final = (UNTIL - timedelta(days=26, hours=12), UNTIL - timedelta(days=18))
+SOURCE_SETTINGS: Final = {"api_version", "api_budget_percent", "job_type", "is_pk_chunking_enabled", "concurrency_mode"}
 DETAILS_PER_RUN: Final = 100  # of some 350 that finish between two loads; with all of them it would take over a minute
 
 
@@ -34,8 +36,11 @@ def demo(days: int, home: Path) -> int:
     with _own_home(home) as settings, serving(org) as url:
         live(org, until=UNTIL)
         every = f"a load every {LOAD_EVERY.seconds // 3600} hours"
-        print(f"The demo org is at {url}: {days} days of its life, with {every},")
-        print(f"but none from {OUTAGE[0]:%d %B} to {OUTAGE[1]:%d %B}, when the recorder's machine was off.")
+        if org.now < OUTAGE[1]:
+            print(f"The demo org is at {url}: {days} days of its life, with {every},")
+            print(f"but none from {OUTAGE[0]:%d %B} to {OUTAGE[1]:%d %B}, when the recorder's machine was off.")
+        else:
+            print(f"The demo org is at {url}: {days} days of its life, with {every}.")
         runs: list[Run] = []
         with Console(stderr=True).status("Starting …") as status:  # shows on a terminal only
             while org.now < UNTIL:
@@ -51,11 +56,22 @@ def demo(days: int, home: Path) -> int:
 
 @contextmanager
 def _own_home(home: Path) -> Iterator[Settings]:
-    """Files and a dlt home of the demo's own, made anew; nothing of the user's is read or written."""
+    """Files and a dlt home of the demo's own, made anew; nothing of the user's is read or written.
+
+    Raises Misconfigured where such files are none that a demo has made.
+    """
     settings = Settings(home / "query_jobs.duckdb", home / "warehouse.duckdb", details_per_run=DETAILS_PER_RUN)
+    files = settings.loader_file, settings.warehouse
+    made_here = home / ".made_by_demo"
+    if home != DEMO_HOME and not made_here.exists() and any(file.exists() for file in files):
+        raise Misconfigured(
+            f"{home} has a recording that no demo has made, and the demo would replace it.", "Give another --home."
+        )
     home.mkdir(parents=True, exist_ok=True)
-    for file in (settings.loader_file, settings.warehouse):
+    made_here.touch()
+    for file in files:
         file.unlink(missing_ok=True)
+        file.with_name(file.name + ".wal").unlink(missing_ok=True)  # of a demo that was killed
     shutil.rmtree(home / "dlt", ignore_errors=True)
     own = {
         "DLT_PROJECT_DIR": str(home),  # it has no .dlt/: a user's filters are not for the demo org
@@ -65,8 +81,9 @@ def _own_home(home: Path) -> Iterator[Settings]:
         "LOAD__DELETE_COMPLETED_JOBS": "true",
     }
     before = dict(os.environ)
-    for name in [name for name in os.environ if name.startswith("SOURCES__")]:
-        del os.environ[name]
+    for name in list(os.environ):  # dlt takes a setting of the source from a variable of its bare name, too
+        if name.startswith("SOURCES__") or name.rsplit("__")[-1].lower() in SOURCE_SETTINGS:
+            del os.environ[name]
     os.environ |= own
     use_project()
     try:

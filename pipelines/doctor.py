@@ -8,19 +8,22 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
-import dlt
 import duckdb
+from dlt.common.configuration import configspec
+from dlt.common.configuration.exceptions import ConfigurationException
+from dlt.common.configuration.resolve import resolve_configuration
+from dlt.common.configuration.specs import BaseConfiguration
 
 from pipelines.bounded_http import ANSWER_BYTES
 from pipelines.failures import Failure, Misconfigured, quoted
 from pipelines.listing import PATH, Record
 from pipelines.loader_file import LOCK_MESSAGE
 from pipelines.records import FIELDS
-from pipelines.salesforce import CURRENT_API_VERSION, Org, SalesforceError, decoded
-from pipelines.settings import Settings, read_credentials, read_settings
+from pipelines.salesforce import BUDGET_PERCENT, CURRENT_API_VERSION, Org, SalesforceError, decoded
+from pipelines.settings import Settings, misconfigured, read_credentials, read_settings
 from pipelines.sign_in import unreachable
 from pipelines.tables import FINISHED
 from pipelines.warehouse import read
@@ -49,6 +52,20 @@ class Examination:
         print(f"  BAD   {lines[0]}", *lines[1:], sep="\n        ")
 
 
+@configspec
+class Asked(BaseConfiguration):
+    """What of `[sources.salesforce]` decides how an org is asked; read as the source does."""
+
+    api_version: str = CURRENT_API_VERSION
+    api_budget_percent: float = BUDGET_PERCENT
+
+
+# As `check` has it: a filtered listing proves nothing of the whole org, unless there are no others.
+LAST: Final = """
+select coalesce(max(case when filters = '{}' then finished_at end), max(finished_at)) as last from listings
+"""
+
+
 def doctor() -> int:
     """Looks at settings, versions, clock, sign-in, listing and budget; returns 0, or what the first fault means."""
     found = Examination()
@@ -58,11 +75,11 @@ def doctor() -> int:
         _examine_files(found, settings)
         credentials = read_credentials(found.bad)
         found.good(f"sign-in by {credentials.way}")
-        org = Org(
-            credentials,
-            str(dlt.config.get("sources.salesforce.api_version") or CURRENT_API_VERSION),
-            _number("sources.salesforce.api_budget_percent", 90),
-        )
+        asked = resolve_configuration(Asked(), sections=("sources", "salesforce"))
+        org = Org(credentials, asked.api_version, asked.api_budget_percent)
+    except ConfigurationException as error:
+        found.bad(misconfigured(error))
+        return found.exit_code
     except Failure as failure:
         found.bad(failure)
         return found.exit_code
@@ -79,14 +96,6 @@ def doctor() -> int:
             print(f"  {question}\n    {answer}")
     print("All is well." if not found.exit_code else "Mend what is BAD, and ask again: make doctor")
     return found.exit_code
-
-
-def _number(key: str, default: float) -> float:
-    given: Any = dlt.config.get(key)
-    try:
-        return float(given) if given is not None else default
-    except (TypeError, ValueError):
-        raise Misconfigured(f"`{key}` must be a number.", "See .dlt/config.toml.") from None
 
 
 def _examine_files(found: Examination, settings: Settings) -> None:
@@ -116,7 +125,7 @@ def _examine_history(found: Examination, warehouse: Path) -> None:
         found.note("nothing is recorded yet")
         return
     try:
-        (last,) = read("select max(finished_at) as last from listings", warehouse)["last"].to_pylist()
+        (last,) = read(LAST, warehouse)["last"].to_pylist()
     except (duckdb.Error, Failure) as error:
         found.note(f"the published warehouse cannot be read: {str(error).splitlines()[0][:300]}")
         return

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from pipelines.failures import Failure, Misconfigured
 from pipelines.known_jobs import POSITION, KnownJobs
 from pipelines.listing import Page, job_pages
-from pipelines.records import NewFields, Rejected, jobs_to_arrow
+from pipelines.records import MAX_COLUMNS, MAX_NEW_FIELDS, NewFields, Rejected, jobs_to_arrow
 from pipelines.salesforce import Org
 from pipelines.tables import (
     JOB_DETAILS,
@@ -100,8 +100,11 @@ class Listing:
                     yield from self._changed_jobs()
         if self.new_fields.too_many:
             logger.warning(
-                "The listing brought %d new fields at once: they are kept as JSON in query_jobs.more_fields.",
+                "%d new fields of the listing are kept as JSON in query_jobs.more_fields: a run adds %d columns at "
+                "most, and the table has %d at most.",
                 self.new_fields.too_many,
+                MAX_NEW_FIELDS,
+                MAX_COLUMNS,
             )
         self.finished_at, self.calls, self.api_usage = self.org.clock, self.org.calls, self.org.api_usage
         self.finished = True

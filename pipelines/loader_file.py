@@ -90,6 +90,11 @@ def open_loader_file(path: Path, wait: float) -> duckdb.DuckDBPyConnection:
                     f"{path} cannot be opened: this user may not read and write it.",
                     "Let this user do both, or change DESTINATION__DUCKDB__CREDENTIALS (see .dlt/config.toml).",
                 ) from None
+            if LOCK_MESSAGE not in str(error) and "WAL" in str(error):
+                raise Misconfigured(
+                    f"{path}.wal does not belong to {path.name}: {str(error).splitlines()[0][:300]}",
+                    f"If {path.name} was restored from a copy, remove {path.name}.wal, and load.",
+                ) from None
             if LOCK_MESSAGE not in str(error):
                 raise Misconfigured(
                     f"{path} cannot be opened: {str(error).splitlines()[0][:300]}",

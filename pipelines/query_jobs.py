@@ -1,6 +1,6 @@
 """START HERE: record an org's Bulk API jobs. `python -m pipelines.query_jobs load|demo|doctor|report|check`
 
-One run goes down this list, and each file knows only those below it:
+One run goes down this list; what a file imports stands below it, but for names and types of the tables:
 
     query_jobs.py   the command line (this file)
     run.py          one run, from lock to published copy
@@ -44,7 +44,7 @@ import signal
 import sys
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from dlt.common.configuration.exceptions import ConfigurationException
 
@@ -60,6 +60,8 @@ from pipelines.settings import (
     use_project,
     warehouse_to_read,
 )
+
+MOST_DAYS: Final = 36_500
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -142,7 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     load.add_argument("--quiet", action="store_true", help="print nothing on success but warnings; for cron")
     load.set_defaults(command=_load)
     demo = commands.add_parser("demo", help="record the built-in demo org and show what there is to see")
-    demo.add_argument("--days", type=int, default=30, help="simulated days (30)")
+    demo.add_argument("--days", type=_days, default=30, help="simulated days (30)")
     demo.add_argument("--home", type=Path, default=DEMO_HOME, help="directory for its files (demo/)")
     demo.set_defaults(command=_demo)
     doctor = commands.add_parser("doctor", help="say what is wrong with the set-up, and what to do")
@@ -162,10 +164,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _days(given: str) -> int:
-    days = int(given)
-    if days < 1:
-        raise ValueError
-    return days
+    if not given.isdecimal() or not 1 <= int(given) <= MOST_DAYS:
+        raise argparse.ArgumentTypeError(f"{given!r} is no number of days from 1 to {MOST_DAYS:,}")
+    return int(given)
 
 
 def _explain(error: BaseException, verbose: bool) -> int:

@@ -50,7 +50,7 @@ class NewFields:
 
     known: frozenset[str] = frozenset()
     columns: dict[str, str | None] = field(default_factory=dict)
-    too_many: int = 0  # fields without a column only because there were more than MAX_NEW_FIELDS
+    too_many: int = 0  # fields without a column only because there were too many
 
     def place(self, names: set[str]) -> None:
         """Decides on the fields that were not met before in this run."""

@@ -26,6 +26,7 @@ from pipelines.failures import Failure, Misconfigured, NotPermitted, TryLater, U
 from pipelines.sign_in import TOKEN_PATH, Session, as_said, can_renew, sign_in, unreachable
 
 CURRENT_API_VERSION: Final = "68.0"  # Winter '27; a version is supported for three years at least
+BUDGET_PERCENT: Final = 90.0  # of an org's daily API calls: a run stops before the org has used more
 # Per-app usage may follow, so the pattern is not anchored: api-usage=18/5000; per-app-api-usage=17/250(appName=x)
 API_USAGE: Final = re.compile(r"(?<![\w-])api-usage=(\d{1,15})/(\d{1,15})(?!\d)", re.ASCII)
 ORG_ID: Final = re.compile(r"[0-9A-Za-z]{18}|[0-9A-Za-z]{15}", re.ASCII)
@@ -76,8 +77,14 @@ class Org:
         self,
         credentials: SalesforceCredentials,
         api_version: str = CURRENT_API_VERSION,
-        api_budget_percent: float = 90.0,
+        api_budget_percent: float = BUDGET_PERCENT,
     ) -> None:
+        if not 0 < api_budget_percent <= 100:
+            raise Misconfigured(
+                f"`sources.salesforce.api_budget_percent` is {api_budget_percent:g}.",
+                "It must be a number above 0, and 100 at the most: the share of its daily API calls that an org may "
+                "have used when a run stops.",
+            )
         self.credentials = credentials
         self.api_version = api_version
         self.api_budget_percent = api_budget_percent

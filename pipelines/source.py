@@ -17,7 +17,7 @@ from pipelines.credentials import SalesforceCredentials
 from pipelines.known_jobs import KnownJobs
 from pipelines.listed_jobs import Listing
 from pipelines.listing import Page
-from pipelines.salesforce import CURRENT_API_VERSION, Org
+from pipelines.salesforce import BUDGET_PERCENT, CURRENT_API_VERSION, Org
 from pipelines.tables import (
     DATASET,
     LISTINGS,
@@ -87,7 +87,7 @@ def salesforce(  # noqa: PLR0917 - dlt fills these from the configuration
     job_type: str | None = None,
     is_pk_chunking_enabled: bool | None = None,
     concurrency_mode: str | None = None,
-    api_budget_percent: float = 90.0,
+    api_budget_percent: float = BUDGET_PERCENT,
     extras: bool = True,
     known: KnownJobs | None = None,
     on_page: Callable[[Page], None] | None = None,

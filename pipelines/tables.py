@@ -91,7 +91,7 @@ QUERY_JOBS: Final = Table(
         _OBSERVED_AT,
         Column("created_date_text", TEXT, "createdDate as it was sent, only where it could not be read as a time"),
         Column("api_version_text", TEXT, "apiVersion as it was sent, only where it could not be read as a number"),
-        Column("more_fields", TEXT, "JSON object of new fields, only where one run brought more than 50 of them"),
+        Column("more_fields", TEXT, "JSON object of new fields without a column: more than 50 in one run or 300 columns in all, or a name that is taken"),
     ),
 )  # fmt: skip
 
@@ -173,7 +173,12 @@ UNLISTED_JOBS: Final = Table(
         _ORG_ID,
         _ID,
         Column("state", TEXT, "The last state that was observed", nullable=False),
-        Column("last_listed_at", TIME, "Start of the newest listing that showed it; of those with filters, only where it had changed", nullable=False),
+        Column(
+            "last_listed_at",
+            TIME,
+            "Start of the newest listing that showed it; of those with filters, only where it had changed",
+            nullable=False,
+        ),
         Column("unlisted_at", TIME, "Start of the listing that was found not to", nullable=False),
         Column("listed_again_at", TIME, "Start of a later listing that showed it again; null: it stayed away"),
     ),

@@ -95,6 +95,7 @@ def test_a_version_that_the_org_has_not_is_named_with_the_newest(org: DemoOrg, r
 
     assert found.returncode == 78
     assert 'Set api_version = "68.0"' in found.stdout
+    assert "99.0" in recorder.run("doctor", API_VERSION="99.0").stdout  # dlt reads it, and so does a load
 
 
 def test_a_clock_that_is_far_off_is_told(recorder_of) -> None:
@@ -126,4 +127,16 @@ def test_an_old_listing_is_told(recorder_of) -> None:
         recorder.load()
         told = recorder.run("doctor").stdout
 
-    assert "3 days and 2 hours old: the org forgets" in told
+        assert "3 days and 2 hours old: the org forgets" in told
+        demo_org.advance(timedelta(days=3, hours=1))
+        recorder.run("load", SOURCES__SALESFORCE__JOB_TYPE="V2Query")
+        assert "3 days and 2 hours old" in recorder.run("doctor").stdout  # a filtered listing proves nothing of the org
+
+
+@pytest.mark.parametrize("percent", ["-5", "0", "900", "nan", "much"])
+def test_a_share_of_the_budget_that_is_none_is_refused(recorder: Recorder, percent: str) -> None:
+    """By a load as by the doctor."""
+    for command in ("load", "doctor"):
+        run = recorder.run(command, SOURCES__SALESFORCE__API_BUDGET_PERCENT=percent)
+        assert run.returncode == 78, run.stdout + run.stderr
+        assert "api_budget_percent" in run.stdout + run.stderr

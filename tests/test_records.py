@@ -202,7 +202,7 @@ def test_a_flood_of_fields_is_one_column_and_a_warning(org: DemoOrg, recorder: R
     run = recorder.run()
 
     assert run.returncode == 0
-    assert "60 new fields at once" in run.stderr
+    assert "60 new fields of the listing are kept as JSON" in run.stderr
     (more,) = recorder.rows("select more_fields from query_jobs")[0]
     assert json.loads(more)["field59"] == 59
     assert len(recorder.rows("describe query_jobs")) == len(QUERY_JOBS.columns)

@@ -36,6 +36,27 @@ def test_a_lost_loaders_file_is_not_begun_anew(org: DemoOrg, recorder: Recorder)
     assert recorder.states() == {job: "InProgress"}
 
 
+def test_a_log_that_belongs_to_no_restored_copy_is_named(org: DemoOrg, recorder: Recorder) -> None:
+    """A load that was killed left it; the copy that is put in its file's place is an older one."""
+    recorder.load()
+    backup = recorder.warehouse.read_bytes()
+    org.add_job()
+    recorder.load()
+    log = recorder.home / "loader.duckdb.wal"
+    with duckdb.connect(recorder.loader_file, config={"checkpoint_threshold": "1GB"}) as loader:
+        loader.execute("checkpoint; create table left_behind as select 1")
+        left = log.read_bytes()
+    recorder.loader_file.write_bytes(backup)
+    log.write_bytes(left)
+    run = recorder.run()
+    assert run.returncode == 78
+    assert "remove loader.duckdb.wal, and load" in run.stderr
+
+    log.unlink()
+    recorder.warehouse.write_bytes(backup)
+    assert recorder.run().returncode == 0
+
+
 def test_an_older_loaders_file_does_not_replace_a_newer_copy(org: DemoOrg, recorder: Recorder) -> None:
     """It would move the time at which later jobs were first observed."""
     recorder.load()
