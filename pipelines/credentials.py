@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import orjson
 from dlt.common.configuration import configspec
 from dlt.common.configuration.specs import CredentialsConfiguration
+from dlt.common.runtime.run_context import active
 from dlt.common.typing import TSecretStrValue
 
 from pipelines.failures import Misconfigured
@@ -73,16 +74,17 @@ class SalesforceCredentials(CredentialsConfiguration):
             )
         closest = min(WAYS.values(), key=lambda keys: (-len(given & set(keys)), len(set(keys) - given)))
         raise Misconfigured(
-            f"The sign-in is incomplete: {_listed(given)} given, {_listed(set(closest) - given)} missing.",
+            f"The sign-in is incomplete: {_listed(given)} given, {_listed(set(closest) - given)} missing or empty.",
             f"Give all keys of one of these ways:\n{ways}\n{_where()}",
         )
 
     @property
     def key_file(self) -> Path | None:
-        """The file that `private_key` names; None where it is the PEM text itself."""
+        """The file that `private_key` names, relative to the project; None where it is the PEM text itself."""
         if not self.private_key or "-----BEGIN" in self.private_key:
             return None
-        return Path(os.path.expanduser(self.private_key))  # which, unlike Path's own, raises nothing
+        # os.path's expanduser, unlike Path's own, raises nothing.
+        return Path(active().local_dir) / os.path.expanduser(self.private_key)
 
     def parse_native_representation(self, native_value: Any) -> None:
         """All keys at once, as the JSON object that one environment variable may hold."""

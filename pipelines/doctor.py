@@ -12,21 +12,20 @@ from typing import Final
 from urllib.parse import quote
 
 import duckdb
-from dlt.common.configuration import configspec
 from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.configuration.resolve import resolve_configuration
-from dlt.common.configuration.specs import BaseConfiguration
 
-from pipelines.bounded_http import ANSWER_BYTES
 from pipelines.failures import Failure, Misconfigured, quoted
-from pipelines.listing import PATH, Record
+from pipelines.listing import PATH, Record, first_page
 from pipelines.loader_file import LOCK_MESSAGE
+from pipelines.misspelt_settings import misspelt_settings
 from pipelines.records import FIELDS
-from pipelines.salesforce import BUDGET_PERCENT, CURRENT_API_VERSION, Org, SalesforceError, decoded
-from pipelines.settings import Settings, misconfigured, read_credentials, read_settings
+from pipelines.salesforce import Org, SalesforceError, decoded
+from pipelines.settings import Settings, SourceConfiguration, misconfigured, read_credentials, read_settings
 from pipelines.sign_in import unreachable
+from pipelines.source import filters
 from pipelines.tables import FINISHED
-from pipelines.warehouse import read
+from pipelines.warehouse import check_begun, check_published, read
 
 CLOCK_TOLERANCE: Final = timedelta(minutes=2)  # a JWT assertion lives for three
 UNKNOWN: Final = "not known yet"
@@ -39,6 +38,7 @@ class Examination:
     exit_code: int = 0
     page: list[Record] = field(default_factory=list)  # the first page of the listing
     job: Record | None = None  # one finished job's own answer
+    filters: dict[str, str] = field(default_factory=dict)  # of the listing
 
     def good(self, what: str) -> None:
         print(f"  ok    {what}")
@@ -50,14 +50,6 @@ class Examination:
         self.exit_code = self.exit_code or failure.exit_code
         lines = str(failure).splitlines()
         print(f"  BAD   {lines[0]}", *lines[1:], sep="\n        ")
-
-
-@configspec
-class Asked(BaseConfiguration):
-    """What of `[sources.salesforce]` decides how an org is asked; read as the source does."""
-
-    api_version: str = CURRENT_API_VERSION
-    api_budget_percent: float = BUDGET_PERCENT
 
 
 # As `check` has it: a filtered listing proves nothing of the whole org, unless there are no others.
@@ -75,8 +67,11 @@ def doctor() -> int:
         _examine_files(found, settings)
         credentials = read_credentials(found.bad)
         found.good(f"sign-in by {credentials.way}")
-        asked = resolve_configuration(Asked(), sections=("sources", "salesforce"))
-        org = Org(credentials, asked.api_version, asked.api_budget_percent)
+        for problem in misspelt_settings():
+            found.bad(problem)
+        source = resolve_configuration(SourceConfiguration(), sections=("sources", "salesforce"))
+        found.filters = filters(source.job_type, source.is_pk_chunking_enabled, source.concurrency_mode)
+        org = Org(credentials, source.api_version, source.api_budget_percent)
     except ConfigurationException as error:
         found.bad(misconfigured(error))
         return found.exit_code
@@ -104,14 +99,16 @@ def _examine_files(found: Examination, settings: Settings) -> None:
             found.bad(Misconfigured(f"{name} {file}: the directory is not writable.", "See .dlt/config.toml."))
         else:
             found.good(f"{name}: {file}{'' if file.exists() else ' (will be made)'}")
-    _examine_lock(found, settings.loader_file)
+    check_begun(settings.loader_file, settings.warehouse)
+    _examine_loader_file(found, settings.loader_file, settings.warehouse)
     _examine_history(found, settings.warehouse)
 
 
-def _examine_lock(found: Examination, file: Path) -> None:
+def _examine_loader_file(found: Examination, file: Path, warehouse: Path) -> None:
     try:
         if file.exists():
-            duckdb.connect(file, read_only=True).close()
+            with duckdb.connect(file, read_only=True) as loader:
+                check_published(loader, file, warehouse)
     except duckdb.Error as error:
         said = str(error).splitlines()[0][:300]
         if LOCK_MESSAGE in said:
@@ -129,7 +126,7 @@ def _examine_history(found: Examination, warehouse: Path) -> None:
     except (duckdb.Error, Failure) as error:
         found.note(f"the published warehouse cannot be read: {str(error).splitlines()[0][:300]}")
         return
-    age = datetime.now(UTC) - last if last else timedelta(0)
+    age = max(datetime.now(UTC) - last, timedelta(0)) if last else timedelta(0)
     said = f"the last complete listing is {age.days} days and {age.seconds // 3600} hours old"
     if age > timedelta(hours=24):
         found.note(f"{said}: the org forgets a finished job after seven days")
@@ -177,12 +174,17 @@ def _examine_sign_in(found: Examination, org: Org) -> None:
 
 
 def _examine_listing(found: Examination, org: Org) -> None:
-    """The first page of the unfiltered listing, and one finished job's own answer."""
-    body = org.get(PATH, at_most=ANSWER_BYTES)
+    """The first page of the listing, and one finished job's own answer."""
+    body = first_page(org, found.filters)
     if not isinstance(body, dict) or not isinstance(body.get("records"), list):
         raise Failure("the listing is not what Salesforce documents.", "A proxy may answer instead of Salesforce.")
     found.page = [record for record in body["records"] if isinstance(record, dict)]
     more = "" if body.get("done") is True else ", and more follow"
+    more += (
+        f"; filtered by {', '.join(f'{name} = {value}' for name, value in found.filters.items())}"
+        if found.filters
+        else ""
+    )
     found.good(f"the first page of the listing has {len(found.page):,} job{'' if len(found.page) == 1 else 's'}{more}")
     creators = {str(record.get("createdById")) for record in found.page}
     if creators == {org.session.user_id}:

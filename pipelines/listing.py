@@ -14,7 +14,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 from pipelines.bounded_http import ANSWER_BYTES, BEHIND
-from pipelines.failures import Failure, TryLater, Unreadable
+from pipelines.failures import Failure, Misconfigured, TryLater, Unreadable
 from pipelines.salesforce import Org, SalesforceError, explained
 
 logger = logging.getLogger(__name__)
@@ -111,6 +111,11 @@ def _one_listing(org: Org, filters: dict[str, str]) -> Iterator[Page]:
             )
 
 
+def first_page(org: Org, filters: dict[str, str]) -> Any:
+    """The first answer of a listing, as it came. Raises a Failure."""
+    return _page(org, filters, None)
+
+
 def _page(org: Org, filters: dict[str, str], locator: str | None) -> Any:
     """One page of our own path on our own host, the filters repeated: whether a locator remembers them is open."""
     params = {**filters, "queryLocator": locator} if locator else filters
@@ -121,6 +126,12 @@ def _page(org: Org, filters: dict[str, str], locator: str | None) -> Any:
         # answers so too is inferred; a 404 can only mean the locator, once the same path has answered before.
         if locator and ("LOCATOR" in error.code or error.status == 404):
             raise LocatorLost(error.code or f"HTTP {error.status}") from None
+        if error.status == 400 and filters:
+            sent = ", ".join(f"{name}={value}" for name, value in filters.items())
+            raise Misconfigured(
+                f"Salesforce refuses the listing with {sent}: HTTP 400 {error.code}: {error.said}",
+                "Check the filters under [sources.salesforce] in .dlt/config.toml, or remove them.",
+            ) from error
         raise explained(error, org) from error
 
 

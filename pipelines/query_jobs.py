@@ -32,15 +32,17 @@ this.
 """
 
 import gc
+import signal
 
 if __name__ == "__main__":
     gc.disable()  # until all is imported: a tenth of a small run would go into looking for garbage among modules
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # until `main` can say so in a sentence; nothing is begun yet
 
 import argparse
 import io
 import logging
 import os
-import signal
 import sys
 from pathlib import Path
 from types import FrameType
@@ -63,6 +65,8 @@ from pipelines.settings import (
 
 MOST_DAYS: Final = 36_500
 
+logger = logging.getLogger(__name__)
+
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code (see `failures.py`, and the table in the README)."""
@@ -72,22 +76,34 @@ def main(arguments: list[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO if options.verbose else logging.WARNING)
     signal.signal(signal.SIGTERM, _terminated)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         use_project()
         if not options.verbose:
             logging.getLogger("dlt").addFilter(_without_traceback)
         return int(options.command(options))
+    except BrokenPipeError:  # `doctor | head`: as the shell's own tools end
+        return 128 + signal.SIGPIPE
     except (Exception, KeyboardInterrupt) as error:
         return _explain(error, options.verbose)
 
 
 def _load(options: argparse.Namespace) -> int:
     settings, credentials = read_settings(), read_credentials()
+    _warn_of_misspelt_settings()
     with progress(wanted=not options.quiet) as seen:
         run = record(settings, credentials, seen)
     if not options.quiet:
-        print(run)
+        _say(run)
     return 0
+
+
+def _warn_of_misspelt_settings() -> None:
+    from pipelines.misspelt_settings import misspelt_settings  # noqa: PLC0415 - of `check`'s settings, too
+
+    for problem in misspelt_settings():
+        logger.warning("%s", problem)
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -105,14 +121,15 @@ def _doctor(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     from pipelines.check import as_json, check, read_thresholds  # noqa: PLC0415
 
+    _warn_of_misspelt_settings()
     warehouse = warehouse_to_read(options.warehouse)
     found = check(warehouse, read_thresholds())
     if options.json:
-        print(as_json(warehouse, found))
+        _say(as_json(warehouse, found))
     else:
         _say_if_demo(options.warehouse, warehouse)
         if found:
-            print(
+            _say(
                 *found,
                 "To silence what somebody is at work on: known_findings in .dlt/config.toml, its key from --json.",
                 sep="\n\n",
@@ -126,13 +143,21 @@ def _report(options: argparse.Namespace) -> int:
     warehouse = warehouse_to_read(options.warehouse)
     _say_if_demo(options.warehouse, warehouse)
     write_report(warehouse, options.output, options.days)
-    print(f"Written: {os.path.relpath(options.output)}, of {os.path.relpath(warehouse)}")
+    _say(f"Written: {os.path.relpath(options.output)}, of {os.path.relpath(warehouse)}")
     return 0
+
+
+def _say(*lines: object, sep: str = "\n") -> None:
+    """Prints. Whoever has closed the other end has seen enough: what was done is done, and the exit code says it."""
+    try:
+        print(*lines, sep=sep, flush=True)
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - to the end of the process
 
 
 def _say_if_demo(given: Path | None, warehouse: Path) -> None:
     if given is None and warehouse == DEMO_WAREHOUSE:
-        print("Nothing of your own is recorded yet: this is the demo org, its clock stopped at the last load.")
+        _say("Nothing of your own is recorded yet: this is the demo org, its clock stopped at the last load.")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -172,7 +197,7 @@ def _days(given: str) -> int:
 def _explain(error: BaseException, verbose: bool) -> int:
     """Prints what went wrong to stderr, for the person who gets it as mail; returns the exit code."""
     if verbose:
-        logging.getLogger(__name__).error("Traceback, as asked for by --verbose", exc_info=error)
+        logger.error("Traceback, as asked for by --verbose", exc_info=error)
     behind = list(causes(error))
     interrupt = next((cause for cause in behind if isinstance(cause, KeyboardInterrupt)), None)
     if interrupt:  # dlt turns a SIGTERM into one, too, while it loads
@@ -190,6 +215,10 @@ def _unexpected(error: BaseException) -> Failure:
     first_line, *_ = str(error).strip().splitlines() or ["no message"]
     places = PermissionError | NotADirectoryError | FileNotFoundError | FileExistsError
     if isinstance(error, places) or (isinstance(error, OSError) and not_permitted(error)):
+        if error.filename is None:
+            return Misconfigured(
+                f"A file cannot be used: {quoted(first_line)}.", "Does another run use the same files?"
+            )
         where = "Let this user use it; if it is dlt's home, DLT_DATA_DIR moves it."
         return Misconfigured(f"Cannot use {error.filename}: {error.strerror}.", where)
     return Failure(
@@ -220,11 +249,13 @@ def _stopped(number: int) -> int:
 def _leave(exit_code: int) -> NoReturn:
     """Ends the process without taking it apart: every file is closed by now, and Python would go through all that dlt
     has ever made, 0.15 s a run."""
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except OSError:  # whoever read it has gone, or the disk is full
-        exit_code = exit_code or Failure.exit_code
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # either may have been closed by whoever started us
+        try:
+            stream.flush()
+        except BrokenPipeError:  # whoever read it has seen enough
+            pass
+        except OSError:  # the disk is full
+            exit_code = exit_code or Failure.exit_code
     os._exit(exit_code)
 
 

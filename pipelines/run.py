@@ -20,7 +20,7 @@ from dlt.common.storages import LoadStorage, NormalizeStorage, PackageStorage
 from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
 
 from pipelines.credentials import SalesforceCredentials
-from pipelines.failures import Misconfigured, TryLater
+from pipelines.failures import TryLater
 from pipelines.job_details import Details, details_source
 from pipelines.known_jobs import KnownJobs
 from pipelines.listed_jobs import Listing
@@ -30,7 +30,7 @@ from pipelines.settings import Settings
 from pipelines.source import salesforce
 from pipelines.state_spans import refresh_spans
 from pipelines.tables import DATASET
-from pipelines.warehouse import apply_views, check_published, complete_tables, open_published, publish
+from pipelines.warehouse import apply_views, check_begun, check_published, complete_tables, open_published, publish
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class Run:
             f"{done.pages:,} {'page' if done.pages == 1 else 'pages'}",
             f"{done.jobs_listed:,} {'job' if done.jobs_listed == 1 else 'jobs'}",
             f"{done.jobs_changed:,} changed",
+            f"filtered by {done.filters_text}" if done.filters else "",
             f"{len(done.rejected):,} rejected" if done.rejected else "",
             f"{done.details_asked:,} details" if done.details_asked else "",
             f"{done.details_left:,} details left" if done.details_left else "",
@@ -103,18 +104,12 @@ def record(settings: Settings, credentials: SalesforceCredentials, seen: Seen = 
 
 def _open(settings: Settings, closing: ExitStack) -> duckdb.DuckDBPyConnection | HeldBy:
     """The loader's file, ours from here to the end of the run; or who holds it."""
-    if settings.warehouse.exists() and not settings.loader_file.exists():
-        raise Misconfigured(
-            f"The loader's file {settings.loader_file} is not there, but {settings.warehouse} is: a new history would "
-            "replace it.",
-            f"Restore the loader's file: cp {settings.warehouse} {settings.loader_file} - or, to begin anew, move the "
-            "warehouse away.",
-        )
+    check_begun(settings.loader_file, settings.warehouse)
     try:
         loader = closing.enter_context(open_loader_file(settings.loader_file, settings.lock_wait))
     except HeldBy as held:
         return held
-    check_published(loader, settings.warehouse)
+    check_published(loader, settings.loader_file, settings.warehouse)
     return loader
 
 
@@ -221,5 +216,5 @@ def _open_at_last(settings: Settings, closing: ExitStack, held: HeldBy, listing:
             f"{held.message} The listing of {listing.jobs_listed:,} jobs is kept; the next load brings it in first.",
             held.remedy,
         ) from None
-    check_published(loader, settings.warehouse)
+    check_published(loader, settings.loader_file, settings.warehouse)
     return loader

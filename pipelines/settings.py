@@ -22,6 +22,7 @@ from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
 from pipelines.credentials import SECTION, SalesforceCredentials
 from pipelines.failures import Failure, Misconfigured
+from pipelines.salesforce import BUDGET_PERCENT, CURRENT_API_VERSION
 from pipelines.tables import DATASET
 
 PIPELINE: Final = "query_jobs"
@@ -41,6 +42,17 @@ class RecorderConfiguration(BaseConfiguration):
     lock_wait: float = 30.0
     details_per_run: int = 500
     extras: bool = True
+
+
+@configspec
+class SourceConfiguration(BaseConfiguration):
+    """`[sources.salesforce]`, but for the credentials, as dlt gives it to the source."""
+
+    api_version: str = CURRENT_API_VERSION
+    api_budget_percent: float = BUDGET_PERCENT
+    job_type: str | None = None
+    is_pk_chunking_enabled: bool | None = None
+    concurrency_mode: str | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +84,8 @@ def read_settings() -> Settings:
         recorder = resolve_configuration(RecorderConfiguration(), sections=("query_jobs",))
     except ConfigurationException as error:
         raise misconfigured(error) from error
+    if not 0 <= recorder.lock_wait < float("inf"):
+        raise Misconfigured(f"`query_jobs.lock_wait` is {recorder.lock_wait:g}.", "It must be a number of seconds.")
     if recorder.details_per_run < 0:
         raise Misconfigured(
             f"`query_jobs.details_per_run` is {recorder.details_per_run}.",
@@ -90,6 +104,8 @@ def read_settings() -> Settings:
 
 
 def _check_path(key: str, path: Path) -> None:
+    if path.is_dir():
+        raise Misconfigured(f"`{key}` is {path}, which is a directory.", "Give the path of a file, existing or new.")
     if not path.parent.is_dir():
         raise Misconfigured(f"`{key}` is {path}, whose directory does not exist.", "Make it, or see .dlt/config.toml.")
     # DuckDB names a database after its file. Named like our schema, `salesforce.query_jobs` would mean two things.
@@ -120,12 +136,14 @@ def warehouse_to_read(given: Path | None) -> Path:
         if not given.is_file():
             raise Misconfigured(f"There is no warehouse {given}.", "Give the path of a published warehouse.")
         return given.resolve()
-    own = read_settings().warehouse
-    if own.is_file():
-        return own
+    settings = read_settings()
+    if settings.warehouse.is_file():
+        return settings.warehouse
+    if settings.loader_file.exists():
+        raise Misconfigured(f"There is no warehouse {settings.warehouse}.", "The next load publishes it: make load.")
     if DEMO_WAREHOUSE.is_file():
         return DEMO_WAREHOUSE
-    raise Misconfigured(f"There is no warehouse {own} yet.", "Make one: make demo, or make load.")
+    raise Misconfigured(f"There is no warehouse {settings.warehouse} yet.", "Make one: make demo, or make load.")
 
 
 def _warn(failure: Failure) -> None:

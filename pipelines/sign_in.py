@@ -119,7 +119,7 @@ def _pem(credentials: SalesforceCredentials) -> str:
         reason = error.strerror if isinstance(error, OSError) else "not a PEM text file"
         raise Misconfigured(
             f"The file that private_key names cannot be read: {reason}.",
-            "private_key is the path of a PEM file (relative to where the command runs), or the PEM text itself.",
+            "private_key is the path of a PEM file (relative ones count from the project), or the PEM text itself.",
         ) from None
 
 

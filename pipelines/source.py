@@ -80,6 +80,16 @@ def merge_on(table: Table, source_filter: str | None = None, **dedup_sort: str) 
     }
 
 
+def filters(job_type: str | None, is_pk_chunking_enabled: bool | None, concurrency_mode: str | None) -> dict[str, str]:
+    """The listing's own filters as it takes them, in Salesforce's spelling; without those that are not set."""
+    given = {
+        "jobType": job_type,
+        "isPkChunkingEnabled": None if is_pk_chunking_enabled is None else str(is_pk_chunking_enabled).lower(),
+        "concurrencyMode": concurrency_mode,
+    }
+    return {name: value for name, value in given.items() if value}
+
+
 @dlt.source(name="salesforce", section="salesforce")
 def salesforce(  # noqa: PLR0917 - dlt fills these from the configuration
     credentials: SalesforceCredentials = dlt.secrets.value,
@@ -99,12 +109,7 @@ def salesforce(  # noqa: PLR0917 - dlt fills these from the configuration
     without one, all jobs are loaded, and the merge keeps what is stored. `extras` asks for users, org and limits, too.
     `on_page` hears of every page, `on_listed` of the completed listing. The resources belong together.
     """
-    filters = {
-        "jobType": job_type,
-        "isPkChunkingEnabled": None if is_pk_chunking_enabled is None else str(is_pk_chunking_enabled).lower(),
-        "concurrencyMode": concurrency_mode,
-    }
-    sent = {name: value for name, value in filters.items() if value}
+    sent = filters(job_type, is_pk_chunking_enabled, concurrency_mode)
     org = Org(credentials, api_version, api_budget_percent)
     listing = Listing(org, sent, known or KnownJobs(), on_page or (lambda page: None))
 

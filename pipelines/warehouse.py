@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import shlex
 import shutil
 import unicodedata
 from contextlib import ExitStack, suppress
@@ -112,7 +113,20 @@ def read_header(sql: str) -> tuple[str, list[tuple[str, str, str]]]:
     return grain, [found.groups() for line in lines if (found := HEADER_COLUMN.fullmatch(line))]  # type: ignore[misc]
 
 
-def check_published(loader: duckdb.DuckDBPyConnection, warehouse: Path) -> None:
+def check_begun(loader_file: Path, warehouse: Path) -> None:
+    """Raises Misconfigured where a new history would be begun over the copy of another one."""
+    if warehouse.exists() and not loader_file.exists():
+        raise Misconfigured(
+            f"The loader's file {loader_file} is not there, but {warehouse} is: a new history would replace it.",
+            f"Restore the loader's file: {_copied(warehouse, loader_file)} - or move the warehouse away to begin anew.",
+        )
+
+
+def _copied(warehouse: Path, loader_file: Path) -> str:
+    return f"cp {shlex.quote(str(warehouse))} {shlex.quote(str(loader_file))}"
+
+
+def check_published(loader: duckdb.DuckDBPyConnection, loader_file: Path, warehouse: Path) -> None:
     """Raises Misconfigured where publishing would replace what the loader's file does not hold: another recorder's
     warehouse, a newer one than the loader's file, or a file that is no warehouse at all."""
     if not warehouse.exists():
@@ -133,8 +147,8 @@ def check_published(loader: duckdb.DuckDBPyConnection, warehouse: Path) -> None:
         raise Misconfigured(
             f"{warehouse} has a listing, of {last[1]:%Y-%m-%d %H:%M} UTC, that the loader's file has not: publishing "
             "would lose it.",
-            f"If the loader's file was lost or is older, restore it from the copy: cp {warehouse} <loader's file>. "
-            "Otherwise move the copy away, or give `warehouse` under [query_jobs] another name.",
+            f"If the loader's file was lost or is older, restore it: {_copied(warehouse, loader_file)} - "
+            "otherwise move the copy away, or give `warehouse` under [query_jobs] another name.",
         )
 
 

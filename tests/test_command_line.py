@@ -3,6 +3,7 @@
 import os
 import pty
 import re
+import shlex
 import signal
 import subprocess
 import time
@@ -273,3 +274,27 @@ def test_an_answer_that_cannot_be_written_is_no_success(recorder: Recorder) -> N
 
     assert run.returncode == 70
     assert recorder.rows("select count(*) from listings") == [(1,)]
+
+
+@pytest.mark.parametrize(("command", "code"), [(["load"], 0), (["check", "--json"], 1), (["check"], 1)])
+def test_a_reader_that_has_gone_changes_nothing(
+    org: DemoOrg, recorder: Recorder, command: list[str], code: int
+) -> None:
+    """`… | head -1`, or an output that was closed beforehand; the check finds a listing of weeks ago."""
+    recorder.load()
+    shell = " ".join(map(shlex.quote, recorder.command(*command)))
+    for redirection in ("| true", ">&-"):
+        script = f"set -o pipefail; {shell} {redirection}"
+        run = subprocess.run(["bash", "-c", script], cwd=recorder.home, capture_output=True, text=True, check=False)
+        assert (run.returncode, run.stderr) == (code, ""), redirection
+
+
+def test_ctrl_c_during_the_first_second_leaves_no_traceback(recorder: Recorder) -> None:
+    """Python is still reading modules."""
+    for tenths in range(1, 7):
+        load = recorder.start("load", SOURCES__SALESFORCE__CREDENTIALS__INSTANCE_URL="http://127.0.0.1:9")
+        time.sleep(tenths / 10)
+        load.send_signal(signal.SIGINT)
+        _, errors = load.communicate(timeout=30)
+        assert "Traceback" not in errors
+        assert load.returncode in (-signal.SIGINT, 130, 75), errors

@@ -1,0 +1,68 @@
+"""Settings that nothing reads are told of: dlt passes over them, and what was meant would not happen."""
+
+import re
+
+import pytest
+from conftest import Recorder
+
+from pipelines.demo_org.org import DemoOrg
+from pipelines.settings import PROJECT
+
+FILES = [
+    ("config.toml", '[query_jobs]\nlock_wiat = 3', "query_jobs.lock_wiat", "Is lock_wait meant?"),
+    ("config.toml", '[query_job]\nwarehouse = "x.duckdb"', "query_job", "Is query_jobs meant?"),
+    ("config.toml", '[query_jobs]\napi_version = "68.0"', "query_jobs.api_version", "belongs under [sources.salesforce]"),
+    ("config.toml", "[sources.salesforce]\ndetails_per_run = 3", "salesforce.details_per_run", "under [query_jobs]"),
+    ("config.toml", '[sources.saleforce]\njob_type = "Classic"', "sources.saleforce", "Is sources.salesforce meant?"),
+    ("config.toml", '[chekc]\nunusual_jobs = 3', "chekc", "Is check meant?"),
+    ("config.toml", '[check]\nknown_finding = ["x"]', "check.known_finding", "Is known_findings meant?"),
+    ("secrets.toml", '[sources.salesforce.credentials]\nuserame = "me"', "credentials.userame", "Is username meant?"),
+    ("secrets.toml", '[destination.duckdb]\ncredential = "x.duckdb"', "duckdb.credential", "Is credentials meant?"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "text", "key", "hint"), FILES)
+def test_in_a_file(org: DemoOrg, recorder: Recorder, name: str, text: str, key: str, hint: str) -> None:
+    """By name, and with what may be meant; the load goes on."""
+    file = recorder.home / ".dlt" / name
+    before = file.read_text() if file.exists() else ""
+    section = text.split("\n", maxsplit=1)[0]
+    file.write_text(before.replace(section, text) if section in before else f"{before}\n{text}\n")
+    file.chmod(0o600)
+    run = recorder.run()
+
+    assert run.returncode == 0, run.stderr
+    assert f"{key}` in .dlt/{name} is a setting that nothing reads." in run.stderr
+    assert hint in run.stderr
+    assert "userame = " not in run.stderr
+
+
+def test_in_the_environment(org: DemoOrg, recorder: Recorder) -> None:
+    """By the doctor, too, for whom it is a fault; what other programs read is theirs."""
+    given = {"QUERY_JOBS__WAREHOSE": "x", "SOURCES__SALESFORCE__JOBTYPE": "Classic", "CHECK_X": "1", "RUNTIME__X": "1"}
+    told = recorder.run("doctor", **given)
+
+    assert told.returncode == 78
+    assert "`query_jobs.warehose` in the environment is a setting that nothing reads." in told.stdout
+    assert "Is job_type meant?" in told.stdout
+    assert "check_x" not in told.stdout
+    assert "runtime" not in told.stdout
+
+
+def test_what_the_project_documents_is_read(org: DemoOrg, recorder: Recorder) -> None:
+    """Every setting that .dlt/config.toml and the example of secrets show, commented out or not."""
+    for name, shown in (("config.toml", "config.toml"), ("secrets.toml", "secrets.example.toml")):
+        text = (PROJECT / ".dlt" / shown).read_text()
+        settings = dict(re.findall(r"^#? ?(\w+) = (\S+|\".*?\")", text, re.MULTILINE))
+        assert len(settings) > 5
+        section = "[sources.salesforce.credentials]" if name == "secrets.toml" else ""
+        uncommented = (
+            re.sub(r"^# (\w+ = )", r"\1", text, flags=re.MULTILINE)
+            if not section
+            else "\n".join([section, *(f"{key} = {value}" for key, value in settings.items())])
+        )
+        (recorder.home / ".dlt" / name).write_text(uncommented)
+    found = recorder.run("doctor")
+
+    assert "Settings" in found.stdout
+    assert "nothing reads" not in found.stdout
