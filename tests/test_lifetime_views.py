@@ -77,3 +77,13 @@ def test_the_end_of_a_job_is_found_in_its_whole_history(tmp_path: Path) -> None:
     found = rows(file, "select org_id, id, ended_by, by_stamp from job_lifetimes")
     assert sorted(found, key=str) == sorted(told, key=str)
     assert {row[-1] for row in told} == {True, False, None}
+
+
+@pytest.mark.parametrize("life", [name for name, (lived, *_) in LIVES.items() if lived[-1][1] != "Failed"])
+def test_weeks_time_a_job_as_its_lifetime_does(tmp_path: Path, life: str) -> None:
+    """Or not at all, where only a listing told its end."""
+    versions, end, by_stamp = LIVES[life]
+    file = planted_life(tmp_path / "w", versions)
+
+    found = rows(file, "select jobs, timed, p50_seconds, p95_seconds from durations_by_week")
+    assert found == [(1, 1, end * 3_600, end * 3_600) if by_stamp else (1, 0, None, None)]
