@@ -21,13 +21,15 @@
 -- The API tells no end of a job. system_modstamp is when the job last changed; for some jobs it never moves, and of some it
 -- moves again after the end: that of the first version in the state that the job stayed in counts.
 -- A Classic job that is Closed takes no more batches; those that it has may still run (job_details.provisional).
--- the few jobs whose newest version has the stamp of the one before, or its state: that stamp says nothing about the end
-with unclear as (
-    select org_id, id
+with newest as (
+    select org_id, id, nth, state, state_before, entered_at, observed_at
     from salesforce.state_spans
     where left_at is null and nth > 1 and (state = state_before or entered_at = observed_at)
 ),
+-- the few jobs of which the newest version's stamp says nothing about the end: when they came into its state
 entered as (
+    select org_id, id, nth, state, entered_at, observed_at from newest where state <> state_before
+    union all
     select org_id, id, nth, state, entered_at, observed_at
     from (
         select
@@ -39,7 +41,7 @@ entered as (
             s.observed_at,
             row_number() over (partition by s.org_id, s.id order by s.nth desc) as nth_last
         from salesforce.state_spans as s
-        inner join unclear as c on c.org_id = s.org_id and c.id = s.id
+        inner join newest as n on n.org_id = s.org_id and n.id = s.id and n.state = n.state_before
         where s.state_before is null or s.state <> s.state_before
     ) as v
     where nth_last = 1
