@@ -87,3 +87,24 @@ def test_weeks_time_a_job_as_its_lifetime_does(tmp_path: Path, life: str) -> Non
 
     found = rows(file, "select jobs, timed, p50_seconds, p95_seconds from durations_by_week")
     assert found == [(1, 1, end * 3_600, end * 3_600) if by_stamp else (1, 0, None, None)]
+
+
+@pytest.mark.parametrize("life", LIVES)
+def test_the_timeline_has_the_end_that_the_lifetime_has(tmp_path: Path, life: str) -> None:
+    """And from where it is known."""
+    versions, end, by_stamp = LIVES[life]
+    file, state = planted_life(tmp_path / "w", versions), versions[-1][1]
+
+    told = rows(file, f"select event_at, source from job_timeline where event = '{state}'")
+    assert (CREATED + end * HOUR, "systemModstamp" if by_stamp else "listing") in told
+
+
+@pytest.mark.parametrize(("state", "at", "source"), [("Open", 0, "systemModstamp"), ("InProgress", 6, "listing")])
+def test_only_the_state_that_a_job_begins_in_is_entered_with_its_creation(
+    tmp_path: Path, state: str, at: int, source: str
+) -> None:
+    """Any other came later, and by the listing at the latest."""
+    file = planted_life(tmp_path / "w", [(0, state, 6)])
+
+    told = rows(file, "select event_at, source from job_timeline where event <> 'created'")
+    assert told == [(CREATED + at * HOUR, source)]
