@@ -112,7 +112,7 @@ STATE_SPANS: Final = Table(
         Column("nth", COUNT, "1 for the first version observed of the job; states between two listings go unseen"),
         Column("state", TEXT, "The state"),
         Column("state_before", TEXT, "State of the version before; null for the first"),
-        Column("entered_at", TIME, "system_modstamp where it moved with the state, else the listing that first showed it: then it was earlier"),
+        Column("entered_at", TIME, "system_modstamp where it moved with the state, and of the first version, whose state came then or later; else the listing that first showed it: then it was earlier"),
         Column("left_at", TIME, "entered_at of the next version; null for the newest"),
         Column("seconds", COUNT, "From entered_at to left_at; null for the newest"),
         Column("observed_at", TIME, "Start, by the org's clock, of the listing that first showed this version"),

@@ -28,8 +28,9 @@ def planted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         while at < NOW:
             at += dice.choice((SECOND, 20 * timedelta(minutes=1), 5 * HOUR, 2 * DAY, WEEK, WEEK + SECOND, 11 * DAY))
             restarted = at + dice.randrange(9_000) * SECOND if dice.random() < 0.2 else None
-            filters = '{"jobType":"V2Query"}' if dice.random() < 0.3 else "{}"
+            filters = dice.choice(("{}", "{}", "{}", '{"jobType":"V2Query"}', '{"jobType":"Classic"}'))
             planted["listings"].append({"org_id": org, "started_at": at, "restarted_at": restarted, "filters": filters})
+            planted["listings"][-1]["listing_id"] = str(len(planted["listings"]))
             counter = {"org_id": org, "limit_name": "DailyBulkV2QueryJobs", "max": 100, "remaining": dice.randrange(-9, 100)}  # fmt: skip
             counter["listing_id"] = len(planted["listings"])
             counter["asked_at"] = restarted or at
@@ -100,11 +101,13 @@ def test_coverage_holes_lie_between_the_spans(planted: tuple[Path, dict[str, lis
 
 
 def test_unseen_jobs_is_what_the_orgs_counter_has_more_than_the_record(planted: tuple[Path, dict[str, list[Row]]]) -> None:  # fmt: skip
-    """By the last count of the whole org on each UTC day, looking 24 hours back."""
+    """By the last count of the whole org on each UTC day that came with a listing of V2 queries, looking 24 hours back."""
     file, tables = planted
+    blind = {row["listing_id"] for row in tables["listings"] if "Classic" in row["filters"]}
     last: dict[tuple, Row] = {}
     for counter in sorted(tables["org_limits"], key=lambda row: row["asked_at"]):
-        if counter["limit_name"] == "DailyBulkV2QueryJobs" and not counter.get("app") and counter["max"]:
+        whole = counter["limit_name"] == "DailyBulkV2QueryJobs" and not counter.get("app") and counter["max"]
+        if whole and counter["listing_id"] not in blind:
             last[counter["asked_at"].date(), counter["org_id"]] = counter
     wanted = []
     for (day, org), counter in last.items():
@@ -196,10 +199,13 @@ def test_a_listing_that_started_again_is_complete_as_of_then(tmp_path: Path) -> 
     assert rows(file, "select max(covered_to) from coverage") == [(NOW + WEEK + HOUR,)]
 
 
-def counters(*counts: tuple[datetime, int | None]) -> list[Row]:
-    """Snapshots of the org's counter at these times, with what is left of 10,000."""
+def counters(*counts: tuple[datetime, int | None], **listing: Any) -> dict[str, list[Row]]:
+    """Listings at these times, each with a snapshot of the org's counter: what is left of 10,000."""
     limit = {"limit_name": "DailyBulkV2QueryJobs", "max": 10_000}
-    return [{**limit, "listing_id": f"{at}", "asked_at": at, "remaining": left} for at, left in counts]
+    return {
+        "org_limits": [{**limit, "listing_id": f"{at}", "asked_at": at, "remaining": left} for at, left in counts],
+        "listings": [{"listing_id": f"{at}", "started_at": at, **listing} for at, _ in counts],
+    }
 
 
 def test_the_last_count_of_a_day_is_the_days(tmp_path: Path) -> None:
@@ -207,7 +213,7 @@ def test_the_last_count_of_a_day_is_the_days(tmp_path: Path) -> None:
     midnight = datetime(2026, 11, 10, tzinfo=UTC)
     counts = [(midnight - HOUR, 9_990), (midnight - SECOND, 9_980), (midnight, 9_970), (midnight + 2 * DAY, -21)]
     jobs = [{"created_date": midnight - DAY}, {"created_date": midnight - SECOND}, {"created_date": midnight}]
-    file = plant(tmp_path / "w.duckdb", org_limits=counters(*counts), query_jobs=jobs)
+    file = plant(tmp_path / "w.duckdb", query_jobs=jobs, **counters(*counts))
 
     assert rows(file, "select day, counted_at, counted, seen, unseen from unseen_jobs order by day") == [
         ((midnight - DAY).date(), midnight - SECOND, 20, 2, 18),
@@ -218,7 +224,7 @@ def test_the_last_count_of_a_day_is_the_days(tmp_path: Path) -> None:
 
 def test_a_counter_that_lags_behind_leaves_none_unseen(tmp_path: Path) -> None:
     """It is accurate within five minutes: fewer than were seen does not make a negative number."""
-    file = plant(tmp_path / "w.duckdb", org_limits=counters((NOW, 9_999)), query_jobs=[{"created_date": NOW}] * 3)
+    file = plant(tmp_path / "w.duckdb", query_jobs=[{"created_date": NOW}] * 3, **counters((NOW, 9_999)))
 
     assert rows(file, "select counted, seen, unseen from unseen_jobs") == [(1, 3, 0)]
 
@@ -226,6 +232,32 @@ def test_a_counter_that_lags_behind_leaves_none_unseen(tmp_path: Path) -> None:
 def test_a_count_that_was_not_given_is_no_count(tmp_path: Path) -> None:
     """The day's last one that was given counts; a day without any is absent."""
     counts = counters((NOW, 9_000), (NOW + HOUR, None), (NOW + DAY, None))
-    file = plant(tmp_path / "w.duckdb", org_limits=counts)
+    file = plant(tmp_path / "w.duckdb", **counts)
 
     assert rows(file, "select counted_at, counted, unseen from unseen_jobs") == [(NOW, 1_000, 1_000)]
+
+
+@pytest.mark.parametrize(
+    ("filters", "told"),
+    [
+        ("{}", [(700, 700)]),
+        ('{"jobType":"V2Query"}', [(700, 700)]),
+        ('{"jobType":"Classic"}', []),
+        ('{"isPkChunkingEnabled":"true","jobType":"V2Query"}', []),
+    ],
+)
+def test_who_does_not_look_for_query_jobs_misses_none(
+    tmp_path: Path, filters: str, told: list[tuple[int, int]]
+) -> None:
+    """Of a recorder that filters them out, all would be unseen."""
+    file = plant(tmp_path / "w.duckdb", **counters((NOW, 9_300), filters=filters))
+
+    assert rows(file, "select counted, unseen from unseen_jobs") == told
+
+
+def test_the_last_count_that_came_with_a_look_is_the_days(tmp_path: Path) -> None:
+    """A later one is of a time up to which nobody has looked."""
+    looked, later = counters((NOW, 9_990)), counters((NOW + HOUR, 9_000), filters='{"jobType":"Classic"}')
+    file = plant(tmp_path / "w.duckdb", **{table: looked[table] + later[table] for table in looked})
+
+    assert rows(file, "select counted_at, counted from unseen_jobs") == [(NOW, 10)]

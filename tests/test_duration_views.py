@@ -93,14 +93,14 @@ def test_a_job_ends_with_its_stamp_or_the_listing_that_told(file: Path, jobs: li
     for job in jobs:
         created, finished = job["created_date"], job["state"] in FINISHED
         ended = job["observed_at"] if finished else gone.get(job["id"])
-        if finished and created and job["system_modstamp"] > created:
-            ended = job["system_modstamp"]
+        stamped = finished and created is not None and job["system_modstamp"] > created
+        ended = job["system_modstamp"] if stamped else ended
         seconds = int((ended - created).total_seconds()) if ended and created else None
         told.append(
             (
                 *(job["org_id"], job["id"], KINDS.get(job["operation"], "load"), job["job_type"], job["operation"]),
                 *(job["object"], job["created_by_id"], created, job["state"], job["api_version"]),
-                *(finished, not finished and job["id"] in gone, ended, seconds),
+                *(finished, not finished and job["id"] in gone, ended, seconds, stamped if ended else None),
             )
         )
 

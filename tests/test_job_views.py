@@ -203,15 +203,18 @@ def test_stuck_jobs_are_those_that_neither_ended_nor_went(planted: tuple[Path, d
 
 
 def test_the_timeline_has_all_that_the_tables_tell(planted: tuple[Path, dict[str, list[Row]]]) -> None:
-    """Where the stamp stood still, the listing noticed it."""
+    """Where the stamp stood still, since the version before or the creation, the listing noticed it."""
     file, tables = planted
-    wanted = []
+    wanted, created = [], {key: job["created_date"] for key, job in by_job(tables["query_jobs"]).items()}
     for job in tables["query_jobs"]:
         made = [job["job_type"], job["operation"], "of", job["object"], "by", name_of(job)]
         wanted.append((job, job["created_date"], "created", "createdDate", " ".join(word for word in made if word)))
     before: dict[str, Any] = {}
     for version in sorted(tables["query_job_states"], key=lambda row: (row["org_id"], row["id"], row["observed_at"])):
-        still = before and (before["id"], before["system_modstamp"]) == (version["id"], version["system_modstamp"])
+        still = version["system_modstamp"] == before.get("system_modstamp")
+        if before.get("id") != version["id"]:
+            at = created[version["org_id"], version["id"]]
+            still = version["state"] not in ("Open", "UploadComplete") and not (at and version["system_modstamp"] > at)
         at, source = (version["observed_at"], "listing") if still else (version["system_modstamp"], "systemModstamp")
         wanted.append(
             (version, at, version["state"], source, f"first observed at {version['observed_at']:%Y-%m-%d %H:%M} UTC")

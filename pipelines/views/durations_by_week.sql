@@ -7,7 +7,7 @@
 --  operation          VARCHAR  query, queryAll, insert, update, upsert, delete, hardDelete
 --  object             VARCHAR  API name of the object
 --  jobs               BIGINT   jobs that ended as JobComplete or Closed
---  timed              BIGINT   of these, with a system_modstamp that moved: only they are in the percentiles
+--  timed              BIGINT   of these, those whose end a system_modstamp told (job_lifetimes.by_stamp): only they are in the percentiles
 --  p50_seconds        BIGINT   half of the timed jobs had ended by then, seconds after creation
 --  p95_seconds        BIGINT   19 of 20 had
 --  p50_processing_ms  BIGINT   the same for the milliseconds of work, which add up over chunks side by side; of all jobs that told them; null: none did
@@ -16,22 +16,21 @@
 --
 -- unique: week, org_id, job_type, operation, object
 --
--- The API tells no end. The time of a job's last change is taken for it: waiting counts, and a later change would, too.
+-- The API tells no end. A job took as long as job_lifetimes says, its waiting included.
 -- Jobs without a readable created_date are left out. For a Classic job that is Closed it says when no more batches could be added, not when the last one was done.
 with finished as (
     select
-        cast(date_trunc('week', j.created_date at time zone 'UTC') as date) as week,
-        j.org_id,
-        case when j.operation in ('query', 'queryAll') then 'query' when j.operation is not null then 'load' end as kind,
-        j.job_type,
-        j.operation,
-        j.object,
-        case when j.system_modstamp > j.created_date
-            then date_diff('second', j.created_date, j.system_modstamp) end as seconds,
+        cast(date_trunc('week', l.created_date at time zone 'UTC') as date) as week,
+        l.org_id,
+        l.kind,
+        l.job_type,
+        l.operation,
+        l.object,
+        case when l.by_stamp then l.seconds end as seconds,
         d.total_processing_time as processing_ms
-    from salesforce.query_jobs as j
-    left join salesforce.job_details as d on d.org_id = j.org_id and d.id = j.id
-    where j.state in ('JobComplete', 'Closed') and j.created_date is not null
+    from salesforce.job_lifetimes as l
+    left join salesforce.job_details as d on d.org_id = l.org_id and d.id = l.id
+    where l.state in ('JobComplete', 'Closed') and l.created_date is not null
 ),
 weekly as (
     select

@@ -8,6 +8,9 @@
 --  detail   VARCHAR                   what there is to say: user and object; first observed; counts and error, empty if nothing was told; events of one second have no order
 --
 -- unique: org_id, id, event_at, event, detail
+--
+-- A job begins as Open or UploadComplete. One that was first seen in another state, with its stamp still at its creation,
+-- came into that some time before the listing that showed it: the end as job_lifetimes has it.
 select
     j.org_id,
     j.id,
@@ -19,13 +22,26 @@ from salesforce.query_jobs as j
 left join salesforce.users as w on w.org_id = j.org_id and w.id = j.created_by_id
 union all
 select
-    org_id,
-    id,
-    entered_at as event_at,
-    state as event,
-    case when nth > 1 and entered_at = observed_at then 'listing' else 'systemModstamp' end as source,
-    'first observed at ' || strftime(observed_at at time zone 'UTC', '%Y-%m-%d %H:%M') || ' UTC' as detail
-from salesforce.state_spans
+    v.org_id,
+    v.id,
+    case when v.by_stamp then v.entered_at else greatest(v.observed_at, v.created_date) end as event_at,
+    v.state as event,
+    case when v.by_stamp then 'systemModstamp' else 'listing' end as source,
+    'first observed at ' || strftime(v.observed_at at time zone 'UTC', '%Y-%m-%d %H:%M') || ' UTC' as detail
+from (
+    select
+        s.org_id,
+        s.id,
+        s.state,
+        s.entered_at,
+        s.observed_at,
+        j.created_date,
+        case when s.nth > 1 then s.entered_at <> s.observed_at
+            else s.state in ('Open', 'UploadComplete') or s.entered_at = s.observed_at
+                or s.entered_at > j.created_date end as by_stamp
+    from salesforce.state_spans as s
+    left join salesforce.query_jobs as j on j.org_id = s.org_id and j.id = s.id
+) as v
 union all
 select
     org_id,

@@ -9,7 +9,8 @@
 -- unique: hour, org_id, kind
 --
 -- An upper bound: a job whose end is not told counts until the listing that showed it (job_lifetimes.ended_by). Only a
--- Classic job that is Closed may still run batches: it counts until it was closed. Hours run to the newest listing.
+-- Classic job that is Closed may still run batches: it counts until it was closed. Hours run to the newest listing;
+-- the last 100,000 of them (11 years) have a row each, the others only if something began or ended in them.
 with lifetimes as (
     select
         org_id,
@@ -29,7 +30,7 @@ bounds as (
         e.org_id,
         e.kind,
         date_trunc('hour', min(e.minute)) as first_hour,
-        date_trunc('hour', greatest(max(e.minute), max(l.listed))) as last_hour
+        date_trunc('hour', coalesce(max(l.listed), max(e.minute))) as last_hour
     from events as e
     left join (
         select org_id, max(started_at) at time zone 'UTC' as listed from salesforce.listings group by 1
@@ -41,10 +42,13 @@ per_minute as (
     from (
         select org_id, kind, minute, change from events
         union all
-        -- a row for each hour's first minute carries the level into hours in which nothing begins or ends
-        select b.org_id, b.kind, b.first_hour + s.n * interval '1' hour as minute, 0 as change
+        -- a row for each hour's first minute carries the level into hours in which nothing begins or ends; counted back
+        -- from the end, so that a single job with an odd date, of 1970 say, does not use the numbers up
+        select b.org_id, b.kind, b.last_hour - s.n * interval '1' hour as minute, 0 as change
         from bounds as b
         inner join salesforce.numbers as s on s.n <= date_diff('hour', b.first_hour, b.last_hour)
+        union all
+        select distinct org_id, kind, date_trunc('hour', minute) as minute, 0 as change from events
     ) as e
     group by 1, 2, 3
 ),

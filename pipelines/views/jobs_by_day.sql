@@ -31,7 +31,7 @@ bounds as (
     select
         d.org_id,
         min(d.day) as first_day,
-        greatest(max(d.day), max(l.last_day)) as last_day
+        coalesce(max(l.last_day), max(d.day)) as last_day
     from daily as d
     left join (
         select org_id, cast(max(started_at) at time zone 'UTC' as date) as last_day
@@ -42,7 +42,8 @@ bounds as (
     group by 1
 ),
 days as (
-    select b.org_id, cast(b.first_day + s.n * interval '1' day as date) as day
+    -- counted back from the end, so that a single job with an odd date does not use the numbers up
+    select b.org_id, cast(b.last_day - s.n * interval '1' day as date) as day
     from bounds as b
     inner join salesforce.numbers as s on s.n <= date_diff('day', b.first_day, b.last_day)
 ),

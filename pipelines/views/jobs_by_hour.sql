@@ -12,7 +12,8 @@
 --
 -- unique: hour, org_id, job_type, operation, object, created_by_id
 --
--- Hours run from the org's first recorded job to its newest listing. Jobs without a readable created_date are left out.
+-- Hours run from the org's first recorded job to its newest listing, of which the last 100,000 (11 years) have a row each,
+-- the others only with jobs. Jobs without a readable created_date are left out.
 with hourly as (
     select
         date_trunc('hour', created_date at time zone 'UTC') as hour,
@@ -30,7 +31,7 @@ bounds as (
     select
         h.org_id,
         min(h.hour) as first_hour,
-        greatest(max(h.hour), max(l.last_hour)) as last_hour
+        coalesce(max(l.last_hour), max(h.hour)) as last_hour
     from hourly as h
     left join (
         select org_id, date_trunc('hour', max(started_at) at time zone 'UTC') as last_hour
@@ -40,7 +41,8 @@ bounds as (
     group by 1
 ),
 hours as (
-    select b.org_id, b.first_hour + s.n * interval '1' hour as hour
+    -- counted back from the end: a single job with an odd date, of 1970 say, does not use the numbers up
+    select b.org_id, b.last_hour - s.n * interval '1' hour as hour
     from bounds as b
     inner join salesforce.numbers as s on s.n <= date_diff('hour', b.first_hour, b.last_hour)
 ),

@@ -2,26 +2,29 @@
 --
 --  day           DATE                      UTC day of the snapshot
 --  org_id        VARCHAR                   the org
---  counted_at    TIMESTAMP WITH TIME ZONE  the day's last snapshot of the org's limits: the end of its 24 hours
+--  counted_at    TIMESTAMP WITH TIME ZONE  the day's last snapshot of the org's limits by a run that listed V2 query jobs: the end of its 24 hours
 --  counted       BIGINT                    query jobs created in these 24 hours by the org's own counter
 --  seen          BIGINT                    of these, recorded
 --  unseen        BIGINT                    an estimate of those that came and went between two listings; never below 0
 --
 -- unique: day, org_id
 --
+-- Where only listings looked whose filters can hide V2 query jobs, nothing is known of them: such a day has no row.
 -- The counter is accurate within five minutes. That deleting a job gives nothing back to it is documented nowhere, and
 -- assumed. Jobs without a readable created_date are not among the seen. Days add up where the last snapshots are 24 hours apart; Classic jobs and loads have no such counter.
 with snapshots as (
     select
-        cast(asked_at at time zone 'UTC' as date) as day,
-        org_id,
-        asked_at,
-        max - remaining as counted,
+        cast(o.asked_at at time zone 'UTC' as date) as day,
+        o.org_id,
+        o.asked_at,
+        o.max - o.remaining as counted,
         row_number() over (
-            partition by org_id, cast(asked_at at time zone 'UTC' as date) order by asked_at desc
+            partition by o.org_id, cast(o.asked_at at time zone 'UTC' as date) order by o.asked_at desc
         ) as nth_last
-    from salesforce.org_limits
-    where limit_name = 'DailyBulkV2QueryJobs' and app = '' and max > 0 and remaining is not null
+    from salesforce.org_limits as o
+    inner join salesforce.listings as l on l.listing_id = o.listing_id and l.org_id = o.org_id
+    where o.limit_name = 'DailyBulkV2QueryJobs' and o.app = '' and o.max > 0 and o.remaining is not null
+        and l.filters in ('{}', '{"jobType":"V2Query"}')
 ),
 last_of_day as (
     select day, org_id, asked_at, counted from snapshots where nth_last = 1
