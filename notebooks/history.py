@@ -55,7 +55,8 @@ def choose(DEMO_WAREHOUSE, Path, mo, use_project, warehouse_to_read):
 def choose_org(mo, orgs, warehouse):
     _orgs = orgs(warehouse)
     mo.stop(not _orgs, mo.md("Nothing is recorded yet: no listing was ever completed."))
-    _named = {f"{row['name']} ({row['org_id']})": row for row in _orgs}
+    # Where two orgs have one name, it comes with the id.
+    _named = {row["name"] if row["org_id"] in row["name"] else f"{row['name']} ({row['org_id']})": row for row in _orgs}
     org = mo.ui.dropdown(_named, value=next(iter(_named)), label="org", allow_select_none=False)
     return (org,)
 

@@ -132,18 +132,67 @@ def as_json(warehouse: Path, found: list[Finding]) -> str:
 
 
 # An org's newest listing that proves coverage; of a recorder that always filters, its newest listing.
-ORGS: Final = """
+AS_OF: Final = """
+coalesce(
+    max(case when filters = '{}' then coalesce(restarted_at, started_at) end), max(coalesce(restarted_at, started_at))
+)
+"""
+
+# A sandbox has the name of the org that it was made of.
+NAMES: Final = """
 select
-    l.org_id,
-    coalesce(o.name, l.org_id) as name,
-    coalesce(
-        max(case when l.filters = '{}' then coalesce(l.restarted_at, l.started_at) end),
-        max(coalesce(l.restarted_at, l.started_at))
-    ) as as_of
+    org_id,
+    case when count(*) over (partition by name) = 1 then name
+        else name || ' (' || case when is_sandbox then 'sandbox ' else '' end || org_id || ')' end as name
+from orgs
+"""
+
+ORGS: Final = f"""
+select l.org_id, coalesce(o.name, l.org_id) as name, {AS_OF} as as_of
 from listings as l
-left join orgs as o on o.org_id = l.org_id
+left join ({NAMES}) as o on o.org_id = l.org_id
 group by all
-order by name
+order by name, l.org_id
+"""
+
+# Of a row `s` of failure_streaks: it goes on, and silence of three usual pauses, or a day, has not ended it.
+STILL_TRIED: Final = """
+(
+    s.ended_at is null
+    and s.last_failure_at + greatest(
+        interval 24 hours, 3 * (s.last_failure_at - s.failing_since) / greatest(s.failures - 1, 1)
+    ) >= $as_of
+)
+"""
+
+# allowance_by_hour, and until when these 24 hours are: to the end of the hour, or, where the org's own counter knows of
+# more than is recorded, to the snapshot that said so.
+ALLOWANCE: Final = """
+select
+    a.*, greatest(a.query_jobs, a.counted) as used,
+    case when a.counted > a.query_jobs then s.asked_at else (a.hour + interval 1 hour) at time zone 'UTC' end as until
+from allowance_by_hour as a
+left join (
+    select date_trunc('hour', asked_at at time zone 'UTC') as hour, max(asked_at) as asked_at
+    from org_limits
+    where org_id = $org and limit_name = 'DailyBulkV2QueryJobs' and app = ''
+    group by 1
+) as s on s.hour = a.hour
+where a.org_id = $org
+"""
+
+# Whose V2 query jobs were created in the 24 hours up to $end. The view allowance_by_user tells the same of each day's
+# fullest 24 hours by recorded jobs, which are others where the org's counter knows of more.
+USED_BY: Final = """
+select
+    j.org_id, j.created_by_id, coalesce(u.name, j.created_by_id, '?') as created_by, j.object, count(*) as query_jobs,
+    cast(sum(count(*)) over () as bigint) as listed
+from query_jobs as j
+left join users as u on u.org_id = j.org_id and u.id = j.created_by_id
+where j.org_id = $org and j.job_type = 'V2Query'
+    and j.created_date >= $end - interval 24 hours and j.created_date < $end
+group by 1, 2, 3, 4
+order by query_jobs desc, created_by, j.object
 """
 
 
@@ -180,8 +229,8 @@ def _holes(question: Question) -> Iterator[Finding]:
 
 
 def _streaks(question: Question) -> Iterator[Finding]:
-    """What has failed every time, and is still tried: silence of three usual pauses, or a day, ends it."""
-    for streak in question.ask("""
+    """What has failed every time, and is still tried."""
+    for streak in question.ask(f"""
         select
             s.* replace (
                 coalesce(s.operation, '?') as operation, coalesce(s.object, '?') as object,
@@ -190,10 +239,7 @@ def _streaks(question: Question) -> Iterator[Finding]:
             f.error_code, f.error
         from failure_streaks as s
         left join failures as f on f.org_id = s.org_id and f.id = s.last_failed_id
-        where s.org_id = $org and s.ended_at is null and s.failures >= $failures_in_a_row
-            and s.last_failure_at + greatest(
-                interval 24 hours, 3 * (s.last_failure_at - s.failing_since) / greatest(s.failures - 1, 1)
-            ) >= $as_of
+        where s.org_id = $org and s.failures >= $failures_in_a_row and {STILL_TRIED}
         order by s.failures desc, s.failing_since, s.object, s.operation, s.created_by_id
     """):
         error = ": ".join(part for part in (streak["error_code"], streak["error"]) if part)
@@ -213,15 +259,16 @@ def _streaks(question: Question) -> Iterator[Finding]:
 
 
 def _lost_loads(question: Question) -> Iterator[Finding]:
-    """Loads that Salesforce calls Closed, though every record failed: nobody else tells."""
+    """Loads that Salesforce calls Closed, though every record failed: nobody else tells. It goes by their end, for one
+    can stand open for longer than a week."""
     for load in question.ask("""
         select
             coalesce(created_by, '?') as created_by, created_by_id, coalesce(operation, '?') as operation,
             coalesce(object, '?') as object, count(*) as jobs,
             cast(sum(coalesce(records_failed, 0)) as bigint) as records,
-            list(id order by created_date desc, id) as ids, max(created_date) as last_at
+            list(id order by ended_by desc, id) as ids, max(ended_by) as last_at
         from failures
-        where org_id = $org and outcome = 'every record failed' and created_date >= $as_of - interval 7 days
+        where org_id = $org and outcome = 'every record failed' and ended_by >= $as_of - interval 7 days
         group by all
         order by last_at desc, operation, object, created_by_id
     """):
@@ -230,7 +277,7 @@ def _lost_loads(question: Question) -> Iterator[Finding]:
         yield question.finding(
             "closed but failed",
             *(load[part] for part in ("operation", "object", "created_by_id")),
-            message=f"{_jobs_are(load)} Closed as if done, but {lost} failed; the last job was created "
+            message=f"{_jobs_are(load)} Closed as if done, but {lost} failed; the last job ended by "
             f"{_when(load['last_at'])}.",
             remedy="Salesforce keeps the file that says why for seven days: Setup, Bulk Data Load Jobs.",
             ids=tuple(load["ids"]),
@@ -240,24 +287,41 @@ def _lost_loads(question: Question) -> Iterator[Finding]:
 
 def _unfinished(question: Question) -> Iterator[Finding]:
     """Jobs that run or wait for too long, or were left open. A Closed query is left out: with PK chunking its first
-    batch is never processed, and whether the counts leave that one out is documented nowhere. A recorder that always
+    batch is never processed, and whether the counts leave that one out is documented nowhere. Of a Closed load only its
+    own answers tell, which are asked for less and less often: it counts by the last of them. A recorder that always
     filters learns of no job's end that its filter hides, and so of none that is stuck."""
     for stuck in question.ask("""
+        with unfinished as (
+            select
+                s.*, d.asked_at,
+                -- Of a job without a readable date: how long it was seen so.
+                coalesce(s.age_hours, s.hours_in_state)
+                    - coalesce(greatest(date_diff('second', d.asked_at, s.as_of), 0) / 3600.0, 0) as hours
+            from stuck_jobs as s
+            left join job_details as d on d.org_id = s.org_id and d.id = s.id and s.state = 'Closed'
+            where s.org_id = $org and (s.state <> 'Closed' or (s.kind = 'load' and d.outcome = 'answered'))
+        )
         select
             state, coalesce(operation, '?') as operation, coalesce(object, '?') as object,
             coalesce(created_by, '?') as created_by, created_by_id,
-            count(*) as jobs, max(age_hours) as hours, list(id order by age_hours desc, id) as ids
-        from stuck_jobs
-        where org_id = $org and age_hours >= $unfinished_hours and not (state = 'Closed' and kind = 'query')
+            count(*) as jobs, max(hours) as hours, list(id order by hours desc, id) as ids, min(asked_at) as asked_at
+        from unfinished
+        where hours >= $unfinished_hours
         group by all
         order by hours desc, state, operation, object, created_by
     """):
-        state = "Closed with batches to come" if stuck["state"] == "Closed" else stuck["state"]
+        one = stuck["jobs"] == 1
+        after = f"{'' if one else 'the oldest '}after {_duration(timedelta(hours=stuck['hours']))}"
+        if stuck["asked_at"]:
+            asked = f"when {'it was' if one else 'they were'} last asked: {_when(stuck['asked_at'])}"
+            are = f"{_jobs_are(stuck, 'was', 'were')} Closed with batches to come {after}, {asked}"
+            are += "" if one else " or later"
+        else:
+            are = f"{_jobs_are(stuck)} still {stuck['state']}, {after}"
         yield question.finding(
             "unfinished",
             *(stuck[part] for part in ("state", "operation", "object", "created_by_id")),
-            message=f"{_jobs_are(stuck)} still {state}, {'' if stuck['jobs'] == 1 else 'the oldest '}after "
-            f"{_duration(timedelta(hours=stuck['hours']))}.",
+            message=f"{are}.",
             remedy="Close or abort what nobody waits for: Setup, Bulk Data Load Jobs.",
             ids=tuple(stuck["ids"]),
             numbers={"jobs": stuck["jobs"], "oldest_hours": stuck["hours"]},
@@ -266,34 +330,30 @@ def _unfinished(question: Question) -> Iterator[Finding]:
 
 def _allowance(question: Question) -> Iterator[Finding]:
     """V2 query jobs in a rolling 24 hours, at their fullest lately: on a Monday, Friday's peak is still news."""
-    fullest = question.ask("""
-        select hour, greatest(query_jobs, counted) as used, allowance, share_percent
-        from allowance_by_hour
-        where org_id = $org and hour >= ($as_of at time zone 'UTC') - interval 72 hours
-            and share_percent >= $allowance_percent
+    fullest = question.ask(f"""
+        select hour, used, allowance, share_percent, until
+        from ({ALLOWANCE})
+        where hour >= ($as_of at time zone 'UTC') - interval 72 hours and share_percent >= $allowance_percent
         order by share_percent desc, hour desc
         limit 1
     """)
     for hour in fullest:
-        users = question.ask(
-            """
-            select coalesce(created_by, '?') as created_by, coalesce(object, '?') as object, query_jobs
-            from allowance_by_user
-            where org_id = $org and day = cast($hour as date)
-            order by query_jobs desc, created_by, object
-            limit 3
-        """,
-            hour=hour["hour"],
-        )
-        most = ", ".join(f"{user['created_by']} on {user['object']} {user['query_jobs']:,}" for user in users)
-        who = f"most by: {most}" if users else "none of them was ever listed: their owner deletes them at once"
+        users = question.ask(USED_BY, end=hour["until"])
+        listed = users[0]["listed"] if users else 0
+        shown = [
+            {"created_by": user["created_by"], "object": user["object"] or "?", "query_jobs": user["query_jobs"]}
+            for user in users[:3]
+        ]
+        most = ", ".join(f"{user['created_by']} on {user['object']} {user['query_jobs']:,}" for user in shown)
+        seen = f"of the {listed:,} that were ever listed, most by" if listed < hour["used"] else "most by"
+        who = f"{seen}: {most}" if users else "none of them was ever listed: their owner deletes them at once"
         yield question.finding(
             "allowance",
             message=f"{hour['used']:,} of {hour['allowance']:,} V2 query jobs ({hour['share_percent']:.0f} %) were "
-            f"created in the 24 hours up to {hour['hour'] + timedelta(hours=1):%Y-%m-%d %H:%M} UTC; {who}.",
+            f"created in the 24 hours up to {_when(hour['until'])}; {who}.",
             remedy="At 100 % Salesforce refuses every further query job: see the view allowance_by_user.",
             urgent=hour["share_percent"] >= 100,
-            numbers={**hour, "users": users},
+            numbers={**hour, "users": shown},
         )
 
 
@@ -375,11 +435,11 @@ EXAMINATIONS: Final = (
 )  # fmt: skip
 
 
-def _jobs_are(alike: Row) -> str:
+def _jobs_are(alike: Row, one_is: str = "is", more_are: str = "are") -> str:
     """How many jobs of one user, operation and object, as the beginning of a sentence."""
     one = alike["jobs"] == 1
     jobs = f"{alike['jobs']:,} {alike['operation']} {'job' if one else 'jobs'}"
-    return f"{jobs} of {alike['created_by']} on {alike['object']} {'is' if one else 'are'}"
+    return f"{jobs} of {alike['created_by']} on {alike['object']} {one_is if one else more_are}"
 
 
 def _when(time: datetime) -> str:

@@ -1,7 +1,7 @@
 """What report and notebook show, question by question: the answer in words, in numbers, and as a chart.
 
-Everything is read from the views, through `warehouse.rows`. A picture says in `words` all that its chart shows, for
-whoever cannot see it, and for whoever has no time.
+Everything is read from the views, and from tables where a view knows weeks and days only, through `warehouse.rows`. A
+picture says in `words` all that its chart shows, for whoever cannot see it, and for whoever has no time.
 """
 
 import calendar
@@ -12,6 +12,7 @@ from typing import Final
 
 from pipelines import charts
 from pipelines.charts import Chart, Span
+from pipelines.check import ALLOWANCE, AS_OF, STILL_TRIED, USED_BY
 from pipelines.selection import FILTERS, Row, Selection
 
 MOST: Final = 10  # entries of a ranking; what is more is summed up
@@ -77,8 +78,17 @@ def volume(selection: Selection) -> Picture:
 
 
 def _compared(selection: Selection) -> Iterator[str]:
-    """The last 7 and 30 whole days against as many before them, where all of them are recorded."""
-    (first,) = selection.ask("select min(day) as day from jobs_by_day where org_id = $org")
+    """The last 7 and 30 whole days against as many before them, where the record reaches back so far. Where it does not
+    cover all of them, there is no percentage: nobody knows what is missing."""
+    (first,) = selection.ask("""
+        select greatest(
+            (select min(day) from jobs_by_day where org_id = $org),
+            (
+                select cast(min(covered_from) at time zone 'UTC' + interval 1 day as date) from coverage
+                where org_id = $org
+            )
+        ) as day
+    """)
     for days in (7, 30):
         if first["day"] and first["day"] <= selection.until - timedelta(days=2 * days):
             (sums,) = selection.ask(
@@ -87,9 +97,9 @@ def _compared(selection: Selection) -> Iterator[str]:
                     coalesce(sum(case when day >= $middle then jobs end), 0) as now,
                     coalesce(sum(case when day < $middle then jobs end), 0) as before,
                     (
-                        select count(*) from coverage_holes
-                        where org_id = $org and hole_to > $first and hole_from < $today
-                    ) as holes
+                        select count(*) from coverage
+                        where org_id = $org and covered_from <= $first and covered_to >= $today
+                    ) > 0 as covered
                 from jobs_by_day
                 where {selection.only(*FILTERS)} and day >= $first and day < $today
                 """,
@@ -99,8 +109,8 @@ def _compared(selection: Selection) -> Iterator[str]:
             )
             now, before = int(sums["now"]), int(sums["before"])
             change = f" ({_percent((now - before) / before, '+')})" if before else ""
-            holes = " (not all of these days are covered)" if sums["holes"] else ""
-            yield f"In the last {days} whole days there were {now:,}, in the {days} before {before:,}{change}{holes}."
+            change = change if sums["covered"] else " (not all of these days are covered)"
+            yield f"In the last {days} whole days there were {now:,}, in the {days} before {before:,}{change}."
 
 
 def failures(selection: Selection) -> Picture:
@@ -158,31 +168,34 @@ def failures(selection: Selection) -> Picture:
 def streaks(selection: Selection) -> Picture:
     """What failed three times and more in a row, from the first failure to the first that did not fail."""
     title = "What failed again and again, since when?"
+    (newest,) = selection.ask(f"select {AS_OF} as as_of from listings where org_id = $org")
     found = selection.ask(f"""
         select
             coalesce(operation, '?') || ' ' || coalesce(object, '?') || ' · ' || coalesce(created_by, '?') as name,
-            failing_since as start,
-            coalesce(ended_at, last_failure_at) as end, ended_at is not null as over, failures, job_type
-        from failure_streaks
+            failing_since as start, coalesce(ended_at, last_failure_at) as end, failures, job_type,
+            case when {STILL_TRIED} then 'lasts' when ended_at is null then 'left' else 'mended' end as became
+        from failure_streaks as s
         where {selection.only(*FILTERS)} and failures >= 3
             and coalesce(ended_at, last_failure_at) >= $since and failing_since < $until
-        order by over, failures desc, start, name, job_type
-    """)
+        order by became = 'mended', became = 'left', failures desc, start, name, job_type
+    """, as_of=newest["as_of"])  # fmt: skip
     if not found:
         return Picture("streaks", title, "Nothing failed three times in a row in this time.")
-    lasting = [row for row in found if not row["over"]]
     words = [
-        f"{row['name'].replace(' · ', ' by ')} still fails: {row['failures']:,} times in a row since "
-        f"{row['start']:%Y-%m-%d %H:%M} UTC."
-        for row in lasting[:MOST]
+        f"{row['name'].replace(' · ', ' by ')} {'still fails:' if row['became'] == 'lasts' else 'failed'} "
+        f"{row['failures']:,} times in a row since {row['start']:%Y-%m-%d %H:%M} UTC"
+        + ("." if row["became"] == "lasts" else f", the last time {row['end']:%Y-%m-%d %H:%M} UTC.")
+        for row in found[:MOST]
+        if row["became"] != "mended"
     ]
-    over = len(found) - len(lasting)
+    over = sum(row["became"] == "mended" for row in found)
     words += [f"{_count(over, 'row')} of three failures or more came to an end."] if over else []
     span = selection.span
     shown = [
         {
             **row,
             "said": f"{row['failures']:,}×",
+            "over": row["became"] != "lasts",
             "start": max(row["start"], span.since),
             "end": min(row["end"], span.until),
         }
@@ -191,7 +204,9 @@ def streaks(selection: Selection) -> Picture:
     table = [
         {
             "what": row["name"], "failures": row["failures"], "since": row["start"],
-            "until": row["end"] if row["over"] else "still failing",
+            "until": {"lasts": "still failing", "left": f"last tried {row['end']:%Y-%m-%d %H:%M}"}.get(
+                row["became"], row["end"]
+            ),
         }
         for row in found
     ]  # fmt: skip
@@ -239,29 +254,42 @@ def allowance(selection: Selection) -> Picture:
 
 
 def users(selection: Selection) -> Picture:
-    """Who filled the fullest 24 hours of V2 query jobs, and on which object."""
+    """Who filled the fullest 24 hours of V2 query jobs, those of the picture before, and on which object."""
     title, obeys = "Who uses it up?", ("objects", "creators")
-    found = selection.ask(f"""
-        with fullest as (
-            select max_by(day, (all_jobs, day)) as day from allowance_by_user
-            where org_id = $org and day >= $since and day < $until
-        )
-        select
-            u.day, coalesce(u.created_by, '?') as created_by, coalesce(u.object, '?') as object,
-            u.query_jobs, u.all_jobs, u.share_percent, u.peak_hour
-        from allowance_by_user as u
-        inner join fullest as f on f.day = u.day
-        where {selection.only(*obeys)}
-        order by u.query_jobs desc, u.created_by, u.object
+    nobody = Picture("users", title, "Nobody, in this time.", obeys=obeys)
+    fullest = selection.ask(f"""
+        select used, allowance, until from ({ALLOWANCE}) where hour >= $since and hour < $until
+        order by used desc, hour
+        limit 1
     """)
+    if not fullest:
+        return nobody
+    used, allowance, end = (fullest[0][name] for name in ("used", "allowance", "until"))
+    found = selection.ask(
+        f"""
+        select
+            created_by, coalesce(object, '?') as object, query_jobs, listed, 100.0 * query_jobs / nullif($allowance, 0)
+                as share_percent
+        from ({USED_BY})
+        where {selection.only(*obeys)}
+        order by query_jobs desc, created_by, object
+        """,
+        end=end,
+        allowance=allowance,
+    )
     if not found:
-        return Picture("users", title, "Nobody, in this time.", obeys=obeys)
+        return nobody
     first = found[0]
     words = (
-        f"In the fullest 24 hours, up to {first['peak_hour'] + timedelta(hours=1):%Y-%m-%d %H:%M} UTC, "
-        f"{first['query_jobs']:,} of {first['all_jobs']:,} V2 query jobs were {first['created_by']}'s on "
+        f"In the fullest 24 hours, up to {end:%Y-%m-%d %H:%M} UTC, "
+        f"{first['query_jobs']:,} of {first['listed']:,} V2 query jobs were {first['created_by']}'s on "
         f"{first['object']}"
         + (f", {first['share_percent']:.0f} % of the allowance." if first["share_percent"] is not None else ".")
+        + (
+            f" The org counted {used - first['listed']:,} more, which were never listed."
+            if used > first["listed"]
+            else ""
+        )
     )
     shown = [
         {"name": f"{row['created_by']} · {row['object']}", "value": row["query_jobs"], "said": f"{row['query_jobs']:,}"}
@@ -290,13 +318,16 @@ def limits(selection: Selection) -> Picture:
     title = "And the org's other limits?"
     found = selection.ask("""
         select
-            limit_name as "limit", app, max_by(peak_used, (peak_percent, week)) as used,
-            max_by(max, (peak_percent, week)) as max,
-            max(peak_percent) as percent, max_by(peak_at, (peak_percent, week)) as at
-        from limits_by_week
-        where org_id = $org and limit_name <> 'DailyBulkV2QueryJobs'
-            and week >= cast(date_trunc('week', $since) as date) and week < $until
-        group by all
+            limit_name as "limit", app, max_by(used, (percent, used, asked_at)) as used,
+            max_by(max, (percent, used, asked_at)) as max, max(percent) as percent,
+            max_by(asked_at, (percent, used, asked_at)) as at
+        from (
+            select *, max - remaining as used, 100.0 * (max - remaining) / max as percent
+            from org_limits
+            where org_id = $org and limit_name <> 'DailyBulkV2QueryJobs' and max > 0 and remaining is not null
+                and asked_at >= $since and asked_at < $until
+        )
+        group by limit_name, app
         having percent > 0
         order by percent desc, "limit", app
     """)
@@ -415,15 +446,21 @@ def week(selection: Selection) -> Picture:
     title = "When in the week do jobs run?"
     found = selection.ask(f"""
         with hours as (
-            select distinct hour from jobs_by_hour
-            where org_id = $org and jobs is not null and hour >= $since and hour < $until
+            select h.hour
+            from (
+                select distinct hour from jobs_by_hour where org_id = $org and hour >= $since and hour < $until
+            ) as h
+            inner join coverage as c
+                on c.org_id = $org
+                and h.hour >= c.covered_from at time zone 'UTC'
+                and h.hour + interval 1 hour <= c.covered_to at time zone 'UTC'
         ),
         counted as (
             select isodow(hour) as weekday, hour(hour) as hour, count(*) as hours from hours group by all
         ),
         jobs as (
             select isodow(hour) as weekday, hour(hour) as hour, sum(jobs) as jobs from jobs_by_hour
-            where {selection.only(*FILTERS)} and hour >= $since and hour < $until and jobs > 0
+            where {selection.only(*FILTERS)} and hour in (select hour from hours) and jobs > 0
             group by all
         )
         select cast(c.weekday as integer) as weekday, cast(c.hour as integer) as hour,
@@ -433,7 +470,7 @@ def week(selection: Selection) -> Picture:
         order by all
     """)
     if not any(row["value"] for row in found):
-        return Picture("week", title, "No jobs are recorded in this time.")
+        return Picture("week", title, "No jobs are recorded in those hours of this time that the record covers.")
     most = max(found, key=lambda row: row["value"])
     by_day = {day: sum(row["value"] for row in found if row["weekday"] == day) for day in range(1, 8)}
     names = list(calendar.day_name)
@@ -452,7 +489,7 @@ def coverage(selection: Selection) -> Picture:
     whole = Span(selection.since, selection.until)
     times = {"since": whole.since, "until": whole.until}
     covered = selection.ask("""
-        select greatest(covered_from, $since) as start, least(covered_to, $until) as end, longest_gap_hours
+        select greatest(covered_from, $since) as start, least(covered_to, $until) as end
         from coverage where org_id = $org and covered_to > $since and covered_from < $until order by start
     """, **times)  # fmt: skip
     if not covered:
@@ -469,13 +506,28 @@ def coverage(selection: Selection) -> Picture:
     (unseen,) = selection.ask("""
         select
             (select sum(unseen) from unseen_jobs where org_id = $org and day >= $since and day < $until) as unseen,
-            (select count(*) from early_deletions where org_id = $org and unlisted_at >= $since) as deleted
+            (
+                select count(*) from early_deletions
+                where org_id = $org and unlisted_at >= $since and unlisted_at < $until
+            ) as deleted,
+            (
+                select max(date_diff('second', listed_before, listed_at)) / 3600.0
+                from (
+                    select
+                        coalesce(restarted_at, started_at) as listed_at,
+                        lag(coalesce(restarted_at, started_at)) over (order by coalesce(restarted_at, started_at))
+                            as listed_before
+                    from listings
+                    where org_id = $org and filters = '{}'
+                )
+                where listed_at - interval 168 hours <= listed_before
+                    and listed_at > $since and listed_before < $until
+            ) as gap
     """)
-    gap = max((spell["longest_gap_hours"] or 0 for spell in covered), default=0)
     words = [
         f"{_count(len(listings), 'complete listing')}, the last up to "
         f"{covered[-1]['end']:%Y-%m-%d %H:%M} UTC"
-        + (f"; the longest time between two that overlap was {gap:,.0f} hours." if gap else ".")
+        + (f"; the longest time between two that overlap was {unseen['gap']:,.0f} hours." if unseen["gap"] else ".")
     ]
     words += [
         f"A hole of {hole['hours']:,.0f} hours from {hole['hole_from']:%Y-%m-%d %H:%M} to "

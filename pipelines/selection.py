@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipelines.charts import Span
+from pipelines.check import NAMES
 from pipelines.warehouse import rows
 
 Row = dict[str, Any]
@@ -51,8 +52,9 @@ class Selection:
 
     @cached_property
     def span(self) -> Span:
-        """The time axis, with the times up to the newest listing that no listing covers."""
+        """The time axis, with the times up to the newest listing of any kind that no complete listing covers."""
         covered = self.ask("select covered_from, covered_to from coverage where org_id = $org order by covered_from")
+        (newest,) = self.ask("select max(coalesce(restarted_at, started_at)) as at from listings where org_id = $org")
         unknown, known_to = [], None
         whole = Span(self.since, self.until)
         for spell in covered:
@@ -60,13 +62,16 @@ class Selection:
             if spell["covered_from"] > start and start < whole.until:
                 unknown.append((start, spell["covered_from"]))
             known_to = max(spell["covered_to"], whole.since)
+        start = known_to or whole.since
+        if newest["at"] and newest["at"] > start and start < whole.until:
+            unknown.append((start, newest["at"]))
         return Span(self.since, self.until, unknown)
 
 
 def orgs(warehouse: Path) -> list[Row]:
     """The recorded orgs by name: org_id, name, jobs, first_day (None without jobs), as_of (the newest listing)."""
     return rows(
-        """
+        f"""
         select
             l.org_id, coalesce(o.name, l.org_id) as name, max(l.finished_at) as as_of, count(*) as listings,
             (select count(*) from query_jobs as j where j.org_id = l.org_id) as jobs,
@@ -75,9 +80,9 @@ def orgs(warehouse: Path) -> list[Row]:
                 where j.org_id = l.org_id
             ) as first_day
         from listings as l
-        left join orgs as o on o.org_id = l.org_id
+        left join ({NAMES}) as o on o.org_id = l.org_id
         group by l.org_id, o.name
-        order by name
+        order by name, l.org_id
         """,
         warehouse,
     )

@@ -51,10 +51,13 @@ def failing(nights: int) -> Tables:
 
 
 def lost(*failed: int) -> Tables:
-    """Closed loads of 1,251 records each."""
+    """Closed loads of 1,251 records each, which ended a day ago."""
+    load = LOAD | {"created_date": NOW - 9 * DAY, "system_modstamp": NOW - DAY}
     counts = [{"number_records_processed": 1_251, "number_records_failed": count} for count in failed]
-    details = [{"id": job_id(n), **row} for n, row in enumerate(counts, 1)]
-    return {"query_jobs": [LOAD] * len(failed), "job_details": details}
+    return {
+        "query_jobs": [load] * len(failed),
+        "job_details": [{"id": job_id(n), **c} for n, c in enumerate(counts, 1)],
+    }
 
 
 def unfinished(age: timedelta) -> Tables:
@@ -251,7 +254,7 @@ def test_a_closed_job_counts_as_unfinished_only_while_a_load_has_batches_to_come
     away = [{"id": job_id(4), "state": "Closed"}]
     (told,) = found(tmp_path, {"query_jobs": jobs, "job_details": details, "unlisted_jobs": away})
 
-    assert "on Lead is still Closed with batches to come, after 48 hours." in told.message
+    assert "on Lead was Closed with batches to come after 48 hours, when it was last asked: " in told.message
     assert told.ids == (job_id(1),)
 
 

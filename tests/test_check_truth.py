@@ -1,0 +1,113 @@
+"""What `make check` says is so: the culprit, the time, the org; and what has no readable date is told all the same."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from planted import DAY, HOUR, NOW, ORG, plant, rows
+from test_check import LOAD, found, job_id, limit, listed
+
+from pipelines.check import Thresholds, check
+
+SANDBOX = "00DDm0000002000MAA"
+
+
+def counted(used: int, age: timedelta, **columns: Any) -> dict[str, Any]:
+    return limit("DailyBulkV2QueryJobs", used, 100, asked_at=NOW - age, **columns)
+
+
+def test_the_allowance_was_used_up_by_whose_jobs_were_in_these_24_hours(tmp_path: Path) -> None:
+    """By the org's counter, which knows of jobs that no listing showed: the day's fullest 24 hours by recorded jobs are
+    others, and somebody else's."""
+    tables = {
+        "query_jobs": [
+            *({"created_date": NOW - 26 * HOUR} for _ in range(40)),
+            *({"created_date": NOW - HOUR, "created_by_id": "005B"} for _ in range(45)),
+        ],
+        "org_limits": [counted(95, 5 * HOUR), counted(50, HOUR / 10, listing_id="listing 1")],
+    }
+    (told,) = found(tmp_path, tables)
+
+    assert told.message == (
+        "95 of 100 V2 query jobs (95 %) were created in the 24 hours up to 2026-11-16 01:00 UTC; of the 40 that were "
+        "ever listed, most by: Ada Lovelace on Account 40."
+    )
+
+
+def test_the_24_hours_of_a_snapshot_end_with_it(tmp_path: Path) -> None:
+    """And not with its hour: a burst just after its first minute would be in no whole hours' window."""
+    at = 5 * HOUR - timedelta(minutes=7)
+    tables = {
+        "query_jobs": [
+            *({"created_date": NOW - at - DAY + timedelta(minutes=2), "created_by_id": "005B"} for _ in range(70)),
+            *({"created_date": NOW - at - HOUR} for _ in range(15)),
+            *({"created_date": NOW - at + timedelta(minutes=2)} for _ in range(9)),  # after it
+        ],
+        "org_limits": [counted(86, at)],
+    }
+    (told,) = found(tmp_path, tables)
+
+    assert "up to 2026-11-16 01:07 UTC; of the 85 that were ever listed" in told.message
+    assert told.message.endswith("most by: Data Warehouse on Account 70, Ada Lovelace on Account 15.")
+
+
+@pytest.mark.parametrize(
+    ("age", "asked", "said"),
+    [
+        (43 * HOUR, 21 * HOUR, None),  # asked at 22 hours of age: nobody knows what became of it since
+        (43 * HOUR, 19 * HOUR, "after 24 hours, when it was last asked: 2026-11-15 11:00 UTC."),
+        (62 * HOUR, 30 * HOUR, "after 32 hours, when it was last asked: 2026-11-15 00:00 UTC."),
+    ],
+)
+def test_a_closed_load_is_unfinished_as_of_its_last_answer(tmp_path: Path, age, asked, said: str | None) -> None:
+    """It may have ended since: its details are asked for less often than the listing."""
+    details = [{"id": job_id(1), "provisional": True, "asked_at": NOW - asked}]
+    told = found(tmp_path, {"query_jobs": [LOAD | {"created_date": NOW - age}], "job_details": details})
+
+    start = "1 insert job of Data Warehouse on Lead was Closed with batches to come "
+    assert [finding.message for finding in told] == ([start + said] if said else [])
+
+
+@pytest.mark.parametrize("outcome", ["gone", "refused"])
+def test_a_load_that_does_not_answer_any_more_is_not_said_to_wait(tmp_path: Path, outcome: str) -> None:
+    """What an earlier answer told of its batches stays in the row, and is of an unknown time."""
+    details = [{"id": job_id(1), "provisional": True, "outcome": outcome}]
+    tables = {"query_jobs": [LOAD | {"created_date": NOW - 3 * DAY}], "job_details": details}
+
+    assert found(tmp_path, tables) == []
+
+
+def test_a_job_without_a_readable_date_is_unfinished_for_as_long_as_it_was_seen_so(tmp_path: Path) -> None:
+    """Its age is not known, but not nothing."""
+    job = {"created_date": None, "state": "Open", "job_type": "Classic", "operation": "insert", "created_by_id": "005B"}
+    seen = {"system_modstamp": NOW - 40 * DAY, "observed_at": NOW - 40 * DAY}
+    (told,) = found(tmp_path, {"query_jobs": [job | seen]})
+
+    assert told.message == "1 insert job of Data Warehouse on Account is still Open, after 40.0 days."
+
+
+@pytest.mark.parametrize("created", [NOW - 8 * DAY, None])
+def test_a_load_that_lost_all_is_told_by_its_end(tmp_path: Path, created) -> None:
+    """It may have been open for longer than a week: the file that says why is there for a week from its end."""
+    counts = [{"id": job_id(1), "number_records_processed": 10, "number_records_failed": 10}]
+    for age, is_told in ((DAY, True), (7 * DAY + HOUR, False)):
+        ended = {"created_date": created, "system_modstamp": NOW - age, "observed_at": NOW - age}
+        told = found(tmp_path, {"query_jobs": [LOAD | ended], "job_details": counts})
+        assert [finding.kind for finding in told] == ["closed but failed"] * is_told
+        assert not told or told[0].message.endswith("; the last job ended by 2026-11-15 06:00 UTC.")
+
+
+def test_orgs_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    """A sandbox has the name of its production org; a name that only one has stays alone."""
+    orgs = [
+        {"name": "Acme"},
+        {"org_id": SANDBOX, "name": "Acme", "is_sandbox": True},
+        {"org_id": "00DX", "name": "Umbrella"},
+    ]
+    listings = [row | {"org_id": org["org_id"]} for org in ({"org_id": ORG}, *orgs[1:]) for row in listed(2 * DAY)]
+    file = plant(tmp_path / "w.duckdb", orgs=orgs, listings=listings)
+    told = check(file, Thresholds(), now=NOW)
+
+    assert [finding.org for finding in told] == [f"Acme ({ORG})", f"Acme (sandbox {SANDBOX})", "Umbrella"]
+    assert rows(file, "select distinct name from orgs order by 1") == [("Acme",), ("Umbrella",)]

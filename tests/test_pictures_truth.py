@@ -1,0 +1,155 @@
+"""What the pictures must not claim: changes, weeks and averages of days that nobody recorded, and what is of other days."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from planted import DAY, HOUR, NOW, ORG, plant
+from test_pictures import MONTH, TODAY, job, selection
+
+from pipelines import pictures
+from pipelines.selection import Selection, orgs
+
+CLASSIC = '{"jobType": "Classic"}'
+OPEN = {"state": "Open", "job_type": "Classic", "operation": "insert"}
+
+
+def listed(*days_ago: float, filters: str = "{}"):
+    return [{"started_at": NOW - days * DAY, "filters": filters} for days in days_ago]
+
+
+def test_a_first_listing_makes_no_comparison(tmp_path: Path) -> None:
+    """It covers a week; a job that stands open since long before was not alone then."""
+    jobs = [job(NOW - days * DAY) for days in range(1, 7) for _ in range(20)]
+    jobs += [job(NOW - days * DAY, **OPEN) for days in (61, 10)]
+    words = pictures.volume(selection(plant(tmp_path / "w.duckdb", query_jobs=jobs))).words
+
+    assert "whole days" not in words
+
+
+@pytest.mark.parametrize(
+    ("listings", "note"),
+    [
+        (listed(*range(40)), " (-57 %)."),
+        (listed(*range(5, 40)) + listed(*range(5), filters=CLASSIC), " (not all of these days are covered)."),
+        (listed(*range(40), filters=CLASSIC), " (not all of these days are covered)."),
+    ],
+    ids=["complete", "filtered of late", "always filtered"],
+)
+def test_days_that_are_not_covered_make_no_percentage(tmp_path: Path, listings, note: str) -> None:
+    """Time that ends the record is as little known as a hole in it."""
+    jobs = [job(NOW - days * DAY) for days in range(5, 40) for _ in range(20)]
+    words = pictures.volume(selection(plant(tmp_path / "w.duckdb", query_jobs=jobs, listings=listings))).words
+
+    assert f"In the last 7 whole days there were 60, in the 7 before 140{note}" in words
+
+
+@pytest.mark.parametrize(
+    ("listings", "unknown"),
+    [
+        (listed(*range(5, 40)) + listed(*range(5), filters=CLASSIC), [(NOW - 5 * DAY, NOW)]),
+        (listed(*range(40), filters=CLASSIC), [(datetime(2026, 10, 18, tzinfo=UTC), NOW)]),
+        (listed(*range(40)), []),
+    ],
+    ids=["filtered of late", "always filtered", "complete"],
+)
+def test_what_no_complete_listing_covers_is_marked(tmp_path: Path, listings, unknown) -> None:
+    """Up to the newest listing, however filtered; what comes after it is not there yet."""
+    chosen = selection(plant(tmp_path / "w.duckdb", listings=listings))
+
+    assert [(part["start"], part["end"]) for part in chosen.span.unknown] == unknown
+    before = Selection(chosen.warehouse, ORG, TODAY - 30 * DAY, TODAY - 20 * DAY)
+    assert all(part["end"] <= before.span.until for part in before.span.unknown)
+
+
+def test_what_nobody_tries_any_more_failed(tmp_path: Path) -> None:
+    """As `check` sees it, which is silent of it."""
+    jobs = [job(NOW - 25 * DAY + n * HOUR, state="Failed") for n in range(3)]
+    jobs += [job(NOW - n * DAY, object="Lead", state="Failed") for n in range(1, 6)]
+    picture = pictures.streaks(selection(plant(tmp_path / "w.duckdb", query_jobs=jobs, listings=MONTH)))
+
+    assert picture.words == (
+        "query Lead by 005A still fails: 5 times in a row since 2026-11-11 06:00 UTC. query Account by 005A failed "
+        "3 times in a row since 2026-10-22 06:00 UTC, the last time 2026-10-22 08:00 UTC."
+    )
+    assert [row["until"] for row in picture.table] == ["still failing", "last tried 2026-10-22 08:00"]
+
+
+def test_the_users_are_those_of_the_fullest_hours_of_the_allowance(tmp_path: Path) -> None:
+    """Which are the fullest by the org's counter."""
+    file = plant(
+        tmp_path / "w.duckdb",
+        query_jobs=[job(NOW - 26 * HOUR)] * 40 + [job(NOW - HOUR, created_by_id="005B")] * 45,
+        org_limits=[
+            {
+                "limit_name": "DailyBulkV2QueryJobs",
+                "max": 100,
+                "remaining": 5,
+                "asked_at": NOW - 5 * HOUR,
+                "listing_id": "",
+            }
+        ],
+        listings=MONTH,
+    )
+    chosen = selection(file)
+
+    assert "At most 95 V2 query jobs in 24 hours, around 2026-11-16 01:00 UTC" in pictures.allowance(chosen).words
+    assert pictures.users(chosen).words == (
+        "In the fullest 24 hours, up to 2026-11-16 01:00 UTC, 40 of 40 V2 query jobs were 005A's on Account, 40 % of "
+        "the allowance. The org counted 55 more, which were never listed."
+    )
+
+
+def test_a_limit_is_shown_as_it_was_at_its_peak(tmp_path: Path) -> None:
+    """With what might be used then, and of the days that are shown: a week has others, too."""
+    used = {NOW - 4 * DAY: (14_000, 14_000), NOW - 3 * HOUR: (12_000, 15_000), NOW: (100, 30_000)}
+    limits = [
+        {"listing_id": f"{at}", "limit_name": "DailyApiRequests", "max": most, "remaining": most - n, "asked_at": at}
+        for at, (n, most) in used.items()
+    ]
+    file = plant(tmp_path / "w.duckdb", org_limits=limits)
+
+    assert "14,000 of 14,000 (100 %) by 2026-11-12 06:00 UTC." in pictures.limits(selection(file)).words
+    assert "12,000 of 15,000 (80 %) by 2026-11-16 03:00 UTC." in pictures.limits(selection(file, days=2)).words
+
+
+def test_the_coverage_tells_of_the_days_that_are_shown(tmp_path: Path) -> None:
+    """A long time between two listings, and deletions, before and after them are no matter of theirs."""
+    file = plant(
+        tmp_path / "w.duckdb",
+        query_jobs=[job(NOW - 2 * DAY)],
+        unlisted_jobs=[{"id": f"750{1:012}AAA", "unlisted_at": NOW}],
+        listings=listed(200, 194, *(n / 4 for n in range(760))),
+    )
+    words = pictures.coverage(selection(file)).words
+    before = pictures.coverage(Selection(file, ORG, TODAY - 40 * DAY, TODAY - 20 * DAY)).words
+    long_ago = pictures.coverage(Selection(file, ORG, TODAY - 198 * DAY, TODAY - 190 * DAY)).words
+
+    assert "overlap was 6 hours. 1 job deleted" in words
+    assert "overlap was 6 hours." in before
+    assert "deleted" not in before
+    assert "overlap was 144 hours." in long_ago
+
+
+def test_a_stray_job_does_not_make_its_hour_known(tmp_path: Path) -> None:
+    """One that stands open since before the record began does not halve the average of its hour of the week."""
+    monday = NOW - 2 * HOUR
+    jobs = [job(monday + timedelta(minutes=n)) for n in range(10)] + [job(monday - 21 * DAY, **OPEN)]
+    file = plant(tmp_path / "w.duckdb", query_jobs=jobs)
+
+    assert "the fullest hour is Monday, 04:00 UTC, with 10.0." in pictures.week(selection(file)).words
+
+
+def test_without_coverage_there_is_no_average_week(tmp_path: Path) -> None:
+    """Hours without a job would be missing from it."""
+    file = plant(tmp_path / "w.duckdb", query_jobs=[job(NOW - DAY)], listings=listed(*range(9), filters=CLASSIC))
+
+    assert pictures.week(selection(file)).draw is None
+
+
+def test_orgs_of_one_name_have_their_ids_with_it(tmp_path: Path) -> None:
+    """In the report and the notebook, as in `check`."""
+    sandbox = {"org_id": "00DX", "name": "Acme", "is_sandbox": True}
+    file = plant(tmp_path / "w.duckdb", orgs=[{"name": "Acme"}, sandbox], listings=[{}, {"org_id": "00DX"}])
+
+    assert [org["name"] for org in orgs(file)] == [f"Acme ({ORG})", "Acme (sandbox 00DX)"]
