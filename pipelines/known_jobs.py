@@ -25,17 +25,16 @@ POSITION: Final = "_dlt_position"  # of a row in its listing; no field becomes a
 VERSION: Final = set(QUERY_JOB_STATES.key)  # equal in any case where a listed job is the stored one
 
 # A finished job is gone after seven days: one that was older than twice that when last listed was none that could go.
-# Jobs that are not finished may go at any age, and are few.
+# Jobs that are not finished may go at any age, and are few. What went before the last listing that was compared is in
+# the table; one that was kept while the file was held may not have been.
 UNLISTED: Final = f"""
 with before as (
     select
-        max(listed_at) filter (where compared) as listed_at,
-        coalesce(max(listed_at) - interval 15 days, timestamptz '-infinity') as since
-    from (
-        select coalesce(restarted_at, started_at) as listed_at, jobs_unlisted is not null as compared
-        from {DATASET}.listings where org_id = $org_id and filters = '{{}}'
-    ) as complete
-    where listed_at < $at
+        max(coalesce(restarted_at, started_at)) as listed_at,
+        coalesce(listed_at - interval 15 days, timestamptz '-infinity') as since
+    from {DATASET}.listings
+    where org_id = $org_id and filters = '{{}}' and jobs_unlisted is not null
+        and coalesce(restarted_at, started_at) < $at
 ),
 away as (
     select id, state, last_listed_at, unlisted_at from {DATASET}.unlisted_jobs
