@@ -48,12 +48,14 @@ def test_none_means_none(org: DemoOrg, recorder: Recorder, monkeypatch: pytest.M
 def test_at_most_half_of_what_the_budget_leaves_is_asked(recorder: Recorder, org: DemoOrg) -> None:
     """A Classic job costs two calls."""
     org.daily_api_requests = 100
-    for _ in range(60):
+    for _ in range(10):
+        org.add_job(state="Closed", jobType="Classic", operation="insert")
+    for _ in range(50):
         org.add_job(state="JobComplete")
     recorder.load()  # one call for the listing: 90 % of 100 leave 89
 
     assert len(detail_calls(org)) == 44
-    assert recorder.rows("select details_asked, details_left, calls, calls_after from listings") == [(44, 16, 1, 44)]
+    assert recorder.rows("select details_asked, details_left, calls, calls_after from listings") == [(34, 26, 1, 44)]
 
 
 @pytest.mark.parametrize(("status", "code", "tries"), [(403, "INSUFFICIENT_ACCESS", 3), (400, "INVALIDJOB", 3)])
@@ -72,6 +74,21 @@ def test_a_refused_job_is_tried_three_times_and_keeps_nobody_else_waiting(
         fine: ["answered", None],
     }
     assert recorder.rows(f"select outcome from jobs where id = '{odd}'") == [("failed",)]
+
+
+def test_a_refused_job_is_tried_again_after_those_that_were_not_tried(
+    org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though it is newer than they are, and there is one call a run."""
+    monkeypatch.setenv(PER_RUN, "1")
+    waiting = org.add_job(state="JobComplete")
+    odd = org.add_job(state="JobComplete", createdDate=org.now + MINUTE)
+    org.fail_next(403, [{"errorCode": "INSUFFICIENT_ACCESS", "message": "no"}], path=f"/jobs/query/{odd}")
+    for _ in range(3):
+        recorder.load()
+
+    assert detail_calls(org) == [odd, waiting, odd]
+    assert recorder.details("outcome, attempts") == {odd: ["answered", 2], waiting: ["answered", 1]}
 
 
 def test_what_refuses_every_job_is_not_asked_a_hundred_times(
@@ -167,6 +184,27 @@ def test_a_job_last_seen_finished_a_week_ago_is_asked_for_no_longer(
     recorder.load()
 
     assert detail_calls(org) == [new]
+
+
+def test_a_job_that_the_listing_shows_no_longer_is_asked_for_no_longer(
+    org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would cost a call to hear that it is gone; once it is listed again, it is asked for."""
+    monkeypatch.setenv(PER_RUN, "0")
+    gone = org.add_job(state="JobComplete")
+    hidden = org.add_job(state="JobComplete", createdById=org.add_user("Amara Osei", "amara@example.org"))
+    recorder.load()
+    org.advance(MINUTE)
+    org.delete_job(gone)
+    org.sees_all = False
+    monkeypatch.setenv(PER_RUN, "500")
+    recorder.load()
+
+    assert detail_calls(org) == []
+    org.advance(MINUTE)
+    org.sees_all = True
+    recorder.load()
+    assert detail_calls(org) == [hidden]
 
 
 def test_a_negative_number_of_details_is_refused(recorder: Recorder) -> None:

@@ -193,6 +193,30 @@ def test_what_is_asked_besides_costs_a_note_and_never_the_jobs(
     assert recorder.details("outcome, error") == {job: ["answered", None]}
 
 
+@pytest.mark.parametrize(
+    ("path", "megabytes", "said"),
+    [
+        ("/jobs/query/", 0.1, "job_details: An answer was larger than 0.0625 MB"),
+        ("/services/async/", 0.1, "Classic API: An answer was larger than 0.0625 MB"),
+        ("/limits", 2, "org_limits: An answer was larger than 1 MB"),
+    ],
+)
+def test_what_is_asked_besides_has_a_size_of_its_own(
+    org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch, path: str, megabytes: float, said: str
+) -> None:
+    """Sound in all else: a run asks for hundreds of jobs, and keeps what their answers say."""
+    monkeypatch.setenv("QUERY_JOBS__DETAILS_PER_RUN", "5")
+    monkeypatch.setenv("QUERY_JOBS__EXTRAS", "true")
+    job = org.add_job(jobType="Classic", state="Closed", operation="insert")
+    org.fail_next(200, {"id": job, "padding": "x" * int(megabytes * 2**20)}, path=path)
+    run = recorder.load()
+
+    notes = run.listing.notes + [error for (error,) in recorder.rows("select error from job_details") if error]
+    assert [note for note in notes if note.startswith(said)] == notes != []
+    assert recorder.rows("select count(*) from job_details where length(more_fields) > 60000") == [(0,)]
+    assert set(recorder.states()) == {job}
+
+
 def test_a_redirect_is_not_followed_and_a_cookie_not_kept(org: DemoOrg, recorder: Recorder) -> None:
     """Neither leaves anything with another host, or with the same host's next answer."""
     other = DemoOrg()

@@ -11,8 +11,10 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
+import duckdb
 import pytest
 from conftest import Recorder
+from processes import process
 from truth import Truth
 
 from pipelines.demo_org.org import DemoOrg, Request
@@ -163,3 +165,43 @@ def test_killed_at_any_time(scene: Stopped, record_property: Callable[[str, obje
     scene.all_is_right()
     record_property("kills", scene.stopped)
     assert scene.stopped >= KILLS / 4
+
+
+WRITER = """
+    import duckdb, sys
+    connection = duckdb.connect(sys.argv[1])
+    connection.execute("create table mine as select 1 as one")
+    print("written", flush=True)
+    sys.stdin.read()
+"""
+# A load that is killed as it is about to do this with a file of this name: `python -c AT_FILE EVENT NAME`.
+AT_FILE = """
+import os, signal, sys
+def kill(event, given):
+    if event == sys.argv[1] and sys.argv[2] in [os.path.basename(str(one)) for one in given]:
+        os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(kill)
+from pipelines.query_jobs import main
+sys.exit(main(["load", "--quiet"]))
+"""
+
+
+@pytest.mark.parametrize(("event", "name"), [("os.remove", "warehouse.duckdb.wal"), ("os.rename", "warehouse.duckdb")])
+def test_killed_between_two_steps_of_publishing(org: DemoOrg, recorder: Recorder, event: str, name: str) -> None:
+    """Somebody's log goes before the copy that it belongs to: who reads in between never finds it beside another."""
+    first = org.add_job()
+    recorder.load()
+    with process(WRITER, recorder.warehouse):
+        pass  # and killed
+    assert recorder.warehouse.with_name("warehouse.duckdb.wal").exists()
+    second = org.add_job()
+    load = subprocess.run(
+        [sys.executable, "-c", AT_FILE, event, name], cwd=recorder.home, capture_output=True, text=True, check=False
+    )
+
+    assert load.returncode == -signal.SIGKILL, load.stderr
+    assert set(recorder.states()) == {first}
+    recorder.load()
+    assert set(recorder.states()) == {first, second}
+    with pytest.raises(duckdb.CatalogException):
+        recorder.rows("select * from mine")

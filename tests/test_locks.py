@@ -41,9 +41,10 @@ def test_jobs_that_lived_only_while_the_file_was_locked_are_kept(org: DemoOrg, r
 
 
 def test_a_file_locked_for_several_runs_moves_no_time(org: DemoOrg, recorder: Recorder) -> None:
-    """Each run keeps its listing; what was first seen in the first of them keeps that time."""
+    """Each run keeps its listing; what was first seen in the first of them keeps that time, with a key or without."""
     old = org.add_job()
     recorder.load()
+    org.add_raw({"id": "750", "state": "Open"})
     with holding(recorder.loader_file):
         seen = {}
         for hour in (1, 2, 3):
@@ -57,6 +58,9 @@ def test_a_file_locked_for_several_runs_moves_no_time(org: DemoOrg, recorder: Re
     assert dict(recorder.rows(f"select id, observed_at from query_jobs where id <> '{old}'")) == seen
     assert recorder.history(old) == ["InProgress", "State1", "State2", "State3"]
     assert recorder.states()[old] == "State3"
+    assert recorder.rows("select first_observed_at, last_observed_at from rejected_records") == [
+        (NOON + HOUR, NOON + 4 * HOUR)
+    ]
     assert len(recorder.rows("select * from listings")) == 5
 
 

@@ -73,6 +73,36 @@ def test_an_older_loaders_file_does_not_replace_a_newer_copy(org: DemoOrg, recor
     assert recorder.rows("select id, observed_at from query_jobs") == [(job, NOON + HOUR)]
 
 
+def test_an_older_loaders_file_that_is_let_go_late_does_not_either(org: DemoOrg, recorder: Recorder) -> None:
+    """It was held when the run began, and is seen only when the listing is made. That one is kept, for the right file."""
+    recorder.load()
+    older = recorder.loader_file.read_bytes()
+    org.advance(HOUR)
+    job = org.add_job()
+    recorder.load()
+    newer = recorder.loader_file.read_bytes()
+    recorder.loader_file.write_bytes(older)
+    org.advance(HOUR)
+    late = org.add_job()
+    with holding(recorder.loader_file) as holder:
+
+        def let_go(demo_org: DemoOrg, listing: str, page: int) -> None:
+            holder.kill()
+            holder.wait()
+
+        org.before_answer = let_go
+        run = recorder.run()
+
+    assert run.returncode == 78, run.stderr
+    assert "2026-11-02 13:00 UTC, that the loader's file has not" in run.stderr
+    assert recorder.rows("select id, observed_at from query_jobs") == [(job, NOON + HOUR)]
+    recorder.loader_file.write_bytes(newer)
+    org.delete_job(late)
+    org.advance(HOUR)
+    assert recorder.run().returncode == 0
+    assert dict(recorder.rows("select id, observed_at from query_jobs")) == {job: NOON + HOUR, late: NOON + 2 * HOUR}
+
+
 @pytest.mark.parametrize("begun", [True, False])
 def test_a_file_that_is_no_warehouse_of_ours_is_not_replaced(org: DemoOrg, recorder: Recorder, tmp_path, begun) -> None:
     """Neither a database of the user's nor anything else, at the first run and later."""

@@ -1,14 +1,17 @@
 """Four ways in; what is half given or refused is named, and no secret ever shows."""
 
+import re
 from pathlib import Path
 
 import pytest
-from conftest import Recorder
+from conftest import KEYS, Recorder
 from dlt.sources.helpers import requests
+from hostile_org import answered_by, once
 from keys import PRIVATE_PEM, PUBLIC_PEM
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
+from pipelines.doctor import doctor
 from pipelines.failures import Failure, Misconfigured, NotPermitted
 from pipelines.salesforce import Org
 from pipelines.settings import read_credentials
@@ -116,21 +119,40 @@ def test_a_token_answer_without_a_token_is_no_sign_in(org: DemoOrg, recorder: Re
         sign_in(read_credentials(), requests.Client(raise_for_status=False))
 
 
+@pytest.mark.parametrize("status", [302, 307, 308])
+def test_a_sign_in_never_follows_a_redirect(org: DemoOrg, recorder: Recorder, status: int) -> None:
+    """307 and 308 mean: the same form again, to that host, with the secret in it."""
+    with serving(other := DemoOrg()):
+        org.fail_next(status, "", headers={"Location": f"{other.instance_url}/services/oauth2/token"}, path="/token")
+        with pytest.raises(Misconfigured, match=f"answered with HTTP {status}, and not as"):
+            sign_in(read_credentials(), requests.Client(raise_for_status=False))
+
+    assert not other.requests
+    assert [request.path for request in org.requests] == ["/services/oauth2/token"]
+
+
 def test_netrc_is_not_sent_along(org: DemoOrg, recorder: Recorder, monkeypatch) -> None:
-    """Neither with the sign-in nor with a question."""
+    """Neither with the sign-in, nor with any question of a load's, nor with one that the doctor asks before."""
     netrc = recorder.home / ".netrc"
     netrc.write_text("machine 127.0.0.1 login bob password s3cret\n")
     netrc.chmod(0o600)
     monkeypatch.setenv("NETRC", str(netrc))
-    seen: list[str | None] = []
-    http = requests.Client(raise_for_status=False)
-    http.session.hooks["response"].append(
-        lambda response, **_: seen.append(response.request.headers.get("Authorization"))
-    )
-    session = sign_in(read_credentials(), http)
+    monkeypatch.setenv("QUERY_JOBS__DETAILS_PER_RUN", "5")
+    monkeypatch.setenv("QUERY_JOBS__EXTRAS", "true")
+    org.add_job(state="Closed", jobType="Classic", operation="insert")
+    with answered_by(org, "^nothing", once()) as between:
+        monkeypatch.setenv(f"{KEYS}INSTANCE_URL", between.url)
+        recorder.load()
+        doctor()
 
-    assert session.org_id == org.org_id
-    assert seen == [None]
+    asked = {
+        (re.sub("/750.*", "/750", path.split("?")[0]), headers.get("authorization", "").split(" ")[0])
+        for path, headers in between.seen
+    }
+    classic = "/services/async/68.0/job/750"  # whose token has a header of its own
+    unsigned = {"/services/oauth2/token", "/services/data", classic}
+    assert {path for path, scheme in asked if scheme != "Bearer"} == unsigned
+    assert {scheme for path, scheme in asked if path in unsigned} == {""}
 
 
 def test_a_host_that_is_not_there_is_for_a_later_try(give) -> None:

@@ -7,6 +7,7 @@ import duckdb
 import pytest
 from conftest import NOON, Recorder
 from planted import spans_by_hand
+from processes import holding
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
@@ -65,6 +66,24 @@ def test_two_orgs_do_not_disturb_each_other(org: DemoOrg, recorder: Recorder, re
         recorder_of(other).load()
 
     assert recorder.rows("select count(*), count(distinct org_id) from state_spans") == [(2, 2)]
+    assert sorted(recorder.rows("select * from state_spans"), key=str) == spans_by_hand(
+        recorder.rows("select * from query_job_states")
+    )
+
+
+def test_listings_of_two_orgs_that_were_kept_are_both_told(org: DemoOrg, recorder: Recorder, recorder_of) -> None:
+    """The load that brings them in is one org's; the file was held when the other's was made."""
+    job = org.add_job()
+    recorder.load()
+    other = DemoOrg(now=NOON, seed=7)
+    other.add_job()
+    with serving(other), holding(recorder.loader_file):
+        assert recorder_of(other).run().returncode == 75
+    org.advance(HOUR)
+    org.move_job(job, "JobComplete")
+    recorder_of(org).load()
+
+    assert recorder.rows("select count(*), count(distinct org_id) from state_spans") == [(3, 2)]
     assert sorted(recorder.rows("select * from state_spans"), key=str) == spans_by_hand(
         recorder.rows("select * from query_job_states")
     )

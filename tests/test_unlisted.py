@@ -123,11 +123,20 @@ def test_a_job_that_ran_for_weeks_is_noticed_when_it_goes(org: DemoOrg, recorder
     org.advance(timedelta(days=40))
     recorder.load()
     org.delete_job(old)
+    org.advance(HOUR)
     recorder.load()
 
-    assert [job for job, *_ in recorder.rows(ROWS)] == [old]
-    recorder.load()
-    assert recorder.rows("select sum(jobs_unlisted) from listings") == [(1,)]
+    days = [NOON + timedelta(days=days, hours=1) for days in (40, 80, 120)]
+    assert [(job, at) for job, _, _, at, _ in recorder.rows(ROWS)] == [(old, days[0])]
+    for _ in days[1:]:  # and once: not again when that is long ago, too
+        org.advance(timedelta(days=40))
+        recorder.load()
+    assert [(job, at) for job, _, _, at, _ in recorder.rows(ROWS)] == [(old, days[0])]
+    assert recorder.rows("select started_at, jobs_unlisted from listings order by 1 desc limit 3") == [
+        (days[2], 0),
+        (days[1], 0),
+        (days[0], 1),
+    ]
 
 
 def test_another_orgs_listing_says_nothing_about_ours(org: DemoOrg, recorder: Recorder, recorder_of) -> None:
