@@ -208,3 +208,24 @@ def test_a_job_that_only_a_filtered_listing_showed_again_is_noticed_when_it_goes
     hours = NOON + 2 * HOUR, NOON + 3 * HOUR
     away = "select last_listed_at, unlisted_at from unlisted_jobs where listed_again_at is null"
     assert recorder.rows(away) == [hours]
+
+
+def test_a_listing_that_was_kept_and_compared_with_nothing_hides_none(
+    org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one before it, of another kind, was still waiting; both came weeks after the job was gone."""
+    job = org.add_job(state="JobComplete")
+    for _ in range(2):
+        recorder.load()
+        org.advance(HOUR)
+    org.advance(timedelta(days=20))
+    with holding(recorder.loader_file, read_only=True):
+        monkeypatch.setenv("SOURCES__SALESFORCE__JOB_TYPE", "Classic")
+        assert recorder.run().returncode == 75
+        monkeypatch.delenv("SOURCES__SALESFORCE__JOB_TYPE")
+        org.advance(HOUR)
+        assert recorder.run().returncode == 75
+    org.advance(HOUR)
+    recorder.load()
+
+    assert recorder.rows("select id, last_listed_at from unlisted_jobs") == [(job, NOON + HOUR)]
