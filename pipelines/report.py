@@ -8,6 +8,7 @@ import io
 import itertools
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -40,8 +41,9 @@ class Section:
 def write_report(warehouse: Path, output: Path, days: int) -> None:
     """Writes the page of the last `days` days of every recorded org, in one step.
 
-    Raises Misconfigured where the file cannot be written, or the warehouse is none.
+    Raises Misconfigured where the file cannot be written or is there and is no page, or where the warehouse is none.
     """
+    _check_output(output)
     findings = check(warehouse, read_thresholds())
     sections = []
     for org in orgs(warehouse):
@@ -54,8 +56,24 @@ def write_report(warehouse: Path, output: Path, days: int) -> None:
         new.write_text(page, encoding="utf-8")
         new.replace(output)
     except OSError as error:
-        new.unlink(missing_ok=True)
+        with suppress(OSError):
+            new.unlink(missing_ok=True)
         raise Misconfigured(f"Cannot write {output}: {error.strerror}.", "Name another file: --output.") from None
+
+
+def _check_output(output: Path) -> None:
+    """A page may be replaced by a newer one; nothing else is, least of all a warehouse."""
+    try:
+        with output.open("rb") as file:
+            page = file.read(100).lstrip().lower()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise Misconfigured(f"Cannot write {output}: {error.strerror}.", "Name another file: --output.") from None
+    if page and not page.startswith(b"<!doctype html"):
+        raise Misconfigured(
+            f"{output} is there, and is no page: the report would replace it.", "Name another file: --output."
+        )
 
 
 def render(sections: list[Section], is_demo: bool) -> str:

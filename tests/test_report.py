@@ -239,6 +239,17 @@ def test_the_report_is_the_same_wherever_it_is_made(recorder: Recorder, tmp_path
     assert not list(recorder.home.glob(".*.new"))
 
 
+def test_a_page_replaces_a_page_and_nothing_else(tmp_path: Path) -> None:
+    """Not a warehouse whose name was given by mistake."""
+    warehouse = plant(tmp_path / "w.duckdb")
+    before = warehouse.read_bytes()
+    with pytest.raises(Misconfigured, match="is no page"):
+        write_report(warehouse, warehouse, 30)
+    assert warehouse.read_bytes() == before
+    for _ in range(2):
+        write_report(warehouse, tmp_path / "report.html", 30)
+
+
 @pytest.mark.parametrize("output", ["no/such/directory/report.html", "."])
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, output: str) -> None:
     """With what to do; nothing is left behind."""
