@@ -196,8 +196,8 @@ def test_what_is_asked_besides_costs_a_note_and_never_the_jobs(
 @pytest.mark.parametrize(
     ("path", "megabytes", "said"),
     [
-        ("/jobs/query/", 0.1, "job_details: An answer was larger than 0.0625 MB"),
-        ("/services/async/", 0.1, "Classic API: An answer was larger than 0.0625 MB"),
+        ("/jobs/query/", 0.1, "job_details: An answer was larger than 64 KB"),
+        ("/services/async/", 0.1, "Classic API: An answer was larger than 64 KB"),
         ("/limits", 2, "org_limits: An answer was larger than 1 MB"),
     ],
 )

@@ -165,7 +165,7 @@ def test_a_second_load_leaves_at_once(org: DemoOrg, recorder: Recorder) -> None:
     ("break_it", "code", "said"),
     [
         (lambda home: (home / "loader.duckdb").write_text("no database" * 999), 78, "cannot be opened"),
-        (lambda home: (home / "warehouse.duckdb").mkdir(), 78, "warehouse.duckdb is: a new history"),
+        (lambda home: (home / "warehouse.duckdb").mkdir(), 78, "warehouse.duckdb, which is a directory"),
     ],
 )  # fmt: skip
 def test_files_that_cannot_be_used_are_named(org: DemoOrg, recorder: Recorder, break_it, code, said) -> None:
