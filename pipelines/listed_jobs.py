@@ -34,7 +34,8 @@ logger = logging.getLogger(__name__)
 MARGIN: Final = timedelta(minutes=5)  # for changes that the org commits late, and for clocks that differ
 NAMES_KEPT: Final = timedelta(days=7)  # before users and the org are asked for their names again
 PAGES_AT_ONCE: Final = 20  # are compared with the warehouse: a comparison costs some milliseconds, whatever its size
-BYTES_AT_ONCE: Final = 32 * 2**20  # of pages, of which twenty real ones are a tenth; or of changed jobs, some 100,000
+BYTES_AT_ONCE: Final = 32 * 2**20  # of pages, of which twenty real ones are a tenth
+BYTES_KEPT: Final = 8 * 2**20  # of changed jobs, some 30,000, which only a first load has: more would cost it memory
 
 
 class Listing:
@@ -59,14 +60,15 @@ class Listing:
         self.notes: list[str] = []
         self.outstanding = {UNLISTED_JOBS.name}  # tables whose rows the row of `listings` waits for
         self.jobs_shown = 0  # records with a key, also those of a listing that had to start again
-        self.shown: list[pa.Table] = []  # id and system_modstamp of each, in the order in which they were shown
         self.changed: list[pa.Table] = []  # rows of `query_jobs` that dlt has not got yet
+        self.shown: list[pa.Table] = []  # id and system_modstamp of all that was shown since the first of these
         self._count_from_zero()
 
     def _count_from_zero(self) -> None:
         self.pages = self.jobs_listed = self.jobs_changed = self.jobs_changed_late = 0
         self.creators: set[Any] = set()
         self.counted_from = self.jobs_shown  # what was shown before is no part of the listing that gets completed
+        self.ids: list[pa.Array] = []
         self.keyless: set[str] = set()  # ids of records that have no key
 
     def job_tables(self, marks: dict[str, datetime], modified: Any) -> Iterator[pa.Table]:
@@ -96,7 +98,7 @@ class Listing:
             if page.last or page.number % PAGES_AT_ONCE == 0 or size > BYTES_AT_ONCE:
                 self._compare(tables)
                 tables, size = [], 0
-                if page.last or sum(t.nbytes for t in self.changed) > BYTES_AT_ONCE:
+                if page.last or sum(t.nbytes for t in self.changed) > BYTES_KEPT:
                     yield from self._changed_jobs()
         if self.new_fields.too_many:
             logger.warning(
@@ -118,6 +120,7 @@ class Listing:
         positions = pa.array(range(self.jobs_shown, self.jobs_shown + listed.num_rows), pa.int64())
         self.jobs_shown += listed.num_rows
         listed = listed.append_column(POSITION, positions)
+        self.ids += listed["id"].chunks
         self.shown.append(listed.select(["id", "system_modstamp", POSITION]))
         return listed
 
@@ -130,6 +133,8 @@ class Listing:
             self.states.append(states)
         if jobs.num_rows:
             self.changed.append(jobs)
+        elif not self.changed:
+            self.shown = []
 
     def _changed_jobs(self) -> Iterator[pa.Table]:
         """What was kept, but of a job that was shown twice with one stamp the later row alone: system_modstamp does not
@@ -137,15 +142,15 @@ class Listing:
         if not self.changed:
             return
         jobs = pa.concat_tables(self.changed, promote_options="default")
-        self.changed = []
         shown = pa.concat_tables(self.shown)
+        self.changed, self.shown = [], []
         if pc.count_distinct(shown["id"]).as_py() < shown.num_rows:
             last = shown.group_by(["id", "system_modstamp"]).aggregate([(POSITION, "max")])
             jobs = jobs.filter(pc.is_in(jobs[POSITION], value_set=last[f"{POSITION}_max"]))
-        counted = jobs.filter(pc.greater_equal(jobs[POSITION], self.counted_from))
-        self.jobs_changed += counted.num_rows
+        counted = pc.greater_equal(jobs[POSITION], self.counted_from)
+        self.jobs_changed += pc.sum(counted).as_py() or 0
         if self.since:
-            late = pc.less(counted["system_modstamp"], pa.scalar(self.since, TIME))
+            late = pc.and_(counted, pc.less(jobs["system_modstamp"], pa.scalar(self.since, TIME)))
             self.jobs_changed_late += pc.sum(late).as_py() or 0
         if jobs.num_rows:
             yield jobs.drop_columns(POSITION)
@@ -163,9 +168,8 @@ class Listing:
         """The rows of `unlisted_jobs`. A filtered listing says nothing about the jobs that it does not show."""
         rows = None
         if not self.filters:
-            shown = pa.concat_tables(self.shown)["id"].slice(self.counted_from)
             # A record without a key shows its job all the same.
-            ids = pa.chunked_array([*shown.chunks, pa.array(self.keyless, pa.string())])
+            ids = pa.chunked_array([*self.ids, pa.array(self.keyless, pa.string())])
             rows = self.known.unlisted(ids, self.org.org_id, self.restarted_at or self.started_at)
         if rows is not None:
             self.jobs_unlisted = rows["listed_again_at"].null_count
