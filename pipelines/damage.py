@@ -63,7 +63,7 @@ def suspect_blocks(path: Path) -> list[int]:
         if any(len(header) < HEADER_SIZE or not _intact(header) for header in headers):
             return [HEADERS]
         main, *databases = headers
-        # The one that was written last holds. Its words: iteration, catalogue, free list, number of blocks, their size.
+        # The one that was written last holds. Its words: iteration, catalog, free list, number of blocks, their size.
         holding = max(reversed(databases), key=lambda header: _word(header, 1))
         free_list, blocks, size = (_word(holding, n) for n in (3, 4, 5))
         version, flags = (int.from_bytes(main[at : at + WORD], "little") for at in (12, 20))
@@ -106,9 +106,9 @@ def _word(data: bytes | bytearray, nth: int) -> int:
 
 
 def damaged_table(path: Path) -> str | None:
-    """Reads all rows of all tables. "the table …" for the first that cannot be read, "its headers or its catalogue"
+    """Reads all rows of all tables. "the table …" for the first that cannot be read, "the header or the catalog"
     where the file cannot be opened at all, None where all can be read. Raises duckdb.Error for what is no damage."""
-    part = "its headers or its catalogue"
+    part = "the header or the catalog"
     try:
         with duckdb.connect(path, read_only=True, config={"memory_limit": "256MB"}) as connection:
             tables = connection.execute("select schema_name, table_name from duckdb_tables() order by all").fetchall()

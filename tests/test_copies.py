@@ -93,8 +93,8 @@ def test_the_oldest_go_first_and_nothing_else_does(warehouse: Path) -> None:
     assert names(warehouse) == ["2026-11-27.duckdb", "2026-11-28.duckdb", "2026-11-29.duckdb"]
     folder = copies(warehouse)[0].parent
     for name in ("notes.txt", "2026.duckdb", "2026-11-01.duckdb.bak", "before-the-move.duckdb"):
-        (folder / name).write_text("somebody's own")
-    (folder / "2026-11-27.duckdb.wal").write_text("somebody wrote into it")
+        (folder / name).write_text("of another program")
+    (folder / "2026-11-27.duckdb.wal").write_text("written into it")
     keep_days(warehouse, 1, keep=2, start=NOW + 9 * DAY)
     assert names(warehouse) == ["2026-11-29.duckdb", "2026-12-04.duckdb"]
     assert len(list(folder.iterdir())) == 2 + 4

@@ -30,7 +30,7 @@ PLACES = (0, 7, 8, BLOCK // 2, BLOCK - 1)  # bytes of a block: its checksum, and
 @pytest.fixture(scope="module", params=[STORAGE_VERSION, "latest"])
 def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file of some thirty blocks, with every kind of them: columns, long texts, lists, deleted rows, an index, free
-    ones, the catalogue; in the format that the recorder's files have, and in the newest one."""
+    ones, the catalog; in the format that the recorder's files have, and in the newest one."""
     file = tmp_path_factory.mktemp("whole") / "whole.duckdb"
     with duckdb.connect(file, config={"storage_compatibility_version": request.param}) as made:
         made.execute("create table odd as select n, null as x, 'b'::enum('a', 'b') as y from range(10) as t(n)")
@@ -76,19 +76,19 @@ def flip(file: Path, at: int) -> None:
 
 
 def free_blocks(file: Path) -> set[int]:
-    """Those that DuckDB does not use, by its own account: the last ones of a number that it tells."""
+    """Those that DuckDB does not use."""
     with file.open("rb") as opened:
         head = opened.read(FIRST_BLOCK)
         header = max(head[2 * HEADER_SIZE :], head[HEADER_SIZE : 2 * HEADER_SIZE], key=lambda part: part[8:16][::-1])
         pointer = int.from_bytes(header[24:32], "little")
         found = damage._free_blocks(opened, pointer, BLOCK, set(blocks(file)))
     with duckdb.connect(file, read_only=True) as connection:
-        told = connection.execute("select total_blocks, free_blocks from pragma_database_size()").fetchall()
-    assert told == [(len(blocks(file)), len(found))]
+        reported = connection.execute("select total_blocks, free_blocks from pragma_database_size()").fetchall()
+    assert reported == [(len(blocks(file)), len(found))]
     return found
 
 
-def test_a_flipped_bit_is_found_in_every_block_in_use_and_minded_in_no_other(file: Path) -> None:
+def test_a_flipped_bit_is_found_in_every_block_in_use_and_ignored_in_free_ones(file: Path) -> None:
     assert damaged_part(file) is None
     free = free_blocks(file)
     parts = set()
@@ -103,7 +103,7 @@ def test_a_flipped_bit_is_found_in_every_block_in_use_and_minded_in_no_other(fil
                 parts.add(re.sub(r"\d+", "N", part))
             flip(file, place(block) + byte)
     assert free
-    assert parts >= {"the table main.jobs", "the table main.texts", "its headers or its catalogue"}
+    assert parts >= {"the table main.jobs", "the table main.texts", "the header or the catalog"}
     assert "block N, which holds no table's rows" in parts  # the index
     assert damaged_part(file) is None
 
@@ -114,14 +114,14 @@ def test_a_flipped_bit_is_found_in_each_header(file: Path) -> None:
         assert suspect_blocks(file) == [HEADERS]
         flip(file, at)
     flip(file, HEADER_SIZE + 3000)
-    assert damaged_part(file) == "its headers or its catalogue"
+    assert damaged_part(file) == "the header or the catalog"
 
 
 def test_a_file_cut_off_anywhere_is_damaged(file: Path, tmp_path: Path) -> None:
     """But where only free blocks are gone."""
     free, size = free_blocks(file), file.stat().st_size
     dice = random.Random(13)
-    lengths = [1, 11, 12, 4095, 4096, 8192, 12287, 12288, 12289, *(dice.randrange(size) for _ in range(20)), size - 1]
+    lengths = [0, 1, 11, 12, 4095, 4096, 12287, 12288, 12289, size - 1, *(dice.randrange(size) for _ in range(20))]
     cut = tmp_path / "cut.duckdb"
     for length in lengths:
         shutil.copyfile(file, cut)
@@ -131,7 +131,7 @@ def test_a_file_cut_off_anywhere_is_damaged(file: Path, tmp_path: Path) -> None:
         assert (damaged_part(cut) is None) == (not lost), length
 
 
-def test_a_block_of_zeros_and_strangers_bytes_are_damage(file: Path) -> None:
+def test_a_block_of_zeros_and_one_of_foreign_bytes_are_damage(file: Path) -> None:
     used = set(blocks(file)) - free_blocks(file)
     for data in (bytes(BLOCK), random.Random(13).randbytes(BLOCK)):
         for block in used:
@@ -139,7 +139,7 @@ def test_a_block_of_zeros_and_strangers_bytes_are_damage(file: Path) -> None:
             assert block in suspect_blocks(file)
             write(file, place(block), was)
     file.write_bytes(random.Random(13).randbytes(100_000))
-    assert damaged_part(file) == "its headers or its catalogue"
+    assert damaged_part(file) == "the header or the catalog"
 
 
 def test_free_blocks_may_hold_anything(file: Path) -> None:
@@ -160,7 +160,7 @@ def test_a_file_of_an_unknown_format_is_read_whole_by_duckdb(file: Path, monkeyp
         flip(file, place(block) + 100)
         found.append(damaged_part(file))
         flip(file, place(block) + 100)
-    assert {"the table main.jobs", "the table main.texts", "its headers or its catalogue"} <= set(found)
+    assert {"the table main.jobs", "the table main.texts", "the header or the catalog"} <= set(found)
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
@@ -263,7 +263,7 @@ def test_every_error_of_a_damaged_file_is_known_as_damage(file: Path) -> None:
 
 
 def test_errors_of_blocks_in_the_wrong_place_are_known_as_damage(file: Path) -> None:
-    """The catalogue's block in the place of another and back: no checksum is wrong, but nothing there makes sense."""
+    """The catalog's block in the place of another and back: no checksum is wrong, but nothing there makes sense."""
     free = free_blocks(file)
     used = sorted(set(blocks(file)) - free)
     with file.open("rb") as opened:
