@@ -126,7 +126,7 @@ def open_loader_file(path: Path, wait: float, *, demo: bool = False) -> LoaderFi
         except duckdb.Error as error:
             raw.close()
             if LOCK_MESSAGE not in str(error):
-                raise _unusable(path, error) from None
+                raise _unusable(path, error) from error  # which may be one of a damaged file
             if time.monotonic() >= deadline:
                 raise HeldBy(path, str(error)) from None
             time.sleep(POLL)

@@ -10,6 +10,7 @@ import errno
 import fcntl
 import glob
 import json
+import logging
 import os
 import shlex
 import shutil
@@ -22,6 +23,8 @@ from typing import Any, Final
 
 import duckdb
 
+from pipelines.copies import free_room, keep_copy, newest_good
+from pipelines.damage import damaged_part
 from pipelines.failures import Failure, Misconfigured, TryLater, not_permitted
 from pipelines.file_identity import read_identity
 from pipelines.loader_file import LOCK_MESSAGE, POLL, LoaderFile, no_locks
@@ -32,7 +35,11 @@ from pipelines.warehouse import stored_columns
 # Tables whose rows only ever grow in number, counted together: a migration may move rows from one to another.
 COUNTED: Final = {"listings": (LISTINGS,), "jobs": (QUERY_JOBS,), "states": (QUERY_JOB_STATES,)}
 PUBLISHED: Final = "published.json"
+SPARE_ROOM: Final = 2**24  # bytes that are to be free besides a new copy, before earlier ones go
 LOCK_WAIT: Final = 60.0  # seconds for another recorder that publishes to the same place
+
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -107,7 +114,7 @@ def _remembered(state: StateFolder, warehouse: Path, error: duckdb.Error) -> Con
     if not written_into:
         raise _no_warehouse(warehouse) from None
     last = state.read_json(PUBLISHED)
-    if last.get("place") != _place(warehouse):
+    if last.get("place", [])[:3] != _place(warehouse)[:3]:
         raise TryLater(
             f"{warehouse} cannot be read, and this recorder did not publish it: {str(error).splitlines()[0][:200]}",
             "Close it where it is open for writing; until then it is not replaced.",
@@ -153,8 +160,8 @@ def _has_listing(loader: duckdb.DuckDBPyConnection, listing_id: str) -> bool:
     return found.fetchone() is not None
 
 
-def publish(loader: LoaderFile, warehouse: Path) -> None:
-    """Replaces the published warehouse by a copy of the loader's file, in one step.
+def publish(loader: LoaderFile, warehouse: Path, keep_copies: int) -> None:
+    """Replaces the published warehouse by a copy of the loader's file, in one step, if no block of it is damaged.
 
     The loader's file stays locked while its bytes are copied. Readers of the old copy keep it until they close it. A
     warehouse that is a symbolic link stays one. Raises Misconfigured, TryLater or Failure; the loader's file is not
@@ -167,9 +174,14 @@ def publish(loader: LoaderFile, warehouse: Path) -> None:
             for left in target.parent.glob(f".{glob.escape(target.name)}.*.new"):  # by a load that was killed
                 left.unlink()
             loader.connection.execute("checkpoint")
+            free_room(target, os.fstat(loader.raw.fileno()).st_size + SPARE_ROOM)
             _copy(loader, new)
+            if part := damaged_part(new):
+                raise damaged(loader.path, warehouse, part)
             _like(target, new)
             check_published(loader.connection, loader.path, target)
+            if warning := keep_copy(new, target, keep_copies):
+                logger.warning("%s", warning)
             # Who wrote into the published copy left a write-ahead log. It belongs to the old copy, and DuckDB would
             # apply it to whatever has the name: it goes first, so that no reader finds it beside the new file.
             target.with_name(target.name + ".wal").unlink(missing_ok=True)
@@ -180,6 +192,27 @@ def publish(loader: LoaderFile, warehouse: Path) -> None:
     finally:
         with suppress(OSError):
             new.unlink(missing_ok=True)
+
+
+def damaged(loader_file: Path, warehouse: Path, part: str) -> Misconfigured:
+    """What to say where the loader's file cannot be read whole: what is damaged, and how to restore it."""
+    state = StateFolder(loader_file)
+
+    def is_good(copy: Path) -> bool:
+        if copy == warehouse and state.read_json(PUBLISHED).get("place") != _place(warehouse):
+            return False  # somebody has written into it since
+        with duckdb.connect(copy, read_only=True) as connection:
+            return read_identity(connection) in (state.identity, None) and bool(stored_columns(connection, LISTINGS))
+
+    said = f"The loader's file {loader_file} is damaged: {part}. It is not published; {warehouse} is as it was."
+    good = newest_good(warehouse, is_good)
+    if good is None:
+        return Misconfigured(said, "No good copy of it was found: restore it from a backup.")
+    away = "" if good == warehouse else f"mv {shlex.quote(str(warehouse))} {shlex.quote(str(warehouse))}.old; "
+    log = shlex.quote(f"{loader_file}.wal")
+    return Misconfigured(
+        said, f"Restore it from the newest good copy: {away}{copied(good, loader_file)} && rm -f {log} - and load."
+    )
 
 
 def _not_published(loader_file: Path, warehouse: Path, error: OSError) -> Failure:
@@ -243,9 +276,12 @@ def _remember(loader: LoaderFile, warehouse: Path) -> None:
 
 
 def _place(warehouse: Path) -> list[Any]:
-    """Which file it is: a path, and what the file system calls the file."""
-    found = warehouse.stat()
-    return [os.path.realpath(warehouse), found.st_dev, found.st_ino]
+    """Which file it is, and when it was written to: a path, and what the file system says of the file."""
+    try:
+        found = warehouse.stat()
+    except FileNotFoundError:
+        return []
+    return [os.path.realpath(warehouse), found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns]
 
 
 def open_published(warehouse: Path, identity: str, closing: ExitStack) -> duckdb.DuckDBPyConnection | None:

@@ -13,6 +13,7 @@ from dlt.common.schema.exceptions import DataValidationError
 from dlt.load.exceptions import LoadClientJobFailed
 
 from pipelines.credentials import SalesforceCredentials
+from pipelines.damage import damaged_part, is_damage
 from pipelines.dlt_packages import PIPELINE, interruptible, new_pipeline
 from pipelines.failures import Misconfigured, TryLater, causes
 from pipelines.file_identity import is_demo, new_identity, read_identity, write_identity
@@ -30,7 +31,7 @@ from pipelines.known_jobs import KnownJobs
 from pipelines.listed_jobs import Listing
 from pipelines.loader_file import HeldBy, LoaderFile, only_load, open_loader_file
 from pipelines.progress import Seen
-from pipelines.publish import check_begun, check_published, open_published, publish
+from pipelines.publish import check_begun, check_published, damaged, open_published, publish
 from pipelines.settings import Settings
 from pipelines.source import kept_rows, salesforce
 from pipelines.state_folder import StateFolder
@@ -38,7 +39,13 @@ from pipelines.state_spans import refresh_spans
 from pipelines.tables import DATASET, LISTINGS, TABLES
 from pipelines.warehouse import apply_views, complete_tables, stored_columns
 
-DOES_NOT_FIT = (DataValidationError, LoadClientJobFailed, pa.ArrowException)  # what is kept, whenever it is tried
+DOES_NOT_FIT = (
+    DataValidationError,
+    LoadClientJobFailed,
+    pa.ArrowException,
+    duckdb.DataError,
+    duckdb.ConstraintException,
+)  # what is kept, whenever it is tried
 
 logger = logging.getLogger(__name__)
 
@@ -75,55 +82,70 @@ def record(settings: Settings, credentials: SalesforceCredentials, seen: Seen = 
     Raises a Failure that says what to do; whatever could not be done now, the next run makes good.
     """
     began = time.monotonic()
-    done: list[Listing] = []
     state = StateFolder(settings.loader_file)
-    with only_load(settings.loader_file), state.in_use(), ExitStack() as closing:
-        loader = _open(settings, closing)
-        if isinstance(loader, HeldBy):
-            identity = _identity_while_held(state)
-            keep_left_behind(state)
-            # The copy stands in for the file, but knows nothing of listings that are kept already: then load all.
-            known = KnownJobs(None if waiting(state) else open_published(settings.warehouse, identity, closing))
-        else:
-            identity = _identify(loader, state, settings)
-            keep_left_behind(state)
-            resumed = _load_kept(loader, state, identity)
-            known = KnownJobs(loader.connection)
+    with only_load(settings.loader_file), state.in_use():
+        try:
+            with ExitStack() as closing:
+                listing, resumed = _record(settings, credentials, seen, state, closing)
+        except Exception as error:
+            # The file is closed by now, so that it can be looked at.
+            part = damaged_part(settings.loader_file) if is_damage(error) else None
+            if part is None:
+                raise
+            raise damaged(settings.loader_file, settings.warehouse, part) from None
+    return Run(listing, resumed, time.monotonic() - began, settings)
 
-        working = state.working_folder(identity)
-        pipeline = new_pipeline(str(settings.loader_file) if isinstance(loader, HeldBy) else loader.connection, working)
-        if not isinstance(loader, HeldBy):
-            pipeline.sync_destination()
-        # extract and normalize on their own: `run` would first ask for the file, and give up if it is held.
-        jobs = salesforce(credentials, extras=settings.extras, known=known, on_page=seen.page, on_listed=done.append)
-        pipeline.extract(jobs)
 
-        if isinstance(loader, HeldBy):
-            keep(working / PIPELINE, state, identity)
-            shutil.rmtree(working)
-            loader = _open_at_last(settings, closing, loader, done[0])
-            if _identify(loader, state, settings) != identity:
-                raise TryLater(
-                    f"{settings.loader_file.name} has been replaced by another file while it was held. The listing of "
-                    f"{done[0].jobs_listed:,} jobs is kept for the one that was there before.",
-                    "The next load records into the file that is there now.",
-                )
-            resumed = _load_kept(loader, state, identity) - 1
-            working = state.working_folder(identity)
-            pipeline = new_pipeline(loader.connection, working)
-            pipeline.sync_destination()
-        else:
-            _load(pipeline)
-        complete_tables(loader.connection)
-        details = Details(done[0], loader.connection, settings.details_per_run, seen.details)
-        if details.jobs:
-            pipeline.extract(details_source(details))
-            _load(pipeline)
+def _record(
+    settings: Settings, credentials: SalesforceCredentials, seen: Seen, state: StateFolder, closing: ExitStack
+) -> tuple[Listing, int]:
+    done: list[Listing] = []
+    loader = _open(settings, closing)
+    if isinstance(loader, HeldBy):
+        identity = _identity_while_held(state)
+        keep_left_behind(state)
+        # The copy stands in for the file, but knows nothing of listings that are kept already: then load all.
+        known = KnownJobs(None if waiting(state) else open_published(settings.warehouse, identity, closing))
+    else:
+        identity = _identify(loader, state, settings)
+        keep_left_behind(state)
+        resumed = _load_kept(loader, state, identity)
+        known = KnownJobs(loader.connection)
+
+    working = state.working_folder(identity)
+    pipeline = new_pipeline(str(settings.loader_file) if isinstance(loader, HeldBy) else loader.connection, working)
+    if not isinstance(loader, HeldBy):
+        pipeline.sync_destination()
+    # extract and normalize on their own: `run` would first ask for the file, and give up if it is held.
+    jobs = salesforce(credentials, extras=settings.extras, known=known, on_page=seen.page, on_listed=done.append)
+    pipeline.extract(jobs)
+
+    if isinstance(loader, HeldBy):
+        keep(working / PIPELINE, state, identity)
         shutil.rmtree(working)
-        refresh_spans(loader.connection, done[0].org.org_id)
-        apply_views(loader.connection)
-        publish(loader, settings.warehouse)
-    return Run(done[0], resumed, time.monotonic() - began, settings)
+        loader = _open_at_last(settings, closing, loader, done[0])
+        if _identify(loader, state, settings) != identity:
+            raise TryLater(
+                f"{settings.loader_file.name} has been replaced by another file while it was held. The listing of "
+                f"{done[0].jobs_listed:,} jobs is kept for the one that was there before.",
+                "The next load records into the file that is there now.",
+            )
+        resumed = _load_kept(loader, state, identity) - 1
+        working = state.working_folder(identity)
+        pipeline = new_pipeline(loader.connection, working)
+        pipeline.sync_destination()
+    else:
+        _load(pipeline)
+    complete_tables(loader.connection)
+    details = Details(done[0], loader.connection, settings.details_per_run, seen.details)
+    if details.jobs:
+        pipeline.extract(details_source(details))
+        _load(pipeline)
+    shutil.rmtree(working)
+    refresh_spans(loader.connection, done[0].org.org_id)
+    apply_views(loader.connection)
+    publish(loader, settings.warehouse, settings.keep_copies)
+    return done[0], resumed
 
 
 def _open(settings: Settings, closing: ExitStack) -> LoaderFile | HeldBy:

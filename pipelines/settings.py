@@ -41,6 +41,7 @@ class RecorderConfiguration(BaseConfiguration):
     lock_wait: float = 30.0
     details_per_run: int = 500
     extras: bool = True
+    keep_copies: int = 7
 
 
 @configspec
@@ -64,6 +65,7 @@ class Settings:
     lock_wait: float = 30.0
     details_per_run: int = 500
     extras: bool = True
+    keep_copies: int = 0
     demo: bool = False  # whether these are the demo's own files
 
 
@@ -85,6 +87,11 @@ def read_settings() -> Settings:
             f"`query_jobs.details_per_run` is {recorder.details_per_run}.",
             "It must be a number of jobs; 0 switches it off.",
         )
+    if recorder.keep_copies < 0:
+        raise Misconfigured(
+            f"`query_jobs.keep_copies` is {recorder.keep_copies}.",
+            "It must be a number of daily copies of the published warehouse; 0 switches them off.",
+        )
     loader_file = project_path(_loader_file())
     warehouse = project_path(recorder.warehouse)
     for key, path in ((LOADER_FILE, loader_file), ("query_jobs.warehouse", warehouse)):
@@ -94,7 +101,14 @@ def read_settings() -> Settings:
             f"The loader's file and the published warehouse are the same file: {warehouse}.",
             "Readers would block the loader: give `warehouse` under [query_jobs] another name.",
         )
-    return Settings(loader_file, warehouse, recorder.lock_wait, recorder.details_per_run, recorder.extras)
+    return Settings(
+        loader_file,
+        warehouse,
+        recorder.lock_wait,
+        recorder.details_per_run,
+        recorder.extras,
+        recorder.keep_copies,
+    )
 
 
 def _check_path(key: str, path: Path) -> None:
