@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 import dlt
+import duckdb
 import pyarrow as pa
 from dlt.common.schema.exceptions import DataValidationError
 from dlt.load.exceptions import LoadClientJobFailed
