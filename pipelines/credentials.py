@@ -9,12 +9,13 @@ from urllib.parse import urlsplit
 import orjson
 from dlt.common.configuration import configspec
 from dlt.common.configuration.specs import CredentialsConfiguration
-from dlt.common.runtime.run_context import active
 from dlt.common.typing import TSecretStrValue
 
+from pipelines.dlt_context import active, section
 from pipelines.failures import Misconfigured
+from pipelines.own_settings import CREDENTIALS
 
-SECTION: Final = "sources.salesforce.credentials"
+SECTION: Final = ".".join(CREDENTIALS)
 WAYS: Final = {
     "client credentials": ("instance_url", "client_id", "client_secret"),
     "JWT bearer": ("instance_url", "client_id", "username", "private_key"),
@@ -33,6 +34,7 @@ LOGIN_HOSTS: Final = ("login.salesforce.com", "test.salesforce.com")
 BROWSER_HOSTS: Final = (".lightning.force.com", ".salesforce-setup.com")
 
 
+@section(SECTION)
 @configspec
 class SalesforceCredentials(CredentialsConfiguration):
     """How to sign in: one complete set of the keys in `WAYS`, from secrets.toml or the environment."""

@@ -15,11 +15,11 @@ import duckdb
 from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.normalizers.naming import NamingConvention
 from dlt.common.runtime import signals
-from dlt.common.runtime.run_context import active
 from dlt.common.storages import LoadStorage, NormalizeStorage, PackageStorage
 from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
 
 from pipelines.credentials import SalesforceCredentials
+from pipelines.dlt_context import active
 from pipelines.failures import TryLater
 from pipelines.job_details import Details, details_source
 from pipelines.known_jobs import KnownJobs
