@@ -186,23 +186,34 @@ def resolved(spec: Spec, name: str) -> Spec:
 def _resolved(spec: Spec, name: str) -> Spec:
     try:
         return resolve_configuration(spec, sections=tuple(name.split(".")))
-    except ConfigValueCannotBeCoercedException as error:
-        secret = is_secret_hint(spec.get_resolvable_fields().get(error.field_name, str))
-        value = "" if secret else f"{quoted(repr(error.field_value), 100)}, "
-        kind = KINDS.get(getattr(error.hint, "__origin__", error.hint), "text")
-        raise Misconfigured(f"{named(f'{name}.{error.field_name}')} is {value}not {kind}.", SEE) from None
     except ConfigurationException as error:
         raise misconfigured(error) from None
 
 
 def misconfigured(error: ConfigurationException) -> Misconfigured:
-    """dlt's configuration error without its pages of places it looked in."""
+    """dlt's configuration error without its pages of places it looked in: which setting, where it is set."""
+    if isinstance(error, ConfigValueCannotBeCoercedException):
+        key, value = error.field_name, error.field_value
+        for name in [name for name, keys in KEYS.items() if key in keys]:
+            found = active().settings.find((*name.split("."), key))
+            if found and found.value == value:
+                shown = "" if name == ".".join(CREDENTIALS) else f"{quoted(repr(value), 100)}, "
+                kind = KINDS.get(getattr(error.hint, "__origin__", error.hint), "text")
+                return Misconfigured(f"{named(f'{name}.{key}')} is {shown}not {kind}.", SEE)
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return Misconfigured(" ".join(lines[:3])[:400], SEE)
 
 
 def named(setting: str) -> str:
     """A setting as a message shows it, with where it is set: `check.unusual_jobs` (variable CHECK__UNUSUAL_JOBS)."""
-    path = tuple(setting.split("."))
-    found = active().settings.find(path, secret=path[:3] == CREDENTIALS)
-    return f"`{setting}` ({found})" if found else f"`{setting}`"
+    return place_of(setting, f"`{setting}`")
+
+
+def place_of(setting: str, shown: str) -> str:
+    """As `named`, for a setting that is shown by another name."""
+    path, find = tuple(setting.split(".")), active().settings.find
+    found = find(path, secret=path[:3] == CREDENTIALS)
+    if found is None and path[:-1] == CREDENTIALS:
+        found = find(CREDENTIALS, secret=True)  # all keys at once
+        found = found if found and isinstance(found.value, str) else None
+    return f"{shown} ({found})" if found else shown

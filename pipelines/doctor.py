@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import duckdb
 
-from pipelines.dlt_context import resolved
+from pipelines.dlt_context import active, resolved
 from pipelines.failures import Failure, Misconfigured, quoted
 from pipelines.ignored_settings import ignored_settings
 from pipelines.listing import PATH, Record, first_page
@@ -65,6 +65,8 @@ def doctor(verbose: bool = False) -> int:
     """
     found = Examination()
     print("Settings")
+    for file in active().settings.not_ours:
+        found.note(f"{file} is not read: others than this user and root may have written it")
     if verbose:
         for ignored in ignored_settings():
             found.note(f"not read: {ignored}")
