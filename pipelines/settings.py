@@ -183,7 +183,7 @@ def read_credentials(on_exposed: Callable[[Failure], None] = _warn) -> Salesforc
         # with an address: a password, or the session of a link out of the browser.
         get_resolved_traces().clear()
     found = [
-        active().settings.find((*CREDENTIALS, key))
+        active().settings.find((*CREDENTIALS, key), secret=True)
         for key, hint in credentials.get_resolvable_fields().items()
         if is_secret_hint(hint) and getattr(credentials, key)
     ]
