@@ -12,10 +12,10 @@ from typing import Final
 from urllib.parse import quote
 
 import duckdb
-from dlt.common.configuration.exceptions import ConfigurationException
-from dlt.common.configuration.resolve import resolve_configuration
 
+from pipelines.dlt_context import active, resolved
 from pipelines.failures import Failure, Misconfigured, quoted
+from pipelines.ignored_settings import ignored_settings
 from pipelines.kept_listings import waiting
 from pipelines.listing import PATH, Record, first_page
 from pipelines.loader_file import LOCK_MESSAGE
@@ -23,7 +23,7 @@ from pipelines.misspelt_settings import misspelt_settings
 from pipelines.publish import check_begun, check_published
 from pipelines.records import FIELDS
 from pipelines.salesforce import Org, SalesforceError, decoded
-from pipelines.settings import Settings, SourceConfiguration, misconfigured, read_credentials, read_settings
+from pipelines.settings import Settings, SourceConfiguration, read_credentials, read_settings
 from pipelines.sign_in import unreachable
 from pipelines.source import filters
 from pipelines.state_folder import StateFolder
@@ -61,10 +61,18 @@ select coalesce(max(case when filters = '{}' then finished_at end), max(finished
 """
 
 
-def doctor() -> int:
-    """Looks at settings, versions, clock, sign-in, listing and budget; returns 0, or what the first fault means."""
+def doctor(verbose: bool = False) -> int:
+    """Looks at settings, versions, clock, sign-in, listing and budget; returns 0, or what the first fault means.
+
+    `verbose` lists also, by their names, the settings outside that are meant for something else and are not read.
+    """
     found = Examination()
     print("Settings")
+    for file in active().settings.not_ours:
+        found.note(f"{file} is not read: others than this user and root may have written it")
+    if verbose:
+        for ignored in ignored_settings():
+            found.note(f"not read: {ignored}")
     try:
         settings = read_settings()
         _examine_files(found, settings)
@@ -72,12 +80,9 @@ def doctor() -> int:
         found.good(f"sign-in by {credentials.way}")
         for problem in misspelt_settings():
             found.bad(problem)
-        source = resolve_configuration(SourceConfiguration(), sections=("sources", "salesforce"))
+        source = resolved(SourceConfiguration(), "sources.salesforce")
         found.filters = filters(source.job_type, source.is_pk_chunking_enabled, source.concurrency_mode)
         org = Org(credentials, source.api_version, source.api_budget_percent)
-    except ConfigurationException as error:
-        found.bad(misconfigured(error))
-        return found.exit_code
     except Failure as failure:
         found.bad(failure)
         return found.exit_code

@@ -132,7 +132,10 @@ def salesforce(  # noqa: PLR0917 - dlt fills these from the configuration
 
     @dlt.resource(**merge_on(QUERY_JOBS))
     def query_jobs(
-        modified: dlt.sources.incremental[datetime] = dlt.sources.incremental("system_modstamp"),  # noqa: B008
+        modified: dlt.sources.incremental[datetime] = dlt.sources.incremental(  # noqa: B008
+            "system_modstamp",
+            allow_external_schedulers=False,  # or Airflow's interval, or DLT_INTERVAL_END, would leave jobs out
+        ),
     ) -> Iterator[pa.Table]:
         yield from listing.job_tables(modified)
 

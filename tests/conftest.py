@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import isolated  # noqa: F401 - before anything of ours: the user's own settings are not those of the tests
 import pytest
 from demo_org_client import Client
 from keys import make_certificate
@@ -20,6 +21,7 @@ from pipelines.demo import FIRST_LOAD, LOAD_EVERY, UNTIL, _credentials, _own_hom
 from pipelines.demo_org.life import live
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
+from pipelines.dlt_context import use_project
 from pipelines.failures import Failure, failure_behind
 from pipelines.run import Run, record
 from pipelines.settings import PROJECT, Settings, read_credentials, read_settings
@@ -157,9 +159,6 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 @pytest.fixture
 def recorder_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Recorder]:
     """Makes a recorder for an org, and points dlt's configuration at it: nothing of the user's is read or written."""
-    for name in list(os.environ):
-        if name.split("__")[0] in ("SOURCES", "DESTINATION", "QUERY_JOBS", "CHECK", "LOAD", "CREDENTIALS"):
-            monkeypatch.delenv(name)
 
     def make(org: DemoOrg, name: str = "home") -> Recorder:
         home = tmp_path / name
@@ -167,7 +166,6 @@ def recorder_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...
         (home / ".dlt" / "config.toml").write_text((PROJECT / ".dlt" / "config.toml").read_text())
         settings = {
             "DLT_PROJECT_DIR": str(home),
-            "DLT_LOCAL_DIR": str(home),
             "DLT_DATA_DIR": str(home / "dlt"),
             "DESTINATION__DUCKDB__CREDENTIALS": str(home / "loader.duckdb"),
             "QUERY_JOBS__LOCK_WAIT": "0",
@@ -181,6 +179,7 @@ def recorder_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...
         }
         for key, value in settings.items():
             monkeypatch.setenv(key, value)
+        use_project()
         return Recorder(home, org)
 
     return make

@@ -116,7 +116,6 @@ def _environment(org: BusyOrg, home: Path, plan: Plan) -> dict[str, str]:
     ours = {name: value for name, value in os.environ.items() if name.split("__")[0] not in names}
     return ours | {
         "DLT_PROJECT_DIR": str(home),
-        "DLT_LOCAL_DIR": str(home),
         "DLT_DATA_DIR": str(home / "dlt"),
         "DESTINATION__DUCKDB__CREDENTIALS": str(home / "loader.duckdb"),
         "QUERY_JOBS__DETAILS_PER_RUN": str(plan.details),
