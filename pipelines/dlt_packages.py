@@ -1,5 +1,6 @@
 """All that touches dlt's inside, and why. Each touch has a test that fails when a later dlt changes it."""
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,14 +15,33 @@ from dlt.common.destination.typing import PreparedTableSchema
 from dlt.common.normalizers.naming import NamingConvention
 from dlt.common.runtime import signals
 from dlt.common.storages import LoadStorage, NormalizeStorage
+from dlt.common.storages.data_item_storage import DataItemStorage
+from dlt.common.storages.load_storage import LoadItemStorage
 from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
 from dlt.destinations.impl.duckdb.duck import DuckDbClient, DuckDbCopyJob
+from dlt.extract.storage import ExtractorItemStorage
 
 from pipelines.tables import DATASET
 
 PIPELINE: Final = "query_jobs"
 TABLES_OF_DLT: Final = "_dlt"  # how dlt's own tables and columns begin
 Package = dict[str, list[Path]]  # table -> its Parquet files
+
+
+def _template_of_any_path(storage: type[DataItemStorage]) -> None:
+    """dlt makes the names of its files by `%` from a template that has the whole path in it: with a directory called
+    `100%` no file could be made."""
+    made = storage._get_data_item_path_template
+
+    def escaped(self: DataItemStorage, load_id: str, schema_name: str, table_name: str) -> str:
+        path, _, name = made(self, load_id, schema_name, table_name).rpartition(os.sep)
+        return f"{path.replace('%', '%%')}{os.sep}{name}"
+
+    storage._get_data_item_path_template = escaped  # type: ignore[method-assign]
+
+
+for _storage in (ExtractorItemStorage, LoadItemStorage):
+    _template_of_any_path(_storage)
 
 
 class _CopyJob(DuckDbCopyJob):
