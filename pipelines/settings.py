@@ -22,6 +22,7 @@ from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
 from pipelines.credentials import SECTION, SalesforceCredentials
 from pipelines.failures import Failure, Misconfigured
+from pipelines.interpreter import check_interpreter
 from pipelines.salesforce import BUDGET_PERCENT, CURRENT_API_VERSION
 from pipelines.tables import DATASET
 
@@ -74,7 +75,11 @@ class Settings:
 
 
 def use_project() -> None:
-    """Makes dlt read this project's `.dlt/`, whatever the working directory. DLT_PROJECT_DIR overrides it."""
+    """Makes dlt read this project's `.dlt/`, whatever the working directory. DLT_PROJECT_DIR overrides it.
+
+    Raises Misconfigured, before anything is read, if another copy's Python runs this code.
+    """
+    check_interpreter()
     switch_context(str(PROJECT))
 
 
