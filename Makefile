@@ -27,6 +27,7 @@ override PIP_MAY_READ := INDEX_URL EXTRA_INDEX_URL NO_INDEX FIND_LINKS TRUSTED_H
     ROOT_USER_ACTION
 unexport $(filter-out $(addprefix PIP_,$(PIP_MAY_READ)),$(filter PIP_%,$(.VARIABLES)))
 unexport PYTHONHOME PYTHONPATH PYTHONUSERBASE PYTHONPLATLIBDIR PYTHONINSPECT PYTHONOPTIMIZE
+unexport PYTHONHASHSEED # with it, whoever reads the notebook's code knows the token that `marimo run` asks for
 
 override RUN := .venv/bin/python -m pipelines.query_jobs
 override PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet
@@ -45,19 +46,19 @@ load: .venv/.loader ## one incremental run against the org configured in .dlt/
 	@$(RUN) load
 
 check: .venv/.loader ## say what needs a person, by the warehouse, or nothing (WAREHOUSE=file)
-	@$(RUN) check $(READ)
+	@exec $(RUN) check $(READ)
 
 doctor: .venv/.loader ## say in plain words what is wrong with the set-up, and what to do
 	@$(RUN) doctor
 
 report: .venv/.loader ## write report.html: a page of pictures for a mail or a wiki (WAREHOUSE=file)
-	@$(RUN) report $(READ)
+	@exec $(RUN) report $(READ)
 
 notebook: .venv/.everything ## open the pictures in your browser, with filters and SQL (WAREHOUSE=file)
-	@.venv/bin/python -m marimo run notebooks/history.py --token -- $(READ)
+	@exec .venv/bin/python -m marimo run notebooks/history.py --token -- $(READ)
 
 notebook-edit: .venv/.everything ## open the same with its code, to change it (WAREHOUSE=file)
-	@.venv/bin/python -m marimo edit notebooks/history.py --skip-update-check -- $(READ)
+	@exec .venv/bin/python -m marimo edit notebooks/history.py --skip-update-check -- $(READ)
 
 demo-org: .venv/.loader ## serve the demo org on 127.0.0.1, to try a client of your own
 	@.venv/bin/python -m pipelines.demo_org
