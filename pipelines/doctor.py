@@ -16,16 +16,19 @@ from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.configuration.resolve import resolve_configuration
 
 from pipelines.failures import Failure, Misconfigured, quoted
+from pipelines.kept_listings import waiting
 from pipelines.listing import PATH, Record, first_page
 from pipelines.loader_file import LOCK_MESSAGE
 from pipelines.misspelt_settings import misspelt_settings
+from pipelines.publish import check_begun, check_published
 from pipelines.records import FIELDS
 from pipelines.salesforce import Org, SalesforceError, decoded
 from pipelines.settings import Settings, SourceConfiguration, misconfigured, read_credentials, read_settings
 from pipelines.sign_in import unreachable
 from pipelines.source import filters
+from pipelines.state_folder import StateFolder
 from pipelines.tables import FINISHED
-from pipelines.warehouse import check_begun, check_published, read
+from pipelines.warehouse import read
 
 CLOCK_TOLERANCE: Final = timedelta(minutes=2)  # a JWT assertion lives for three
 UNKNOWN: Final = "not known yet"
@@ -101,6 +104,7 @@ def _examine_files(found: Examination, settings: Settings) -> None:
             found.good(f"{name}: {file}{'' if file.exists() else ' (will be made)'}")
     check_begun(settings.loader_file, settings.warehouse)
     _examine_loader_file(found, settings.loader_file, settings.warehouse)
+    _examine_kept(found, StateFolder(settings.loader_file))
     _examine_history(found, settings.warehouse)
 
 
@@ -115,6 +119,14 @@ def _examine_loader_file(found: Examination, file: Path, warehouse: Path) -> Non
             found.note(f"the loader's file is in use: a load that runs, or somebody who should open the copy. {said}")
         else:
             found.bad(Misconfigured(f"the loader's file cannot be opened: {said}", "README, Back up and restore."))
+
+
+def _examine_kept(found: Examination, state: StateFolder) -> None:
+    for kept in waiting(state):
+        whose = "" if kept.identity in (state.identity, "None") else ", for another loader's file than the one here now"
+        found.note(f"a listing waits to be loaded{whose}: {kept.folder}")
+    for folder in sorted(state.set_aside.glob("*/")):
+        found.note(f"a kept listing could not be loaded, and was set aside: {folder}")
 
 
 def _examine_history(found: Examination, warehouse: Path) -> None:

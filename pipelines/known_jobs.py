@@ -162,6 +162,15 @@ class KnownJobs:
             self.connection.unregister("listed")
         return typed(found.add_column(0, "org_id", pa.array([org_id] * found.num_rows, pa.string())), UNLISTED_JOBS)
 
+    def last_started_at(self, org_id: str, filters: str) -> datetime | None:
+        """When the newest listing of the org with these filters started."""
+        if self.connection is None or not self.has(LISTINGS):
+            return None
+        row = self.connection.execute(
+            f"select max(started_at) from {DATASET}.listings where org_id = ? and filters = ?", [org_id, filters]
+        ).fetchone()
+        return row[0] if row else None
+
     def asked(self, table: Table, org_id: str, since: datetime) -> set[str]:
         """The ids of the users, or of the org, that were asked for since then."""
         if self.connection is None or not self.has(table):

@@ -1,6 +1,5 @@
 """Where things are and how long to wait: `[query_jobs]`, `[destination.duckdb]` and the credentials, read by dlt."""
 
-import hashlib
 import logging
 import os
 import shlex
@@ -66,12 +65,7 @@ class Settings:
     lock_wait: float = 30.0
     details_per_run: int = 500
     extras: bool = True
-
-    @property
-    def pipeline(self) -> str:
-        """dlt's name for the working folder and the state: one for each loader's file, so that a listing kept for one
-        is never loaded into another."""
-        return f"{PIPELINE}_{hashlib.sha256(str(self.loader_file).encode()).hexdigest()[:8]}"
+    demo: bool = False  # whether these are the demo's own files
 
 
 def use_project() -> None:

@@ -46,6 +46,10 @@ class Recorder:
     def warehouse(self) -> Path:
         return self.home / "warehouse.duckdb"
 
+    @property
+    def state_folder(self) -> Path:
+        return self.home / "loader.duckdb.state"
+
     def load(self, credentials: SalesforceCredentials | None = None) -> Run:
         """One run in this process."""
         return record(read_settings(), credentials or read_credentials())
@@ -64,7 +68,7 @@ class Recorder:
     def _written(self) -> dict[str, Any]:
         """The files of both databases by when they were modified, but for the loader's own: its tables, with all rows.
         A run may open that, or make it."""
-        mine = self.loader_file, self.loader_file.with_name(self.loader_file.name + ".lock")
+        mine = [self.loader_file.with_name(f"{self.loader_file.name}{end}") for end in ("", ".lock", ".state")]
         files = {path.name: path.stat().st_mtime_ns for path in self.home.glob("*.duckdb*") if path not in mine}
         if not self.loader_file.exists():
             return files
