@@ -3,72 +3,102 @@
 # .venv/bin/python -m pipelines.query_jobs, as the README shows.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test load check doctor report notebook demo-org setup lint bench lock clean
+.PHONY: help demo test load check doctor report notebook notebook-edit demo-org setup lint bench lock clean FORCE
 .SUFFIXES:
 
-PYTHON ?= python3
-VENV := .venv
-RUN := $(VENV)/bin/python -m pipelines.query_jobs
-READ := $(if $(WAREHOUSE),--warehouse "$(WAREHOUSE)")
-PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet install
+# Two variables are yours, and only on the command line: other programs (Snowflake, node-gyp) have variables of these
+# names in the environment. `override` keeps `make -e` from taking them, and the rest, from there.
+ifneq ($(origin PYTHON),command line)
+override PYTHON := python3
+endif
+ifneq ($(origin WAREHOUSE),command line)
+override WAREHOUSE :=
+endif
+# The name of a file goes to the shell as a variable: in a command's text, the shell would run what is in backquotes.
+# Not as WAREHOUSE, which dlt would take for the setting of this name, and publish there.
+unexport WAREHOUSE
+override FILE_TO_READ := $(value WAREHOUSE)
+export FILE_TO_READ
+override READ := $${FILE_TO_READ:+--warehouse="$$FILE_TO_READ"}
+
+# Where pip gets packages from is yours to set. Where they go, and which code runs, is not: PIP_USER, PYTHONPATH.
+override PIP_MAY_READ := INDEX_URL EXTRA_INDEX_URL NO_INDEX FIND_LINKS TRUSTED_HOST CERT CLIENT_CERT PROXY TIMEOUT \
+    DEFAULT_TIMEOUT RETRIES CACHE_DIR NO_CACHE_DIR CONFIG_FILE KEYRING_PROVIDER USE_FEATURE USE_DEPRECATED \
+    ROOT_USER_ACTION
+unexport $(filter-out $(addprefix PIP_,$(PIP_MAY_READ)),$(filter PIP_%,$(.VARIABLES)))
+unexport PYTHONHOME PYTHONPATH PYTHONUSERBASE PYTHONPLATLIBDIR PYTHONINSPECT PYTHONOPTIMIZE
+unexport PYTHONHASHSEED # with it, whoever reads the notebook's code knows the token that `marimo run` asks for
+
+override RUN := .venv/bin/python -m pipelines.query_jobs
+override PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet
+override INSTALL := $(PIP) install --no-user --target= --prefix="$$(pwd)/.venv" --require-hashes
 
 help: ## show this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-21s %s\n", $$1, $$2}'
 
-demo: $(VENV)/.loader ## record 30 days of the built-in demo org, and show what there is to see
+demo: .venv/.loader ## record 30 days of the built-in demo org, and show what there is to see
 	@$(RUN) demo
 
-test: $(VENV)/.everything ## pass all tests
-	@$(VENV)/bin/python -m pytest
+test: .venv/.everything ## pass all tests
+	@.venv/bin/python -m pytest
 
-load: $(VENV)/.loader ## one incremental run against the org configured in .dlt/
+load: .venv/.loader ## one incremental run against the org configured in .dlt/
 	@$(RUN) load
 
-check: $(VENV)/.loader ## say what needs a person, by the warehouse, or nothing (WAREHOUSE=file)
-	@$(RUN) check $(READ)
+check: .venv/.loader ## say what needs a person, by the warehouse, or nothing (WAREHOUSE=file)
+	@exec $(RUN) check $(READ)
 
-doctor: $(VENV)/.loader ## say in plain words what is wrong with the set-up, and what to do
+doctor: .venv/.loader ## say in plain words what is wrong with the set-up, and what to do
 	@$(RUN) doctor
 
-report: $(VENV)/.loader ## write report.html: a page of pictures for a mail or a wiki (WAREHOUSE=file)
-	@$(RUN) report $(READ)
+report: .venv/.loader ## write report.html: a page of pictures for a mail or a wiki (WAREHOUSE=file)
+	@exec $(RUN) report $(READ)
 
-notebook: $(VENV)/.everything ## open the notebook on what is recorded (WAREHOUSE=file)
-	@$(VENV)/bin/marimo edit notebooks/history.py -- $(READ)
+notebook: .venv/.everything ## open the pictures in your browser, with filters and SQL (WAREHOUSE=file)
+	@exec .venv/bin/python -m marimo run notebooks/history.py --token -- $(READ)
 
-demo-org: $(VENV)/.loader ## serve the demo org on 127.0.0.1, to try a client of your own
-	@$(VENV)/bin/python -m pipelines.demo_org
+notebook-edit: .venv/.everything ## open the same with its code, to change it (WAREHOUSE=file)
+	@exec .venv/bin/python -m marimo edit notebooks/history.py --skip-update-check -- $(READ)
 
-setup: $(VENV)/.everything ## make .venv with everything that is needed, from the locked files
+demo-org: .venv/.loader ## serve the demo org on 127.0.0.1, to try a client of your own
+	@.venv/bin/python -m pipelines.demo_org
 
-lint: $(VENV)/.everything ## what CI checks besides the tests: ruff and mypy
-	@$(VENV)/bin/ruff check .
-	@$(VENV)/bin/ruff format --check .
-	@$(VENV)/bin/mypy
+setup: ## make .venv with everything that is needed, from the locked files
+	@test "$$(cat .venv/.python 2> /dev/null)" = "$$(pwd -P)" || rm -f .venv/.python
+	@$(MAKE) --no-print-directory .venv/.everything
 
-bench: $(VENV)/.everything ## how fast and how light a load is on this machine, beside others; ten minutes
-	@$(VENV)/bin/python tests/benchmarks/bench.py
+lint: .venv/.everything ## what CI checks besides the tests: ruff and mypy
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/python -m mypy
 
-lock: $(VENV)/.everything ## renew the locked requirements from pyproject.toml
-	@$(VENV)/bin/uv pip compile -q pyproject.toml --upgrade $(LOCK) -o requirements.txt
-	@$(VENV)/bin/uv pip compile -q pyproject.toml --upgrade $(LOCK) --group dev -c requirements.txt -o requirements-dev.txt
-LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
+bench: .venv/.everything ## how fast and how light a load is on this machine, beside others; ten minutes
+	@.venv/bin/python tests/benchmarks/bench.py
+
+lock: .venv/.everything ## renew the locked requirements from pyproject.toml
+	@.venv/bin/uv pip compile -q pyproject.toml --upgrade $(LOCK) -o requirements.txt
+	@.venv/bin/uv pip compile -q pyproject.toml --upgrade $(LOCK) --group dev -c requirements.txt -o requirements-dev.txt
+override LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 
 clean: ## remove what can be made again; never a warehouse, a loader's file or dlt's home
-	rm -rf $(VENV) $(VENV)-duckdb-1.5 build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
-	find pipelines tests notebooks -name __pycache__ -prune -exec rm -rf {} +
+	rm -rf .venv .venv-duckdb-1.5 build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find pipelines tests notebooks \( -name __pycache__ -o -name __marimo__ \) -prune -exec rm -rf {} +
 
-$(VENV)/.python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; this is %s. Try: make PYTHON=python3.12 ..." % sys.version.split()[0])'
-	@echo "Making $(VENV) (once, about half a minute) …"
-	@$(PYTHON) -m venv $(VENV)
+# Copied or moved with its folder, .venv works on: it finds the code by a relative path, and no target calls a script
+# in it, which would start the Python of the old place. It is made anew where its Python does not run, and by
+# `make setup` where it was made elsewhere, because its scripts and `activate` name that place.
+.venv/.python: FORCE
+	@test -e $@ && .venv/bin/python -c 'import pip' 2> /dev/null || { \
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; this is %s. Try: make PYTHON=python3.12 ..." % sys.version.split()[0])' && \
+	echo "Making .venv (once, about half a minute) …" && $(PYTHON) -m venv --clear .venv && pwd -P > $@; }
+
+# The Makefile, because versions before this one installed the code by an absolute path.
+.venv/.loader: .venv/.python requirements.txt Makefile
+	@$(INSTALL) -r requirements.txt
+	@$(PIP) --quiet uninstall --yes salesforce-bulk-query-jobs
+	@.venv/bin/python -c 'import os, pathlib, sysconfig; site = sysconfig.get_path("purelib"); pathlib.Path(site, "this_project.pth").write_text(os.path.relpath(".", site))'
 	@touch $@
 
-$(VENV)/.loader: $(VENV)/.python requirements.txt pyproject.toml
-	@$(PIP) --require-hashes -r requirements.txt
-	@$(PIP) --no-deps --no-build-isolation -e .
-	@touch $@
-
-$(VENV)/.everything: $(VENV)/.loader requirements-dev.txt
-	@$(PIP) --require-hashes -r requirements-dev.txt
+.venv/.everything: .venv/.loader requirements-dev.txt
+	@$(INSTALL) -r requirements-dev.txt
 	@touch $@

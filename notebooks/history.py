@@ -1,5 +1,6 @@
-"""What is going on in this org, top to bottom: `make notebook`. The pictures are those of `make report`; here they
-follow your filters, and at the end there is a place for SQL of your own. Every cell lets go of the file at once."""
+"""What is going on in this org, top to bottom: `make notebook`, or `make notebook-edit` to change it. The pictures are
+those of `make report`; here they follow your filters, and at the end there is a place for SQL of your own. Every cell
+lets go of the file at once."""
 
 import marimo
 
@@ -9,6 +10,7 @@ app = marimo.App(width="medium", app_title="Bulk API jobs")
 
 @app.cell
 def imports():
+    import argparse
     import html
     from pathlib import Path
 
@@ -19,14 +21,17 @@ def imports():
     from pipelines.charts import styled
     from pipelines.check import check, read_thresholds
     from pipelines.dlt_context import use_project
+    from pipelines.failures import Failure
     from pipelines.selection import Selection, orgs, select
     from pipelines.settings import DEMO_WAREHOUSE, warehouse_to_read
     from pipelines.warehouse import read
 
     return (
         DEMO_WAREHOUSE,
+        Failure,
         Path,
         Selection,
+        argparse,
         check,
         duckdb,
         html,
@@ -43,21 +48,51 @@ def imports():
 
 
 @app.cell
-def choose(DEMO_WAREHOUSE, Path, mo, use_project, warehouse_to_read):
-    use_project()
-    given = mo.cli_args().get("warehouse")  # marimo edit notebooks/history.py -- --warehouse FILE
-    warehouse = warehouse_to_read(Path(str(given)) if given else None)
-    _whose = "the demo org, as `make demo` recorded it" if warehouse == DEMO_WAREHOUSE else f"`{warehouse}`"
-    mo.md(f"# What is going on with Bulk API jobs?\n\nThis is {_whose}. All times are UTC.")
-    return (warehouse,)
+def failing(mo):
+    def explanation(failure):
+        """What went wrong and what to do, where an app would show no more than that something did."""
+        return mo.callout(mo.plain_text(str(failure)), kind="danger")
+
+    return (explanation,)
 
 
 @app.cell
-def choose_org(mo, orgs, warehouse):
-    _orgs = orgs(warehouse)
-    mo.stop(not _orgs, mo.md("Nothing is recorded yet: no listing was ever completed."))
+def choose(
+    DEMO_WAREHOUSE,
+    Failure,
+    Path,
+    argparse,
+    html,
+    mo,
+    orgs,
+    explanation,
+    use_project,
+    warehouse_to_read,
+):
+    # Not mo.cli_args(), which takes a file called 2026 for a number.
+    _parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    _parser.add_argument("--warehouse", type=Path)
+    try:
+        use_project()
+        warehouse = warehouse_to_read(_parser.parse_known_args()[0].warehouse)
+        recorded = orgs(warehouse)
+    except Failure as _failure:
+        mo.stop(True, explanation(_failure))
+    _demo = "the demo org, as <code>make demo</code> recorded it"
+    _whose = _demo if warehouse == DEMO_WAREHOUSE else f"<code>{html.escape(str(warehouse))}</code>"
+    mo.vstack(
+        [mo.md("# What is going on with Bulk API jobs?"), mo.Html(f"<p>This is {_whose}. All times are UTC.</p>")]
+    )
+    return recorded, warehouse
+
+
+@app.cell
+def choose_org(mo, recorded):
+    mo.stop(not recorded, mo.md("Nothing is recorded yet: no listing was ever completed."))
     # Where two orgs have one name, it comes with the id.
-    _named = {row["name"] if row["org_id"] in row["name"] else f"{row['name']} ({row['org_id']})": row for row in _orgs}
+    _named = {
+        row["name"] if row["org_id"] in row["name"] else f"{row['name']} ({row['org_id']})": row for row in recorded
+    }
     org = mo.ui.dropdown(_named, value=next(iter(_named)), label="org", allow_select_none=False)
     return (org,)
 
@@ -112,12 +147,15 @@ def chosen(Selection, creators, job_types, objects, org, time, warehouse):
 
 
 @app.cell
-def showing(html, mo, selection, styled):
+def showing(Failure, html, mo, explanation, selection, styled):
     _names = {"job_types": "types", "objects": "objects", "creators": "users"}
 
     def show(make):
         """A picture as part of the page: question, answer, chart, numbers."""
-        picture = make(selection)
+        try:
+            picture = make(selection)
+        except Failure as failure:
+            return explanation(failure)
         ignored = [name for field, name in _names.items() if getattr(selection, field) and field not in picture.obeys]
         parts = [
             mo.md(f"## {picture.title}"),
@@ -140,15 +178,30 @@ def showing(html, mo, selection, styled):
 
 
 @app.cell
-def needs(check, html, mo, org, read_thresholds, warehouse):
-    findings = [finding for finding in check(warehouse, read_thresholds()) if finding.org_id == org.value["org_id"]]
+def needs(
+    Failure,
+    check,
+    html,
+    mo,
+    org,
+    read_thresholds,
+    explanation,
+    warehouse,
+):
+    try:
+        _all = check(warehouse, read_thresholds())
+    except Failure as _failure:
+        mo.stop(True, explanation(_failure))
+    findings = [finding for finding in _all if finding.org_id == org.value["org_id"]]
     _items = "".join(
         f"<li><b>{finding.kind.capitalize()}</b>: {html.escape(finding.message)}</li>" for finding in findings
     )
     mo.vstack(
         [
             mo.md("## What needs a person?"),
-            mo.callout(mo.Html(f"<ul>{_items}</ul>"), kind="warn") if findings else mo.md("Nothing."),
+            mo.callout(mo.Html(f"<ul style='list-style: disc; padding-left: 1.2em'>{_items}</ul>"), kind="warn")
+            if findings
+            else mo.md("Nothing."),
         ]
     )
     return (findings,)

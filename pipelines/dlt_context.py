@@ -23,6 +23,7 @@ from dlt.common.configuration.specs.pluggable_run_context import PluggableRunCon
 from dlt.common.runtime.run_context import RunContext, global_dir
 
 from pipelines.failures import Misconfigured, quoted
+from pipelines.interpreter import check_interpreter
 from pipelines.own_settings import (
     CONFIG,
     CREDENTIALS,
@@ -161,7 +162,9 @@ def use(context: RecorderContext) -> RecorderContext:
 
 def use_project() -> RecorderContext:
     """Makes dlt live in this project, whatever the working directory; or in the one that DLT_PROJECT_DIR names, if that
-    is a project of this recorder. Its files are read anew. Raises Misconfigured where one cannot be read."""
+    is a project of this recorder. Its files are read anew. Raises Misconfigured where one cannot be read, and before any
+    is, if another copy's Python runs this code."""
+    check_interpreter()
     return use(RecorderContext(named_project() or PROJECT))
 
 

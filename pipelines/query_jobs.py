@@ -20,6 +20,7 @@ One run goes down this list; what a file imports stands below it, but for names 
     state_spans.py  the one table that is derived during the load;  views/: the questions, as SQL
     tables.py       the columns of all tables
     loader_file.py  the loader's own DuckDB file and its locks;  warehouse.py: the published copy, the views
+    interpreter.py  whether it is this folder's Python that runs
     progress.py     what a terminal shows meanwhile;  failures.py: what can go wrong, and its exit code
 
 What is recorded, others read through warehouse.py:

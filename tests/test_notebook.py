@@ -97,6 +97,28 @@ def test_a_warehouse_without_a_listing_is_said_to_be_empty(tmp_path: Path, open_
     assert "no listing was ever completed" in text
 
 
+@pytest.mark.parametrize("name", ["2026", "not there.duckdb", "no=database"])
+def test_what_is_wrong_with_a_file_is_said(
+    tmp_path: Path, monkeypatch, open_notebook: Callable[..., Shown], name
+) -> None:
+    """No cell fails, because an app would show no more than that. A name is a name, also if it is a number."""
+    monkeypatch.chdir(tmp_path)
+    if name != "not there.duckdb":
+        Path(name).write_text("no database")
+    text, _ = open_notebook(Path(name))
+
+    assert name in text
+
+
+def test_a_wrong_threshold_is_said(filled: Settings, monkeypatch, open_notebook: Callable[..., Shown]) -> None:
+    """In the place of the findings; the pictures are there."""
+    monkeypatch.setenv("CHECK__FAILURES_IN_A_ROW", "-1")
+    text, _ = open_notebook(filled.warehouse)
+
+    assert "failures_in_a_row" in text
+    assert "vega" in text
+
+
 def test_the_notebook_holds_no_file(org: DemoOrg, recorder: Recorder, open_notebook: Callable[..., Shown]) -> None:
     """The loader publishes, and could write, while it is open."""
     org.add_job()

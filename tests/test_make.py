@@ -1,0 +1,290 @@
+"""What `make` is given by its surroundings, and what a copied or moved project folder runs, with real folders."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sysconfig
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from conftest import NOON
+from planted import plant
+
+from pipelines.demo_org.org import DemoOrg
+from pipelines.demo_org.server import serving
+from pipelines.settings import PROJECT
+
+RECORDED = {"query_jobs.duckdb", "warehouse.duckdb"}
+
+
+def in_folder(folder: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A command in a folder, with nothing in its environment but what a command needs, and what is given."""
+    plain = {"PATH": os.environ["PATH"], "HOME": str(folder.parent), "LANG": "C.UTF-8"}
+    return subprocess.run(
+        command, cwd=folder, env=plain | environment, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+def make_project(folder: Path) -> Path:
+    """The project with a .venv of its own, made as a user makes it, but from requirements that name no package: its
+    Python finds the packages of this one."""
+    folder.mkdir()
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy(PROJECT / name, folder)
+    for name in ("pipelines", "notebooks"):
+        shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "__marimo__"))
+    for name in ("requirements.txt", "requirements-dev.txt"):
+        (folder / name).touch()
+    (folder / ".dlt").mkdir()
+    shutil.copy(PROJECT / ".dlt" / "config.toml", folder / ".dlt")
+    made = in_folder(folder, "make", "setup")
+    assert made.returncode == 0, made.stderr
+    lend_packages(folder)
+    return folder
+
+
+def lend_packages(folder: Path) -> None:
+    (site,) = folder.glob(".venv/lib/python*/site-packages")
+    (site / "packages_of_the_tests.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+
+
+def point_at(folder: Path, org: DemoOrg) -> None:
+    """Has a project record an org."""
+    secrets = folder / ".dlt" / "secrets.toml"
+    secrets.write_text(
+        f"[sources.salesforce.credentials]\ninstance_url = '{org.instance_url}'\n"
+        f"client_id = '{org.client_id}'\nclient_secret = '{org.client_secret}'\n"
+    )
+    secrets.chmod(0o600)
+
+
+def run(folder: Path, *arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The README's cron line, from another working directory."""
+    python = folder / ".venv" / "bin" / "python"
+    return in_folder(cwd or folder.parent, str(python), "-m", "pipelines.query_jobs", *arguments, **environment)
+
+
+def files(folder: Path) -> set[str]:
+    return {path.name for path in folder.glob("*.duckdb")}
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project to be copied by the tests, each of which has its own."""
+    return make_project(tmp_path_factory.mktemp("made") / "template")
+
+
+@pytest.fixture
+def project(template: Path, tmp_path: Path) -> Path:
+    copy("-a", template, tmp_path / "prod")
+    return tmp_path / "prod"
+
+
+def copy(how: str, project: Path, to: Path) -> None:
+    subprocess.run(["cp", how, project, to], check=True)
+
+
+@pytest.fixture
+def other() -> Iterator[DemoOrg]:
+    with serving(other := DemoOrg(now=NOON)):
+        yield other
+
+
+def test_a_copied_project_records_its_own_org(project: Path, org: DemoOrg, other: DemoOrg) -> None:
+    """With the .venv that was copied along, and with the one that `make setup` makes anew."""
+    sandbox = project.parent / "a sandbox"
+    copy("-a", project, sandbox)
+    point_at(project, org)
+    point_at(sandbox, other)
+    for _ in range(3):
+        other.add_job()
+    loaded = run(sandbox, "load")
+
+    assert loaded.returncode == 0, loaded.stderr
+    assert "3 jobs" in loaded.stdout
+    scripts = [sandbox / ".venv" / "bin" / name for name in ("pip", "activate")]
+    assert not any(str(sandbox) in script.read_text() for script in scripts)
+    setup = in_folder(sandbox, "make", "setup")
+    assert setup.returncode == 0, setup.stderr
+    assert all(str(sandbox) in script.read_text() for script in scripts)
+    lend_packages(sandbox)
+    assert "3 jobs" in run(sandbox, "load").stdout
+    assert (files(sandbox), files(project)) == (RECORDED, set())
+
+
+def test_a_moved_project_goes_on(project: Path, org: DemoOrg) -> None:
+    """By the cron line and by make, which does not make .venv again: it may have no network there."""
+    point_at(project, org)
+    moved = project.rename(project.parent / "else where")
+    loaded = run(moved, "load")
+
+    assert loaded.returncode == 0, loaded.stderr
+    assert in_folder(moved, "make", "load").returncode == 0
+    assert files(moved) == RECORDED
+
+
+def test_make_makes_the_environment_anew_where_its_python_does_not_run(project: Path) -> None:
+    """It was copied from another machine, or the machine's Python was replaced. The version before this one left an
+    empty stamp, and so `make setup` makes it anew as well."""
+    python = project / ".venv" / "bin" / "python"
+    python.unlink()
+    python.symlink_to("/nowhere/python3")
+    (project / ".venv" / "left").touch()
+    made = in_folder(project, "make", ".venv/.loader")
+
+    assert made.returncode == 0, made.stderr
+    assert not (project / ".venv" / "left").exists()
+    assert in_folder(project, str(python), "-c", "import pip, pipelines").returncode == 0
+    (project / ".venv" / ".python").write_text("")
+    assert "Making .venv" in in_folder(project, "make", "setup").stdout
+    assert in_folder(project, "make", "setup").stdout == ""
+
+
+def install_by_absolute_path(project: Path) -> None:
+    """As versions before this one were installed."""
+    for link in project.glob(".venv/lib/python*/site-packages/this_project.pth"):
+        link.unlink()
+    pip = project / ".venv" / "bin" / "python", "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation"
+    # Before the one of .venv, which is as old as its Python.
+    setuptools = sysconfig.get_path("purelib")
+    installed = in_folder(project, *map(str, pip), "-e", ".", PYTHONPATH=setuptools)
+    assert installed.returncode == 0, installed.stderr
+
+
+@pytest.mark.parametrize("command", ["load", "doctor", "check", "report", "demo"])
+def test_a_copys_python_never_runs_the_original(project: Path, command: str) -> None:
+    """Where it was installed by an absolute path, PYTHONPATH names the original, or it is the working directory.
+    Settings and secrets of neither are read: they are broken here, and nothing says so."""
+    sandbox = project.parent / "sandbox"
+    copy("-a", project, sandbox)
+    for folder in (project, sandbox):
+        (folder / ".dlt" / "secrets.toml").write_text("broken")
+    before = sorted(path for path in project.parent.rglob("*") if "__pycache__" not in path.parts)
+    runs = [run(sandbox, command, PYTHONPATH=str(project)), run(sandbox, command, cwd=project)]
+    assert sorted(path for path in project.parent.rglob("*") if "__pycache__" not in path.parts) == before
+    if command == "load":
+        shutil.rmtree(sandbox)
+        install_by_absolute_path(project)
+        copy("-a", project, sandbox)
+        runs.append(run(sandbox, command))
+
+    for refused in runs:
+        assert (refused.returncode, refused.stdout) == (78, "")
+        assert refused.stderr.startswith(f"The Python of {sandbox} ({sandbox}/.venv) runs the code of {project}: ")
+        assert "make setup" in refused.stderr
+
+
+def test_make_repairs_what_was_installed_by_an_absolute_path(project: Path, org: DemoOrg) -> None:
+    """In place with the first target that is made with the new Makefile, and in a copy."""
+    install_by_absolute_path(project)
+    (project / "Makefile").touch()
+    sandbox = project.parent / "sandbox"
+    copy("-a", project, sandbox)
+    point_at(sandbox, org)
+    load = in_folder(sandbox, "make", "load")
+
+    assert load.returncode == 0, load.stderr
+    assert (files(sandbox), files(project)) == (RECORDED, set())
+    assert not list(sandbox.glob(".venv/lib/python*/site-packages/__editable__*"))
+
+
+def test_an_environment_outside_any_project_may_run_one(project: Path, org: DemoOrg) -> None:
+    """/opt/venv with the project's path in it, say, and a .venv that is a link to elsewhere."""
+    point_at(project, org)
+    elsewhere = project.parent / "opt" / "venv"
+    elsewhere.parent.mkdir()
+    (project / ".venv").rename(elsewhere)
+    (project / ".venv").symlink_to(elsewhere)
+    linked = run(project, "load")
+    assert linked.returncode == 0, linked.stderr
+    (project / ".venv").unlink()
+    (site,) = elsewhere.glob("lib/python*/site-packages")
+    (site / "this_project.pth").write_text(f"{project}\n")
+    outside = in_folder(project.parent, str(elsewhere / "bin" / "python"), "-m", "pipelines.query_jobs", "load")
+    assert outside.returncode == 0, outside.stderr
+    assert files(project) == RECORDED
+
+
+# Backslashes DuckDB takes for slashes.
+HOSTILE = [
+    "a`touch here`$(touch here)$HOME ${x} \"b\" 'c';touch here;#%s*.duckdb",
+    "a\ntouch here\n.duckdb",
+    "-x.duckdb",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=["one line", "three lines", "an option"])
+def test_the_name_of_a_file_is_a_name(project: Path, name: str) -> None:
+    """Whatever is in it: neither make nor the shell takes a part of it for something to do."""
+    plant(project / "plain.duckdb").rename(project / name)
+    report = in_folder(project, "make", "report", f"WAREHOUSE={name}")
+
+    assert report.returncode == 0, report.stderr
+    assert name in report.stdout
+    assert not (project / "here").exists()
+
+
+@pytest.mark.parametrize("options", [(), ("-e",)])
+def test_variables_of_other_programs_change_nothing(project: Path, options: tuple[str, ...]) -> None:
+    """Only the command line names a file to read; what is called like a variable of the Makefile is not one of it."""
+    plant(project / "warehouse.duckdb")
+    names = ("PYTHON", "VENV", "RUN", "READ", "FILE_TO_READ", "PIP", "INSTALL", "LOCK", "PIP_MAY_READ", "WAREHOUSE")
+    foreign = dict.fromkeys(names, "COMPUTE_WH; touch here") | {"PYTHONPATH": "/nowhere", "PYTHONHOME": "/nowhere"}
+    report = in_folder(project, "make", *options, "report", **foreign)
+
+    assert report.returncode == 0, report.stderr
+    assert "of warehouse.duckdb" in report.stdout
+    assert not (project / "here").exists()
+    assert in_folder(project, "make", *options, "setup", **foreign).returncode == 0
+
+
+def require_one_package(project: Path) -> Path:
+    """Has a project require a package that lies in a folder, which is given: nothing is asked for on a network."""
+    wheels = project.parent / "wheels"
+    wheels.mkdir()
+    wheel = wheels / "tiny-1.0-py3-none-any.whl"
+    info = "tiny-1.0.dist-info"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("tiny.py", "")
+        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n")
+        archive.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        archive.writestr(f"{info}/RECORD", f"tiny.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
+    hashed = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    (project / "requirements.txt").write_text(f"tiny==1.0 --hash=sha256:{hashed}\n")
+    return wheels
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        {"PIP_USER": "1"},
+        {"PIP_TARGET": "astray"},
+        {"PIP_PREFIX": "astray", "PIP_IGNORE_INSTALLED": "1"},
+        {"PIP_ROOT": "astray", "PIP_NO_DEPS": "1", "PIP_ONLY_BINARY": ":none:", "PIP_NO_BINARY": ":all:"},
+        {"PIP_DRY_RUN": "1", "PIP_PYTHON": "/nowhere", "PIP_CONSTRAINT": "/nowhere", "PIP_PLATFORM": "win32"},
+        {"PYTHONHOME": "/nowhere", "PYTHONPATH": "astray", "PYTHONUSERBASE": "astray", "PYTHONINSPECT": "1"},
+        "user = true",
+        "target = astray",
+        "prefix = astray",
+    ],
+    ids=str,
+)  # fmt: skip
+def test_packages_go_into_the_environment(project: Path, foreign: Mapping[str, str] | str) -> None:
+    """Whatever the environment, or pip's own settings, say of other installations. Where packages come from, they do
+    say: here it is a folder."""
+    wheels = require_one_package(project)
+    (project / "astray").mkdir()
+    (project / "astray" / "pip.py").write_text("raise SystemExit('another pip')")
+    settings = project.parent / "pip.conf"
+    settings.write_text(f"[install]\n{foreign}\n" if isinstance(foreign, str) else "")
+    sources = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels), "PIP_CONFIG_FILE": str(settings)}
+    setup = in_folder(project, "make", ".venv/.everything", **sources, **({} if isinstance(foreign, str) else foreign))
+
+    assert setup.returncode == 0, setup.stderr
+    assert len(list(project.glob(".venv/lib/python*/site-packages/tiny.py"))) == 1
+    assert [path.name for path in (project / "astray").iterdir()] == ["pip.py"]
