@@ -25,12 +25,21 @@ from pipelines.job_details import Details, details_source
 from pipelines.known_jobs import KnownJobs
 from pipelines.listed_jobs import Listing
 from pipelines.loader_file import HeldBy, only_load, open_loader_file
+from pipelines.org_join import join_orgs
 from pipelines.progress import Seen
 from pipelines.settings import Settings
 from pipelines.source import salesforce
 from pipelines.state_spans import refresh_spans
-from pipelines.tables import DATASET
-from pipelines.warehouse import apply_views, check_begun, check_published, complete_tables, open_published, publish
+from pipelines.tables import DATASET, LISTINGS
+from pipelines.warehouse import (
+    apply_views,
+    check_begun,
+    check_published,
+    complete_tables,
+    open_published,
+    publish,
+    stored_columns,
+)
 
 
 @dataclass(frozen=True)
@@ -76,21 +85,29 @@ def record(settings: Settings, credentials: SalesforceCredentials, seen: Seen = 
         else:
             pipeline = _pipeline(settings, loader)
             resumed = _load_pending(pipeline)
-            if resumed:
-                complete_tables(loader)  # what was kept may be the first that there is: it is compared with, too
+            _bring_up_to_date(loader)
             pipeline.sync_destination()
             known = KnownJobs(loader)
 
         # extract and normalize on their own: `run` would first ask for the file, and give up if it is held.
-        jobs = salesforce(credentials, extras=settings.extras, known=known, on_page=seen.page, on_listed=done.append)
+        jobs = salesforce(
+            credentials,
+            extras=settings.extras,
+            clock_tolerance_hours=settings.clock_tolerance_hours,
+            known=known,
+            on_page=seen.page,
+            on_listed=done.append,
+        )
         pipeline.extract(jobs)
         _heeding_signals(pipeline.normalize)
 
         if isinstance(loader, HeldBy):
             loader = _open_at_last(settings, closing, loader, done[0])
+            _bring_up_to_date(loader)
             pipeline = _pipeline(settings, loader)
         _heeding_signals(pipeline.load)
         complete_tables(loader)
+        join_orgs(loader)
         details = Details(done[0], loader, settings.details_per_run, seen.details)
         if details.jobs:
             pipeline.extract(details_source(details))
@@ -111,6 +128,13 @@ def _open(settings: Settings, closing: ExitStack) -> duckdb.DuckDBPyConnection |
         return held
     check_published(loader, settings.loader_file, settings.warehouse)
     return loader
+
+
+def _bring_up_to_date(loader: duckdb.DuckDBPyConnection) -> None:
+    """Gives what an earlier version recorded, or kept, this version's columns and ids: it is compared with next."""
+    if stored_columns(loader, LISTINGS):
+        complete_tables(loader)
+        join_orgs(loader)
 
 
 def _pipeline(settings: Settings, file: duckdb.DuckDBPyConnection | str) -> dlt.Pipeline:

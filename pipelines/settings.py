@@ -28,6 +28,7 @@ from pipelines.tables import DATASET
 PIPELINE: Final = "query_jobs"
 LOADER_FILE: Final = "destination.duckdb.credentials"  # dlt's key
 PROJECT: Final = Path(__file__).resolve().parents[1]
+MAX_CLOCK_TOLERANCE_HOURS: Final = 1_000_000
 DEMO_HOME: Final = PROJECT / "demo"
 DEMO_WAREHOUSE: Final = DEMO_HOME / "warehouse.duckdb"
 
@@ -42,6 +43,7 @@ class RecorderConfiguration(BaseConfiguration):
     lock_wait: float = 30.0
     details_per_run: int = 500
     extras: bool = True
+    clock_tolerance_hours: float = 24.0
 
 
 @configspec
@@ -58,13 +60,15 @@ class SourceConfiguration(BaseConfiguration):
 @dataclass(frozen=True)
 class Settings:
     """Absolute paths of the loader's own file and the published warehouse; seconds to wait for a held file; how many
-    finished jobs to ask for their details (0: none), and whether to ask for users, limits and the org's name."""
+    finished jobs to ask for their details (0: none), and whether to ask for users, limits and the org's name; by how
+    many hours the org's clock may differ from this machine's (0: any)."""
 
     loader_file: Path
     warehouse: Path
     lock_wait: float = 30.0
     details_per_run: int = 500
     extras: bool = True
+    clock_tolerance_hours: float = 24.0
 
     @property
     def pipeline(self) -> str:
@@ -91,6 +95,11 @@ def read_settings() -> Settings:
             f"`query_jobs.details_per_run` is {recorder.details_per_run}.",
             "It must be a number of jobs; 0 switches it off.",
         )
+    if not 0 <= recorder.clock_tolerance_hours <= MAX_CLOCK_TOLERANCE_HOURS:
+        raise Misconfigured(
+            f"`query_jobs.clock_tolerance_hours` is {recorder.clock_tolerance_hours:g}.",
+            f"It must be a number of hours up to {MAX_CLOCK_TOLERANCE_HOURS:,}; 0 accepts any clock.",
+        )
     loader_file = project_path(_loader_file())
     warehouse = project_path(recorder.warehouse)
     for key, path in ((LOADER_FILE, loader_file), ("query_jobs.warehouse", warehouse)):
@@ -100,7 +109,14 @@ def read_settings() -> Settings:
             f"The loader's file and the published warehouse are the same file: {warehouse}.",
             "Readers would block the loader: give `warehouse` under [query_jobs] another name.",
         )
-    return Settings(loader_file, warehouse, recorder.lock_wait, recorder.details_per_run, recorder.extras)
+    return Settings(
+        loader_file,
+        warehouse,
+        recorder.lock_wait,
+        recorder.details_per_run,
+        recorder.extras,
+        recorder.clock_tolerance_hours,
+    )
 
 
 def _check_path(key: str, path: Path) -> None:
