@@ -16,6 +16,7 @@ from dlt.common.configuration.specs import BaseConfiguration
 
 from pipelines.dlt_context import named, resolved, section
 from pipelines.failures import Misconfigured
+from pipelines.ids import full_id
 from pipelines.settings import DEMO_WAREHOUSE
 from pipelines.warehouse import rows
 
@@ -72,13 +73,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class Question:
-    """An org, and as of when it is asked about: `as_of` is its newest complete listing, `now` the reader's clock."""
+    """An org, and as of when it is asked about: `as_of` is its newest complete listing, `proven` the newest that proves
+    coverage, `now` the reader's clock."""
 
     warehouse: Path
     thresholds: Thresholds
     org_id: str
     org: str
     as_of: datetime
+    proven: datetime
     now: datetime
 
     def ask(self, sql: str, **parameters: Any) -> list[Row]:
@@ -110,11 +113,17 @@ def check(warehouse: Path, thresholds: Thresholds, now: datetime | None = None) 
     for org in orgs:
         as_of = org["as_of"]
         clock = as_of if warehouse == DEMO_WAREHOUSE else now
-        question = Question(warehouse, thresholds, org["org_id"], org["name"], as_of, clock)
+        question = Question(warehouse, thresholds, org["org_id"], org["name"], as_of, org["proven"], clock)
         for examine in EXAMINATIONS:
             found += examine(question)
-    known = set(thresholds.known_findings)
+    known = {_current_key(key) for key in thresholds.known_findings}
     return sorted((finding for finding in found if finding.key not in known), key=lambda finding: not finding.urgent)
+
+
+def _current_key(key: str) -> str:
+    """A key of a finding with the org's id as it is written now: earlier versions took 15 characters, too."""
+    kind, *rest = key.split("/")
+    return "/".join([kind, *(str(full_id(part)) for part in rest[:1]), *rest[1:]])
 
 
 def as_json(warehouse: Path, found: list[Finding]) -> str:
@@ -128,7 +137,7 @@ def as_json(warehouse: Path, found: list[Finding]) -> str:
     return json.dumps(told, indent=2, default=lambda value: value.isoformat())
 
 
-# An org's newest listing that proves coverage; of a recorder that always filters, its newest listing.
+# An org's newest complete listing; of a recorder that always filters, its newest listing.
 AS_OF: Final = """
 coalesce(
     max(case when filters = '{}' then coalesce(restarted_at, started_at) end), max(coalesce(restarted_at, started_at))
@@ -145,8 +154,10 @@ from orgs
 """
 
 ORGS: Final = f"""
-select l.org_id, coalesce(o.name, l.org_id) as name, {AS_OF} as as_of
+select l.org_id, coalesce(o.name, l.org_id) as name, {AS_OF} as as_of,
+    coalesce(max(c.covered_to), {AS_OF}) as proven
 from listings as l
+left join (select org_id, max(covered_to) as covered_to from coverage group by 1) as c on c.org_id = l.org_id
 left join ({NAMES}) as o on o.org_id = l.org_id
 group by all
 order by name, l.org_id
@@ -195,17 +206,33 @@ order by query_jobs desc, created_by, j.object
 
 def _coverage(question: Question) -> Iterator[Finding]:
     """The last complete listing is old: finished jobs are about to be forgotten, or are already."""
-    age = question.now - question.as_of
+    age = question.now - question.proven
     if age >= timedelta(hours=question.thresholds.listing_age_hours):
-        wall = question.as_of + MEMORY
+        wall = question.proven + MEMORY
         lost = question.now >= wall
         yield question.finding(
             "coverage",
-            message=f"the last complete listing is {_duration(age)} old, of {_when(question.as_of)}: jobs that "
+            message=f"the last complete listing is {_duration(age)} old, of {_when(question.proven)}: jobs that "
             f"finished since {'have been' if lost else 'will be'} lost from {_when(wall)} on.",
             remedy="Load now: make load. It says what is wrong if it fails; make doctor looks at the set-up.",
             urgent=age >= LOUD,
-            numbers={"last_listing": question.as_of, "age_hours": age / timedelta(hours=1), "lost_from": wall},
+            numbers={"last_listing": question.proven, "age_hours": age / timedelta(hours=1), "lost_from": wall},
+        )
+
+
+def _reduced_view(question: Question) -> Iterator[Finding]:
+    """The newest listing shows a fraction of what must still be there: what others do is not recorded any more."""
+    for view in question.ask("select * from reduced_views where org_id = $org and is_ongoing"):
+        before, left = view["creators_before"], view["jobs_expected"] - view["jobs_lost"]
+        users = "" if before is None else f" and the jobs of {view['creators']:,} users instead of {before:,}"
+        yield question.finding(
+            "reduced view",
+            message=f"the listing lost {view['jobs_lost']:,} of {view['jobs_expected']:,} jobs at once: permission? On "
+            f"{_when(view['reduced_from'])} it showed {left:,} of them{users}.",
+            remedy="Does the user that lists still have 'Manage Data Integrations'? Without it, others' jobs go "
+            "unrecorded. If the jobs were deleted on purpose, mute this finding.",
+            urgent=True,
+            numbers={name: value for name, value in view.items() if name != "org_id"},
         )
 
 
@@ -428,7 +455,7 @@ def _rejected(question: Question) -> Iterator[Finding]:
 
 
 EXAMINATIONS: Final = (
-    _coverage, _holes, _streaks, _lost_loads, _unfinished, _allowance, _api_calls, _unusual, _rejected,
+    _coverage, _reduced_view, _holes, _streaks, _lost_loads, _unfinished, _allowance, _api_calls, _unusual, _rejected,
 )  # fmt: skip
 
 

@@ -162,8 +162,8 @@ def use(context: RecorderContext) -> RecorderContext:
 
 def use_project() -> RecorderContext:
     """Makes dlt live in this project, whatever the working directory; or in the one that DLT_PROJECT_DIR names, if that
-    is a project of this recorder. Its files are read anew. Raises Misconfigured where one cannot be read, and before any
-    is, if another copy's Python runs this code."""
+    is a project of this recorder. Its files are read anew. Raises Misconfigured where one cannot be read, and before
+    any is, if another copy's Python runs this code."""
     check_interpreter()
     return use(RecorderContext(named_project() or PROJECT))
 

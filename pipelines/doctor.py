@@ -5,6 +5,7 @@ Also answers, for the org that it looks at, what Salesforce's documentation leav
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from pipelines.dlt_context import active, resolved
 from pipelines.failures import Failure, Misconfigured, quoted
 from pipelines.ignored_settings import ignored_settings
 from pipelines.kept_listings import waiting
+from pipelines.known_jobs import NEWEST_LISTING
 from pipelines.listing import PATH, Record, first_page
 from pipelines.loader_file import LOCK_MESSAGE
 from pipelines.misspelt_settings import misspelt_settings
@@ -42,6 +44,7 @@ class Examination:
     page: list[Record] = field(default_factory=list)  # the first page of the listing
     job: Record | None = None  # one finished job's own answer
     filters: dict[str, str] = field(default_factory=dict)  # of the listing
+    warehouse: Path | None = None  # the published one
 
     def good(self, what: str) -> None:
         print(f"  ok    {what}")
@@ -55,9 +58,9 @@ class Examination:
         print(f"  BAD   {lines[0]}", *lines[1:], sep="\n        ")
 
 
-# As `check` has it: a filtered listing proves nothing of the whole org, unless there are no others.
+# As `check` has it: filtered listings prove nothing of the whole org, unless there are no others.
 LAST: Final = """
-select coalesce(max(case when filters = '{}' then finished_at end), max(finished_at)) as last from listings
+select coalesce((select max(covered_to) from coverage), (select max(finished_at) from listings)) as last
 """
 
 
@@ -82,7 +85,8 @@ def doctor(verbose: bool = False) -> int:
             found.bad(problem)
         source = resolved(SourceConfiguration(), "sources.salesforce")
         found.filters = filters(source.job_type, source.is_pk_chunking_enabled, source.concurrency_mode)
-        org = Org(credentials, source.api_version, source.api_budget_percent)
+        found.warehouse = settings.warehouse
+        org = Org(credentials, source.api_version, source.api_budget_percent, settings.clock_tolerance_hours)
     except Failure as failure:
         found.bad(failure)
         return found.exit_code
@@ -173,6 +177,7 @@ def _examine_host(found: Examination, org: Org) -> None:
                 f'Set api_version = "{newest}" under [sources.salesforce] in .dlt/config.toml.',
             )
         )
+    org.check_clock()
     off = abs(datetime.now(UTC) - org.clock)
     if off > CLOCK_TOLERANCE:
         found.bad(
@@ -188,6 +193,10 @@ def _examine_host(found: Examination, org: Org) -> None:
 
 def _examine_sign_in(found: Examination, org: Org) -> None:
     found.good(f"signed in at {org.session.instance_url}, org {org.org_id}")
+    if found.warehouse and found.warehouse.exists():
+        with suppress(duckdb.Error, Misconfigured):  # that it cannot be read is said already
+            newest = read(NEWEST_LISTING, found.warehouse, {"org_id": org.org_id}).to_pylist()[0]
+            org.check_clock(newest["ended_at"])
 
 
 def _examine_listing(found: Examination, org: Org) -> None:

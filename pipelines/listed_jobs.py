@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.failures import Failure, Misconfigured
-from pipelines.known_jobs import POSITION, KnownJobs
+from pipelines.known_jobs import CURRENT, POSITION, KnownJobs
 from pipelines.listing import Page, job_pages
 from pipelines.records import MAX_COLUMNS, MAX_NEW_FIELDS, NewFields, Rejected, jobs_to_arrow
 from pipelines.salesforce import Org
@@ -55,31 +55,40 @@ class Listing:
         self.since: datetime | None = None
         self.restarted_at: datetime | None = None
         self.jobs_unlisted: int | None = None
+        self.jobs_expected: int | None = None
+        self.jobs_lost: int | None = None
+        self.reduced_since: datetime | None = None
         self.details_asked: int | None = None
         self.details_left: int | None = None
         self.notes: list[str] = []
         self.outstanding = {UNLISTED_JOBS.name}  # tables whose rows the row of `listings` waits for
         self.jobs_shown = 0  # records with a key, also those of a listing that had to start again
         self.changed: list[pa.Table] = []  # rows of `query_jobs` that dlt has not got yet
-        self.shown: list[pa.Table] = []  # id and system_modstamp of all that was shown since the first of these
+        self.shown: list[pa.Table] = []  # ids of all that was shown since the first of these
+        self.handed_over: list[pa.ChunkedArray] = []  # ids of those that dlt has got, for each time
         self._count_from_zero()
 
     def _count_from_zero(self) -> None:
         self.pages = self.jobs_listed = self.jobs_changed = self.jobs_changed_late = 0
-        self.creators: set[Any] = set()
+        self.creators: dict[Any, datetime | None] = {}  # created_by_id -> creation of their newest job
         self.counted_from = self.jobs_shown  # what was shown before is no part of the listing that gets completed
         self.ids: list[pa.Array] = []
         self.keyless: set[str] = set()  # ids of records that have no key
 
     def job_tables(self, modified: Any) -> Iterator[pa.Table]:
         """The changed rows of `query_jobs`, at once unless they are many; the other tables' rows gather beside."""
-        last_started_at = self.known.last_started_at(self.org.org_id, self.filters_text)
+        org_id = self.org.org_id
+        last_started_at = self.known.last_started_at(org_id, self.filters_text)
         self.since = last_started_at - MARGIN if last_started_at else None
+        newest_began, newest_ended = self.known.newest_listing(org_id)
+        self.org.check_clock(newest_ended)
         tables: list[pa.Table] = []
         size = 0  # of these, in bytes
         for page in job_pages(self.org, self.filters):
             if page.number == 1 and not self.pages:
-                self.started_at = page.started_at
+                self.org.check_clock(newest_ended)
+                # A clock that is some seconds behind the newest listing must not put this one before it.
+                self.started_at = max(page.started_at, newest_began or page.started_at)
                 # The mark is where the listing started, not the newest stamp it shows; dlt's own row filter is off
                 # from here on, because it would drop late, unmoved and newly visible stamps.
                 modified.advance(page.started_at - MARGIN)
@@ -115,19 +124,24 @@ class Listing:
         listed, rejected = jobs_to_arrow(records, self.org.org_id, self.new_fields)
         self.rejected |= {r.record_hash: r for r in rejected}
         self.keyless |= {r.job_id for r in rejected if r.job_id}
-        self.creators.update(listed["created_by_id"].unique().to_pylist())
+        newest = listed.group_by("created_by_id").aggregate([("created_date", "max")]).to_pydict()
+        for creator, created in zip(newest["created_by_id"], newest["created_date_max"], strict=True):
+            known = self.creators.get(creator)
+            self.creators[creator] = max(created, known) if created and known else created or known
         positions = pa.array(range(self.jobs_shown, self.jobs_shown + listed.num_rows), pa.int64())
         self.jobs_shown += listed.num_rows
         listed = listed.append_column(POSITION, positions)
         self.ids += listed["id"].chunks
-        self.shown.append(listed.select(["id", "system_modstamp", POSITION]))
+        self.shown.append(listed.select(["id", POSITION]))
         return listed
 
     def _compare(self, pages: list[pa.Table]) -> None:
         """Keeps what is new or different; the rows of `query_job_states` dlt may have at once."""
         if not pages:
             return
-        jobs, states = self.known.changes(pa.concat_tables(pages, promote_options="default"), self.started_at)
+        jobs, states = self.known.changes(
+            pa.concat_tables(pages, promote_options="default"), self.started_at, self.handed_over
+        )
         if states.num_rows:
             self.states.append(states)
         if jobs.num_rows:
@@ -136,16 +150,21 @@ class Listing:
             self.shown = []
 
     def _changed_jobs(self) -> Iterator[pa.Table]:
-        """What was kept, but of a job that was shown twice with one stamp the later row alone: system_modstamp does not
-        tell them apart, and dlt would take either. What was shown last may be what is stored."""
+        """What was kept, but of a job that was shown twice the later row alone: system_modstamp does not tell which
+        that is, and dlt would take either. What was shown last may be what is stored."""
         if not self.changed:
             return
         jobs = pa.concat_tables(self.changed, promote_options="default")
         shown = pa.concat_tables(self.shown)
         self.changed, self.shown = [], []
         if pc.count_distinct(shown["id"]).as_py() < shown.num_rows:
-            last = shown.group_by(["id", "system_modstamp"]).aggregate([(POSITION, "max")])
+            last = shown.group_by("id").aggregate([(POSITION, "max")])
             jobs = jobs.filter(pc.is_in(jobs[POSITION], value_set=last[f"{POSITION}_max"]))
+        if self.handed_over:  # a job may have been among those before: dlt keeps the row that is current for longer
+            later = pa.scalar(timedelta(microseconds=len(self.handed_over)), pa.duration("us"))
+            at = jobs.schema.get_field_index(CURRENT)
+            jobs = jobs.set_column(at, jobs.schema.field(at), pc.add(jobs[CURRENT], later))
+        self.handed_over.append(jobs["id"])
         counted = pc.greater_equal(jobs[POSITION], self.counted_from)
         self.jobs_changed += pc.sum(counted).as_py() or 0
         if self.since:
@@ -169,9 +188,12 @@ class Listing:
         if not self.filters:
             # A record without a key shows its job all the same.
             ids = pa.chunked_array([*self.ids, pa.array(self.keyless, pa.string())])
-            rows = self.known.unlisted(ids, self.org.org_id, self.restarted_at or self.started_at)
-        if rows is not None:
-            self.jobs_unlisted = rows["listed_again_at"].null_count
+            at = self.restarted_at or self.started_at
+            if found := self.known.compared(ids, self.creators, self.org.org_id, at):
+                rows = found.rows
+                self.jobs_unlisted = rows["listed_again_at"].null_count
+                self.jobs_expected, self.jobs_lost = found.jobs_expected, found.jobs_lost
+                self.reduced_since = found.reduced_since
         if rows:
             yield rows
         self.outstanding.discard(UNLISTED_JOBS.name)
@@ -221,6 +243,9 @@ class Listing:
             "jobs_changed": self.jobs_changed,
             "jobs_changed_late": self.jobs_changed_late,
             "jobs_unlisted": self.jobs_unlisted,
+            "jobs_expected": self.jobs_expected,
+            "jobs_lost": self.jobs_lost,
+            "reduced_since": self.reduced_since,
             "creators": len(self.creators),
             "rejected": len(self.rejected),
             "filters": self.filters_text,

@@ -29,7 +29,7 @@ from pipelines.failures import Failure, Misconfigured, TryLater, not_permitted
 from pipelines.file_identity import read_identity
 from pipelines.loader_file import LOCK_MESSAGE, POLL, LoaderFile, no_locks
 from pipelines.state_folder import StateFolder
-from pipelines.tables import DATASET, LISTINGS, QUERY_JOB_STATES, QUERY_JOBS
+from pipelines.tables import DATASET, LISTINGS, QUERY_JOB_STATES, QUERY_JOBS, Table
 from pipelines.warehouse import stored_columns
 
 # Tables whose rows only ever grow in number, counted together: a migration may move rows from one to another.
@@ -59,8 +59,8 @@ def contents(connection: duckdb.DuckDBPyConnection) -> Contents:
     """What a file holds. Raises duckdb.Error."""
     counts = {}
     for what, tables in COUNTED.items():
-        there = [table.name for table in tables if stored_columns(connection, table)]
-        sums = " + ".join(f"(select count(*) from {DATASET}.{name})" for name in there)
+        there = [table for table in tables if stored_columns(connection, table)]
+        sums = " + ".join(f"({_count(connection, table)})" for table in there)
         row = connection.execute(f"select {sums or 0}").fetchone()
         counts[what] = int(row[0]) if row else 0
     newest = None
@@ -71,6 +71,17 @@ def contents(connection: duckdb.DuckDBPyConnection) -> Contents:
         ).fetchone()
     identifier, at = newest or (None, "")
     return Contents(read_identity(connection), identifier, at, counts)
+
+
+def _count(connection: duckdb.DuckDBPyConnection, table: Table) -> str:
+    """The query that counts a table's rows; where an org is there under both forms of its id, as the rows that are left
+    when it is joined (`org_join.py`)."""
+    if stored_columns(connection, LISTINGS):
+        short = f"select 1 from {DATASET}.listings where length(org_id) = 15 limit 1"
+        if connection.execute(short).fetchone():
+            key = ", ".join(column for column in table.key if column != "org_id")
+            return f"select count(*) from (select distinct left(org_id, 15), {key} from {DATASET}.{table.name})"
+    return f"select count(*) from {DATASET}.{table.name}"
 
 
 def check_begun(loader_file: Path, warehouse: Path) -> None:

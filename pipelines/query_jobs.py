@@ -14,10 +14,11 @@ One run goes down this list; what a file imports stands below it, but for names 
     org_facts.py    users' names, the org's name, its limits
     records.py      job records to Arrow tables; what cannot be keyed
     listing.py      the listing, page by page to its end
-    salesforce.py   one org over HTTP: retries, errors, budget
+    salesforce.py   one org over HTTP: retries, errors, budget;  org_clock.py: whether its clock can be believed
     sign_in.py      the four ways in;  credentials.py: which of them is given
     bounded_http.py what any answer may cost in time and memory
     state_spans.py  the one table that is derived during the load;  views/: the questions, as SQL
+    org_join.py     an org that was recorded under both forms of its id becomes one;  ids.py: these forms
     tables.py       the columns of all tables
     loader_file.py  the loader's own DuckDB file and its locks;  warehouse.py: the published copy, the views
     interpreter.py  whether it is this folder's Python that runs

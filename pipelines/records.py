@@ -17,8 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from dlt.common.normalizers.naming.snake_case import NamingConvention
 
+from pipelines.ids import full_id
 from pipelines.tables import NUMBER, QUERY_JOBS, TEXT, TIME
 
+IDS: Final = ("id", "createdById")
 FIELDS: Final = {c.field: c for c in QUERY_JOBS.columns if c.field}
 DEPTH: Final = 4_096  # of calls: orjson reads values of 1,024 levels
 MAX_NEW_FIELDS: Final = 50  # in one run; what is beyond goes into more_fields
@@ -101,7 +103,7 @@ def jobs_to_arrow(records: Sequence[Any], org_id: str, new_fields: NewFields) ->
         elif column.type == NUMBER:
             columns[column.name] = _numbers(values)
         else:
-            columns[column.name] = _texts(values)
+            columns[column.name] = _full_ids(_texts(values)) if name in IDS else _texts(values)
         if beside := f"{column.name}_text" if column.type in (TIME, NUMBER) and column.nullable else "":
             columns[beside] = _unread(values, columns[column.name])
     columns |= _more(jobs, new_fields)
@@ -156,7 +158,7 @@ def _keyless(jobs: Sequence[dict[str, Any]], table: pa.Table) -> dict[int, str]:
 def _reject(record: Any, reason: str) -> Rejected:
     raw = as_json(record)
     job_id = record.get("id") if isinstance(record, dict) else None
-    known = job_id if isinstance(job_id, str) and job_id.strip() else None
+    known = full_id(job_id) if isinstance(job_id, str) and job_id.strip() else None
     return Rejected(hashlib.sha256(raw.encode()).hexdigest(), raw, reason, known)
 
 
@@ -168,6 +170,13 @@ def _texts(values: list[Any]) -> pa.Array:
         return pa.array(values, TEXT)
     except (pa.ArrowInvalid, pa.ArrowTypeError):
         return pa.array([text(v) for v in values], TEXT)
+
+
+def _full_ids(ids: pa.Array) -> pa.Array:
+    """Ids of 15 characters as 18: they are parts of keys, and both forms mean the same record."""
+    if pc.any(pc.equal(pc.utf8_length(ids), 15)).as_py():
+        return pa.array([full_id(given) for given in ids.to_pylist()], TEXT)
+    return ids
 
 
 def text(value: Any) -> str | None:

@@ -31,6 +31,7 @@ from pipelines.kept_listings import (
 from pipelines.known_jobs import KnownJobs
 from pipelines.listed_jobs import Listing
 from pipelines.loader_file import HeldBy, LoaderFile, only_load, open_loader_file
+from pipelines.org_join import join_orgs
 from pipelines.progress import Seen
 from pipelines.publish import check_begun, check_published, damaged, open_published, publish
 from pipelines.settings import Settings
@@ -118,7 +119,14 @@ def _record(
     if not isinstance(loader, HeldBy):
         pipeline.sync_destination()
     # extract and normalize on their own: `run` would first ask for the file, and give up if it is held.
-    jobs = salesforce(credentials, extras=settings.extras, known=known, on_page=seen.page, on_listed=done.append)
+    jobs = salesforce(
+        credentials,
+        extras=settings.extras,
+        clock_tolerance_hours=settings.clock_tolerance_hours,
+        known=known,
+        on_page=seen.page,
+        on_listed=done.append,
+    )
     pipeline.extract(jobs)
 
     if isinstance(loader, HeldBy):
@@ -138,6 +146,7 @@ def _record(
     else:
         _load(pipeline)
     complete_tables(loader.connection)
+    join_orgs(loader.connection)
     details = Details(done[0], loader.connection, settings.details_per_run, seen.details)
     if details.jobs:
         pipeline.extract(details_source(details))
@@ -158,6 +167,13 @@ def _open(settings: Settings, closing: ExitStack) -> LoaderFile | HeldBy:
         return held
     check_published(loader.connection, settings.loader_file, settings.warehouse)
     return loader
+
+
+def _bring_up_to_date(loader: duckdb.DuckDBPyConnection) -> None:
+    """Gives what an earlier version recorded, or kept, this version's columns and ids: it is compared with next."""
+    if stored_columns(loader, LISTINGS):
+        complete_tables(loader)
+        join_orgs(loader)
 
 
 def _open_at_last(settings: Settings, closing: ExitStack, held: HeldBy, listing: Listing) -> LoaderFile:
@@ -229,8 +245,7 @@ def _load_kept(loader: LoaderFile, state: StateFolder, identity: str) -> int:
             there = kept.set_aside(state)
             said = str(unfit).splitlines()[0][:300]
             logger.warning("A kept listing cannot be loaded, and is set aside in %s: %s", there, said)
-    if loaded:
-        complete_tables(loader.connection)  # what was kept may be the first that there is: it is compared with, too
+    _bring_up_to_date(loader.connection)
     return loaded
 
 

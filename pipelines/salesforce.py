@@ -8,8 +8,7 @@ import json
 import math
 import re
 import threading
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, Final
 
@@ -24,6 +23,8 @@ from pipelines.bounded_http import session_attributes, too_large
 from pipelines.credentials import SalesforceCredentials
 from pipelines.dlt_context import named
 from pipelines.failures import Failure, Misconfigured, NotPermitted, TryLater, Unreadable, quoted
+from pipelines.ids import full_id
+from pipelines.org_clock import OrgClock
 from pipelines.sign_in import TOKEN_PATH, Session, as_said, can_renew, sign_in, unreachable
 
 CURRENT_API_VERSION: Final = "68.0"  # Winter '27; a version is supported for three years at least
@@ -79,6 +80,7 @@ class Org:
         credentials: SalesforceCredentials,
         api_version: str = CURRENT_API_VERSION,
         api_budget_percent: float = BUDGET_PERCENT,
+        clock_tolerance_hours: float = 0.0,  # 0: whatever the org's clock says is believed, as long as it runs evenly
     ) -> None:
         if not 0 < api_budget_percent <= 100:
             raise Misconfigured(
@@ -91,7 +93,7 @@ class Org:
         self.api_budget_percent = api_budget_percent
         self.calls = self.bytes_read = 0
         self.api_usage: tuple[int, int] | None = None
-        self.clock = datetime.now(UTC)  # the org's, from the newest answer
+        self._clock = OrgClock(timedelta(hours=clock_tolerance_hours) if clock_tolerance_hours else None)
         self.http = requests.Client(
             raise_for_status=False,
             status_codes=RETRY_STATUS,
@@ -102,6 +104,15 @@ class Org:
         self.http.configure()  # timeout, attempts and backoff of [runtime]
         self._session: Session | None = None
         self._lock = threading.RLock()
+
+    @property
+    def clock(self) -> datetime:
+        """The org's time, by its newest answer."""
+        return self._clock.now
+
+    def check_clock(self, newest: datetime | None = None) -> None:
+        """Raises TryLater where the org's clock cannot be believed, or is before the `newest` recorded listing."""
+        self._clock.check_against(newest, self.org_id if newest else "")
 
     @property
     def session(self) -> Session:
@@ -127,7 +138,7 @@ class Org:
                 f"The org gives {quoted(org_id, 40)!r} as its id, which is none.",
                 "A proxy may answer instead of Salesforce. Nothing was changed.",
             )
-        return org_id
+        return str(full_id(org_id))
 
     def _asked_org_id(self) -> str:
         """The org's id, asked of Organization, or of userinfo where the user may not read that."""
@@ -165,6 +176,7 @@ class Org:
             response = self._send(self._renewed(session), path, params)
         if response.status_code != 200:
             raise SalesforceError(response)
+        self._clock.check(response.headers.get("Date"))
         if len(response.content) > at_most:
             raise too_large(at_most)
         self.bytes_read += len(response.content)
@@ -199,13 +211,8 @@ class Org:
             self.calls += TOKEN_PATH not in response.url  # signing in is none of the API calls that the org counts
         if usage := API_USAGE.search(response.headers.get("Sforce-Limit-Info", "")):
             self.api_usage = int(usage[1]), int(usage[2])
-        try:
-            date = parsedate_to_datetime(response.headers["Date"])
-            if not 2020 <= date.year < 2200:  # what is reckoned from it would leave the calendar
-                raise ValueError
-            self.clock = date.astimezone(UTC) if date.tzinfo else date.replace(tzinfo=UTC)
-        except (KeyError, ValueError, TypeError, OverflowError):
-            self.clock = datetime.now(UTC)  # an answer without a Date comes from no Salesforce; our clock will do
+        with self._lock:
+            self._clock.read(response.headers.get("Date"))
 
     @property
     def calls_left(self) -> int | None:

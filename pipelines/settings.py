@@ -26,6 +26,7 @@ from pipelines.tables import DATASET
 
 PIPELINE: Final = "query_jobs"
 LOADER_FILE: Final = ".".join(LOADER_FILE_PATH)
+MAX_CLOCK_TOLERANCE_HOURS: Final = 1_000_000
 DEMO_HOME: Final = PROJECT / "demo"
 DEMO_WAREHOUSE: Final = DEMO_HOME / "warehouse.duckdb"
 
@@ -42,6 +43,7 @@ class RecorderConfiguration(BaseConfiguration):
     details_per_run: int = 500
     extras: bool = True
     keep_copies: int = 7
+    clock_tolerance_hours: float = 24.0
 
 
 @section("sources.salesforce")
@@ -59,7 +61,8 @@ class SourceConfiguration(BaseConfiguration):
 @dataclass(frozen=True)
 class Settings:
     """Absolute paths of the loader's own file and the published warehouse; seconds to wait for a held file; how many
-    finished jobs to ask for their details (0: none), and whether to ask for users, limits and the org's name."""
+    finished jobs to ask for their details (0: none), and whether to ask for users, limits and the org's name; by how
+    many hours the org's clock may differ from this machine's (0: any)."""
 
     loader_file: Path
     warehouse: Path
@@ -67,6 +70,7 @@ class Settings:
     details_per_run: int = 500
     extras: bool = True
     keep_copies: int = 0
+    clock_tolerance_hours: float = 24.0
     demo: bool = False  # whether these are the demo's own files
 
 
@@ -86,6 +90,11 @@ def read_settings() -> Settings:
         raise Misconfigured(
             f"{named('query_jobs.keep_copies')} is {recorder.keep_copies}.",
             "It must be a number of daily copies of the published warehouse; 0 switches them off.",
+        )
+    if not 0 <= recorder.clock_tolerance_hours <= MAX_CLOCK_TOLERANCE_HOURS:
+        raise Misconfigured(
+            f"{named('query_jobs.clock_tolerance_hours')} is {recorder.clock_tolerance_hours:g}.",
+            f"It must be a number of hours up to {MAX_CLOCK_TOLERANCE_HOURS:,}; 0 accepts any clock.",
         )
     key, given = _loader_file()
     loader_file = project_path(given)
@@ -107,6 +116,7 @@ def read_settings() -> Settings:
         recorder.details_per_run,
         recorder.extras,
         recorder.keep_copies,
+        recorder.clock_tolerance_hours,
     )
 
 

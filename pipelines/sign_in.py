@@ -16,6 +16,7 @@ from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
 from pipelines.credentials import REDACTED, TOKEN, SalesforceCredentials, https_origin
 from pipelines.failures import Failure, Misconfigured, NotPermitted, TryLater, causes, quoted
+from pipelines.ids import full_id
 
 TOKEN_PATH: Final = "/services/oauth2/token"  # noqa: S105 - a path, not a password
 TOKEN_LENGTH: Final = 8_192  # characters: more than most servers take in a header, and twenty times what tokens have
@@ -41,6 +42,8 @@ class Session:
     user_id: str = ""
 
     def __post_init__(self) -> None:
+        for name in ("org_id", "user_id"):
+            object.__setattr__(self, name, full_id(getattr(self, name)))
         token = self.access_token
         if not (token.isascii() and token.isprintable() and " " not in token and len(token) <= TOKEN_LENGTH):
             raise NotPermitted(

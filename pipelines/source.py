@@ -43,15 +43,18 @@ NOT_YET_OBSERVED: Final = f"""not exists (
     ) as stored
     where stored.o = org_id and stored.i = id and stored.m = system_modstamp and stored.s = state
 )"""
-# Nothing replaces a newer version, nor the same version observed earlier. `created_date` never changes, so it bounds the
-# look, too; jobs whose createdDate could not be read are looked up on their own, and then among all.
+# What a later listing showed is never replaced by what an earlier one did, whatever their system_modstamps say: those
+# can move back. Nor is a version that was observed earlier by the same one, which may come of a listing that was
+# compared with nothing. `created_date` never changes, so it bounds the look, too; jobs whose createdDate could not be
+# read are looked up on their own, and then among all.
 _NEWER: Final = f"""not exists (
     select 1 from (
-        select org_id as o, id as i, system_modstamp as m, state as s, observed_at as t
+        select org_id as o, id as i, system_modstamp as m, state as s, observed_at as t,
+            coalesce(current_since, observed_at) as c
         from {DATASET}.query_jobs where created_date %s
     ) as stored
     where stored.o = org_id and stored.i = id
-        and (stored.m > system_modstamp or (stored.m = system_modstamp and stored.s = state and stored.t < observed_at))
+        and (stored.c > current_since or (stored.m = system_modstamp and stored.s = state and stored.t < observed_at))
 )"""
 _OLDEST_STAGED: Final = f""">= (
     select case when count(*) = count(created_date) then min(created_date) else timestamptz '-infinity' end
@@ -73,7 +76,7 @@ class Merge:
 
 
 MERGES: Final = {
-    QUERY_JOBS: Merge(NOT_STALE, ("system_modstamp", "desc")),
+    QUERY_JOBS: Merge(NOT_STALE, ("current_since", "desc")),
     QUERY_JOB_STATES: Merge(NOT_YET_OBSERVED, ("observed_at", "asc")),
     REJECTED_RECORDS: Merge(FIRST_STAYS_FIRST),
 }
@@ -83,6 +86,8 @@ def merge_on(table: Table) -> dict[str, Any]:
     """dlt's hints for a table. delete-insert with dedup_sort is the one strategy that neither doubles rows after a
     crash nor gets stuck on a job that is listed twice."""
     merge, columns = MERGES.get(table, Merge()), table.hints
+    for column in columns:  # None, too: earlier versions sorted by other columns, and dlt remembers it
+        columns[column]["dedup_sort"] = None
     if merge.dedup_sort:
         column, order = merge.dedup_sort
         columns[column]["dedup_sort"] = order
@@ -116,6 +121,7 @@ def salesforce(  # noqa: PLR0917 - dlt fills these from the configuration
     concurrency_mode: str | None = None,
     api_budget_percent: float = BUDGET_PERCENT,
     extras: bool = True,
+    clock_tolerance_hours: float = 24.0,
     known: KnownJobs | None = None,
     on_page: Callable[[Page], None] | None = None,
     on_listed: Callable[[Listing], None] | None = None,
@@ -127,7 +133,7 @@ def salesforce(  # noqa: PLR0917 - dlt fills these from the configuration
     `on_page` hears of every page, `on_listed` of the completed listing. The resources belong together.
     """
     sent = filters(job_type, is_pk_chunking_enabled, concurrency_mode)
-    org = Org(credentials, api_version, api_budget_percent)
+    org = Org(credentials, api_version, api_budget_percent, clock_tolerance_hours)
     listing = Listing(org, sent, known or KnownJobs(), on_page or (lambda page: None))
 
     @dlt.resource(**merge_on(QUERY_JOBS))

@@ -4,6 +4,7 @@ It could be a view, but sorting the whole history by job takes seconds once ther
 brings up to date what belongs to the jobs that it has changed. It can be made again at any time, and is if it must.
 """
 
+import hashlib
 from typing import Final
 
 import duckdb
@@ -11,31 +12,46 @@ import duckdb
 from pipelines.tables import DATASET
 
 REBUILD_MEMORY: Final = "1GB"  # sorting the whole history is the one thing that takes longer with less
-# Versions of one second are told in the order in which states follow each other.
+# In the order of observation: a job's system_modstamp can move back. Versions of one listing go by their stamps, those
+# of one second by the order in which states follow each other.
 ORDER: Final = """
-    system_modstamp, observed_at,
+    observed_at, system_modstamp,
     case when state in ('Open', 'UploadComplete') then 0 when state = 'InProgress' then 1 when state = 'Closed' then 2
         else 3 end,
     state
 """
+# A version was entered at its stamp if that is later than those of all versions before it, and than when these were
+# entered; else it is only known which listing first showed it.
 SPANS: Final = f"""
 select
-    org_id, id, nth, state, state_before, entered_at, left_at,
-    date_diff('second', entered_at, left_at) as seconds,
+    org_id, id, nth, state, state_before, entered_at,
+    lead(entered_at) over job as left_at,
+    date_diff('second', entered_at, lead(entered_at) over job) as seconds,
     observed_at
 from (
     select
-        org_id, id, state, observed_at,
-        row_number() over job as nth,
-        lag(state) over job as state_before,
-        case when lag(system_modstamp) over job = system_modstamp then observed_at
-            else system_modstamp end as entered_at,
-        case when lead(system_modstamp) over job = system_modstamp then lead(observed_at) over job
-            else lead(system_modstamp) over job end as left_at
-    from (%s) as states
-    window job as (partition by org_id, id order by {ORDER})
-) as spans
+        * replace (
+            case when system_modstamp > coalesce(max(entered_at) over before, timestamptz '-infinity') then entered_at
+                else observed_at end as entered_at
+        )
+    from (
+        select
+            org_id, id, state, observed_at, system_modstamp,
+            row_number() over job as nth,
+            lag(state) over job as state_before,
+            case when system_modstamp > coalesce(max(system_modstamp) over before, timestamptz '-infinity')
+                then system_modstamp else observed_at end as entered_at
+        from (%s) as states
+        window
+            job as (partition by org_id, id order by {ORDER}),
+            before as (partition by org_id, id order by {ORDER} rows between unbounded preceding and 1 preceding)
+    ) as by_stamp
+    window before as (partition by org_id, id order by nth rows between unbounded preceding and 1 preceding)
+) as entered
+window job as (partition by org_id, id order by nth)
 """
+DEFINED: Final = "spans_definition"  # a macro of the file: how its spans were made
+DEFINITION: Final = hashlib.sha256(SPANS.encode()).hexdigest()
 # A job is first observed at its creation or later, but for a minute or two: that bounds what has to be read.
 CHANGED: Final = f"""
 with changed as (
@@ -59,6 +75,9 @@ def refresh_spans(loader: duckdb.DuckDBPyConnection, org_id: str) -> None:
 
     Rows of that table are only ever added, so as long as both have the same number there is nothing to do.
     """
+    if not _is_defined(loader):
+        _rebuild(loader)
+        return
     if _is_current(loader):
         return
     if loader.execute(f"select count(*) from {DATASET}.state_spans").fetchone() == (0,):
@@ -74,6 +93,14 @@ def refresh_spans(loader: duckdb.DuckDBPyConnection, org_id: str) -> None:
         _rebuild(loader)
 
 
+def _is_defined(loader: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the spans were made as this version makes them."""
+    try:
+        return loader.execute(f"select {DATASET}.{DEFINED}()").fetchall() == [(DEFINITION,)]
+    except duckdb.CatalogException:
+        return False
+
+
 def _is_current(loader: duckdb.DuckDBPyConnection) -> bool:
     counts = "select (select count(*) from {0}.query_job_states), (select count(*) from {0}.state_spans)"
     row = loader.execute(counts.format(DATASET)).fetchone()
@@ -85,5 +112,8 @@ def _rebuild(loader: duckdb.DuckDBPyConnection) -> None:
     spans = f"{SPANS % f'select * from {DATASET}.query_job_states'} order by observed_at"
     (limit,) = loader.execute("select current_setting('memory_limit')").fetchall()[0]
     loader.execute(f"set memory_limit = '{REBUILD_MEMORY}'")
-    loader.execute(f"begin; truncate {DATASET}.state_spans; insert into {DATASET}.state_spans by name {spans}; commit")
+    loader.execute(
+        f"begin; truncate {DATASET}.state_spans; insert into {DATASET}.state_spans by name {spans}; "
+        f"create or replace macro {DATASET}.{DEFINED}() as '{DEFINITION}'; commit"
+    )
     loader.execute(f"set memory_limit = '{limit}'")

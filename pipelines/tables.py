@@ -71,7 +71,7 @@ _OBSERVED_AT: Final = Column(
 
 QUERY_JOBS: Final = Table(
     "query_jobs",
-    "One row per job: its newest version",
+    "One row per job: as the newest listing that had it showed it",
     ("org_id", "id"),
     (
         _ORG_ID,
@@ -92,6 +92,7 @@ QUERY_JOBS: Final = Table(
         Column("created_date_text", TEXT, "createdDate as it was sent, only where it could not be read as a time"),
         Column("api_version_text", TEXT, "apiVersion as it was sent, only where it could not be read as a number"),
         Column("more_fields", TEXT, "JSON object of new fields without a column: more than 50 in one run or 300 columns in all, or a name that is taken"),
+        Column("current_since", TIME, "Start of the listing that first showed the job as this row has it: what a later one shows replaces it. Null for rows of earlier versions of this program"),
     ),
 )  # fmt: skip
 
@@ -109,10 +110,10 @@ STATE_SPANS: Final = Table(
     (
         _ORG_ID,
         _ID,
-        Column("nth", COUNT, "1 for the first version observed of the job; states between two listings go unseen"),
+        Column("nth", COUNT, "1 for the first version observed of the job, in the order of observation; states between two listings go unseen"),
         Column("state", TEXT, "The state"),
         Column("state_before", TEXT, "State of the version before; null for the first"),
-        Column("entered_at", TIME, "system_modstamp where it moved with the state, and of the first version, whose state came then or later; else the listing that first showed it: then it was earlier"),
+        Column("entered_at", TIME, "system_modstamp where it moved ahead with the state, and of the first version, whose state came then or later; else the listing that first showed it: then it was earlier"),
         Column("left_at", TIME, "entered_at of the next version; null for the newest"),
         Column("seconds", COUNT, "From entered_at to left_at; null for the newest"),
         Column("observed_at", TIME, "Start, by the org's clock, of the listing that first showed this version"),
@@ -136,6 +137,9 @@ LISTINGS: Final = Table(
         Column("jobs_changed", COUNT, "Of these, new to the warehouse or different from it; counted again while the loader's file is locked"),
         Column("jobs_changed_late", COUNT, "Of these, with a system_modstamp before `since`: a plain cursor would have lost them"),
         Column("jobs_unlisted", COUNT, "Jobs that it showed no longer, as unlisted_jobs has them; null where that was not looked for: filtered, or nothing to compare with"),
+        Column("jobs_expected", COUNT, "Jobs known before that cannot have expired by then: not finished, or less than seven days old; null where jobs_unlisted is"),
+        Column("jobs_lost", COUNT, "Of these, shown no longer"),
+        Column("reduced_since", TIME, "Start of the first listing, up to this one, that showed a fraction only of the jobs that must still be there: then it proves nothing; null: it showed enough"),
         Column("creators", COUNT, "Distinct created_by_id listed; 1 can mean that only our own jobs are visible"),
         Column("rejected", COUNT, "Records that could not be keyed; see rejected_records"),
         Column("filters", TEXT, "JSON object of the filters sent; {} is the whole listing", nullable=False),
@@ -181,6 +185,11 @@ UNLISTED_JOBS: Final = Table(
         ),
         Column("unlisted_at", TIME, "Start of the listing that was found not to", nullable=False),
         Column("listed_again_at", TIME, "Start of a later listing that showed it again; null: it stayed away"),
+        Column(
+            "hidden",
+            FLAG,
+            "True: listings had lost most jobs at once (listings.reduced_since), so it may be there and not shown",
+        ),
     ),
 )
 

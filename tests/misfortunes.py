@@ -8,14 +8,16 @@ RAW = (None, 7, {"id": None}, {"id": "750R", "state": "Open"}, {"id": "  ", "sys
 number = st.integers(0, 99)
 change = st.one_of(
     st.tuples(st.just("add"), st.sampled_from(["V2Query", "Classic"]), st.booleans()),
-    st.tuples(st.just("move"), number, st.sampled_from(STATES), st.sampled_from(["moves", "stands still", "late"])),
+    st.tuples(
+        st.just("move"), number, st.sampled_from(STATES), st.sampled_from(["moves", "stands still", "late", "back"])
+    ),
     st.tuples(
         st.just("edit"), number, st.sampled_from(["object", "apiVersion"]), st.sampled_from([51.0, 52.0, "53.0"])
     ),
     st.tuples(st.just("delete"), number),
     st.tuples(st.just("raw"), st.sampled_from(RAW)),
     st.tuples(st.just("lose locators")),
-    st.tuples(st.just("advance"), st.integers(1, 600)),
+    st.tuples(st.just("advance"), st.integers(1, 300)),  # within one listing an hour at the most,
 )
 fault = st.one_of(
     st.none(),

@@ -94,12 +94,20 @@ def spans_by_hand(states: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     rank = {"Open": 0, "UploadComplete": 0, "InProgress": 1, "Closed": 2}
     jobs: dict[tuple[str, str], list[tuple[Any, ...]]] = {}
     for org_id, job, stamp, state, seen in states:
-        jobs.setdefault((org_id, job), []).append((stamp, seen, rank.get(state, 3), state))
+        jobs.setdefault((org_id, job), []).append((seen, stamp, rank.get(state, 3), state))
     spans: list[tuple[Any, ...]] = []
     for (org_id, job), versions in jobs.items():
         versions.sort()
-        entered = [seen if n and versions[n - 1][0] == stamp else stamp for n, (stamp, seen, *_) in enumerate(versions)]
-        for n, (_, seen, _, state) in enumerate(versions):
+        # Entered at its stamp if that moved ahead of all that was before, else by the listing that first showed it.
+        ahead = [
+            stamp if all(stamp > before for _, before, *_ in versions[:n]) else seen
+            for n, (seen, stamp, *_) in enumerate(versions)
+        ]
+        entered = [
+            at if all(stamp > before for before in ahead[:n]) else seen
+            for n, (at, (seen, stamp, *_)) in enumerate(zip(ahead, versions, strict=True))
+        ]
+        for n, (seen, _, _, state) in enumerate(versions):
             left = entered[n + 1] if n + 1 < len(versions) else None
             seconds = int((left - entered[n]).total_seconds()) if left else None
             before = versions[n - 1][3] if n else None

@@ -24,7 +24,7 @@ BEGIN: Final = datetime(2026, 11, 2, 12, tzinfo=UTC)
 HOUR: Final = timedelta(hours=1)
 # dlt's name for its working folder and the state is made of the loader's path. Given relative to the working directory,
 # that is the same wherever a recording is made and wherever it is unpacked: same path, new code, as in an upgrade.
-FILES: Final = Settings(Path("query_jobs.duckdb"), Path("warehouse.duckdb"), 0.0)
+FILES: Final = Settings(Path("query_jobs.duckdb"), Path("warehouse.duckdb"), 0.0, clock_tolerance_hours=0)
 HOME: Final = "/srv/bulk-jobs"  # stands in a packed state.json for the directory in which it was made
 # What dlt does without: what is loaded already, and the trace of the last run, a pickle of dlt's and Python's version.
 LEFT_OUT: Final = ("trace.pickle", "loaded", "query_jobs.duckdb.lock")

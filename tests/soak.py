@@ -119,6 +119,7 @@ def _environment(org: BusyOrg, home: Path, plan: Plan) -> dict[str, str]:
         "DLT_DATA_DIR": str(home / "dlt"),
         "DESTINATION__DUCKDB__CREDENTIALS": str(home / "loader.duckdb"),
         "QUERY_JOBS__DETAILS_PER_RUN": str(plan.details),
+        "QUERY_JOBS__CLOCK_TOLERANCE_HOURS": "0",
         "SOURCES__SALESFORCE__CREDENTIALS__INSTANCE_URL": org.instance_url,
         "SOURCES__SALESFORCE__CREDENTIALS__CLIENT_ID": org.client_id,
         "SOURCES__SALESFORCE__CREDENTIALS__CLIENT_SECRET": org.client_secret,

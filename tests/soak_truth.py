@@ -32,6 +32,7 @@ class Known:
 
     record: dict[str, Any]
     versions: dict[tuple[str, str], datetime] = field(default_factory=dict)  # (systemModstamp, state) -> observed at
+    current: datetime | None = None  # the listing that first showed the last record
     last_listed: datetime | None = None  # once it is gone
     unlisted: datetime | None = None
 
@@ -66,7 +67,7 @@ class Truth:
             version = record["systemModstamp"], record["state"]
             self.states += version not in known.versions
             known.versions.setdefault(version, at)
-            known.record = record
+            known.record, known.current = record, at
         missing = self.listed.keys() - org.shown.keys()
         for job_id in missing:
             known = self.listed.pop(job_id)
@@ -134,7 +135,7 @@ class Truth:
             spans = sorted(_fetch(connection, f"select * from state_spans {bounds}"), key=str)
             yield from _unequal("state_spans", spans_by_hand(states), spans)
             away = [
-                (self.org.org_id, job_id, known.record["state"], known.last_listed, known.unlisted, None)
+                (self.org.org_id, job_id, known.record["state"], known.last_listed, known.unlisted, None, False)
                 for job_id, known in jobs
                 if known.unlisted
             ]
@@ -157,6 +158,7 @@ class Truth:
         values["api_version"] = float(record["apiVersion"])
         for name in ("created_date", "system_modstamp"):
             values[name] = _time(values[name])
+        values["current_since"] = known.current
         values["observed_at"] = known.versions[record["systemModstamp"], record["state"]]
         return tuple(values.get(name) for name in QUERY_JOBS.schema.names)
 
@@ -183,9 +185,9 @@ def _time(text: str) -> datetime:
 
 def _packed(known: Known) -> str:
     versions = [(*version, seen.timestamp()) for version, seen in known.versions.items()]
-    assert known.last_listed
-    assert known.unlisted
-    return json.dumps([known.record, versions, known.last_listed.timestamp(), known.unlisted.timestamp()])
+    times = known.current, known.last_listed, known.unlisted
+    assert all(times)
+    return json.dumps([known.record, versions, *(time.timestamp() for time in times if time)])
 
 
 def _unpacked(job: str) -> Known:

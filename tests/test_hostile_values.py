@@ -1,15 +1,15 @@
 """Single values that once broke a load, or went without a trace; one test for each."""
 
 import json
-from datetime import UTC, datetime
+from datetime import timedelta
 
 import pytest
-from conftest import Recorder
+from conftest import NOON, Recorder
 from hostile_org import answered_by, once
 from hostile_records import STAMP
 
 from pipelines.demo_org.org import DemoOrg
-from pipelines.failures import NotPermitted, Unreadable, quoted
+from pipelines.failures import NotPermitted, TryLater, Unreadable, quoted
 from pipelines.job_details import _values as details_values
 from pipelines.records import NewFields, jobs_to_arrow
 from pipelines.salesforce import decoded
@@ -110,17 +110,26 @@ def test_one_job_s_unreadable_answer_keeps_nobody_else_waiting(
 
 
 @pytest.mark.parametrize(
-    "date", ["Mon, 01 Jan 0001 00:00:00 +1400", "Fri, 31 Dec 9999 23:59:59 -1200", "1 Jan 0000", "x"]
+    "date", ["Mon, 01 Jan 0001 00:00:00 +1400", "Thu, 31 Dec 2199 23:59:59 GMT", "Thu, 01 Jan 1970 00:00:00 GMT"]
 )
 def test_a_clock_of_another_age_is_not_believed(org: DemoOrg, recorder: Recorder, date: str) -> None:
     """It would be the time of the listing, and of what it first saw: later ones would come before it."""
     body = page('"x": 1').encode()
     head = f"HTTP/1.1 200 OK\r\nDate: {date}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     with answered_by(org, LISTING, once(head, body)):
+        assert isinstance(recorder.failure(), TryLater)
+
+
+@pytest.mark.parametrize("date", ["Fri, 31 Dec 9999 23:59:59 -1200", "1 Jan 0000 25:00:00 GMT", "x"])
+def test_a_date_that_cannot_be_read_is_none(org: DemoOrg, recorder: Recorder, date: str) -> None:
+    """The answers before it tell the time."""
+    body = page('"x": 1').encode()
+    head = f"HTTP/1.1 200 OK\r\nDate: {date}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    with answered_by(org, LISTING, once(head, body)):
         recorder.load()
 
-    ((year,),) = recorder.rows("select year(observed_at) from query_jobs")
-    assert abs(year - datetime.now(UTC).year) <= 1
+    ((observed,),) = recorder.rows("select observed_at from query_jobs")
+    assert NOON <= observed < NOON + timedelta(hours=1)
 
 
 @pytest.mark.parametrize("identity", ["00D", "x" * 100_000, "00D00000000000\x00EAA", "'; drop table x; --"])

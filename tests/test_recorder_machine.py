@@ -118,11 +118,14 @@ class RecorderMachine(RuleBasedStateMachine):
         elif what == "advance":
             org.advance(timedelta(seconds=how[0]))
         elif job and what == "move":
-            # An org never gives one and the same job an older stamp than it had; it may give it one from before now.
-            late = max(org.job(job)["systemModstamp"], f"{org.now - 3 * SECOND:%Y-%m-%dT%H:%M:%S}.000+0000")
-            org.move_job(job, how[1], stamp=how[2] == "moves")
-            if how[2] == "late":
-                org.edit_job(job, systemModstamp=late)
+            # A stamp may be from before now, and even from before the one that the job had.
+            stamps = {
+                "moves": True,
+                "stands still": False,
+                "late": org.now - 3 * SECOND,
+                "back": NOON - timedelta(days=1),
+            }
+            org.move_job(job, how[1], stamp=stamps[how[2]])
         elif job and what == "edit":
             org.edit_job(job, **{how[1]: how[2] if how[1] == "apiVersion" else str(how[2])})
         elif job and what == "delete":

@@ -120,6 +120,7 @@ class Truth:
         stored = rows(
             f"select coalesce(restarted_at, started_at), started_at, filters, jobs_listed from listings {mine}"
         )
+        reduced = rows(f"select reduced_from, reduced_to, jobs_lost from reduced_views {mine}")
         told = {complete: rest for complete, *rest in stored}
         assert len(told) == len(stored)
         by_start = {start: listing for listing in self.listings for start in listing.starts}
@@ -129,9 +130,13 @@ class Truth:
             assert filters == listing.filters
             assert jobs == sum(map(len, listing.pages.values()))
         assert all(any(start in told for start in listing.starts) for listing in self.loaded)
-        assert rows(f"select covered_from, covered_to, listings from coverage {mine} order by 1") == coverage(
-            sorted(complete for complete, (_, filters, _) in told.items() if filters == "{}")
-        )
+        whole = sorted(complete for complete, (_, filters, _) in told.items() if filters == "{}")
+        for start, _, lost in reduced:
+            shown = {version[0] for version in by_start[start].received}
+            before = {v[0] for each in self.listings if each.starts and each.starts[0] < start for v in each.shown}
+            assert 20 <= lost <= len(before - shown)
+        proofs = [at for at in whole if not any(start <= at <= end for start, end, _ in reduced)]
+        assert rows(f"select covered_from, covered_to, listings from coverage {mine} order by 1") == coverage(proofs)
 
 
 def version_of(record: Any) -> Version | None:

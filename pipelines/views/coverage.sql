@@ -10,11 +10,15 @@
 -- unique: org_id, covered_from
 --
 -- Assumed: an org keeps a finished job for seven days unless somebody deletes it; a listing shows all that is there when
--- it starts; the user that lists may see everybody's jobs. Filtered listings prove nothing here.
+-- it starts; the user that lists may see everybody's jobs. Filtered listings prove nothing here,
+-- nor do those of reduced_views.
 with complete as (
-    select org_id, coalesce(restarted_at, started_at) as listed_at
-    from salesforce.listings
-    where filters = '{}'
+    select l.org_id, coalesce(l.restarted_at, l.started_at) as listed_at
+    from salesforce.listings as l
+    left join salesforce.reduced_views as r
+        on r.org_id = l.org_id and coalesce(l.restarted_at, l.started_at) >= r.reduced_from
+        and coalesce(l.restarted_at, l.started_at) <= r.reduced_to
+    where l.filters = '{}' and r.org_id is null
 ),
 ordered as (
     select

@@ -15,7 +15,7 @@
 --
 -- unique: org_id, id
 --
--- A user who may no longer see others' jobs makes them look deleted, until they are listed again. Of jobs that their owner deletes at once, most are never seen at all: unseen_jobs estimates those.
+-- Jobs that were lost with most others at once may be hidden, and are not here: see reduced_views. Of jobs that their owner deletes at once, most are never seen at all: unseen_jobs estimates those.
 select
     u.org_id,
     u.id,
@@ -32,4 +32,4 @@ select
 from salesforce.unlisted_jobs as u
 inner join salesforce.query_jobs as j on j.org_id = u.org_id and j.id = u.id
 left join salesforce.users as w on w.org_id = j.org_id and w.id = j.created_by_id
-where u.listed_again_at is null and u.unlisted_at < j.created_date + interval '168' hour
+where u.listed_again_at is null and u.hidden is not true and u.unlisted_at < j.created_date + interval '168' hour

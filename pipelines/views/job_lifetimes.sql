@@ -11,7 +11,7 @@
 --  state          VARCHAR                   newest state observed
 --  api_version    DOUBLE                    API version that created it
 --  is_finished    BOOLEAN                   whether that state is final: JobComplete, Failed, Aborted or Closed
---  is_gone        BOOLEAN                   whether it vanished from the listing without having been seen finished
+--  is_gone        BOOLEAN                   whether it vanished from the listing without having been seen finished, and not with most others at once (reduced_views)
 --  ended_by       TIMESTAMP WITH TIME ZONE  its end at the latest: system_modstamp where that moved with the final state, else the listing that first showed the end, or no longer showed the job; null while it runs
 --  seconds        BIGINT                    seconds from creation to ended_by: how long it took at most
 --  by_stamp       BOOLEAN                   whether a system_modstamp told ended_by, to the second; false: a listing did, later than the end; null while it runs
@@ -92,6 +92,7 @@ from (
         select org_id, id, unlisted_at
         from salesforce.unlisted_jobs
         where state not in ('JobComplete', 'Failed', 'Aborted', 'Closed') and listed_again_at is null
+            and hidden is not true
     ) as u on u.org_id = j.org_id and u.id = j.id and u.unlisted_at > j.observed_at
     left join entered as e on e.org_id = j.org_id and e.id = j.id
 ) as t

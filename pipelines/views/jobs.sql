@@ -77,6 +77,6 @@ select
 from salesforce.job_lifetimes as l
 left join salesforce.job_details as d on d.org_id = l.org_id and d.id = l.id
 left join (
-    select org_id, id from salesforce.unlisted_jobs where state = 'Closed' and listed_again_at is null
+    select org_id, id from salesforce.unlisted_jobs where state = 'Closed' and listed_again_at is null and hidden is not true
 ) as u on u.org_id = l.org_id and u.id = l.id
 left join salesforce.users as w on w.org_id = l.org_id and w.id = l.created_by_id

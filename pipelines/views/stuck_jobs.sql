@@ -35,7 +35,11 @@ running as (
         ) as u on u.org_id = d.org_id and u.id = d.id
         where d.provisional and u.id is null
     ) as p on p.org_id = l.org_id and p.id = l.id and l.state = 'Closed'
-    where (not l.is_finished and not l.is_gone) or p.id is not null
+    left join (
+        select org_id, id, unlisted_at from salesforce.unlisted_jobs where listed_again_at is null and hidden
+    ) as h on h.org_id = l.org_id and h.id = l.id and not l.is_finished
+    left join salesforce.query_jobs as j on j.org_id = l.org_id and j.id = l.id and h.unlisted_at > j.observed_at
+    where (not l.is_finished and not l.is_gone and j.id is null) or p.id is not null
 ),
 spans as (
     select s.org_id, s.id, s.nth, s.observed_at, s.state <> s.state_before or s.state_before is null as moved

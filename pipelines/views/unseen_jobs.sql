@@ -9,7 +9,7 @@
 --
 -- unique: day, org_id
 --
--- Where only listings looked whose filters can hide V2 query jobs, nothing is known of them: such a day has no row.
+-- Where only listings looked whose filters, or reduced view, can hide V2 query jobs, nothing is known of them: such a day has no row.
 -- The counter is accurate within five minutes. That deleting a job gives nothing back to it is documented nowhere, and
 -- assumed. Jobs without a readable created_date are not among the seen. Days add up where the last snapshots are 24 hours apart; Classic jobs and loads have no such counter.
 with snapshots as (
@@ -25,6 +25,11 @@ with snapshots as (
     inner join salesforce.listings as l on l.listing_id = o.listing_id and l.org_id = o.org_id
     where o.limit_name = 'DailyBulkV2QueryJobs' and o.app = '' and o.max > 0 and o.remaining is not null
         and l.filters in ('{}', '{"jobType":"V2Query"}')
+        and not exists (
+            select 1 from salesforce.reduced_views as r
+            where r.org_id = l.org_id and coalesce(l.restarted_at, l.started_at) >= r.reduced_from
+                and coalesce(l.restarted_at, l.started_at) <= r.reduced_to
+        )
 ),
 last_of_day as (
     select day, org_id, asked_at, counted from snapshots where nth_last = 1

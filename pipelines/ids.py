@@ -1,0 +1,19 @@
+"""Salesforce record ids: 15 case-sensitive characters, or the same with a suffix that holds their case."""
+
+import re
+from typing import Any, Final
+
+_SHORT: Final = re.compile(r"[0-9A-Za-z]{15}", re.ASCII)
+_SUFFIX: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
+
+
+def full_id(given: Any) -> Any:
+    """The 18-character form of a 15-character id; anything else as it is.
+
+    Each character of the suffix stands for five of the id, a bit for each capital, the first one lowest:
+    https://help.salesforce.com/s/articleView?id=000385585
+    """
+    if not isinstance(given, str) or not _SHORT.fullmatch(given):
+        return given
+    fives = (given[at : at + 5] for at in (0, 5, 10))
+    return given + "".join(_SUFFIX[sum(c.isupper() << bit for bit, c in enumerate(five))] for five in fives)

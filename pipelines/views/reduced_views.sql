@@ -1,0 +1,79 @@
+-- One row per spell of listings that showed only a fraction of the jobs that must still have been there: a permission lost, or an org that did not show all.
+--
+--  org_id           VARCHAR                   the org
+--  reduced_from     TIMESTAMP WITH TIME ZONE  the first of these listings
+--  reduced_to       TIMESTAMP WITH TIME ZONE  the last of them up to now
+--  listings         BIGINT                    complete, unfiltered listings in it
+--  jobs_expected    BIGINT                    jobs known before that could not have expired by then: not finished, or less than seven days old
+--  jobs_lost        BIGINT                    of these, shown no longer: 20 or more, and more than half
+--  creators_before  BIGINT                    users whose jobs the listing before it showed; null where there is none
+--  creators         BIGINT                    users whose jobs its first listing showed
+--  is_ongoing       BOOLEAN                   whether the newest complete, unfiltered listing is one of them
+--
+-- unique: org_id, reduced_from
+--
+-- A spell ends with the listing that shows most of the lost jobs again, or others of their users, and when they are seven
+-- days old. Until then listings prove no coverage, and jobs that are shown no longer may be hidden and not deleted.
+with complete as (
+    select
+        org_id,
+        coalesce(restarted_at, started_at) as listed_at,
+        reduced_since,
+        jobs_expected,
+        jobs_lost,
+        creators,
+        jobs_unlisted is not null as is_compared
+    from salesforce.listings
+    where filters = '{}'
+),
+spells as (
+    select org_id, reduced_since as reduced_from, min(listed_at) as noticed_at, max(listed_at) as reduced_to
+    from complete
+    where reduced_since is not null
+    group by 1, 2
+),
+noticed as (
+    select
+        org_id,
+        reduced_since,
+        jobs_expected,
+        jobs_lost,
+        creators,
+        row_number() over (partition by org_id, reduced_since order by jobs_lost desc, listed_at) as nth
+    from complete
+    where reduced_since is not null
+),
+before as (
+    select
+        s.org_id,
+        s.reduced_from,
+        c.creators,
+        row_number() over (partition by s.org_id, s.reduced_from order by c.listed_at desc) as nth_last
+    from spells as s
+    inner join complete as c on c.org_id = s.org_id and c.listed_at < s.reduced_from
+),
+within as (
+    select s.org_id, s.reduced_from, count(*) as listings
+    from spells as s
+    inner join complete as c
+        on c.org_id = s.org_id and c.listed_at >= s.reduced_from and c.listed_at <= s.reduced_to
+    group by 1, 2
+),
+newest as (
+    select org_id, max(case when is_compared then listed_at end) as listed_at from complete group by 1
+)
+select
+    s.org_id,
+    s.reduced_from,
+    s.reduced_to,
+    w.listings,
+    n.jobs_expected,
+    n.jobs_lost,
+    b.creators as creators_before,
+    n.creators,
+    s.reduced_to = m.listed_at as is_ongoing
+from spells as s
+inner join noticed as n on n.org_id = s.org_id and n.reduced_since = s.reduced_from and n.nth = 1
+inner join within as w on w.org_id = s.org_id and w.reduced_from = s.reduced_from
+inner join newest as m on m.org_id = s.org_id
+left join before as b on b.org_id = s.org_id and b.reduced_from = s.reduced_from and b.nth_last = 1

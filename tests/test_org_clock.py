@@ -1,0 +1,148 @@
+"""The org's clock, from which every recorded time is: what is believed, and that a load stops where it cannot be."""
+
+from datetime import UTC, datetime, timedelta
+
+import orjson
+import pytest
+from conftest import NOON, Recorder
+from hostile_org import answered_by, once
+from processes import holding
+
+from pipelines.demo_org.org import DemoOrg
+from pipelines.demo_org.server import serving
+from pipelines.failures import TryLater
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+TOLERANCE = "QUERY_JOBS__CLOCK_TOLERANCE_HOURS"
+LISTING = r"/jobs/query$"
+
+
+def was_listed(org: DemoOrg) -> bool:
+    return any(request.path.endswith("/jobs/query") for request in org.requests)
+
+
+@pytest.mark.parametrize("off", [-30 * DAY, 25 * HOUR, 3_650 * DAY])
+@pytest.mark.parametrize("way", ["client credentials", "access token"])
+def test_a_clock_that_is_far_off_is_not_believed(recorder_of, monkeypatch, give, off: timedelta, way: str) -> None:
+    """Both clocks are named, and the listing is not even asked for."""
+    here = datetime.now(UTC)
+    with serving(org := DemoOrg(now=here + off)):
+        recorder = recorder_of(org)
+        if way == "access token":
+            give(instance_url=org.instance_url, access_token=org.access_token)
+        monkeypatch.setenv(TOLERANCE, "24")
+        org.add_job()
+        found = recorder.failure()
+        doctor = recorder.run("doctor")
+
+    assert isinstance(found, TryLater)
+    assert f"{here + off:%Y-%m-%d %H}" in found.message
+    assert f"{here:%Y-%m-%d %H}" in found.message
+    assert not was_listed(org)
+    assert not recorder.warehouse.exists()
+    assert doctor.returncode == 75
+    assert "clock_tolerance_hours" in doctor.stdout
+
+
+def test_a_clock_within_the_tolerance_is_believed(recorder_of, monkeypatch) -> None:
+    """Recorded is the org's time, not this machine's."""
+    with serving(org := DemoOrg(now=datetime.now(UTC).replace(microsecond=0) - 23 * HOUR)):
+        recorder = recorder_of(org)
+        monkeypatch.setenv(TOLERANCE, "24")
+        recorder.load()
+
+        assert recorder.rows("select started_at from listings") == [(org.now,)]
+
+
+@pytest.mark.parametrize("tolerance", ["-1", "nan", "1e9", "much"])
+def test_a_tolerance_that_is_none_is_refused(recorder: Recorder, tolerance: str) -> None:
+    """With the setting's name."""
+    run = recorder.run("load", **{TOLERANCE: tolerance})
+
+    assert run.returncode == 78
+    assert "clock_tolerance_hours" in run.stderr
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_a_clock_before_the_newest_listing_is_not_believed(org: DemoOrg, recorder: Recorder, recorder_of, held) -> None:  # fmt: skip
+    """As far as the published copy tells while the file is held; the doctor says so, too."""
+    recorder.load()
+    with serving(earlier := DemoOrg(now=NOON - timedelta(minutes=2))):
+        recorder_of(earlier)
+        if held:
+            with holding(recorder.loader_file, read_only=True):
+                run = recorder.run()
+        else:
+            run = recorder.run()
+        doctor = recorder.run("doctor")
+
+    assert run.returncode == 75
+    assert "11:58:00" in run.stderr
+    assert "12:00:00" in run.stderr
+    assert f"{datetime.now(UTC):%Y-%m-%d}" in run.stderr
+    assert not was_listed(earlier)
+    assert "newest listing recorded of org" in doctor.stdout
+    assert recorder.rows("select count(*) from listings") == [(1,)]
+
+
+def test_a_clock_some_seconds_behind_puts_no_listing_before_another(
+    org: DemoOrg, recorder: Recorder, recorder_of
+) -> None:
+    """What it shows is newer all the same."""
+    job = org.add_job()
+    recorder.load()
+    with serving(earlier := DemoOrg(now=NOON - timedelta(seconds=50))):
+        earlier.add_job(id=job, state="Failed")
+        recorder_of(earlier).load()
+
+    assert recorder.rows("select started_at from listings") == [(NOON,), (NOON,)]
+    assert recorder.states() == {job: "Failed"}
+
+
+def test_another_orgs_listing_does_not_matter(org: DemoOrg, recorder: Recorder, recorder_of) -> None:
+    """Each org has a clock of its own."""
+    recorder.load()
+    with serving(other := DemoOrg(now=NOON - 90 * DAY, seed=7)):
+        recorder_of(other).load()
+
+    assert recorder.rows("select count(*) from listings") == [(2,)]
+
+
+@pytest.mark.parametrize("by", [2 * HOUR, 3_650 * DAY])
+def test_a_clock_that_jumps_within_a_listing_is_refused(org: DemoOrg, recorder: Recorder, by: timedelta) -> None:
+    """Whatever the tolerance: one of the two times is wrong."""
+    org.page_size = 5
+    for _ in range(12):
+        org.add_job()
+    org.before_answer = lambda org, surface, page: org.advance(by) if page == 2 else None
+    found = recorder.failure()
+
+    assert isinstance(found, TryLater)
+    assert "jumped" in found.message
+
+
+@pytest.mark.parametrize("date", ["", "Date: x\r\n", "Date: Fri, 31 Dec 9999 23:59:59 -1200\r\n"])
+def test_an_answer_without_a_date_takes_the_time_of_those_before(org: DemoOrg, recorder: Recorder, date: str) -> None:
+    """This machine's clock may be any other."""
+    body = orjson.dumps({"done": True, "records": []})
+    head = f"HTTP/1.1 200 OK\r\n{date}Content-Length: {len(body)}\r\n\r\n".encode()
+    with answered_by(org, LISTING, once(head, body)):
+        recorder.load()
+
+    ((started,),) = recorder.rows("select started_at from listings")
+    assert NOON <= started < NOON + HOUR
+
+
+def test_a_jobs_own_answer_of_another_time_is_not_kept(org: DemoOrg, recorder: Recorder, monkeypatch) -> None:
+    """It costs a note, and is asked for again."""
+    monkeypatch.setenv("QUERY_JOBS__DETAILS_PER_RUN", "10")
+    job = org.add_job(state="JobComplete")
+    body = orjson.dumps(org.job(job))
+    head = f"HTTP/1.1 200 OK\r\nDate: Sun, 23 Nov 2036 12:00:00 GMT\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    with answered_by(org, f"/jobs/query/{job}", once(head, body)):
+        run = recorder.load()
+
+    assert "2036-11-23" in run.listing.notes[0]
+    assert recorder.rows("select count(*) from job_details") == [(0,)]
+    recorder.load()
+    assert recorder.rows("select asked_at from job_details") == [(NOON,)]

@@ -1,0 +1,157 @@
+"""Ids of 15 and of 18 characters name the same org, user or job: everywhere it is 18."""
+
+from random import Random
+from typing import Any
+
+import duckdb
+import pytest
+from conftest import NOON, Recorder
+from planted import DAY, HOUR, spans_by_hand
+
+from pipelines import org_join
+from pipelines.check import Thresholds, check
+from pipelines.demo_org.ids import BASE62, eighteen
+from pipelines.demo_org.org import DemoOrg
+from pipelines.ids import full_id
+from pipelines.sign_in import Session
+from pipelines.tables import DATASET, TABLES
+
+OF_ORG = [table.name for table in TABLES]
+
+
+def test_the_suffix_is_salesforces() -> None:
+    """As Salesforce's documentation and recorded answers have it, and as the demo org makes it."""
+    assert full_id("00D300000000001") == "00D300000000001EAA"
+    assert full_id("750R0000000zhfd") == "750R0000000zhfdIAA"
+    dice = Random(0)
+    for _ in range(1_000):
+        short = "".join(dice.choices(BASE62, k=15))
+        assert full_id(short) == eighteen(short)
+    for other in ("", "00D", "00D300000000001EAA", "00D30000000000é", None, 7):
+        assert full_id(other) == other
+    session = Session("https://x", "token", "00D300000000001", "005R0000000zhfd")
+    assert (session.org_id, session.user_id) == ("00D300000000001EAA", "005R0000000zhfdIAA")
+
+
+def token(org: DemoOrg, org_id: str) -> dict[str, Any]:
+    identity = f"https://login.salesforce.com/id/{org_id}/{org.integration_user_id}"
+    return {"access_token": org.access_token, "instance_url": org.instance_url, "id": identity}
+
+
+def test_a_short_id_is_the_same_org(org: DemoOrg, recorder: Recorder, give) -> None:
+    """By the sign-in, by Organization, and by userinfo."""
+    org.add_job()
+    recorder.load()
+    org.fail_next(200, token(org, org.org_id[:15]), path="/token")
+    runs = [recorder.load()]
+    give(instance_url=org.instance_url, access_token=org.access_token)
+    org.fail_next(200, {"records": [{"Id": org.org_id[:15]}]}, path="/query$")
+    runs.append(recorder.load())
+    org.fail_next(403, [{"errorCode": "INVALID_TYPE", "message": "No."}], path="/query$")
+    org.fail_next(200, {"organization_id": org.org_id[:15]}, path="/userinfo")
+    runs.append(recorder.load())
+
+    assert [run.listing.jobs_changed for run in runs] == [0, 0, 0]
+    for table in ("query_jobs", "query_job_states", "listings"):
+        assert recorder.rows(f"select distinct org_id from {table}") == [(org.org_id,)]
+
+
+def test_a_listed_short_id_is_the_same_job_and_user(org: DemoOrg, recorder: Recorder) -> None:
+    """They are parts of keys, and of what is asked."""
+    job = org.add_job()
+    recorder.load()
+    record = {**org.job(job), "id": job[:15], "createdById": org.integration_user_id[:15]}
+    org.fail_next(200, {"done": True, "records": [record, {"id": job[:15]}]}, path="/jobs/query$")
+    run = recorder.load()
+
+    assert (run.listing.jobs_changed, run.listing.jobs_unlisted) == (0, 0)
+    assert recorder.rows("select id, created_by_id from query_jobs") == [(job, org.integration_user_id)]
+
+
+@pytest.fixture
+def both(org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> tuple[Recorder, dict[str, str]]:
+    """A recorder whose file holds one org under both of its ids: two listings under the short one, as an earlier
+    version recorded them, and one under the other."""
+    monkeypatch.setenv("QUERY_JOBS__DETAILS_PER_RUN", "10")
+    monkeypatch.setenv("QUERY_JOBS__EXTRAS", "true")
+    jobs = {name: org.add_job(state=state) for name, state in
+            (("stays", "InProgress"), ("moves", "InProgress"), ("goes", "JobComplete"), ("went", "JobComplete"))}  # fmt: skip
+    org.add_raw({"id": None})
+    recorder.load()
+    org.advance(HOUR)
+    org.delete_job(jobs["went"])
+    recorder.load()
+    with duckdb.connect(recorder.loader_file) as file:
+        for table in OF_ORG:
+            file.execute(f"create table kept_{table} as from {DATASET}.{table}; delete from {DATASET}.{table}")
+    recorder.warehouse.unlink()
+    org.advance(HOUR)
+    org.delete_job(jobs["goes"])
+    org.move_job(jobs["moves"], "JobComplete")
+    recorder.load()
+    with duckdb.connect(recorder.loader_file) as file:
+        for table in OF_ORG:
+            file.execute(f"update kept_{table} set org_id = left(org_id, 15)")
+            file.execute(f"insert into {DATASET}.{table} by name from kept_{table}; drop table kept_{table}")
+    return recorder, jobs
+
+
+def test_a_file_with_both_is_joined_once(org: DemoOrg, both: tuple[Recorder, dict[str, str]]) -> None:
+    """Nothing is there twice, what was first seen stays first, and the published copy follows."""
+    recorder, jobs = both
+    org.advance(HOUR)
+    run = recorder.load()
+
+    assert run.listing.jobs_changed == 0
+    for table in TABLES:
+        assert recorder.rows(f"select distinct org_id from {table.name}") == [(org.org_id,)], table.name
+        key = ", ".join(table.key)
+        assert recorder.rows(f"select {key} from {table.name} group by {key} having count(*) > 1") == [], table.name
+    assert recorder.rows("select started_at from listings order by 1") == [(NOON + n * HOUR,) for n in range(4)]
+    assert recorder.states() == dict.fromkeys(jobs.values(), "JobComplete") | {jobs["stays"]: "InProgress"}
+    assert recorder.rows(f"select observed_at from query_jobs where id = '{jobs['stays']}'") == [(NOON,)]
+    assert recorder.history(jobs["moves"]) == ["InProgress", "JobComplete"]
+    away = "select id, last_listed_at, unlisted_at from unlisted_jobs order by unlisted_at"
+    assert recorder.rows(away) == [(jobs["went"], NOON, NOON + HOUR), (jobs["goes"], NOON + HOUR, NOON + 2 * HOUR)]
+    assert recorder.rows("select first_observed_at, last_observed_at from rejected_records") == [
+        (NOON, NOON + 3 * HOUR)
+    ]
+    assert sorted(recorder.rows("select * from state_spans"), key=str) == spans_by_hand(
+        recorder.rows("select * from query_job_states")
+    )
+    assert recorder.rows("select listings from coverage") == [(4,)]
+    before = recorder.everything()
+    org.advance(HOUR)
+    recorder.load()
+    after = recorder.everything()
+    assert {name: rows for name, rows in after.items() if rows != before[name]}.keys() <= {
+        "listings",
+        "rejected_records",
+    }
+
+
+def test_a_join_that_breaks_off_changes_nothing(
+    org: DemoOrg, both: tuple[Recorder, dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next load does all of it."""
+    recorder, _ = both
+    counts = " union all ".join(f"select '{table}', org_id, count(*) from {table} group by all" for table in OF_ORG)
+    before = sorted(recorder.rows(counts, recorder.loader_file))
+    with monkeypatch.context() as broken:
+        broken.setattr(org_join, "FIRST_OBSERVED", "select * from there_is_no_such_table")
+        with pytest.raises(Exception, match="there_is_no_such_table"):
+            recorder.load()
+    assert sorted(recorder.rows(counts, recorder.loader_file)) == before
+    assert len(before) > len(OF_ORG)
+
+    recorder.load()
+    assert recorder.rows("select distinct org_id from listings") == [(org.org_id,)]
+
+
+def test_a_finding_that_was_muted_by_the_short_id_stays_so(org: DemoOrg, recorder: Recorder) -> None:
+    """Its key has the org's id in it."""
+    recorder.load()
+    (found,) = check(recorder.warehouse, Thresholds(), NOON + 2 * DAY)
+    muted = found.key.replace(org.org_id, org.org_id[:15])
+
+    assert check(recorder.warehouse, Thresholds(known_findings=[muted]), NOON + 2 * DAY) == []
