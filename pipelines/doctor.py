@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
 
 import duckdb
 from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.configuration.resolve import resolve_configuration
 
 from pipelines.failures import Failure, Misconfigured, quoted
-from pipelines.listing import PATH, Record, first_page
+from pipelines.job_details import job_path
+from pipelines.listing import Record, first_page
 from pipelines.loader_file import LOCK_MESSAGE
 from pipelines.misspelt_settings import misspelt_settings
 from pipelines.records import FIELDS
@@ -195,7 +195,7 @@ def _examine_listing(found: Examination, org: Org) -> None:
     finished = [record for record in found.page if record.get("state") in FINISHED and record.get("id")]
     if finished:
         try:
-            job = org.ask(f"{PATH}/{quote(str(finished[0]['id']), safe='')}")
+            job = org.ask(job_path(str(finished[0]["id"]), str(finished[0].get("jobType"))))
             found.job = job if isinstance(job, dict) else None
         except SalesforceError as error:
             found.note(f"the single job {quoted(finished[0]['id'], 40)} cannot be read: {error}")

@@ -57,6 +57,7 @@ class Listing:
         self.jobs_unlisted: int | None = None
         self.details_asked: int | None = None
         self.details_left: int | None = None
+        self.details_stopped: str | None = None
         self.notes: list[str] = []
         self.outstanding = {UNLISTED_JOBS.name}  # tables whose rows the row of `listings` waits for
         self.jobs_shown = 0  # records with a key, also those of a listing that had to start again
@@ -93,6 +94,9 @@ class Listing:
             self.pages = page.number
             self.jobs_listed += len(page.records)
             self.on_page(page)
+            if page.odd:
+                self.notes.append(page.odd)
+                logger.warning("%s", page.odd)
             tables.append(self._read(page.records))
             size += tables[-1].nbytes
             if page.last or page.number % PAGES_AT_ONCE == 0 or size > BYTES_AT_ONCE:
@@ -231,6 +235,7 @@ class Listing:
             "calls_after": self.org.calls - self.calls,
             "details_asked": self.details_asked,
             "details_left": self.details_left,
+            "details_stopped": self.details_stopped,
             "notes": "\n".join(self.notes) or None,
         }
         return pa.Table.from_pylist([values], schema=LISTINGS.schema)

@@ -6,6 +6,7 @@ One run goes down this list; what a file imports stands below it, but for names 
     run.py          one run, from lock to published copy
     settings.py     where things are, and how long to wait
     job_details.py  once the jobs are loaded: what only each job's own answer tells
+    detail_backlog.py  which jobs are asked for it, and in which order
     source.py       the dlt source: its resources, how they merge, the incremental mark
     listed_jobs.py  one listing on its way into the warehouse, as rows of the tables
     known_jobs.py   which of the listed jobs are new to the warehouse or differ from it, and which are listed no longer
@@ -13,6 +14,7 @@ One run goes down this list; what a file imports stands below it, but for names 
     records.py      job records to Arrow tables; what cannot be keyed
     listing.py      the listing, page by page to its end
     salesforce.py   one org over HTTP: retries, errors, budget
+    classic_xml.py  the Classic API's answers where they are XML
     sign_in.py      the four ways in;  credentials.py: which of them is given
     bounded_http.py what any answer may cost in time and memory
     state_spans.py  the one table that is derived during the load;  views/: the questions, as SQL
