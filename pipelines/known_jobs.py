@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import duckdb
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -161,6 +162,16 @@ class KnownJobs:
         finally:
             self.connection.unregister("listed")
         return typed(found.add_column(0, "org_id", pa.array([org_id] * found.num_rows, pa.string())), UNLISTED_JOBS)
+
+    def fields(self) -> dict[str, str]:
+        """column -> field of the undocumented fields that have a column of `query_jobs`, by the listings that gave it
+        to them: the first keeps it."""
+        if self.connection is None or "new_columns" not in self.columns(LISTINGS):
+            return {}
+        newest_first = self.connection.execute(
+            f"select new_columns from {DATASET}.listings where new_columns is not null order by started_at desc"
+        ).fetchall()
+        return {column: name for (text,) in newest_first for column, name in orjson.loads(text).items()}
 
     def asked(self, table: Table, org_id: str, since: datetime) -> set[str]:
         """The ids of the users, or of the org, that were asked for since then."""

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from pipelines.failures import Failure, Misconfigured
 from pipelines.known_jobs import POSITION, KnownJobs
 from pipelines.listing import Page, job_pages
-from pipelines.records import MAX_COLUMNS, MAX_NEW_FIELDS, NewFields, Rejected, jobs_to_arrow
+from pipelines.records import MAX_COLUMNS, MAX_NEW_FIELDS, NewFields, Rejected, as_json, jobs_to_arrow
 from pipelines.salesforce import Org
 from pipelines.tables import (
     JOB_DETAILS,
@@ -51,7 +51,7 @@ class Listing:
         self.finished = False
         self.states: deque[pa.Table] = deque()
         self.rejected: dict[str, Rejected] = {}
-        self.new_fields = NewFields(frozenset(known.columns(QUERY_JOBS)))
+        self.new_fields = NewFields(frozenset(known.columns(QUERY_JOBS)), known.fields())
         self.since: datetime | None = None
         self.restarted_at: datetime | None = None
         self.jobs_unlisted: int | None = None
@@ -236,6 +236,7 @@ class Listing:
             "details_asked": self.details_asked,
             "details_left": self.details_left,
             "details_stopped": self.details_stopped,
+            "new_columns": as_json(self.new_fields.new_owners) if self.new_fields.new_owners else None,
             "notes": "\n".join(self.notes) or None,
         }
         return pa.Table.from_pylist([values], schema=LISTINGS.schema)

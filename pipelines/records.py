@@ -6,7 +6,7 @@ import math
 import re
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from operator import itemgetter
@@ -43,14 +43,15 @@ class Rejected:
 class NewFields:
     """Which column each undocumented field gets.
 
-    `known` are the columns that the warehouse has; `owners` the field that got each column, in this run or an earlier
-    one, and keeps it: fooBar, FooBar and foo_bar share foo_bar, and come in any order. A field whose column is one of
-    ours or another field's, and all fields of a batch that would bring more than MAX_NEW_FIELDS new columns into one
-    run, or more than MAX_COLUMNS into the table, get none: they go into `more_fields`.
+    `known` are the columns that the warehouse has; `owners` the field that got each column in an earlier run, and
+    `new_owners` in this one. It keeps it: fooBar, FooBar and foo_bar share foo_bar, and come in any order. A field
+    whose column is one of ours or another field's, and all fields of a batch that would bring more than MAX_NEW_FIELDS
+    new columns into one run, or more than MAX_COLUMNS into the table, get none: they go into `more_fields`.
     """
 
     known: frozenset[str] = frozenset()
-    owners: dict[str, str] = field(default_factory=dict)  # column -> field; grows with each field that gets one
+    owners: Mapping[str, str] = field(default_factory=dict)  # column -> field
+    new_owners: dict[str, str] = field(default_factory=dict)
     columns: dict[str, str | None] = field(default_factory=dict)
     too_many: int = 0  # fields without a column only because there were too many
 
@@ -64,7 +65,7 @@ class NewFields:
         unmet = sorted(names - self.columns.keys())[: MAX_NAMES - len(self.columns)]
         if not unmet:
             return
-        taken = self._ours | self.owners.keys()
+        taken = self._ours | self.owners.keys() | self.new_owners.keys()
         wanted: dict[str, str] = {}
         for name in unmet:
             column = column_name(name)
@@ -73,13 +74,13 @@ class NewFields:
                 taken.add(column)
             else:
                 self.columns[name] = None
-        new = sum(1 for c in {*wanted.values(), *self.owners} if c not in self.known)
+        new = sum(1 for c in {*wanted.values(), *self.new_owners} if c not in self.known)
         at_most = min(MAX_NEW_FIELDS, MAX_COLUMNS - len(self.known))
         for name, column in wanted.items():
             fits = new <= at_most or column in self.known
             self.columns[name] = column if fits else None
             if fits:
-                self.owners[column] = name
+                self.new_owners[column] = name
             self.too_many += not fits
 
 

@@ -17,7 +17,6 @@ from pipelines.credentials import SalesforceCredentials
 from pipelines.known_jobs import KnownJobs
 from pipelines.listed_jobs import Listing
 from pipelines.listing import Page
-from pipelines.records import NewFields
 from pipelines.salesforce import BUDGET_PERCENT, CURRENT_API_VERSION, Org
 from pipelines.tables import (
     DATASET,
@@ -118,9 +117,7 @@ def salesforce(  # noqa: PLR0917 - dlt fills these from the configuration
     def query_jobs(
         modified: dlt.sources.incremental[datetime] = dlt.sources.incremental("system_modstamp"),  # noqa: B008
     ) -> Iterator[pa.Table]:
-        state = dlt.current.resource_state()
-        listing.new_fields = NewFields(listing.new_fields.known, state.setdefault("columns", {}))
-        yield from listing.job_tables(state.setdefault("marks", {}), modified)
+        yield from listing.job_tables(dlt.current.resource_state().setdefault("marks", {}), modified)
 
     @dlt.resource(**merge_on(QUERY_JOB_STATES, NOT_YET_OBSERVED, observed_at="asc"))
     def query_job_states() -> Iterator[pa.Table | None]:

@@ -146,6 +146,7 @@ LISTINGS: Final = Table(
         Column("details_asked", COUNT, "Jobs that were asked for their details in this run, and answered; null where none waited for it"),
         Column("details_left", COUNT, "Finished jobs whose details later runs are to ask for, for the first time or again"),
         Column("notes", TEXT, "What this run could not find out besides the jobs, and why, and what was odd about the listing; null if nothing was"),
+        Column("new_columns", TEXT, "JSON object of columns of query_jobs and the undocumented fields that got them in this listing, and keep them; null if none did"),
         Column("details_stopped", TEXT, "Why this run asked no more jobs for their details; null if it asked all that it was to"),
     ),
 )  # fmt: skip

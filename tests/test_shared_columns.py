@@ -39,11 +39,10 @@ def listing(org: DemoOrg, *pages: list[dict[str, object]]) -> None:
 
 
 def everything(recorder: Recorder) -> list[tuple[Any, ...]]:
-    return recorder.rows("select * exclude (_dlt_load_id, _dlt_id) from query_jobs order by id")
+    return recorder.rows("select * from query_jobs order by id")
 
 
-@pytest.mark.parametrize("names", ALIKE)
-@pytest.mark.parametrize("restored", [False, True])
+@pytest.mark.parametrize(("names", "restored"), [*((names, False) for names in ALIKE), (ALIKE[0], True)])
 def test_an_unchanged_org_has_no_changes_in_whatever_order_it_is_listed(
     org: DemoOrg, recorder: Recorder, names: tuple[str, str], restored: bool
 ) -> None:
@@ -87,7 +86,7 @@ def test_the_field_that_came_first_is_remembered_while_it_is_away(org: DemoOrg, 
 def test_a_listing_that_fails_gives_no_field_a_column(org: DemoOrg, recorder: Recorder) -> None:
     """What it had shown is not there."""
     listing(org, [job(1, FooBar="x")], [])
-    org.faults._waiting[-1].status = 404
+    org.faults._waiting[-1].status = 403
     recorder.failure()
     org.faults.clear()
     listing(org, [job(1, fooBar="y")])
@@ -140,4 +139,3 @@ def test_columns_keep_their_fields_in_a_flood_of_names() -> None:
     table, _ = jobs_to_arrow([job(1, zLast="kept", **flood)], "00D000000000001EAA", NewFields(owners=owners))
 
     assert table["z_last"].to_pylist() == ["kept"]
-    assert owners == {"z_last": "zLast"}
