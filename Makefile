@@ -9,8 +9,6 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python -m pipelines.query_jobs
-# Not for dlt, which would take a variable of this name for the setting of this name, and publish there.
-unexport WAREHOUSE
 READ := $(if $(WAREHOUSE),--warehouse "$(WAREHOUSE)")
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet install
 

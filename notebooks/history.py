@@ -18,8 +18,9 @@ def imports():
     from pipelines import pictures
     from pipelines.charts import styled
     from pipelines.check import check, read_thresholds
+    from pipelines.dlt_context import use_project
     from pipelines.selection import Selection, orgs, select
-    from pipelines.settings import DEMO_WAREHOUSE, use_project, warehouse_to_read
+    from pipelines.settings import DEMO_WAREHOUSE, warehouse_to_read
     from pipelines.warehouse import read
 
     return (

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from dlt.common.configuration import configspec
-from dlt.common.configuration.exceptions import ConfigurationException
-from dlt.common.configuration.resolve import resolve_configuration
 from dlt.common.configuration.specs import BaseConfiguration
 
+from pipelines.dlt_context import named, resolved, section
 from pipelines.failures import Misconfigured
-from pipelines.settings import DEMO_WAREHOUSE, misconfigured
+from pipelines.settings import DEMO_WAREHOUSE
 from pipelines.tables import FINISHED
 from pipelines.warehouse import rows
 
@@ -31,6 +30,7 @@ MOST: Final = 1_000_000  # of any threshold
 Row = dict[str, Any]
 
 
+@section("check")
 @configspec
 class Thresholds(BaseConfiguration):
     """`[check]` of .dlt/config.toml, or CHECK__… of the environment."""
@@ -91,14 +91,11 @@ class Question:
 
 
 def read_thresholds() -> Thresholds:
-    """The thresholds. Raises Misconfigured, naming the key."""
-    try:
-        thresholds = resolve_configuration(Thresholds(), sections=("check",))
-    except ConfigurationException as error:
-        raise misconfigured(error) from error
+    """The thresholds. Raises Misconfigured, naming the key and where it is set."""
+    thresholds = resolved(Thresholds(), "check")
     for name, value in thresholds.items():
         if isinstance(value, int | float) and not 0 <= value <= MOST:
-            raise Misconfigured(f"`check.{name}` is {value}.", f"It must be a number from 0 to {MOST:,}.")
+            raise Misconfigured(f"{named(f'check.{name}')} is {value}.", f"It must be a number from 0 to {MOST:,}.")
     return thresholds
 
 

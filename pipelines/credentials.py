@@ -9,12 +9,13 @@ from urllib.parse import urlsplit
 import orjson
 from dlt.common.configuration import configspec
 from dlt.common.configuration.specs import CredentialsConfiguration
-from dlt.common.runtime.run_context import active
 from dlt.common.typing import TSecretStrValue
 
+from pipelines.dlt_context import active, named, place_of, section
 from pipelines.failures import Misconfigured
+from pipelines.own_settings import CREDENTIALS
 
-SECTION: Final = "sources.salesforce.credentials"
+SECTION: Final = ".".join(CREDENTIALS)
 WAYS: Final = {
     "client credentials": ("instance_url", "client_id", "client_secret"),
     "JWT bearer": ("instance_url", "client_id", "username", "private_key"),
@@ -33,6 +34,7 @@ LOGIN_HOSTS: Final = ("login.salesforce.com", "test.salesforce.com")
 BROWSER_HOSTS: Final = (".lightning.force.com", ".salesforce-setup.com")
 
 
+@section(SECTION)
 @configspec
 class SalesforceCredentials(CredentialsConfiguration):
     """How to sign in: one complete set of the keys in `WAYS`, from secrets.toml or the environment."""
@@ -58,12 +60,12 @@ class SalesforceCredentials(CredentialsConfiguration):
             raise Misconfigured(
                 f"The sign-in is ambiguous: [{SECTION}] completes the {complete[0]} sign-in, "
                 f"and has {_listed(spare)} besides.",
-                f"Keep only the keys of one way. {_where()}",
+                f"Keep only the keys of one way. {_set_where(given)}\n{_where()}",
             )
         if complete:
             raise Misconfigured(
                 f"The sign-in is ambiguous: the keys of {' and '.join(complete)} are all there.",
-                f"Keep only the keys of one way. {_where()}",
+                f"Keep only the keys of one way. {_set_where(given)}\n{_where()}",
             )
         ways = "\n".join(f"  {way}: {', '.join(keys)}" for way, keys in WAYS.items())
         if not given:
@@ -75,7 +77,7 @@ class SalesforceCredentials(CredentialsConfiguration):
         closest = min(WAYS.values(), key=lambda keys: (-len(given & set(keys)), len(set(keys) - given)))
         raise Misconfigured(
             f"The sign-in is incomplete: {_listed(given)} given, {_listed(set(closest) - given)} missing or empty.",
-            f"Give all keys of one of these ways:\n{ways}\n{_where()}",
+            f"Give all keys of one of these ways:\n{ways}\n{_set_where(given)}\n{_where()}",
         )
 
     @property
@@ -104,22 +106,22 @@ class SalesforceCredentials(CredentialsConfiguration):
         self.way  # noqa: B018 - raises before the first request
         if (self.access_token or "").startswith(REDACTED):
             raise Misconfigured(
-                "access_token is the [REDACTED] placeholder that `sf org display` prints, not a token.",
+                f"{_named('access_token')} is the [REDACTED] placeholder that `sf org display` prints, not a token.",
                 "Take the token from: sf org auth show-access-token --target-org <alias> "
                 "- or set sf_cli_org, and it is asked for at each run.",
             )
         if TOKEN.match(self.sf_cli_org or ""):  # `sf` takes one, too, but every user of the machine sees its arguments
             raise Misconfigured(
-                "sf_cli_org is an access token.",
+                f"{_named('sf_cli_org')} is an access token.",
                 "Give the alias or user name that `sf org list` shows, or the token as access_token with instance_url.",
             )
         for key in ("instance_url", "login_url"):
             if getattr(self, key):
-                setattr(self, key, https_origin(key, getattr(self, key)))
+                setattr(self, key, https_origin(_named(key), getattr(self, key)))
         host = urlsplit(self.instance_url or "").hostname or ""
         if host in LOGIN_HOSTS or host.endswith(BROWSER_HOSTS):
             raise Misconfigured(
-                f"instance_url is {self.instance_url}, which is not the address of an org's API.",
+                f"{_named('instance_url')} is {self.instance_url}, which is not the address of an org's API.",
                 "Use the org's My Domain, https://<name>.my.salesforce.com "
                 "(Setup, My Domain; a sandbox: https://<name>--<sandbox>.sandbox.my.salesforce.com).",
             )
@@ -143,6 +145,14 @@ def https_origin(name: str, url: Any) -> str:
 
 def _listed(keys: set[str]) -> str:
     return ", ".join(sorted(keys))
+
+
+def _named(key: str) -> str:
+    return named(f"{SECTION}.{key}")
+
+
+def _set_where(given: set[str]) -> str:
+    return f"Given now: {', '.join(place_of(f'{SECTION}.{key}', key) for key in sorted(given))}."
 
 
 def _where() -> str:

@@ -9,16 +9,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from dlt.common.configuration.resolve import resolve_configuration
 from rich.console import Console
 
 from pipelines.credentials import SalesforceCredentials
 from pipelines.demo_org.life import live
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
+from pipelines.dlt_context import use_no_settings, use_project
 from pipelines.failures import Misconfigured
 from pipelines.run import Run, record
-from pipelines.settings import DEMO_HOME, Settings, use_project
+from pipelines.settings import DEMO_HOME, Settings
 from pipelines.warehouse import read
 
 UNTIL: Final = datetime(2026, 11, 16, 6, tzinfo=UTC)  # the demo org's now, so that every demo shows the same
@@ -26,7 +26,6 @@ LOAD_EVERY: Final = timedelta(hours=12)
 FIRST_LOAD: Final = timedelta(hours=11, minutes=36)  # not at a full hour, when few jobs are about to be deleted
 # For nine days nobody loads: two days longer than the org remembers.
 OUTAGE: Final = (UNTIL - timedelta(days=26, hours=12), UNTIL - timedelta(days=18))
-SOURCE_SETTINGS: Final = {"api_version", "api_budget_percent", "job_type", "is_pk_chunking_enabled", "concurrency_mode"}
 DETAILS_PER_RUN: Final = 100  # of some 350 that finish between two loads; with all of them it would take over a minute
 
 
@@ -60,7 +59,9 @@ def _own_home(home: Path) -> Iterator[Settings]:
 
     Raises Misconfigured where such files are none that a demo has made.
     """
-    settings = Settings(home / "query_jobs.duckdb", home / "warehouse.duckdb", details_per_run=DETAILS_PER_RUN)
+    settings = Settings(
+        home / "query_jobs.duckdb", home / "warehouse.duckdb", details_per_run=DETAILS_PER_RUN, demo=True
+    )
     files = settings.loader_file, settings.warehouse
     made_here = home / ".made_by_demo"
     if home != DEMO_HOME and not made_here.exists() and any(file.exists() for file in files):
@@ -73,30 +74,16 @@ def _own_home(home: Path) -> Iterator[Settings]:
         file.unlink(missing_ok=True)
         file.with_name(file.name + ".wal").unlink(missing_ok=True)  # of a demo that was killed
     shutil.rmtree(home / "dlt", ignore_errors=True)
-    own = {
-        "DLT_PROJECT_DIR": str(home),  # it has no .dlt/: a user's filters are not for the demo org
-        "DLT_DATA_DIR": str(home / "dlt"),
-        "RUNTIME__DLTHUB_TELEMETRY": "false",
-        "LOAD__TRUNCATE_STAGING_DATASET": "true",
-        "LOAD__DELETE_COMPLETED_JOBS": "true",
-    }
-    before = dict(os.environ)
-    for name in list(os.environ):  # dlt takes a setting of the source from a variable of its bare name, too
-        if name.startswith("SOURCES__") or name.rsplit("__")[-1].lower() in SOURCE_SETTINGS:
-            del os.environ[name]
-    os.environ |= own
-    use_project()
+    use_no_settings(home, data_dir=home / "dlt")  # a user's filters are not for the demo org
     try:
         yield settings
     finally:
-        os.environ.clear()
-        os.environ |= before
         use_project()
 
 
 def _credentials(org: DemoOrg) -> SalesforceCredentials:
     keys = {"instance_url": org.instance_url, "client_id": org.client_id, "client_secret": org.client_secret}
-    return resolve_configuration(SalesforceCredentials(), explicit_value=keys)
+    return SalesforceCredentials.from_init_value(keys)
 
 
 def _tell(org: DemoOrg, warehouse: Path) -> None:

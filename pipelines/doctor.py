@@ -11,21 +11,24 @@ from pathlib import Path
 from typing import Final
 
 import duckdb
-from dlt.common.configuration.exceptions import ConfigurationException
-from dlt.common.configuration.resolve import resolve_configuration
 
+from pipelines.dlt_context import active, resolved
 from pipelines.failures import Failure, Misconfigured, quoted
+from pipelines.ignored_settings import ignored_settings
 from pipelines.job_details import job_path
+from pipelines.kept_listings import waiting
 from pipelines.listing import Record, first_page
 from pipelines.loader_file import LOCK_MESSAGE
 from pipelines.misspelt_settings import misspelt_settings
+from pipelines.publish import check_begun, check_published
 from pipelines.records import FIELDS
 from pipelines.salesforce import Org, SalesforceError, decoded
-from pipelines.settings import Settings, SourceConfiguration, misconfigured, read_credentials, read_settings
+from pipelines.settings import Settings, SourceConfiguration, read_credentials, read_settings
 from pipelines.sign_in import unreachable
 from pipelines.source import filters
+from pipelines.state_folder import StateFolder
 from pipelines.tables import FINISHED
-from pipelines.warehouse import check_begun, check_published, read
+from pipelines.warehouse import read
 
 CLOCK_TOLERANCE: Final = timedelta(minutes=2)  # a JWT assertion lives for three
 UNKNOWN: Final = "not known yet"
@@ -58,10 +61,18 @@ select coalesce(max(case when filters = '{}' then finished_at end), max(finished
 """
 
 
-def doctor() -> int:
-    """Looks at settings, versions, clock, sign-in, listing and budget; returns 0, or what the first fault means."""
+def doctor(verbose: bool = False) -> int:
+    """Looks at settings, versions, clock, sign-in, listing and budget; returns 0, or what the first fault means.
+
+    `verbose` lists also, by their names, the settings outside that are meant for something else and are not read.
+    """
     found = Examination()
     print("Settings")
+    for file in active().settings.not_ours:
+        found.note(f"{file} is not read: others than this user and root may have written it")
+    if verbose:
+        for ignored in ignored_settings():
+            found.note(f"not read: {ignored}")
     try:
         settings = read_settings()
         _examine_files(found, settings)
@@ -69,12 +80,9 @@ def doctor() -> int:
         found.good(f"sign-in by {credentials.way}")
         for problem in misspelt_settings():
             found.bad(problem)
-        source = resolve_configuration(SourceConfiguration(), sections=("sources", "salesforce"))
+        source = resolved(SourceConfiguration(), "sources.salesforce")
         found.filters = filters(source.job_type, source.is_pk_chunking_enabled, source.concurrency_mode)
         org = Org(credentials, source.api_version, source.api_budget_percent)
-    except ConfigurationException as error:
-        found.bad(misconfigured(error))
-        return found.exit_code
     except Failure as failure:
         found.bad(failure)
         return found.exit_code
@@ -101,6 +109,7 @@ def _examine_files(found: Examination, settings: Settings) -> None:
             found.good(f"{name}: {file}{'' if file.exists() else ' (will be made)'}")
     check_begun(settings.loader_file, settings.warehouse)
     _examine_loader_file(found, settings.loader_file, settings.warehouse)
+    _examine_kept(found, StateFolder(settings.loader_file))
     _examine_history(found, settings.warehouse)
 
 
@@ -115,6 +124,14 @@ def _examine_loader_file(found: Examination, file: Path, warehouse: Path) -> Non
             found.note(f"the loader's file is in use: a load that runs, or somebody who should open the copy. {said}")
         else:
             found.bad(Misconfigured(f"the loader's file cannot be opened: {said}", "README, Back up and restore."))
+
+
+def _examine_kept(found: Examination, state: StateFolder) -> None:
+    for kept in waiting(state):
+        whose = "" if kept.identity in (state.identity, "None") else ", for another loader's file than the one here now"
+        found.note(f"a listing waits to be loaded{whose}: {kept.folder}")
+    for folder in sorted(state.set_aside.glob("*/")):
+        found.note(f"a kept listing could not be loaded, and was set aside: {folder}")
 
 
 def _examine_history(found: Examination, warehouse: Path) -> None:

@@ -173,6 +173,15 @@ class KnownJobs:
         ).fetchall()
         return {column: name for (text,) in newest_first for column, name in orjson.loads(text).items()}
 
+    def last_started_at(self, org_id: str, filters: str) -> datetime | None:
+        """When the newest listing of the org with these filters started."""
+        if self.connection is None or not self.has(LISTINGS):
+            return None
+        row = self.connection.execute(
+            f"select max(started_at) from {DATASET}.listings where org_id = ? and filters = ?", [org_id, filters]
+        ).fetchone()
+        return row[0] if row else None
+
     def asked(self, table: Table, org_id: str, since: datetime) -> set[str]:
         """The ids of the users, or of the org, that were asked for since then."""
         if self.connection is None or not self.has(table):

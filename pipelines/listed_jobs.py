@@ -72,19 +72,18 @@ class Listing:
         self.ids: list[pa.Array] = []
         self.keyless: set[str] = set()  # ids of records that have no key
 
-    def job_tables(self, marks: dict[str, datetime], modified: Any) -> Iterator[pa.Table]:
+    def job_tables(self, modified: Any) -> Iterator[pa.Table]:
         """The changed rows of `query_jobs`, at once unless they are many; the other tables' rows gather beside."""
-        key = f"{self.org.org_id} {self.filters_text}"
-        self.since = marks.get(key)
+        last_started_at = self.known.last_started_at(self.org.org_id, self.filters_text)
+        self.since = last_started_at - MARGIN if last_started_at else None
         tables: list[pa.Table] = []
         size = 0  # of these, in bytes
         for page in job_pages(self.org, self.filters):
             if page.number == 1 and not self.pages:
                 self.started_at = page.started_at
-                marks[key] = page.started_at - MARGIN
                 # The mark is where the listing started, not the newest stamp it shows; dlt's own row filter is off
                 # from here on, because it would drop late, unmoved and newly visible stamps.
-                modified.advance(marks[key])
+                modified.advance(page.started_at - MARGIN)
             elif page.number == 1:
                 # What was shown before the locator was lost is kept, but it is no part of the listing that is counted.
                 self._compare(tables)

@@ -2,17 +2,21 @@
 
 import errno
 import fcntl
+import glob
 import os
 import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import Final
 
 import duckdb
 
-from pipelines.failures import Misconfigured, TryLater, full_disk, not_permitted
+from pipelines.failures import Failure, Misconfigured, TryLater, full_disk, not_permitted
+from pipelines.file_identity import new_identity, write_identity
 
 # Set when a file is made, and kept by every version that writes to it later: DuckDB 1.4 and 1.5 read the file, and its
 # copies, too. By default a file made by DuckDB 2.0 opens in nothing older.
@@ -65,58 +69,111 @@ def only_load(path: Path) -> Iterator[None]:
                 f"Another load is running into {path.name} (process {lock.read().strip() or 'unknown'}).",
                 "This one did nothing. The next one picks up what it would have.",
             ) from None
+        except OSError as error:
+            raise no_locks(path, error) from None
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
         yield
 
 
-def open_loader_file(path: Path, wait: float) -> duckdb.DuckDBPyConnection:
-    """A connection that writes to the loader's file; the file is made if there is none.
+def no_locks(path: Path, error: OSError) -> Misconfigured:
+    """What to say of a file system that has no locks, as some network and container mounts are."""
+    return Misconfigured(
+        f"{path.parent} is on a file system where files cannot be locked: {error.strerror}.",
+        "Keep the loader's file and the warehouse on a local disk, or mount it with locks (NFS: without nolock).",
+    )
 
-    Raises HeldBy when somebody else still has it after `wait` seconds, Misconfigured when it is no DuckDB file.
+
+@dataclass(frozen=True)
+class LoaderFile:
+    """The loader's file, ours alone until it is closed.
+
+    DuckDB's lock is a POSIX lock: closing any descriptor of the file drops it, for the whole process. So its bytes are
+    read through `raw`, which is opened before DuckDB opens the file, and closed after DuckDB has closed it; nothing
+    else in this process may open the file.
+    """
+
+    path: Path
+    connection: duckdb.DuckDBPyConnection
+    raw: BufferedReader
+
+    def close(self) -> None:
+        self.connection.close()
+        self.raw.close()
+
+    def __enter__(self) -> "LoaderFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_loader_file(path: Path, wait: float, *, demo: bool = False) -> LoaderFile:
+    """The loader's file, to be written to. It is made if there is none, with an identity of its own, the demo's or not.
+
+    Raises HeldBy when another process still has it after `wait` seconds, Misconfigured when it is no DuckDB file.
     """
     if not path.exists():
-        _make(path)
+        _make(path, new_identity(demo=demo))
     deadline = time.monotonic() + wait
     while True:
+        raw = _opened(path)  # anew at each try: a file that was waited for may have been replaced meanwhile
         try:
             connection = duckdb.connect(path, config=CONFIG)
+            connection.execute("SET TimeZone = 'UTC'")
+            return LoaderFile(path, connection, raw)
         except duckdb.Error as error:
-            if full := full_disk(error):
-                raise full from None
-            if not_permitted(error):
-                raise Misconfigured(
-                    f"{path} cannot be opened: this user may not read and write it.",
-                    "Let this user do both, or change DESTINATION__DUCKDB__CREDENTIALS (see .dlt/config.toml).",
-                ) from None
-            if LOCK_MESSAGE not in str(error) and "WAL" in str(error):
-                raise Misconfigured(
-                    f"{path}.wal does not belong to {path.name}: {str(error).splitlines()[0][:300]}",
-                    f"If {path.name} was restored from a copy, remove {path.name}.wal, and load.",
-                ) from None
+            raw.close()
             if LOCK_MESSAGE not in str(error):
-                raise Misconfigured(
-                    f"{path} cannot be opened: {str(error).splitlines()[0][:300]}",
-                    "If it is no DuckDB file, change DESTINATION__DUCKDB__CREDENTIALS; "
-                    "if it is damaged, restore it from the published copy (README, Back up and restore).",
-                ) from None
+                raise _unusable(path, error) from error  # which may be one of a damaged file
             if time.monotonic() >= deadline:
                 raise HeldBy(path, str(error)) from None
             time.sleep(POLL)
-        else:
-            connection.execute("SET TimeZone = 'UTC'")
-            return connection
+        except BaseException:
+            raw.close()
+            raise
 
 
-def _make(path: Path) -> None:
+def _opened(path: Path) -> BufferedReader:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise _unusable(path, error) from None
+
+
+def _unusable(path: Path, error: duckdb.Error | OSError) -> Failure:
+    if full := full_disk(error):
+        return full
+    said = str(error).splitlines()[0][:300]
+    if not_permitted(error):
+        return Misconfigured(
+            f"{path} cannot be opened: this user may not read and write it.",
+            "Let this user do both, or change DESTINATION__DUCKDB__CREDENTIALS (see .dlt/config.toml).",
+        )
+    if "WAL" in said:
+        return Misconfigured(
+            f"{path}.wal does not belong to {path.name}: {said}",
+            f"If {path.name} was restored from a copy, remove {path.name}.wal, and load.",
+        )
+    return Misconfigured(
+        f"{path} cannot be opened: {said}",
+        "If it is no DuckDB file, change DESTINATION__DUCKDB__CREDENTIALS; "
+        "if it is damaged, restore it from the published copy (README, Back up and restore).",
+    )
+
+
+def _make(path: Path, identity: str) -> None:
     """An empty file appears at `path` whole: one that is made half would be taken for a file of a newer format."""
-    for left in path.parent.glob(f".{path.name}.*.new*"):  # by a load that was killed
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.new*"):  # by a load that was killed
         left.unlink()
     new = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
-        duckdb.connect(new, config={"storage_compatibility_version": STORAGE_VERSION}).close()
+        with duckdb.connect(new, config={"storage_compatibility_version": STORAGE_VERSION}) as connection:
+            write_identity(connection, identity)
+            connection.execute("checkpoint")  # closing does so, too, but says nothing if it cannot
     except duckdb.Error:
-        new.unlink(missing_ok=True)
+        for left in path.parent.glob(f"{glob.escape(new.name)}*"):  # its log, too
+            left.unlink()
         raise
     new.rename(path)

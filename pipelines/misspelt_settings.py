@@ -1,73 +1,72 @@
-"""Settings that nobody reads: misspelt, or in the wrong section. dlt passes over them in silence."""
+"""Settings that nothing reads: misspelt, in the wrong section, or meant for dlt, which is not asked about them."""
 
 import os
-import tomllib
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
-from dlt.common.runtime.run_context import active
-from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
-
-from pipelines.check import Thresholds
-from pipelines.credentials import SECTION, SalesforceCredentials
+from pipelines import check, settings  # noqa: F401 - each puts its keys into KEYS
+from pipelines.dlt_context import PINNED, active
 from pipelines.failures import Misconfigured
-from pipelines.settings import RecorderConfiguration, SourceConfiguration
+from pipelines.own_settings import KEYS, LOADER_FILE, SettingPath
 
-SECTIONS: Final[dict[str, set[str]]] = {
-    "query_jobs": set(RecorderConfiguration().get_resolvable_fields()),
-    "check": set(Thresholds().get_resolvable_fields()),
-    "sources.salesforce": set(SourceConfiguration().get_resolvable_fields()),
-    SECTION: set(SalesforceCredentials().get_resolvable_fields()),
-    "destination.duckdb": set(DuckDbClientConfiguration().get_resolvable_fields()),
-}
+# dlt reads these sections, and so did version 0.1.0.
+DLTS: Final = frozenset({"load", "extract", "normalize", "schema", "data_writer", "pipeline", "providers"})
+SHARED: Final = {"runtime", ".".join(LOADER_FILE[:-1]), ".".join(LOADER_FILE)}  # with other users of dlt
 PARENTS: Final = {"sources", "destination"}
-OURS: Final = {*SECTIONS, *PARENTS}
-BELOW: Final = {"sources.salesforce": {"credentials"}, "destination.duckdb": {"credentials"}}
 
 
 def misspelt_settings() -> list[Misconfigured]:
-    """One for each setting in our sections of `.dlt/` and of the environment that no code reads."""
+    """One for each setting in the project's `.dlt/`, and for each in our sections of the environment, that no code
+    reads."""
     return [*_in_files(), *_in_environment()]
 
 
 def _in_files() -> Iterator[Misconfigured]:
-    for name in ("config.toml", "secrets.toml"):
-        file = Path(active().settings_dir) / name
-        try:
-            found = tomllib.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):  # dlt says what is wrong with a file that it cannot read
-            continue
-        for key in _unread(found, ""):
-            yield _problem(key, f".dlt/{name}")
+    folder = Path(active().settings_dir)
+    for file, found in active().settings.files.items():
+        if file.parent == folder:
+            for path in unread(found):
+                yield _problem(path, f".dlt/{file.name}")
 
 
-def _unread(settings: dict[str, Any], section: str) -> Iterator[str]:
-    """The keys, with their sections, that belong to us and that nobody reads."""
-    for key, value in settings.items():
-        path = f"{section}.{key}" if section else key
-        if isinstance(value, dict) and path in OURS:
-            yield from _unread(value, path)
-        elif section in SECTIONS:
-            if key not in SECTIONS[section] | BELOW.get(section, set()):
-                yield path
-        elif isinstance(value, dict) and get_close_matches(path, OURS, n=1, cutoff=0.75):
-            yield path  # other sections are dlt's own
+def unread(found: dict[str, Any], path: SettingPath = ()) -> Iterator[SettingPath]:
+    """The settings of a file that nothing reads, but for sections of other programs."""
+    section = ".".join(path)
+    for key, value in found.items():
+        here = (*path, key)
+        name = ".".join(here)
+        if isinstance(value, dict) and (name in KEYS or name in PARENTS or here[0] in DLTS):
+            yield from unread(value, here)
+        elif section in KEYS:
+            if key not in KEYS[section] and PINNED.get(here) != value:
+                yield here
+        elif not isinstance(value, dict):
+            if PINNED.get(here) != value:
+                yield here
+        elif get_close_matches(name, {*KEYS, *PARENTS}, n=1, cutoff=0.75):
+            yield here
 
 
 def _in_environment() -> Iterator[Misconfigured]:
     for name in sorted(os.environ):
-        section, _, key = name.lower().replace("__", ".").rpartition(".")
-        if section in SECTIONS and key not in SECTIONS[section] | BELOW.get(section, set()):
-            yield _problem(f"{section}.{key}", "the environment")
+        path = tuple(name.lower().split("__"))
+        section, key = ".".join(path[:-1]), path[-1]
+        if section in KEYS.keys() - SHARED and key not in KEYS[section] and ".".join(path) not in KEYS:
+            yield _problem(path, "the environment")
 
 
-def _problem(path: str, where: str) -> Misconfigured:
-    section, _, key = path.rpartition(".")
-    homes = [name for name, known in SECTIONS.items() if key in known and name != section]
-    close = get_close_matches(key, SECTIONS.get(section, OURS), n=1, cutoff=0.6)
-    remedy = (
-        f"It belongs under [{homes[0]}]." if homes else f"Is {close[0]} meant?" if close else "See .dlt/config.toml."
-    )
-    return Misconfigured(f"`{path}` in {where} is a setting that nothing reads.", remedy)
+def _problem(path: SettingPath, where: str) -> Misconfigured:
+    section, key = ".".join(path[:-1]), path[-1]
+    homes = [name for name, known in KEYS.items() if key in known and name != section]
+    close = get_close_matches(key if section else ".".join(path), KEYS.get(section, {*KEYS, *PARENTS}), n=1, cutoff=0.6)
+    if homes:
+        remedy = f"It belongs under [{homes[0]}]."
+    elif close:
+        remedy = f"Is {close[0]} meant?"
+    elif path[0] in DLTS or section in SHARED | PARENTS:
+        remedy = "What dlt needs is set here by the recorder itself, and no such setting changes it: remove it."
+    else:
+        remedy = "See .dlt/config.toml."
+    return Misconfigured(f"`{'.'.join(path)}` in {where} is a setting that nothing reads.", remedy)

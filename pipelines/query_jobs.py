@@ -5,6 +5,8 @@ One run goes down this list; what a file imports stands below it, but for names 
     query_jobs.py   the command line (this file)
     run.py          one run, from lock to published copy
     settings.py     where things are, and how long to wait
+    dlt_context.py  what of it dlt is answered, and where it works;  own_settings.py: where each setting is set
+    dlt_variables.py  dlt's own variables, of which two count
     job_details.py  once the jobs are loaded: what only each job's own answer tells
     detail_backlog.py  which jobs are asked for it, and in which order
     source.py       the dlt source: its resources, how they merge, the incremental mark
@@ -40,6 +42,9 @@ if __name__ == "__main__":
     gc.disable()  # until all is imported: a tenth of a small run would go into looking for garbage among modules
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # until `main` can say so in a sentence; nothing is begun yet
+    from pipelines.dlt_variables import set_aside
+
+    set_aside()  # before dlt is imported
 
 import argparse
 import io
@@ -52,16 +57,15 @@ from typing import Final, NoReturn
 
 from dlt.common.configuration.exceptions import ConfigurationException
 
+from pipelines.dlt_context import misconfigured, use_project
 from pipelines.failures import Failure, Misconfigured, causes, failure_behind, full_disk, not_permitted, quoted
 from pipelines.progress import progress
 from pipelines.run import record
 from pipelines.settings import (
     DEMO_HOME,
     DEMO_WAREHOUSE,
-    misconfigured,
     read_credentials,
     read_settings,
-    use_project,
     warehouse_to_read,
 )
 
@@ -117,7 +121,7 @@ def _demo(options: argparse.Namespace) -> int:
 def _doctor(options: argparse.Namespace) -> int:
     from pipelines.doctor import doctor  # noqa: PLC0415
 
-    return doctor()
+    return doctor(options.verbose)
 
 
 def _check(options: argparse.Namespace) -> int:

@@ -1,36 +1,54 @@
 """One run, from the lock on the loader's file to the published copy: what is kept when it ends at any moment."""
 
+import logging
 import os
 import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import dlt
 import duckdb
-from dlt.common.destination import DestinationCapabilitiesContext
-from dlt.common.normalizers.naming import NamingConvention
-from dlt.common.runtime import signals
-from dlt.common.runtime.run_context import active
-from dlt.common.storages import LoadStorage, NormalizeStorage, PackageStorage
-from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
+import pyarrow as pa
+from dlt.common.schema.exceptions import DataValidationError
+from dlt.load.exceptions import LoadClientJobFailed
 
 from pipelines.credentials import SalesforceCredentials
-from pipelines.failures import TryLater
+from pipelines.damage import damaged_part, is_damage
+from pipelines.dlt_packages import PIPELINE, interruptible, new_pipeline
+from pipelines.failures import Misconfigured, TryLater, causes
+from pipelines.file_identity import is_demo, new_identity, read_identity, write_identity
 from pipelines.job_details import Details, details_source
+from pipelines.kept_listings import (
+    KeptListing,
+    UnreadableListing,
+    keep,
+    keep_left_behind,
+    keep_of_version_0_1_0,
+    rows_of,
+    waiting,
+)
 from pipelines.known_jobs import KnownJobs
 from pipelines.listed_jobs import Listing
-from pipelines.loader_file import HeldBy, only_load, open_loader_file
+from pipelines.loader_file import HeldBy, LoaderFile, only_load, open_loader_file
 from pipelines.progress import Seen
+from pipelines.publish import check_begun, check_published, damaged, open_published, publish
 from pipelines.settings import Settings
-from pipelines.source import salesforce
+from pipelines.source import kept_rows, salesforce
+from pipelines.state_folder import StateFolder
 from pipelines.state_spans import refresh_spans
-from pipelines.tables import DATASET
-from pipelines.warehouse import apply_views, check_begun, check_published, complete_tables, open_published, publish
+from pipelines.tables import DATASET, LISTINGS, TABLES
+from pipelines.warehouse import apply_views, complete_tables, stored_columns
+
+DOES_NOT_FIT = (
+    DataValidationError,
+    LoadClientJobFailed,
+    pa.ArrowException,
+    duckdb.DataError,
+    duckdb.ConstraintException,
+)  # what is kept, whenever it is tried
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -38,7 +56,7 @@ class Run:
     """What one run did, as the line that it prints."""
 
     listing: Listing
-    resumed: int  # packages that earlier runs had to leave, and that this run loaded first
+    resumed: int  # listings that earlier runs had to keep, and that this run loaded first
     seconds: float
     settings: Settings
 
@@ -65,150 +83,85 @@ def record(settings: Settings, credentials: SalesforceCredentials, seen: Seen = 
     Raises a Failure that says what to do; whatever could not be done now, the next run makes good.
     """
     began = time.monotonic()
+    state = StateFolder(settings.loader_file)
+    with only_load(settings.loader_file), state.in_use():
+        try:
+            with ExitStack() as closing:
+                listing, resumed = _record(settings, credentials, seen, state, closing)
+        except Exception as error:
+            # The file is closed by now, so that it can be looked at.
+            part = damaged_part(settings.loader_file) if is_damage(error) else None
+            if part is None:
+                raise
+            raise damaged(settings.loader_file, settings.warehouse, part) from None
+    return Run(listing, resumed, time.monotonic() - began, settings)
+
+
+def _record(
+    settings: Settings, credentials: SalesforceCredentials, seen: Seen, state: StateFolder, closing: ExitStack
+) -> tuple[Listing, int]:
     done: list[Listing] = []
-    with only_load(settings.loader_file), _temporary_files(settings), ExitStack() as closing:
-        loader = _open(settings, closing)
-        resumed = 0
-        if isinstance(loader, HeldBy):
-            pipeline = _pipeline(settings, str(settings.loader_file))
-            # The copy stands in for the file, but knows nothing of listings that are kept already: then load all.
-            known = KnownJobs(None if pipeline.has_pending_data else open_published(settings.warehouse, closing))
-        else:
-            pipeline = _pipeline(settings, loader)
-            resumed = _load_pending(pipeline)
-            if resumed:
-                complete_tables(loader)  # what was kept may be the first that there is: it is compared with, too
-            pipeline.sync_destination()
-            known = KnownJobs(loader)
+    loader = _open(settings, closing)
+    if isinstance(loader, HeldBy):
+        identity = _identity_while_held(state)
+        keep_left_behind(state)
+        # The copy stands in for the file, but knows nothing of listings that are kept already: then load all.
+        known = KnownJobs(None if waiting(state) else open_published(settings.warehouse, identity, closing))
+    else:
+        identity = _identify(loader, state, settings)
+        keep_left_behind(state)
+        resumed = _load_kept(loader, state, identity)
+        known = KnownJobs(loader.connection)
 
-        # extract and normalize on their own: `run` would first ask for the file, and give up if it is held.
-        jobs = salesforce(credentials, extras=settings.extras, known=known, on_page=seen.page, on_listed=done.append)
-        pipeline.extract(jobs)
-        _heeding_signals(pipeline.normalize)
+    working = state.working_folder(identity)
+    pipeline = new_pipeline(str(settings.loader_file) if isinstance(loader, HeldBy) else loader.connection, working)
+    if not isinstance(loader, HeldBy):
+        pipeline.sync_destination()
+    # extract and normalize on their own: `run` would first ask for the file, and give up if it is held.
+    jobs = salesforce(credentials, extras=settings.extras, known=known, on_page=seen.page, on_listed=done.append)
+    pipeline.extract(jobs)
 
-        if isinstance(loader, HeldBy):
-            loader = _open_at_last(settings, closing, loader, done[0])
-            pipeline = _pipeline(settings, loader)
-        _heeding_signals(pipeline.load)
-        complete_tables(loader)
-        details = Details(done[0], loader, settings.details_per_run, seen.details)
-        if details.jobs:
-            pipeline.extract(details_source(details))
-            _heeding_signals(pipeline.normalize)
-            _heeding_signals(pipeline.load)
-        refresh_spans(loader, done[0].org.org_id)
-        apply_views(loader)
-        publish(loader, settings.loader_file, settings.warehouse)
-    return Run(done[0], resumed, time.monotonic() - began, settings)
+    if isinstance(loader, HeldBy):
+        keep(working / PIPELINE, state, identity)
+        shutil.rmtree(working)
+        loader = _open_at_last(settings, closing, loader, done[0])
+        if _identify(loader, state, settings) != identity:
+            raise TryLater(
+                f"{settings.loader_file.name} has been replaced by another file while it was held. The listing of "
+                f"{done[0].jobs_listed:,} jobs is kept for the one that was there before.",
+                "The next load records into the file that is there now.",
+            )
+        resumed = _load_kept(loader, state, identity) - 1
+        working = state.working_folder(identity)
+        pipeline = new_pipeline(loader.connection, working)
+        pipeline.sync_destination()
+    else:
+        _load(pipeline)
+    complete_tables(loader.connection)
+    details = Details(done[0], loader.connection, settings.details_per_run, seen.details)
+    if details.jobs:
+        pipeline.extract(details_source(details))
+        _load(pipeline)
+    shutil.rmtree(working)
+    refresh_spans(loader.connection, done[0].org.org_id)
+    apply_views(loader.connection)
+    publish(loader, settings.warehouse, settings.keep_copies)
+    return done[0], resumed
 
 
-def _open(settings: Settings, closing: ExitStack) -> duckdb.DuckDBPyConnection | HeldBy:
+def _open(settings: Settings, closing: ExitStack) -> LoaderFile | HeldBy:
     """The loader's file, ours from here to the end of the run; or who holds it."""
     check_begun(settings.loader_file, settings.warehouse)
     try:
-        loader = closing.enter_context(open_loader_file(settings.loader_file, settings.lock_wait))
+        loader = closing.enter_context(open_loader_file(settings.loader_file, settings.lock_wait, demo=settings.demo))
     except HeldBy as held:
         return held
-    check_published(loader, settings.loader_file, settings.warehouse)
+    check_published(loader.connection, settings.loader_file, settings.warehouse)
     return loader
 
 
-def _pipeline(settings: Settings, file: duckdb.DuckDBPyConnection | str) -> dlt.Pipeline:
-    destination = dlt.destinations.duckdb(file)
-    look_up = destination.capabilities
-    known: dict[type[Any] | None, DestinationCapabilitiesContext] = {}
-
-    def capabilities(
-        config: DuckDbClientConfiguration | None = None, naming: NamingConvention | None = None
-    ) -> DestinationCapabilitiesContext:
-        kind = type(naming) if naming else None
-        if kind not in known:
-            known[kind] = look_up(config, naming)
-        return known[kind].copy()
-
-    # What DuckDB can do, dlt looks up in all settings at every step and for every table: 0.1 s a run, a tenth of one
-    # that finds little.
-    destination.capabilities = capabilities  # type: ignore[method-assign]
-    pipeline = dlt.pipeline(settings.pipeline, destination=destination, dataset_name=DATASET)
-    working = Path(pipeline.working_dir)
-    _tidy(working)
-    _begin_anew(working)
-    return pipeline
-
-
-def _tidy(working: Path) -> None:
-    """Removes from dlt's home what the runs before have left and no run needs: folders of all packages ever loaded, and
-    what had come of listings that broke off. At a load an hour it would grow by a gigabyte a year."""
-    left = [
-        *working.glob(f"load/{LoadStorage.LOADED_FOLDER}/*"),
-        *working.glob(f"load/{LoadStorage.NEW_PACKAGES_FOLDER}/*"),
-    ]
-    left += [path for path in working.glob("normalize/*/") if path.name != NormalizeStorage.EXTRACTED_FOLDER]
-    # dlt removes a listing as it was extracted once it is normalized. Killed meanwhile, it leaves a part of it, and
-    # would choke on that in every later run.
-    normalized = working / "load" / LoadStorage.NORMALIZED_FOLDER
-    extracted = working.glob(f"normalize/{NormalizeStorage.EXTRACTED_FOLDER}/*")
-    left += [package for package in extracted if (normalized / package.name).exists()]
-    for folder in left:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _temporary_files(settings: Settings) -> Iterator[None]:
-    """Has temporary files made in dlt's home. dlt writes each merge's SQL as one, and moves it into the package: from
-    another file system that is a copy, and half of one, left by kill -9, keeps the package from ever being loaded."""
-    place = Path(active().data_dir) / "temporary" / settings.pipeline
-    shutil.rmtree(place, ignore_errors=True)  # left by a load that was killed
-    place.mkdir(parents=True)
-    before, tempfile.tempdir = tempfile.tempdir, str(place)
-    try:
-        yield
-    finally:
-        tempfile.tempdir = before
-        shutil.rmtree(place, ignore_errors=True)
-
-
-def _load_pending(pipeline: dlt.Pipeline) -> int:
-    """Loads the packages that earlier runs had to leave: before anything is listed, because `run` would drop the
-    new listing instead, and before the sync, which wipes them when the file is new. Says how many there were."""
-    if not pipeline.has_pending_data:
-        return 0
-    _heeding_signals(pipeline.normalize)
-    packages = len(pipeline.list_normalized_load_packages())
-    if packages:
-        _heeding_signals(pipeline.load)
-    return packages
-
-
-def _begin_anew(working: Path) -> None:
-    """Has dlt load packages that were begun from their beginning: the file in which they were staged may have been
-    replaced since, by the published copy. Nothing gets in twice: see the filters in `source.py`."""
-    for package in (working / "load" / LoadStorage.NORMALIZED_FOLDER).glob("*/"):
-        applied = package / PackageStorage.APPLIED_SCHEMA_UPDATES_FILE_NAME
-        if not applied.exists():
-            continue
-        for state in (PackageStorage.STARTED_JOBS_FOLDER, PackageStorage.COMPLETED_JOBS_FOLDER):
-            for job in (package / state).iterdir():
-                job.rename(package / PackageStorage.NEW_JOBS_FOLDER / job.name)
-        for merge in (package / PackageStorage.NEW_JOBS_FOLDER).glob("*.sql"):  # dlt writes it again
-            merge.unlink()
-        for transition in (package / PackageStorage.PENDING_TRANSITIONS_FOLDER).glob("*"):
-            transition.unlink()
-        # No change is told beforehand: dlt looks into the file itself for what that lacks.
-        (package / PackageStorage.SCHEMA_UPDATES_FILE_NAME).write_text("{}")
-        applied.unlink()  # last: if this is killed before, the next run does it again
-
-
-def _heeding_signals(step: Callable[[], object]) -> None:
-    """Runs a step of dlt's, which brings to an end what it is at when Ctrl-C or SIGTERM comes. One that comes late in
-    the step dlt would forget, and the run would go on."""
-    with signals.intercepted_signals():
-        step()
-        signals.raise_if_signalled()
-
-
-def _open_at_last(settings: Settings, closing: ExitStack, held: HeldBy, listing: Listing) -> duckdb.DuckDBPyConnection:
-    """The file again, now that the listing is safe in dlt's folder: whoever held it may have let go."""
+def _open_at_last(settings: Settings, closing: ExitStack, held: HeldBy, listing: Listing) -> LoaderFile:
+    """The file again, now that the listing is safe beside it: whoever held it may have let go."""
     try:
         loader = closing.enter_context(open_loader_file(settings.loader_file, wait=0))
     except HeldBy:
@@ -216,5 +169,77 @@ def _open_at_last(settings: Settings, closing: ExitStack, held: HeldBy, listing:
             f"{held.message} The listing of {listing.jobs_listed:,} jobs is kept; the next load brings it in first.",
             held.remedy,
         ) from None
-    check_published(loader, settings.loader_file, settings.warehouse)
+    check_published(loader.connection, settings.loader_file, settings.warehouse)
     return loader
+
+
+def _identity_while_held(state: StateFolder) -> str:
+    """The identity of a file that cannot be opened. Where none is known, it gets this one when it is next opened."""
+    identity = state.identity
+    if not identity or state.is_provisional:
+        identity = identity or state.note_identity(new_identity(), provisional=True)
+        keep_of_version_0_1_0(state, identity)
+    return identity
+
+
+def _identify(loader: LoaderFile, state: StateFolder, settings: Settings) -> str:
+    """The identity of the loader's file; one that a version before identities made gets its own."""
+    identity = read_identity(loader.connection)
+    if identity is None:
+        adopted = state.identity if state.is_provisional and _may_be_of(loader, waiting(state)) else None
+        identity = state.note_identity(adopted or new_identity(demo=settings.demo), provisional=True)
+        keep_of_version_0_1_0(state, identity)
+        write_identity(loader.connection, identity)
+    if is_demo(identity) and not settings.demo:
+        raise Misconfigured(
+            f"{loader.path} is a recording of the demo org: nothing of your own is recorded into it.",
+            "Give the loader's file another name: DESTINATION__DUCKDB__CREDENTIALS (see .dlt/config.toml).",
+        )
+    return state.note_identity(identity)
+
+
+def _may_be_of(loader: LoaderFile, kept: list[KeptListing]) -> bool:
+    """Whether listings that were kept while a file without an identity was held can be of this one: they show an org
+    that it knows, or it knows none."""
+    if not stored_columns(loader.connection, LISTINGS):
+        return True
+    known = {org for (org,) in loader.connection.execute(f"select distinct org_id from {DATASET}.listings").fetchall()}
+    return not known or not kept or any(known & listing.orgs for listing in kept)
+
+
+def _load(pipeline: dlt.Pipeline) -> None:
+    interruptible(pipeline.normalize)
+    interruptible(pipeline.load)
+
+
+def _load_kept(loader: LoaderFile, state: StateFolder, identity: str) -> int:
+    """Loads the listings that are kept for this file, oldest first, before anything is listed; says how many."""
+    loaded = 0
+    for kept in waiting(state):
+        if kept.meta and kept.identity != identity:
+            logger.warning("%s is a listing that was kept for another loader's file; it stays there.", kept.folder)
+            continue
+        try:
+            _load_one(loader, state, kept)
+            loaded += 1
+        except Exception as error:
+            unfit = next((one for one in causes(error) if isinstance(one, (UnreadableListing, *DOES_NOT_FIT))), None)
+            if unfit is None:
+                raise
+            there = kept.set_aside(state)
+            said = str(unfit).splitlines()[0][:300]
+            logger.warning("A kept listing cannot be loaded, and is set aside in %s: %s", there, said)
+    if loaded:
+        complete_tables(loader.connection)  # what was kept may be the first that there is: it is compared with, too
+    return loaded
+
+
+def _load_one(loader: LoaderFile, state: StateFolder, kept: KeptListing) -> None:
+    tables = kept.tables()
+    working = state.temporary / "kept"  # not in `work`: it is there already, should this be killed
+    pipeline = new_pipeline(loader.connection, working)
+    pipeline.sync_destination()
+    pipeline.extract(kept_rows({table: rows_of(tables[table.name]) for table in TABLES if table.name in tables}))
+    _load(pipeline)
+    kept.remove()
+    shutil.rmtree(working)

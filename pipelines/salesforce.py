@@ -26,6 +26,7 @@ from requests.exceptions import ConnectionError as BrokenConnection
 from pipelines.bounded_http import session_attributes, too_large
 from pipelines.classic_xml import read_xml
 from pipelines.credentials import SalesforceCredentials
+from pipelines.dlt_context import named
 from pipelines.failures import Failure, Misconfigured, NotPermitted, TryLater, Unreadable, quoted
 from pipelines.sign_in import TOKEN_PATH, Session, as_said, can_renew, sign_in, unreachable
 
@@ -108,7 +109,7 @@ class Org:
     ) -> None:
         if not 0 < api_budget_percent <= 100:
             raise Misconfigured(
-                f"`sources.salesforce.api_budget_percent` is {api_budget_percent:g}.",
+                f"{named('sources.salesforce.api_budget_percent')} is {api_budget_percent:g}.",
                 "It must be a number above 0, and 100 at the most: the share of its daily API calls that an org may "
                 "have used when a run stops.",
             )

@@ -1,6 +1,5 @@
-"""Where things are and how long to wait: `[query_jobs]`, `[destination.duckdb]` and the credentials, read by dlt."""
+"""Where things are and how long to wait: `[query_jobs]`, `[destination.duckdb]` and the credentials."""
 
-import hashlib
 import logging
 import os
 import shlex
@@ -8,32 +7,32 @@ import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import dlt
 from dlt.common.configuration import configspec, is_secret_hint
 from dlt.common.configuration.exceptions import ConfigurationException
-from dlt.common.configuration.providers.toml import GLOBAL_ORIGIN_PREFIX
-from dlt.common.configuration.resolve import resolve_configuration
 from dlt.common.configuration.specs import BaseConfiguration
 from dlt.common.configuration.utils import get_resolved_traces
-from dlt.common.runtime.run_context import active, switch_context
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
+from pipelines import dlt_variables
 from pipelines.credentials import SECTION, SalesforceCredentials
+from pipelines.dlt_context import active, named, resolved, section
 from pipelines.failures import Failure, Misconfigured
+from pipelines.own_settings import CREDENTIALS, PROJECT, Found
+from pipelines.own_settings import LOADER_FILE as LOADER_FILE_PATH
 from pipelines.salesforce import BUDGET_PERCENT, CURRENT_API_VERSION
 from pipelines.tables import DATASET
 
 PIPELINE: Final = "query_jobs"
-LOADER_FILE: Final = "destination.duckdb.credentials"  # dlt's key
-PROJECT: Final = Path(__file__).resolve().parents[1]
+LOADER_FILE: Final = ".".join(LOADER_FILE_PATH)
 DEMO_HOME: Final = PROJECT / "demo"
 DEMO_WAREHOUSE: Final = DEMO_HOME / "warehouse.duckdb"
 
 logger = logging.getLogger(__name__)
 
 
+@section("query_jobs")
 @configspec
 class RecorderConfiguration(BaseConfiguration):
     """`[query_jobs]` of .dlt/config.toml, or QUERY_JOBS__… of the environment."""
@@ -42,8 +41,10 @@ class RecorderConfiguration(BaseConfiguration):
     lock_wait: float = 30.0
     details_per_run: int = 500
     extras: bool = True
+    keep_copies: int = 7
 
 
+@section("sources.salesforce")
 @configspec
 class SourceConfiguration(BaseConfiguration):
     """`[sources.salesforce]`, but for the credentials, as dlt gives it to the source."""
@@ -65,66 +66,95 @@ class Settings:
     lock_wait: float = 30.0
     details_per_run: int = 500
     extras: bool = True
-
-    @property
-    def pipeline(self) -> str:
-        """dlt's name for the working folder and the state: one for each loader's file, so that a listing kept for one
-        is never loaded into another."""
-        return f"{PIPELINE}_{hashlib.sha256(str(self.loader_file).encode()).hexdigest()[:8]}"
-
-
-def use_project() -> None:
-    """Makes dlt read this project's `.dlt/`, whatever the working directory. DLT_PROJECT_DIR overrides it."""
-    switch_context(str(PROJECT))
+    keep_copies: int = 0
+    demo: bool = False  # whether these are the demo's own files
 
 
 def read_settings() -> Settings:
-    """The settings; relative paths count from the project. Raises Misconfigured, naming the key."""
-    try:
-        recorder = resolve_configuration(RecorderConfiguration(), sections=("query_jobs",))
-    except ConfigurationException as error:
-        raise misconfigured(error) from error
+    """The settings; relative paths count from the project. Raises Misconfigured, naming the key and where it is set."""
+    recorder = resolved(RecorderConfiguration(), "query_jobs")
     if not 0 <= recorder.lock_wait < float("inf"):
-        raise Misconfigured(f"`query_jobs.lock_wait` is {recorder.lock_wait:g}.", "It must be a number of seconds.")
+        raise Misconfigured(
+            f"{named('query_jobs.lock_wait')} is {recorder.lock_wait:g}.", "It must be a number of seconds."
+        )
     if recorder.details_per_run < 0:
         raise Misconfigured(
-            f"`query_jobs.details_per_run` is {recorder.details_per_run}.",
+            f"{named('query_jobs.details_per_run')} is {recorder.details_per_run}.",
             "It must be a number of jobs; 0 switches it off.",
         )
-    loader_file = project_path(_loader_file())
+    if recorder.keep_copies < 0:
+        raise Misconfigured(
+            f"{named('query_jobs.keep_copies')} is {recorder.keep_copies}.",
+            "It must be a number of daily copies of the published warehouse; 0 switches them off.",
+        )
+    key, given = _loader_file()
+    loader_file = project_path(given)
     warehouse = project_path(recorder.warehouse)
-    for key, path in ((LOADER_FILE, loader_file), ("query_jobs.warehouse", warehouse)):
-        _check_path(key, path)
-    if loader_file.resolve() == warehouse.resolve():
+    _check_not_left_behind(given, loader_file)
+    _check_path(key, loader_file)
+    _check_path("query_jobs.warehouse", warehouse)
+    if loader_file.resolve() == warehouse.resolve() or (
+        warehouse.exists() and loader_file.exists() and warehouse.samefile(loader_file)
+    ):
         raise Misconfigured(
             f"The loader's file and the published warehouse are the same file: {warehouse}.",
             "Readers would block the loader: give `warehouse` under [query_jobs] another name.",
         )
-    return Settings(loader_file, warehouse, recorder.lock_wait, recorder.details_per_run, recorder.extras)
+    return Settings(
+        loader_file,
+        warehouse,
+        recorder.lock_wait,
+        recorder.details_per_run,
+        recorder.extras,
+        recorder.keep_copies,
+    )
 
 
 def _check_path(key: str, path: Path) -> None:
     if path.is_dir():
-        raise Misconfigured(f"`{key}` is {path}, which is a directory.", "Give the path of a file, existing or new.")
+        raise Misconfigured(
+            f"{named(key)} is {path}, which is a directory.", "Give the path of a file, existing or new."
+        )
     if not path.parent.is_dir():
-        raise Misconfigured(f"`{key}` is {path}, whose directory does not exist.", "Make it, or see .dlt/config.toml.")
+        raise Misconfigured(
+            f"{named(key)} is {path}, whose directory does not exist.", "Make it, or see .dlt/config.toml."
+        )
     # DuckDB names a database after its file. Named like our schema, `salesforce.query_jobs` would mean two things.
     if path.stem.lower() in (DATASET, f"{DATASET}_staging", ":memory:"):
-        raise Misconfigured(f"`{key}` must not be called {path.name}: DuckDB needs that name.", "Choose another name.")
+        raise Misconfigured(
+            f"{named(key)} must not be called {path.name}: DuckDB needs that name.", "Choose another name."
+        )
 
 
-def _loader_file() -> str:
-    """`credentials` of [destination.duckdb]: a path, as text or as `database`."""
-    key = LOADER_FILE
-    given: Any = dlt.secrets.get(key) or dlt.config.get(key) or f"{PIPELINE}.duckdb"
-    if isinstance(given, dict):
-        given = given.get("database")
+def _loader_file() -> tuple[str, str]:
+    """`credentials` of [destination.duckdb], a path as text or as `database`: the key that names it, and the path."""
+    keys = (LOADER_FILE_PATH, (*LOADER_FILE_PATH, "database"))
+    found = [(".".join(key), one) for key in keys if (one := active().settings.find(key, secret=True))]
+    found = [(key, one) for key, one in found if not isinstance(one.value, dict)]
+    # The environment goes before the files, whichever way it names the path.
+    key, one = min(found, key=lambda item: isinstance(item[1].place, Path), default=(LOADER_FILE, None))
     try:
         spec = DuckDbCredentials()
-        spec.parse_native_representation(given)
-    except (ValueError, TypeError, ConfigurationException):
-        raise Misconfigured(f"`{key}` must be the path of the loader's file.", "See .dlt/config.toml.") from None
-    return str(spec.database)
+        spec.parse_native_representation((one.value.strip() if one else "") or f"{PIPELINE}.duckdb")
+    except (ValueError, TypeError, AttributeError, ConfigurationException):
+        raise Misconfigured(f"{named(key)} must be the path of the loader's file.", "See .dlt/config.toml.") from None
+    return key, str(spec.database)
+
+
+def _check_not_left_behind(given: str, loader_file: Path) -> None:
+    """Version 0.1.0 counted relative paths from DLT_LOCAL_DIR, where that was set: what it recorded there goes on only
+    if its place is named in full."""
+    elsewhere = dlt_variables.aside.get("DLT_LOCAL_DIR", os.environ.get("DLT_LOCAL_DIR"))
+    if not elsewhere or loader_file.exists():
+        return
+    left = Path(os.path.abspath(Path(elsewhere) / Path(given).expanduser()))
+    if left.is_file():
+        raise Misconfigured(
+            f"There is no {loader_file} yet, but {left}, where DLT_LOCAL_DIR points to: version 0.1.0 recorded there.",
+            "Relative paths count from the project now. To go on with that file, give its full path as `credentials` "
+            "under [destination.duckdb], and that of its copy as `warehouse` under [query_jobs]; to begin anew, unset "
+            "DLT_LOCAL_DIR.",
+        )
 
 
 def warehouse_to_read(given: Path | None) -> Path:
@@ -156,29 +186,24 @@ def read_credentials(on_exposed: Callable[[Failure], None] = _warn) -> Salesforc
     `on_exposed` hears of each file they come from that others can read. By default it is a warning, which `--quiet`
     prints, too: cron mails it, the load goes on, and one chmod ends it.
     """
-    traces = get_resolved_traces()
-    traces.clear()
     try:
-        credentials = resolve_configuration(SalesforceCredentials(), sections=tuple(SECTION.split(".")))
-        read = {_file(trace.provider_location) for trace in traces.resolved_traces if is_secret_hint(trace.hint)}
-    except ConfigurationException as error:
-        raise misconfigured(error) from None
+        credentials = resolved(SalesforceCredentials(), SECTION)
     finally:
         # dlt pickles all that it resolved with the next run's trace. It leaves secrets out of that, but not what came
         # with an address: a password, or the session of a link out of the browser.
-        traces.clear()
+        get_resolved_traces().clear()
+    found = [
+        active().settings.find((*CREDENTIALS, key), secret=True)
+        for key, hint in credentials.get_resolvable_fields().items()
+        if is_secret_hint(hint) and getattr(credentials, key)
+    ]
+    read = {one.place for one in found if isinstance(one, Found) and isinstance(one.place, Path)}
     if key_file := credentials.key_file:
         read.add(key_file)
     for file in filter(_is_exposed, sorted(read)):
         shown = shlex.quote(str(file))
         on_exposed(Misconfigured(f"{file} can be read by other users of this machine: chmod 600 {shown}"))
     return credentials
-
-
-def _file(location: str) -> Path:
-    """The file that dlt names as a setting's location: of the project's .dlt/, or with a prefix of the user's own."""
-    name = location.removeprefix(GLOBAL_ORIGIN_PREFIX)
-    return Path(active().settings_dir if name == location else active().global_dir) / name
 
 
 def _is_exposed(file: Path) -> bool:
@@ -191,12 +216,6 @@ def _is_exposed(file: Path) -> bool:
     return stat.S_ISREG(found.st_mode) and bool(found.st_mode & others)
 
 
-def misconfigured(error: ConfigurationException) -> Misconfigured:
-    """dlt's configuration error without its pages of places it looked in."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return Misconfigured(" ".join(lines[:3])[:400], "See .dlt/config.toml and .dlt/secrets.example.toml.")
-
-
 def project_path(path: str) -> Path:
-    """The path, made absolute as dlt does: relative ones count from the project (or DLT_LOCAL_DIR)."""
+    """The path, made absolute: relative ones count from the project."""
     return Path(os.path.abspath(Path(active().local_dir) / Path(path).expanduser()))

@@ -4,7 +4,8 @@ What makes a replayed, doubled or late load harmless stands in the `source_filte
 rows that pass them, so that no stored version is replaced by an older one and no `observed_at` ever moves.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -63,18 +64,34 @@ FIRST_STAYS_FIRST: Final = f"""not exists (
 )"""
 
 
-def merge_on(table: Table, source_filter: str | None = None, **dedup_sort: str) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Merge:
+    """How staged rows of a table become rows: which of them may, and of several with one key, which one does."""
+
+    source_filter: str | None = None
+    dedup_sort: tuple[str, str] | None = None  # a column and its order: the first row in it stays
+
+
+MERGES: Final = {
+    QUERY_JOBS: Merge(NOT_STALE, ("system_modstamp", "desc")),
+    QUERY_JOB_STATES: Merge(NOT_YET_OBSERVED, ("observed_at", "asc")),
+    REJECTED_RECORDS: Merge(FIRST_STAYS_FIRST),
+}
+
+
+def merge_on(table: Table) -> dict[str, Any]:
     """dlt's hints for a table. delete-insert with dedup_sort is the one strategy that neither doubles rows after a
-    crash nor gets stuck on a job that is listed twice: of staged rows with one key, the first in that order stays."""
-    columns = table.hints
-    for column, order in dedup_sort.items():
+    crash nor gets stuck on a job that is listed twice."""
+    merge, columns = MERGES.get(table, Merge()), table.hints
+    if merge.dedup_sort:
+        column, order = merge.dedup_sort
         columns[column]["dedup_sort"] = order
     write = {"disposition": "merge", "strategy": "delete-insert"}
     return {
         "name": table.name,
         "primary_key": table.key,
         "columns": columns,
-        "write_disposition": write | ({"source_filter": source_filter} if source_filter else {}),
+        "write_disposition": write | ({"source_filter": merge.source_filter} if merge.source_filter else {}),
         # A type that does not fit fails while it can still be refused, not when the package is already made.
         "schema_contract": {"tables": "evolve", "columns": "evolve", "data_type": "freeze"},
     }
@@ -113,19 +130,22 @@ def salesforce(  # noqa: PLR0917 - dlt fills these from the configuration
     org = Org(credentials, api_version, api_budget_percent)
     listing = Listing(org, sent, known or KnownJobs(), on_page or (lambda page: None))
 
-    @dlt.resource(**merge_on(QUERY_JOBS, NOT_STALE, system_modstamp="desc"))
+    @dlt.resource(**merge_on(QUERY_JOBS))
     def query_jobs(
-        modified: dlt.sources.incremental[datetime] = dlt.sources.incremental("system_modstamp"),  # noqa: B008
+        modified: dlt.sources.incremental[datetime] = dlt.sources.incremental(  # noqa: B008
+            "system_modstamp",
+            allow_external_schedulers=False,  # or Airflow's interval, or DLT_INTERVAL_END, would leave jobs out
+        ),
     ) -> Iterator[pa.Table]:
-        yield from listing.job_tables(dlt.current.resource_state().setdefault("marks", {}), modified)
+        yield from listing.job_tables(modified)
 
-    @dlt.resource(**merge_on(QUERY_JOB_STATES, NOT_YET_OBSERVED, observed_at="asc"))
+    @dlt.resource(**merge_on(QUERY_JOB_STATES))
     def query_job_states() -> Iterator[pa.Table | None]:
         for _ in listing.until_finished():
             yield listing.states.popleft() if listing.states else None
         yield from listing.states
 
-    @dlt.resource(**merge_on(REJECTED_RECORDS, FIRST_STAYS_FIRST))
+    @dlt.resource(**merge_on(REJECTED_RECORDS))
     def rejected_records() -> Iterator[pa.Table | None]:
         yield from listing.until_finished()
         yield from listing.rejected_rows()
@@ -168,3 +188,17 @@ def salesforce(  # noqa: PLR0917 - dlt fills these from the configuration
             on_listed(listing)
 
     return query_jobs, query_job_states, rejected_records, unlisted_jobs, *besides, listings
+
+
+@dlt.source(name="salesforce", section="salesforce")
+def kept_rows(tables: Mapping[Table, Iterable[pa.Table]]) -> tuple[DltResource, ...]:
+    """Rows that an earlier run extracted and kept, by table; they merge as they would have then."""
+
+    def rows_for(table: Table, rows: Iterable[pa.Table]) -> DltResource:
+        @dlt.resource(**merge_on(table))
+        def kept() -> Iterator[pa.Table]:
+            yield from rows
+
+        return kept
+
+    return tuple(rows_for(table, rows) for table, rows in tables.items())

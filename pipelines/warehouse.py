@@ -1,12 +1,8 @@
 """The published warehouse: a read copy that people open as they like, and the views that both files carry."""
 
 import hashlib
-import os
 import re
-import shlex
-import shutil
 import unicodedata
-from contextlib import ExitStack, suppress
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any, Final
@@ -14,9 +10,9 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
-from pipelines.failures import Failure, Misconfigured, TryLater, not_permitted
+from pipelines.failures import Misconfigured, TryLater
 from pipelines.loader_file import LOCK_MESSAGE
-from pipelines.tables import DATASET, LISTINGS, TABLES, Table
+from pipelines.tables import DATASET, TABLES, Table
 
 VIEWS: Final = Path(__file__).parent / "views"
 APPLIED: Final = "views_fingerprint"  # a macro of the file: what was applied to it last
@@ -111,92 +107,6 @@ def read_header(sql: str) -> tuple[str, list[tuple[str, str, str]]]:
     lines = [line for line in sql.splitlines() if line.startswith("--")]
     grain = lines[0].removeprefix("--").strip()
     return grain, [found.groups() for line in lines if (found := HEADER_COLUMN.fullmatch(line))]  # type: ignore[misc]
-
-
-def check_begun(loader_file: Path, warehouse: Path) -> None:
-    """Raises Misconfigured where a new history would be begun over the copy of another one."""
-    if warehouse.exists() and not loader_file.exists():
-        raise Misconfigured(
-            f"The loader's file {loader_file} is not there, but {warehouse} is: a new history would replace it.",
-            f"Restore the loader's file: {_copied(warehouse, loader_file)} - or move the warehouse away to begin anew.",
-        )
-
-
-def _copied(warehouse: Path, loader_file: Path) -> str:
-    return f"cp {shlex.quote(str(warehouse))} {shlex.quote(str(loader_file))}"
-
-
-def check_published(loader: duckdb.DuckDBPyConnection, loader_file: Path, warehouse: Path) -> None:
-    """Raises Misconfigured where publishing would replace what the loader's file does not hold: another recorder's
-    warehouse, a newer one than the loader's file, or a file that is no warehouse at all."""
-    if not warehouse.exists():
-        return
-    newest = f"select listing_id, finished_at from {DATASET}.listings order by finished_at desc limit 1"
-    try:
-        with duckdb.connect(warehouse, read_only=True) as copy:
-            copy.execute("SET TimeZone = 'UTC'")
-            last = copy.execute(newest).fetchone()
-    except duckdb.Error as error:
-        if isinstance(error, duckdb.IOException) and (LOCK_MESSAGE in str(error) or "WAL" in str(error)):
-            return  # somebody writes into the copy, or did: that is theirs to do, and no reason to stop recording
-        raise Misconfigured(
-            f"{warehouse} is there, but is no warehouse that was published from here.",
-            "Move it away, or give `warehouse` under [query_jobs] another name: publishing would replace it.",
-        ) from None
-    if last and not _has_listing(loader, last[0]):
-        raise Misconfigured(
-            f"{warehouse} has a listing, of {last[1]:%Y-%m-%d %H:%M} UTC, that the loader's file has not: publishing "
-            "would lose it.",
-            f"If the loader's file was lost or is older, restore it: {_copied(warehouse, loader_file)} - "
-            "otherwise move the copy away, or give `warehouse` under [query_jobs] another name.",
-        )
-
-
-def _has_listing(loader: duckdb.DuckDBPyConnection, listing_id: str) -> bool:
-    if not stored_columns(loader, LISTINGS):
-        return False
-    found = loader.execute(f"select 1 from {DATASET}.listings where listing_id = ?", [listing_id])
-    return found.fetchone() is not None
-
-
-def publish(connection: duckdb.DuckDBPyConnection, loader_file: Path, warehouse: Path) -> None:
-    """Replaces the published warehouse by a copy of the loader's file, in one step.
-
-    The connection stays open while the bytes are copied: its lock keeps everybody else from writing meanwhile.
-    Readers of the old copy keep it until they close it. Raises Misconfigured or Failure; the loader's file is not
-    touched by either.
-    """
-    new = warehouse.with_name(f".{warehouse.name}.{os.getpid()}.new")
-    try:
-        for left in warehouse.parent.glob(f".{warehouse.name}.*.new"):  # by a load that was killed
-            left.unlink()
-        connection.execute("checkpoint")
-        shutil.copyfile(loader_file, new)
-        with new.open("rb") as file:
-            os.fsync(file.fileno())
-        # Somebody who wrote into the published copy left a write-ahead log. It belongs to the old copy, and DuckDB
-        # would apply it to whatever has the name: it goes first, so that no reader finds it beside the new file.
-        warehouse.with_name(warehouse.name + ".wal").unlink(missing_ok=True)
-        new.replace(warehouse)
-    except OSError as error:
-        with suppress(OSError):
-            new.unlink(missing_ok=True)
-        wrong_place = not_permitted(error) or isinstance(error, FileNotFoundError | IsADirectoryError)
-        kind = Misconfigured if wrong_place else Failure
-        raise kind(
-            f"The jobs are recorded in {loader_file.name}, but the copy {warehouse} could not be published: "
-            f"{error.strerror}.",
-            "Make room or let this user write there, or change `warehouse` under [query_jobs]; "
-            "the next load publishes again.",
-        ) from None
-
-
-def open_published(warehouse: Path, closing: ExitStack) -> duckdb.DuckDBPyConnection | None:
-    """A read-only connection to the published warehouse, closed by `closing`; None if there is none, or it is held."""
-    try:
-        return closing.enter_context(duckdb.connect(warehouse, read_only=True)) if warehouse.exists() else None
-    except duckdb.Error:
-        return None
 
 
 def rows(sql: str, warehouse: Path, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import isolated  # noqa: F401 - before anything of ours: the user's own settings are not those of the tests
 import pytest
 from demo_org_client import Client
 from keys import make_certificate
@@ -20,6 +21,7 @@ from pipelines.demo import FIRST_LOAD, LOAD_EVERY, UNTIL, _credentials, _own_hom
 from pipelines.demo_org.life import live
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
+from pipelines.dlt_context import use_project
 from pipelines.failures import Failure, failure_behind
 from pipelines.run import Run, record
 from pipelines.settings import PROJECT, Settings, read_credentials, read_settings
@@ -46,6 +48,10 @@ class Recorder:
     def warehouse(self) -> Path:
         return self.home / "warehouse.duckdb"
 
+    @property
+    def state_folder(self) -> Path:
+        return self.home / "loader.duckdb.state"
+
     def load(self, credentials: SalesforceCredentials | None = None) -> Run:
         """One run in this process."""
         return record(read_settings(), credentials or read_credentials())
@@ -64,7 +70,7 @@ class Recorder:
     def _written(self) -> dict[str, Any]:
         """The files of both databases by when they were modified, but for the loader's own: its tables, with all rows.
         A run may open that, or make it."""
-        mine = self.loader_file, self.loader_file.with_name(self.loader_file.name + ".lock")
+        mine = [self.loader_file.with_name(f"{self.loader_file.name}{end}") for end in ("", ".lock", ".state")]
         files = {path.name: path.stat().st_mtime_ns for path in self.home.glob("*.duckdb*") if path not in mine}
         if not self.loader_file.exists():
             return files
@@ -153,9 +159,6 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 @pytest.fixture
 def recorder_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Recorder]:
     """Makes a recorder for an org, and points dlt's configuration at it: nothing of the user's is read or written."""
-    for name in list(os.environ):
-        if name.split("__")[0] in ("SOURCES", "DESTINATION", "QUERY_JOBS", "CHECK", "LOAD", "CREDENTIALS"):
-            monkeypatch.delenv(name)
 
     def make(org: DemoOrg, name: str = "home") -> Recorder:
         home = tmp_path / name
@@ -163,7 +166,6 @@ def recorder_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...
         (home / ".dlt" / "config.toml").write_text((PROJECT / ".dlt" / "config.toml").read_text())
         settings = {
             "DLT_PROJECT_DIR": str(home),
-            "DLT_LOCAL_DIR": str(home),
             "DLT_DATA_DIR": str(home / "dlt"),
             "DESTINATION__DUCKDB__CREDENTIALS": str(home / "loader.duckdb"),
             "QUERY_JOBS__LOCK_WAIT": "0",
@@ -177,6 +179,7 @@ def recorder_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...
         }
         for key, value in settings.items():
             monkeypatch.setenv(key, value)
+        use_project()
         return Recorder(home, org)
 
     return make

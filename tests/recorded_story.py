@@ -16,7 +16,8 @@ from typing import Final
 from pipelines.credentials import SalesforceCredentials
 from pipelines.demo import _credentials
 from pipelines.demo_org.org import DemoOrg
-from pipelines.settings import Settings, use_project
+from pipelines.dlt_context import use_no_settings, use_project
+from pipelines.settings import Settings
 
 HERE: Final = Path(__file__).parent / "fixtures" / "upgrade"
 BEGIN: Final = datetime(2026, 11, 2, 12, tzinfo=UTC)
@@ -104,26 +105,13 @@ class Story:
 @contextmanager
 def working_in(home: Path) -> Iterator[None]:
     """`home` is the working directory, and has a dlt home; nothing of the user's is read or written."""
-    before, was_in = dict(os.environ), Path.cwd()
-    own = {
-        "DLT_PROJECT_DIR": str(home),
-        "DLT_LOCAL_DIR": str(home),
-        "DLT_DATA_DIR": str(home / "dlt"),
-        "RUNTIME__DLTHUB_TELEMETRY": "false",
-        "LOAD__TRUNCATE_STAGING_DATASET": "true",
-        "LOAD__DELETE_COMPLETED_JOBS": "true",
-    }
-    for name in [name for name in os.environ if name.startswith("SOURCES__")]:
-        del os.environ[name]
-    os.environ |= own
+    was_in = Path.cwd()
     os.chdir(home)
-    use_project()
+    use_no_settings(home, data_dir=home / "dlt")
     try:
         yield
     finally:
         os.chdir(was_in)
-        os.environ.clear()
-        os.environ |= before
         use_project()
 
 

@@ -116,7 +116,6 @@ def _environment(org: BusyOrg, home: Path, plan: Plan) -> dict[str, str]:
     ours = {name: value for name, value in os.environ.items() if name.split("__")[0] not in names}
     return ours | {
         "DLT_PROJECT_DIR": str(home),
-        "DLT_LOCAL_DIR": str(home),
         "DLT_DATA_DIR": str(home / "dlt"),
         "DESTINATION__DUCKDB__CREDENTIALS": str(home / "loader.duckdb"),
         "QUERY_JOBS__DETAILS_PER_RUN": str(plan.details),
@@ -157,11 +156,11 @@ def _loads(kind: str, home: Path, environment: dict[str, str]) -> Iterator[Any]:
 
 
 def _sizes(home: Path, truth: Truth) -> Cost:
-    dlt_home = [path for path in (home / "dlt").rglob("*") if path.is_file()]
+    beside = [path for path in (home / "loader.duckdb.state").rglob("*") if path.is_file()]
     return {
         "file": (home / "loader.duckdb").stat().st_size,
-        "dlt_files": len(dlt_home),
-        "dlt_bytes": sum(path.stat().st_size for path in dlt_home),
+        "files_beside": len(beside),
+        "bytes_beside": sum(path.stat().st_size for path in beside),
         "jobs": truth.jobs,
         "states": truth.states,
         "listed": len(truth.listed),
@@ -207,8 +206,8 @@ def _tell(found: Soaked, seconds: float) -> None:
         ("memory", 1),
         ("cpu", 0),
         ("memory", 0),
-        ("dlt_files", 1),
-        ("dlt_bytes", 1),
+        ("files_beside", 1),
+        ("bytes_beside", 1),
     ):
         if not found.of(what, own=bool(own)):
             continue

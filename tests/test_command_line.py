@@ -9,6 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import duckdb
 import pytest
 from conftest import KEYS, Recorder
 
@@ -121,8 +122,9 @@ def test_a_refused_sign_in_is_77_and_shows_no_secret(org: DemoOrg, recorder: Rec
 def test_an_unexpected_error_is_70_without_a_traceback(org: DemoOrg, recorder: Recorder) -> None:
     """Which --verbose shows."""
     recorder.run()
-    (state,) = (recorder.home / "dlt" / "pipelines").glob("query_jobs_*/state.json")
-    state.write_text("{ this is no state")
+    with duckdb.connect(recorder.loader_file) as loader:
+        loader.execute("drop view salesforce.failures; create table salesforce.failures as select 1 as one")
+        loader.execute("drop macro salesforce.views_fingerprint")
     plain, verbose = recorder.run(), recorder.run("load", "--verbose")
 
     assert plain.returncode == 70
@@ -160,13 +162,13 @@ def test_a_terminal_without_our_characters_is_no_reason_to_fail(org: DemoOrg, re
     assert "0 changed ? 15" in run.stdout or "0 changed ? 14" in run.stdout
 
 
-def test_a_home_of_dlts_that_cannot_be_used_is_named(org: DemoOrg, recorder: Recorder) -> None:
-    """With the setting that moves it."""
-    (recorder.home / "dlt").write_text("a file")
+def test_a_state_folder_that_cannot_be_used_is_named(org: DemoOrg, recorder: Recorder) -> None:
+    """With what to do."""
+    recorder.state_folder.write_text("a file")
     run = recorder.run()
 
     assert run.returncode == 78
-    assert "DLT_DATA_DIR" in run.stderr
+    assert str(recorder.state_folder) in run.stderr
     assert "Traceback" not in run.stderr
 
 

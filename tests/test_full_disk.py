@@ -23,7 +23,6 @@ from small_disks import FILLER, fill, make_room, mounted
 from pipelines.demo_org.org import DemoOrg
 from pipelines.failures import Failure, full_disk
 from pipelines.loader_file import open_loader_file
-from pipelines.settings import read_settings
 from pipelines.tables import TABLES
 
 KB = 1024
@@ -96,7 +95,8 @@ def check_made_good(recorder: Recorder, wanted: dict[str, list[Any]]) -> None:
     states = recorder.rows("select org_id, id, system_modstamp, state, observed_at from query_job_states")
     assert spans == spans_by_hand(states)
     assert recorder.rows("select 1 from listings group by listing_id having count(*) > 1") == []
-    kept = {".dlt", "dlt", "loader.duckdb", "loader.duckdb.lock", "warehouse.duckdb"}
+    kept = {".dlt", "loader.duckdb", "loader.duckdb.lock", "loader.duckdb.state", "warehouse.duckdb"}
+    kept |= {".warehouse.duckdb.lock"}
     assert {path.name for path in recorder.home.iterdir()} == kept
 
 
@@ -197,10 +197,9 @@ def test_a_file_that_may_not_grow_is_told_apart_from_a_full_disk(
 
 
 def test_temporary_files_are_on_the_disk_that_they_are_moved_to(org: DemoOrg, recorder: Recorder) -> None:
-    """Moving one into a package is one step then, and a full /tmp stops nothing; a killed load's are taken away."""
+    """A full /tmp stops nothing; a killed load's are taken away."""
     before = tempfile.gettempdir()
-    home = recorder.home / "dlt"
-    left = home / "temporary" / read_settings().pipeline / "query_jobs.0.sql"
+    left = recorder.state_folder / "temporary" / "query_jobs.0.sql"
     left.parent.mkdir(parents=True)
     left.write_text("half")
     used = set()

@@ -16,6 +16,10 @@ FILES = [
     ("config.toml", '[sources.saleforce]\njob_type = "Classic"', "sources.saleforce", "Is sources.salesforce meant?"),
     ("config.toml", '[chekc]\nunusual_jobs = 3', "chekc", "Is check meant?"),
     ("config.toml", '[check]\nknown_finding = ["x"]', "check.known_finding", "Is known_findings meant?"),
+    ("config.toml", "[load]\nworkers = 3", "load.workers", "What dlt needs is set here by the recorder itself"),
+    ("config.toml", "[normalize.data_writer]\nfile_max_items = 3", "normalize.data_writer.file_max_items", "remove it"),
+    ("secrets.toml", "[destination.duckdb]\ncreate_indexes = true", "destination.duckdb.create_indexes", "remove it"),
+    ("config.toml", "[sources]\njob_type = 'Classic'", "sources.job_type", "belongs under [sources.salesforce]"),
     ("secrets.toml", '[sources.salesforce.credentials]\nuserame = "me"', "credentials.userame", "Is username meant?"),
     ("secrets.toml", '[destination.duckdb]\ncredential = "x.duckdb"', "duckdb.credential", "Is credentials meant?"),
 ]  # fmt: skip
@@ -35,6 +39,25 @@ def test_in_a_file(org: DemoOrg, recorder: Recorder, name: str, text: str, key: 
     assert f"{key}` in .dlt/{name} is a setting that nothing reads." in run.stderr
     assert hint in run.stderr
     assert "userame = " not in run.stderr
+
+
+def test_above_all_sections(recorder: Recorder) -> None:
+    """Version 0.1.0 read it there."""
+    file = recorder.home / ".dlt" / "config.toml"
+    file.write_text('job_type = "V2Query"\nrefresh = "drop_data"\n' + file.read_text())
+    run = recorder.run()
+
+    assert run.returncode == 0, run.stderr
+    assert "`job_type` in .dlt/config.toml is a setting that nothing reads.\nIt belongs under" in run.stderr
+    assert "`refresh` in .dlt/config.toml" in run.stderr
+
+
+def test_the_lines_that_the_first_version_came_with_are_no_fault(recorder: Recorder) -> None:
+    """What they ask for is what is done; nor is a section of some other program."""
+    lines = "[load]\ntruncate_staging_dataset = true\ndelete_completed_jobs = true\n[sources.github]\ntoken = 'x'\n"
+    (recorder.home / ".dlt" / "config.toml").write_text(f"[runtime]\ndlthub_telemetry = false\n{lines}[query_jobs]\n")
+
+    assert recorder.run("load", "--quiet").stderr == ""
 
 
 def test_in_the_environment(org: DemoOrg, recorder: Recorder) -> None:

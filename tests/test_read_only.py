@@ -72,14 +72,11 @@ def test_a_first_load_needs_a_directory_to_write_to(org: DemoOrg, recorder: Reco
     assert not org.requests
 
 
-@pytest.mark.parametrize("what", ["loader.duckdb", "", "dlt"])
+@pytest.mark.parametrize("what", ["loader.duckdb", "", "loader.duckdb.state"])
 def test_what_a_load_writes_is_named_where_it_may_not(begun: Recorder, closed, what: str) -> None:
-    """The loader's file, its directory, dlt's home; once that is mended the load makes it good."""
+    """The loader's file, its directory, the folder beside it; once that is mended the load makes it good."""
     before = begun.everything()
     close(begun.home / what, closed)
-    if what == "dlt":
-        for folder in [path for path in (begun.home / what).rglob("*") if path.is_dir()]:
-            close(folder, closed)
     check_told(run(begun), str(begun.home / what), "Let this user")
     assert begun.everything() == before
 
@@ -123,7 +120,6 @@ def test_a_read_only_copy_is_replaced_and_read(begun: Recorder, closed) -> None:
     [
         ("DESTINATION__DUCKDB__CREDENTIALS", "loader.duckdb", "Cannot write beside the loader's file"),
         ("QUERY_JOBS__WAREHOUSE", "warehouse.duckdb", "The jobs are recorded in loader.duckdb"),
-        ("DLT_DATA_DIR", "dlt", "if it is dlt's home, DLT_DATA_DIR moves it"),
     ],
 )
 def test_a_read_only_file_system_is_no_surprise(

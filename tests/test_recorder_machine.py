@@ -83,7 +83,7 @@ class RecorderMachine(RuleBasedStateMachine):
     @rule(
         days=st.sampled_from([0.1, 0.5, 1, 3, 6.9, 8, 20]),
         permission=st.sampled_from([(), (), (), (0,), (1,), (0, 1)]),
-        loss=st.sampled_from([None, None, None, None, "dlt's home", "the loader's file"]),
+        loss=st.sampled_from([None, None, None, None, "the folder beside it", "the loader's file"]),
     )
     def time_passes(self, days: float, permission: tuple[int, ...], loss: str | None) -> None:
         """And now and then the recorder's user may no longer see others' jobs, or may again, or files are lost."""
@@ -91,11 +91,11 @@ class RecorderMachine(RuleBasedStateMachine):
             org.advance(timedelta(days=days))
         for which in permission:
             self.orgs[which].sees_all = not self.orgs[which].sees_all
-        if loss == "dlt's home":  # its state comes back from the file; listings kept in it do not
-            shutil.rmtree(self.recorder.home / "dlt", ignore_errors=True)
+        if loss == "the folder beside it":  # what is needed comes back from the file; listings kept in it do not
+            shutil.rmtree(self.recorder.state_folder, ignore_errors=True)
             for truth in self.truths:
                 truth.kept, truth.unpublished = [], []
-            self.count("dlt homes lost")
+            self.count("folders lost")
         # Restored by the README's own words: a log that a killed load has left goes with the file that it belongs to.
         if loss == "the loader's file" and self.recorder.warehouse.exists():
             self.recorder.loader_file.with_name("loader.duckdb.wal").unlink(missing_ok=True)
@@ -194,7 +194,7 @@ class RecorderMachine(RuleBasedStateMachine):
             if listed:
                 truth.kept.append(listing)
             if not locked:
-                for each in self.truths:  # in dlt's home, or in the file already: either loss may be theirs
+                for each in self.truths:  # beside the file, or in it already: either loss may be theirs
                     each.unpublished += each.kept
                     each.kept = []
             raise

@@ -212,39 +212,6 @@ def test_a_field_may_have_any_name(org: DemoOrg, recorder: Recorder) -> None:
     assert recorder.rows("select position, listed from query_jobs order by 1") == [("3", "3"), ("4", "4")]
 
 
-def test_dlts_home_holds_what_the_last_run_left_and_no_more(org: DemoOrg, recorder: Recorder, monkeypatch) -> None:
-    """Neither loads nor listings that broke off pile up there."""
-    monkeypatch.setenv("QUERY_JOBS__DETAILS_PER_RUN", "10")  # two packages a load
-    org.page_size = 2
-    broken, loaded = [], []
-    for _ in range(3):
-        for _ in range(3):
-            org.add_job(state="JobComplete")
-        org.advance(HOUR)
-        org.fail_next(400, [{"errorCode": "UNKNOWN", "message": "?"}], after=1, path="/jobs/query$")
-        recorder.failure()
-        broken.append(sum(1 for _ in recorder.home.glob("dlt/**/*")))
-        recorder.load()
-        loaded.append(sum(1 for _ in recorder.home.glob("dlt/**/*")))
-
-    assert broken[1] == broken[2]
-    assert loaded[1] == loaded[2]
-
-
-def test_a_package_that_was_half_removed_wedges_nothing(org: DemoOrg, recorder: Recorder) -> None:
-    """dlt removes a listing as extracted when it is normalized: killed between two files, it leaves a part of it."""
-    job = org.add_job()
-    with holding(recorder.loader_file):
-        assert recorder.run().returncode == 75
-    (kept,) = recorder.home.glob("dlt/pipelines/*/load/normalized/*")
-    half = kept.parents[2] / "normalize" / "extracted" / kept.name
-    (half / "new_jobs").mkdir(parents=True)
-    org.delete_job(job)
-
-    assert recorder.run().returncode == 0
-    assert recorder.states() == {job: "InProgress"}
-
-
 def test_a_package_begun_in_a_file_that_was_lost_is_loaded_from_its_beginning(
     org: DemoOrg, recorder: Recorder, monkeypatch
 ) -> None:

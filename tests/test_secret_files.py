@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 from conftest import KEYS, Recorder
-from dlt.common.runtime.run_context import active
 from keys import PRIVATE_PEM, PUBLIC_PEM
 
 from pipelines.demo_org.org import DemoOrg
-from pipelines.settings import read_credentials, use_project
+from pipelines.dlt_context import use_project
+from pipelines.own_settings import users_folder
+from pipelines.settings import read_credentials
 
 
 @pytest.fixture
@@ -96,9 +97,9 @@ def test_the_users_own_secrets_file_is_told(secrets: Path, recorder: Recorder, m
     monkeypatch.setenv("HOME", str(recorder.home / "user"))
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
     (recorder.home / "user").mkdir()
-    own = Path(active().global_dir) / "secrets.toml"
+    (recorder.home / "user" / ".dlt").mkdir()
+    own = (users_folder() or Path()) / "secrets.toml"
     assert own.is_relative_to(recorder.home)
-    own.parent.mkdir(parents=True)
     own.write_text(secrets.read_text())
     own.chmod(0o644)
     secrets.write_text("")

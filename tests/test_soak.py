@@ -10,7 +10,7 @@ HOUR = timedelta(hours=1)
 
 def test_weeks_of_loads_equal_what_was_shown_and_cost_no_more_in_the_end(tmp_path: Path) -> None:
     """Longer than twice what the org remembers: the warehouse equals the model of what listings showed, time, memory and
-    dlt's home are what they were, and the file has grown with its rows."""
+    the folder beside the file are what they were, and the file has grown with its rows."""
     plan = Plan(days=16, every=8 * HOUR, jobs_a_day=300, details=20, own_process=4, compared=3, page_size=250)
 
     found = soak(plan, tmp_path)
@@ -18,7 +18,7 @@ def test_weeks_of_loads_equal_what_was_shown_and_cost_no_more_in_the_end(tmp_pat
     assert found.differences == []
     last = found.loads[-1]
     assert last["jobs"] > 1.8 * last["listed"] > 2_000
-    for what, factor in (("cpu", 1.4), ("memory", 1.15), ("dlt_files", 1), ("dlt_bytes", 1.1)):
+    for what, factor in (("cpu", 1.4), ("memory", 1.15), ("files_beside", 1), ("bytes_beside", 1.1)):
         first, then = found.first_and_last(what, share=0.5)
         assert then <= first * factor, what
     assert (

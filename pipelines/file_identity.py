@@ -1,0 +1,36 @@
+"""Which file is this? An identity that is made once with the loader's file and kept inside it; copies carry it along.
+
+It also lies in the folder beside the file (see `state_folder.py`), where it can be read while somebody holds the file.
+"""
+
+import uuid
+from typing import Final
+
+import duckdb
+
+MACRO: Final = "main.recorder_identity"  # not a table: people's lists of tables stay as they are
+DEMO: Final = "demo-"  # how the identity of a file of the demo org begins
+
+
+def new_identity(*, demo: bool = False) -> str:
+    """An identity that no other file has."""
+    return f"{DEMO if demo else ''}{uuid.uuid4()}"
+
+
+def read_identity(connection: duckdb.DuckDBPyConnection) -> str | None:
+    """The identity inside a file; None in one that a version before identities made, or another program."""
+    try:
+        row = connection.execute(f"select {MACRO}()").fetchone()
+    except duckdb.CatalogException:
+        return None
+    return str(row[0]) if row else None
+
+
+def write_identity(connection: duckdb.DuckDBPyConnection, identity: str) -> None:
+    """Gives a file its identity. One that it has already is replaced."""
+    connection.execute(f"create or replace macro {MACRO}() as '{identity}'")
+
+
+def is_demo(identity: str | None) -> bool:
+    """Whether it is that of a file of the demo org."""
+    return bool(identity and identity.startswith(DEMO))

@@ -1,0 +1,298 @@
+"""Publishing: the warehouse that people open becomes a copy of the loader's file, but never in place of something that
+this file does not hold.
+
+A warehouse is only replaced if it was published from the same loader's file (see `file_identity.py`), and holds nothing
+that this file lacks. That is judged before anything is listed, and once more, under a lock, right before the copy takes
+its place: two recorders may have begun at once.
+"""
+
+import errno
+import fcntl
+import glob
+import json
+import logging
+import os
+import shlex
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+
+from pipelines.copies import free_room, keep_copy, newest_good
+from pipelines.damage import damaged_part
+from pipelines.failures import Failure, Misconfigured, TryLater, not_permitted
+from pipelines.file_identity import read_identity
+from pipelines.loader_file import LOCK_MESSAGE, POLL, LoaderFile, no_locks
+from pipelines.state_folder import StateFolder
+from pipelines.tables import DATASET, LISTINGS, QUERY_JOB_STATES, QUERY_JOBS
+from pipelines.warehouse import stored_columns
+
+# Tables whose rows only ever grow in number, counted together: a migration may move rows from one to another.
+COUNTED: Final = {"listings": (LISTINGS,), "jobs": (QUERY_JOBS,), "states": (QUERY_JOB_STATES,)}
+PUBLISHED: Final = "published.json"
+SPARE_ROOM: Final = 2**24  # bytes that are to be free besides a new copy, before earlier ones go
+LOCK_WAIT: Final = 60.0  # seconds for another recorder that publishes to the same place
+
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a file holds, as far as it decides whether another file may take its place."""
+
+    identity: str | None
+    newest_listing: str | None
+    newest_at: str  # when that was finished, for people
+    counts: dict[str, int]
+
+    def __str__(self) -> str:
+        return ", ".join(f"{count:,} {what}" for what, count in self.counts.items())
+
+
+def contents(connection: duckdb.DuckDBPyConnection) -> Contents:
+    """What a file holds. Raises duckdb.Error."""
+    counts = {}
+    for what, tables in COUNTED.items():
+        there = [table.name for table in tables if stored_columns(connection, table)]
+        sums = " + ".join(f"(select count(*) from {DATASET}.{name})" for name in there)
+        row = connection.execute(f"select {sums or 0}").fetchone()
+        counts[what] = int(row[0]) if row else 0
+    newest = None
+    if counts["listings"]:
+        newest = connection.execute(
+            "select listing_id, strftime(finished_at at time zone 'UTC', '%Y-%m-%d %H:%M') "
+            f"from {DATASET}.listings order by finished_at desc limit 1"
+        ).fetchone()
+    identifier, at = newest or (None, "")
+    return Contents(read_identity(connection), identifier, at, counts)
+
+
+def check_begun(loader_file: Path, warehouse: Path) -> None:
+    """Raises Misconfigured where a new history would be begun over the copy of another one."""
+    if warehouse.exists() and not loader_file.exists():
+        raise Misconfigured(
+            f"The loader's file {loader_file} is not there, but {warehouse} is: a new history would replace it.",
+            f"Restore the loader's file: {copied(warehouse, loader_file)} - or move the warehouse away to begin anew.",
+        )
+
+
+def copied(source: Path, loader_file: Path) -> str:
+    """The command that restores the loader's file from another one."""
+    return f"cp {shlex.quote(str(source))} {shlex.quote(str(loader_file))}"
+
+
+def check_published(loader: duckdb.DuckDBPyConnection, loader_file: Path, warehouse: Path) -> None:
+    """Raises Misconfigured where publishing would replace what the loader's file does not hold: the warehouse of
+    another loader's file, a newer or fuller one than this, or a file that is no warehouse at all. Raises TryLater where
+    that cannot be found out, because somebody writes into it."""
+    if not warehouse.exists():
+        return
+    state = StateFolder(loader_file)
+    mine = contents(loader)
+    try:
+        with duckdb.connect(warehouse, read_only=True) as copy:
+            there = contents(copy)
+            if there.identity is None and not stored_columns(copy, LISTINGS):
+                raise _no_warehouse(warehouse)
+    except duckdb.InterruptException:
+        raise
+    except duckdb.Error as error:
+        there = _remembered(state, warehouse, error)
+    _compare(loader, mine, there, loader_file, warehouse)
+
+
+def _remembered(state: StateFolder, warehouse: Path, error: duckdb.Error) -> Contents:
+    """What this recorder published there last, where the copy itself cannot be asked. That somebody writes into it, or
+    did, is theirs to do, and no reason to stop recording."""
+    written_into = isinstance(error, duckdb.IOException) and (LOCK_MESSAGE in str(error) or "WAL" in str(error))
+    if not written_into:
+        raise _no_warehouse(warehouse) from None
+    last = state.read_json(PUBLISHED)
+    if last.get("place", [])[:3] != _place(warehouse)[:3]:
+        raise TryLater(
+            f"{warehouse} cannot be read, and this recorder did not publish it: {str(error).splitlines()[0][:200]}",
+            "Close it where it is open for writing; until then it is not replaced.",
+        ) from None
+    return Contents(**last["contents"])
+
+
+def _no_warehouse(warehouse: Path) -> Misconfigured:
+    return Misconfigured(
+        f"{warehouse} is there, but is no warehouse that was published from here.",
+        "Move it away, or give `warehouse` under [query_jobs] another name: publishing would replace it.",
+    )
+
+
+def _compare(
+    loader: duckdb.DuckDBPyConnection, mine: Contents, there: Contents, loader_file: Path, warehouse: Path
+) -> None:
+    if there.identity and there.identity != mine.identity:
+        raise Misconfigured(
+            f"{warehouse} was published from another loader's file (identity {there.identity}) than {loader_file} "
+            f"(identity {mine.identity}): publishing would replace another record.",
+            "Give each recorder a `warehouse` of its own under [query_jobs], or move that one away.",
+        )
+    if there.newest_listing and not _has_listing(loader, there.newest_listing):
+        raise Misconfigured(
+            f"{warehouse} has a listing, of {there.newest_at} UTC, that the loader's file has not: publishing "
+            "would lose it.",
+            f"If the loader's file was lost or is older, restore it: {copied(warehouse, loader_file)} - "
+            "otherwise move the copy away, or give `warehouse` under [query_jobs] another name.",
+        )
+    if any(mine.counts.get(what, 0) < count for what, count in there.counts.items()):
+        raise Misconfigured(
+            f"The loader's file {loader_file} holds {mine}, but {warehouse} holds {there}: publishing would lose rows.",
+            f"If the loader's file lost them, restore it: {copied(warehouse, loader_file)} - if they were removed on "
+            "purpose, move the warehouse away first.",
+        )
+
+
+def _has_listing(loader: duckdb.DuckDBPyConnection, listing_id: str) -> bool:
+    if not stored_columns(loader, LISTINGS):
+        return False
+    found = loader.execute(f"select 1 from {DATASET}.listings where listing_id = ?", [listing_id])
+    return found.fetchone() is not None
+
+
+def publish(loader: LoaderFile, warehouse: Path, keep_copies: int) -> None:
+    """Replaces the published warehouse by a copy of the loader's file, in one step, if no block of it is damaged.
+
+    The loader's file stays locked while its bytes are copied. Readers of the old copy keep it until they close it. A
+    warehouse that is a symbolic link stays one. Raises Misconfigured, TryLater or Failure; the loader's file is not
+    touched by any.
+    """
+    target = Path(os.path.realpath(warehouse))
+    new = target.with_name(f".{target.name}.{os.getpid()}.new")
+    try:
+        with _only_publisher(target):
+            for left in target.parent.glob(f".{glob.escape(target.name)}.*.new"):  # by a load that was killed
+                left.unlink()
+            loader.connection.execute("checkpoint")
+            free_room(target, os.fstat(loader.raw.fileno()).st_size + SPARE_ROOM)
+            _copy(loader, new)
+            if part := damaged_part(new):
+                raise damaged(loader.path, warehouse, part)
+            _like(target, new)
+            check_published(loader.connection, loader.path, target)
+            if warning := keep_copy(new, target, keep_copies):
+                logger.warning("%s", warning)
+            # Who wrote into the published copy left a write-ahead log. It belongs to the old copy, and DuckDB would
+            # apply it to whatever has the name: it goes first, so that no reader finds it beside the new file.
+            target.with_name(target.name + ".wal").unlink(missing_ok=True)
+            new.replace(target)
+            _remember(loader, target)
+    except OSError as error:
+        raise _not_published(loader.path, warehouse, error) from None
+    finally:
+        with suppress(OSError):
+            new.unlink(missing_ok=True)
+
+
+def damaged(loader_file: Path, warehouse: Path, part: str) -> Misconfigured:
+    """What to say where the loader's file cannot be read whole: what is damaged, and how to restore it."""
+    state = StateFolder(loader_file)
+
+    def is_good(copy: Path) -> bool:
+        if copy == warehouse and state.read_json(PUBLISHED).get("place") != _place(warehouse):
+            return False  # somebody has written into it since
+        with duckdb.connect(copy, read_only=True) as connection:
+            return read_identity(connection) in (state.identity, None) and bool(stored_columns(connection, LISTINGS))
+
+    said = f"The loader's file {loader_file} is damaged: {part}. It is not published; {warehouse} is as it was."
+    good = newest_good(warehouse, is_good)
+    if good is None:
+        return Misconfigured(said, "No good copy of it was found: restore it from a backup.")
+    away = "" if good == warehouse else f"mv {shlex.quote(str(warehouse))} {shlex.quote(str(warehouse))}.old; "
+    log = shlex.quote(f"{loader_file}.wal")
+    return Misconfigured(
+        said, f"Restore it from the newest good copy: {away}{copied(good, loader_file)} && rm -f {log} - and load."
+    )
+
+
+def _not_published(loader_file: Path, warehouse: Path, error: OSError) -> Failure:
+    wrong_place = not_permitted(error) or isinstance(error, FileNotFoundError | IsADirectoryError)
+    said = f"The jobs are recorded in {loader_file.name}, but the copy {warehouse} could not be published: "
+    if error.errno in (errno.EBUSY, errno.EXDEV):
+        return Misconfigured(
+            f"{said}it is a mount of its own, which cannot be replaced ({error.strerror}).",
+            "Mount the directory that holds it, not the single file.",
+        )
+    return (Misconfigured if wrong_place else Failure)(
+        f"{said}{error.strerror}.",
+        "Make room or let this user write there, or change `warehouse` under [query_jobs]; "
+        "the next load publishes again.",
+    )
+
+
+@contextmanager
+def _only_publisher(warehouse: Path) -> Iterator[None]:
+    """The right to replace this warehouse, waited for: two recorders may have been given the same one."""
+    deadline = time.monotonic() + LOCK_WAIT
+    # To be read only: who shares the directory need not share the file.
+    with open(os.open(warehouse.with_name(f".{warehouse.name}.lock"), os.O_RDONLY | os.O_CREAT, 0o666)) as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise TryLater(
+                        f"Another recorder has been publishing to {warehouse} for {LOCK_WAIT:.0f} seconds.",
+                        "The jobs are recorded; the next load publishes again.",
+                    ) from None
+                time.sleep(POLL)
+            except OSError as error:
+                raise no_locks(warehouse, error) from None
+        yield
+
+
+def _copy(loader: LoaderFile, new: Path) -> None:
+    loader.raw.seek(0)
+    with new.open("wb") as copy:
+        shutil.copyfileobj(loader.raw, copy, 4 * 2**20)
+        copy.flush()
+        os.fsync(copy.fileno())
+
+
+def _like(old: Path, new: Path) -> None:
+    """The new copy has the mode, and if this user may give it, the owner of the old one."""
+    with suppress(FileNotFoundError):
+        found = old.stat()
+        new.chmod(found.st_mode & 0o7777)
+        with suppress(OSError):
+            os.chown(new, found.st_uid, found.st_gid)
+
+
+def _remember(loader: LoaderFile, warehouse: Path) -> None:
+    state = StateFolder(loader.path)
+    last = {"place": _place(warehouse), "contents": asdict(contents(loader.connection))}
+    state.write(PUBLISHED, json.dumps(last))
+
+
+def _place(warehouse: Path) -> list[Any]:
+    """Which file it is, and when it was written to: a path, and what the file system says of the file."""
+    try:
+        found = warehouse.stat()
+    except FileNotFoundError:
+        return []
+    return [os.path.realpath(warehouse), found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns]
+
+
+def open_published(warehouse: Path, identity: str, closing: ExitStack) -> duckdb.DuckDBPyConnection | None:
+    """A read-only connection to the published warehouse, closed by `closing`; None if there is none, if it is held, or
+    if it was published from another loader's file."""
+    try:
+        if not warehouse.exists():
+            return None
+        copy = closing.enter_context(duckdb.connect(warehouse, read_only=True))
+        return copy if read_identity(copy) in (identity, None) else None
+    except duckdb.InterruptException:
+        raise
+    except duckdb.Error:
+        return None

@@ -1,0 +1,37 @@
+"""Gives a process of tests an empty project and an empty home, whoever runs it. To be imported before any of ours:
+dlt reads some variables while it is imported."""
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from pipelines.dlt_variables import KEPT, OURS
+
+# First part of our own sections, and of those by which version 0.1.0 could be set up.
+SECTIONS = ("SOURCES", "DESTINATION", "QUERY_JOBS", "CHECK", "RUNTIME", "LOAD", "CREDENTIALS")
+
+
+def isolate() -> Path:
+    """Takes what the user has set out of the environment; returns the folder with the empty project and home."""
+    for name in list(os.environ):
+        if name.split("__")[0] in SECTIONS or name.startswith(("DLT_", "XDG_")):
+            del os.environ[name]
+    place = Path(tempfile.mkdtemp(prefix="empty_"))
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    project, home, data = place / "project", place / "home", place / "data"
+    for folder in (project / ".dlt", home, data / "dlt"):
+        folder.mkdir(parents=True)
+    (project / ".dlt" / "config.toml").write_text("[query_jobs]\n")  # by which it is a project of this recorder
+    os.environ |= OURS | {
+        "DLT_PROJECT_DIR": str(project),
+        "DLT_DATA_DIR": str(home / "dlt"),
+        "HOME": str(home),
+        "XDG_DATA_HOME": str(data),  # of root, the only way to another folder than /var/dlt
+    }
+    assert os.environ.keys() >= KEPT
+    return place
+
+
+isolate()

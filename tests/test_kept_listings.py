@@ -1,0 +1,392 @@
+"""Listings that wait beside the loader's file: for that file and no other, whole or not at all, never in the way."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+from conftest import NOON, Recorder
+from processes import holding
+from recorded_story import HERE, unpack
+
+from pipelines.demo_org.org import DemoOrg
+from pipelines.demo_org.server import serving
+from pipelines.dlt_packages import packages_in
+from pipelines.file_identity import read_identity
+from pipelines.kept_listings import waiting
+from pipelines.state_folder import StateFolder
+
+HOUR = timedelta(hours=1)
+NOBODY = 65_534
+
+
+@pytest.fixture
+def short_lived(org: DemoOrg, recorder: Recorder) -> str:
+    """A job that only a kept listing has seen: the file was held while it lived."""
+    recorder.load()
+    org.advance(HOUR)
+    job = org.add_job()
+    with holding(recorder.loader_file):
+        assert recorder.run().returncode == 75
+    org.delete_job(job)
+    org.advance(HOUR)
+    return job
+
+
+def kept_in(recorder: Recorder) -> Path:
+    (folder,) = (recorder.state_folder / "kept").iterdir()
+    return folder
+
+
+NAMES = [
+    "org_id=prod",
+    "state=x'y",
+    "100%",
+    "a?b",
+    "a*b",
+    "a[b]",
+    'quo"te',
+    "a{b}",
+    "back\\slash",
+    "größe äé",
+    "a b",
+    "#a;b$c",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_path_may_have_any_name(org: DemoOrg, recorder: Recorder, monkeypatch, name: str) -> None:
+    """Nothing of the name becomes a value, and nothing fails: of the file's folder, of dlt's home, of a kept listing."""
+    folder = recorder.home / name
+    folder.mkdir()
+    monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(folder / "loader.duckdb"))
+    monkeypatch.setenv("QUERY_JOBS__WAREHOUSE", str(folder / "warehouse.duckdb"))
+    monkeypatch.setenv("DLT_DATA_DIR", str(folder / "dlt"))
+    first = org.add_job()
+    assert recorder.run().returncode == 0
+    second = org.add_job()
+    org.advance(HOUR)
+    with holding(folder / "loader.duckdb"):
+        assert recorder.run().returncode == 75
+    org.delete_job(second)
+    run = recorder.run()
+
+    assert run.returncode == 0, run.stderr
+    jobs = recorder.rows("select org_id, id, state from query_jobs", folder / "warehouse.duckdb")
+    assert set(jobs) == {(org.org_id, first, "InProgress"), (org.org_id, second, "InProgress")}
+
+
+def test_nothing_is_left_when_a_load_is_done(org: DemoOrg, recorder: Recorder) -> None:
+    """Neither of loads nor of listings that broke off; and dlt's home is not used."""
+    org.page_size = 2
+    for _ in range(3):
+        org.add_job(state="JobComplete")
+        org.add_job()
+        org.add_job()
+        org.advance(HOUR)
+        org.fail_next(400, [{"errorCode": "UNKNOWN", "message": "?"}], after=1, path="/jobs/query$")
+        recorder.failure()
+        recorder.load()
+        assert {path.name for path in recorder.state_folder.rglob("*")} == {"identity", "published.json"}
+    assert not (recorder.home / "dlt").exists()
+
+
+def test_a_listing_whose_load_was_killed_is_loaded_by_the_next(org: DemoOrg, recorder: Recorder) -> None:
+    """It was made; that its job is gone meanwhile is no reason to forget it."""
+    recorder.load()
+    org.advance(HOUR)
+    job = org.add_job()
+    code = """
+        import os, signal, dlt
+        from pipelines.query_jobs import main
+        dlt.Pipeline.normalize = lambda self: os.kill(os.getpid(), signal.SIGKILL)
+        main(["load"])
+    """
+    killed = subprocess.run([sys.executable, "-c", code.replace("\n        ", "\n")], cwd=recorder.home, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    org.delete_job(job)
+    org.advance(HOUR)
+    run = recorder.run()
+
+    assert run.returncode == 0, run.stderr
+    assert "1 kept from before" in run.stdout
+    assert recorder.rows("select id, observed_at from query_jobs") == [(job, NOON + HOUR)]
+    assert "kept from before" not in recorder.run().stdout
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: (folder / "kept.json").write_text("{ no json"),
+        lambda folder: (folder / "kept.json").unlink(),
+        lambda folder: os.truncate(folder / "query_jobs.0.parquet", 500),
+        lambda folder: (folder / "query_jobs.0.parquet").unlink(),
+        lambda folder: flip(folder / "listings.0.parquet"),
+        lambda folder: rewrite(folder / "kept.json", format=99),
+        lambda folder: rewrite(folder / "kept.json", files={"table_of_tomorrow.0.parquet": "0"}),
+    ],
+    ids=[
+        "garbled",
+        "without its description",
+        "truncated",
+        "half",
+        "one bit",
+        "of a newer version",
+        "of a newer table",
+    ],
+)
+def test_one_that_cannot_be_read_is_set_aside_and_named(
+    org: DemoOrg, recorder: Recorder, short_lived: str, damage: Callable[[Path], None]
+) -> None:
+    """Those after it are loaded, and so is what is listed."""
+    later = org.add_job()
+    with holding(recorder.loader_file):
+        assert recorder.run().returncode == 75
+    org.delete_job(later)
+    first, _ = sorted((recorder.state_folder / "kept").iterdir())
+    damage(first)
+    run = recorder.run()
+
+    assert run.returncode == 0, run.stderr
+    assert str(recorder.state_folder / "set_aside" / first.name) in run.stderr
+    assert set(recorder.states()) == {later}
+    assert "set aside" not in recorder.run().stderr
+    doctor = recorder.run("doctor").stdout
+    assert str(recorder.state_folder / "set_aside" / first.name) in doctor
+
+
+def flip(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+def rewrite(file: Path, **values: object) -> None:
+    file.write_text(json.dumps(json.loads(file.read_text()) | values))
+
+
+def test_one_that_does_not_fit_is_set_aside_and_named(org: DemoOrg, recorder: Recorder, short_lived: str) -> None:
+    """Its column has become a number in the file."""
+    org.add_job(newField="text")
+    with holding(recorder.loader_file):
+        assert recorder.run().returncode == 75
+    with duckdb.connect(recorder.loader_file) as loader:
+        loader.execute("alter table salesforce.query_jobs add column new_field bigint")
+    org.delete_job(next(iter(org.jobs)))
+    run = recorder.run()
+
+    assert run.returncode == 0, run.stderr
+    assert "set aside" in run.stderr
+    assert set(recorder.states()) == {short_lived}
+
+
+@pytest.mark.parametrize("held", ["before the first load", "later"])
+def test_a_listing_is_never_loaded_into_another_file(org: DemoOrg, recorder: Recorder, monkeypatch, held: str) -> None:
+    """Both files are moved away to begin anew, for another org; the listing stays, and is loaded when they are back."""
+    if held == "later":
+        recorder.load()
+    short_lived = org.add_job()
+    with holding(recorder.loader_file):
+        assert recorder.run().returncode == 75
+    org.delete_job(short_lived)
+    org.advance(HOUR)
+    away = recorder.home / "away"
+    away.mkdir()
+    files = [file for file in (recorder.loader_file, recorder.warehouse) if file.exists()]
+    for file in files:
+        file.rename(away / file.name)
+    with serving(sandbox := DemoOrg(now=NOON, seed=7)), monkeypatch.context() as theirs:
+        theirs.setenv("SOURCES__SALESFORCE__CREDENTIALS__INSTANCE_URL", sandbox.instance_url)
+        other = sandbox.add_job()
+        for _ in range(2):
+            run = recorder.run()
+            assert run.returncode == 0, run.stderr
+            assert f"{kept_in(recorder)} is a listing that was kept for another loader's file" in run.stderr
+            assert str(kept_in(recorder)) in recorder.run("doctor").stdout
+            assert recorder.rows("select id from query_jobs") == [(other,)]
+    for file in (recorder.loader_file, recorder.warehouse):
+        file.unlink()
+    if held == "later":
+        for file in files:
+            (away / file.name).rename(file)
+        assert recorder.run().returncode == 0
+        assert set(recorder.states()) == {short_lived}
+
+
+def test_two_recorders_may_share_a_home(org: DemoOrg, recorder_of: Callable[..., Recorder], monkeypatch) -> None:
+    """As two containers do, each with its own volume at one and the same path."""
+    jobs, volumes, homes = [], [], []
+    with ExitStack() as closing:
+        for number in range(2):
+            demo_org = DemoOrg(now=NOON, seed=number + 2)
+            closing.enter_context(serving(demo_org))
+            recorder = recorder_of(demo_org, f"volume{number}")
+            monkeypatch.setenv("HOME", str(recorder.home.parent / "home"))
+            monkeypatch.delenv("DLT_DATA_DIR")
+            mounted = recorder.home.parent / "data"
+            volumes.append(recorder.home)
+            homes.append(mounted)
+            recorder.home.rename(mounted)
+            monkeypatch.setenv("DLT_PROJECT_DIR", str(mounted))
+            monkeypatch.setenv("DLT_LOCAL_DIR", str(mounted))
+            monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(mounted / "loader.duckdb"))
+            recorder.home = mounted
+            recorder.load()
+            jobs.append(demo_org.add_job())
+            if not number:
+                with holding(mounted / "loader.duckdb"):
+                    assert recorder.run().returncode == 75
+            else:
+                assert recorder.run().returncode == 0
+                assert set(recorder.states()) == {jobs[1]}
+            mounted.rename(volumes[-1])
+
+
+@pytest.mark.parametrize("way", ["moved", "by a link"])
+def test_a_listing_waits_for_a_file_that_has_another_path_now(
+    org: DemoOrg, recorder: Recorder, short_lived: str, monkeypatch, way: str
+) -> None:
+    """It lies beside the file, and goes where that goes."""
+    there = recorder.home.with_name("there")
+    if way == "moved":
+        recorder.home.rename(there)
+    else:
+        there.symlink_to(recorder.home)
+    for variable in ("DLT_PROJECT_DIR", "DLT_LOCAL_DIR"):
+        monkeypatch.setenv(variable, str(there))
+    monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(there / "loader.duckdb"))
+    recorder.home = there
+    run = recorder.run()
+
+    assert run.returncode == 0, run.stderr
+    assert "1 kept from before" in run.stdout
+    assert set(recorder.states()) == {short_lived}
+
+
+def test_a_listing_kept_by_one_user_is_loaded_by_another_of_the_group(
+    org: DemoOrg, recorder: Recorder, tmp_path
+) -> None:
+    """The folder may be used by whoever may use the file; a home is not needed, and none is made in /tmp."""
+    if os.geteuid():
+        pytest.skip("skipped: only root can become other users")
+    recorder.load()
+    for path in (recorder.home, recorder.loader_file, recorder.state_folder, *recorder.state_folder.iterdir()):
+        path.chmod(0o770 if path.is_dir() else 0o660)
+        os.chown(path, NOBODY, NOBODY)
+    for name in ("loader.duckdb.lock", "warehouse.duckdb"):
+        os.chown(recorder.home / name, NOBODY, NOBODY)
+        (recorder.home / name).chmod(0o660)
+    for folder in recorder.home.parents:
+        if folder.is_relative_to(tmp_path.parents[2]) and folder != Path("/tmp"):
+            folder.chmod(folder.stat().st_mode | 0o011)
+    short_lived = org.add_job()
+    with holding(recorder.loader_file):
+        first = as_user(recorder, 4_711)
+        assert first.returncode == 75, first.stderr
+    org.delete_job(short_lived)
+    org.advance(HOUR)
+    second = as_user(recorder, 4_712)
+
+    assert second.returncode == 0, second.stderr
+    assert "1 kept from before" in second.stdout
+    assert set(recorder.states()) == {short_lived}
+
+
+def as_user(recorder: Recorder, user: int) -> subprocess.CompletedProcess[str]:
+    """A load by a user of the group nobody, without a home that could be written to."""
+    environment = os.environ | {"HOME": "/nonexistent"}
+    del environment["DLT_DATA_DIR"]
+    return subprocess.run(
+        recorder.command("load"), cwd="/", env=environment, user=user, group=NOBODY, extra_groups=[],
+        capture_output=True, text=True, timeout=120, check=False, umask=0o022,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["identity", "published.json"])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"\xff\xfe\0garbled", b"[1]", b"00000000-0000-0000-0000-000000000000\n"]
+)
+def test_what_is_remembered_beside_the_file_may_be_garbled(org: DemoOrg, recorder: Recorder, name, content) -> None:
+    """Whatever it says, the file itself knows better, and it is written anew."""
+    recorder.load()
+    before = (recorder.state_folder / "identity").read_bytes()
+    (recorder.state_folder / name).write_bytes(content)
+    job = org.add_job()
+    org.advance(HOUR)
+    run = recorder.run()
+
+    assert run.returncode == 0, run.stderr
+    assert run.stderr == ""
+    assert set(recorder.states()) == {job}
+    assert (recorder.state_folder / "identity").read_bytes() == before
+
+
+@pytest.fixture(params=sorted(HERE.glob("0.1.0-*.tar.xz")), ids=lambda archive: archive.stem)
+def of_0_1_0(request: pytest.FixtureRequest, recorder: Recorder, monkeypatch) -> Iterator[Recorder]:
+    """A recording of version 0.1.0, with two listings in dlt's home for the file `query_jobs.duckdb` by that path."""
+    unpack(request.param, recorder.home)
+    monkeypatch.chdir(recorder.home)
+    (recorder.home / "query_jobs.duckdb").rename(recorder.loader_file)
+    (home,) = (recorder.home / "dlt" / "pipelines").glob("query_jobs_*")
+    import hashlib
+
+    digest = hashlib.sha256(str(recorder.loader_file).encode()).hexdigest()[:8]
+    home.rename(home.with_name(f"query_jobs_{digest}"))
+    return recorder
+
+
+def test_what_0_1_0_left_in_dlts_home_is_loaded_once(of_0_1_0: Recorder) -> None:
+    """Then that home is used no more; the file has an identity from then on."""
+    recorder = of_0_1_0
+    first, second = recorder.run(), recorder.run()
+
+    assert "2 kept from before" in first.stdout, first.stderr
+    assert "kept from before" not in second.stdout, second.stderr
+    assert not list((recorder.home / "dlt" / "pipelines").glob("query_jobs_*"))
+    with duckdb.connect(recorder.loader_file, read_only=True) as loader:
+        assert read_identity(loader) == StateFolder(recorder.loader_file).identity
+
+
+def test_what_0_1_0_left_for_a_file_that_is_gone_is_loaded_into_no_other(of_0_1_0: Recorder) -> None:
+    """Both files were moved away to begin anew."""
+    recorder = of_0_1_0
+    recorder.loader_file.unlink()
+    recorder.warehouse.unlink()
+    run = recorder.run()
+
+    assert run.returncode == 0, run.stderr
+    assert recorder.states() == {}
+    assert list((recorder.home / "dlt" / "pipelines").glob("query_jobs_*"))
+
+
+def test_a_package_that_was_half_removed_counts_as_normalized(of_0_1_0: Recorder) -> None:
+    """dlt removes a listing as extracted when it is normalized: killed between two files, it leaves a part of it."""
+    (working,) = (of_0_1_0.home / "dlt" / "pipelines").glob("query_jobs_*")
+    whole = packages_in(working)
+    load_id, tables = next(iter(whole.items()))
+    half = working / "normalize" / "extracted" / load_id / "new_jobs"
+    half.mkdir(parents=True)
+    shutil.copy(tables["listings"][0], half)
+
+    assert packages_in(working) == whole
+    assert len(whole) == 2
+
+
+def test_a_file_of_0_1_0_may_be_held_at_its_first_load(of_0_1_0: Recorder) -> None:
+    """What was left, and what is listed meanwhile, waits for it; it gets the identity that they wait for."""
+    recorder = of_0_1_0
+    with holding(recorder.loader_file):
+        assert recorder.run().returncode == 75
+    assert len(waiting(StateFolder(recorder.loader_file))) == 3
+    run = recorder.run()
+
+    assert "3 kept from before" in run.stdout, run.stderr
+    assert run.stderr == ""
