@@ -17,7 +17,7 @@ from requests.cookies import RequestsCookieJar
 from urllib3 import HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from pipelines.failures import TryLater, Unreadable
+from pipelines.failures import NoAnswer, Unreadable
 
 # A page of 1,000 jobs is some 0.6 MB; with 16 KB in every record it would be this. Its values take up to fifty times
 # as much as its text while they are read, so more would be no bound at all.
@@ -51,7 +51,7 @@ class _Within(io.RawIOBase):
                 raise
             seconds = 0
         if seconds <= 0:
-            raise TryLater(f"An answer did not come to its end within {ANSWER_SECONDS:g} s.", BEHIND)
+            raise NoAnswer(f"An answer did not come to its end within {ANSWER_SECONDS:g} s.", BEHIND)
         self._left -= count or 0
         if self._left < 0:
             raise too_large()

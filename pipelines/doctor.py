@@ -10,16 +10,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
 
 import duckdb
 
 from pipelines.dlt_context import active, resolved
 from pipelines.failures import Failure, Misconfigured, quoted
 from pipelines.ignored_settings import ignored_settings
+from pipelines.job_details import job_path
 from pipelines.kept_listings import waiting
 from pipelines.known_jobs import NEWEST_LISTING
-from pipelines.listing import PATH, Record, first_page
+from pipelines.listing import Record, first_page
 from pipelines.loader_file import LOCK_MESSAGE
 from pipelines.misspelt_settings import misspelt_settings
 from pipelines.publish import check_begun, check_published
@@ -221,7 +221,7 @@ def _examine_listing(found: Examination, org: Org) -> None:
     finished = [record for record in found.page if record.get("state") in FINISHED and record.get("id")]
     if finished:
         try:
-            job = org.ask(f"{PATH}/{quote(str(finished[0]['id']), safe='')}")
+            job = org.ask(job_path(str(finished[0]["id"]), str(finished[0].get("jobType"))))
             found.job = job if isinstance(job, dict) else None
         except SalesforceError as error:
             found.note(f"the single job {quoted(finished[0]['id'], 40)} cannot be read: {error}")

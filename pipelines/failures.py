@@ -37,6 +37,10 @@ class TryLater(Failure):
     exit_code = os.EX_TEMPFAIL  # 75
 
 
+class NoAnswer(TryLater):
+    """One request got no answer: not in time, broken off, or the host could not be reached."""
+
+
 class NotPermitted(Failure):
     """Salesforce refused the sign-in, or the user behind it may not do this."""
 

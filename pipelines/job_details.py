@@ -4,8 +4,10 @@ The listing has none of it, and the org forgets it with the job. A listing alway
 left for is a backlog that later runs work off, failures first.
 """
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -14,52 +16,20 @@ import duckdb
 import pyarrow as pa
 from dlt.extract import DltResource
 
-from pipelines.failures import Failure, Unreadable
+from pipelines.detail_backlog import Job, backlog, spread
+from pipelines.failures import Failure, NoAnswer, Unreadable, quoted
 from pipelines.listed_jobs import Listing
 from pipelines.records import FIELDS, as_json, text, whole_number
-from pipelines.salesforce import CLASSIC, Org, SalesforceError, explained
+from pipelines.salesforce import CLASSIC, ENDED, Org, SalesforceError, explained, same_id
 from pipelines.source import merge_on
-from pipelines.tables import COUNT, DATASET, FINISHED, FLAG, JOB_DETAILS, LISTINGS
+from pipelines.tables import COUNT, FLAG, JOB_DETAILS, LISTINGS
 
 AT_ONCE: Final = 8  # calls in flight: an org takes 25 long ones, and these are short
-REFUSALS_IN_A_ROW: Final = 5  # then it is not the job, and asking on would waste calls
-SPENT: Final = ("REQUEST_LIMIT_EXCEEDED", "ExceededQuota")  # the latter is the Classic API's word, which is inferred
+FAILURES_IN_A_ROW: Final = 5  # then it is not the job, and asking on would waste calls
 ANSWER_BYTES: Final = 2**16  # of a job's own answer, which is 1 KB: a run asks for hundreds
-ATTEMPTS: Final = 3  # for a job whose answer is refused, or of a Classic one its counts
+INGEST: Final = ("V2Ingest", "BigObjectIngest")
 
-# observed_at bounds what is read: a version first seen more than seven days ago belongs to a job that is gone by now.
-# Failures come first, then Closed jobs, whose state does not tell whether all their records failed, then the newest.
-# Provisional details are asked for again when they are twice as old as they were: ten times at most in a week.
-BACKLOG: Final = f"""
-select
-    j.id, j.job_type, j.state as listed_state, j.system_modstamp as listed_modstamp,
-    d.* exclude (org_id, id, listed_state, listed_modstamp),
-    count(*) over () as waiting
-from {DATASET}.query_jobs as j
-left join (
-    select * from {DATASET}.job_details where org_id = $org_id and asked_at >= $now - interval 60 days
-) as d on d.id = j.id
-left join (
-    select id from {DATASET}.unlisted_jobs
-    where org_id = $org_id and listed_again_at is null and unlisted_at >= $now - interval 60 days
-) as u on u.id = j.id
-where j.org_id = $org_id
-    and j.state in {FINISHED}
-    and j.observed_at >= $now - interval 7 days
-    and u.id is null
-    and (
-        d.id is null
-        or (d.error is not null and d.outcome <> 'gone' and d.attempts < {ATTEMPTS})
-        or (d.outcome = 'answered' and (d.listed_state <> j.state or d.listed_modstamp <> j.system_modstamp))
-        or (d.outcome = 'answered' and d.provisional and $now - d.asked_at >= d.asked_at - j.created_date)
-    )
-order by
-    case j.state when 'Failed' then 0 when 'Closed' then 1 else 2 end,
-    coalesce(d.attempts, 0),
-    j.created_date desc,
-    j.id
-limit $at_most
-"""
+Row = dict[str, Any]
 
 
 class Details:
@@ -72,52 +42,113 @@ class Details:
         at_most: int,
         on_answer: Callable[[int, int], None],
     ) -> None:
-        self.listing, self.org, self.on_answer = listing, listing.org, on_answer
-        parameters = {"org_id": self.org.org_id, "now": self.org.clock, "at_most": at_most}
-        first: list[dict[str, Any]] = loader.sql(BACKLOG, params=parameters).to_arrow_table().to_pylist()
-        self.waiting = first[0]["waiting"] if first else 0
-        self.jobs = list(self._affordable(first))
+        self.listing, self.org, self.at_most, self.on_answer = listing, listing.org, at_most, on_answer
+        self.jobs = backlog(listing, loader, at_most)
+        self.waiting = self.jobs[0]["waiting"] if self.jobs else 0
+        self.classic = ClassicApi()
+        self._calls_left = self.org.calls_left
+        affordable = list(self._affordable(self.jobs[:at_most]))
+        self._queue = deque(spread(affordable))
+        self._wanted, self._asked, self._calls = len(affordable), 0, 0
+        self._rows: list[Row] = []
+        self._answers: dict[int, tuple[Job, Row]] = {}  # by the number of their question, until they are judged
+        self._judged = self._failures = self._classic_failures = 0  # in a row, in the order of the questions
 
-    def _affordable(self, jobs: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    def _cost(self, job: Job) -> int:
+        return 2 if job["job_type"] == "Classic" and not self.classic.off else 1
+
+    def _affordable(self, jobs: Iterable[Job]) -> Iterator[Job]:
         """The first of the jobs: at most half of what the API budget leaves goes into details."""
-        left = self.org.calls_left
         spent = 0
         for job in jobs:
-            spent += 2 if job["job_type"] == "Classic" else 1
-            if left is not None and spent > left / 2:
+            spent += self._cost(job)
+            if self._calls_left is not None and spent > self._calls_left / 2:
                 return
             yield job
 
     def rows(self) -> Iterator[pa.Table]:
         """The answers as rows of `job_details`; ends early at what no further call would get past."""
+        stopped = ""
         with ThreadPoolExecutor(AT_ONCE, "details") as pool:
-            answers = [pool.submit(details_of, self.org, job) for job in self.jobs]
+            asked: dict[Future[tuple[Row, str]], tuple[int, Job]] = {}
             try:
-                self._wait_for(answers)
-            except Failure as failure:
-                self.listing.note(JOB_DETAILS.name, failure.message)
+                while True:
+                    while len(asked) < AT_ONCE and not stopped and (job := self._next()):
+                        asked[pool.submit(details_of, self.org, job, self.classic)] = self._asked, job
+                    if not asked:
+                        break
+                    for answer in wait(asked, return_when=FIRST_COMPLETED).done:
+                        stopped = self._take(answer, *asked.pop(answer)) or stopped
             finally:
                 pool.shutdown(cancel_futures=True)
-        rows = [answer.result() for answer in answers if not answer.cancelled() and not answer.exception()]
-        self.listing.details_asked = len(rows)
-        self.listing.details_left = self.waiting - len(rows)
-        yield pa.Table.from_pylist(rows, schema=JOB_DETAILS.schema)
+        self._note(stopped)
+        yield pa.Table.from_pylist(self._rows, schema=JOB_DETAILS.schema)
 
-    def _wait_for(self, answers: list[Future[dict[str, Any]]]) -> None:
-        refused, noted = 0, False
-        for number, answer in enumerate(answers, 1):
-            try:
-                row = answer.result()
-                error = row["error"] if row["outcome"] == "refused" else None
-            except Unreadable as failure:  # this job's alone, perhaps: to stop here would stop every later run here
-                error = failure.message
-                if not noted:
-                    self.listing.note(JOB_DETAILS.name, error)
-                    noted = True
-            self.on_answer(number, len(answers))
-            refused = refused + 1 if error else 0
-            if refused == REFUSALS_IN_A_ROW:
-                raise Failure(f"{refused} jobs in a row were refused, the last with {error}")
+    def _next(self) -> Job | None:
+        """The next job to ask. Once the Classic API is off, the jobs that need it wait, and others take their places;
+        if there are places left, what the newer API has of them is asked for."""
+        if self.classic.off and not self.classic.counted_out:
+            self.classic.counted_out = True
+            left = [*self._queue, *(job for job in self.jobs[self._wanted :])]
+            others = [job for job in left if job["job_type"] != "Classic"]
+            unknown = [job for job in left if job["job_type"] == "Classic" and job["outcome"] != "answered"]
+            self._queue = deque([*others, *unknown])
+        if not self._queue or self._asked == self.at_most:
+            return None
+        self._calls += self._cost(self._queue[0])
+        if self._calls_left is not None and self._calls > self._calls_left / 2:
+            return None
+        self._asked += 1
+        return self._queue.popleft()
+
+    def _take(self, answer: Future[tuple[Row, str]], number: int, job: Job) -> str:
+        """Keeps an answer. Says why no other job should be asked, if so."""
+        try:
+            row, stop = answer.result()
+        except Failure as failure:
+            return failure.message
+        self._rows.append(row)
+        self._answers[number] = job, row
+        self.on_answer(len(self._rows), max(self._wanted, len(self._rows)))
+        while self._judged + 1 in self._answers:
+            self._judged += 1
+            stop = self._judge(*self._answers.pop(self._judged)) or stop
+        return stop
+
+    def _judge(self, job: Job, row: Row) -> str:
+        """Several failures in a row are an API's own: of the Classic one it is then known, of the other one it is said
+        why no other job should be asked."""
+        error = row["error"] or ""
+        counts = error.startswith(CLASSIC_ERROR)
+        self._failures = self._failures + 1 if error and not counts else 0
+        if job["job_type"] == "Classic" and (counts or not error):
+            self._classic_failures = self._classic_failures + 1 if counts else 0
+        if self._classic_failures == FAILURES_IN_A_ROW:
+            self.classic.off = self.classic.off or error.removeprefix(CLASSIC_ERROR)
+        if self._failures == FAILURES_IN_A_ROW:
+            return f"{FAILURES_IN_A_ROW} jobs in a row were refused, the last with {error}"
+        return ""
+
+    def _note(self, stopped: str) -> None:
+        """What became of it, for the listing's row."""
+        listing, rows = self.listing, self._rows
+        failed = [row["error"] for row in rows if row["error"] and row["outcome"] != "gone"]
+        counts = [error for error in failed if error.startswith(CLASSIC_ERROR)]
+        # Of a job that was deleted since it was listed nothing is to be said.
+        errors = [error for error in failed if not error.startswith((CLASSIC_ERROR, NOT_FOUND))]
+        listing.details_asked = len(rows) - len(failed) + len(counts)
+        listing.details_left = self.waiting - len(rows) + len(failed)
+        if stopped:
+            listing.details_stopped = stopped
+            listing.note(JOB_DETAILS.name, f"{stopped} ({self.waiting - len(rows):,} jobs were not asked)")
+        if errors and not stopped:
+            listing.note(JOB_DETAILS.name, _and_more(errors[-1], len(errors)))
+        if counts:
+            listing.note(JOB_DETAILS.name, _and_more(counts[0], len(counts)))
+
+
+def _and_more(error: str, count: int) -> str:
+    return error if count == 1 else f"{error} (and {count - 1:,} more {'job' if count == 2 else 'jobs'})"
 
 
 @dlt.source(name="salesforce", section="salesforce")
@@ -137,40 +168,84 @@ def details_source(details: Details) -> tuple[DltResource, ...]:
     return job_details, listings
 
 
-def details_of(org: Org, job: dict[str, Any]) -> dict[str, Any]:
-    """The job's row of `job_details`. What an earlier answer told stays where this one tells nothing.
+@dataclass
+class ClassicApi:
+    """Whether a run goes on to ask the Classic API: `off` says why not. Threads may use it at the same time."""
+
+    off: str | None = None
+    counted_out: bool = False  # whether the run has put its jobs in another order for it
+
+    def failed(self, error: SalesforceError | Failure) -> None:
+        """Notes a call without an answer: where the refusal is of the API itself, no other job is asked. Which statuses
+        it has for that is not documented: that 401, 403 and 503 are never one job's is inferred."""
+        if isinstance(error, SalesforceError) and (error.status in (401, 403, 503) or error.code in OFF):
+            self.off = self.off or _text(error)
+
+
+OFF: Final = (*ENDED, "FeatureNotEnabled", "ExceededQuota")  # the latter, for spent calls, is inferred
+CLASSIC_ERROR: Final = "Classic API: "
+NOT_FOUND: Final = "HTTP 404"
+
+
+def job_path(job_id: str, job_type: str | None) -> str:
+    """Where a job of the listing has its own answer: a V2 load among the loads, whichever listing shows it."""
+    return f"jobs/{'ingest' if job_type in INGEST else 'query'}/{quote(job_id, safe='')}"
+
+
+def details_of(org: Org, job: Job, classic: ClassicApi) -> tuple[Row, str]:
+    """The job's row of `job_details`, and why no other job should be asked, or "". What an earlier answer told stays
+    where this one tells nothing.
 
     GET /services/data/vXX.X/jobs/query/{id} - "Get Information About a Query Job",
     https://developer.salesforce.com/docs/atlas.en-us.264.0.api_asynch.meta/api_asynch/query_get_one_job.htm
-    Raises a Failure where asking for other jobs makes no sense either: budget, network, sign-in.
+    Raises a Failure where nothing could be asked: budget, sign-in.
     """
-    stored = {name: job[name] for name in JOB_DETAILS.schema.names if name in job}
-    row = stored | {"org_id": org.org_id, "attempts": (job["attempts"] or 0) + 1, "error": None}
+    row = {name: job[name] for name in JOB_DETAILS.schema.names if name in job}
+    row |= {"org_id": org.org_id, "attempts": (job["attempts"] or 0) + 1, "error": None}
+    row["outcome"] = job["outcome"] if job["outcome"] == "answered" else "refused"
     try:
-        answer = _asked(org, f"jobs/query/{quote(job['id'], safe='')}")
-    except SalesforceError as error:
-        outcome = "gone" if error.status == 404 else "refused"
-        return row | {"outcome": outcome, "error": str(error), "asked_at": org.clock}
+        answer = _asked(org, job_path(job["id"], job["job_type"]), job["id"])
+    except (SalesforceError, Unreadable, NoAnswer) as error:
+        if not job["shown"] and isinstance(error, SalesforceError) and error.status == 404:
+            row["outcome"] = "gone"  # a job that was listed a moment ago is not
+        return row | {"error": _text(error), "asked_at": org.clock}, _limit(error, org)
+    stop = ""
     if job["job_type"] == "Classic":
         try:
-            answer = _with_counts(answer, _asked(org, f"{CLASSIC}{org.api_version}/job/{quote(job['id'], safe='')}"))
-        except SalesforceError as error:
-            row["error"] = f"Classic API: {error}"
-        except Unreadable as error:
-            row["error"] = f"Classic API: {error.message}"
+            if classic.off:
+                row["error"] = f"{CLASSIC_ERROR}not asked, for another job's answer was: {classic.off}"
+            else:
+                answer = _with_counts(answer, _asked(org, _classic_path(org, job["id"]), job["id"]))
+        except (SalesforceError, Unreadable, NoAnswer) as error:
+            classic.failed(error)
+            row["error"], stop = f"{CLASSIC_ERROR}{_text(error)}", _limit(error, org)
     row |= {"outcome": "answered", "asked_at": org.clock, **_values(answer)}
-    return row | {"provisional": _provisional(job, row)}
+    return row | {"provisional": _provisional(job, row)}, stop
 
 
-def _asked(org: Org, path: str) -> dict[str, Any]:
-    try:
-        body = org.ask(path, at_most=ANSWER_BYTES)
-    except SalesforceError as error:
-        if error.status in (401, 420, 429) or error.status >= 500 or error.code in SPENT:
-            raise explained(error, org) from error
-        raise
+def _classic_path(org: Org, job_id: str) -> str:
+    return f"{CLASSIC}{org.api_version}/job/{quote(job_id, safe='')}"
+
+
+def _text(error: SalesforceError | Failure) -> str:
+    return error.message if isinstance(error, Failure) else str(error)
+
+
+def _limit(error: SalesforceError | Failure, org: Org) -> str:
+    """What to say where an answer means that the org takes no more calls just now; else ""."""
+    if isinstance(error, SalesforceError) and (error.status in (420, 429) or error.code == "REQUEST_LIMIT_EXCEEDED"):
+        return explained(error, org).message
+    return ""
+
+
+def _asked(org: Org, path: str, job_id: str) -> dict[str, Any]:
+    """The job's own answer. Raises SalesforceError, or a Failure: Unreadable where it is about another job, too."""
+    body = org.ask(path, at_most=ANSWER_BYTES, patient=False)
     if not isinstance(body, dict):
         raise Unreadable(f"GET {org.url(path)} answered with a JSON {type(body).__name__}, not an object.")
+    found = body.get("id")
+    if not isinstance(found, str) or not same_id(found, job_id):
+        raise Unreadable(f"GET {org.url(path)} answered with another job, or none: id {quoted(found, 40)}.")
     return body
 
 

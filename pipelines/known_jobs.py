@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import duckdb
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -271,6 +272,16 @@ class KnownJobs:
                 ((first,),) = self.connection.execute(FIRST_REDUCED, between).fetchall()
                 return first or at
         return at if now else None
+
+    def fields(self) -> dict[str, str]:
+        """column -> field of the undocumented fields that have a column of `query_jobs`, by the listings that gave it
+        to them: the first keeps it."""
+        if self.connection is None or "new_columns" not in self.columns(LISTINGS):
+            return {}
+        newest_first = self.connection.execute(
+            f"select new_columns from {DATASET}.listings where new_columns is not null order by started_at desc"
+        ).fetchall()
+        return {column: name for (text,) in newest_first for column, name in orjson.loads(text).items()}
 
     def last_started_at(self, org_id: str, filters: str) -> datetime | None:
         """When the newest listing of the org with these filters started."""

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from pipelines.failures import Failure, Misconfigured
 from pipelines.known_jobs import CURRENT, POSITION, KnownJobs
 from pipelines.listing import Page, job_pages
-from pipelines.records import MAX_COLUMNS, MAX_NEW_FIELDS, NewFields, Rejected, jobs_to_arrow
+from pipelines.records import MAX_COLUMNS, MAX_NEW_FIELDS, NewFields, Rejected, as_json, jobs_to_arrow
 from pipelines.salesforce import Org
 from pipelines.tables import (
     JOB_DETAILS,
@@ -51,7 +51,7 @@ class Listing:
         self.finished = False
         self.states: deque[pa.Table] = deque()
         self.rejected: dict[str, Rejected] = {}
-        self.new_fields = NewFields(frozenset(known.columns(QUERY_JOBS)))
+        self.new_fields = NewFields(frozenset(known.columns(QUERY_JOBS)), known.fields())
         self.since: datetime | None = None
         self.restarted_at: datetime | None = None
         self.jobs_unlisted: int | None = None
@@ -60,6 +60,7 @@ class Listing:
         self.reduced_since: datetime | None = None
         self.details_asked: int | None = None
         self.details_left: int | None = None
+        self.details_stopped: str | None = None
         self.notes: list[str] = []
         self.outstanding = {UNLISTED_JOBS.name}  # tables whose rows the row of `listings` waits for
         self.jobs_shown = 0  # records with a key, also those of a listing that had to start again
@@ -101,6 +102,9 @@ class Listing:
             self.pages = page.number
             self.jobs_listed += len(page.records)
             self.on_page(page)
+            if page.odd:
+                self.notes.append(page.odd)
+                logger.warning("%s", page.odd)
             tables.append(self._read(page.records))
             size += tables[-1].nbytes
             if page.last or page.number % PAGES_AT_ONCE == 0 or size > BYTES_AT_ONCE:
@@ -255,6 +259,8 @@ class Listing:
             "calls_after": self.org.calls - self.calls,
             "details_asked": self.details_asked,
             "details_left": self.details_left,
+            "details_stopped": self.details_stopped,
+            "new_columns": as_json(self.new_fields.new_owners) if self.new_fields.new_owners else None,
             "notes": "\n".join(self.notes) or None,
         }
         return pa.Table.from_pylist([values], schema=LISTINGS.schema)

@@ -45,10 +45,11 @@ class Page:
     number: int  # from 1
     started_at: datetime  # by the org's clock: the answer that opened this listing
     last: bool
+    odd: str = ""  # what was not as documented about it, though it is no reason to stop
 
 
 def job_pages(org: Org, filters: dict[str, str]) -> Iterator[Page]:
-    """Every job that the org lists, page by page, until it says `done`.
+    """Every job that the org lists, page by page, until it says `done` and names no next page.
 
     Page number 1 can come again: then a locator was lost, and the listing started over. What the pages before
     showed was true, but they are not part of the listing that gets completed.
@@ -56,7 +57,7 @@ def job_pages(org: Org, filters: dict[str, str]) -> Iterator[Page]:
     """
     for restart in range(RESTARTS + 1):
         try:
-            yield from _one_listing(org, filters)
+            yield from _one_listing(org, filters, last_try=restart == RESTARTS)
             return
         except LocatorLost as lost:
             if restart == RESTARTS:
@@ -67,15 +68,23 @@ def job_pages(org: Org, filters: dict[str, str]) -> Iterator[Page]:
             logger.warning("The listing's locator was lost (%s): starting again from the first page.", lost)
 
 
-def _one_listing(org: Org, filters: dict[str, str]) -> Iterator[Page]:
+def _one_listing(org: Org, filters: dict[str, str], last_try: bool) -> Iterator[Page]:
     locator: str | None = None
+    was_done = noted = False
     seen: set[str] = set()
     started_at = org.clock
     began, read_before = time.monotonic(), org.bytes_read
     number = empty = jobs = 0
     while True:
         number += 1
-        body = _page(org, filters, locator)
+        try:
+            body = _page(org, filters, locator)
+        except LocatorLost:
+            if not (was_done and last_try):
+                raise
+            # In three tries the org did not know the locator that came with `done`: no page is left.
+            yield Page([], number, started_at, last=True, odd="listing: the org does not know the last page's next one")
+            return
         if number == 1:
             started_at = org.clock
         records, done = _envelope(body, number)
@@ -86,12 +95,18 @@ def _one_listing(org: Org, filters: dict[str, str]) -> Iterator[Page]:
             raise Unreadable(
                 f"The listing takes {read / 2**20:,.0f} MB for {jobs:,} jobs, which none of Salesforce's does.", BEHIND
             )
-        yield Page(records, number, started_at, last=done)
-        # `done` alone decides, and there is no early stop at a known or an old job: "Job records are returned in
-        # an indeterminate order" (264.0 docs), so whatever is new can be on the last page.
-        if done:
+        # Done is a listing when a page says so and names no other: a page more can only add jobs. There is no early
+        # stop at a known or an old job: "Job records are returned in an indeterminate order" (264.0 docs), so whatever
+        # is new can be on the last page.
+        following = _locator(body, number, done)
+        was_done = done and following is not None
+        last = following is None or (done and following in seen)  # which were read already
+        odd = f"listing: page {number:,} was the last (done: true), but named a next one" if was_done else ""
+        yield Page(records, number, started_at, last, "" if noted else odd)
+        noted = noted or was_done
+        if last or following is None:
             return
-        locator = _locator(body, number)
+        locator = following
         if locator in seen:
             raise Failure(
                 f"Page {number} of the listing names a locator that an earlier page named: it would go round for ever.",
@@ -151,16 +166,19 @@ def _envelope(body: Any, number: int) -> tuple[list[Any], bool]:
     return body["records"], body["done"]
 
 
-def _locator(body: Record, number: int) -> str:
-    """The locator out of `nextRecordsUrl`, and nothing else of it.
+def _locator(body: Record, number: int, done: bool) -> str | None:
+    """The locator out of `nextRecordsUrl`, and nothing else of it; None where the listing ends.
 
     The documentation's own example names /jobs/ingest there: following the path would list other jobs.
     """
     url = body.get("nextRecordsUrl")
+    if done and not url:
+        return None
     locators = parse_qs(urlsplit(url).query).get("queryLocator", []) if isinstance(url, str) else []
     if len(locators) != 1 or len(locators[0]) > LOCATOR_LENGTH:
+        says = "names a next page" if done else "says that more follows (done: false)"
         raise Failure(
-            f"Page {number} of the listing says that more follows (done: false), but gives no queryLocator. "
+            f"Page {number} of the listing {says}, but gives no queryLocator. "
             "Nothing was changed: a listing that ends early is no listing.",
             "Try again later.",
         )

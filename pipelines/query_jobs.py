@@ -8,6 +8,7 @@ One run goes down this list; what a file imports stands below it, but for names 
     dlt_context.py  what of it dlt is answered, and where it works;  own_settings.py: where each setting is set
     dlt_variables.py  dlt's own variables, of which two count
     job_details.py  once the jobs are loaded: what only each job's own answer tells
+    detail_backlog.py  which jobs are asked for it, and in which order
     source.py       the dlt source: its resources, how they merge, the incremental mark
     listed_jobs.py  one listing on its way into the warehouse, as rows of the tables
     known_jobs.py   which of the listed jobs are new to the warehouse or differ from it, and which are listed no longer
@@ -15,6 +16,7 @@ One run goes down this list; what a file imports stands below it, but for names 
     records.py      job records to Arrow tables; what cannot be keyed
     listing.py      the listing, page by page to its end
     salesforce.py   one org over HTTP: retries, errors, budget;  org_clock.py: whether its clock can be believed
+    classic_xml.py  the Classic API's answers where they are XML
     sign_in.py      the four ways in;  credentials.py: which of them is given
     bounded_http.py what any answer may cost in time and memory
     state_spans.py  the one table that is derived during the load;  views/: the questions, as SQL

@@ -6,7 +6,7 @@ import math
 import re
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from operator import itemgetter
@@ -43,23 +43,31 @@ class Rejected:
 
 @dataclass
 class NewFields:
-    """Which column each undocumented field gets, for the length of a run.
+    """Which column each undocumented field gets.
 
-    `known` are the columns that the warehouse has. A field whose column name is taken, and all fields of a batch
-    that would bring more than MAX_NEW_FIELDS new columns into one run, or more than MAX_COLUMNS into the table, get
-    none: they go into `more_fields`.
+    `known` are the columns that the warehouse has; `owners` the field that got each column in an earlier run, and
+    `new_owners` in this one. It keeps it: fooBar, FooBar and foo_bar share foo_bar, and come in any order. A field
+    whose column is one of ours or another field's, and all fields of a batch that would bring more than MAX_NEW_FIELDS
+    new columns into one run, or more than MAX_COLUMNS into the table, get none: they go into `more_fields`.
     """
 
     known: frozenset[str] = frozenset()
+    owners: Mapping[str, str] = field(default_factory=dict)  # column -> field
+    new_owners: dict[str, str] = field(default_factory=dict)
     columns: dict[str, str | None] = field(default_factory=dict)
     too_many: int = 0  # fields without a column only because there were too many
 
+    def __post_init__(self) -> None:
+        self.known |= frozenset(self.owners)
+        self._ours = {c.name for c in QUERY_JOBS.columns}
+        self.columns |= {name: column for column, name in self.owners.items() if column not in self._ours}
+
     def place(self, names: set[str]) -> None:
-        """Decides on the fields that were not met before in this run."""
+        """Decides on the fields that were not met before."""
         unmet = sorted(names - self.columns.keys())[: MAX_NAMES - len(self.columns)]
         if not unmet:
             return
-        taken = {c.name for c in QUERY_JOBS.columns} | {c for c in self.columns.values() if c}
+        taken = self._ours | self.owners.keys() | self.new_owners.keys()
         wanted: dict[str, str] = {}
         for name in unmet:
             column = column_name(name)
@@ -68,11 +76,13 @@ class NewFields:
                 taken.add(column)
             else:
                 self.columns[name] = None
-        new = sum(1 for c in {*wanted.values(), *filter(None, self.columns.values())} if c not in self.known)
+        new = sum(1 for c in {*wanted.values(), *self.new_owners} if c not in self.known)
         at_most = min(MAX_NEW_FIELDS, MAX_COLUMNS - len(self.known))
         for name, column in wanted.items():
             fits = new <= at_most or column in self.known
             self.columns[name] = column if fits else None
+            if fits:
+                self.new_owners[column] = name
             self.too_many += not fits
 
 

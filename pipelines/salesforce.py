@@ -8,18 +8,22 @@ import json
 import math
 import re
 import threading
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, Final
 
 import orjson
+from dlt.common.configuration.specs import RuntimeConfiguration
 from dlt.sources.helpers import requests
 from dlt.sources.helpers.requests.retry import DEFAULT_RETRY_EXCEPTIONS, DEFAULT_RETRY_STATUS
 from requests import PreparedRequest, Response
 from requests.auth import AuthBase
-from requests.exceptions import ContentDecodingError
+from requests.exceptions import ChunkedEncodingError, ContentDecodingError
+from requests.exceptions import ConnectionError as BrokenConnection
 
 from pipelines.bounded_http import session_attributes, too_large
+from pipelines.classic_xml import read_xml
 from pipelines.credentials import SalesforceCredentials
 from pipelines.dlt_context import named
 from pipelines.failures import Failure, Misconfigured, NotPermitted, TryLater, Unreadable, quoted
@@ -32,12 +36,25 @@ BUDGET_PERCENT: Final = 90.0  # of an org's daily API calls: a run stops before 
 # Per-app usage may follow, so the pattern is not anchored: api-usage=18/5000; per-app-api-usage=17/250(appName=x)
 API_USAGE: Final = re.compile(r"(?<![\w-])api-usage=(\d{1,15})/(\d{1,15})(?!\d)", re.ASCII)
 ORG_ID: Final = re.compile(r"[0-9A-Za-z]{18}|[0-9A-Za-z]{15}", re.ASCII)
+ENDED: Final = ("InvalidSessionId", "INVALID_SESSION_ID")
+ID_LENGTHS: Final = (15, 18)
 SMALL: Final = 2**20  # bytes of an answer that is no page of the listing: two hundred users take 60 KB
 JSON: Final = "application/json"
 CLASSIC: Final = "/services/async/"  # where the Classic API lives
 # 420 comes from Salesforce Edge, the network in front of the orgs.
 RETRY_STATUS: Final = (420, *DEFAULT_RETRY_STATUS)
 RETRY_EXCEPTIONS: Final = (*DEFAULT_RETRY_EXCEPTIONS, ContentDecodingError)
+
+Ask = Callable[..., Any]  # as `Org.ask`
+
+
+class OtherOrg(TryLater):
+    """The sign-in leads to another org, or another host, than it did when the run began."""
+
+
+def same_id(one: str, other: str) -> bool:
+    """Whether two ids are one record's: an id of 18 characters is one of 15, in which case counts, and a checksum."""
+    return one == other or (len(one) in ID_LENGTHS and len(other) in ID_LENGTHS and one[:15] == other[:15])
 
 
 class SalesforceError(Exception):
@@ -66,6 +83,16 @@ class _ClassicSession(_Bearer):
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         request.headers.update({"X-SFDC-Session": self.token, "Accept": JSON, "Content-Type": JSON})
         return request
+
+
+class _Impatient(requests.Client):
+    """Waits for nothing: an error answer is an answer, and a connection that broke is tried once more, at once (the org
+    may have closed one that was kept)."""
+
+    def update_from_config(self, config: RuntimeConfiguration) -> None:
+        once = config.copy()
+        once.request_max_attempts, once.request_backoff_factor = 2, 0
+        super().update_from_config(once)
 
 
 class Org:
@@ -101,8 +128,16 @@ class Org:
             retry_condition=_is_transient,
             session_attrs=session_attributes(self._note),
         )
-        self.http.configure()  # timeout, attempts and backoff of [runtime]
+        self._impatient = _Impatient(
+            raise_for_status=False,
+            status_codes=(),
+            exceptions=(BrokenConnection, ChunkedEncodingError),
+            session_attrs=session_attributes(self._note),
+        )
+        for client in (self.http, self._impatient):
+            client.configure()  # timeout, attempts and backoff of [runtime]
         self._session: Session | None = None
+        self._elsewhere: OtherOrg | None = None
         self._lock = threading.RLock()
 
     @property
@@ -120,11 +155,32 @@ class Org:
             return self._session or self._renewed(None)
 
     def _renewed(self, spent: Session | None) -> Session:
-        """A new session in place of a spent one, unless another thread was quicker."""
+        """A new session in place of a spent one, unless another thread was quicker. Raises OtherOrg: the app was
+        pointed at another org meanwhile, or a sandbox was refreshed."""
         with self._lock:
+            if self._elsewhere:
+                raise self._elsewhere
             if self._session is None or self._session is spent:
-                self._session = sign_in(self.credentials, self.http)
+                renewed = sign_in(self.credentials, self.http)
+                self._elsewhere = self._other_org(self._session, renewed) if self._session else None
+                if self._elsewhere:
+                    raise self._elsewhere
+                self._session = renewed
             return self._session
+
+    def _other_org(self, first: Session, renewed: Session) -> OtherOrg | None:
+        known = self.__dict__.get("org_id") or first.org_id
+        if not known:
+            return None  # nothing was asked yet but which org this is
+        found = renewed.org_id or self._asked_org_id(lambda *asked: self._read(self._send(renewed, *asked), *asked))
+        if same_id(known, found) and renewed.instance_url == first.instance_url:
+            return None
+        return OtherOrg(
+            f"The session ended, and the next sign-in leads elsewhere: to org {quoted(found, 40)} at "
+            f"{renewed.instance_url}, where this run began with org {known} at {first.instance_url}.",
+            "Nothing was stored of what it leads to now. If that is the org to record, load again; otherwise check "
+            "instance_url and the keys of the sign-in.",
+        )
 
     @cached_property
     def org_id(self) -> str:
@@ -132,7 +188,7 @@ class Org:
 
         A bare token does not tell it; then Organization or userinfo does, whichever answers.
         """
-        org_id = self.session.org_id or self._asked_org_id()
+        org_id = self.session.org_id or self._asked_org_id(self.ask)
         if not ORG_ID.fullmatch(org_id):
             raise Unreadable(
                 f"The org gives {quoted(org_id, 40)!r} as its id, which is none.",
@@ -140,18 +196,21 @@ class Org:
             )
         return str(full_id(org_id))
 
-    def _asked_org_id(self) -> str:
+    def _asked_org_id(self, ask: Ask) -> str:
         """The org's id, asked of Organization, or of userinfo where the user may not read that."""
         try:
-            return str(self.ask("query", {"q": "SELECT Id FROM Organization"})["records"][0]["Id"])
+            return str(ask("query", {"q": "SELECT Id FROM Organization"})["records"][0]["Id"])
         except SalesforceError as error:
             if error.status == 401:
                 raise explained(error, self) from error
         except (KeyError, IndexError, TypeError):
             pass
         try:
-            return str(self.get("/services/oauth2/userinfo")["organization_id"])
-        except (NotPermitted, Misconfigured, KeyError, TypeError):
+            return str(ask("/services/oauth2/userinfo")["organization_id"])
+        except (SalesforceError, KeyError, TypeError) as error:
+            failure = explained(error, self) if isinstance(error, SalesforceError) else None
+            if failure and not isinstance(failure, NotPermitted | Misconfigured):
+                raise failure from error
             raise NotPermitted(
                 "Salesforce tells this user neither Organization nor userinfo, so the org's id is not known.",
                 "Give the user read access to Organization, or sign in by client credentials.",
@@ -167,13 +226,20 @@ class Org:
         except SalesforceError as error:
             raise explained(error, self) from error
 
-    def ask(self, path: str, params: dict[str, str] | None = None, at_most: int = SMALL) -> Any:
-        """As `get`, but raises SalesforceError where the caller wants to tell the errors apart."""
+    def ask(
+        self, path: str, params: dict[str, str] | None = None, at_most: int = SMALL, *, patient: bool = True
+    ) -> Any:
+        """As `get`, but raises SalesforceError where the caller wants to tell the errors apart. An impatient question
+        is not asked again where the answer is an error: for one of hundreds, which has another turn later."""
         self._mind_the_budget()
         session = self.session
-        response = self._send(session, path, params)
+        response = self._send(session, path, params, patient)
         if _session_has_ended(response) and can_renew(self.credentials):
-            response = self._send(self._renewed(session), path, params)
+            response = self._send(self._renewed(session), path, params, patient)
+        return self._read(response, path, at_most=at_most)
+
+    def _read(self, response: Response, path: str, *_: object, at_most: int = SMALL) -> Any:
+        """What an answer holds. Raises SalesforceError or Unreadable."""
         if response.status_code != 200:
             raise SalesforceError(response)
         self._clock.check(response.headers.get("Date"))
@@ -181,22 +247,26 @@ class Org:
             raise too_large(at_most)
         self.bytes_read += len(response.content)
         try:
-            return decoded(response.content)
+            return _classic(response.content) if path.startswith(CLASSIC) else decoded(response.content)
         except (ValueError, RecursionError):
             kind = response.headers.get("Content-Type", "no content type")
+            forms = "with JSON or XML" if path.startswith(CLASSIC) else "with JSON"
             raise Unreadable(
-                f"GET {self.url(path)} answered with HTTP 200 but not with JSON that can be read ({quoted(kind, 80)}).",
+                f"GET {self.url(path)} answered with HTTP 200 but not {forms} that can be read ({quoted(kind, 80)}).",
                 "A proxy or a maintenance page may answer instead of Salesforce. Nothing was changed.",
             ) from None
 
     def url(self, path: str) -> str:
         return path if path.startswith("/") else f"/services/data/v{self.api_version}/{path}"
 
-    def _send(self, session: Session, path: str, params: dict[str, str] | None) -> Response:
+    def _send(
+        self, session: Session, path: str, params: dict[str, str] | None = None, patient: bool = True
+    ) -> Response:
+        client = self.http if patient else self._impatient
         sign = _ClassicSession if path.startswith(CLASSIC) else _Bearer
         try:
             # No redirect is ever followed: our host is the one that the sign-in named.
-            return self.http.get(
+            return client.get(
                 session.instance_url + self.url(path),
                 params=params,
                 auth=sign(session.access_token),
@@ -247,6 +317,18 @@ def decoded(content: bytes) -> Any:
         return _whole_characters(json.loads(content, parse_int=_integer, parse_float=_decimal, parse_constant=str))
 
 
+def _classic(content: bytes, needed: str = "id") -> Any:
+    """The value of a Classic API's answer, which is JSON, or XML with an element of that name: HTML can be XML, too.
+    Raises ValueError or RecursionError."""
+    try:
+        return decoded(content)
+    except ValueError:
+        body = read_xml(content)
+        if needed not in body:
+            raise ValueError(f"XML without {needed}") from None
+        return body
+
+
 def _integer(digits: str) -> int | str:
     return int(digits) if len(digits) <= 4_000 else digits  # Python refuses 4,300 of them
 
@@ -274,14 +356,15 @@ def _whole_characters(value: Any) -> Any:
 
 def _session_has_ended(response: Response) -> bool:
     """401, or what the Classic API says instead (with which status is not documented)."""
-    return response.status_code == 401 or (response.status_code != 200 and _error(response)[0] == "InvalidSessionId")
+    return response.status_code == 401 or (response.status_code != 200 and _error(response)[0] in ENDED)
 
 
 def _error(response: Response) -> tuple[str, str]:
-    """errorCode and message of an error body, which is an array; OAuth's and the Classic API's are objects."""
+    """errorCode and message of an error body, which is an array; OAuth's and the Classic API's are objects, the latter
+    in XML, too."""
     try:
-        body = orjson.loads(response.content[:65_536])
-    except orjson.JSONDecodeError:
+        body = _classic(response.content[:65_536], "exceptionCode")
+    except (ValueError, RecursionError):
         return "", f"the answer is not JSON ({quoted(response.headers.get('Content-Type', 'no content type'), 80)})"
     first = body[0] if isinstance(body, list) and body else body
     if not isinstance(first, dict):

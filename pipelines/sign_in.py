@@ -15,7 +15,7 @@ from requests.exceptions import ChunkedEncodingError, ContentDecodingError, Inva
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
 from pipelines.credentials import REDACTED, TOKEN, SalesforceCredentials, https_origin
-from pipelines.failures import Failure, Misconfigured, NotPermitted, TryLater, causes, quoted
+from pipelines.failures import Failure, Misconfigured, NoAnswer, NotPermitted, TryLater, causes, quoted
 from pipelines.ids import full_id
 
 TOKEN_PATH: Final = "/services/oauth2/token"  # noqa: S105 - a path, not a password
@@ -222,7 +222,7 @@ def unreachable(host: str, error: Exception) -> Failure:
         kind = "did not answer in time"
     elif (isinstance(error, BROKEN) and not isinstance(error, InvalidURL)) or isinstance(behind, ProtocolError):
         kind = "broke its answer off, or gave one that is no HTTP"
-    return TryLater(
+    return NoAnswer(
         f"{host} {kind} ({type(error).__name__}).",
         "Try again later. If it never works: check instance_url, the network and its proxy.",
     )

@@ -82,7 +82,7 @@ class Truth:
             if asked and request.status == 200:
                 self._note_details(asked[1])
             elif asked:  # deleted since its page was shown: what an earlier answer told stays
-                self.details[asked[1]] = ("gone", *self.details.get(asked[1], ("", None, None, None, None))[1:])
+                self.details.setdefault(asked[1], ("refused", None, None, None, None))
         org.requests.clear()
 
     def _note_details(self, job_id: str) -> None:

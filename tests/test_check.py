@@ -97,6 +97,15 @@ def rejected(*ages: timedelta) -> Tables:
     return {"rejected_records": [{"reason": "no id", "last_observed_at": NOW - age} for age in ages]}
 
 
+def unanswered(age: timedelta) -> Tables:
+    """A job that was first seen finished so long ago, and whose own answer has been an error since."""
+    at = {"created_date": NOW - age, "system_modstamp": NOW - age, "observed_at": NOW - age}
+    return {
+        "query_jobs": [at],
+        "job_details": [{"id": job_id(1), "outcome": "refused", "error": "HTTP 500 UNKNOWN: no"}],
+    }
+
+
 @dataclass(frozen=True)
 class Trouble:
     """A trouble that is planted `at` its threshold, just `below` it, and `worse`; and what is to be said of the first."""
@@ -170,6 +179,14 @@ TROUBLES = {
     "unusual volume, too low": Trouble(
         lambda count: sundays(count, **LOAD), 20, 21, 0, f"unusual volume/{ORG}/load/2026-11-15",
         ("20 load jobs on Sunday, 15 November 2026, where that weekday usually has 40.",),
+    ),
+    "details": Trouble(
+        unanswered, DAY, DAY - SECOND, 6 * DAY, f"details/{ORG}/details",
+        (
+            "1 finished job has no details, since 2026-11-15 06:00 UTC: HTTP 500 UNKNOWN: no",
+            "Salesforce forgets them from 2026-11-22 06:00 UTC on",
+        ),
+        ids=(job_id(1),),
     ),
     "rejected": Trouble(
         rejected, (DAY, DAY + SECOND), (DAY + SECOND, DAY + SECOND), (DAY, DAY), f"rejected/{ORG}/no id",

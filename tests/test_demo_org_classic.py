@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 import requests
 from conftest import NOON
-from demo_org_client import LISTING, Client, recorded, types
+from demo_org_client import FIXTURES, LISTING, Client, recorded, types
 
 from pipelines.demo_org.org import DemoOrg, Request
 
@@ -22,6 +22,12 @@ COUNTS = {
     "numberRecordsProcessed": 251,
     "numberRecordsFailed": 250,
 }
+
+
+@pytest.fixture(autouse=True)
+def json_for_the_asking(org: DemoOrg) -> None:
+    """As in the recording of a CSV job; by the documentation its answer is XML."""
+    org.async_form = "asked"
 
 
 def path(job_id: str) -> str:
@@ -110,6 +116,25 @@ def test_xml_is_what_comes_unasked(org: DemoOrg, client: Client) -> None:
     given = {element.tag.removeprefix(NAMESPACE): element.text for element in root}
     assert given == details(client, job).json()
     assert (given["object"], given["apiVersion"], given["numberRecordsFailed"]) == ("A&B<c>", "52.0", "250")
+
+
+@pytest.mark.parametrize(("content", "form"), [("CSV", "xml"), ("XML", "xml"), ("ZIP_CSV", "xml"), ("JSON", "json")])
+def test_the_form_is_that_of_the_job_s_content_type(org: DemoOrg, client: Client, content: str, form: str) -> None:
+    """Whatever is asked for."""
+    org.async_form = "content type"
+    job = org.add_job(jobType="Classic", contentType=content)
+    for accept in ("application/json", "application/xml", ""):
+        assert details(client, job, Accept=accept).headers["Content-Type"] == f"application/{form};charset=UTF-8"
+
+
+def test_the_documented_xml_has_what_ours_has(org: DemoOrg, client: Client) -> None:
+    """Element by element."""
+    job = org.add_job(jobType="Classic", operation="insert", object="Lead", state="Closed", **COUNTS)
+    ours, documented = (
+        [element.tag for element in ElementTree.fromstring(xml)]
+        for xml in (details(client, job, Accept="").content, (FIXTURES / "c_one_61_doc_csv.xml").read_bytes())
+    )
+    assert set(ours) == set(documented)
 
 
 # --- what it refuses, in the Classic API's own shape ---

@@ -167,7 +167,7 @@ def test_simple_salesforce_reads_a_job_of_the_classic_api(
     session: tuple[DemoOrg, requests.Session], salesforce: Salesforce
 ) -> None:
     org, _ = session
-    job = org.add_job(jobType="Classic", operation="insert", numberRecordsFailed=250)
+    job = org.add_job(jobType="Classic", operation="insert", contentType="JSON", numberRecordsFailed=250)
     assert salesforce.bulk.Account._get_job(job)["numberRecordsFailed"] == "250"
 
 

@@ -211,8 +211,8 @@ def test_what_is_asked_besides_has_a_size_of_its_own(
     org.fail_next(200, {"id": job, "padding": "x" * int(megabytes * 2**20)}, path=path)
     run = recorder.load()
 
-    notes = run.listing.notes + [error for (error,) in recorder.rows("select error from job_details") if error]
-    assert [note for note in notes if note.startswith(said)] == notes != []
+    (note,) = run.listing.notes
+    assert said in note
     assert recorder.rows("select count(*) from job_details where length(more_fields) > 60000") == [(0,)]
     assert set(recorder.states()) == {job}
 

@@ -135,22 +135,41 @@ def test_a_job_that_is_closed_and_fails_later_is_asked_for_again(org: DemoOrg, r
     assert recorder.details("state, error_message, attempts") == {job: ["Failed", "TooManyLockFailure : too many", 2]}
 
 
-def test_a_job_that_went_between_listing_and_call_is_gone_and_that_is_normal(
-    org: DemoOrg, recorder: Recorder, capsys: pytest.CaptureFixture[str]
+def test_a_job_that_went_between_listing_and_call_is_normal(
+    org: DemoOrg, recorder: Recorder, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Recorded as such, once."""
+    """Recorded as such, without a word; the next listing does not show it, and it is not asked for again."""
     job = org.add_job(state="JobComplete")
     org.fail_next(
         404, [{"errorCode": "NOT_FOUND", "message": "The requested resource does not exist"}], path="/jobs/query/"
     )
-    for _ in range(2):
-        recorder.load()
+    recorder.load()
+    org.delete_job(job)
+    org.advance(MINUTE)
+    recorder.load()
 
     assert recorder.details("outcome, attempts, error") == {
-        job: ["gone", 1, "HTTP 404 NOT_FOUND: The requested resource does not exist"]
+        job: ["refused", 1, "HTTP 404 NOT_FOUND: The requested resource does not exist"]
     }
-    assert capsys.readouterr().err == ""
-    assert recorder.rows("select outcome, details from jobs") == [("done", "gone")]
+    assert caplog.text == ""
+    assert recorder.rows("select details from jobs") == [("refused",)]
+
+
+def test_a_job_that_a_filter_hides_may_be_gone(
+    org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own answer alone tells; then it is asked for no longer."""
+    monkeypatch.setenv("QUERY_JOBS__DETAILS_PER_RUN", "0")
+    job = org.add_job(state="JobComplete")
+    recorder.load()
+    org.delete_job(job)
+    monkeypatch.setenv("QUERY_JOBS__DETAILS_PER_RUN", "5")
+    monkeypatch.setenv("SOURCES__SALESFORCE__JOB_TYPE", "V2Query")
+    for _ in range(2):
+        org.advance(MINUTE)
+        recorder.load()
+
+    assert recorder.details("outcome, attempts") == {job: ["gone", 1]}
 
 
 def test_what_an_answer_told_stays_when_the_job_is_gone_later(org: DemoOrg, recorder: Recorder) -> None:
@@ -169,7 +188,8 @@ def test_what_an_answer_told_stays_when_the_job_is_gone_later(org: DemoOrg, reco
     org.fail_next(404, [{"errorCode": "NOT_FOUND", "message": "gone"}], path="/jobs/query/")
     recorder.load()
 
-    assert recorder.details("outcome, number_records_processed, provisional") == {job: ["gone", 5, True]}
+    columns = "outcome, number_records_processed, provisional, error"
+    assert recorder.details(columns) == {job: ["answered", 5, True, "HTTP 404 NOT_FOUND: gone"]}
 
 
 def test_odd_answers_are_kept_beside(org: DemoOrg, recorder: Recorder) -> None:
@@ -214,4 +234,4 @@ def test_an_id_is_data_and_never_part_of_a_path(org: DemoOrg, recorder: Recorder
     recorder.load()
 
     assert [request.path for request in org.requests][-1].endswith("/jobs/query/750%2F..%2F..%2Flimits%3Fx%3D%231")
-    assert recorder.rows("select outcome from job_details") == [("gone",)]
+    assert recorder.rows("select outcome, error like 'HTTP 404%' from job_details") == [("refused", True)]

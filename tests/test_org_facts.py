@@ -125,6 +125,42 @@ def test_the_documented_answer_of_the_limits_is_read_whole(org: DemoOrg, recorde
     ]
 
 
+def test_a_share_without_a_name_is_not_the_whole_org_s(org: DemoOrg, recorder: Recorder) -> None:
+    """It has a row of its own, under its name in quotation marks; so have names that differ in case or blanks alone."""
+    limit = {"Max": 15_000, "Remaining": 9_000}
+    names = ["", " ", "\u00a0", '""', "App", "app", "App "]
+    shares = {name: {"Max": number, "Remaining": 0} for number, name in enumerate(names)}
+    org.fail_next(
+        200, {"DailyApiRequests": limit | shares, "": limit, "Null": {"Max": None, "x": None}}, path="/limits"
+    )
+    recorder.load()
+
+    rows = dict(recorder.rows("select app, max from org_limits where limit_name = 'DailyApiRequests'"))
+    assert rows == {"": 15_000, '""': 0, '" "': 1, '"\u00a0"': 2, '"\\"\\""': 3, "App": 4, "app": 5, "App ": 6}
+    assert recorder.rows("select limit_name, app, max from org_limits where limit_name <> 'DailyApiRequests' order by 1") == [
+        ("", "", 15_000), ("Null", "", None),
+    ]  # fmt: skip
+
+
+def test_limits_of_which_there_are_none_are_noted(org: DemoOrg, recorder: Recorder) -> None:
+    """An object all the same."""
+    org.fail_next(200, {"message": "hello"}, path="/limits")
+    recorder.load()
+
+    assert (
+        "org_limits: The org's limits are not what Salesforce documents"
+        in recorder.rows("select notes from listings")[0][0]
+    )
+
+
+def test_a_name_of_blanks_is_none(org: DemoOrg, recorder: Recorder) -> None:
+    """The views show the id instead."""
+    org.add_job(createdById=org.add_user(" ", "blank@example.org"))
+    recorder.load()
+
+    assert recorder.rows("select name, username from users") == [(None, "blank@example.org")]
+
+
 @pytest.mark.parametrize(("path", "table"), [("/limits$", "org_limits"), ("/query$", "users"), ("/query$", "orgs")])
 @pytest.mark.parametrize(
     ("status", "body"),

@@ -158,7 +158,7 @@ def _page(org: DemoOrg, asked: Asked, version: str, surface: str) -> Answer:
         path = org.next_records_path if surface == "query" else surface
         following = f"/services/data/v{version}/jobs/{path}?queryLocator={listing.locator}-{end}"
         body = {
-            "done": done,
+            "done": done or org.done_early,
             "records": org.records_of(surface, keys[offset:end]),
             "nextRecordsUrl": None if done else following,
         }

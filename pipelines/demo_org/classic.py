@@ -1,5 +1,8 @@
 """The imitated Classic API, of which there is one call: the details of a job, in XML or JSON.
 
+The form is that of the job's content type, whatever is asked for: JSON for JSON, XML for CSV and XML. One recording
+has JSON for a CSV job (tests/fixtures/c_one_17): `DemoOrg.async_form` has it so. Errors come as they are asked for.
+
 It tells what the REST answer for a Classic job does not: records and batches. The documentation names the
 statuses 200, 400, 405, 415 and 500 for this API; of its errors only InvalidSessionId is recorded, so status and
 text of the others are our choice. Sforce-Limit-Info is documented for the REST API only, and not sent here.
@@ -50,7 +53,8 @@ def job_details(org: DemoOrg, asked: Asked, path: str) -> Answer:
         if job is None:
             return _refusal(asked, 400, "InvalidJob", f"Unable to find object: {found[1]}")
         info = _job_info(job, org.details[key])
-    if not _wants_json(asked):
+    by_asked = org.async_form == "asked"
+    if not (_wants_json(asked) if by_asked else str(job.get("contentType")).endswith("JSON")):
         return _xml(200, "jobInfo", _as_text(info))
     return answer(200, _as_text(info) if org.async_numbers == "text" else {**_UNSET, **info})
 

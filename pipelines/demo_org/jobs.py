@@ -29,9 +29,9 @@ class Jobs(Clock):
     the methods.
     """
 
-    def __init__(self, now: datetime | None, *, order: Order, seed: int, sees_all: bool) -> None:
+    def __init__(self, now: datetime | None, *, order: Order, seed: int, sees_all: bool, lists_loads: bool) -> None:
         super().__init__(now)
-        self.order, self.seed, self.sees_all = order, seed, sees_all
+        self.order, self.seed, self.sees_all, self.lists_loads = order, seed, sees_all, lists_loads
         self.integration_user_id = ""
         self.jobs: dict[str, Job] = {}
         self.ingest_jobs: dict[str, Job] = {}
@@ -44,7 +44,7 @@ class Jobs(Clock):
         self._purged = self.now
         self._created: dict[str, datetime] = {}
         # What was listed, by listing, filters and the switches of the time, until jobs come or go
-        self._keys: dict[tuple[str, Filters, Order, bool], list[str]] = {}
+        self._keys: dict[tuple[str, Filters, Order, bool, bool], list[str]] = {}
 
     def add_job(self, **fields: Any) -> str:
         """Add a job and give its id: a V2 query of Account in progress, created now, unless the fields differ.
@@ -122,13 +122,14 @@ class Jobs(Clock):
     def listed(self, surface: str, filters: Filters = ()) -> list[str]:
         """Give the keys of what the "query" or "ingest" listing holds now, in its order; for `records_of`."""
         with self.lock:
-            wanted = (surface, filters, self.order, self.sees_all)
+            wanted = (surface, filters, self.order, self.sees_all, self.lists_loads)
             keys = self._keys.get(wanted)
             if keys is None:
                 belongs = matching(filters, self.pk_chunking)
                 # Classic jobs are in both listings. SOURCE: get_all_jobs.htm, query_get_all_jobs.htm
                 classic = {key: job for key, job in self.jobs.items() if job.get("jobType") == "Classic"}
-                jobs = self.jobs if surface == "query" else {**self.ingest_jobs, **classic}
+                queries = {**self.ingest_jobs, **self.jobs} if self.lists_loads else self.jobs
+                jobs = queries if surface == "query" else {**self.ingest_jobs, **classic}
                 own = None if self.sees_all else self.integration_user_id
                 shown = [
                     key
@@ -146,7 +147,7 @@ class Jobs(Clock):
 
     def records_of(self, surface: str, keys: list[str]) -> list[Any]:
         """Give what the listing shows for these keys as things stand now; jobs gone since are left out."""
-        jobs = self.jobs if surface == "query" else {**self.ingest_jobs, **self.jobs}
+        jobs = self.jobs if surface == "query" and not self.lists_loads else {**self.ingest_jobs, **self.jobs}
         return [
             self.raw[int(key[4:])] if key.startswith("raw ") else jobs[key]
             for key in keys

@@ -64,12 +64,20 @@ class DemoOrg(Jobs):
         # How that gives numbers in JSON. The documented example and tests/fixtures/c_one_17 have numbers, and times
         # in +0000 ("number"); tests/fixtures/c_one_15 has text, and times in Z, as the XML does ("text")
         async_numbers: Literal["text", "number"] = "text",
+        # "content type", as documented: XML for a CSV job, whatever is asked for. "asked": JSON whenever that is asked
+        # for, as in tests/fixtures/c_one_17
+        async_form: Literal["content type", "asked"] = "content type",
+        # Not settled publicly. True: the query listing shows Bulk API 2.0 loads as well
+        lists_loads: bool = False,
+        # Never recorded. True: every page says done, and those before the last one name a next page all the same
+        done_early: bool = False,
     ) -> None:
-        super().__init__(now, order=order, seed=seed, sees_all=sees_all)
+        super().__init__(now, order=order, seed=seed, sees_all=sees_all, lists_loads=lists_loads)
         self.page_size, self.paging = page_size, paging
         self.next_records_path, self.locator_needs_filters = next_records_path, locator_needs_filters
         self.daily_api_requests, self.daily_query_jobs = daily_api_requests, daily_query_jobs
         self.classic_api, self.async_numbers = classic_api, async_numbers
+        self.async_form, self.done_early = async_form, done_early
 
         self.org_id = salesforce_id("00D", 62**3 + seed)
         self.name = "Demo Org"

@@ -21,7 +21,7 @@
 --  processing_ms      BIGINT                    milliseconds of work, added up over chunks side by side: can exceed `seconds`
 --  retries            BIGINT                    how often Salesforce tried again
 --  api_version        DOUBLE                    API version that created it
---  details            VARCHAR                   what became of asking for counts and error: answered, gone or refused (an earlier answer may stand here); null: not asked
+--  details            VARCHAR                   what became of asking for counts and error: answered (perhaps by an earlier call only), gone, or refused; null: not asked
 --
 -- unique: org_id, id
 select

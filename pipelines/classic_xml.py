@@ -1,0 +1,55 @@
+"""The Classic API's answers where they are XML: for jobs of content type CSV and XML, whatever is asked for.
+
+`<jobInfo xmlns="…"><id>750…</id><state>Closed</state>…</jobInfo>`, `<error xmlns="…"><exceptionCode>…</error>`: text
+alone, one level deep. See "Get Information for a Job",
+https://developer.salesforce.com/docs/platform/api-asynch/guide/asynch-api-jobs-get-details.html
+
+The standard library's expat is enough for it. Entities, its one danger, can be declared in a DOCTYPE only, and an
+answer with a DOCTYPE is refused before any is read; the callers bound the size.
+"""
+
+from typing import Any, Final
+from xml.parsers import expat
+
+DEEPEST: Final = 20  # levels; the documented answers have two
+
+
+def read_xml(content: bytes) -> dict[str, Any]:
+    """The elements within the root by name, without namespaces: text, null where empty, a dict where they have elements
+    of their own, a list where a name comes more than once. Raises ValueError for what is no XML, or has a DOCTYPE."""
+    root: dict[str, Any] = {}
+    open_elements: list[tuple[str, dict[str, Any], list[str]]] = []
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        if len(open_elements) == DEEPEST:
+            raise ValueError(f"XML of more than {DEEPEST} levels")
+        open_elements.append((name.rpartition(" ")[2], {}, []))
+
+    def end(_: str) -> None:
+        name, elements, texts = open_elements.pop()
+        if not open_elements:
+            root.update(elements)
+            return
+        siblings, value = open_elements[-1][1], elements or "".join(texts).strip() or None
+        if name in siblings:
+            before = siblings[name]
+            siblings[name] = [*(before if isinstance(before, list) else [before]), value]
+        else:
+            siblings[name] = value
+
+    def text(part: str) -> None:
+        open_elements[-1][2].append(part)
+
+    def doctype(*_: object) -> None:
+        raise ValueError("XML with a DOCTYPE")
+
+    parser = expat.ParserCreate(namespace_separator=" ")
+    parser.StartDoctypeDeclHandler = doctype
+    parser.StartElementHandler = start
+    parser.EndElementHandler = end
+    parser.CharacterDataHandler = text
+    try:
+        parser.Parse(content, True)
+    except (expat.ExpatError, LookupError) as error:  # LookupError: an encoding that there is none of
+        raise ValueError(str(error)) from None
+    return root

@@ -1,0 +1,383 @@
+"""What goes wrong with one job's answer costs that job an attempt; what is wrong with an API costs its calls alone."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from conftest import Recorder
+from demo_org_client import FIXTURES, detail_calls, recorded
+from hostile_org import answered_by, once
+
+from pipelines.check import Thresholds, check
+from pipelines.demo_org.org import DemoOrg
+
+PER_RUN = "QUERY_JOBS__DETAILS_PER_RUN"
+ASYNC = "/services/async/"
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+INVALID_SESSION = (FIXTURES / "e_62_classic_invalid_session.xml").read_text()
+
+
+@pytest.fixture(autouse=True)
+def details_are_on(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PER_RUN, "500")
+
+
+def add(org: DemoOrg, count: int, **fields: Any) -> list[str]:
+    return [org.add_job(**fields) for _ in range(count)]
+
+
+def closed(org: DemoOrg, count: int) -> list[str]:
+    counts = {
+        "numberRecordsProcessed": 9,
+        "numberRecordsFailed": 0,
+        "numberBatchesTotal": 1,
+        "numberBatchesCompleted": 1,
+    }
+    return add(org, count, jobType="Classic", operation="insert", state="Closed", **counts)
+
+
+def refuse(org: DemoOrg, jobs: list[str], status: int, body: object) -> None:
+    """Their own calls, for ever; no other."""
+    for job in jobs:
+        org.fail_next(status, body, path=f"/jobs/query/{job}", times=999)
+
+
+def answered(recorder: Recorder) -> set[str]:
+    return {job for (job,) in recorder.rows("select id from job_details where outcome = 'answered'")}
+
+
+OWN = {
+    "500": (500, recorded("e_63_job_500"), "HTTP 500 UNKNOWN_EXCEPTION"),
+    "503": (503, [{"errorCode": "SERVER_UNAVAILABLE", "message": "busy"}], "HTTP 503 SERVER_UNAVAILABLE"),
+    "403": (403, [{"errorCode": "INSUFFICIENT_ACCESS", "message": "no"}], "HTTP 403 INSUFFICIENT_ACCESS"),
+    "401": (401, recorded("e_34_invalid_session"), "HTTP 401 INVALID_SESSION_ID"),
+    "404": (404, recorded("e_33_not_found"), "HTTP 404 NOT_FOUND"),
+    "garbage": (200, "<html>maintenance</html>", "not with JSON"),
+    "a list": (200, [1], "a JSON list"),
+    "another job": (200, {"id": "750000000000001AAA", "state": "Failed", "numberRecordsProcessed": 7}, "another job"),
+    "no id": (200, {"numberRecordsProcessed": 7}, "another job, or none"),
+}
+
+
+@pytest.mark.parametrize(("kind", "count"), [*((kind, 12) for kind in OWN), ("500", 45), ("another job", 45)])
+def test_jobs_that_give_no_answer_cost_themselves_an_attempt(
+    org: DemoOrg, recorder: Recorder, kind: str, count: int
+) -> None:
+    """However many there are at the head of the queue: the others are all answered, in the same run and in one call."""
+    status, body, said = OWN[kind]
+    poison, fine = add(org, count, state="Failed"), add(org, 60, state="JobComplete")
+    refuse(org, poison, status, body)
+    recorder.load()
+
+    assert answered(recorder) == set(fine)
+    asked = detail_calls(org)
+    assert max(asked.count(job) for job in [*poison, *fine]) == (2 if kind == "401" else 1)
+    details = recorder.details("outcome, attempts, number_records_processed, error")
+    assert {job: details[job][:3] for job in poison} == {job: ["refused", 1, None] for job in poison}
+    assert all(said in details[job][3] for job in poison)
+    assert recorder.rows("select details_asked, details_left, details_stopped from listings") == [(60, count, None)]
+    ((notes,),) = recorder.rows("select notes from listings")
+    assert (said in (notes or "")) == (kind != "404")  # a job that was deleted meanwhile is nothing to warn of
+
+
+def test_jobs_that_fail_hold_up_nobody_where_a_run_asks_fewer_than_they_are(
+    org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They have their turn, and then it is the others'."""
+    monkeypatch.setenv(PER_RUN, "5")
+    poison, fine = add(org, 12, state="Failed"), add(org, 13, state="JobComplete")
+    refuse(org, poison, 500, recorded("e_63_job_500"))
+    for _ in range(5):
+        recorder.load()
+        org.advance(HOUR)
+
+    assert answered(recorder) == set(fine)
+    assert {recorder.details("attempts")[job][0] for job in poison} == {1}
+
+
+def test_what_fails_for_days_is_asked_ever_more_rarely_and_not_given_up(org: DemoOrg, recorder: Recorder) -> None:
+    """Three times at once, and after that at least twice a day: an outage of days costs no details for good."""
+    (job,) = add(org, 1, state="JobComplete", numberRecordsProcessed=5)
+    refuse(org, [job], 500, recorded("e_63_job_500"))
+    attempts = []
+    for _ in range(11):
+        recorder.load()
+        attempts += recorder.details("attempts")[job]
+        org.advance(6 * HOUR)
+    assert attempts == [1, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7]
+
+    org.faults.clear()
+    for _ in range(2):
+        recorder.load()
+        org.advance(6 * HOUR)
+    assert recorder.details() == {job: ["answered", 5, None]}
+
+
+def test_an_answer_about_another_job_changes_nothing(org: DemoOrg, recorder: Recorder) -> None:
+    """Of one that was answered before."""
+    job = org.add_job(
+        jobType="Classic", operation="insert", state="Closed", numberBatchesTotal=2, numberBatchesCompleted=1,
+        numberRecordsProcessed=5,
+    )  # fmt: skip
+    org.advance(timedelta(minutes=1))
+    recorder.load()
+    org.advance(HOUR)
+    other = {"id": "750000000000001AAA", "state": "Failed", "numberRecordsProcessed": 7, "errorMessage": "not ours"}
+    org.fail_next(200, other, path="/jobs/query/")
+    recorder.load()
+
+    columns = "outcome, state, number_records_processed, error_message, attempts"
+    assert recorder.details(columns) == {job: ["answered", "Closed", 5, None, 2]}
+
+
+def test_an_id_of_fifteen_characters_is_the_same_job(org: DemoOrg, recorder: Recorder) -> None:
+    """In either API's answer; one that differs in case alone is another's."""
+    job, odd = org.add_job(state="JobComplete"), org.add_job(state="JobComplete")
+    org.fail_next(200, {"id": job[:15], "numberRecordsProcessed": 7}, path=f"/jobs/query/{job}")
+    org.fail_next(200, {"id": odd[:15].swapcase(), "numberRecordsProcessed": 7}, path=f"/jobs/query/{odd}")
+    recorder.load()
+
+    assert recorder.details() == {job: ["answered", 7, None], odd: ["refused", None, None]}
+
+
+OFF = {
+    "401": (401, recorded("e_34_invalid_session"), "HTTP 401 INVALID_SESSION_ID"),
+    "503": (503, "", "HTTP 503"),
+    "403": (403, {"exceptionCode": "FeatureNotEnabled", "exceptionMessage": "no"}, "HTTP 403 FeatureNotEnabled"),
+    "400, in XML": (400, INVALID_SESSION, "HTTP 400 InvalidSessionId: Invalid session id"),
+    "500, in XML": (500, INVALID_SESSION, "HTTP 500 InvalidSessionId"),
+    "400": (400, {"exceptionCode": "ExceededQuota", "exceptionMessage": "no"}, "HTTP 400 ExceededQuota"),
+    "500": (500, "", "HTTP 500"),
+    "a page for people": (200, "<html><body>maintenance</body></html>", "not with JSON or XML"),
+}
+
+
+@pytest.mark.parametrize(("kind", "per_run", "loads"), [*((kind, 500, 1) for kind in OFF), ("401", 20, 2)])
+def test_a_classic_api_that_is_off_stops_its_own_calls(
+    org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch, kind: str, per_run: int, loads: int
+) -> None:
+    """After a few; the other jobs take the places of those that need it, and it is tried again by the next load."""
+    monkeypatch.setenv(PER_RUN, str(per_run))
+    status, body, said = OFF[kind]
+    classic, others = closed(org, 60), add(org, 20, state="JobComplete")
+    org.fail_next(status, body, path=ASYNC, times=9_999)
+    for _ in range(loads):
+        recorder.load()
+        org.advance(HOUR)
+
+    assert answered(recorder) >= set(others)
+    calls = sum(ASYNC in request.path for request in org.requests)
+    assert 0 < calls <= loads * 32  # some eight in flight when it is found out, each asked again with a new session
+    for notes, stopped in recorder.rows("select notes, details_stopped from listings"):
+        assert said in notes
+        assert stopped is None
+    org.faults.clear()
+    monkeypatch.setenv(PER_RUN, "500")
+    recorder.load()
+    details = recorder.details("number_records_failed, error")
+    assert {job: details[job] for job in classic} == {job: [0, None] for job in classic}
+
+
+def test_one_classic_job_s_own_failure_costs_its_counts_alone(org: DemoOrg, recorder: Recorder) -> None:
+    """Though it comes first."""
+    jobs = closed(org, 30)
+    bad = jobs[:4]
+    for job, (status, body) in zip(
+        bad,
+        [
+            (500, {"exceptionCode": "Unknown", "exceptionMessage": "no"}),
+            (400, {"exceptionCode": "InvalidJob", "exceptionMessage": "no"}),
+            (200, {"id": jobs[5], "numberRecordsFailed": 9}),
+            (200, "<jobInfo"),
+        ],
+        strict=True,
+    ):
+        org.fail_next(status, body, path=f"{ASYNC}.*{job}", times=99)
+    recorder.load()
+
+    details = recorder.details("outcome, number_records_failed, error is null")
+    assert {job: details[job] for job in bad} == {job: ["answered", None, False] for job in bad}
+    assert {job: details[job] for job in jobs[4:]} == {job: ["answered", 0, True] for job in jobs[4:]}
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(429, ""), (403, recorded("e_35_daily_limit")), (403, recorded("e_36_concurrent_limit"))],
+)
+@pytest.mark.parametrize("path", ["/jobs/query/", ASYNC])
+def test_a_limit_of_the_org_stops_all_details(
+    org: DemoOrg, recorder: Recorder, status: int, body: object, path: str
+) -> None:
+    """Whichever API says it; the next load goes on."""
+    closed(org, 30), add(org, 30, state="JobComplete")
+    org.fail_next(status, body, path=path, times=9_999)
+    recorder.load()
+
+    assert len(detail_calls(org)) < 40
+    ((notes, stopped),) = recorder.rows("select notes, details_stopped from listings")
+    assert str(status) in stopped
+    assert "jobs were not asked" in notes
+    org.faults.clear()
+    recorder.load()
+    assert len(answered(recorder)) == 60
+
+
+def test_a_host_that_breaks_off_one_job_s_answer_is_not_down(org: DemoOrg, recorder: Recorder) -> None:
+    """Every other job is asked; where all are broken off, five are."""
+    poison, fine = add(org, 6, state="Failed"), add(org, 30, state="JobComplete")
+    with answered_by(org, f"/jobs/query/({'|'.join(poison)})", once(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{")):
+        recorder.load()
+    assert answered(recorder) == set(fine)
+
+    add(org, 40, state="JobComplete")
+    with answered_by(org, "/jobs/query/", once(b"")) as between:
+        recorder.load()
+    assert sum("/jobs/query/" in path for path, _ in between.seen) < 40
+    assert (
+        "broke its answer off"
+        in recorder.rows("select details_stopped from listings where details_stopped <> ''")[0][0]
+    )
+
+
+# --- the Classic API's XML ---
+
+
+def test_xml_is_read_as_json_is(org: DemoOrg, recorder: Recorder) -> None:
+    """The documented answer for a CSV job, whatever is asked for: 251 records of 251 failed."""
+    job = org.add_job(id="750R00000000001AAA", jobType="Classic", operation="insert", object="Lead", state="Closed")
+    org.fail_next(200, (FIXTURES / "c_one_61_doc_csv.xml").read_bytes(), path=ASYNC)
+    recorder.load()
+
+    columns = "number_records_processed, number_records_failed, number_batches_total, retries, provisional, error"
+    assert recorder.details(columns) == {job: [251, 251, 1, 0, False, None]}
+    assert recorder.rows("select outcome from jobs") == [("every record failed",)]
+
+
+@pytest.mark.parametrize("form", ["content type", "asked"])
+@pytest.mark.parametrize("content", ["CSV", "XML", "JSON"])
+def test_either_form_of_the_demo_org_s_answer_is_read(
+    org: DemoOrg, recorder: Recorder, form: Any, content: str
+) -> None:
+    """The documented one and the recorded one."""
+    org.async_form = form
+    counts = {
+        "numberRecordsProcessed": 4,
+        "numberRecordsFailed": 3,
+        "numberBatchesTotal": 1,
+        "numberBatchesCompleted": 1,
+    }
+    job = org.add_job(jobType="Classic", operation="insert", state="Closed", contentType=content, **counts)
+    recorder.load()
+
+    assert recorder.details() == {job: ["answered", 4, 3]}
+
+
+@pytest.mark.parametrize(
+    "xml",
+    [
+        '<!DOCTYPE jobInfo [<!ENTITY a "750">]><jobInfo><id>&a;</id></jobInfo>',
+        '<!DOCTYPE jobInfo [<!ENTITY a SYSTEM "file:///etc/passwd">]><jobInfo><id>JOB</id><x>&a;</x></jobInfo>',
+        '<!DOCTYPE jobInfo SYSTEM "http://127.0.0.1:9/x.dtd"><jobInfo><id>JOB</id></jobInfo>',
+        "<a>" * 10_000,
+        "<jobInfo><id>JOB</id><id>750000000000001AAA</id></jobInfo>",
+        "<jobInfo><id>750000000000001AAA</id><numberRecordsFailed>1</numberRecordsFailed></jobInfo>",
+        '<?xml version="1.0" encoding="none"?><jobInfo><id>JOB</id></jobInfo>',
+        "<jobInfo><id>JOB</id><numberRecordsFailed>1</jobInfo>",
+        f"<jobInfo><id>JOB</id><x>{'x' * 70_000}</x></jobInfo>",
+    ],
+)
+def test_xml_that_is_no_answer_of_salesforce_s_is_not_read(org: DemoOrg, recorder: Recorder, xml: str) -> None:
+    """Entities above all: nothing is fetched, nothing expanded, and it costs this job's counts alone."""
+    (job,) = closed(org, 1)
+    org.fail_next(200, xml.replace("JOB", job), path=ASYNC)
+    recorder.load()
+
+    ((outcome, failed, error),) = recorder.details("outcome, number_records_failed, error").values()
+    assert (outcome, failed) == ("answered", None)
+    assert error.startswith("Classic API: ")
+
+
+# --- where a job has its answer ---
+
+
+@pytest.mark.parametrize("kind", ["V2Ingest", "BigObjectIngest"])
+def test_a_load_that_the_listing_shows_is_asked_for_among_the_loads(
+    org: DemoOrg, recorder: Recorder, kind: str
+) -> None:
+    """It is not at jobs/query/{id}."""
+    org.lists_loads = True
+    job = org.add_job(
+        jobType=kind, operation="upsert", state="JobComplete", numberRecordsProcessed=8, numberRecordsFailed=8
+    )
+    recorder.load()
+
+    assert recorder.details() == {job: ["answered", 8, 8]}
+    assert any(request.path.endswith(f"/jobs/ingest/{job}") for request in org.requests)
+
+
+def test_a_job_that_was_just_listed_is_never_gone(org: DemoOrg, recorder: Recorder) -> None:
+    """Nor one that 0.1.0 called so: it is asked again; one that is deleted is asked no longer."""
+    job, deleted = org.add_job(state="JobComplete"), org.add_job(state="JobComplete")
+    org.fail_next(404, recorded("e_33_not_found"), path="/jobs/query/", times=2)
+    recorder.load()
+    assert recorder.details("outcome, attempts") == {job: ["refused", 1], deleted: ["refused", 1]}
+
+    org.delete_job(deleted)
+    org.advance(HOUR)
+    recorder.load()
+    assert recorder.details("outcome, attempts") == {job: ["answered", 2], deleted: ["refused", 1]}
+
+
+# --- what `check` finds ---
+
+
+def found(recorder: Recorder, org: DemoOrg) -> list[str]:
+    return [
+        f"{finding.message} {'urgent' if finding.urgent else ''}"
+        for finding in check(recorder.warehouse, Thresholds(), now=org.now)
+        if finding.kind == "details"
+    ]
+
+
+@pytest.mark.parametrize("trouble", ["classic", "jobs", "stopped"])
+def test_check_finds_what_could_not_be_asked_before_it_is_lost(org: DemoOrg, recorder: Recorder, trouble: str) -> None:
+    """After a day, with how many, since when and why; urgent from the fifth day on, and over with the trouble."""
+    closed(org, 7)
+    add(org, 4, state="JobComplete")
+    paths = {"classic": ASYNC, "jobs": "/jobs/query/.*", "stopped": "/jobs/query/"}
+    org.fail_next(
+        429 if trouble == "stopped" else 401,
+        [{"errorCode": "CODE", "message": "no"}],
+        path=paths[trouble],
+        times=99_999,
+    )
+    recorder.load()
+    assert found(recorder, org) == []
+
+    for _ in range(5):
+        org.advance(DAY)
+        recorder.load()
+    (said,) = found(recorder, org)
+    assert said.startswith(
+        "7 finished jobs have no record counts" if trouble == "classic" else "11 finished jobs have no details"
+    )
+    assert "the oldest since 2026-11-02 12:00 UTC" in said
+    assert "CODE" in said
+    assert "urgent" in said
+
+    org.faults.clear()
+    for _ in range(2):
+        recorder.load()
+        org.advance(HOUR)
+    assert found(recorder, org) == []
+
+
+def test_a_long_backlog_is_no_finding(org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is wrong: it waits for its turn."""
+    monkeypatch.setenv(PER_RUN, "1")
+    add(org, 9, state="JobComplete")
+    for _ in range(4):
+        recorder.load()
+        org.advance(DAY)
+
+    assert found(recorder, org) == []
