@@ -19,13 +19,14 @@ from pipelines.failures import Failure, Misconfigured, quoted
 from pipelines.listing import PATH, Record, first_page
 from pipelines.loader_file import LOCK_MESSAGE
 from pipelines.misspelt_settings import misspelt_settings
+from pipelines.reader import read
 from pipelines.records import FIELDS
 from pipelines.salesforce import Org, SalesforceError, decoded
 from pipelines.settings import Settings, SourceConfiguration, misconfigured, read_credentials, read_settings
 from pipelines.sign_in import unreachable
 from pipelines.source import filters
 from pipelines.tables import FINISHED
-from pipelines.warehouse import check_begun, check_published, read
+from pipelines.warehouse import check_begun, check_published
 
 CLOCK_TOLERANCE: Final = timedelta(minutes=2)  # a JWT assertion lives for three
 UNKNOWN: Final = "not known yet"

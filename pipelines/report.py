@@ -20,6 +20,7 @@ from pipelines.charts import Chart, styled
 from pipelines.check import Finding, check, read_thresholds
 from pipelines.failures import Misconfigured
 from pipelines.pictures import Picture, pictures
+from pipelines.reader import opened
 from pipelines.selection import Selection, orgs, select
 from pipelines.settings import DEMO_WAREHOUSE
 
@@ -44,12 +45,13 @@ def write_report(warehouse: Path, output: Path, days: int) -> None:
     Raises Misconfigured where the file cannot be written or is there and is no page, or where the warehouse is none.
     """
     _check_output(output)
-    findings = check(warehouse, read_thresholds())
     sections = []
-    for org in orgs(warehouse):
-        selection = select(warehouse, org, days)
-        own = [finding for finding in findings if finding.org_id == org["org_id"]]
-        sections.append(Section(org, selection, own, list(pictures(selection))))
+    with opened(warehouse) as file:  # once: what is published meanwhile is no part of this page
+        findings = check(file, read_thresholds())
+        for org in orgs(file):
+            selection = select(file, org, days)
+            own = [finding for finding in findings if finding.org_id == org["org_id"]]
+            sections.append(Section(org, selection, own, list(pictures(selection))))
     page = render(sections, is_demo=warehouse == DEMO_WAREHOUSE)
     new = output.with_name(f".{output.name}.{os.getpid()}.new")
     try:

@@ -5,18 +5,20 @@ import os
 import re
 import shlex
 import shutil
-import unicodedata
 from contextlib import ExitStack, suppress
 from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import duckdb
 import pyarrow as pa
 
-from pipelines.failures import Failure, Misconfigured, TryLater, not_permitted
+from pipelines.failures import Failure, Misconfigured, not_permitted
 from pipelines.loader_file import LOCK_MESSAGE
+from pipelines.reader import read
 from pipelines.tables import DATASET, LISTINGS, TABLES, Table
+
+__all__ = ["read"]  # where the README has it
 
 VIEWS: Final = Path(__file__).parent / "views"
 APPLIED: Final = "views_fingerprint"  # a macro of the file: what was applied to it last
@@ -197,57 +199,3 @@ def open_published(warehouse: Path, closing: ExitStack) -> duckdb.DuckDBPyConnec
         return closing.enter_context(duckdb.connect(warehouse, read_only=True)) if warehouse.exists() else None
     except duckdb.Error:
         return None
-
-
-def rows(sql: str, warehouse: Path, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-    """The rows of one of our own queries, fit to be shown: `read`, with every character of a text that a terminal or
-    a picture would obey instead of showing (escape sequences, line ends, bidirectional marks) replaced by U+FFFD.
-
-    `parameters` may hold more than the query asks for. Raises Misconfigured where the file is no warehouse that this
-    version published, TryLater where somebody writes into it.
-    """
-    asked = {name: value for name, value in (parameters or {}).items() if re.search(rf"\${name}\b", sql)}
-    try:
-        found = read(sql, warehouse, asked).to_pylist()
-    except (duckdb.CatalogException, duckdb.BinderException) as error:
-        raise Misconfigured(
-            f"{warehouse} lacks what this version reads: {str(error).splitlines()[0]}",
-            "If a load published it, the next load publishes it anew; otherwise name another file.",
-        ) from None
-    except duckdb.IOException as error:
-        if LOCK_MESSAGE in str(error):
-            raise TryLater(f"Somebody writes into {warehouse}.", "Ask again when they have closed it.") from None
-        raise Misconfigured(f"{warehouse} is no DuckDB file that can be read.", str(error).splitlines()[0]) from None
-    return [{name: _shown(value) for name, value in row.items()} for row in found]
-
-
-def _shown(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_shown(item) for item in value]
-    if not isinstance(value, str) or value.isprintable():
-        return value
-    spaces = {c: " " for c in value if unicodedata.category(c) == "Zs"}
-    return "".join(c if c.isprintable() else spaces.get(c, "\N{REPLACEMENT CHARACTER}") for c in value)
-
-
-def read(sql: str, warehouse: Path, parameters: dict[str, Any] | None = None) -> pa.Table:
-    """The result of one query on the published warehouse, as Arrow. The file is closed again when this returns.
-
-    Times are UTC. Raises duckdb.Error for a wrong query, Misconfigured where there is no warehouse yet.
-    """
-    if not warehouse.exists():
-        raise Misconfigured(f"There is no warehouse at {warehouse} yet.", "Make one: make demo, or make load.")
-    try:
-        connection = duckdb.connect(warehouse, read_only=True)
-    except duckdb.IOException as error:
-        if ".wal" not in str(error) and "WAL" not in str(error):
-            raise
-        # Written after a newer copy had been published, by a process that still had the old one open.
-        raise Misconfigured(
-            f"{warehouse}.wal belongs to an older copy of the warehouse, and keeps DuckDB from opening this one.",
-            "Remove it; the next load does so too. What somebody wrote into the old copy is not in this one.",
-        ) from None
-    with connection:
-        connection.execute(f"SET TimeZone = 'UTC'; SET search_path = '{DATASET}'")
-        result: pa.Table = connection.sql(sql, params=parameters).to_arrow_table()
-        return result
