@@ -14,7 +14,7 @@ from pipelines.failures import Misconfigured
 # `salesforce.query_jobs` could be a table of that database or of our schema: DuckDB refuses to choose. Attached under a
 # name of our own, the file may have any name.
 CATALOG: Final = "recorder"
-SESSION: Final = f"search_path='{CATALOG}.main'"  # for every further connection: DuckDB gives it to none by itself
+SESSION: Final = f"search_path='{CATALOG}.main'"  # DuckDB's cursors do not have it from their connection
 
 
 def open_database(
@@ -31,11 +31,20 @@ def open_database(
         name = str(path).replace("'", "''")
         # The type is named, for DuckDB downloads an extension for whatever it takes for a database of another kind.
         connection.execute(f"ATTACH '{name}' AS {CATALOG} (TYPE duckdb{', READ_ONLY' if read_only else ''})")
-        connection.execute(f"SET {SESSION}; SET TimeZone = 'UTC'")
+        _settle(connection)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def cursor_of(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """A cursor of a connection that `open_database` gave: as it is made, it would look into an empty database."""
+    return _settle(connection.cursor())
+
+
+def _settle(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    return connection.execute(f"SET {SESSION}; SET TimeZone = 'UTC'")
 
 
 def check_regular(path: Path) -> None:

@@ -15,7 +15,9 @@ import duckdb
 from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.configuration.resolve import resolve_configuration
 
+from pipelines.database_file import is_empty, open_database
 from pipelines.failures import Failure, Misconfigured, quoted
+from pipelines.interrupts import raise_if_interrupted
 from pipelines.listing import PATH, Record, first_page
 from pipelines.loader_file import LOCK_MESSAGE
 from pipelines.misspelt_settings import misspelt_settings
@@ -107,10 +109,11 @@ def _examine_files(found: Examination, settings: Settings) -> None:
 
 def _examine_loader_file(found: Examination, file: Path, warehouse: Path) -> None:
     try:
-        if file.exists():
-            with duckdb.connect(file, read_only=True) as loader:
+        if file.exists() and not is_empty(file):
+            with open_database(file, read_only=True) as loader:
                 check_published(loader, file, warehouse)
-    except duckdb.Error as error:
+    except (duckdb.Error, RuntimeError) as error:
+        raise_if_interrupted(error)
         said = str(error).splitlines()[0][:300]
         if LOCK_MESSAGE in said:
             found.note(f"the loader's file is in use: a load that runs, or somebody who should open the copy. {said}")
@@ -125,6 +128,7 @@ def _examine_history(found: Examination, warehouse: Path) -> None:
     try:
         (last,) = read(LAST, warehouse)["last"].to_pylist()
     except (duckdb.Error, Failure) as error:
+        raise_if_interrupted(error)
         found.note(f"the published warehouse cannot be read: {str(error).splitlines()[0][:300]}")
         return
     age = max(datetime.now(UTC) - last, timedelta(0)) if last else timedelta(0)

@@ -12,7 +12,10 @@ from typing import Final
 
 import duckdb
 
+from pipelines.atomic_file import leftovers, replacing
+from pipelines.database_file import check_regular, is_empty, open_database
 from pipelines.failures import Misconfigured, TryLater, full_disk, not_permitted
+from pipelines.interrupts import raise_if_interrupted
 
 # Set when a file is made, and kept by every version that writes to it later: DuckDB 1.4 and 1.5 read the file, and its
 # copies, too. By default a file made by DuckDB 2.0 opens in nothing older.
@@ -46,8 +49,10 @@ def only_load(path: Path) -> Iterator[None]:
 
     The kernel lets go of the lock when the process ends, however it ends.
     """
+    lock_file = path.with_name(path.name + ".lock")
+    check_regular(lock_file)
     try:
-        lock = path.with_name(path.name + ".lock").open("a+")
+        lock = lock_file.open("a+")
         if not os.access(path.parent, os.W_OK):  # the lock is there already; DuckDB's log is to be made
             lock.close()
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path.parent))
@@ -74,15 +79,17 @@ def only_load(path: Path) -> Iterator[None]:
 def open_loader_file(path: Path, wait: float) -> duckdb.DuckDBPyConnection:
     """A connection that writes to the loader's file; the file is made if there is none.
 
-    Raises HeldBy when somebody else still has it after `wait` seconds, Misconfigured when it is no DuckDB file.
+    An empty file is taken for one that is to be made: it may have been touched to give it its owner and mode.
+    Raises HeldBy when another process still has it after `wait` seconds, Misconfigured when it is no DuckDB file.
     """
-    if not path.exists():
+    if not path.exists() or is_empty(path):
         _make(path)
     deadline = time.monotonic() + wait
     while True:
         try:
-            connection = duckdb.connect(path, config=CONFIG)
-        except duckdb.Error as error:
+            return open_database(path, read_only=False, config=CONFIG)
+        except (duckdb.Error, RuntimeError) as error:
+            raise_if_interrupted(error)
             if full := full_disk(error):
                 raise full from None
             if not_permitted(error):
@@ -104,19 +111,12 @@ def open_loader_file(path: Path, wait: float) -> duckdb.DuckDBPyConnection:
             if time.monotonic() >= deadline:
                 raise HeldBy(path, str(error)) from None
             time.sleep(POLL)
-        else:
-            connection.execute("SET TimeZone = 'UTC'")
-            return connection
 
 
 def _make(path: Path) -> None:
     """An empty file appears at `path` whole: one that is made half would be taken for a file of a newer format."""
-    for left in path.parent.glob(f".{path.name}.*.new*"):  # by a load that was killed
+    for left in leftovers(path):  # by a load that was killed
         left.unlink()
-    new = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
+    with replacing(path) as new:
+        new.unlink()  # DuckDB takes an empty file for a damaged one
         duckdb.connect(new, config={"storage_compatibility_version": STORAGE_VERSION}).close()
-    except duckdb.Error:
-        new.unlink(missing_ok=True)
-        raise
-    new.rename(path)

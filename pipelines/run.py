@@ -17,9 +17,10 @@ from dlt.common.normalizers.naming import NamingConvention
 from dlt.common.runtime import signals
 from dlt.common.runtime.run_context import active
 from dlt.common.storages import LoadStorage, NormalizeStorage, PackageStorage
-from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
+from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration, DuckDbCredentials
 
 from pipelines.credentials import SalesforceCredentials
+from pipelines.database_file import SESSION
 from pipelines.failures import TryLater
 from pipelines.job_details import Details, details_source
 from pipelines.known_jobs import KnownJobs
@@ -114,7 +115,8 @@ def _open(settings: Settings, closing: ExitStack) -> duckdb.DuckDBPyConnection |
 
 
 def _pipeline(settings: Settings, file: duckdb.DuckDBPyConnection | str) -> dlt.Pipeline:
-    destination = dlt.destinations.duckdb(file)
+    held = isinstance(file, str)  # then dlt only extracts and normalizes
+    destination = dlt.destinations.duckdb(file if held else DuckDbCredentials(file, pragmas=[SESSION]))
     look_up = destination.capabilities
     known: dict[type[Any] | None, DestinationCapabilitiesContext] = {}
 

@@ -21,9 +21,9 @@ from dlt.common.runtime.run_context import active, switch_context
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
 from pipelines.credentials import SECTION, SalesforceCredentials
+from pipelines.database_file import check_regular
 from pipelines.failures import Failure, Misconfigured
 from pipelines.salesforce import BUDGET_PERCENT, CURRENT_API_VERSION
-from pipelines.tables import DATASET
 
 PIPELINE: Final = "query_jobs"
 LOADER_FILE: Final = "destination.duckdb.credentials"  # dlt's key
@@ -108,9 +108,10 @@ def _check_path(key: str, path: Path) -> None:
         raise Misconfigured(f"`{key}` is {path}, which is a directory.", "Give the path of a file, existing or new.")
     if not path.parent.is_dir():
         raise Misconfigured(f"`{key}` is {path}, whose directory does not exist.", "Make it, or see .dlt/config.toml.")
-    # DuckDB names a database after its file. Named like our schema, `salesforce.query_jobs` would mean two things.
-    if path.stem.lower() in (DATASET, f"{DATASET}_staging", ":memory:"):
-        raise Misconfigured(f"`{key}` must not be called {path.name}: DuckDB needs that name.", "Choose another name.")
+    try:
+        check_regular(path)
+    except Misconfigured as wrong:
+        raise Misconfigured(f"`{key}`: {wrong.message}", wrong.remedy) from None
 
 
 def _loader_file() -> str:

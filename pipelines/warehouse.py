@@ -13,7 +13,9 @@ from typing import Final
 import duckdb
 import pyarrow as pa
 
+from pipelines.database_file import open_database
 from pipelines.failures import Failure, Misconfigured, not_permitted
+from pipelines.interrupts import raise_if_interrupted
 from pipelines.loader_file import LOCK_MESSAGE
 from pipelines.reader import read
 from pipelines.tables import DATASET, LISTINGS, TABLES, Table
@@ -22,6 +24,7 @@ __all__ = ["read"]  # where the README has it
 
 VIEWS: Final = Path(__file__).parent / "views"
 APPLIED: Final = "views_fingerprint"  # a macro of the file: what was applied to it last
+QUALIFIED: Final = re.compile(rf"\b{DATASET}\.(?=\w)")
 HEADER_COLUMN: Final = re.compile(r"--  ?(\w+) {2,}([A-Z][A-Z0-9 ()]*?) {2,}(\S.*)")
 
 
@@ -61,11 +64,20 @@ def apply_views(connection: duckdb.DuckDBPyConnection) -> None:
         statements += [_comment("column", f"{table.name}.{column.name}", column.meaning) for column in table.columns]
     for name, sql in views().items():
         grain, shown = read_header(sql)
-        statements.append(f"create or replace view {DATASET}.{name} as {sql}")
+        statements.append(f"create or replace view {DATASET}.{name} as {_unqualified(sql)}")
         statements.append(_comment("view", name, grain))
         statements += [_comment("column", f"{name}.{column}", meaning) for column, _, meaning in shown]
+    before = connection.execute("select current_setting('search_path')").fetchone()
+    connection.execute(f"SET search_path = '{DATASET}'")
     connection.execute(";\n".join([*statements, "commit"]))
+    connection.execute("SET search_path = $path", {"path": before[0] if before else ""})
     connection.execute(f"create or replace macro {DATASET}.{APPLIED}() as '{_fingerprint(connection)}'")
+
+
+def _unqualified(sql: str) -> str:
+    """The view's SELECT without the schema's name: DuckDB looks in the view's own schema first, and where a file is
+    named like the schema (salesforce.prod.duckdb), it takes salesforce.query_jobs for ambiguous."""
+    return QUALIFIED.sub("", sql)
 
 
 def _fingerprint(connection: duckdb.DuckDBPyConnection) -> str:
@@ -76,7 +88,7 @@ def _fingerprint(connection: duckdb.DuckDBPyConnection) -> str:
         "union all select view_name, '' from duckdb_views() where schema_name = $1 order by all",
         [DATASET],
     ).fetchall()
-    return hashlib.sha256(repr((there, views(), TABLES)).encode()).hexdigest()
+    return hashlib.sha256(repr((there, [_unqualified(sql) for sql in views().values()], TABLES)).encode()).hexdigest()
 
 
 def _applied(connection: duckdb.DuckDBPyConnection) -> str:
@@ -135,10 +147,10 @@ def check_published(loader: duckdb.DuckDBPyConnection, loader_file: Path, wareho
         return
     newest = f"select listing_id, finished_at from {DATASET}.listings order by finished_at desc limit 1"
     try:
-        with duckdb.connect(warehouse, read_only=True) as copy:
-            copy.execute("SET TimeZone = 'UTC'")
+        with open_database(warehouse, read_only=True) as copy:
             last = copy.execute(newest).fetchone()
-    except duckdb.Error as error:
+    except (duckdb.Error, RuntimeError) as error:
+        raise_if_interrupted(error)
         if isinstance(error, duckdb.IOException) and (LOCK_MESSAGE in str(error) or "WAL" in str(error)):
             return  # somebody writes into the copy, or did: that is theirs to do, and no reason to stop recording
         raise Misconfigured(
@@ -196,6 +208,7 @@ def publish(connection: duckdb.DuckDBPyConnection, loader_file: Path, warehouse:
 def open_published(warehouse: Path, closing: ExitStack) -> duckdb.DuckDBPyConnection | None:
     """A read-only connection to the published warehouse, closed by `closing`; None if there is none, or it is held."""
     try:
-        return closing.enter_context(duckdb.connect(warehouse, read_only=True)) if warehouse.exists() else None
-    except duckdb.Error:
+        return closing.enter_context(open_database(warehouse, read_only=True)) if warehouse.exists() else None
+    except (duckdb.Error, RuntimeError) as error:
+        raise_if_interrupted(error)
         return None
