@@ -143,9 +143,12 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from pipelines.report import write_report  # noqa: PLC0415 - a load needs no charts
+    from pipelines.report import STDOUT, write_report  # noqa: PLC0415 - a load needs no charts
 
     warehouse = warehouse_to_read(options.warehouse)
+    if options.output == STDOUT:
+        write_report(warehouse, options.output, options.days)
+        return 0
     _say_if_demo(options.warehouse, warehouse)
     write_report(warehouse, options.output, options.days)
     _say(f"Written: {os.path.relpath(options.output)}, of {os.path.relpath(warehouse)}")
@@ -180,7 +183,9 @@ def _parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="say what is wrong with the set-up, and what to do")
     doctor.set_defaults(command=_doctor)
     report = commands.add_parser("report", help="write one HTML page of pictures, for a mail or a wiki")
-    report.add_argument("--output", type=Path, default=Path("report.html"), help="the file to write (report.html)")
+    report.add_argument(
+        "--output", type=Path, default=Path("report.html"), help="the file to write (report.html); -: stdout"
+    )
     report.add_argument("--days", type=_days, default=30, help="days before the last load to show (30)")
     report.set_defaults(command=_report)
     check = commands.add_parser("check", help="say what needs a person (exit code 1), or nothing")
