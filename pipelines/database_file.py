@@ -1,6 +1,5 @@
 """A DuckDB file, opened: under a name of our own, and never anything but a regular file."""
 
-import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -63,6 +62,10 @@ def kind_of(mode: int) -> str:
     return kinds.get(stat.S_IFMT(mode), "a device")
 
 
-def is_empty(path: Path) -> bool:
-    """Whether there is a file of no bytes, as `touch` makes one: DuckDB takes that for a damaged database."""
-    return path.is_file() and not os.path.getsize(path)
+def holds_something(path: Path) -> bool:
+    """Whether there is a file that is not empty. DuckDB takes an empty one, as `touch` makes it, for a damaged database;
+    here it is one that is still to be made."""
+    try:
+        return path.stat().st_size > 0 or not path.is_file()
+    except FileNotFoundError:
+        return False

@@ -15,7 +15,7 @@ import duckdb
 from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.configuration.resolve import resolve_configuration
 
-from pipelines.database_file import is_empty, open_database
+from pipelines.database_file import holds_something, open_database
 from pipelines.failures import Failure, Misconfigured, quoted
 from pipelines.interrupts import raise_if_interrupted
 from pipelines.listing import PATH, Record, first_page
@@ -109,7 +109,7 @@ def _examine_files(found: Examination, settings: Settings) -> None:
 
 def _examine_loader_file(found: Examination, file: Path, warehouse: Path) -> None:
     try:
-        if file.exists() and not is_empty(file):
+        if holds_something(file):
             with open_database(file, read_only=True) as loader:
                 check_published(loader, file, warehouse)
     except (duckdb.Error, RuntimeError) as error:
@@ -122,7 +122,7 @@ def _examine_loader_file(found: Examination, file: Path, warehouse: Path) -> Non
 
 
 def _examine_history(found: Examination, warehouse: Path) -> None:
-    if not warehouse.exists():
+    if not holds_something(warehouse):
         found.note("nothing is recorded yet")
         return
     try:

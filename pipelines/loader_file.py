@@ -13,7 +13,7 @@ from typing import Final
 import duckdb
 
 from pipelines.atomic_file import leftovers, replacing
-from pipelines.database_file import check_regular, is_empty, open_database
+from pipelines.database_file import check_regular, holds_something, open_database
 from pipelines.failures import Misconfigured, TryLater, full_disk, not_permitted
 from pipelines.interrupts import raise_if_interrupted
 
@@ -82,7 +82,7 @@ def open_loader_file(path: Path, wait: float) -> duckdb.DuckDBPyConnection:
     An empty file is taken for one that is to be made: it may have been touched to give it its owner and mode.
     Raises HeldBy when another process still has it after `wait` seconds, Misconfigured when it is no DuckDB file.
     """
-    if not path.exists() or is_empty(path):
+    if not holds_something(path):
         _make(path)
     deadline = time.monotonic() + wait
     while True:

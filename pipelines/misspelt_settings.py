@@ -35,6 +35,8 @@ def misspelt_settings() -> list[Misconfigured]:
 def _in_files() -> Iterator[Misconfigured]:
     for name in ("config.toml", "secrets.toml"):
         file = Path(active().settings_dir) / name
+        if not file.is_file():  # dlt passes over a FIFO, too
+            continue
         try:
             found = tomllib.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError):  # dlt says what is wrong with a file that it cannot read

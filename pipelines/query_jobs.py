@@ -184,7 +184,7 @@ def _parser() -> argparse.ArgumentParser:
     doctor.set_defaults(command=_doctor)
     report = commands.add_parser("report", help="write one HTML page of pictures, for a mail or a wiki")
     report.add_argument(
-        "--output", type=Path, default=Path("report.html"), help="the file to write (report.html); -: stdout"
+        "--output", type=Path, default=Path("report.html"), help="the file to write (report.html; -: stdout)"
     )
     report.add_argument("--days", type=_days, default=30, help="days before the last load to show (30)")
     report.set_defaults(command=_report)

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from pipelines.database_file import CATALOG, is_empty, open_database
+from pipelines.database_file import CATALOG, holds_something, open_database
 from pipelines.failures import Misconfigured, TryLater, full_disk, not_permitted
 from pipelines.interrupts import raise_if_interrupted
 from pipelines.loader_file import LOCK_MESSAGE
@@ -67,7 +67,7 @@ def opened(warehouse: "Path | Warehouse") -> Iterator[Warehouse]:
         return
     if not warehouse.exists():
         raise Misconfigured(f"There is no warehouse at {warehouse} yet.", "Make one: make demo, or make load.")
-    if is_empty(warehouse):
+    if not holds_something(warehouse):
         raise Misconfigured(
             f"{warehouse} is empty: nothing was published there yet.", "Make a warehouse: make demo, or make load."
         )

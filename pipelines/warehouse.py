@@ -13,7 +13,7 @@ from typing import Final
 import duckdb
 import pyarrow as pa
 
-from pipelines.database_file import open_database
+from pipelines.database_file import holds_something, open_database
 from pipelines.failures import Failure, Misconfigured, not_permitted
 from pipelines.interrupts import raise_if_interrupted
 from pipelines.loader_file import LOCK_MESSAGE
@@ -129,7 +129,7 @@ def read_header(sql: str) -> tuple[str, list[tuple[str, str, str]]]:
 
 def check_begun(loader_file: Path, warehouse: Path) -> None:
     """Raises Misconfigured where a new history would be begun over the copy of another one."""
-    if warehouse.exists() and not loader_file.exists():
+    if holds_something(warehouse) and not holds_something(loader_file):
         raise Misconfigured(
             f"The loader's file {loader_file} is not there, but {warehouse} is: a new history would replace it.",
             f"Restore the loader's file: {_copied(warehouse, loader_file)} - or move the warehouse away to begin anew.",
@@ -143,7 +143,7 @@ def _copied(warehouse: Path, loader_file: Path) -> str:
 def check_published(loader: duckdb.DuckDBPyConnection, loader_file: Path, warehouse: Path) -> None:
     """Raises Misconfigured where publishing would replace what the loader's file does not hold: another recorder's
     warehouse, a newer one than the loader's file, or a file that is no warehouse at all."""
-    if not warehouse.exists():
+    if not holds_something(warehouse):
         return
     newest = f"select listing_id, finished_at from {DATASET}.listings order by finished_at desc limit 1"
     try:
@@ -208,7 +208,7 @@ def publish(connection: duckdb.DuckDBPyConnection, loader_file: Path, warehouse:
 def open_published(warehouse: Path, closing: ExitStack) -> duckdb.DuckDBPyConnection | None:
     """A read-only connection to the published warehouse, closed by `closing`; None if there is none, or it is held."""
     try:
-        return closing.enter_context(open_database(warehouse, read_only=True)) if warehouse.exists() else None
+        return closing.enter_context(open_database(warehouse, read_only=True)) if holds_something(warehouse) else None
     except (duckdb.Error, RuntimeError) as error:
         raise_if_interrupted(error)
         return None
