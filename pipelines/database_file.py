@@ -63,8 +63,8 @@ def kind_of(mode: int) -> str:
 
 
 def holds_something(path: Path) -> bool:
-    """Whether there is a file that is not empty. DuckDB takes an empty one, as `touch` makes it, for a damaged database;
-    here it is one that is still to be made."""
+    """Whether there is a file that is not empty. DuckDB takes an empty one, as `touch` makes it, for a damaged
+    database; here it is one that is still to be made."""
     try:
         return path.stat().st_size > 0 or not path.is_file()
     except FileNotFoundError:

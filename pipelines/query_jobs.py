@@ -36,13 +36,13 @@ this.
 import gc
 import signal
 
-from pipelines.streams import open_missing_streams
-
 if __name__ == "__main__":
-    open_missing_streams()  # before the imports below open any file
     gc.disable()  # until all is imported: a tenth of a small run would go into looking for garbage among modules
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # until `main` can say so in a sentence; nothing is begun yet
+    from pipelines.streams import open_missing_streams
+
+    open_missing_streams()  # before the imports below open any file
 
 import argparse
 import io
