@@ -10,6 +10,7 @@ app = marimo.App(width="medium", app_title="Bulk API jobs")
 @app.cell
 def imports():
     import html
+    from dataclasses import replace
     from pathlib import Path
 
     import duckdb
@@ -18,9 +19,9 @@ def imports():
     from pipelines import pictures
     from pipelines.charts import styled
     from pipelines.check import check, read_thresholds
+    from pipelines.reader import opened, read
     from pipelines.selection import Selection, orgs, select
     from pipelines.settings import DEMO_WAREHOUSE, use_project, warehouse_to_read
-    from pipelines.warehouse import read
 
     return (
         DEMO_WAREHOUSE,
@@ -30,10 +31,12 @@ def imports():
         duckdb,
         html,
         mo,
+        opened,
         orgs,
         pictures,
         read,
         read_thresholds,
+        replace,
         select,
         styled,
         use_project,
@@ -111,12 +114,13 @@ def chosen(Selection, creators, job_types, objects, org, time, warehouse):
 
 
 @app.cell
-def showing(html, mo, selection, styled):
+def showing(html, mo, opened, replace, selection, styled):
     _names = {"job_types": "types", "objects": "objects", "creators": "users"}
 
     def show(make):
         """A picture as part of the page: question, answer, chart, numbers."""
-        picture = make(selection)
+        with opened(selection.warehouse) as _file:  # one for all questions of a picture
+            picture = make(replace(selection, warehouse=_file))
         ignored = [name for field, name in _names.items() if getattr(selection, field) and field not in picture.obeys]
         parts = [
             mo.md(f"## {picture.title}"),

@@ -68,6 +68,6 @@ def test_closed_standard_streams(recorder: Recorder, closed: str) -> None:
     for command in ("load", "doctor", "check", "report"):
         shell = f"exec {' '.join(recorder.command(command))} {closed}"
         run = subprocess.run(["sh", "-c", shell], cwd=recorder.home, capture_output=True, text=True, check=False)
-        assert run.returncode in ((0, 1) if command == "check" else (0,)), (command, run.stdout, run.stderr)
+        assert run.returncode == recorder.run(command).returncode, (command, run.stdout, run.stderr)
         assert "Traceback" not in run.stderr
-    assert recorder.rows("select count(*) from listings") == [(1,)]
+    assert recorder.rows("select count(*) from listings") == [(2,)]
