@@ -12,6 +12,7 @@ app = marimo.App(width="medium", app_title="Bulk API jobs")
 def imports():
     import argparse
     import html
+    from dataclasses import replace
     from pathlib import Path
 
     import duckdb
@@ -22,9 +23,9 @@ def imports():
     from pipelines.check import check, read_thresholds
     from pipelines.dlt_context import use_project
     from pipelines.failures import Failure
+    from pipelines.reader import opened, read
     from pipelines.selection import Selection, orgs, select
     from pipelines.settings import DEMO_WAREHOUSE, warehouse_to_read
-    from pipelines.warehouse import read
 
     return (
         DEMO_WAREHOUSE,
@@ -36,10 +37,12 @@ def imports():
         duckdb,
         html,
         mo,
+        opened,
         orgs,
         pictures,
         read,
         read_thresholds,
+        replace,
         select,
         styled,
         use_project,
@@ -147,13 +150,14 @@ def chosen(Selection, creators, job_types, objects, org, time, warehouse):
 
 
 @app.cell
-def showing(Failure, html, mo, explanation, selection, styled):
+def showing(Failure, html, mo, explanation, opened, replace, selection, styled):
     _names = {"job_types": "types", "objects": "objects", "creators": "users"}
 
     def show(make):
         """A picture as part of the page: question, answer, chart, numbers."""
         try:
-            picture = make(selection)
+            with opened(selection.warehouse) as _file:  # one for all questions of a picture
+                picture = make(replace(selection, warehouse=_file))
         except Failure as failure:
             return explanation(failure)
         ignored = [name for field, name in _names.items() if getattr(selection, field) and field not in picture.obeys]

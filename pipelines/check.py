@@ -17,9 +17,9 @@ from dlt.common.configuration.specs import BaseConfiguration
 from pipelines.dlt_context import named, resolved, section
 from pipelines.failures import Misconfigured
 from pipelines.ids import full_id
+from pipelines.reader import Row, Warehouse, opened
 from pipelines.settings import DEMO_WAREHOUSE
 from pipelines.tables import FINISHED
-from pipelines.warehouse import rows
 
 # Salesforce forgets a finished job after seven days (salesforce_app_limits_platform_bulkapi): what no listing showed
 # by then is lost, and so is the file that says which records of a load failed.
@@ -27,8 +27,6 @@ MEMORY: Final = timedelta(days=7)
 LOUD: Final = timedelta(days=5)
 SHOWN_IDS: Final = 5
 MOST: Final = 1_000_000  # of any threshold
-
-Row = dict[str, Any]
 
 
 @section("check")
@@ -77,7 +75,7 @@ class Question:
     """An org, and as of when it is asked about: `as_of` is its newest complete listing, `proven` the newest that proves
     coverage, `now` the reader's clock."""
 
-    warehouse: Path
+    warehouse: Warehouse
     thresholds: Thresholds
     org_id: str
     org: str
@@ -87,7 +85,7 @@ class Question:
 
     def ask(self, sql: str, **parameters: Any) -> list[Row]:
         known = {**self.thresholds, "org": self.org_id, "as_of": self.as_of}
-        return rows(sql, self.warehouse, known | parameters)
+        return self.warehouse.rows(sql, known | parameters)
 
     def finding(self, kind: str, *key: object, **rest: Any) -> Finding:
         return Finding(kind, "/".join(str(part) for part in (kind, self.org_id, *key)), self.org_id, self.org, **rest)
@@ -102,21 +100,21 @@ def read_thresholds() -> Thresholds:
     return thresholds
 
 
-def check(warehouse: Path, thresholds: Thresholds, now: datetime | None = None) -> list[Finding]:
+def check(warehouse: Path | Warehouse, thresholds: Thresholds, now: datetime | None = None) -> list[Finding]:
     """What needs a person, urgent things first, less what is known. `now` is this machine's clock; that of the demo
     stands still at its last load.
 
     Raises Misconfigured where the file is not a warehouse.
     """
-    orgs = rows(ORGS, warehouse)
     now = now or datetime.now(UTC)
     found: list[Finding] = []
-    for org in orgs:
-        as_of = org["as_of"]
-        clock = as_of if warehouse == DEMO_WAREHOUSE else now
-        question = Question(warehouse, thresholds, org["org_id"], org["name"], as_of, org["proven"], clock)
-        for examine in EXAMINATIONS:
-            found += examine(question)
+    with opened(warehouse) as file:
+        for org in file.rows(ORGS):
+            as_of = org["as_of"]
+            clock = as_of if file.path == DEMO_WAREHOUSE else now
+            question = Question(file, thresholds, org["org_id"], org["name"], as_of, org["proven"], clock)
+            for examine in EXAMINATIONS:
+                found += examine(question)
     known = {_current_key(key) for key in thresholds.known_findings}
     return sorted((finding for finding in found if finding.key not in known), key=lambda finding: not finding.urgent)
 

@@ -14,7 +14,9 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.database_file import open_database
 from pipelines.failures import causes, full_disk, not_permitted
+from pipelines.interrupts import raise_if_interrupted
 from pipelines.loader_file import LOCK_MESSAGE
 
 # Of DuckDB's source: storage_info.hpp, checksum.cpp, single_file_block_manager.cpp, metadata_manager.cpp.
@@ -110,13 +112,14 @@ def damaged_table(path: Path) -> str | None:
     where the file cannot be opened at all, None where all can be read. Raises duckdb.Error for what is no damage."""
     part = "the header or the catalog"
     try:
-        with duckdb.connect(path, read_only=True, config={"memory_limit": "256MB"}) as connection:
+        with open_database(path, read_only=True, config={"memory_limit": "256MB"}) as connection:
             tables = connection.execute("select schema_name, table_name from duckdb_tables() order by all").fetchall()
             for schema, table in tables:
                 part = f"the table {schema}.{table}"
                 name = ".".join('"' + each.replace('"', '""') + '"' for each in (schema, table))
                 connection.execute(f"select bit_xor(hash(one)) from {name} as one").fetchall()
-    except duckdb.Error as error:
+    except (duckdb.Error, RuntimeError) as error:
+        raise_if_interrupted(error)
         if is_damage(error):
             return part
         raise

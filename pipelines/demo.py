@@ -17,9 +17,9 @@ from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
 from pipelines.dlt_context import use_no_settings, use_project
 from pipelines.failures import Misconfigured
+from pipelines.reader import read
 from pipelines.run import Run, record
 from pipelines.settings import DEMO_HOME, Settings
-from pipelines.warehouse import read
 
 UNTIL: Final = datetime(2026, 11, 16, 6, tzinfo=UTC)  # the demo org's now, so that every demo shows the same
 LOAD_EVERY: Final = timedelta(hours=12)

@@ -17,10 +17,11 @@ from dlt.common.runtime import signals
 from dlt.common.storages import LoadStorage, NormalizeStorage
 from dlt.common.storages.data_item_storage import DataItemStorage
 from dlt.common.storages.load_storage import LoadItemStorage
-from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
+from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration, DuckDbCredentials
 from dlt.destinations.impl.duckdb.duck import DuckDbClient, DuckDbCopyJob
 from dlt.extract.storage import ExtractorItemStorage
 
+from pipelines.database_file import SESSION
 from pipelines.tables import DATASET
 
 PIPELINE: Final = "query_jobs"
@@ -71,7 +72,7 @@ class _LoaderFile(dlt.destinations.duckdb):
     destination_type = "dlt.destinations.duckdb"  # the name that dlt keeps in the file's state: not of this class
 
     def __init__(self, file: duckdb.DuckDBPyConnection | str) -> None:
-        super().__init__(file)
+        super().__init__(file if isinstance(file, str) else DuckDbCredentials(file, pragmas=[SESSION]))
         self._known: dict[type[Any] | None, DestinationCapabilitiesContext] = {}
 
     @property

@@ -13,9 +13,11 @@ from typing import Final
 
 import duckdb
 
+from pipelines.database_file import holds_something, open_database
 from pipelines.dlt_context import active, resolved
 from pipelines.failures import Failure, Misconfigured, quoted
 from pipelines.ignored_settings import ignored_settings
+from pipelines.interrupts import raise_if_interrupted
 from pipelines.job_details import job_path
 from pipelines.kept_listings import waiting
 from pipelines.known_jobs import NEWEST_LISTING
@@ -23,6 +25,7 @@ from pipelines.listing import Record, first_page
 from pipelines.loader_file import LOCK_MESSAGE
 from pipelines.misspelt_settings import misspelt_settings
 from pipelines.publish import check_begun, check_published
+from pipelines.reader import read
 from pipelines.records import FIELDS
 from pipelines.salesforce import Org, SalesforceError, decoded
 from pipelines.settings import Settings, SourceConfiguration, read_credentials, read_settings
@@ -30,7 +33,6 @@ from pipelines.sign_in import unreachable
 from pipelines.source import filters
 from pipelines.state_folder import StateFolder
 from pipelines.tables import FINISHED
-from pipelines.warehouse import read
 
 CLOCK_TOLERANCE: Final = timedelta(minutes=2)  # a JWT assertion lives for three
 UNKNOWN: Final = "not known yet"
@@ -119,10 +121,11 @@ def _examine_files(found: Examination, settings: Settings) -> None:
 
 def _examine_loader_file(found: Examination, file: Path, warehouse: Path) -> None:
     try:
-        if file.exists():
-            with duckdb.connect(file, read_only=True) as loader:
+        if holds_something(file):
+            with open_database(file, read_only=True) as loader:
                 check_published(loader, file, warehouse)
-    except duckdb.Error as error:
+    except (duckdb.Error, RuntimeError) as error:
+        raise_if_interrupted(error)
         said = str(error).splitlines()[0][:300]
         if LOCK_MESSAGE in said:
             found.note(f"the loader's file is in use: a load that runs, or somebody who should open the copy. {said}")
@@ -139,12 +142,13 @@ def _examine_kept(found: Examination, state: StateFolder) -> None:
 
 
 def _examine_history(found: Examination, warehouse: Path) -> None:
-    if not warehouse.exists():
+    if not holds_something(warehouse):
         found.note("nothing is recorded yet")
         return
     try:
         (last,) = read(LAST, warehouse)["last"].to_pylist()
     except (duckdb.Error, Failure) as error:
+        raise_if_interrupted(error)
         found.note(f"the published warehouse cannot be read: {str(error).splitlines()[0][:300]}")
         return
     age = max(datetime.now(UTC) - last, timedelta(0)) if last else timedelta(0)

@@ -9,6 +9,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.database_file import cursor_of
 from pipelines.tables import (
     DATASET,
     FINISHED,
@@ -136,10 +137,8 @@ class KnownJobs:
     """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection | None = None) -> None:
-        self.connection = connection.cursor() if connection else None
+        self.connection = cursor_of(connection) if connection else None
         self._columns: dict[str, tuple[str, ...]] = {}
-        if self.connection:
-            self.connection.execute("SET TimeZone = 'UTC'")
 
     def columns(self, table: Table) -> tuple[str, ...]:
         """The columns that the table has in the warehouse; none if it is not there yet."""

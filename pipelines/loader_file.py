@@ -2,7 +2,6 @@
 
 import errno
 import fcntl
-import glob
 import os
 import re
 import time
@@ -15,8 +14,11 @@ from typing import Final
 
 import duckdb
 
+from pipelines.atomic_file import leftovers, replacing
+from pipelines.database_file import check_regular, holds_something, open_database
 from pipelines.failures import Failure, Misconfigured, TryLater, full_disk, not_permitted
 from pipelines.file_identity import new_identity, write_identity
+from pipelines.interrupts import raise_if_interrupted
 
 # Set when a file is made, and kept by every version that writes to it later: DuckDB 1.4 and 1.5 read the file, and its
 # copies, too. By default a file made by DuckDB 2.0 opens in nothing older.
@@ -50,8 +52,10 @@ def only_load(path: Path) -> Iterator[None]:
 
     The kernel lets go of the lock when the process ends, however it ends.
     """
+    lock_file = path.with_name(path.name + ".lock")
+    check_regular(lock_file)
     try:
-        lock = path.with_name(path.name + ".lock").open("a+")
+        lock = lock_file.open("a+")
         if not os.access(path.parent, os.W_OK):  # the lock is there already; DuckDB's log is to be made
             lock.close()
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path.parent))
@@ -112,19 +116,19 @@ class LoaderFile:
 def open_loader_file(path: Path, wait: float, *, demo: bool = False) -> LoaderFile:
     """The loader's file, to be written to. It is made if there is none, with an identity of its own, the demo's or not.
 
+    An empty file is taken for one that is to be made: it may have been touched to give it its owner and mode.
     Raises HeldBy when another process still has it after `wait` seconds, Misconfigured when it is no DuckDB file.
     """
-    if not path.exists():
+    if not holds_something(path):
         _make(path, new_identity(demo=demo))
     deadline = time.monotonic() + wait
     while True:
         raw = _opened(path)  # anew at each try: a file that was waited for may have been replaced meanwhile
         try:
-            connection = duckdb.connect(path, config=CONFIG)
-            connection.execute("SET TimeZone = 'UTC'")
-            return LoaderFile(path, connection, raw)
-        except duckdb.Error as error:
+            return LoaderFile(path, open_database(path, read_only=False, config=CONFIG), raw)
+        except (duckdb.Error, RuntimeError) as error:
             raw.close()
+            raise_if_interrupted(error)
             if LOCK_MESSAGE not in str(error):
                 raise _unusable(path, error) from error  # which may be one of a damaged file
             if time.monotonic() >= deadline:
@@ -142,7 +146,7 @@ def _opened(path: Path) -> BufferedReader:
         raise _unusable(path, error) from None
 
 
-def _unusable(path: Path, error: duckdb.Error | OSError) -> Failure:
+def _unusable(path: Path, error: Exception) -> Failure:
     if full := full_disk(error):
         return full
     said = str(error).splitlines()[0][:300]
@@ -165,15 +169,13 @@ def _unusable(path: Path, error: duckdb.Error | OSError) -> Failure:
 
 def _make(path: Path, identity: str) -> None:
     """An empty file appears at `path` whole: one that is made half would be taken for a file of a newer format."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.new*"):  # by a load that was killed
+    for left in leftovers(path):  # by a load that was killed
         left.unlink()
-    new = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        with duckdb.connect(new, config={"storage_compatibility_version": STORAGE_VERSION}) as connection:
-            write_identity(connection, identity)
-            connection.execute("checkpoint")  # closing does so, too, but says nothing if it cannot
-    except duckdb.Error:
-        for left in path.parent.glob(f"{glob.escape(new.name)}*"):  # its log, too
-            left.unlink()
-        raise
-    new.rename(path)
+    with replacing(path) as new:
+        new.unlink()  # DuckDB takes an empty file for a damaged one
+        try:
+            with duckdb.connect(new, config={"storage_compatibility_version": STORAGE_VERSION}) as connection:
+                write_identity(connection, identity)
+                connection.execute("checkpoint")  # closing does so, too, but says nothing if it cannot
+        finally:
+            new.with_name(new.name + ".wal").unlink(missing_ok=True)

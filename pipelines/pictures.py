@@ -1,6 +1,6 @@
 """What report and notebook show, question by question: the answer in words, in numbers, and as a chart.
 
-Everything is read from the views, and from tables where a view knows weeks and days only, through `warehouse.rows`. A
+Everything is read from the views, and from tables where a view knows weeks and days only, through `reader.rows`. A
 picture says in `words` all that its chart shows, for whoever cannot see it, and for whoever has no time.
 """
 
@@ -13,7 +13,8 @@ from typing import Final
 from pipelines import charts
 from pipelines.charts import Chart, Span
 from pipelines.check import ALLOWANCE, AS_OF, STILL_TRIED, USED_BY
-from pipelines.selection import FILTERS, Row, Selection
+from pipelines.reader import Row
+from pipelines.selection import FILTERS, Selection
 
 MOST: Final = 10  # entries of a ranking; what is more is summed up
 KINDS: Final = {"query": "queries", "load": "loads", None: "jobs of an unknown kind"}
@@ -37,7 +38,7 @@ class Picture:
 
 
 def pictures(selection: Selection) -> Iterator[Picture]:
-    """All pictures, top to bottom, each read when its turn comes. Raises as `warehouse.rows` does."""
+    """All pictures, top to bottom, each read when its turn comes. Raises as `reader.rows` does."""
     for picture in PICTURES:
         yield picture(selection)
 

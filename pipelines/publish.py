@@ -8,7 +8,6 @@ its place: two recorders may have begun at once.
 
 import errno
 import fcntl
-import glob
 import json
 import logging
 import os
@@ -16,17 +15,20 @@ import shlex
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import duckdb
 
+from pipelines.atomic_file import leftovers, replacing
 from pipelines.copies import free_room, keep_copy, newest_good
 from pipelines.damage import damaged_part
+from pipelines.database_file import holds_something, open_database
 from pipelines.failures import Failure, Misconfigured, TryLater, not_permitted
 from pipelines.file_identity import read_identity
+from pipelines.interrupts import raise_if_interrupted
 from pipelines.loader_file import LOCK_MESSAGE, POLL, LoaderFile, no_locks
 from pipelines.state_folder import StateFolder
 from pipelines.tables import DATASET, LISTINGS, QUERY_JOB_STATES, QUERY_JOBS, Table
@@ -86,7 +88,7 @@ def _count(connection: duckdb.DuckDBPyConnection, table: Table) -> str:
 
 def check_begun(loader_file: Path, warehouse: Path) -> None:
     """Raises Misconfigured where a new history would be begun over the copy of another one."""
-    if warehouse.exists() and not loader_file.exists():
+    if holds_something(warehouse) and not holds_something(loader_file):
         raise Misconfigured(
             f"The loader's file {loader_file} is not there, but {warehouse} is: a new history would replace it.",
             f"Restore the loader's file: {copied(warehouse, loader_file)} - or move the warehouse away to begin anew.",
@@ -102,23 +104,22 @@ def check_published(loader: duckdb.DuckDBPyConnection, loader_file: Path, wareho
     """Raises Misconfigured where publishing would replace what the loader's file does not hold: the warehouse of
     another loader's file, a newer or fuller one than this, or a file that is no warehouse at all. Raises TryLater where
     that cannot be found out, because somebody writes into it."""
-    if not warehouse.exists():
+    if not holds_something(warehouse):
         return
     state = StateFolder(loader_file)
     mine = contents(loader)
     try:
-        with duckdb.connect(warehouse, read_only=True) as copy:
+        with open_database(warehouse, read_only=True) as copy:
             there = contents(copy)
             if there.identity is None and not stored_columns(copy, LISTINGS):
                 raise _no_warehouse(warehouse)
-    except duckdb.InterruptException:
-        raise
-    except duckdb.Error as error:
+    except (duckdb.Error, RuntimeError) as error:
+        raise_if_interrupted(error)
         there = _remembered(state, warehouse, error)
     _compare(loader, mine, there, loader_file, warehouse)
 
 
-def _remembered(state: StateFolder, warehouse: Path, error: duckdb.Error) -> Contents:
+def _remembered(state: StateFolder, warehouse: Path, error: Exception) -> Contents:
     """What this recorder published there last, where the copy itself cannot be asked. That somebody writes into it, or
     did, is theirs to do, and no reason to stop recording."""
     written_into = isinstance(error, duckdb.IOException) and (LOCK_MESSAGE in str(error) or "WAL" in str(error))
@@ -179,30 +180,25 @@ def publish(loader: LoaderFile, warehouse: Path, keep_copies: int) -> None:
     touched by any.
     """
     target = Path(os.path.realpath(warehouse))
-    new = target.with_name(f".{target.name}.{os.getpid()}.new")
     try:
         with _only_publisher(target):
-            for left in target.parent.glob(f".{glob.escape(target.name)}.*.new"):  # by a load that was killed
+            for left in leftovers(target):  # by a load that was killed
                 left.unlink()
             loader.connection.execute("checkpoint")
             free_room(target, os.fstat(loader.raw.fileno()).st_size + SPARE_ROOM)
-            _copy(loader, new)
-            if part := damaged_part(new):
-                raise damaged(loader.path, warehouse, part)
-            _like(target, new)
-            check_published(loader.connection, loader.path, target)
-            if warning := keep_copy(new, target, keep_copies):
-                logger.warning("%s", warning)
-            # Who wrote into the published copy left a write-ahead log. It belongs to the old copy, and DuckDB would
-            # apply it to whatever has the name: it goes first, so that no reader finds it beside the new file.
-            target.with_name(target.name + ".wal").unlink(missing_ok=True)
-            new.replace(target)
+            with replacing(target) as new:
+                _copy(loader, new)
+                if part := damaged_part(new):
+                    raise damaged(loader.path, warehouse, part)
+                check_published(loader.connection, loader.path, target)
+                if warning := keep_copy(new, target, keep_copies):
+                    logger.warning("%s", warning)
+                # Who wrote into the published copy left a write-ahead log. It belongs to the old copy, and DuckDB would
+                # apply it to whatever has the name: it goes first, so that no reader finds it beside the new file.
+                target.with_name(target.name + ".wal").unlink(missing_ok=True)
             _remember(loader, target)
     except OSError as error:
         raise _not_published(loader.path, warehouse, error) from None
-    finally:
-        with suppress(OSError):
-            new.unlink(missing_ok=True)
 
 
 def damaged(loader_file: Path, warehouse: Path, part: str) -> Misconfigured:
@@ -212,7 +208,7 @@ def damaged(loader_file: Path, warehouse: Path, part: str) -> Misconfigured:
     def is_good(copy: Path) -> bool:
         if copy == warehouse and state.read_json(PUBLISHED).get("place") != _place(warehouse):
             return False  # somebody has written into it since
-        with duckdb.connect(copy, read_only=True) as connection:
+        with open_database(copy, read_only=True) as connection:
             return read_identity(connection) in (state.identity, None) and bool(stored_columns(connection, LISTINGS))
 
     said = f"The loader's file {loader_file} is damaged: {part}. It is not published; {warehouse} is as it was."
@@ -267,17 +263,6 @@ def _copy(loader: LoaderFile, new: Path) -> None:
     loader.raw.seek(0)
     with new.open("wb") as copy:
         shutil.copyfileobj(loader.raw, copy, 4 * 2**20)
-        copy.flush()
-        os.fsync(copy.fileno())
-
-
-def _like(old: Path, new: Path) -> None:
-    """The new copy has the mode, and if this user may give it, the owner of the old one."""
-    with suppress(FileNotFoundError):
-        found = old.stat()
-        new.chmod(found.st_mode & 0o7777)
-        with suppress(OSError):
-            os.chown(new, found.st_uid, found.st_gid)
 
 
 def _remember(loader: LoaderFile, warehouse: Path) -> None:
@@ -299,11 +284,10 @@ def open_published(warehouse: Path, identity: str, closing: ExitStack) -> duckdb
     """A read-only connection to the published warehouse, closed by `closing`; None if there is none, if it is held, or
     if it was published from another loader's file."""
     try:
-        if not warehouse.exists():
+        if not holds_something(warehouse):
             return None
-        copy = closing.enter_context(duckdb.connect(warehouse, read_only=True))
+        copy = closing.enter_context(open_database(warehouse, read_only=True))
         return copy if read_identity(copy) in (identity, None) else None
-    except duckdb.InterruptException:
-        raise
-    except duckdb.Error:
+    except (duckdb.Error, RuntimeError) as error:
+        raise_if_interrupted(error)
         return None

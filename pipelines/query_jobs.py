@@ -24,9 +24,11 @@ One run goes down this list; what a file imports stands below it, but for names 
     tables.py       the columns of all tables
     loader_file.py  the loader's own DuckDB file and its locks;  warehouse.py: the published copy, the views
     interpreter.py  whether it is this folder's Python that runs
+    database_file.py  how a DuckDB file is opened;  atomic_file.py: how a file is replaced
     progress.py     what a terminal shows meanwhile;  failures.py: what can go wrong, and its exit code
+    interrupts.py   Ctrl-C and SIGTERM;  streams.py: standard streams that are closed
 
-What is recorded, others read through warehouse.py:
+What is recorded, others read through reader.py:
 
     check.py        what needs a person, in words
     report.py       one page of pictures, of which the notebook shows the same
@@ -47,6 +49,9 @@ if __name__ == "__main__":
     from pipelines.dlt_variables import set_aside
 
     set_aside()  # before dlt is imported
+    from pipelines.streams import open_missing_streams
+
+    open_missing_streams()  # before the imports below open any file
 
 import argparse
 import io
@@ -54,13 +59,13 @@ import logging
 import os
 import sys
 from pathlib import Path
-from types import FrameType
 from typing import Final, NoReturn
 
 from dlt.common.configuration.exceptions import ConfigurationException
 
 from pipelines.dlt_context import misconfigured, use_project
 from pipelines.failures import Failure, Misconfigured, causes, failure_behind, full_disk, not_permitted, quoted
+from pipelines.interrupts import end_on_signals, signal_behind
 from pipelines.progress import progress
 from pipelines.run import record
 from pipelines.settings import (
@@ -83,14 +88,14 @@ def main(arguments: list[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO if options.verbose else logging.WARNING)
-    signal.signal(signal.SIGTERM, _terminated)
-    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
+        end_on_signals()
         use_project()
         if not options.verbose:
             logging.getLogger("dlt").addFilter(_without_traceback)
-        return int(options.command(options))
+        exit_code = int(options.command(options))
+        number = signal_behind(())  # swallowed by what was running
+        return _stopped(number) if number else exit_code
     except BrokenPipeError:  # `doctor | head`: as the shell's own tools end
         return 128 + signal.SIGPIPE
     except (Exception, KeyboardInterrupt) as error:
@@ -146,9 +151,12 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from pipelines.report import write_report  # noqa: PLC0415 - a load needs no charts
+    from pipelines.report import STDOUT, write_report  # noqa: PLC0415 - a load needs no charts
 
     warehouse = warehouse_to_read(options.warehouse)
+    if options.output == STDOUT:
+        write_report(warehouse, options.output, options.days)
+        return 0
     _say_if_demo(options.warehouse, warehouse)
     write_report(warehouse, options.output, options.days)
     _say(f"Written: {os.path.relpath(options.output)}, of {os.path.relpath(warehouse)}")
@@ -183,7 +191,9 @@ def _parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="say what is wrong with the set-up, and what to do")
     doctor.set_defaults(command=_doctor)
     report = commands.add_parser("report", help="write one HTML page of pictures, for a mail or a wiki")
-    report.add_argument("--output", type=Path, default=Path("report.html"), help="the file to write (report.html)")
+    report.add_argument(
+        "--output", type=Path, default=Path("report.html"), help="the file to write (report.html; -: stdout)"
+    )
     report.add_argument("--days", type=_days, default=30, help="days before the last load to show (30)")
     report.set_defaults(command=_report)
     check = commands.add_parser("check", help="say what needs a person (exit code 1), or nothing")
@@ -207,9 +217,8 @@ def _explain(error: BaseException, verbose: bool) -> int:
     if verbose:
         logger.error("Traceback, as asked for by --verbose", exc_info=error)
     behind = list(causes(error))
-    interrupt = next((cause for cause in behind if isinstance(cause, KeyboardInterrupt)), None)
-    if interrupt:  # dlt turns a SIGTERM into one, too, while it loads
-        return _stopped(int(getattr(interrupt, "signal_code", signal.SIGINT)))
+    if number := signal_behind(behind):
+        return _stopped(number)
     failure = failure_behind(error)
     if failure is None:
         wrong_setting = next((cause for cause in behind if isinstance(cause, ConfigurationException)), None)
@@ -243,10 +252,6 @@ def _without_traceback(entry: logging.LogRecord) -> bool:
     return not (entry.exc_info or any(words in text for words in said))
 
 
-def _terminated(number: int, frame: FrameType | None) -> NoReturn:
-    sys.exit(_stopped(number))
-
-
 def _stopped(number: int) -> int:
     """Says that a signal has ended the run; returns the exit code that shells give that."""
     what = "Terminated" if number == signal.SIGTERM else "Interrupted"
@@ -272,5 +277,7 @@ if __name__ == "__main__":
     gc.enable()
     try:
         _leave(main())
-    except SystemExit as leaving:  # of argparse, or of a signal's handler
+    except SystemExit as leaving:  # of argparse
         _leave(int(leaving.code or 0))
+    except KeyboardInterrupt as interrupt:  # while the last words were said
+        _leave(_stopped(signal_behind([interrupt])))

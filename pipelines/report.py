@@ -4,11 +4,12 @@ Each chart is there twice, laid out for a wide page and for a phone; the page sh
 nothing of any network, and its Content-Security-Policy makes sure of that.
 """
 
+import errno
 import io
 import itertools
 import os
 import re
-from contextlib import suppress
+import sys
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -16,13 +17,16 @@ from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from pipelines.atomic_file import replacing
 from pipelines.charts import Chart, styled
 from pipelines.check import Finding, check, read_thresholds
 from pipelines.failures import Misconfigured
 from pipelines.pictures import Picture, pictures
+from pipelines.reader import opened
 from pipelines.selection import Selection, orgs, select
 from pipelines.settings import DEMO_WAREHOUSE
 
+STDOUT: Final = Path("-")
 WIDE, PHONE = 800, 270  # pixels of a chart without its labels
 MEASURED_IN: Final = "Verdana"  # a wide font, so that texts have room in whichever the reader's page shows them
 MOST_ROWS: Final = 100  # of a table; the rest is a query away
@@ -39,37 +43,71 @@ class Section:
 
 
 def write_report(warehouse: Path, output: Path, days: int) -> None:
-    """Writes the page of the last `days` days of every recorded org, in one step.
+    """Writes the page of the last `days` days of every recorded org: a file in one step, stdout (`-`), a device or a
+    FIFO with a reader as they are.
 
     Raises Misconfigured where the file cannot be written or is there and is no page, or where the warehouse is none.
     """
     _check_output(output)
-    findings = check(warehouse, read_thresholds())
     sections = []
-    for org in orgs(warehouse):
-        selection = select(warehouse, org, days)
-        own = [finding for finding in findings if finding.org_id == org["org_id"]]
-        sections.append(Section(org, selection, own, list(pictures(selection))))
+    with opened(warehouse) as file:  # once: what is published meanwhile is no part of this page
+        findings = check(file, read_thresholds())
+        for org in orgs(file):
+            selection = select(file, org, days)
+            own = [finding for finding in findings if finding.org_id == org["org_id"]]
+            sections.append(Section(org, selection, own, list(pictures(selection))))
     page = render(sections, is_demo=warehouse == DEMO_WAREHOUSE)
-    new = output.with_name(f".{output.name}.{os.getpid()}.new")
     try:
-        new.write_text(page, encoding="utf-8")
-        new.replace(output)
+        if output == STDOUT:
+            sys.stdout.flush()
+            _write(sys.stdout.fileno(), page)
+        elif _is_stream(output):
+            _write(_open_stream(output), page)
+        else:
+            with replacing(output) as new:
+                new.write_text(page, encoding="utf-8")
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        with suppress(OSError):
-            new.unlink(missing_ok=True)
-        raise Misconfigured(f"Cannot write {output}: {error.strerror}.", "Name another file: --output.") from None
+        raise _cannot_write(output, error) from None
+
+
+def _is_stream(output: Path) -> bool:
+    """Whether it is a device, a pipe or a descriptor of this process: written to, and never replaced."""
+    return output.exists() and (not output.is_file() or output.is_relative_to("/dev") or output.is_relative_to("/proc"))
+
+
+def _open_stream(output: Path) -> int:
+    """Without waiting for a FIFO's reader: there may never be one."""
+    return os.open(output, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+
+
+def _write(descriptor: int, page: str) -> None:
+    os.set_blocking(descriptor, True)
+    with open(descriptor, "w", encoding="utf-8", closefd=descriptor > 2) as stream:
+        stream.write(page)
+
+
+def _cannot_write(output: Path, error: OSError) -> Misconfigured:
+    why = "nothing reads from this FIFO" if error.errno == errno.ENXIO else error.strerror
+    return Misconfigured(f"Cannot write {output}: {why}.", "Name another file: --output.")
 
 
 def _check_output(output: Path) -> None:
     """A page may be replaced by a newer one; nothing else is, least of all a warehouse."""
+    if output == STDOUT:
+        return
     try:
+        if _is_stream(output):
+            if output.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            return
         with output.open("rb") as file:
             page = file.read(100).lstrip().lower()
     except FileNotFoundError:
         return
     except OSError as error:
-        raise Misconfigured(f"Cannot write {output}: {error.strerror}.", "Name another file: --output.") from None
+        raise _cannot_write(output, error) from None
     if page and not page.startswith(b"<!doctype html"):
         raise Misconfigured(
             f"{output} is there, and is no page: the report would replace it.", "Name another file: --output."

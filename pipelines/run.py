@@ -18,6 +18,7 @@ from pipelines.damage import damaged_part, is_damage
 from pipelines.dlt_packages import PIPELINE, interruptible, new_pipeline
 from pipelines.failures import Misconfigured, TryLater, causes
 from pipelines.file_identity import is_demo, new_identity, read_identity, write_identity
+from pipelines.interrupts import signal_behind
 from pipelines.job_details import Details, details_source
 from pipelines.kept_listings import (
     KeptListing,
@@ -91,7 +92,8 @@ def record(settings: Settings, credentials: SalesforceCredentials, seen: Seen = 
                 listing, resumed = _record(settings, credentials, seen, state, closing)
         except Exception as error:
             # The file is closed by now, so that it can be looked at.
-            part = damaged_part(settings.loader_file) if is_damage(error) else None
+            interrupted = signal_behind(causes(error))
+            part = damaged_part(settings.loader_file) if is_damage(error) and not interrupted else None
             if part is None:
                 raise
             raise damaged(settings.loader_file, settings.warehouse, part) from None
@@ -240,7 +242,7 @@ def _load_kept(loader: LoaderFile, state: StateFolder, identity: str) -> int:
             loaded += 1
         except Exception as error:
             unfit = next((one for one in causes(error) if isinstance(one, (UnreadableListing, *DOES_NOT_FIT))), None)
-            if unfit is None:
+            if unfit is None or signal_behind(causes(error)):
                 raise
             there = kept.set_aside(state)
             said = str(unfit).splitlines()[0][:300]

@@ -8,9 +8,8 @@ from typing import Any, Final
 
 from pipelines.charts import Span
 from pipelines.check import NAMES
-from pipelines.warehouse import rows
+from pipelines.reader import Row, Warehouse, rows
 
-Row = dict[str, Any]
 LONG, VERY_LONG = 100, 1_000  # days, from which on bars are weeks and months
 
 FILTERS: Final = {
@@ -24,7 +23,7 @@ FILTERS: Final = {
 class Selection:
     """Of which org, from which UTC day to which, and of which types, objects and users (ids); empty: of all."""
 
-    warehouse: Path
+    warehouse: Path | Warehouse
     org: str
     since: date
     until: date
@@ -68,7 +67,7 @@ class Selection:
         return Span(self.since, self.until, unknown)
 
 
-def orgs(warehouse: Path) -> list[Row]:
+def orgs(warehouse: Path | Warehouse) -> list[Row]:
     """The recorded orgs by name: org_id, name, jobs, first_day (None without jobs), as_of (the newest listing)."""
     return rows(
         f"""
@@ -88,7 +87,7 @@ def orgs(warehouse: Path) -> list[Row]:
     )
 
 
-def select(warehouse: Path, org: Row, days: int) -> Selection:
+def select(warehouse: Path | Warehouse, org: Row, days: int) -> Selection:
     """The last `days` days of an org (a row of `orgs`), or as many as are recorded, but no less than a week."""
     until = org["as_of"].date()
     first = min(org["first_day"] or until, until)

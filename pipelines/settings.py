@@ -17,12 +17,12 @@ from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
 from pipelines import dlt_variables
 from pipelines.credentials import SECTION, SalesforceCredentials
+from pipelines.database_file import check_regular
 from pipelines.dlt_context import active, named, resolved, section
 from pipelines.failures import Failure, Misconfigured
 from pipelines.own_settings import CREDENTIALS, PROJECT, Found
 from pipelines.own_settings import LOADER_FILE as LOADER_FILE_PATH
 from pipelines.salesforce import BUDGET_PERCENT, CURRENT_API_VERSION
-from pipelines.tables import DATASET
 
 PIPELINE: Final = "query_jobs"
 LOADER_FILE: Final = ".".join(LOADER_FILE_PATH)
@@ -129,11 +129,10 @@ def _check_path(key: str, path: Path) -> None:
         raise Misconfigured(
             f"{named(key)} is {path}, whose directory does not exist.", "Make it, or see .dlt/config.toml."
         )
-    # DuckDB names a database after its file. Named like our schema, `salesforce.query_jobs` would mean two things.
-    if path.stem.lower() in (DATASET, f"{DATASET}_staging", ":memory:"):
-        raise Misconfigured(
-            f"{named(key)} must not be called {path.name}: DuckDB needs that name.", "Choose another name."
-        )
+    try:
+        check_regular(path)
+    except Misconfigured as wrong:
+        raise Misconfigured(f"{named(key)}: {wrong.message}", wrong.remedy) from None
 
 
 def _loader_file() -> tuple[str, str]:

@@ -1,11 +1,16 @@
 """Sign in to an org: credentials in, an access token and the org's own host out. Nothing here knows of jobs."""
 
+import errno
 import json
+import os
+import select
 import ssl
+import stat
 import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -21,6 +26,8 @@ from pipelines.ids import full_id
 TOKEN_PATH: Final = "/services/oauth2/token"  # noqa: S105 - a path, not a password
 TOKEN_LENGTH: Final = 8_192  # characters: more than most servers take in a header, and twenty times what tokens have
 ASSERTION_LIFE: Final = 180  # seconds; Salesforce takes three minutes at most
+KEY_WAIT: Final = 10  # seconds for whoever writes the key into a FIFO
+MAX_KEY: Final = 1_000_000  # bytes
 SF_CLI_TIMEOUT: Final = 120  # seconds; the first call of a day checks for updates
 
 
@@ -117,13 +124,23 @@ def _pem(credentials: SalesforceCredentials) -> str:
     if file is None:
         return (credentials.private_key or "").replace("\\n", "\n")  # the environment often holds \n as two characters
     try:
-        return file.read_text(encoding="ascii")
+        return _without_waiting(file).decode("ascii")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a PEM text file"
         raise Misconfigured(
             f"The file that private_key names cannot be read: {reason}.",
             "private_key is the path of a PEM file (relative ones count from the project), or the PEM text itself.",
         ) from None
+
+
+def _without_waiting(file: Path) -> bytes:
+    """What a file holds; of a FIFO (a shell's `<(command)` is one) what its writer gives within some seconds."""
+    with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY), "rb") as opened:
+        if stat.S_ISFIFO(os.fstat(opened.fileno()).st_mode):
+            if not select.select([opened], [], [], KEY_WAIT)[0]:
+                raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
+            os.set_blocking(opened.fileno(), True)
+        return opened.read(MAX_KEY)
 
 
 def _token(

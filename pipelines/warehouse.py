@@ -2,20 +2,21 @@
 
 import hashlib
 import re
-import unicodedata
 from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import duckdb
 import pyarrow as pa
 
-from pipelines.failures import Misconfigured, TryLater
-from pipelines.loader_file import LOCK_MESSAGE
+from pipelines.reader import read
 from pipelines.tables import DATASET, TABLES, Table
+
+__all__ = ["read"]  # where the README has it
 
 VIEWS: Final = Path(__file__).parent / "views"
 APPLIED: Final = "views_fingerprint"  # a macro of the file: what was applied to it last
+QUALIFIED: Final = re.compile(rf"\b{DATASET}\.(?=\w)")
 HEADER_COLUMN: Final = re.compile(r"--  ?(\w+) {2,}([A-Z][A-Z0-9 ()]*?) {2,}(\S.*)")
 
 
@@ -55,11 +56,20 @@ def apply_views(connection: duckdb.DuckDBPyConnection) -> None:
         statements += [_comment("column", f"{table.name}.{column.name}", column.meaning) for column in table.columns]
     for name, sql in views().items():
         grain, shown = read_header(sql)
-        statements.append(f"create or replace view {DATASET}.{name} as {sql}")
+        statements.append(f"create or replace view {DATASET}.{name} as {_unqualified(sql)}")
         statements.append(_comment("view", name, grain))
         statements += [_comment("column", f"{name}.{column}", meaning) for column, _, meaning in shown]
+    before = connection.execute("select current_setting('search_path')").fetchone()
+    connection.execute(f"SET search_path = '{DATASET}'")
     connection.execute(";\n".join([*statements, "commit"]))
+    connection.execute("SET search_path = $path", {"path": before[0] if before else ""})
     connection.execute(f"create or replace macro {DATASET}.{APPLIED}() as '{_fingerprint(connection)}'")
+
+
+def _unqualified(sql: str) -> str:
+    """The view's SELECT without the schema's name: DuckDB looks in the view's own schema first, and where a file is
+    named like the schema (salesforce.prod.duckdb), it takes salesforce.query_jobs for ambiguous."""
+    return QUALIFIED.sub("", sql)
 
 
 def _fingerprint(connection: duckdb.DuckDBPyConnection) -> str:
@@ -70,7 +80,7 @@ def _fingerprint(connection: duckdb.DuckDBPyConnection) -> str:
         "union all select view_name, '' from duckdb_views() where schema_name = $1 order by all",
         [DATASET],
     ).fetchall()
-    return hashlib.sha256(repr((there, views(), TABLES)).encode()).hexdigest()
+    return hashlib.sha256(repr((there, [_unqualified(sql) for sql in views().values()], TABLES)).encode()).hexdigest()
 
 
 def _applied(connection: duckdb.DuckDBPyConnection) -> str:
@@ -107,57 +117,3 @@ def read_header(sql: str) -> tuple[str, list[tuple[str, str, str]]]:
     lines = [line for line in sql.splitlines() if line.startswith("--")]
     grain = lines[0].removeprefix("--").strip()
     return grain, [found.groups() for line in lines if (found := HEADER_COLUMN.fullmatch(line))]  # type: ignore[misc]
-
-
-def rows(sql: str, warehouse: Path, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-    """The rows of one of our own queries, fit to be shown: `read`, with every character of a text that a terminal or
-    a picture would obey instead of showing (escape sequences, line ends, bidirectional marks) replaced by U+FFFD.
-
-    `parameters` may hold more than the query asks for. Raises Misconfigured where the file is no warehouse that this
-    version published, TryLater where somebody writes into it.
-    """
-    asked = {name: value for name, value in (parameters or {}).items() if re.search(rf"\${name}\b", sql)}
-    try:
-        found = read(sql, warehouse, asked).to_pylist()
-    except (duckdb.CatalogException, duckdb.BinderException) as error:
-        raise Misconfigured(
-            f"{warehouse} lacks what this version reads: {str(error).splitlines()[0]}",
-            "If a load published it, the next load publishes it anew; otherwise name another file.",
-        ) from None
-    except duckdb.IOException as error:
-        if LOCK_MESSAGE in str(error):
-            raise TryLater(f"Somebody writes into {warehouse}.", "Ask again when they have closed it.") from None
-        raise Misconfigured(f"{warehouse} is no DuckDB file that can be read.", str(error).splitlines()[0]) from None
-    return [{name: _shown(value) for name, value in row.items()} for row in found]
-
-
-def _shown(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_shown(item) for item in value]
-    if not isinstance(value, str) or value.isprintable():
-        return value
-    spaces = {c: " " for c in value if unicodedata.category(c) == "Zs"}
-    return "".join(c if c.isprintable() else spaces.get(c, "\N{REPLACEMENT CHARACTER}") for c in value)
-
-
-def read(sql: str, warehouse: Path, parameters: dict[str, Any] | None = None) -> pa.Table:
-    """The result of one query on the published warehouse, as Arrow. The file is closed again when this returns.
-
-    Times are UTC. Raises duckdb.Error for a wrong query, Misconfigured where there is no warehouse yet.
-    """
-    if not warehouse.exists():
-        raise Misconfigured(f"There is no warehouse at {warehouse} yet.", "Make one: make demo, or make load.")
-    try:
-        connection = duckdb.connect(warehouse, read_only=True)
-    except duckdb.IOException as error:
-        if ".wal" not in str(error) and "WAL" not in str(error):
-            raise
-        # Written after a newer copy had been published, by a process that still had the old one open.
-        raise Misconfigured(
-            f"{warehouse}.wal belongs to an older copy of the warehouse, and keeps DuckDB from opening this one.",
-            "Remove it; the next load does so too. What somebody wrote into the old copy is not in this one.",
-        ) from None
-    with connection:
-        connection.execute(f"SET TimeZone = 'UTC'; SET search_path = '{DATASET}'")
-        result: pa.Table = connection.sql(sql, params=parameters).to_arrow_table()
-        return result

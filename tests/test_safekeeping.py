@@ -120,17 +120,6 @@ def test_a_file_that_is_no_warehouse_of_ours_is_not_replaced(org: DemoOrg, recor
         assert file.read_bytes() == before
 
 
-@pytest.mark.parametrize("name", ["salesforce.duckdb", "Salesforce.db", "salesforce_staging.duckdb"])
-@pytest.mark.parametrize("key", ["QUERY_JOBS__WAREHOUSE", "DESTINATION__DUCKDB__CREDENTIALS"])
-def test_a_file_may_not_have_the_name_of_the_schema(org: DemoOrg, recorder: Recorder, key, name) -> None:
-    """DuckDB could not tell salesforce.query_jobs, of the schema, from one of the database."""
-    run = recorder.run(**{key: str(recorder.home / name)})
-
-    assert run.returncode == 78
-    assert name in run.stderr
-    assert not org.requests
-
-
 def test_a_listing_kept_for_one_file_is_never_loaded_into_another(org: DemoOrg, recorder: Recorder) -> None:
     """Two warehouses of one user, with one dlt home between them."""
     theirs = {

@@ -1,0 +1,73 @@
+"""A page is of one warehouse, whatever happens to the file while it is made: a publish, a signal."""
+
+import os
+import signal
+import subprocess
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import duckdb
+import pytest
+from conftest import Recorder
+from planted import NOW, plant
+from test_pictures import MONTH, job, selection
+
+from pipelines import pictures
+from pipelines.check import Thresholds, check
+from pipelines.reader import opened
+
+
+def test_a_publish_between_two_questions_changes_no_page(tmp_path: Path) -> None:
+    """What is opened stays; who opens later sees the new one, in the same process too."""
+    file = plant(tmp_path / "w.duckdb", query_jobs=[job(NOW, state="Failed")], listings=MONTH)
+    newer = plant(tmp_path / "new.duckdb", query_jobs=[job(NOW, state="Failed") for _ in range(9)], listings=MONTH)
+    chosen = selection(file)
+    before = [picture.words for picture in pictures.pictures(chosen)], check(file, Thresholds(), now=NOW)
+    with opened(file) as warehouse:
+        held = pictures.pictures(replace(chosen, warehouse=warehouse))
+        words = [next(held).words]
+        newer.replace(file)
+        words += [picture.words for picture in held]
+        assert (words, check(warehouse, Thresholds(), now=NOW)) == before
+        assert pictures.volume(chosen).words != before[0][0]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("command", ["load", "doctor", "check", "report"])
+def test_a_signal_while_duckdb_works(recorder: Recorder, command: str, number: int) -> None:
+    """In a query that takes its time: of the copy, when a load or the doctor looks whether it is one of ours."""
+    recorder.load()
+    with duckdb.connect(recorder.warehouse) as copy:
+        columns = [
+            name for (name,) in copy.execute("select name from pragma_table_info('salesforce.listings')").fetchall()
+        ]
+        slow = "(with recursive t(n) as (select 1 union all select n + 1 from t where n < 400000) select max(n) > 0 from t)"
+        copy.execute("alter table salesforce.listings rename to kept")
+        copy.execute(
+            f"create view salesforce.listings as select {', '.join(columns)} from salesforce.kept where {slow}"
+        )
+    before = recorder.warehouse.read_bytes()
+    run = recorder.start(command)
+    maps = Path(f"/proc/{run.pid}/fd")
+    while run.poll() is None and not any(os.path.realpath(fd) == str(recorder.warehouse) for fd in maps.glob("*")):
+        time.sleep(0.02)
+    time.sleep(0.5)  # from the open file to the query on it
+    run.send_signal(number)
+    _, errors = run.communicate(timeout=120)
+
+    assert run.returncode == 128 + number, errors
+    assert "The next load" in errors
+    assert len(errors.splitlines()) == 1
+    assert recorder.warehouse.read_bytes() == before
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", "<&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams(recorder: Recorder, closed: str) -> None:
+    """Each command works, and no message gets into a file that was opened in a stream's place."""
+    for command in ("load", "doctor", "check", "report"):
+        shell = f"exec {' '.join(recorder.command(command))} {closed}"
+        run = subprocess.run(["sh", "-c", shell], cwd=recorder.home, capture_output=True, text=True, check=False)
+        assert run.returncode == recorder.run(command).returncode, (command, run.stdout, run.stderr)
+        assert "Traceback" not in run.stderr
+    assert recorder.rows("select count(*) from listings") == [(2,)]

@@ -1,0 +1,83 @@
+"""What stands where a file of ours should be, and is none: never replaced, and never waited for."""
+
+import os
+import stat
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Recorder
+from planted import plant
+
+from pipelines.demo_org.org import DemoOrg
+
+SECONDS = 60  # a command that waits for a FIFO would wait for ever
+
+
+def test_a_report_keeps_the_mode_and_the_link(recorder: Recorder, tmp_path: Path) -> None:
+    """As the page before had them; the new one is whole."""
+    page, link = tmp_path / "pages" / "page.html", tmp_path / "link.html"
+    page.parent.mkdir()
+    page.write_text("<!doctype html>")
+    page.chmod(0o604)
+    link.symlink_to(page)
+    warehouse = plant(tmp_path / "w.duckdb", listings=[])
+    run = recorder.run("report", "--warehouse", str(warehouse), "--output", str(link))
+
+    assert run.returncode == 0, run.stderr
+    assert link.is_symlink()
+    assert page.read_text().rstrip().endswith("</html>")
+    assert page.stat().st_mode & 0o777 == 0o604
+    assert [file.name for file in page.parent.iterdir()] == [page.name]
+
+
+def test_a_report_to_stdout_and_to_devices(recorder: Recorder, tmp_path: Path) -> None:
+    """A device stays one."""
+    warehouse = plant(tmp_path / "w.duckdb", listings=[])
+    for output, shown in (("-", True), ("/dev/stdout", True), ("/dev/null", False), ("/dev/fd/1", True)):
+        run = recorder.run("report", "--warehouse", str(warehouse), "--output", output)
+        assert (run.returncode, run.stderr) == (0, ""), output
+        assert ("</html>" in run.stdout) == shown
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+
+
+def test_a_report_to_a_fifo(recorder: Recorder, tmp_path: Path) -> None:
+    """Written where there is a reader, refused where there is none."""
+    warehouse, fifo = plant(tmp_path / "w.duckdb", listings=[]), tmp_path / "fifo"
+    os.mkfifo(fifo)
+    command = "report", "--warehouse", str(warehouse), "--output", str(fifo)
+    run = recorder.run(*command)
+    assert (run.returncode, "fifo" in run.stderr) == (78, True), run.stderr
+    with subprocess.Popen(["cat", str(fifo)], stdout=subprocess.PIPE, text=True) as reader:
+        # Open it from here, too: then the reader is there before the report is.
+        with fifo.open("w"):
+            run = recorder.run(*command)
+        read, _ = reader.communicate(timeout=SECONDS)
+    assert run.returncode == 0, run.stderr
+    assert "</html>" in read
+    assert stat.S_ISFIFO(fifo.stat().st_mode)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["fifo", "directory"])
+@pytest.mark.parametrize(
+    "name",
+    ["loader.duckdb", "warehouse.duckdb", "loader.duckdb.lock", ".dlt/secrets.toml", ".dlt/config.toml", "key.pem"],
+)
+def test_in_the_place_of_a_file(
+    org: DemoOrg, recorder: Recorder, give, name: str, make: Callable[[Path], None]
+) -> None:
+    """Each command ends; what cannot do without the file says 78 and names it, and replaces nothing."""
+    file = recorder.home / name
+    file.unlink(missing_ok=True)
+    make(file)
+    if name == "key.pem":
+        give(instance_url=org.instance_url, client_id=org.client_id, user_name="a@b.example", private_key=str(file))
+    kind = stat.S_IFMT(file.stat().st_mode)
+    for command in ("load", "doctor", "check", "report"):
+        run = recorder.run(command)
+        assert run.returncode in (0, 78), (command, run.stderr)
+        if command == "load" and not name.startswith(".dlt"):
+            assert run.returncode == 78
+            assert file.name in run.stderr
+    assert stat.S_IFMT(file.stat().st_mode) == kind
