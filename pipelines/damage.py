@@ -30,6 +30,7 @@ NO_BLOCK: Final = 2**64 - 1
 FACTOR: Final = pa.scalar(0xBF58476D1CE4E5B9, pa.uint64())
 SEED: Final = 5381
 MOST_FREE: Final = 1 << 24  # blocks, which are 4 TB: a list that names more is none
+UNREADABLE: Final = "the header or the catalog"
 HEADERS: Final = -1  # in place of a block's number
 
 DAMAGE: Final = re.compile(
@@ -110,7 +111,7 @@ def _word(data: bytes | bytearray, nth: int) -> int:
 def damaged_table(path: Path) -> str | None:
     """Reads all rows of all tables. "the table …" for the first that cannot be read, "the header or the catalog"
     where the file cannot be opened at all, None where all can be read. Raises duckdb.Error for what is no damage."""
-    part = "the header or the catalog"
+    part = UNREADABLE
     try:
         with open_database(path, read_only=True, config={"memory_limit": "256MB"}) as connection:
             tables = connection.execute("select schema_name, table_name from duckdb_tables() order by all").fetchall()

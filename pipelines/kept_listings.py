@@ -21,7 +21,7 @@ from dlt.common.runtime.run_context import global_dir
 
 from pipelines.dlt_packages import PIPELINE, TABLES_OF_DLT, Package, packages_in
 from pipelines.state_folder import StateFolder
-from pipelines.tables import LISTINGS, TABLES
+from pipelines.tables import LISTINGS, TABLES, Table
 
 FORMAT: Final = 1  # of these folders; a version that changes it reads the earlier ones
 META: Final = "kept.json"
@@ -88,13 +88,18 @@ def waiting(state: StateFolder) -> list[KeptListing]:
     return [KeptListing(folder, _meta(folder)) for folder in sorted(state.kept.glob("[0-9]*/"))]
 
 
-def rows_of(files: list[Path]) -> Iterator[pa.Table]:
-    """The rows of a table as they were extracted, some at a time, without dlt's own columns."""
+def rows_of(files: list[Path], table: Table) -> Iterator[pa.Table]:
+    """The rows of a table as they were extracted, some at a time, without dlt's own columns; columns that came with a
+    later version are null."""
     for file in files:
         with pq.ParquetFile(file) as parquet:
             for number in range(parquet.num_row_groups):
                 rows = parquet.read_row_group(number)
-                yield rows.drop_columns([name for name in rows.column_names if name.startswith(TABLES_OF_DLT)])
+                rows = rows.drop_columns([name for name in rows.column_names if name.startswith(TABLES_OF_DLT)])
+                for field in table.schema:
+                    if field.name not in rows.column_names:
+                        rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))
+                yield rows
 
 
 def keep(working: Path, state: StateFolder, identity: str, but_for: Collection[str] = ()) -> list[str]:

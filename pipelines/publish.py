@@ -24,7 +24,7 @@ import duckdb
 
 from pipelines.atomic_file import leftovers, replacing
 from pipelines.copies import free_room, keep_copy, newest_good
-from pipelines.damage import damaged_part
+from pipelines.damage import UNREADABLE, damaged_part
 from pipelines.database_file import holds_something, open_database
 from pipelines.failures import Failure, Misconfigured, TryLater, not_permitted
 from pipelines.file_identity import read_identity
@@ -212,9 +212,15 @@ def damaged(loader_file: Path, warehouse: Path, part: str) -> Misconfigured:
             return read_identity(connection) in (state.identity, None) and bool(stored_columns(connection, LISTINGS))
 
     said = f"The loader's file {loader_file} is damaged: {part}. It is not published; {warehouse} is as it was."
+    if part == UNREADABLE:
+        said = f"{loader_file} cannot be opened: {part} is damaged, or it is no DuckDB file. {warehouse} is as it was."
     good = newest_good(warehouse, is_good)
     if good is None:
-        return Misconfigured(said, "No good copy of it was found: restore it from a backup.")
+        return Misconfigured(
+            said,
+            "No good copy of it was found. Restore it from a backup; if it is no DuckDB file, change "
+            "DESTINATION__DUCKDB__CREDENTIALS (see .dlt/config.toml).",
+        )
     away = "" if good == warehouse else f"mv {shlex.quote(str(warehouse))} {shlex.quote(str(warehouse))}.old; "
     log = shlex.quote(f"{loader_file}.wal")
     return Misconfigured(

@@ -15,6 +15,7 @@ from dlt.load.exceptions import LoadClientJobFailed
 
 from pipelines.credentials import SalesforceCredentials
 from pipelines.damage import damaged_part, is_damage
+from pipelines.dlt_context import active
 from pipelines.dlt_packages import PIPELINE, interruptible, new_pipeline
 from pipelines.failures import Misconfigured, TryLater, causes
 from pipelines.file_identity import is_demo, new_identity, read_identity, write_identity
@@ -87,6 +88,7 @@ def record(settings: Settings, credentials: SalesforceCredentials, seen: Seen = 
     began = time.monotonic()
     state = StateFolder(settings.loader_file)
     with only_load(settings.loader_file), state.in_use():
+        active().data_dir = state.temporary  # nothing of dlt's goes into the user's home
         try:
             with ExitStack() as closing:
                 listing, resumed = _record(settings, credentials, seen, state, closing)
@@ -233,6 +235,7 @@ def _load(pipeline: dlt.Pipeline) -> None:
 def _load_kept(loader: LoaderFile, state: StateFolder, identity: str) -> int:
     """Loads the listings that are kept for this file, oldest first, before anything is listed; says how many."""
     loaded = 0
+    _bring_up_to_date(loader.connection)
     for kept in waiting(state):
         if kept.meta and kept.identity != identity:
             logger.warning("%s is a listing that was kept for another loader's file; it stays there.", kept.folder)
@@ -247,7 +250,8 @@ def _load_kept(loader: LoaderFile, state: StateFolder, identity: str) -> int:
             there = kept.set_aside(state)
             said = str(unfit).splitlines()[0][:300]
             logger.warning("A kept listing cannot be loaded, and is set aside in %s: %s", there, said)
-    _bring_up_to_date(loader.connection)
+    if loaded:
+        _bring_up_to_date(loader.connection)
     return loaded
 
 
@@ -256,7 +260,7 @@ def _load_one(loader: LoaderFile, state: StateFolder, kept: KeptListing) -> None
     working = state.temporary / "kept"  # not in `work`: it is there already, should this be killed
     pipeline = new_pipeline(loader.connection, working)
     pipeline.sync_destination()
-    pipeline.extract(kept_rows({table: rows_of(tables[table.name]) for table in TABLES if table.name in tables}))
+    pipeline.extract(kept_rows({table: rows_of(tables[table.name], table) for table in TABLES if table.name in tables}))
     _load(pipeline)
     kept.remove()
     shutil.rmtree(working)

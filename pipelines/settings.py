@@ -30,6 +30,9 @@ MAX_CLOCK_TOLERANCE_HOURS: Final = 1_000_000
 DEMO_HOME: Final = PROJECT / "demo"
 DEMO_WAREHOUSE: Final = DEMO_HOME / "warehouse.duckdb"
 
+# DuckDB 1.5 and 2.0 put a log's `.wal` before a question mark, as in an address, and take a backslash for a slash.
+UNUSABLE: Final = frozenset("?\\")
+
 logger = logging.getLogger(__name__)
 
 
@@ -128,6 +131,12 @@ def _check_path(key: str, path: Path) -> None:
     if not path.parent.is_dir():
         raise Misconfigured(
             f"{named(key)} is {path}, whose directory does not exist.", "Make it, or see .dlt/config.toml."
+        )
+    if unusable := sorted(set(str(path)) & UNUSABLE):
+        raise Misconfigured(
+            f"{named(key)} is {path}, with {' and '.join(unusable)} in it: DuckDB takes that for something else, and "
+            "cannot write there.",
+            "Give the path of a file in a directory without it.",
         )
     try:
         check_regular(path)
