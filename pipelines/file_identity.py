@@ -20,10 +20,11 @@ def new_identity(*, demo: bool = False) -> str:
 def read_identity(connection: duckdb.DuckDBPyConnection) -> str | None:
     """The identity inside a file; None in one that a version before identities made, or another program."""
     try:
-        row = connection.execute(f"select {MACRO}()").fetchone()
+        # All rows, although there is one: an unfinished result keeps the connection from other work.
+        ((identity,),) = connection.execute(f"select {MACRO}()").fetchall()
     except duckdb.CatalogException:
         return None
-    return str(row[0]) if row else None
+    return str(identity)
 
 
 def write_identity(connection: duckdb.DuckDBPyConnection, identity: str) -> None:

@@ -85,7 +85,12 @@ class KeptListing:
 
 def waiting(state: StateFolder) -> list[KeptListing]:
     """All that wait beside this loader's file, oldest first, for whichever file."""
-    return [KeptListing(folder, _meta(folder)) for folder in sorted(state.kept.glob("[0-9]*/"))]
+    return listings_in(state.kept)
+
+
+def listings_in(folder: Path) -> list[KeptListing]:
+    """All in one folder of a loader's file, oldest first."""
+    return [KeptListing(listing, _meta(listing)) for listing in sorted(folder.glob("[0-9]*/"))]
 
 
 def rows_of(files: list[Path], table: Table) -> Iterator[pa.Table]:

@@ -89,6 +89,18 @@ def no_locks(path: Path, error: OSError) -> Misconfigured:
     )
 
 
+def no_locks_behind(path: Path) -> Misconfigured | None:
+    """What to say where DuckDB could not lock a file because its file system has no locks; None where another process
+    has it. DuckDB says the same of both."""
+    try:
+        with path.open("rb") as file:
+            fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in (errno.EAGAIN, errno.EACCES, errno.ENOENT):
+            return no_locks(path, error)
+    return None
+
+
 @dataclass(frozen=True)
 class LoaderFile:
     """The loader's file, ours alone until it is closed.
@@ -131,6 +143,8 @@ def open_loader_file(path: Path, wait: float, *, demo: bool = False) -> LoaderFi
             raise_if_interrupted(error)
             if LOCK_MESSAGE not in str(error):
                 raise _unusable(path, error) from error  # which may be one of a damaged file
+            if without := no_locks_behind(path):
+                raise without from None
             if time.monotonic() >= deadline:
                 raise HeldBy(path, str(error)) from None
             time.sleep(POLL)

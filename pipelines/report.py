@@ -22,9 +22,8 @@ from pipelines.charts import Chart, styled
 from pipelines.check import Finding, check, read_thresholds
 from pipelines.failures import Misconfigured
 from pipelines.pictures import Picture, pictures
-from pipelines.reader import opened
+from pipelines.reader import Warehouse, opened
 from pipelines.selection import Selection, orgs, select
-from pipelines.settings import DEMO_WAREHOUSE
 
 STDOUT: Final = Path("-")
 WIDE, PHONE = 800, 270  # pixels of a chart without its labels
@@ -42,7 +41,7 @@ class Section:
     pictures: list[Picture]
 
 
-def write_report(warehouse: Path, output: Path, days: int) -> None:
+def write_report(warehouse: Path | Warehouse, output: Path, days: int) -> None:
     """Writes the page of the last `days` days of every recorded org: a file in one step, stdout (`-`), a device or a
     FIFO with a reader as they are.
 
@@ -56,7 +55,7 @@ def write_report(warehouse: Path, output: Path, days: int) -> None:
             selection = select(file, org, days)
             own = [finding for finding in findings if finding.org_id == org["org_id"]]
             sections.append(Section(org, selection, own, list(pictures(selection))))
-    page = render(sections, is_demo=warehouse == DEMO_WAREHOUSE)
+        page = render(sections, is_demo=file.is_demo)
     try:
         if output == STDOUT:
             sys.stdout.flush()

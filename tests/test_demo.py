@@ -77,7 +77,7 @@ def test_a_demo_replaces_no_recording(recorder: Recorder) -> None:
     run = recorder.run("demo", "--days", "1", "--home", str(recorder.home))
 
     assert run.returncode == 78
-    assert "no demo has made" in run.stderr
+    assert "whether it is a demo's cannot be told" in run.stderr
     assert (recorder.home / "query_jobs.duckdb").read_text() == "history"
 
 
