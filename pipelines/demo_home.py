@@ -16,8 +16,9 @@ from typing import Final
 
 import duckdb
 
+from pipelines.atomic_file import is_mount
 from pipelines.database_file import CATALOG, holds_something, open_database
-from pipelines.failures import Misconfigured, TryLater, full_disk
+from pipelines.failures import Failure, Misconfigured, TryLater, full_disk
 from pipelines.file_identity import is_demo, read_identity
 from pipelines.interrupts import raise_if_interrupted
 from pipelines.kept_listings import listings_in
@@ -190,8 +191,12 @@ def _log(file: Path) -> Path:
     return file.with_name(file.name + ".wal")
 
 
-def _cannot_use(home: Path, error: OSError) -> Exception:
-    where = "" if error.filename in (None, str(home)) else f" ({error.filename})"
+def _cannot_use(home: Path, error: OSError) -> Failure:
+    where = (
+        ""
+        if error.filename in (None, str(home))
+        else f" ({error.filename}{', a mount of its own' if is_mount(error) else ''})"
+    )
     return full_disk(error) or Misconfigured(
         f"A demo cannot put its files into {home}: {error.strerror}{where}.",
         f"{ELSEWHERE.capitalize()}, a directory where this user may write.",

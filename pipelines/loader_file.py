@@ -14,7 +14,7 @@ from typing import Final
 
 import duckdb
 
-from pipelines.atomic_file import leftovers, replacing
+from pipelines.atomic_file import is_mount, leftovers, replacing
 from pipelines.database_file import check_regular, holds_something, open_database
 from pipelines.failures import Failure, Misconfigured, TryLater, full_disk, not_permitted
 from pipelines.file_identity import new_identity, write_identity
@@ -132,7 +132,15 @@ def open_loader_file(path: Path, wait: float, *, demo: bool = False) -> LoaderFi
     Raises HeldBy when another process still has it after `wait` seconds, Misconfigured when it is no DuckDB file.
     """
     if not holds_something(path):
-        _make(path, new_identity(demo=demo))
+        try:
+            _make(path, new_identity(demo=demo))
+        except OSError as error:
+            if not is_mount(error):
+                raise
+            raise Misconfigured(
+                f"{path} is empty, and a mount of its own, which cannot be replaced ({error.strerror}).",
+                "Mount the directory that holds it, not the single file.",
+            ) from None
     deadline = time.monotonic() + wait
     while True:
         raw = _opened(path)  # anew at each try: a file that was waited for may have been replaced meanwhile
@@ -186,6 +194,8 @@ def _make(path: Path, identity: str) -> None:
     for left in leftovers(path):  # by a load that was killed
         left.unlink()
     with replacing(path) as new:
+        if without := no_locks_behind(new):
+            raise without
         new.unlink()  # DuckDB takes an empty file for a damaged one
         try:
             with duckdb.connect(new, config={"storage_compatibility_version": STORAGE_VERSION}) as connection:

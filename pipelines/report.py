@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from pipelines.atomic_file import replacing
+from pipelines.atomic_file import is_mount, replacing
 from pipelines.charts import Chart, styled
 from pipelines.check import Finding, check, read_thresholds
 from pipelines.failures import Misconfigured
@@ -89,6 +89,8 @@ def _write(descriptor: int, page: str) -> None:
 
 def _cannot_write(output: Path, error: OSError) -> Misconfigured:
     why = "nothing reads from this FIFO" if error.errno == errno.ENXIO else error.strerror
+    if is_mount(error):
+        why = f"it is a mount of its own, which cannot be replaced ({why})"
     return Misconfigured(f"Cannot write {output}: {why}.", "Name another file: --output.")
 
 

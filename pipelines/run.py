@@ -18,7 +18,7 @@ from pipelines.damage import damaged_part, is_damage
 from pipelines.dlt_context import active
 from pipelines.dlt_packages import PIPELINE, interruptible, new_pipeline
 from pipelines.failures import Misconfigured, TryLater, causes
-from pipelines.file_identity import is_demo, new_identity, read_identity, write_identity
+from pipelines.file_identity import is_demo, new_identity, read_identity, refuse_demo, write_identity
 from pipelines.interrupts import signal_behind
 from pipelines.job_details import Details, details_source
 from pipelines.kept_listings import (
@@ -216,12 +216,9 @@ def _identify(loader: LoaderFile, state: StateFolder, settings: Settings) -> str
         identity = state.note_identity(adopted or new_identity(demo=settings.demo), provisional=True)
         keep_of_version_0_1_0(state, identity)
         write_identity(loader.connection, identity)
-    if is_demo(identity) and not settings.demo:
-        raise Misconfigured(
-            f"{loader.path} is a recording of the demo org: nothing of your own is recorded into it.",
-            "Give the loader's file another name: DESTINATION__DUCKDB__CREDENTIALS (see .dlt/config.toml).",
-        )
-    if settings.demo and not is_demo(identity):
+    if not settings.demo:
+        refuse_demo(identity, loader.path)
+    elif not is_demo(identity):
         raise Misconfigured(
             f"{loader.path} is no recording of the demo org: it has taken the place of the demo's file.",
             "Move it back to where it belongs, and begin the demo again.",
