@@ -192,12 +192,9 @@ def _log(file: Path) -> Path:
 
 
 def _cannot_use(home: Path, error: OSError) -> Failure:
-    where = (
-        ""
-        if error.filename in (None, str(home))
-        else f" ({error.filename}{', a mount of its own' if is_mount(error) else ''})"
-    )
+    why = "it is a mount of its own, which cannot be replaced" if is_mount(error) else error.strerror
+    where = "" if error.filename in (None, str(home)) else f" ({error.filename})"
     return full_disk(error) or Misconfigured(
-        f"A demo cannot put its files into {home}: {error.strerror}{where}.",
+        f"A demo cannot put its files into {home}: {why}{where}.",
         f"{ELSEWHERE.capitalize()}, a directory where this user may write.",
     )
