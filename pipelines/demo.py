@@ -1,6 +1,7 @@
 """`make demo`: a month of the built-in org on a simulated clock, recorded by the code that a real org gets."""
 
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ LOAD_EVERY: Final = timedelta(hours=12)
 FIRST_LOAD: Final = timedelta(hours=11, minutes=36)  # not at a full hour, when few jobs are about to be deleted
 # For nine days nobody loads: two days longer than the org remembers.
 OUTAGE: Final = (UNTIL - timedelta(days=26, hours=12), UNTIL - timedelta(days=18))
+MISREAD: Final = frozenset('"$`\\!')  # what a shell reads between double quotes
 DETAILS_PER_RUN: Final = 100  # of some 350 that finish between two loads; with all of them it would take over a minute
 
 
@@ -104,13 +106,14 @@ def _tell(org: DemoOrg, warehouse: Path) -> None:
         f"owner as soon as they ended, or while nobody loaded. The warehouse says so: {known['hours']:g} hours are a hole in\n"
         f"its coverage, and it puts what it did not see on the other days at {known['unseen']:,} jobs. Load more often to see more."
     )
-    python, file = os.path.relpath(sys.executable), os.path.relpath(warehouse)
+    python, file = shlex.quote(os.path.relpath(sys.executable)), os.path.relpath(warehouse)
     query = "select failing_since, failures, object, created_by from salesforce.failure_streaks where ended_at is null"
+    code = f"import duckdb; duckdb.connect({file!r}, read_only=True).sql('{query}').show()"
     print(
         f"""
 Next, try:
   make notebook
-  {python} -c "import duckdb; duckdb.connect('{file}', read_only=True).sql('{query}').show()"
+  {python} -c {shlex.quote(code) if MISREAD & set(code) else f'"{code}"'}
 and with your own org's keys in .dlt/secrets.toml:
   make doctor
   make load"""

@@ -23,7 +23,7 @@ from pipelines.file_identity import is_demo, read_identity
 from pipelines.interrupts import raise_if_interrupted
 from pipelines.kept_listings import listings_in
 from pipelines.loader_file import LOCK_MESSAGE, HeldBy, no_locks_behind, only_load
-from pipelines.settings import UNUSABLE, Settings
+from pipelines.settings import Settings, unusable_in
 from pipelines.state_folder import StateFolder
 from pipelines.tables import DATASET
 
@@ -68,9 +68,9 @@ def cleared(settings: Settings, org_id: str) -> Iterator[None]:
 
 def _check(settings: Settings, org_id: str) -> None:
     home = settings.loader_file.parent
-    if unusable := sorted(set(str(home)) & UNUSABLE):
+    if unusable := unusable_in(home):
         raise Misconfigured(
-            f"{home} has {' and '.join(unusable)} in its name: DuckDB takes that for something else.",
+            f"{home} has {unusable} in its name: DuckDB takes that for something else.",
             f"{ELSEWHERE.capitalize()}.",
         )
     if home.exists() and not home.is_dir():

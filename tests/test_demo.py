@@ -14,7 +14,7 @@ from conftest import Recorder
 
 def test_the_demo_shows_what_the_org_forgot(recorder: Recorder, tmp_path: Path) -> None:
     """Nine days: the org has lost the first two, the warehouse has not; then the commands to try, which work."""
-    home = tmp_path / "demo"
+    home = tmp_path / "it's $HOME" / 'my "demo"'
     run = recorder.run("demo", "--days", "9", "--home", str(home))
 
     assert run.returncode == 0, run.stderr

@@ -303,7 +303,7 @@ def test_homes_that_cannot_be_used(tmp_path: Path) -> None:
     """A file, a place below one, a name that DuckDB misreads or the system refuses, a link that leads to itself."""
     (tmp_path / "file").write_text("mine")
     (tmp_path / "loop").symlink_to("loop")
-    for name in ("file", "file/below", "why?", "back\\slash", "x" * 300, "loop", "loop/below"):
+    for name in ("file", "file/below", "why?", "back\\slash", "caf\udce9", "x" * 300, "loop", "loop/below"):
         home = tmp_path / name
         with pytest.raises(Misconfigured, match="--home") as raised, cleared(_settings(home), DEMO_ORG):
             pass
