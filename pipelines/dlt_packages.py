@@ -98,7 +98,7 @@ def new_pipeline(file: duckdb.DuckDBPyConnection | str, folder: Path) -> dlt.Pip
 
 @contextmanager
 def temporary_files_in(folder: Path) -> Iterator[None]:
-    """Has dlt make its temporary files there: it writes each merge's SQL as one, in a folder for all programs (/tmp)
+    """Has dlt put its temporary files there: it writes each merge's SQL as one, in a folder for all programs (/tmp)
     that may be small, or not be writable, and has no setting for it."""
     before, tempfile.tempdir = tempfile.tempdir, str(folder)
     try:

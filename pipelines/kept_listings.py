@@ -7,8 +7,8 @@ loader's file, of which orgs, and what the files' checksums are. It appears in o
 
 import hashlib
 import json
-import logging
 import os
+import re
 import shutil
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -25,8 +25,8 @@ from pipelines.tables import LISTINGS, TABLES, Table
 
 FORMAT: Final = 1  # of these folders; a version that changes it reads the earlier ones
 META: Final = "kept.json"
-
-logger = logging.getLogger(__name__)
+PLACES: Final = 6  # digits of a listing's place in the order
+NAME: Final = re.compile(rf"\d{{{PLACES}}}-.*")
 
 
 class UnreadableListing(Exception):
@@ -85,12 +85,16 @@ class KeptListing:
 
 def waiting(state: StateFolder) -> list[KeptListing]:
     """All that wait beside this loader's file, oldest first, for whichever file."""
-    return listings_in(state.kept)
+    return [KeptListing(folder, _meta(folder)) for folder in _folders(state)]
 
 
 def listings_in(folder: Path) -> list[KeptListing]:
-    """All in one folder of a loader's file, oldest first."""
-    return [KeptListing(listing, _meta(listing)) for listing in sorted(folder.glob("[0-9]*/"))]
+    """All in one folder beside a loader's file, whatever their names; not those that are half made or half removed."""
+    return [KeptListing(one, _meta(one)) for one in sorted(folder.glob("*/")) if not one.name.startswith(".")]
+
+
+def _folders(state: StateFolder) -> list[Path]:
+    return sorted(folder for folder in state.kept.glob("*/") if NAME.fullmatch(folder.name))
 
 
 def rows_of(files: list[Path], table: Table) -> Iterator[pa.Table]:
@@ -112,17 +116,13 @@ def keep(working: Path, state: StateFolder, identity: str, but_for: Collection[s
 
     The files are linked, so that keeping them takes no room, and stay where they are.
     """
-    there = {folder.name.partition("-")[2] for folder in state.kept.glob("[0-9]*/")}
-    last = max((int(folder.name.partition("-")[0]) for folder in state.kept.glob("[0-9]*/")), default=0)
+    there = {name.partition("-")[2]: int(name[:PLACES]) for name in (folder.name for folder in _folders(state))}
+    last = max(there.values(), default=0)
     kept: list[str] = []
     for load_id, tables in packages_in(working).items():
-        if load_id in there or load_id in but_for:
-            continue
-        try:
-            _keep(tables, state, f"{last + len(kept) + 1:06}-{load_id}", identity)
+        if load_id not in there and load_id not in but_for:
             kept.append(load_id)
-        except pa.ArrowException as error:
-            logger.warning("%s is no listing that can be read, and is not kept: %s", load_id, str(error)[:300])
+            _keep(tables, state, f"{last + len(kept):0{PLACES}}-{load_id}", identity)
     return kept
 
 
@@ -164,8 +164,13 @@ def _keep(tables: Package, state: StateFolder, name: str, identity: str) -> None
             _link(file, copy)
             state.share(copy)
             checksums[copy.name] = _checksum(copy)
+            try:  # what a machine that failed has left may be a part of a file
+                rows = pq.read_table(copy)
+            except pa.ArrowException:
+                checksums[copy.name] = "cannot be read"  # so that it is set aside, and named
+                continue
             if table == LISTINGS.name:
-                orgs |= set(pq.read_table(copy, columns=["org_id"])["org_id"].to_pylist())
+                orgs |= set(rows["org_id"].to_pylist())
     meta = {"format": FORMAT, "file": identity, "orgs": sorted(orgs), "files": checksums}
     with (new / META).open("w", encoding="utf-8") as written:
         json.dump(meta, written)
@@ -173,6 +178,9 @@ def _keep(tables: Package, state: StateFolder, name: str, identity: str) -> None
         os.fsync(written.fileno())
     state.share(new / META)
     new.rename(state.kept / name)
+    folder = os.open(state.kept, os.O_RDONLY)
+    os.fsync(folder)
+    os.close(folder)
 
 
 def _link(file: Path, to: Path) -> None:

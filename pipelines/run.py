@@ -4,8 +4,9 @@ import logging
 import os
 import shutil
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import dlt
 import duckdb
@@ -99,73 +100,84 @@ def record_under_lock(settings: Settings, credentials: SalesforceCredentials, se
             with ExitStack() as closing:
                 listing, resumed = _record(settings, credentials, seen, state, closing)
         except Exception as error:
-            # The file is closed by now, so that it can be looked at.
-            interrupted = signal_behind(causes(error))
-            part = damaged_part(settings.loader_file) if is_damage(error) and not interrupted else None
+            part = _damaged_part(settings.loader_file, error)
             if part is None:
                 raise
             raise damaged(settings.loader_file, settings.warehouse, part) from None
     return Run(listing, resumed, time.monotonic() - began, settings)
 
 
+def _damaged_part(loader_file: Path, error: Exception) -> str | None:
+    """What of the loader's file, which is closed by now, is damaged, where an error looks like it."""
+    if is_damage(error) and not signal_behind(causes(error)):
+        with suppress(OSError, duckdb.Error):  # it cannot be looked into now: the error itself is all that is known
+            return damaged_part(loader_file)
+    return None
+
+
 def _record(
     settings: Settings, credentials: SalesforceCredentials, seen: Seen, state: StateFolder, closing: ExitStack
 ) -> tuple[Listing, int]:
-    done: list[Listing] = []
+    """The listing that was made and loaded, and how many that were kept before were loaded first."""
+
+    def extracted(pipeline: dlt.Pipeline, known: KnownJobs) -> Listing:
+        done: list[Listing] = []
+        jobs = salesforce(
+            credentials,
+            extras=settings.extras,
+            clock_tolerance_hours=settings.clock_tolerance_hours,
+            known=known,
+            on_page=seen.page,
+            on_listed=done.append,
+        )
+        pipeline.extract(jobs)  # not `run`, which would first ask for the file, and give up if it is held
+        return done[0]
+
     loader = _open(settings, closing)
     if isinstance(loader, HeldBy):
         identity = _identity_while_held(state, settings)
         keep_left_behind(state)
         # The copy stands in for the file, but knows nothing of listings that are kept already: then load all.
         known = KnownJobs(None if waiting(state) else open_published(settings.warehouse, identity, closing))
+        working = state.working_folder(identity)
+        listing = extracted(new_pipeline(str(settings.loader_file), working), known)
+        keep(working / PIPELINE, state, identity)
+        shutil.rmtree(working)
+        loader = _open_at_last(settings, closing, loader, listing)
+        if _identify(loader, state, settings) != identity:
+            raise TryLater(
+                f"{settings.loader_file.name} has been replaced by another file while it was held. The listing of "
+                f"{listing.jobs_listed:,} jobs is kept for the one that was there before.",
+                "The next load records into the file that is there now.",
+            )
+        resumed = _load_kept(loader, state, identity) - 1  # without the one that was just made
+        pipeline, working = _pipeline(loader, state, identity)
     else:
         identity = _identify(loader, state, settings)
         keep_left_behind(state)
         resumed = _load_kept(loader, state, identity)
-        known = KnownJobs(loader.connection)
-
-    working = state.working_folder(identity)
-    pipeline = new_pipeline(str(settings.loader_file) if isinstance(loader, HeldBy) else loader.connection, working)
-    if not isinstance(loader, HeldBy):
-        pipeline.sync_destination()
-    # extract and normalize on their own: `run` would first ask for the file, and give up if it is held.
-    jobs = salesforce(
-        credentials,
-        extras=settings.extras,
-        clock_tolerance_hours=settings.clock_tolerance_hours,
-        known=known,
-        on_page=seen.page,
-        on_listed=done.append,
-    )
-    pipeline.extract(jobs)
-
-    if isinstance(loader, HeldBy):
-        keep(working / PIPELINE, state, identity)
-        shutil.rmtree(working)
-        loader = _open_at_last(settings, closing, loader, done[0])
-        if _identify(loader, state, settings) != identity:
-            raise TryLater(
-                f"{settings.loader_file.name} has been replaced by another file while it was held. The listing of "
-                f"{done[0].jobs_listed:,} jobs is kept for the one that was there before.",
-                "The next load records into the file that is there now.",
-            )
-        resumed = _load_kept(loader, state, identity) - 1
-        working = state.working_folder(identity)
-        pipeline = new_pipeline(loader.connection, working)
-        pipeline.sync_destination()
-    else:
+        pipeline, working = _pipeline(loader, state, identity)
+        listing = extracted(pipeline, KnownJobs(loader.connection))
         _load(pipeline)
     complete_tables(loader.connection)
     join_orgs(loader.connection)
-    details = Details(done[0], loader.connection, settings.details_per_run, seen.details)
+    details = Details(listing, loader.connection, settings.details_per_run, seen.details)
     if details.jobs:
         pipeline.extract(details_source(details))
         _load(pipeline)
     shutil.rmtree(working)
-    refresh_spans(loader.connection, done[0].org.org_id)
+    refresh_spans(loader.connection, listing.org.org_id)
     apply_views(loader.connection)
     publish(loader, settings.warehouse, settings.keep_copies)
-    return done[0], resumed
+    return listing, resumed
+
+
+def _pipeline(loader: LoaderFile, state: StateFolder, identity: str) -> tuple[dlt.Pipeline, Path]:
+    """dlt's pipeline into the loader's file, with the state and the schema that are stored there, and its folder."""
+    working = state.working_folder(identity)
+    pipeline = new_pipeline(loader.connection, working)
+    pipeline.sync_destination()
+    return pipeline, working
 
 
 def _open(settings: Settings, closing: ExitStack) -> LoaderFile | HeldBy:
