@@ -25,10 +25,9 @@ def imports():
     from pipelines.failures import Failure
     from pipelines.reader import opened, read
     from pipelines.selection import Selection, orgs, select
-    from pipelines.settings import DEMO_WAREHOUSE, warehouse_to_read
+    from pipelines.settings import warehouse_to_read
 
     return (
-        DEMO_WAREHOUSE,
         Failure,
         Path,
         Selection,
@@ -61,12 +60,12 @@ def failing(mo):
 
 @app.cell
 def choose(
-    DEMO_WAREHOUSE,
     Failure,
     Path,
     argparse,
     html,
     mo,
+    opened,
     orgs,
     explanation,
     use_project,
@@ -78,11 +77,12 @@ def choose(
     try:
         use_project()
         warehouse = warehouse_to_read(_parser.parse_known_args()[0].warehouse)
-        recorded = orgs(warehouse)
+        with opened(warehouse) as _file:
+            recorded, _is_demo = orgs(_file), _file.is_demo
     except Failure as _failure:
         mo.stop(True, explanation(_failure))
     _demo = "the demo org, as <code>make demo</code> recorded it"
-    _whose = _demo if warehouse == DEMO_WAREHOUSE else f"<code>{html.escape(str(warehouse))}</code>"
+    _whose = _demo if _is_demo else f"<code>{html.escape(str(warehouse))}</code>"
     mo.vstack(
         [mo.md("# What is going on with Bulk API jobs?"), mo.Html(f"<p>This is {_whose}. All times are UTC.</p>")]
     )

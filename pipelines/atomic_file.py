@@ -35,6 +35,11 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
 
 
+def is_mount(error: OSError) -> bool:
+    """Whether a file could not be replaced because it is a mount of its own, as a container's single file is."""
+    return error.errno in (errno.EBUSY, errno.EXDEV)
+
+
 def leftovers(path: Path) -> list[Path]:
     """New files beside `path` that runs which were killed have left."""
     target = Path(os.path.realpath(path))

@@ -18,7 +18,6 @@ from pipelines.dlt_context import named, resolved, section
 from pipelines.failures import Misconfigured
 from pipelines.ids import full_id
 from pipelines.reader import Row, Warehouse, opened
-from pipelines.settings import DEMO_WAREHOUSE
 from pipelines.tables import FINISHED
 
 # Salesforce forgets a finished job after seven days (salesforce_app_limits_platform_bulkapi): what no listing showed
@@ -111,7 +110,7 @@ def check(warehouse: Path | Warehouse, thresholds: Thresholds, now: datetime | N
     with opened(warehouse) as file:
         for org in file.rows(ORGS):
             as_of = org["as_of"]
-            clock = as_of if file.path == DEMO_WAREHOUSE else now
+            clock = as_of if file.is_demo else now
             question = Question(file, thresholds, org["org_id"], org["name"], as_of, org["proven"], clock)
             for examine in EXAMINATIONS:
                 found += examine(question)
@@ -125,12 +124,12 @@ def _current_key(key: str) -> str:
     return "/".join([kind, *(str(full_id(part)) for part in rest[:1]), *rest[1:]])
 
 
-def as_json(warehouse: Path, found: list[Finding]) -> str:
+def as_json(warehouse: Warehouse, found: list[Finding]) -> str:
     """The findings for a program: {"warehouse", "demo", "findings": [{kind, key, org, message, …}]}; an empty list
     where there are none."""
     told = {
-        "warehouse": str(warehouse),
-        "demo": warehouse == DEMO_WAREHOUSE,
+        "warehouse": str(warehouse.path),
+        "demo": warehouse.is_demo,
         "findings": [asdict(finding) for finding in found],
     }
     return json.dumps(told, indent=2, default=lambda value: value.isoformat())

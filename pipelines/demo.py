@@ -1,7 +1,7 @@
 """`make demo`: a month of the built-in org on a simulated clock, recorded by the code that a real org gets."""
 
 import os
-import shutil
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,27 +12,29 @@ from typing import Any, Final
 from rich.console import Console
 
 from pipelines.credentials import SalesforceCredentials
+from pipelines.demo_home import cleared
 from pipelines.demo_org.life import live
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
 from pipelines.dlt_context import use_no_settings, use_project
-from pipelines.failures import Misconfigured
 from pipelines.reader import read
-from pipelines.run import Run, record
-from pipelines.settings import DEMO_HOME, Settings
+from pipelines.run import Run, record_under_lock
+from pipelines.settings import Settings
+from pipelines.state_folder import StateFolder
 
 UNTIL: Final = datetime(2026, 11, 16, 6, tzinfo=UTC)  # the demo org's now, so that every demo shows the same
 LOAD_EVERY: Final = timedelta(hours=12)
 FIRST_LOAD: Final = timedelta(hours=11, minutes=36)  # not at a full hour, when few jobs are about to be deleted
 # For nine days nobody loads: two days longer than the org remembers.
 OUTAGE: Final = (UNTIL - timedelta(days=26, hours=12), UNTIL - timedelta(days=18))
+MISREAD: Final = frozenset('"$`\\!')  # what a shell reads between double quotes
 DETAILS_PER_RUN: Final = 100  # of some 350 that finish between two loads; with all of them it would take over a minute
 
 
 def demo(days: int, home: Path) -> int:
     """Records `days` of the demo org into a warehouse in `home`, and shows what there is to see."""
     org = DemoOrg(now=UNTIL - timedelta(days=days))
-    with _own_home(home) as settings, serving(org) as url:
+    with cleared(_settings(home), org.org_id), _own_home(home) as settings, serving(org) as url:
         live(org, until=UNTIL)
         every = f"a load every {LOAD_EVERY.seconds // 3600} hours"
         if org.now < OUTAGE[1]:
@@ -46,39 +48,28 @@ def demo(days: int, home: Path) -> int:
                 org.advance(min(LOAD_EVERY if runs else FIRST_LOAD, UNTIL - org.now))
                 if OUTAGE[0] < org.now < OUTAGE[1]:
                     continue
-                runs.append(record(settings, _credentials(org)))
+                runs.append(record_under_lock(settings, _credentials(org)))
                 status.update(f"{org.now:%d %B, %H:%M} - load {len(runs)}: {runs[-1].listing.jobs_changed:,} changed")
         print(f"\nThe last of {len(runs)} loads said:\n  {runs[-1]}\n")
         _tell(org, settings.warehouse)
     return 0
 
 
-@contextmanager
-def _own_home(home: Path) -> Iterator[Settings]:
-    """Files and a dlt home of the demo's own, made anew; nothing of the user's is read or written.
-
-    Raises Misconfigured where such files are none that a demo has made.
-    """
-    settings = Settings(
+def _settings(home: Path) -> Settings:
+    return Settings(
         home / "query_jobs.duckdb",
         home / "warehouse.duckdb",
         details_per_run=DETAILS_PER_RUN,
         demo=True,
         clock_tolerance_hours=0,  # its clock is its own
     )
-    files = settings.loader_file, settings.warehouse
-    made_here = home / ".made_by_demo"
-    if home != DEMO_HOME and not made_here.exists() and any(file.exists() for file in files):
-        raise Misconfigured(
-            f"{home} has a recording that no demo has made, and the demo would replace it.", "Give another --home."
-        )
-    home.mkdir(parents=True, exist_ok=True)
-    made_here.touch()
-    for file in files:
-        file.unlink(missing_ok=True)
-        file.with_name(file.name + ".wal").unlink(missing_ok=True)  # of a demo that was killed
-    shutil.rmtree(home / "dlt", ignore_errors=True)
-    use_no_settings(home, data_dir=home / "dlt")  # a user's filters are not for the demo org
+
+
+@contextmanager
+def _own_home(home: Path) -> Iterator[Settings]:
+    """The demo's settings, and none of the user's: their filters are not for the demo org."""
+    settings = _settings(home)
+    use_no_settings(home, data_dir=StateFolder(settings.loader_file).temporary)
     try:
         yield settings
     finally:
@@ -115,13 +106,14 @@ def _tell(org: DemoOrg, warehouse: Path) -> None:
         f"owner as soon as they ended, or while nobody loaded. The warehouse says so: {known['hours']:g} hours are a hole in\n"
         f"its coverage, and it puts what it did not see on the other days at {known['unseen']:,} jobs. Load more often to see more."
     )
-    python, file = os.path.relpath(sys.executable), os.path.relpath(warehouse)
+    python, file = shlex.quote(os.path.relpath(sys.executable)), os.path.relpath(warehouse)
     query = "select failing_since, failures, object, created_by from salesforce.failure_streaks where ended_at is null"
+    code = f"import duckdb; duckdb.connect({file!r}, read_only=True).sql('{query}').show()"
     print(
         f"""
 Next, try:
   make notebook
-  {python} -c "import duckdb; duckdb.connect('{file}', read_only=True).sql('{query}').show()"
+  {python} -c {shlex.quote(code) if MISREAD & set(code) else f'"{code}"'}
 and with your own org's keys in .dlt/secrets.toml:
   make doctor
   make load"""

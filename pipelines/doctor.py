@@ -16,13 +16,14 @@ import duckdb
 from pipelines.database_file import holds_something, open_database
 from pipelines.dlt_context import active, resolved
 from pipelines.failures import Failure, Misconfigured, quoted
+from pipelines.file_identity import read_identity, refuse_demo
 from pipelines.ignored_settings import ignored_settings
 from pipelines.interrupts import raise_if_interrupted
 from pipelines.job_details import job_path
 from pipelines.kept_listings import waiting
 from pipelines.known_jobs import NEWEST_LISTING
 from pipelines.listing import Record, first_page
-from pipelines.loader_file import LOCK_MESSAGE
+from pipelines.loader_file import LOCK_MESSAGE, no_locks_behind
 from pipelines.misspelt_settings import misspelt_settings
 from pipelines.publish import check_begun, check_published
 from pipelines.reader import read
@@ -123,11 +124,14 @@ def _examine_loader_file(found: Examination, file: Path, warehouse: Path) -> Non
     try:
         if holds_something(file):
             with open_database(file, read_only=True) as loader:
+                refuse_demo(read_identity(loader), file)
                 check_published(loader, file, warehouse)
     except (duckdb.Error, RuntimeError) as error:
         raise_if_interrupted(error)
         said = str(error).splitlines()[0][:300]
-        if LOCK_MESSAGE in said:
+        if without := no_locks_behind(file) if LOCK_MESSAGE in said else None:
+            found.bad(without)
+        elif LOCK_MESSAGE in said:
             found.note(f"the loader's file is in use: a load that runs, or somebody who should open the copy. {said}")
         else:
             found.bad(Misconfigured(f"the loader's file cannot be opened: {said}", "README, Back up and restore."))

@@ -4,9 +4,12 @@ It also lies in the folder beside the file (see `state_folder.py`), where it can
 """
 
 import uuid
+from pathlib import Path
 from typing import Final
 
 import duckdb
+
+from pipelines.failures import Misconfigured
 
 MACRO: Final = "main.recorder_identity"  # not a table: people's lists of tables stay as they are
 DEMO: Final = "demo-"  # how the identity of a file of the demo org begins
@@ -20,15 +23,25 @@ def new_identity(*, demo: bool = False) -> str:
 def read_identity(connection: duckdb.DuckDBPyConnection) -> str | None:
     """The identity inside a file; None in one that a version before identities made, or another program."""
     try:
-        row = connection.execute(f"select {MACRO}()").fetchone()
+        # All rows, although there is one: an unfinished result keeps the connection from other work.
+        ((identity,),) = connection.execute(f"select {MACRO}()").fetchall()
     except duckdb.CatalogException:
         return None
-    return str(row[0]) if row else None
+    return str(identity)
 
 
 def write_identity(connection: duckdb.DuckDBPyConnection, identity: str) -> None:
     """Gives a file its identity. One that it has already is replaced."""
     connection.execute(f"create or replace macro {MACRO}() as '{identity}'")
+
+
+def refuse_demo(identity: str | None, path: Path) -> None:
+    """Raises Misconfigured where a file of one's own turns out to be a demo's."""
+    if is_demo(identity):
+        raise Misconfigured(
+            f"{path} is a recording of the demo org: nothing of your own is recorded into it.",
+            "Give the loader's file another name: DESTINATION__DUCKDB__CREDENTIALS (see .dlt/config.toml).",
+        )
 
 
 def is_demo(identity: str | None) -> bool:

@@ -85,11 +85,16 @@ class KeptListing:
 
 def waiting(state: StateFolder) -> list[KeptListing]:
     """All that wait beside this loader's file, oldest first, for whichever file."""
-    return [KeptListing(folder, _meta(folder)) for folder in _folders(state)]
+    return listings_in(state.kept)
 
 
-def _folders(state: StateFolder) -> list[Path]:
-    return sorted(folder for folder in state.kept.glob("*/") if NAME.fullmatch(folder.name))
+def listings_in(folder: Path) -> list[KeptListing]:
+    """All in one folder of a loader's file, oldest first."""
+    return [KeptListing(listing, _meta(listing)) for listing in _folders(folder)]
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(listing for listing in folder.glob("*/") if NAME.fullmatch(listing.name))
 
 
 def rows_of(files: list[Path], table: Table) -> Iterator[pa.Table]:
@@ -111,7 +116,7 @@ def keep(working: Path, state: StateFolder, identity: str, but_for: Collection[s
 
     The files are linked, so that keeping them takes no room, and stay where they are.
     """
-    there = {name.partition("-")[2]: int(name[:PLACES]) for name in (folder.name for folder in _folders(state))}
+    there = {name.partition("-")[2]: int(name[:PLACES]) for name in (folder.name for folder in _folders(state.kept))}
     last = max(there.values(), default=0)
     kept: list[str] = []
     for load_id, tables in packages_in(working).items():

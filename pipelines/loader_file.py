@@ -14,7 +14,7 @@ from typing import Final
 
 import duckdb
 
-from pipelines.atomic_file import leftovers, replacing
+from pipelines.atomic_file import is_mount, leftovers, replacing
 from pipelines.database_file import check_regular, holds_something, open_database
 from pipelines.failures import Failure, Misconfigured, TryLater, full_disk, not_permitted
 from pipelines.file_identity import new_identity, write_identity
@@ -89,6 +89,18 @@ def no_locks(path: Path, error: OSError) -> Misconfigured:
     )
 
 
+def no_locks_behind(path: Path) -> Misconfigured | None:
+    """What to say where DuckDB could not lock a file because its file system has no locks; None where another process
+    has it. DuckDB says the same of both."""
+    try:
+        with path.open("rb") as file:
+            fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in (errno.EAGAIN, errno.EACCES, errno.ENOENT):
+            return no_locks(path, error)
+    return None
+
+
 @dataclass(frozen=True)
 class LoaderFile:
     """The loader's file, ours alone until it is closed.
@@ -120,7 +132,15 @@ def open_loader_file(path: Path, wait: float, *, demo: bool = False) -> LoaderFi
     Raises HeldBy when another process still has it after `wait` seconds, Misconfigured when it is no DuckDB file.
     """
     if not holds_something(path):
-        _make(path, new_identity(demo=demo))
+        try:
+            _make(path, new_identity(demo=demo))
+        except OSError as error:
+            if not is_mount(error):
+                raise
+            raise Misconfigured(
+                f"{path} is empty, and a mount of its own, which cannot be replaced ({error.strerror}).",
+                "Mount the directory that holds it, not the single file.",
+            ) from None
     deadline = time.monotonic() + wait
     while True:
         raw = _opened(path)  # anew at each try: a file that was waited for may have been replaced meanwhile
@@ -131,6 +151,8 @@ def open_loader_file(path: Path, wait: float, *, demo: bool = False) -> LoaderFi
             raise_if_interrupted(error)
             if LOCK_MESSAGE not in str(error):
                 raise _unusable(path, error) from error  # which may be one of a damaged file
+            if without := no_locks_behind(path):
+                raise without from None
             if time.monotonic() >= deadline:
                 raise HeldBy(path, str(error)) from None
             time.sleep(POLL)
@@ -172,6 +194,8 @@ def _make(path: Path, identity: str) -> None:
     for left in leftovers(path):  # by a load that was killed
         left.unlink()
     with replacing(path) as new:
+        if without := no_locks_behind(new):
+            raise without
         new.unlink()  # DuckDB takes an empty file for a damaged one
         try:
             with duckdb.connect(new, config={"storage_compatibility_version": STORAGE_VERSION}) as connection:

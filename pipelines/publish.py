@@ -6,7 +6,6 @@ that this file lacks. That is judged before anything is listed, and once more, u
 its place: two recorders may have begun at once.
 """
 
-import errno
 import fcntl
 import json
 import logging
@@ -22,14 +21,14 @@ from typing import Any, Final
 
 import duckdb
 
-from pipelines.atomic_file import leftovers, replacing
+from pipelines.atomic_file import is_mount, leftovers, replacing
 from pipelines.copies import free_room, keep_copy, newest_good
 from pipelines.damage import UNREADABLE, damaged_part
 from pipelines.database_file import holds_something, open_database
 from pipelines.failures import Failure, Misconfigured, TryLater, not_permitted
 from pipelines.file_identity import read_identity
 from pipelines.interrupts import raise_if_interrupted
-from pipelines.loader_file import LOCK_MESSAGE, POLL, LoaderFile, no_locks
+from pipelines.loader_file import LOCK_MESSAGE, POLL, LoaderFile, no_locks, no_locks_behind
 from pipelines.state_folder import StateFolder
 from pipelines.tables import DATASET, LISTINGS, QUERY_JOB_STATES, QUERY_JOBS, Table
 from pipelines.warehouse import stored_columns
@@ -127,7 +126,7 @@ def _remembered(state: StateFolder, warehouse: Path, error: Exception) -> Conten
         raise _no_warehouse(warehouse) from None
     last = state.read_json(PUBLISHED)
     if last.get("place", [])[:3] != _place(warehouse)[:3]:
-        raise TryLater(
+        raise no_locks_behind(warehouse) or TryLater(
             f"{warehouse} cannot be read, and this recorder did not publish it: {str(error).splitlines()[0][:200]}",
             "Close it where it is open for writing; until then it is not replaced.",
         ) from None
@@ -231,7 +230,7 @@ def damaged(loader_file: Path, warehouse: Path, part: str) -> Misconfigured:
 def _not_published(loader_file: Path, warehouse: Path, error: OSError) -> Failure:
     wrong_place = not_permitted(error) or isinstance(error, FileNotFoundError | IsADirectoryError)
     said = f"The jobs are recorded in {loader_file.name}, but the copy {warehouse} could not be published: "
-    if error.errno in (errno.EBUSY, errno.EXDEV):
+    if is_mount(error):
         return Misconfigured(
             f"{said}it is a mount of its own, which cannot be replaced ({error.strerror}).",
             "Mount the directory that holds it, not the single file.",

@@ -36,7 +36,7 @@ What is recorded, others read through reader.py:
     charts.py       how they are drawn, and in which colours
 
 Beside them: doctor.py looks at the set-up; demo.py records the built-in org of demo_org/, which imports nothing of
-this.
+this;  demo_home.py: where, and what of an earlier demo goes.
 """
 
 import gc
@@ -67,10 +67,10 @@ from pipelines.dlt_context import misconfigured, use_project
 from pipelines.failures import Failure, Misconfigured, causes, failure_behind, full_disk, not_permitted, quoted
 from pipelines.interrupts import end_on_signals, signal_behind
 from pipelines.progress import progress
+from pipelines.reader import Warehouse, opened
 from pipelines.run import record
 from pipelines.settings import (
     DEMO_HOME,
-    DEMO_WAREHOUSE,
     read_credentials,
     read_settings,
     warehouse_to_read,
@@ -122,7 +122,7 @@ def _warn_of_misspelt_settings() -> None:
 def _demo(options: argparse.Namespace) -> int:
     from pipelines.demo import demo  # noqa: PLC0415 - the demo org is no part of a load
 
-    return demo(options.days, options.home.resolve())
+    return demo(options.days, Path(os.path.realpath(options.home)))
 
 
 def _doctor(options: argparse.Namespace) -> int:
@@ -135,11 +135,11 @@ def _check(options: argparse.Namespace) -> int:
     from pipelines.check import as_json, check, read_thresholds  # noqa: PLC0415
 
     _warn_of_misspelt_settings()
-    warehouse = warehouse_to_read(options.warehouse)
-    found = check(warehouse, read_thresholds())
-    if options.json:
-        _say(as_json(warehouse, found))
-    else:
+    with opened(warehouse_to_read(options.warehouse)) as warehouse:
+        found = check(warehouse, read_thresholds())
+        if options.json:
+            _say(as_json(warehouse, found))
+            return 1 if found else 0
         _say_if_demo(options.warehouse, warehouse)
         if found:
             _say(
@@ -153,13 +153,12 @@ def _check(options: argparse.Namespace) -> int:
 def _report(options: argparse.Namespace) -> int:
     from pipelines.report import STDOUT, write_report  # noqa: PLC0415 - a load needs no charts
 
-    warehouse = warehouse_to_read(options.warehouse)
-    if options.output == STDOUT:
+    with opened(warehouse_to_read(options.warehouse)) as warehouse:
+        if options.output != STDOUT:
+            _say_if_demo(options.warehouse, warehouse)
         write_report(warehouse, options.output, options.days)
-        return 0
-    _say_if_demo(options.warehouse, warehouse)
-    write_report(warehouse, options.output, options.days)
-    _say(f"Written: {os.path.relpath(options.output)}, of {os.path.relpath(warehouse)}")
+        if options.output != STDOUT:
+            _say(f"Written: {os.path.relpath(options.output)}, of {os.path.relpath(warehouse.path)}")
     return 0
 
 
@@ -171,8 +170,8 @@ def _say(*lines: object, sep: str = "\n") -> None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - to the end of the process
 
 
-def _say_if_demo(given: Path | None, warehouse: Path) -> None:
-    if given is None and warehouse == DEMO_WAREHOUSE:
+def _say_if_demo(given: Path | None, warehouse: Warehouse) -> None:
+    if given is None and warehouse.is_demo:
         _say("Nothing of your own is recorded yet: this is the demo org, its clock stopped at the last load.")
 
 

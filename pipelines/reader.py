@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ import pyarrow as pa
 
 from pipelines.database_file import CATALOG, holds_something, open_database
 from pipelines.failures import Misconfigured, TryLater, full_disk, not_permitted
+from pipelines.file_identity import is_demo, read_identity
 from pipelines.interrupts import raise_if_interrupted
-from pipelines.loader_file import LOCK_MESSAGE
+from pipelines.loader_file import LOCK_MESSAGE, no_locks_behind
 from pipelines.tables import DATASET
 
 Row = dict[str, Any]
@@ -26,6 +28,11 @@ class Warehouse:
 
     path: Path
     connection: duckdb.DuckDBPyConnection
+
+    @cached_property
+    def is_demo(self) -> bool:
+        """Whether a demo made it, wherever it lies."""
+        return is_demo(read_identity(self.connection))
 
     def read(self, sql: str, parameters: Row | None = None) -> pa.Table:
         """The result of one query, as Arrow; times are UTC. Raises duckdb.Error for a wrong query."""
@@ -99,7 +106,8 @@ def rows(sql: str, warehouse: Path | Warehouse, parameters: Row | None = None) -
 
 def _unreadable(path: Path, error: Exception) -> Misconfigured | TryLater:
     if LOCK_MESSAGE in str(error):
-        return TryLater(f"Somebody writes into {path}.", "Ask again when they have closed it.")
+        writing = TryLater(f"Somebody writes into {path}.", "Ask again when they have closed it.")
+        return no_locks_behind(path) or writing
     if not_permitted(error):
         return Misconfigured(f"{path} cannot be opened: this user may not read it.", "Let this user read it.")
     if ".wal" in str(error) or "WAL" in str(error):

@@ -17,14 +17,13 @@ from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from pipelines.atomic_file import replacing
+from pipelines.atomic_file import is_mount, replacing
 from pipelines.charts import Chart, styled
 from pipelines.check import Finding, check, read_thresholds
 from pipelines.failures import Misconfigured
 from pipelines.pictures import Picture, pictures
-from pipelines.reader import opened
+from pipelines.reader import Warehouse, opened
 from pipelines.selection import Selection, orgs, select
-from pipelines.settings import DEMO_WAREHOUSE
 
 STDOUT: Final = Path("-")
 WIDE, PHONE = 800, 270  # pixels of a chart without its labels
@@ -42,7 +41,7 @@ class Section:
     pictures: list[Picture]
 
 
-def write_report(warehouse: Path, output: Path, days: int) -> None:
+def write_report(warehouse: Path | Warehouse, output: Path, days: int) -> None:
     """Writes the page of the last `days` days of every recorded org: a file in one step, stdout (`-`), a device or a
     FIFO with a reader as they are.
 
@@ -56,7 +55,7 @@ def write_report(warehouse: Path, output: Path, days: int) -> None:
             selection = select(file, org, days)
             own = [finding for finding in findings if finding.org_id == org["org_id"]]
             sections.append(Section(org, selection, own, list(pictures(selection))))
-    page = render(sections, is_demo=warehouse == DEMO_WAREHOUSE)
+        page = render(sections, is_demo=file.is_demo)
     try:
         if output == STDOUT:
             sys.stdout.flush()
@@ -90,6 +89,8 @@ def _write(descriptor: int, page: str) -> None:
 
 def _cannot_write(output: Path, error: OSError) -> Misconfigured:
     why = "nothing reads from this FIFO" if error.errno == errno.ENXIO else error.strerror
+    if is_mount(error):
+        why = f"it is a mount of its own, which cannot be replaced ({why})"
     return Misconfigured(f"Cannot write {output}: {why}.", "Name another file: --output.")
 
 

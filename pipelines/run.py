@@ -19,7 +19,7 @@ from pipelines.damage import damaged_part, is_damage
 from pipelines.dlt_context import active
 from pipelines.dlt_packages import PIPELINE, interruptible, new_pipeline
 from pipelines.failures import Misconfigured, TryLater, causes
-from pipelines.file_identity import is_demo, new_identity, read_identity, write_identity
+from pipelines.file_identity import is_demo, new_identity, read_identity, refuse_demo, write_identity
 from pipelines.interrupts import signal_behind
 from pipelines.job_details import Details, details_source
 from pipelines.kept_listings import (
@@ -86,9 +86,15 @@ def record(settings: Settings, credentials: SalesforceCredentials, seen: Seen = 
 
     Raises a Failure that says what to do; whatever could not be done now, the next run makes good.
     """
+    with only_load(settings.loader_file):
+        return record_under_lock(settings, credentials, seen)
+
+
+def record_under_lock(settings: Settings, credentials: SalesforceCredentials, seen: Seen = Seen()) -> Run:  # noqa: B008
+    """As `record`, for who holds the lock of the loader's file already."""
     began = time.monotonic()
     state = StateFolder(settings.loader_file)
-    with only_load(settings.loader_file), state.in_use():
+    with state.in_use():
         active().data_dir = state.temporary  # nothing of dlt's goes into the user's home
         try:
             with ExitStack() as closing:
@@ -129,7 +135,7 @@ def _record(
 
     loader = _open(settings, closing)
     if isinstance(loader, HeldBy):
-        identity = _identity_while_held(state)
+        identity = _identity_while_held(state, settings)
         keep_left_behind(state)
         # The copy stands in for the file, but knows nothing of listings that are kept already: then load all.
         known = KnownJobs(None if waiting(state) else open_published(settings.warehouse, identity, closing))
@@ -205,11 +211,11 @@ def _open_at_last(settings: Settings, closing: ExitStack, held: HeldBy, listing:
     return loader
 
 
-def _identity_while_held(state: StateFolder) -> str:
+def _identity_while_held(state: StateFolder, settings: Settings) -> str:
     """The identity of a file that cannot be opened. Where none is known, it gets this one when it is next opened."""
     identity = state.identity
     if not identity or state.is_provisional:
-        identity = identity or state.note_identity(new_identity(), provisional=True)
+        identity = identity or state.note_identity(new_identity(demo=settings.demo), provisional=True)
         keep_of_version_0_1_0(state, identity)
     return identity
 
@@ -222,10 +228,12 @@ def _identify(loader: LoaderFile, state: StateFolder, settings: Settings) -> str
         identity = state.note_identity(adopted or new_identity(demo=settings.demo), provisional=True)
         keep_of_version_0_1_0(state, identity)
         write_identity(loader.connection, identity)
-    if is_demo(identity) and not settings.demo:
+    if not settings.demo:
+        refuse_demo(identity, loader.path)
+    elif not is_demo(identity):
         raise Misconfigured(
-            f"{loader.path} is a recording of the demo org: nothing of your own is recorded into it.",
-            "Give the loader's file another name: DESTINATION__DUCKDB__CREDENTIALS (see .dlt/config.toml).",
+            f"{loader.path} is no recording of the demo org: it has taken the place of the demo's file.",
+            "Move it back to where it belongs, and begin the demo again.",
         )
     return state.note_identity(identity)
 

@@ -132,16 +132,25 @@ def _check_path(key: str, path: Path) -> None:
         raise Misconfigured(
             f"{named(key)} is {path}, whose directory does not exist.", "Make it, or see .dlt/config.toml."
         )
-    if unusable := sorted(set(str(path)) & UNUSABLE):
+    if unusable := unusable_in(path):
         raise Misconfigured(
-            f"{named(key)} is {path}, with {' and '.join(unusable)} in it: DuckDB takes that for something else, and "
-            "cannot write there.",
+            f"{named(key)} is {path}, with {unusable} in it: DuckDB takes that for something else, and cannot write "
+            "there.",
             "Give the path of a file in a directory without it.",
         )
     try:
         check_regular(path)
     except Misconfigured as wrong:
         raise Misconfigured(f"{named(key)}: {wrong.message}", wrong.remedy) from None
+
+
+def unusable_in(path: Path) -> str:
+    """What DuckDB misreads in a path, as words for a message; empty where there is nothing."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:  # a name is bytes, and Python keeps what it cannot decode
+        return "a character that is not UTF-8"
+    return " and ".join(sorted(set(str(path)) & UNUSABLE))
 
 
 def _loader_file() -> tuple[str, str]:

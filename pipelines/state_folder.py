@@ -22,6 +22,7 @@ from typing import Any, Final
 
 from pipelines.dlt_packages import PIPELINE, packages_in, temporary_files_in
 
+FILES: Final = ("identity", "published.json", "taken_from_dlts_home")
 PROVISIONAL: Final = "provisional"  # beside an identity that is not inside the file yet: the file was held
 
 
@@ -122,6 +123,15 @@ class StateFolder:
         if self.read("identity") != text:
             self.write("identity", text)
         return identity
+
+    def remove(self) -> None:
+        """Removes all of the above. What others have put there stays, and the folder with it."""
+        for folder in (self.kept, self.set_aside, self.temporary, self.work):
+            shutil.rmtree(folder, ignore_errors=True)
+        for file in (*self.path.glob(".*.new"), *(self.path / name for name in FILES)):
+            file.unlink(missing_ok=True)
+        with suppress(OSError):
+            self.path.rmdir()
 
     def working_folder(self, identity: str) -> Path:
         """A new folder for dlt to work in. Its name says for which file: a load that is killed leaves it behind."""

@@ -48,3 +48,21 @@ def fill(disk: Path, leaving: int) -> None:
 def make_room(disk: Path) -> None:
     """Takes away what fills it."""
     (disk / FILLER).unlink(missing_ok=True)
+
+
+@contextmanager
+def mounted_alone(file: Path) -> Iterator[Path]:
+    """A file that is a mount of its own, as a container's volume of one file is. Gives the file that is behind it."""
+    behind = file.with_name(f"{file.name}.behind")
+    behind.write_bytes(file.read_bytes() if file.exists() else b"")
+    file.touch()
+    try:
+        run = subprocess.run(["mount", "--bind", behind, file], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("There is no `mount` here.")
+    if run.returncode:
+        pytest.skip(f"Nothing can be mounted here: {run.stderr.strip()}")
+    try:
+        yield behind
+    finally:
+        subprocess.run(["umount", "--lazy", str(file)], check=True)

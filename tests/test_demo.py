@@ -1,8 +1,10 @@
 """The demo: its own files, the very code of a load, and an end that says what it was for."""
 
+import json
 import os
 import re
 import subprocess
+import time
 from pathlib import Path
 
 import duckdb
@@ -12,7 +14,7 @@ from conftest import Recorder
 
 def test_the_demo_shows_what_the_org_forgot(recorder: Recorder, tmp_path: Path) -> None:
     """Nine days: the org has lost the first two, the warehouse has not; then the commands to try, which work."""
-    home = tmp_path / "demo"
+    home = tmp_path / "it's $HOME" / 'my "demo"'
     run = recorder.run("demo", "--days", "9", "--home", str(home))
 
     assert run.returncode == 0, run.stderr
@@ -29,6 +31,22 @@ def test_the_demo_shows_what_the_org_forgot(recorder: Recorder, tmp_path: Path) 
     (command,) = re.findall(r"^  (\S*python -c .*)$", run.stdout, re.MULTILINE)
     shown = subprocess.run(command, shell=True, cwd=recorder.home, capture_output=True, text=True, check=False)
     assert "Lead" in shown.stdout, shown.stderr
+
+    check = recorder.run("check", "--json", "--warehouse", str(home / "warehouse.duckdb"))
+    told = json.loads(check.stdout)
+    assert told["demo"]
+    assert not any(
+        "last complete listing" in finding["message"] for finding in told["findings"]
+    )  # its clock stands still
+    mine = {"QUERY_JOBS__WAREHOUSE": str(home / "warehouse.duckdb")}
+    assert "this is the demo org" in recorder.run("check", **mine).stdout
+    mine["DESTINATION__DUCKDB__CREDENTIALS"] = str(home / "query_jobs.duckdb")
+    before = [(home / name).read_bytes() for name in ("query_jobs.duckdb", "warehouse.duckdb")]
+    for command in ("load", "doctor"):
+        run = recorder.run(command, **mine)
+        assert run.returncode == 78
+        assert "is a recording of the demo org" in run.stdout + run.stderr
+    assert [(home / name).read_bytes() for name in ("query_jobs.duckdb", "warehouse.duckdb")] == before
 
 
 def test_the_demo_touches_nothing_of_the_users(recorder: Recorder, tmp_path: Path) -> None:
@@ -77,8 +95,39 @@ def test_a_demo_replaces_no_recording(recorder: Recorder) -> None:
     run = recorder.run("demo", "--days", "1", "--home", str(recorder.home))
 
     assert run.returncode == 78
-    assert "no demo has made" in run.stderr
+    assert "whether it is a demo's cannot be told" in run.stderr
     assert (recorder.home / "query_jobs.duckdb").read_text() == "history"
+
+
+def test_two_demos_in_one_home(recorder: Recorder, tmp_path: Path) -> None:
+    """The second leaves at once, and so does a load into the demo's file; the first goes on to its end. So does one
+    that comes after a kill."""
+    home = tmp_path / "demo"
+    demo = ("demo", "--days", "2", "--home", str(home))
+    killed = recorder.start(*demo)
+    while killed.poll() is None and not list(home.glob("query_jobs.duckdb.state/work/*")):
+        time.sleep(0.01)
+    killed.kill()
+    killed.communicate()
+    first = recorder.start(*demo)
+    lock = home / "query_jobs.duckdb.lock"
+    while first.poll() is None and lock.read_text() != str(first.pid):
+        time.sleep(0.01)
+    second = recorder.run(*demo)
+    load = recorder.run(
+        DESTINATION__DUCKDB__CREDENTIALS=str(home / "query_jobs.duckdb"),
+        QUERY_JOBS__WAREHOUSE=str(tmp_path / "mine.duckdb"),
+    )
+    assert first.poll() is None, "this test needs a demo that takes longer"
+    output, errors = first.communicate(timeout=110)
+
+    assert first.returncode == 0, errors
+    assert "loads said:" in output
+    assert not list(home.glob("query_jobs.duckdb.state/kept/*"))
+    for run in (second, load):
+        assert run.returncode == 75, run.stderr
+        assert f"process {first.pid}" in run.stderr
+    assert not (tmp_path / "mine.duckdb").exists()
 
 
 @pytest.mark.parametrize("days", ["0", "-1", "many", "99999999"])
