@@ -117,7 +117,7 @@ def keep(working: Path, state: StateFolder, identity: str, but_for: Collection[s
             _keep(tables, state, f"{last + len(kept) + 1:06}-{load_id}", identity)
             kept.append(load_id)
         except pa.ArrowException as error:
-            logger.warning("%s is no listing that can be read, and is not kept: %s", load_id, str(error)[:300])
+            logger.warning("The listing %s cannot be read, and is not kept: %s", load_id, str(error)[:300])
     return kept
 
 
@@ -130,7 +130,7 @@ def keep_left_behind(state: StateFolder) -> None:
 
 def keep_of_version_0_1_0(state: StateFolder, identity: str) -> None:
     """Keeps the listings that version 0.1.0 left in dlt's home, in a folder named by a hash of the file's path; then
-    that folder goes, and dlt's home is used no more."""
+    that folder goes, and dlt's home is not used again."""
     name = f"{PIPELINE}_{hashlib.sha256(str(state.loader_file).encode()).hexdigest()[:8]}"
     home = Path(os.environ.get("DLT_DATA_DIR") or global_dir()) / "pipelines" / name
     try:

@@ -144,7 +144,7 @@ def _check(options: argparse.Namespace) -> int:
         if found:
             _say(
                 *found,
-                "To silence what somebody is at work on: known_findings in .dlt/config.toml, its key from --json.",
+                "Already being handled? Mute it: add its key (see check --json) to known_findings in .dlt/config.toml.",
                 sep="\n\n",
             )
     return 1 if found else 0
@@ -182,13 +182,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="load|demo|doctor|report|check")
     load = commands.add_parser("load", help="one incremental run against the configured org")
-    load.add_argument("--quiet", action="store_true", help="print nothing on success but warnings; for cron")
+    load.add_argument("--quiet", action="store_true", help="print nothing but warnings on success; for cron")
     load.set_defaults(command=_load)
     demo = commands.add_parser("demo", help="record the built-in demo org and show what there is to see")
     demo.add_argument("--days", type=_days, default=30, help="simulated days (30)")
     demo.add_argument("--home", type=Path, default=DEMO_HOME, help="directory for its files (demo/)")
     demo.set_defaults(command=_demo)
-    doctor = commands.add_parser("doctor", help="say what is wrong with the set-up, and what to do")
+    doctor = commands.add_parser("doctor", help="diagnose the set-up and suggest fixes")
     doctor.set_defaults(command=_doctor)
     report = commands.add_parser("report", help="write one HTML page of pictures, for a mail or a wiki")
     report.add_argument(
@@ -196,7 +196,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     report.add_argument("--days", type=_days, default=30, help="days before the last load to show (30)")
     report.set_defaults(command=_report)
-    check = commands.add_parser("check", help="say what needs a person (exit code 1), or nothing")
+    check = commands.add_parser("check", help="list problems that need attention (exit code 1), or print nothing")
     check.add_argument("--json", action="store_true", help="the findings as JSON, an empty list too")
     check.set_defaults(command=_check)
     for command in (report, check):
@@ -208,7 +208,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _days(given: str) -> int:
     if not given.isdecimal() or not 1 <= int(given) <= MOST_DAYS:
-        raise argparse.ArgumentTypeError(f"{given!r} is no number of days from 1 to {MOST_DAYS:,}")
+        raise argparse.ArgumentTypeError(f"{given!r} is not a number of days from 1 to {MOST_DAYS:,}")
     return int(given)
 
 
@@ -236,11 +236,13 @@ def _unexpected(error: BaseException) -> Failure:
             return Misconfigured(
                 f"A file cannot be used: {quoted(first_line)}.", "Does another run use the same files?"
             )
-        where = "Let this user use it; if it is dlt's home, DLT_DATA_DIR moves it."
-        return Misconfigured(f"Cannot use {error.filename}: {error.strerror}.", where)
+        return Misconfigured(
+            f"Cannot use {error.filename}: {error.strerror}.",
+            "Let this user read and write there. What was recorded before stays.",
+        )
     return Failure(
         f"Unexpected {type(error).__name__}: {quoted(first_line)}",
-        "Nothing is lost: the next load makes it good if it can. --verbose shows where it happened.",
+        "What was recorded before stays. The next load tries again; --verbose shows where it happened.",
     )
 
 
@@ -255,7 +257,7 @@ def _without_traceback(entry: logging.LogRecord) -> bool:
 def _stopped(number: int) -> int:
     """Says that a signal has ended the run; returns the exit code that shells give that."""
     what = "Terminated" if number == signal.SIGTERM else "Interrupted"
-    print(f"{what}. The next load makes good what this one left.", file=sys.stderr)
+    print(f"{what}. The next load picks up where this one stopped.", file=sys.stderr)
     return 128 + number
 
 

@@ -203,7 +203,7 @@ def test_somebody_who_writes_into_the_copy_is_waited_for(recorder: Recorder, tmp
         run = recorder.run("check", "--warehouse", str(file))
 
     assert run.returncode == 75
-    assert "Somebody writes into" in run.stderr
+    assert "is open for writing in another program" in run.stderr
 
 
 @pytest.mark.parametrize("given", ["much", "nan", "-1", "1e30"])

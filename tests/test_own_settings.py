@@ -176,7 +176,7 @@ def test_a_secret_in_the_file_for_other_settings_is_refused(recorder: Recorder, 
     run = recorder.run()
 
     assert run.returncode == 78
-    assert f"client_secret` is a secret, but stands in {recorder.home}/.dlt/config.toml" in run.stderr
+    assert f"client_secret` is a secret, but is set in {recorder.home}/.dlt/config.toml" in run.stderr
     assert "s3cret" not in run.stderr
 
 
