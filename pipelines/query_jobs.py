@@ -3,10 +3,11 @@
 One run goes down this list; what a file imports stands below it, but for names and types of the tables:
 
     query_jobs.py   the command line (this file)
+    interpreter.py  whether it is this folder's Python that runs
+    settings.py     where things are, and how long to wait;  misspelt_settings.py: settings that nothing reads
+    dlt_context.py  what dlt is answered when it asks for settings, and where it works
+    own_settings.py where each setting is set;  dlt_variables.py: dlt's own variables, of which two count
     run.py          one run, from lock to published copy
-    settings.py     where things are, and how long to wait
-    dlt_context.py  what of it dlt is answered, and where it works;  own_settings.py: where each setting is set
-    dlt_variables.py  dlt's own variables, of which two count
     job_details.py  once the jobs are loaded: what only each job's own answer tells
     detail_backlog.py  which jobs are asked for it, and in which order
     source.py       the dlt source: its resources, how they merge, the incremental mark
@@ -21,21 +22,26 @@ One run goes down this list; what a file imports stands below it, but for names 
     bounded_http.py what any answer may cost in time and memory
     state_spans.py  the one table that is derived during the load;  views/: the questions, as SQL
     org_join.py     an org that was recorded under both forms of its id becomes one;  ids.py: these forms
+    publish.py      the published copy, and what it must not replace
+    copies.py       one copy a day;  damage.py: whether a file can be read whole
+    warehouse.py    the views, and columns that a file of an earlier version lacks
     tables.py       the columns of all tables
-    loader_file.py  the loader's own DuckDB file and its locks;  warehouse.py: the published copy, the views
-    interpreter.py  whether it is this folder's Python that runs
+    kept_listings.py  listings that wait beside the loader's file until it can be opened
+    state_folder.py the folder beside the file;  file_identity.py: which file it is
+    loader_file.py  the loader's own DuckDB file and its locks
+    dlt_packages.py what touches dlt's inside
     database_file.py  how a DuckDB file is opened;  atomic_file.py: how a file is replaced
     progress.py     what a terminal shows meanwhile;  failures.py: what can go wrong, and its exit code
     interrupts.py   Ctrl-C and SIGTERM;  streams.py: standard streams that are closed
 
 What is recorded, others read through reader.py:
 
-    check.py        what needs a person, in words
+    check.py        what needs attention, in words
     report.py       one page of pictures, of which the notebook shows the same
     pictures.py     the questions that they answer, with the numbers;  selection.py: of which org, days and jobs
     charts.py       how they are drawn, and in which colours
 
-Beside them: doctor.py looks at the set-up; demo.py records the built-in org of demo_org/, which imports nothing of
+Beside them: doctor.py looks at the set-up, ignored_settings.py at settings of other programs; demo.py records the built-in org of demo_org/, which imports nothing of
 this.
 """
 
