@@ -44,7 +44,7 @@ def test_findings_end_with_exit_code_1(recorder: Recorder, tmp_path: Path) -> No
     assert (run.returncode, run.stderr) == (1, "")
     assert run.stdout.startswith("URGENT COVERAGE in ")
     assert "\n\nUNFINISHED in " in run.stdout
-    assert run.stdout.endswith("known_findings in .dlt/config.toml, its key from --json.\n")
+    assert run.stdout.endswith("known_findings in .dlt/config.toml.\n")
     duckdb.connect(file).close()
 
 

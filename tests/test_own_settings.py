@@ -230,16 +230,6 @@ def test_the_doctor_lists_what_is_not_read_by_its_names(org: DemoOrg, recorder: 
     assert "7" not in "".join(line for line in verbose.stdout.splitlines() if "not read" in line)
 
 
-def test_dlts_folder_can_be_chosen_for_a_run(recorder: Recorder, tmp_path: Path) -> None:
-    """Whoever makes the working folders says where."""
-    assert Path(active().data_dir) == recorder.home / "dlt"
-    active().data_dir = tmp_path / "elsewhere"
-    recorder.load()
-
-    assert (tmp_path / "elsewhere").is_dir()
-    assert not (recorder.home / "dlt").exists()
-
-
 def test_tests_see_nothing_of_the_users(tmp_path: Path) -> None:
     """An empty project, an empty home, and none of the variables that count here."""
     code = (
