@@ -41,8 +41,8 @@ What is recorded, others read through reader.py:
     pictures.py     the questions that they answer, with the numbers;  selection.py: of which org, days and jobs
     charts.py       how they are drawn, and in which colours
 
-Beside them: doctor.py looks at the set-up, ignored_settings.py at settings of other programs; demo.py records the built-in org of demo_org/, which imports nothing of
-this.
+Beside them: doctor.py looks at the set-up, ignored_settings.py at settings of other programs; demo.py records the
+built-in org of demo_org/, which imports nothing of this.
 """
 
 import gc

@@ -177,7 +177,7 @@ def of_another_version(file: Path) -> None:
     ("make", "said"),
     [
         (lambda file: None, "There is no warehouse"),
-        (lambda file: file.write_bytes(b"no database" * 999), "is no DuckDB file"),
+        (lambda file: file.write_bytes(b"no database" * 999), "is not a readable DuckDB file"),
         (lambda file: duckdb.connect(file).close(), "lacks what this version reads"),
         (lambda file: of_another_version(plant(file)), "lacks what this version reads"),
     ],

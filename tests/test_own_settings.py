@@ -9,7 +9,7 @@ import pytest
 from conftest import KEYS, Recorder
 
 from pipelines.demo_org.org import DemoOrg
-from pipelines.dlt_context import active, use_project
+from pipelines.dlt_context import use_project
 from pipelines.failures import Misconfigured
 from pipelines.own_settings import users_folder
 from pipelines.settings import PROJECT, read_settings
