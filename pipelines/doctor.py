@@ -75,7 +75,7 @@ def doctor(verbose: bool = False) -> int:
     found = Examination()
     print("Settings")
     for file in active().settings.not_ours:
-        found.note(f"{file} is not read: others than this user and root may have written it")
+        found.note(f"{file} is not read: users other than this one and root may have written it")
     if verbose:
         for ignored in ignored_settings():
             found.note(f"not read: {ignored}")
@@ -104,7 +104,7 @@ def doctor(verbose: bool = False) -> int:
         print("What the documentation leaves open, for this org")
         for question, answer in _open_questions(found):
             print(f"  {question}\n    {answer}")
-    print("All is well." if not found.exit_code else "Mend what is BAD, and ask again: make doctor")
+    print("All is well." if not found.exit_code else "Fix the items marked BAD, then run make doctor again.")
     return found.exit_code
 
 
@@ -132,17 +132,17 @@ def _examine_loader_file(found: Examination, file: Path, warehouse: Path) -> Non
         if without := no_locks_behind(file) if LOCK_MESSAGE in said else None:
             found.bad(without)
         elif LOCK_MESSAGE in said:
-            found.note(f"the loader's file is in use: a load that runs, or somebody who should open the copy. {said}")
+            found.note(f"the loader's file is in use, by a load or by a program that should open the copy: {said}")
         else:
             found.bad(Misconfigured(f"the loader's file cannot be opened: {said}", "README, Back up and restore."))
 
 
 def _examine_kept(found: Examination, state: StateFolder) -> None:
     for kept in waiting(state):
-        whose = "" if kept.identity in (state.identity, "None") else ", for another loader's file than the one here now"
+        whose = "" if kept.identity in (state.identity, "None") else " into another loader's file than the current one"
         found.note(f"a listing waits to be loaded{whose}: {kept.folder}")
     for folder in sorted(state.set_aside.glob("*/")):
-        found.note(f"a kept listing could not be loaded, and was set aside: {folder}")
+        found.note(f"a kept listing could not be loaded, and was moved to {folder}")
 
 
 def _examine_history(found: Examination, warehouse: Path) -> None:
@@ -156,7 +156,9 @@ def _examine_history(found: Examination, warehouse: Path) -> None:
         found.note(f"the published warehouse cannot be read: {str(error).splitlines()[0][:300]}")
         return
     age = max(datetime.now(UTC) - last, timedelta(0)) if last else timedelta(0)
-    said = f"the last complete listing is {age.days} days and {age.seconds // 3600} hours old"
+    hours, minutes = age.seconds // 3600, age.seconds // 60 % 60
+    old = f"{age.days} days and {hours} hours" if age.days else f"{hours} hours and {minutes} minutes"
+    said = f"the last complete listing is {old} old"
     if age > timedelta(hours=24):
         found.note(f"{said}: the org forgets a finished job after seven days")
     else:
@@ -177,11 +179,11 @@ def _examine_host(found: Examination, org: Org) -> None:
     except OSError as error:  # all of requests' are
         raise unreachable(host, error) from None
     if org.api_version in versions:
-        found.good(f"API version {org.api_version} is one that the org has; its newest is {newest}")
+        found.good(f"API version {org.api_version} is supported; the newest is {newest}")
     else:
         found.bad(
             Misconfigured(
-                f"api_version {org.api_version} is none that the org has ({oldest} to {newest}).",
+                f"api_version {org.api_version} is not supported by the org ({oldest} to {newest} are).",
                 f'Set api_version = "{newest}" under [sources.salesforce] in .dlt/config.toml.',
             )
         )

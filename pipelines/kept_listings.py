@@ -135,7 +135,7 @@ def keep_left_behind(state: StateFolder) -> None:
 
 def keep_of_version_0_1_0(state: StateFolder, identity: str) -> None:
     """Keeps the listings that version 0.1.0 left in dlt's home, in a folder named by a hash of the file's path; then
-    that folder goes, and dlt's home is used no more."""
+    that folder goes, and dlt's home is not used again."""
     name = f"{PIPELINE}_{hashlib.sha256(str(state.loader_file).encode()).hexdigest()[:8]}"
     home = Path(os.environ.get("DLT_DATA_DIR") or global_dir()) / "pipelines" / name
     try:

@@ -89,14 +89,16 @@ def check_begun(loader_file: Path, warehouse: Path) -> None:
     """Raises Misconfigured where a new history would be begun over the copy of another one."""
     if holds_something(warehouse) and not holds_something(loader_file):
         raise Misconfigured(
-            f"The loader's file {loader_file} is not there, but {warehouse} is: a new history would replace it.",
-            f"Restore the loader's file: {copied(warehouse, loader_file)} - or move the warehouse away to begin anew.",
+            f"The loader's file {loader_file} is missing, but {warehouse} exists: a new history would replace it.",
+            f"Restore the loader's file: {copied(warehouse, loader_file)} - or, to start a new history, move the "
+            "warehouse away.",
         )
 
 
 def copied(source: Path, loader_file: Path) -> str:
-    """The command that restores the loader's file from another one."""
-    return f"cp {shlex.quote(str(source))} {shlex.quote(str(loader_file))}"
+    """The command that restores the loader's file from another one, and removes the log of what was there before."""
+    there, log = shlex.quote(str(loader_file)), shlex.quote(f"{loader_file}.wal")
+    return f"cp {shlex.quote(str(source))} {there} && rm -f {log}"
 
 
 def check_published(loader: duckdb.DuckDBPyConnection, loader_file: Path, warehouse: Path) -> None:
@@ -128,14 +130,14 @@ def _remembered(state: StateFolder, warehouse: Path, error: Exception) -> Conten
     if last.get("place", [])[:3] != _place(warehouse)[:3]:
         raise no_locks_behind(warehouse) or TryLater(
             f"{warehouse} cannot be read, and this recorder did not publish it: {str(error).splitlines()[0][:200]}",
-            "Close it where it is open for writing; until then it is not replaced.",
+            "Close the program that has it open for writing; until then it is not replaced.",
         ) from None
     return Contents(**last["contents"])
 
 
 def _no_warehouse(warehouse: Path) -> Misconfigured:
     return Misconfigured(
-        f"{warehouse} is there, but is no warehouse that was published from here.",
+        f"{warehouse} exists, but is not a warehouse that this recorder published.",
         "Move it away, or give `warehouse` under [query_jobs] another name: publishing would replace it.",
     )
 
@@ -145,22 +147,22 @@ def _compare(
 ) -> None:
     if there.identity and there.identity != mine.identity:
         raise Misconfigured(
-            f"{warehouse} was published from another loader's file (identity {there.identity}) than {loader_file} "
-            f"(identity {mine.identity}): publishing would replace another record.",
+            f"{warehouse} was published from another loader's file (identity {there.identity}), not from {loader_file} "
+            f"(identity {mine.identity}): publishing would replace that history.",
             "Give each recorder a `warehouse` of its own under [query_jobs], or move that one away.",
         )
     if there.newest_listing and not _has_listing(loader, there.newest_listing):
         raise Misconfigured(
-            f"{warehouse} has a listing, of {there.newest_at} UTC, that the loader's file has not: publishing "
-            "would lose it.",
+            f"{warehouse} has a listing of {there.newest_at} UTC that the loader's file {loader_file} lacks: "
+            "publishing would lose it.",
             f"If the loader's file was lost or is older, restore it: {copied(warehouse, loader_file)} - "
-            "otherwise move the copy away, or give `warehouse` under [query_jobs] another name.",
+            "otherwise move the warehouse away, or give `warehouse` under [query_jobs] another name.",
         )
     if any(mine.counts.get(what, 0) < count for what, count in there.counts.items()):
         raise Misconfigured(
             f"The loader's file {loader_file} holds {mine}, but {warehouse} holds {there}: publishing would lose rows.",
-            f"If the loader's file lost them, restore it: {copied(warehouse, loader_file)} - if they were removed on "
-            "purpose, move the warehouse away first.",
+            f"If they should still be there, restore the loader's file: {copied(warehouse, loader_file)} - if they "
+            "were removed on purpose, move the warehouse away and load again.",
         )
 
 
@@ -212,19 +214,16 @@ def damaged(loader_file: Path, warehouse: Path, part: str) -> Misconfigured:
 
     said = f"The loader's file {loader_file} is damaged: {part}. It is not published; {warehouse} is as it was."
     if part == UNREADABLE:
-        said = f"{loader_file} cannot be opened: {part} is damaged, or it is no DuckDB file. {warehouse} is as it was."
+        said = f"{loader_file} cannot be opened: {part} is damaged, or it is not a DuckDB file."
     good = newest_good(warehouse, is_good)
     if good is None:
         return Misconfigured(
             said,
-            "No good copy of it was found. Restore it from a backup; if it is no DuckDB file, change "
+            "No good copy of it was found. Restore it from a backup; if it is not a DuckDB file, change "
             "DESTINATION__DUCKDB__CREDENTIALS (see .dlt/config.toml).",
         )
     away = "" if good == warehouse else f"mv {shlex.quote(str(warehouse))} {shlex.quote(str(warehouse))}.old; "
-    log = shlex.quote(f"{loader_file}.wal")
-    return Misconfigured(
-        said, f"Restore it from the newest good copy: {away}{copied(good, loader_file)} && rm -f {log} - and load."
-    )
+    return Misconfigured(said, f"Restore it from the newest good copy: {away}{copied(good, loader_file)} - and load.")
 
 
 def _not_published(loader_file: Path, warehouse: Path, error: OSError) -> Failure:
@@ -237,7 +236,7 @@ def _not_published(loader_file: Path, warehouse: Path, error: OSError) -> Failur
         )
     return (Misconfigured if wrong_place else Failure)(
         f"{said}{error.strerror}.",
-        "Make room or let this user write there, or change `warehouse` under [query_jobs]; "
+        "Free some space, let this user write there, or change `warehouse` under [query_jobs]; "
         "the next load publishes again.",
     )
 
