@@ -238,6 +238,14 @@ def _unexpected(error: BaseException) -> Failure:
             )
         where = "Let this user use it; if it is dlt's home, DLT_DATA_DIR moves it."
         return Misconfigured(f"Cannot use {error.filename}: {error.strerror}.", where)
+    from pipelines.damage import is_damage  # noqa: PLC0415 - a load has it
+
+    if is_damage(error):  # yet no checksum is wrong
+        return Failure(
+            f"DuckDB cannot make sense of a file: {quoted(first_line)}",
+            "If the next load ends so, too: make a copy of the loader's file, then restore it from an earlier copy "
+            "(README, Back up and restore).",
+        )
     return Failure(
         f"Unexpected {type(error).__name__}: {quoted(first_line)}",
         "Nothing is lost: the next load makes it good if it can. --verbose shows where it happened.",
