@@ -62,6 +62,11 @@ def keep_copy(verified: Path, warehouse: Path, keep: int, now: datetime | None =
     return None
 
 
+def has_room(warehouse: Path, needed: int) -> bool:
+    """Whether so many bytes are free beside the warehouse. Raises OSError."""
+    return _room(_folder(warehouse).parent) >= needed
+
+
 def free_room(warehouse: Path, needed: int) -> bool:
     """Removes the oldest copies until `needed` bytes are free beside the warehouse, or no copy is left; whether they
     are free now. Copies on another disk stay. Never raises OSError."""

@@ -13,6 +13,8 @@ from typing import Final
 
 import duckdb
 
+from pipelines.copies import copies, space_taken
+from pipelines.damage import damaged_part, is_damage
 from pipelines.database_file import holds_something, open_database
 from pipelines.dlt_context import active, resolved
 from pipelines.failures import Failure, Misconfigured, quoted
@@ -25,7 +27,7 @@ from pipelines.known_jobs import NEWEST_LISTING
 from pipelines.listing import Record, first_page
 from pipelines.loader_file import LOCK_MESSAGE, no_locks_behind
 from pipelines.misspelt_settings import misspelt_settings
-from pipelines.publish import check_begun, check_published
+from pipelines.publish import check_begun, check_published, damaged
 from pipelines.reader import read
 from pipelines.records import FIELDS
 from pipelines.salesforce import Org, SalesforceError, decoded
@@ -117,6 +119,7 @@ def _examine_files(found: Examination, settings: Settings) -> None:
     check_begun(settings.loader_file, settings.warehouse)
     _examine_loader_file(found, settings.loader_file, settings.warehouse)
     _examine_kept(found, StateFolder(settings.loader_file))
+    _examine_copies(found, settings)
     _examine_history(found, settings.warehouse)
 
 
@@ -126,8 +129,13 @@ def _examine_loader_file(found: Examination, file: Path, warehouse: Path) -> Non
             with open_database(file, read_only=True) as loader:
                 refuse_demo(read_identity(loader), file)
                 check_published(loader, file, warehouse)
+            if part := damaged_part(file):
+                found.bad(damaged(file, warehouse, part))
     except (duckdb.Error, RuntimeError) as error:
         raise_if_interrupted(error)
+        if is_damage(error) and (part := damaged_part(file)):
+            found.bad(damaged(file, warehouse, part))
+            return
         said = str(error).splitlines()[0][:300]
         if without := no_locks_behind(file) if LOCK_MESSAGE in said else None:
             found.bad(without)
@@ -135,6 +143,16 @@ def _examine_loader_file(found: Examination, file: Path, warehouse: Path) -> Non
             found.note(f"the loader's file is in use, by a load or by a program that should open the copy: {said}")
         else:
             found.bad(Misconfigured(f"the loader's file cannot be opened: {said}", "README, Back up and restore."))
+
+
+def _examine_copies(found: Examination, settings: Settings) -> None:
+    try:
+        daily = copies(settings.warehouse)
+        if daily:
+            size = space_taken(settings.warehouse) / 1e6
+            found.good(f"daily copies in {daily[0].parent}: {len(daily)}, of {size:,.0f} MB together")
+    except OSError as error:
+        found.note(f"the daily copies of {settings.warehouse} cannot be read: {error.strerror}")
 
 
 def _examine_kept(found: Examination, state: StateFolder) -> None:

@@ -245,6 +245,14 @@ def _unexpected(error: BaseException) -> Failure:
             f"Cannot use {error.filename}: {error.strerror}.",
             "Let this user read and write there. What was recorded before stays.",
         )
+    from pipelines.damage import is_damage  # noqa: PLC0415 - a load has it
+
+    if is_damage(error):  # yet no checksum is wrong
+        return Failure(
+            f"DuckDB cannot make sense of a file: {quoted(first_line)}",
+            "If the next load ends so, too: make a copy of the loader's file, then restore it from an earlier copy "
+            "(README, Back up and restore).",
+        )
     return Failure(
         f"Unexpected {type(error).__name__}: {quoted(first_line)}",
         "What was recorded before stays. The next load tries again; --verbose shows where it happened.",

@@ -116,7 +116,10 @@ def _unreadable(path: Path, error: Exception) -> Misconfigured | TryLater:
             f"{path}.wal belongs to an older copy of the warehouse, and keeps DuckDB from opening this one.",
             "Remove it; the next load does so too. What was written into the old copy is not in this one.",
         )
-    return Misconfigured(f"{path} is not a readable DuckDB file.", str(error).splitlines()[0])
+    return Misconfigured(
+        f"{path} is not a readable DuckDB file: {str(error).splitlines()[0]}",
+        "If a load published it, move it away: the next load publishes it anew.",
+    )
 
 
 def _shown(value: Any) -> Any:
