@@ -212,7 +212,7 @@ def _coverage(question: Question) -> Iterator[Finding]:
             "coverage",
             message=f"the last complete listing is {_duration(age)} old, of {_when(question.proven)}: jobs that "
             f"finished since {'have been' if lost else 'will be'} lost from {_when(wall)} on.",
-            remedy="Load now: make load. It says what is wrong if it fails; make doctor looks at the set-up.",
+            remedy="Load now (make load). If that fails, it says why; make doctor checks the set-up.",
             urgent=age >= LOUD,
             numbers={"last_listing": question.proven, "age_hours": age / timedelta(hours=1), "lost_from": wall},
         )
@@ -222,13 +222,13 @@ def _reduced_view(question: Question) -> Iterator[Finding]:
     """The newest listing shows a fraction of what must still be there: what others do is not recorded any more."""
     for view in question.ask("select * from reduced_views where org_id = $org and is_ongoing"):
         before, left = view["creators_before"], view["jobs_expected"] - view["jobs_lost"]
-        users = "" if before is None else f" and the jobs of {view['creators']:,} users instead of {before:,}"
+        users = "" if before is None else f", and jobs of {view['creators']:,} instead of {before:,} users"
         yield question.finding(
             "reduced view",
-            message=f"the listing lost {view['jobs_lost']:,} of {view['jobs_expected']:,} jobs at once: permission? On "
+            message=f"the listing lost {view['jobs_lost']:,} of {view['jobs_expected']:,} jobs at once: on "
             f"{_when(view['reduced_from'])} it showed {left:,} of them{users}.",
-            remedy="Does the user that lists still have 'Manage Data Integrations'? Without it, others' jobs go "
-            "unrecorded. If the jobs were deleted on purpose, mute this finding.",
+            remedy="Check that the recorder's user still has 'Manage Data Integrations': without it, other users' jobs "
+            "go unrecorded. If the jobs were deleted on purpose, mute this finding.",
             urgent=True,
             numbers={name: value for name, value in view.items() if name != "org_id"},
         )
@@ -274,7 +274,7 @@ def _streaks(question: Question) -> Iterator[Finding]:
             f"{_when(streak['last_failure_at'])}"
             + (f"; it last worked {_when(before)}" if before else "; no success is recorded")
             + (f". {error}" if error else "."),
-            remedy="Mend it, or stop it: every try uses up the allowance.",
+            remedy="Fix or disable it: each attempt counts against the daily allowance.",
             ids=(streak["last_failed_id"],),
             numbers={name: streak[name] for name in ("failures", "failing_since", "last_failure_at")},
         )
@@ -344,7 +344,7 @@ def _unfinished(question: Question) -> Iterator[Finding]:
             "unfinished",
             *(stuck[part] for part in ("state", "operation", "object", "created_by_id")),
             message=f"{are}.",
-            remedy="Close or abort what nobody waits for: Setup, Bulk Data Load Jobs.",
+            remedy="Close or abort jobs that are no longer needed: Setup, Bulk Data Load Jobs.",
             ids=tuple(stuck["ids"]),
             numbers={"jobs": stuck["jobs"], "oldest_hours": stuck["hours"]},
         )
@@ -447,7 +447,7 @@ def _rejected(question: Question) -> Iterator[Finding]:
             kept["reason"],
             message=f"{kept['records']:,} listed {'record' if kept['records'] == 1 else 'records'} could not be keyed: "
             f"{kept['reason']}.",
-            remedy="Nothing is lost: the table rejected_records has them as they came.",
+            remedy="The table rejected_records has them as they came, and why.",
             numbers=kept,
         )
 
@@ -489,8 +489,8 @@ def _details(question: Question) -> Iterator[Finding]:
             waiting["lacking"],
             message=f"{waiting['jobs']:,} finished {'job has' if one else 'jobs have'} no {waiting['lacking']}, "
             f"{'since' if one else 'the oldest since'} {_when(waiting['since'])}: {waiting['error']}",
-            remedy=f"Each load asks again, but Salesforce forgets them from {_when(forgotten)} on: see that the "
-            f"recorder's user may use {api}; make doctor looks closer.",
+            remedy=f"Each load asks again, but Salesforce forgets them from {_when(forgotten)} on: check that the "
+            f"recorder's user may use {api}, and run make doctor.",
             urgent=question.now >= waiting["since"] + LOUD,
             ids=tuple(waiting["ids"]),
             numbers={"jobs": waiting["jobs"], "since": waiting["since"], "forgotten_from": forgotten},

@@ -57,9 +57,14 @@ def keep_copy(verified: Path, warehouse: Path, keep: int, now: datetime | None =
     except OSError as error:
         return (
             f"The daily copy {today} could not be made: {error.strerror or error}. "
-            "Make room or let this user write there; keep_copies = 0 under [query_jobs] turns daily copies off."
+            "Free some space or let this user write there; keep_copies = 0 under [query_jobs] turns daily copies off."
         )
     return None
+
+
+def has_room(warehouse: Path, needed: int) -> bool:
+    """Whether so many bytes are free beside the warehouse. Raises OSError."""
+    return _room(_folder(warehouse).parent) >= needed
 
 
 def free_room(warehouse: Path, needed: int) -> bool:

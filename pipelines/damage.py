@@ -5,10 +5,13 @@ ones, or an earlier state of a block that the disk brought back. Nothing in a bl
 """
 
 import functools
+import hashlib
 import operator
+import os
 import re
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 import duckdb
 import pyarrow as pa
@@ -40,6 +43,10 @@ DAMAGE: Final = re.compile(
 )
 
 
+class DamagedFile(Exception):
+    """The loader's file has been found damaged; which part of it is, can be found when it is closed."""
+
+
 def damaged_part(path: Path) -> str | None:
     """What of a DuckDB file is damaged, as words for a message; None where all of it is whole.
 
@@ -62,19 +69,36 @@ def suspect_blocks(path: Path) -> list[int]:
     [HEADERS] where a header is damaged, or the file's format is not one that is known here.
     """
     with path.open("rb") as file:
-        headers = [file.read(HEADER_SIZE) for _ in range(3)]
-        if any(len(header) < HEADER_SIZE or not _intact(header) for header in headers):
-            return [HEADERS]
-        main, *databases = headers
-        # The one that was written last holds. Its words: iteration, catalog, free list, number of blocks, their size.
-        holding = max(reversed(databases), key=lambda header: _word(header, 1))
-        free_list, blocks, size = (_word(holding, n) for n in (3, 4, 5))
-        version, flags = (int.from_bytes(main[at : at + WORD], "little") for at in (12, 20))
-        if main[8:12] != b"DUCK" or version not in FORMATS or flags or size not in BLOCK_SIZES:
-            return [HEADERS]
-        block = bytearray(size)
-        wrong = {number for number in range(blocks) if file.readinto(block) < size or not _intact(block)}
-        return sorted(wrong - _free_blocks(file, free_list, size, set(range(blocks)) - wrong)) if wrong else []
+        return suspects_in(file)
+
+
+def suspects_in(file: BufferedReader) -> list[int]:
+    """The same of a file that is open, such as one that may not be opened once more."""
+    file.seek(0)
+    headers = [file.read(HEADER_SIZE) for _ in range(3)]
+    if any(len(header) < HEADER_SIZE or not _intact(header) for header in headers):
+        return [HEADERS]
+    main, *databases = headers
+    # The one that was written last holds. Its words: iteration, catalog, free list, number of blocks, their size.
+    holding = max(reversed(databases), key=lambda header: _word(header, 1))
+    free_list, blocks, size = (_word(holding, n) for n in (3, 4, 5))
+    version, flags = (int.from_bytes(main[at : at + WORD], "little") for at in (12, 20))
+    if main[8:12] != b"DUCK" or version not in FORMATS or flags or size not in BLOCK_SIZES:
+        return [HEADERS]
+    block = bytearray(size)
+    wrong = {number for number in range(blocks) if file.readinto(block) < size or not _intact(block)}
+    return sorted(wrong - _free_blocks(file, free_list, size, set(range(blocks)) - wrong)) if wrong else []
+
+
+def fingerprint(path: Path) -> str:
+    """What tells the contents of DuckDB files apart, wherever they lie: a checksum of the headers and of all blocks'
+    checksums. Two files of one origin may have equal headers and differ. Raises OSError."""
+    found = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        found.update(file.read(FIRST_BLOCK))
+        for block in range(FIRST_BLOCK, os.fstat(file.fileno()).st_size, BLOCK_SIZES[-1]):
+            found.update(os.pread(file.fileno(), WORD, block))
+    return found.hexdigest()
 
 
 def _intact(block: bytes | bytearray) -> bool:
@@ -89,7 +113,7 @@ def _intact(block: bytes | bytearray) -> bool:
     return found == _word(block, 0)
 
 
-def _free_blocks(file: BinaryIO, pointer: int, size: int, intact: set[int]) -> set[int]:
+def _free_blocks(file: BufferedReader, pointer: int, size: int, intact: set[int]) -> set[int]:
     """The blocks that the free list names. They hold nothing: a killed process leaves them half written, or never
     written at all. The list begins with its length; each 64th of a block that it fills, with where it goes on."""
     part, words = (size - WORD) // 64 // WORD, list[int]()
@@ -135,6 +159,7 @@ def is_damage(error: BaseException) -> bool:
         return False
     inner = duckdb.InternalException | duckdb.FatalException | duckdb.SerializationException
     return any(
-        isinstance(cause, inner) or (isinstance(cause, duckdb.Error) and DAMAGE.search(str(cause)) is not None)
+        isinstance(cause, inner | DamagedFile)
+        or (isinstance(cause, duckdb.Error) and DAMAGE.search(str(cause)) is not None)
         for cause in behind
     )

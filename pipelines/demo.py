@@ -91,20 +91,20 @@ def _tell(org: DemoOrg, warehouse: Path) -> None:
         ("jobs", f"{len(remembered):,}", f"{known['jobs']:,}"),
         ("oldest job created on", _oldest(remembered), known["oldest"]),
         ("changes of state", "none", f"{known['changes']:,}"),
-        ("of these behind a cursor on systemModstamp", "none", f"{known['changes_behind_the_cursor']:,}"),
+        ("of those, missed by a systemModstamp cursor", "none", f"{known['changes_behind_the_cursor']:,}"),
         ("failed jobs", f"{sum(job['state'] == 'Failed' for job in remembered):,}", f"{known['failed']:,}"),
         ("nights in a row that the Lead extract failed", len(failing), known["failed_nights"]),
         ("the first of them", _oldest(failing), known["failed_since"]),
         ("Closed loads of which every record failed", "does not tell", known["every_record_failed"]),
-        ("jobs that their owner deleted, but seen before", "none", known["deleted_early"]),
+        ("jobs deleted before the org would forget them", "none", known["deleted_early"]),
         ("most of its 1,000 query jobs in 24 hours", "does not tell", f"{known['peak']:,} by {known['peak_user']}"),
     ):
         print(f"  {what:<47}{the_org!s:>18}{the_warehouse!s:>24}")
     unseen = org.created - known["jobs"]
     print(
-        f"\nNobody can know afterwards: {unseen:,} of {org.created:,} jobs came and went between two loads, deleted by their\n"
-        f"owner as soon as they ended, or while nobody loaded. The warehouse says so: {known['hours']:g} hours are a hole in\n"
-        f"its coverage, and it puts what it did not see on the other days at {known['unseen']:,} jobs. Load more often to see more."
+        f"\nNot recorded: {unseen:,} of {org.created:,} jobs appeared and vanished between two loads. The warehouse shows it:\n"
+        f"{known['hours']:g} hours are a hole in its coverage, and it estimates that it missed {known['unseen']:,} jobs on the other days.\n"
+        "Load more often to see more."
     )
     python, file = shlex.quote(os.path.relpath(sys.executable)), os.path.relpath(warehouse)
     query = "select failing_since, failures, object, created_by from salesforce.failure_streaks where ended_at is null"

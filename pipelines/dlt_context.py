@@ -87,8 +87,8 @@ class Answers(ConfigProvider):
             return DEFAULTS.get(path), name
         if is_secret_hint(hint) and isinstance(found.place, Path) and found.place.name == CONFIG:
             raise Misconfigured(
-                f"`{name}` is a secret, but stands in {found.place}.",
-                f"Move it to {found.place.with_name(SECRETS)}, and: chmod 600 that file.",
+                f"`{name}` is a secret, but is set in {found.place}.",
+                f"Move it to {found.place.with_name(SECRETS)}, and chmod 600 that file.",
             )
         return found.value, name
 

@@ -13,6 +13,8 @@ from typing import Final
 
 import duckdb
 
+from pipelines.copies import copies, space_taken
+from pipelines.damage import damaged_part, is_damage
 from pipelines.database_file import holds_something, open_database
 from pipelines.dlt_context import active, resolved
 from pipelines.failures import Failure, Misconfigured, quoted
@@ -25,7 +27,7 @@ from pipelines.known_jobs import NEWEST_LISTING
 from pipelines.listing import Record, first_page
 from pipelines.loader_file import LOCK_MESSAGE, no_locks_behind
 from pipelines.misspelt_settings import misspelt_settings
-from pipelines.publish import check_begun, check_published
+from pipelines.publish import check_begun, check_published, damaged
 from pipelines.reader import read
 from pipelines.records import FIELDS
 from pipelines.salesforce import Org, SalesforceError, decoded
@@ -75,7 +77,7 @@ def doctor(verbose: bool = False) -> int:
     found = Examination()
     print("Settings")
     for file in active().settings.not_ours:
-        found.note(f"{file} is not read: others than this user and root may have written it")
+        found.note(f"{file} is not read: users other than this one and root may have written it")
     if verbose:
         for ignored in ignored_settings():
             found.note(f"not read: {ignored}")
@@ -104,7 +106,7 @@ def doctor(verbose: bool = False) -> int:
         print("What the documentation leaves open, for this org")
         for question, answer in _open_questions(found):
             print(f"  {question}\n    {answer}")
-    print("All is well." if not found.exit_code else "Mend what is BAD, and ask again: make doctor")
+    print("All is well." if not found.exit_code else "Fix the items marked BAD, then run make doctor again.")
     return found.exit_code
 
 
@@ -117,6 +119,7 @@ def _examine_files(found: Examination, settings: Settings) -> None:
     check_begun(settings.loader_file, settings.warehouse)
     _examine_loader_file(found, settings.loader_file, settings.warehouse)
     _examine_kept(found, StateFolder(settings.loader_file))
+    _examine_copies(found, settings)
     _examine_history(found, settings.warehouse)
 
 
@@ -126,23 +129,38 @@ def _examine_loader_file(found: Examination, file: Path, warehouse: Path) -> Non
             with open_database(file, read_only=True) as loader:
                 refuse_demo(read_identity(loader), file)
                 check_published(loader, file, warehouse)
+            if part := damaged_part(file):
+                found.bad(damaged(file, warehouse, part))
     except (duckdb.Error, RuntimeError) as error:
         raise_if_interrupted(error)
+        if is_damage(error) and (part := damaged_part(file)):
+            found.bad(damaged(file, warehouse, part))
+            return
         said = str(error).splitlines()[0][:300]
         if without := no_locks_behind(file) if LOCK_MESSAGE in said else None:
             found.bad(without)
         elif LOCK_MESSAGE in said:
-            found.note(f"the loader's file is in use: a load that runs, or somebody who should open the copy. {said}")
+            found.note(f"the loader's file is in use, by a load or by a program that should open the copy: {said}")
         else:
             found.bad(Misconfigured(f"the loader's file cannot be opened: {said}", "README, Back up and restore."))
 
 
+def _examine_copies(found: Examination, settings: Settings) -> None:
+    try:
+        daily = copies(settings.warehouse)
+        if daily:
+            size = space_taken(settings.warehouse) / 1e6
+            found.good(f"daily copies in {daily[0].parent}: {len(daily)}, of {size:,.0f} MB together")
+    except OSError as error:
+        found.note(f"the daily copies of {settings.warehouse} cannot be read: {error.strerror}")
+
+
 def _examine_kept(found: Examination, state: StateFolder) -> None:
     for kept in waiting(state):
-        whose = "" if kept.identity in (state.identity, "None") else ", for another loader's file than the one here now"
+        whose = "" if kept.identity in (state.identity, "None") else " into another loader's file than the current one"
         found.note(f"a listing waits to be loaded{whose}: {kept.folder}")
     for folder in sorted(state.set_aside.glob("*/")):
-        found.note(f"a kept listing could not be loaded, and was set aside: {folder}")
+        found.note(f"a kept listing could not be loaded, and was moved to {folder}")
 
 
 def _examine_history(found: Examination, warehouse: Path) -> None:
@@ -156,7 +174,9 @@ def _examine_history(found: Examination, warehouse: Path) -> None:
         found.note(f"the published warehouse cannot be read: {str(error).splitlines()[0][:300]}")
         return
     age = max(datetime.now(UTC) - last, timedelta(0)) if last else timedelta(0)
-    said = f"the last complete listing is {age.days} days and {age.seconds // 3600} hours old"
+    hours, minutes = age.seconds // 3600, age.seconds // 60 % 60
+    old = f"{age.days} days and {hours} hours" if age.days else f"{hours} hours and {minutes} minutes"
+    said = f"the last complete listing is {old} old"
     if age > timedelta(hours=24):
         found.note(f"{said}: the org forgets a finished job after seven days")
     else:
@@ -177,11 +197,11 @@ def _examine_host(found: Examination, org: Org) -> None:
     except OSError as error:  # all of requests' are
         raise unreachable(host, error) from None
     if org.api_version in versions:
-        found.good(f"API version {org.api_version} is one that the org has; its newest is {newest}")
+        found.good(f"API version {org.api_version} is supported; the newest is {newest}")
     else:
         found.bad(
             Misconfigured(
-                f"api_version {org.api_version} is none that the org has ({oldest} to {newest}).",
+                f"api_version {org.api_version} is not supported by the org ({oldest} to {newest} are).",
                 f'Set api_version = "{newest}" under [sources.salesforce] in .dlt/config.toml.',
             )
         )

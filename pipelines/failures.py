@@ -77,11 +77,11 @@ def full_disk(error: BaseException) -> Failure | None:
     """What to say where an error means that there is no room."""
     if _means(error, errno.EFBIG):
         return Failure(
-            "A file may not grow any further: this user's processes may not write larger ones, or the file system.",
-            "Raise the limit (ulimit -f shows it). Nothing is lost: the next load makes it good.",
+            "A file reached its size limit: this user's (ulimit -f shows it), or the file system's.",
+            "Raise the limit and run this again. What was recorded before stays.",
         )
     if _means(error, errno.ENOSPC, errno.EDQUOT):
-        return Failure("The disk is full.", "Make room. Nothing is lost: the next load makes it good.")
+        return Failure("The disk is full.", "Free some space and run this again. What was recorded before stays.")
     return None
 
 

@@ -85,7 +85,7 @@ class KeptListing:
 
 def waiting(state: StateFolder) -> list[KeptListing]:
     """All that wait beside this loader's file, oldest first, for whichever file."""
-    return [KeptListing(folder, _meta(folder)) for folder in _folders(state)]
+    return [KeptListing(folder, _meta(folder)) for folder in _folders(state.kept)]
 
 
 def listings_in(folder: Path) -> list[KeptListing]:
@@ -93,8 +93,8 @@ def listings_in(folder: Path) -> list[KeptListing]:
     return [KeptListing(one, _meta(one)) for one in sorted(folder.glob("*/")) if not one.name.startswith(".")]
 
 
-def _folders(state: StateFolder) -> list[Path]:
-    return sorted(folder for folder in state.kept.glob("*/") if NAME.fullmatch(folder.name))
+def _folders(folder: Path) -> list[Path]:
+    return sorted(listing for listing in folder.glob("*/") if NAME.fullmatch(listing.name))
 
 
 def rows_of(files: list[Path], table: Table) -> Iterator[pa.Table]:
@@ -116,7 +116,7 @@ def keep(working: Path, state: StateFolder, identity: str, but_for: Collection[s
 
     The files are linked, so that keeping them takes no room, and stay where they are.
     """
-    there = {name.partition("-")[2]: int(name[:PLACES]) for name in (folder.name for folder in _folders(state))}
+    there = {name.partition("-")[2]: int(name[:PLACES]) for name in (folder.name for folder in _folders(state.kept))}
     last = max(there.values(), default=0)
     kept: list[str] = []
     for load_id, tables in packages_in(working).items():
@@ -135,7 +135,7 @@ def keep_left_behind(state: StateFolder) -> None:
 
 def keep_of_version_0_1_0(state: StateFolder, identity: str) -> None:
     """Keeps the listings that version 0.1.0 left in dlt's home, in a folder named by a hash of the file's path; then
-    that folder goes, and dlt's home is used no more."""
+    that folder goes, and dlt's home is not used again."""
     name = f"{PIPELINE}_{hashlib.sha256(str(state.loader_file).encode()).hexdigest()[:8]}"
     home = Path(os.environ.get("DLT_DATA_DIR") or global_dir()) / "pipelines" / name
     try:

@@ -227,7 +227,7 @@ class Listing:
         self.notes.append(f"{what}: {why}")
         setting = "details_per_run = 0" if what == JOB_DETAILS.name else "extras = false"
         logger.warning(
-            "The jobs are recorded, but not all of %s: %s (If that is to stay so: %s under [query_jobs].)",
+            "The jobs are recorded, but not all of %s: %s (To stop asking: %s under [query_jobs].)",
             what, why, setting,
         )  # fmt: skip
 

@@ -83,7 +83,13 @@ def _one_listing(org: Org, filters: dict[str, str], last_try: bool) -> Iterator[
             if not (was_done and last_try):
                 raise
             # In three tries the org did not know the locator that came with `done`: no page is left.
-            yield Page([], number, started_at, last=True, odd="listing: the org does not know the last page's next one")
+            yield Page(
+                [],
+                number,
+                started_at,
+                last=True,
+                odd="listing: the last page named a next one, which the org does not know",
+            )
             return
         if number == 1:
             started_at = org.clock

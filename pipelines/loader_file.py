@@ -41,8 +41,8 @@ class HeldBy(TryLater):
         process = re.search(r"held in (.+?) \(PID (\d+)\)", message)
         self.holder = f"process {process[2]} ({Path(process[1]).name})" if process else "another process"
         super().__init__(
-            f"{path.name} is held by {self.holder}.",
-            f"Close it there: people and notebooks open the published copy, never the loader's own file {path}.",
+            f"{path.name} is locked by {self.holder}.",
+            f"Close it there, and open the published copy instead: only the loader should open {path}.",
         )
 
 
@@ -71,7 +71,7 @@ def only_load(path: Path) -> Iterator[None]:
             lock.seek(0)
             raise TryLater(
                 f"Another load is running into {path.name} (process {lock.read().strip() or 'unknown'}).",
-                "This one did nothing. The next one picks up what it would have.",
+                "This one recorded nothing; the next one tries again.",
             ) from None
         except OSError as error:
             raise no_locks(path, error) from None
@@ -180,11 +180,11 @@ def _unusable(path: Path, error: Exception) -> Failure:
     if "WAL" in said:
         return Misconfigured(
             f"{path}.wal does not belong to {path.name}: {said}",
-            f"If {path.name} was restored from a copy, remove {path.name}.wal, and load.",
+            f"If {path.name} was restored from a copy, remove {path.name}.wal and load again.",
         )
     return Misconfigured(
         f"{path} cannot be opened: {said}",
-        "If it is no DuckDB file, change DESTINATION__DUCKDB__CREDENTIALS; "
+        "If it is not a DuckDB file, change DESTINATION__DUCKDB__CREDENTIALS; "
         "if it is damaged, restore it from the published copy (README, Back up and restore).",
     )
 

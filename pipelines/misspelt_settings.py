@@ -64,9 +64,9 @@ def _problem(path: SettingPath, where: str) -> Misconfigured:
     if homes:
         remedy = f"It belongs under [{homes[0]}]."
     elif close:
-        remedy = f"Is {close[0]} meant?"
+        remedy = f"Did you mean {close[0]}?"
     elif path[0] in DLTS or section in SHARED | PARENTS:
-        remedy = "What dlt needs is set here by the recorder itself, and no such setting changes it: remove it."
+        remedy = "Remove it: the recorder sets up dlt itself, and does not read this."
     else:
         remedy = "See .dlt/config.toml."
-    return Misconfigured(f"`{'.'.join(path)}` in {where} is a setting that nothing reads.", remedy)
+    return Misconfigured(f"`{'.'.join(path)}` in {where} is an unknown setting.", remedy)

@@ -59,30 +59,30 @@ class OrgClock:
             raise self.refused
         if newest and self.known and self.now < newest - BACKWARDS:
             raise TryLater(
-                f"The org's clock says {_at(self.now)}, but the newest listing recorded of org {org_id} is of "
+                f"The org's clock says {_at(self.now)}, but the newest recorded listing of org {org_id} is later, of "
                 f"{_at(newest)}; this machine's clock says {_at(datetime.now(UTC))}.",
-                "Nothing was recorded: time does not run backwards. Try again later. If that listing was recorded by "
-                "a wrong clock, restore a copy from before it (README, Back up and restore).",
+                "Nothing was recorded. Try again later. If a wrong clock recorded that listing, restore a copy from "
+                "before it (README, Back up and restore).",
             )
 
     def _reason_to_refuse(self, date: datetime, at: float) -> TryLater | None:
         here = datetime.now(UTC)
         both = f"The org's clock says {_at(date)}, this machine's {_at(here)}"
         if date.year not in YEARS:
-            return TryLater(f"{both}: that is no time of an org.", f"Nothing was recorded. {SET_CLOCK}")
+            return TryLater(f"{both}: the org's cannot be right.", f"Nothing was recorded. {SET_CLOCK}")
         if self._first:
             expected = self._first[0] + timedelta(seconds=at - self._first[1])
             if abs(date - expected) > JUMP:
                 return TryLater(
-                    f"{both}: it jumped, for {at - self._first[1]:,.0f} seconds ago it said {_at(self._first[0])}.",
-                    "Nothing was recorded. Try again later; a proxy may answer instead of Salesforce.",
+                    f"{both}: the org's jumped; {at - self._first[1]:,.0f} seconds ago it said {_at(self._first[0])}.",
+                    "Nothing was recorded. Try again later; a proxy may be answering instead of Salesforce.",
                 )
         if self.tolerance is not None and abs(date - here) > self.tolerance:
             apart = abs(date - here) / timedelta(hours=1)
             limit = self.tolerance / timedelta(hours=1)
             return TryLater(
-                f"{both}: {apart:,.1f} hours apart, and {limit:g} are tolerated (clock_tolerance_hours).",
-                f"Nothing was recorded. {SET_CLOCK} Otherwise a proxy may answer instead of Salesforce; "
+                f"{both}: they are {apart:,.1f} hours apart, and clock_tolerance_hours is {limit:g}.",
+                f"Nothing was recorded. {SET_CLOCK} Otherwise a proxy may be answering instead of Salesforce; "
                 "clock_tolerance_hours = 0 under [query_jobs] accepts any clock.",
             )
         return None

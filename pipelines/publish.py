@@ -17,15 +17,16 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from tempfile import TemporaryDirectory
+from typing import Final
 
 import duckdb
 
 from pipelines.atomic_file import is_mount, leftovers, replacing
-from pipelines.copies import free_room, keep_copy, newest_good
-from pipelines.damage import UNREADABLE, damaged_part
+from pipelines.copies import free_room, has_room, keep_copy, newest_good
+from pipelines.damage import UNREADABLE, DamagedFile, damaged_part, fingerprint, is_damage, suspects_in
 from pipelines.database_file import holds_something, open_database
-from pipelines.failures import Failure, Misconfigured, TryLater, not_permitted
+from pipelines.failures import Failure, Misconfigured, TryLater, not_permitted, quoted
 from pipelines.file_identity import read_identity
 from pipelines.interrupts import raise_if_interrupted
 from pipelines.loader_file import LOCK_MESSAGE, POLL, LoaderFile, no_locks, no_locks_behind
@@ -38,7 +39,6 @@ COUNTED: Final = {"listings": (LISTINGS,), "jobs": (QUERY_JOBS,), "states": (QUE
 PUBLISHED: Final = "published.json"
 SPARE_ROOM: Final = 2**24  # bytes that are to be free besides a new copy, before earlier ones go
 LOCK_WAIT: Final = 60.0  # seconds for another recorder that publishes to the same place
-
 
 logger = logging.getLogger(__name__)
 
@@ -86,58 +86,87 @@ def _count(connection: duckdb.DuckDBPyConnection, table: Table) -> str:
 
 
 def check_begun(loader_file: Path, warehouse: Path) -> None:
-    """Raises Misconfigured where a new history would be begun over the copy of another one."""
-    if holds_something(warehouse) and not holds_something(loader_file):
+    """Raises Misconfigured where a new history would be begun over the copy of another one, or in a file that is empty
+    but held one."""
+    if holds_something(loader_file):
+        return
+    state = StateFolder(loader_file)
+    if holds_something(warehouse):
         raise Misconfigured(
-            f"The loader's file {loader_file} is not there, but {warehouse} is: a new history would replace it.",
-            f"Restore the loader's file: {copied(warehouse, loader_file)} - or move the warehouse away to begin anew.",
+            f"The loader's file {loader_file} is {'empty' if loader_file.exists() else 'missing'}, but the warehouse "
+            f"{warehouse} exists: a new history would replace it.",
+            "If another recorder publishes there, give `warehouse` under [query_jobs] another name; to start a new "
+            f"history, move it away. If the loader's file was lost: {_restore(loader_file, warehouse)}",
+        )
+    if loader_file.exists() and state.identity and not state.is_provisional:
+        raise Misconfigured(
+            f"The loader's file {loader_file} is empty, but jobs were recorded in it: a new history would begin there.",
+            f"To start a new history, remove the empty file; otherwise: {_restore(loader_file, warehouse)}",
         )
 
 
 def copied(source: Path, loader_file: Path) -> str:
-    """The command that restores the loader's file from another one."""
-    return f"cp {shlex.quote(str(source))} {shlex.quote(str(loader_file))}"
+    """The command that restores the loader's file from another one. What a killed load left in its log is of the file
+    that was there before."""
+    names = (str(source), str(loader_file), f"{loader_file}.wal")
+    return "cp {} {} && rm -f {}".format(*map(shlex.quote, names))
 
 
-def check_published(loader: duckdb.DuckDBPyConnection, loader_file: Path, warehouse: Path) -> None:
-    """Raises Misconfigured where publishing would replace what the loader's file does not hold: the warehouse of
-    another loader's file, a newer or fuller one than this, or a file that is no warehouse at all. Raises TryLater where
-    that cannot be found out, because somebody writes into it."""
-    if not holds_something(warehouse):
-        return
-    state = StateFolder(loader_file)
+def check_published(loader: duckdb.DuckDBPyConnection, loader_file: Path, warehouse: Path) -> Contents:
+    """What the loader's file holds. Raises Misconfigured where publishing would replace what it does not hold: the
+    warehouse of another loader's file, a newer or fuller one than this, or a file that is no warehouse at all. Raises
+    TryLater where that cannot be found out, because somebody writes into it."""
     mine = contents(loader)
+    if holds_something(warehouse):
+        there = _remembered(StateFolder(loader_file), warehouse) or _contents_of(warehouse)
+        _compare(loader, mine, there, loader_file, warehouse)
+    return mine
+
+
+def _remembered(state: StateFolder, warehouse: Path) -> Contents | None:
+    """What the warehouse holds, if it is what was published from here last, and as it was then; else None."""
+    last = state.read_json(PUBLISHED)
     try:
-        with open_database(warehouse, read_only=True) as copy:
-            there = contents(copy)
-            if there.identity is None and not stored_columns(copy, LISTINGS):
-                raise _no_warehouse(warehouse)
+        if last.get("fingerprint") != fingerprint(warehouse):
+            return None
+        return Contents(**last["contents"])
+    except (OSError, KeyError, TypeError):  # not to be read, or as another version remembers it
+        return None
+
+
+def _contents_of(warehouse: Path) -> Contents:
+    """What a warehouse holds. Where somebody writes into it, or did and left a log, that is what it holds without."""
+    try:
+        return _contents_in(warehouse, warehouse)
     except (duckdb.Error, RuntimeError) as error:
         raise_if_interrupted(error)
-        there = _remembered(state, warehouse, error)
-    _compare(loader, mine, there, loader_file, warehouse)
-
-
-def _remembered(state: StateFolder, warehouse: Path, error: Exception) -> Contents:
-    """What this recorder published there last, where the copy itself cannot be asked. That somebody writes into it, or
-    did, is theirs to do, and no reason to stop recording."""
-    written_into = isinstance(error, duckdb.IOException) and (LOCK_MESSAGE in str(error) or "WAL" in str(error))
-    if not written_into:
-        raise _no_warehouse(warehouse) from None
-    last = state.read_json(PUBLISHED)
-    if last.get("place", [])[:3] != _place(warehouse)[:3]:
+        if LOCK_MESSAGE not in str(error) and "WAL" not in str(error):
+            raise _no_warehouse(warehouse, error) from None
+        said = str(error).splitlines()[0][:200]
+    try:
+        with TemporaryDirectory() as folder:
+            return _contents_in(Path(shutil.copyfile(warehouse, Path(folder) / "copy.duckdb")), warehouse)
+    except (duckdb.Error, RuntimeError, OSError) as error:
+        raise_if_interrupted(error)
         raise no_locks_behind(warehouse) or TryLater(
-            f"{warehouse} cannot be read, and this recorder did not publish it: {str(error).splitlines()[0][:200]}",
-            "Close it where it is open for writing; until then it is not replaced.",
+            f"{warehouse} cannot be read: {said}",
+            "Close the program that has it open for writing; until then it is not replaced.",
         ) from None
-    return Contents(**last["contents"])
 
 
-def _no_warehouse(warehouse: Path) -> Misconfigured:
-    return Misconfigured(
-        f"{warehouse} is there, but is no warehouse that was published from here.",
-        "Move it away, or give `warehouse` under [query_jobs] another name: publishing would replace it.",
-    )
+def _contents_in(file: Path, warehouse: Path) -> Contents:
+    with open_database(file, read_only=True) as copy:
+        there = contents(copy)
+        if there.identity is None and not stored_columns(copy, LISTINGS):
+            raise _no_warehouse(warehouse)
+    return there
+
+
+def _no_warehouse(warehouse: Path, error: Exception | None = None) -> Misconfigured:
+    remedy = "Move it away, or give `warehouse` under [query_jobs] another name: publishing would replace it."
+    if error and (is_damage(error) or not_permitted(error)):
+        return Misconfigured(f"{warehouse} cannot be read: {quoted(str(error).splitlines()[0])}", remedy)
+    return Misconfigured(f"{warehouse} exists, but is not a warehouse that this recorder published.", remedy)
 
 
 def _compare(
@@ -145,22 +174,22 @@ def _compare(
 ) -> None:
     if there.identity and there.identity != mine.identity:
         raise Misconfigured(
-            f"{warehouse} was published from another loader's file (identity {there.identity}) than {loader_file} "
-            f"(identity {mine.identity}): publishing would replace another record.",
+            f"{warehouse} was published from another loader's file (identity {there.identity}), not from {loader_file} "
+            f"(identity {mine.identity}): publishing would replace that history.",
             "Give each recorder a `warehouse` of its own under [query_jobs], or move that one away.",
         )
     if there.newest_listing and not _has_listing(loader, there.newest_listing):
         raise Misconfigured(
-            f"{warehouse} has a listing, of {there.newest_at} UTC, that the loader's file has not: publishing "
-            "would lose it.",
+            f"{warehouse} has a listing of {there.newest_at} UTC that the loader's file {loader_file} lacks: "
+            "publishing would lose it.",
             f"If the loader's file was lost or is older, restore it: {copied(warehouse, loader_file)} - "
-            "otherwise move the copy away, or give `warehouse` under [query_jobs] another name.",
+            "otherwise move the warehouse away, or give `warehouse` under [query_jobs] another name.",
         )
     if any(mine.counts.get(what, 0) < count for what, count in there.counts.items()):
         raise Misconfigured(
             f"The loader's file {loader_file} holds {mine}, but {warehouse} holds {there}: publishing would lose rows.",
-            f"If the loader's file lost them, restore it: {copied(warehouse, loader_file)} - if they were removed on "
-            "purpose, move the warehouse away first.",
+            f"If they should still be there, restore the loader's file: {copied(warehouse, loader_file)} - if they "
+            "were removed on purpose, move the warehouse away and load again.",
         )
 
 
@@ -184,47 +213,68 @@ def publish(loader: LoaderFile, warehouse: Path, keep_copies: int) -> None:
             for left in leftovers(target):  # by a load that was killed
                 left.unlink()
             loader.connection.execute("checkpoint")
-            free_room(target, os.fstat(loader.raw.fileno()).st_size + SPARE_ROOM)
+            _make_room(loader, target)
             with replacing(target) as new:
                 _copy(loader, new)
                 if part := damaged_part(new):
                     raise damaged(loader.path, warehouse, part)
-                check_published(loader.connection, loader.path, target)
+                published = check_published(loader.connection, loader.path, target)
                 if warning := keep_copy(new, target, keep_copies):
                     logger.warning("%s", warning)
                 # Who wrote into the published copy left a write-ahead log. It belongs to the old copy, and DuckDB would
                 # apply it to whatever has the name: it goes first, so that no reader finds it beside the new file.
                 target.with_name(target.name + ".wal").unlink(missing_ok=True)
-            _remember(loader, target)
+                # Before it takes its place: if that does not come about, another file lies there than is remembered.
+                last = {"fingerprint": fingerprint(new), "contents": asdict(published)}
+                StateFolder(loader.path).write(PUBLISHED, json.dumps(last))
     except OSError as error:
         raise _not_published(loader.path, warehouse, error) from None
 
 
 def damaged(loader_file: Path, warehouse: Path, part: str) -> Misconfigured:
     """What to say where the loader's file cannot be read whole: what is damaged, and how to restore it."""
-    state = StateFolder(loader_file)
-
-    def is_good(copy: Path) -> bool:
-        if copy == warehouse and state.read_json(PUBLISHED).get("place") != _place(warehouse):
-            return False  # somebody has written into it since
-        with open_database(copy, read_only=True) as connection:
-            return read_identity(connection) in (state.identity, None) and bool(stored_columns(connection, LISTINGS))
-
-    said = f"The loader's file {loader_file} is damaged: {part}. It is not published; {warehouse} is as it was."
+    said = f"The loader's file {loader_file} is damaged: {part}. It is not published."
     if part == UNREADABLE:
-        said = f"{loader_file} cannot be opened: {part} is damaged, or it is no DuckDB file. {warehouse} is as it was."
-    good = newest_good(warehouse, is_good)
-    if good is None:
-        return Misconfigured(
-            said,
-            "No good copy of it was found. Restore it from a backup; if it is no DuckDB file, change "
-            "DESTINATION__DUCKDB__CREDENTIALS (see .dlt/config.toml).",
+        said = f"The loader's file {loader_file} cannot be opened: {part} is damaged, or it is not a DuckDB file."
+    return Misconfigured(said, _restore(loader_file, warehouse))
+
+
+def _restore(loader_file: Path, warehouse: Path) -> str:
+    """How to get the loader's file back: from the newest of the published warehouse and the daily copies that is whole,
+    of this file, and as it was published."""
+    state = StateFolder(loader_file)
+    published = state.read_json(PUBLISHED).get("fingerprint")
+
+    def is_its_copy(copy: Path) -> bool:
+        with open_database(copy, read_only=True) as connection:
+            mine = not state.identity or read_identity(connection) in (state.identity, None)
+            return mine and bool(stored_columns(connection, LISTINGS))
+
+    def is_as_published(copy: Path) -> bool:
+        return (copy != warehouse or published in (None, fingerprint(warehouse))) and is_its_copy(copy)
+
+    good = newest_good(warehouse, is_as_published)
+    if good:
+        away = "" if good == warehouse or not warehouse.exists() else f"{_moved_away(warehouse)}; "
+        return f"Restore it from the newest good copy, and load: {away}{copied(good, loader_file)}"
+    if good := newest_good(warehouse, is_its_copy):
+        return (
+            f"The only copy that can be read, {good}, was written into since it was published. To restore the "
+            f"loader's file from it all the same, and load: {copied(good, loader_file)}"
         )
-    away = "" if good == warehouse else f"mv {shlex.quote(str(warehouse))} {shlex.quote(str(warehouse))}.old; "
-    log = shlex.quote(f"{loader_file}.wal")
-    return Misconfigured(
-        said, f"Restore it from the newest good copy: {away}{copied(good, loader_file)} && rm -f {log} - and load."
+    return (
+        "No good copy of it was found. Restore it from a backup; if it is not a DuckDB file, change "
+        "DESTINATION__DUCKDB__CREDENTIALS (see .dlt/config.toml)."
     )
+
+
+def _moved_away(warehouse: Path) -> str:
+    """The command that moves the warehouse away, and nothing that was moved away earlier."""
+    file = Path(os.path.realpath(warehouse))
+    there = file.with_name(file.name + ".old")
+    while there.exists():
+        there = there.with_name(there.name + "+")
+    return f"mv {shlex.quote(str(file))} {shlex.quote(str(there))}"
 
 
 def _not_published(loader_file: Path, warehouse: Path, error: OSError) -> Failure:
@@ -237,7 +287,7 @@ def _not_published(loader_file: Path, warehouse: Path, error: OSError) -> Failur
         )
     return (Misconfigured if wrong_place else Failure)(
         f"{said}{error.strerror}.",
-        "Make room or let this user write there, or change `warehouse` under [query_jobs]; "
+        "Free some space, let this user write there, or change `warehouse` under [query_jobs]; "
         "the next load publishes again.",
     )
 
@@ -264,25 +314,20 @@ def _only_publisher(warehouse: Path) -> Iterator[None]:
         yield
 
 
+def _make_room(loader: LoaderFile, target: Path) -> None:
+    """Room for a new copy: earlier ones go for it, but only where the loader's file is whole and does not need them."""
+    needed = os.fstat(loader.raw.fileno()).st_size + SPARE_ROOM
+    if has_room(target, needed):
+        return
+    if suspects_in(loader.raw):
+        raise DamagedFile
+    free_room(target, needed)
+
+
 def _copy(loader: LoaderFile, new: Path) -> None:
     loader.raw.seek(0)
     with new.open("wb") as copy:
         shutil.copyfileobj(loader.raw, copy, 4 * 2**20)
-
-
-def _remember(loader: LoaderFile, warehouse: Path) -> None:
-    state = StateFolder(loader.path)
-    last = {"place": _place(warehouse), "contents": asdict(contents(loader.connection))}
-    state.write(PUBLISHED, json.dumps(last))
-
-
-def _place(warehouse: Path) -> list[Any]:
-    """Which file it is, and when it was written to: a path, and what the file system says of the file."""
-    try:
-        found = warehouse.stat()
-    except FileNotFoundError:
-        return []
-    return [os.path.realpath(warehouse), found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns]
 
 
 def open_published(warehouse: Path, identity: str, closing: ExitStack) -> duckdb.DuckDBPyConnection | None:

@@ -3,10 +3,11 @@
 One run goes down this list; what a file imports stands below it, but for names and types of the tables:
 
     query_jobs.py   the command line (this file)
+    interpreter.py  whether it is this folder's Python that runs
+    settings.py     where things are, and how long to wait;  misspelt_settings.py: settings that nothing reads
+    dlt_context.py  what dlt is answered when it asks for settings, and where it works
+    own_settings.py where each setting is set;  dlt_variables.py: dlt's own variables, of which two count
     run.py          one run, from lock to published copy
-    settings.py     where things are, and how long to wait
-    dlt_context.py  what of it dlt is answered, and where it works;  own_settings.py: where each setting is set
-    dlt_variables.py  dlt's own variables, of which two count
     job_details.py  once the jobs are loaded: what only each job's own answer tells
     detail_backlog.py  which jobs are asked for it, and in which order
     source.py       the dlt source: its resources, how they merge, the incremental mark
@@ -21,22 +22,27 @@ One run goes down this list; what a file imports stands below it, but for names 
     bounded_http.py what any answer may cost in time and memory
     state_spans.py  the one table that is derived during the load;  views/: the questions, as SQL
     org_join.py     an org that was recorded under both forms of its id becomes one;  ids.py: these forms
+    publish.py      the published copy, and what it must not replace
+    copies.py       one copy a day;  damage.py: whether a file can be read whole
+    warehouse.py    the views, and columns that a file of an earlier version lacks
     tables.py       the columns of all tables
-    loader_file.py  the loader's own DuckDB file and its locks;  warehouse.py: the published copy, the views
-    interpreter.py  whether it is this folder's Python that runs
+    kept_listings.py  listings that wait beside the loader's file until it can be opened
+    state_folder.py the folder beside the file;  file_identity.py: which file it is
+    loader_file.py  the loader's own DuckDB file and its locks
+    dlt_packages.py what touches dlt's inside
     database_file.py  how a DuckDB file is opened;  atomic_file.py: how a file is replaced
     progress.py     what a terminal shows meanwhile;  failures.py: what can go wrong, and its exit code
     interrupts.py   Ctrl-C and SIGTERM;  streams.py: standard streams that are closed
 
 What is recorded, others read through reader.py:
 
-    check.py        what needs a person, in words
+    check.py        what needs attention, in words
     report.py       one page of pictures, of which the notebook shows the same
     pictures.py     the questions that they answer, with the numbers;  selection.py: of which org, days and jobs
     charts.py       how they are drawn, and in which colours
 
-Beside them: doctor.py looks at the set-up; demo.py records the built-in org of demo_org/, which imports nothing of
-this;  demo_home.py: where, and what of an earlier demo goes.
+Beside them: doctor.py looks at the set-up, ignored_settings.py at settings of other programs; demo.py records the
+built-in org of demo_org/, which imports nothing of this;  demo_home.py: where, and what of an earlier demo goes.
 """
 
 import gc
@@ -144,7 +150,7 @@ def _check(options: argparse.Namespace) -> int:
         if found:
             _say(
                 *found,
-                "To silence what somebody is at work on: known_findings in .dlt/config.toml, its key from --json.",
+                "Already being handled? Mute it: add its key (see check --json) to known_findings in .dlt/config.toml.",
                 sep="\n\n",
             )
     return 1 if found else 0
@@ -181,13 +187,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="load|demo|doctor|report|check")
     load = commands.add_parser("load", help="one incremental run against the configured org")
-    load.add_argument("--quiet", action="store_true", help="print nothing on success but warnings; for cron")
+    load.add_argument("--quiet", action="store_true", help="print nothing but warnings on success; for cron")
     load.set_defaults(command=_load)
     demo = commands.add_parser("demo", help="record the built-in demo org and show what there is to see")
     demo.add_argument("--days", type=_days, default=30, help="simulated days (30)")
     demo.add_argument("--home", type=Path, default=DEMO_HOME, help="directory for its files (demo/)")
     demo.set_defaults(command=_demo)
-    doctor = commands.add_parser("doctor", help="say what is wrong with the set-up, and what to do")
+    doctor = commands.add_parser("doctor", help="diagnose the set-up and suggest fixes")
     doctor.set_defaults(command=_doctor)
     report = commands.add_parser("report", help="write one HTML page of pictures, for a mail or a wiki")
     report.add_argument(
@@ -195,7 +201,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     report.add_argument("--days", type=_days, default=30, help="days before the last load to show (30)")
     report.set_defaults(command=_report)
-    check = commands.add_parser("check", help="say what needs a person (exit code 1), or nothing")
+    check = commands.add_parser("check", help="list problems that need attention (exit code 1), or print nothing")
     check.add_argument("--json", action="store_true", help="the findings as JSON, an empty list too")
     check.set_defaults(command=_check)
     for command in (report, check):
@@ -207,7 +213,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _days(given: str) -> int:
     if not given.isdecimal() or not 1 <= int(given) <= MOST_DAYS:
-        raise argparse.ArgumentTypeError(f"{given!r} is no number of days from 1 to {MOST_DAYS:,}")
+        raise argparse.ArgumentTypeError(f"{given!r} is not a number of days from 1 to {MOST_DAYS:,}")
     return int(given)
 
 
@@ -235,11 +241,21 @@ def _unexpected(error: BaseException) -> Failure:
             return Misconfigured(
                 f"A file cannot be used: {quoted(first_line)}.", "Does another run use the same files?"
             )
-        where = "Let this user use it; if it is dlt's home, DLT_DATA_DIR moves it."
-        return Misconfigured(f"Cannot use {error.filename}: {error.strerror}.", where)
+        return Misconfigured(
+            f"Cannot use {error.filename}: {error.strerror}.",
+            "Let this user read and write there. What was recorded before stays.",
+        )
+    from pipelines.damage import is_damage  # noqa: PLC0415 - a load has it
+
+    if is_damage(error):  # yet no checksum is wrong
+        return Failure(
+            f"DuckDB cannot make sense of a file: {quoted(first_line)}",
+            "If the next load ends so, too: make a copy of the loader's file, then restore it from an earlier copy "
+            "(README, Back up and restore).",
+        )
     return Failure(
         f"Unexpected {type(error).__name__}: {quoted(first_line)}",
-        "Nothing is lost: the next load makes it good if it can. --verbose shows where it happened.",
+        "What was recorded before stays. The next load tries again; --verbose shows where it happened.",
     )
 
 
@@ -254,7 +270,7 @@ def _without_traceback(entry: logging.LogRecord) -> bool:
 def _stopped(number: int) -> int:
     """Says that a signal has ended the run; returns the exit code that shells give that."""
     what = "Terminated" if number == signal.SIGTERM else "Interrupted"
-    print(f"{what}. The next load makes good what this one left.", file=sys.stderr)
+    print(f"{what}. The next load picks up where this one stopped.", file=sys.stderr)
     return 128 + number
 
 

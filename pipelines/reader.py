@@ -56,7 +56,7 @@ class Warehouse:
         except (duckdb.CatalogException, duckdb.BinderException) as error:
             raise Misconfigured(
                 f"{self.path} lacks what this version reads: {str(error).splitlines()[0]}",
-                "If a load published it, the next load publishes it anew; otherwise name another file.",
+                "If a load published it, the next load replaces it; otherwise name another file.",
             ) from None
         except duckdb.IOException as error:
             raise full_disk(error) or _unreadable(self.path, error) from None
@@ -106,7 +106,7 @@ def rows(sql: str, warehouse: Path | Warehouse, parameters: Row | None = None) -
 
 def _unreadable(path: Path, error: Exception) -> Misconfigured | TryLater:
     if LOCK_MESSAGE in str(error):
-        writing = TryLater(f"Somebody writes into {path}.", "Ask again when they have closed it.")
+        writing = TryLater(f"{path} is open for writing in another program.", "Close it there, then try again.")
         return no_locks_behind(path) or writing
     if not_permitted(error):
         return Misconfigured(f"{path} cannot be opened: this user may not read it.", "Let this user read it.")
@@ -116,7 +116,10 @@ def _unreadable(path: Path, error: Exception) -> Misconfigured | TryLater:
             f"{path}.wal belongs to an older copy of the warehouse, and keeps DuckDB from opening this one.",
             "Remove it; the next load does so too. What was written into the old copy is not in this one.",
         )
-    return Misconfigured(f"{path} is no DuckDB file that can be read.", str(error).splitlines()[0])
+    return Misconfigured(
+        f"{path} is not a readable DuckDB file: {str(error).splitlines()[0]}",
+        "If a load published it, move it away: the next load publishes it anew.",
+    )
 
 
 def _shown(value: Any) -> Any:

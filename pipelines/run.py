@@ -84,7 +84,7 @@ class Run:
 def record(settings: Settings, credentials: SalesforceCredentials, seen: Seen = Seen()) -> Run:  # noqa: B008 - frozen
     """Lists the org's jobs, loads what changed, publishes the warehouse.
 
-    Raises a Failure that says what to do; whatever could not be done now, the next run makes good.
+    Raises a Failure that says what to do; what could not be done now, the next run does.
     """
     with only_load(settings.loader_file):
         return record_under_lock(settings, credentials, seen)
@@ -146,8 +146,8 @@ def _record(
         loader = _open_at_last(settings, closing, loader, listing)
         if _identify(loader, state, settings) != identity:
             raise TryLater(
-                f"{settings.loader_file.name} has been replaced by another file while it was held. The listing of "
-                f"{listing.jobs_listed:,} jobs is kept for the one that was there before.",
+                f"{settings.loader_file.name} was replaced by another file while it was locked. The listing of "
+                f"{listing.jobs_listed:,} jobs is kept for the earlier file.",
                 "The next load records into the file that is there now.",
             )
         resumed = _load_kept(loader, state, identity) - 1  # without the one that was just made
@@ -258,7 +258,7 @@ def _load_kept(loader: LoaderFile, state: StateFolder, identity: str) -> int:
     _bring_up_to_date(loader.connection)
     for kept in waiting(state):
         if kept.meta and kept.identity != identity:
-            logger.warning("%s is a listing that was kept for another loader's file; it stays there.", kept.folder)
+            logger.warning("%s is a listing kept for another loader's file; it stays there.", kept.folder)
             continue
         try:
             _load_one(loader, state, kept)
@@ -269,7 +269,7 @@ def _load_kept(loader: LoaderFile, state: StateFolder, identity: str) -> int:
                 raise
             there = kept.set_aside(state)
             said = str(unfit).splitlines()[0][:300]
-            logger.warning("A kept listing cannot be loaded, and is set aside in %s: %s", there, said)
+            logger.warning("A kept listing could not be loaded, and was moved to %s: %s", there, said)
     if loaded:
         _bring_up_to_date(loader.connection)
     return loaded

@@ -177,10 +177,10 @@ def _check_not_left_behind(given: str, loader_file: Path) -> None:
     left = Path(os.path.abspath(Path(elsewhere) / Path(given).expanduser()))
     if left.is_file():
         raise Misconfigured(
-            f"There is no {loader_file} yet, but {left}, where DLT_LOCAL_DIR points to: version 0.1.0 recorded there.",
-            "Relative paths count from the project now. To go on with that file, give its full path as `credentials` "
-            "under [destination.duckdb], and that of its copy as `warehouse` under [query_jobs]; to begin anew, unset "
-            "DLT_LOCAL_DIR.",
+            f"{loader_file} does not exist yet, but {left} does: DLT_LOCAL_DIR had version 0.1.0 record there.",
+            "Relative paths now count from the project. To continue with that file, give its full path as "
+            "`credentials` under [destination.duckdb], and that of its copy as `warehouse` under [query_jobs]; to "
+            "start a new history, unset DLT_LOCAL_DIR.",
         )
 
 

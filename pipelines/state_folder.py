@@ -84,6 +84,8 @@ class StateFolder:
 
     def write(self, name: str, text: str) -> None:
         """Replaces a file of this folder in one step."""
+        for left in self.path.glob(f".{name}.*.new"):  # by a load that was killed, or met a full disk
+            left.unlink(missing_ok=True)
         new = self.path / f".{name}.{os.getpid()}.new"
         with new.open("w", encoding="utf-8") as file:
             file.write(text)

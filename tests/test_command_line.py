@@ -149,7 +149,7 @@ def test_an_interrupted_run_ends_cleanly(org: DemoOrg, recorder: Recorder, numbe
 
     assert load.returncode == code, errors
     assert output == ""
-    assert "The next load makes good" in errors
+    assert "The next load picks up where this one stopped" in errors
     assert "Traceback" not in errors
     assert recorder.run().returncode == 0
 

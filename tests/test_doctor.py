@@ -27,7 +27,7 @@ def test_a_sound_set_up_is_told_so_with_few_calls(org: DemoOrg, recorder: Record
 
     assert found.returncode == 0, found.stdout + found.stderr
     for line in (
-        "sign-in by client credentials", "API version 68.0 is one that the org has", "clock and the org's agree",
+        "sign-in by client credentials", "API version 68.0 is supported", "clock and the org's agree",
         f"org {org.org_id}", "listing has 3 jobs", "jobs of 2 users", "of 15,000 API calls used", "All is well.",
     ):  # fmt: skip
         assert line in found.stdout

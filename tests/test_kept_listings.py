@@ -180,7 +180,7 @@ def test_one_that_cannot_be_read_is_set_aside_and_named(
     assert run.returncode == 0, run.stderr
     assert str(recorder.state_folder / "set_aside" / first.name) in run.stderr
     assert set(recorder.states()) == {later}
-    assert "set aside" not in recorder.run().stderr
+    assert "was moved to" not in recorder.run().stderr
     doctor = recorder.run("doctor").stdout
     assert str(recorder.state_folder / "set_aside" / first.name) in doctor
 
@@ -206,7 +206,7 @@ def test_one_that_does_not_fit_is_set_aside_and_named(org: DemoOrg, recorder: Re
     run = recorder.run()
 
     assert run.returncode == 0, run.stderr
-    assert "set aside" in run.stderr
+    assert "was moved to" in run.stderr
     assert set(recorder.states()) == {short_lived}
 
 
@@ -231,7 +231,7 @@ def test_a_listing_is_never_loaded_into_another_file(org: DemoOrg, recorder: Rec
         for _ in range(2):
             run = recorder.run()
             assert run.returncode == 0, run.stderr
-            assert f"{kept_in(recorder)} is a listing that was kept for another loader's file" in run.stderr
+            assert f"{kept_in(recorder)} is a listing kept for another loader's file" in run.stderr
             assert str(kept_in(recorder)) in recorder.run("doctor").stdout
             assert recorder.rows("select id from query_jobs") == [(other,)]
     for file in (recorder.loader_file, recorder.warehouse):

@@ -24,8 +24,8 @@ SCRIPT = Path(__file__).with_name("interrupted_load.py")
 HOUR = timedelta(hours=1)
 SAID = {
     signal.SIGKILL: (-signal.SIGKILL, ""),
-    signal.SIGTERM: (143, "Terminated. The next load makes good what this one left.\n"),
-    signal.SIGINT: (130, "Interrupted. The next load makes good what this one left.\n"),
+    signal.SIGTERM: (143, "Terminated. The next load picks up where this one stopped.\n"),
+    signal.SIGINT: (130, "Interrupted. The next load picks up where this one stopped.\n"),
 }
 
 

@@ -25,7 +25,7 @@ def test_jobs_that_lived_only_while_the_file_was_locked_are_kept(org: DemoOrg, r
         short_lived = org.add_job()
         locked = recorder.run()
         assert locked.returncode == 75
-        assert f"held by process {holder.pid}" in locked.stderr
+        assert f"locked by process {holder.pid}" in locked.stderr
         assert "The listing of 2 jobs is kept" in locked.stderr
         assert locked.stdout == ""
         assert len(recorder.rows("select * from listings")) == 1

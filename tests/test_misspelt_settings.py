@@ -9,19 +9,19 @@ from pipelines.demo_org.org import DemoOrg
 from pipelines.settings import PROJECT
 
 FILES = [
-    ("config.toml", '[query_jobs]\nlock_wiat = 3', "query_jobs.lock_wiat", "Is lock_wait meant?"),
-    ("config.toml", '[query_job]\nwarehouse = "x.duckdb"', "query_job", "Is query_jobs meant?"),
+    ("config.toml", '[query_jobs]\nlock_wiat = 3', "query_jobs.lock_wiat", "Did you mean lock_wait?"),
+    ("config.toml", '[query_job]\nwarehouse = "x.duckdb"', "query_job", "Did you mean query_jobs?"),
     ("config.toml", '[query_jobs]\napi_version = "68.0"', "query_jobs.api_version", "belongs under [sources.salesforce]"),
     ("config.toml", "[sources.salesforce]\ndetails_per_run = 3", "salesforce.details_per_run", "under [query_jobs]"),
-    ("config.toml", '[sources.saleforce]\njob_type = "Classic"', "sources.saleforce", "Is sources.salesforce meant?"),
-    ("config.toml", '[chekc]\nunusual_jobs = 3', "chekc", "Is check meant?"),
-    ("config.toml", '[check]\nknown_finding = ["x"]', "check.known_finding", "Is known_findings meant?"),
-    ("config.toml", "[load]\nworkers = 3", "load.workers", "What dlt needs is set here by the recorder itself"),
-    ("config.toml", "[normalize.data_writer]\nfile_max_items = 3", "normalize.data_writer.file_max_items", "remove it"),
-    ("secrets.toml", "[destination.duckdb]\ncreate_indexes = true", "destination.duckdb.create_indexes", "remove it"),
+    ("config.toml", '[sources.saleforce]\njob_type = "Classic"', "sources.saleforce", "Did you mean sources.salesforce?"),
+    ("config.toml", '[chekc]\nunusual_jobs = 3', "chekc", "Did you mean check?"),
+    ("config.toml", '[check]\nknown_finding = ["x"]', "check.known_finding", "Did you mean known_findings?"),
+    ("config.toml", "[load]\nworkers = 3", "load.workers", "Remove it: the recorder sets up dlt itself"),
+    ("config.toml", "[normalize.data_writer]\nfile_max_items = 3", "normalize.data_writer.file_max_items", "Remove it"),
+    ("secrets.toml", "[destination.duckdb]\ncreate_indexes = true", "destination.duckdb.create_indexes", "Remove it"),
     ("config.toml", "[sources]\njob_type = 'Classic'", "sources.job_type", "belongs under [sources.salesforce]"),
-    ("secrets.toml", '[sources.salesforce.credentials]\nuserame = "me"', "credentials.userame", "Is username meant?"),
-    ("secrets.toml", '[destination.duckdb]\ncredential = "x.duckdb"', "duckdb.credential", "Is credentials meant?"),
+    ("secrets.toml", '[sources.salesforce.credentials]\nuserame = "me"', "credentials.userame", "Did you mean username?"),
+    ("secrets.toml", '[destination.duckdb]\ncredential = "x.duckdb"', "duckdb.credential", "Did you mean credentials?"),
 ]  # fmt: skip
 
 
@@ -36,7 +36,7 @@ def test_in_a_file(org: DemoOrg, recorder: Recorder, name: str, text: str, key: 
     run = recorder.run()
 
     assert run.returncode == 0, run.stderr
-    assert f"{key}` in .dlt/{name} is a setting that nothing reads." in run.stderr
+    assert f"{key}` in .dlt/{name} is an unknown setting." in run.stderr
     assert hint in run.stderr
     assert "userame = " not in run.stderr
 
@@ -48,7 +48,7 @@ def test_above_all_sections(recorder: Recorder) -> None:
     run = recorder.run()
 
     assert run.returncode == 0, run.stderr
-    assert "`job_type` in .dlt/config.toml is a setting that nothing reads.\nIt belongs under" in run.stderr
+    assert "`job_type` in .dlt/config.toml is an unknown setting.\nIt belongs under" in run.stderr
     assert "`refresh` in .dlt/config.toml" in run.stderr
 
 
@@ -66,8 +66,8 @@ def test_in_the_environment(org: DemoOrg, recorder: Recorder) -> None:
     told = recorder.run("doctor", **given)
 
     assert told.returncode == 78
-    assert "`query_jobs.warehose` in the environment is a setting that nothing reads." in told.stdout
-    assert "Is job_type meant?" in told.stdout
+    assert "`query_jobs.warehose` in the environment is an unknown setting." in told.stdout
+    assert "Did you mean job_type?" in told.stdout
     assert "check_x" not in told.stdout
     assert "runtime" not in told.stdout
 
@@ -88,4 +88,4 @@ def test_what_the_project_documents_is_read(org: DemoOrg, recorder: Recorder) ->
     found = recorder.run("doctor")
 
     assert "Settings" in found.stdout
-    assert "nothing reads" not in found.stdout
+    assert "unknown setting" not in found.stdout

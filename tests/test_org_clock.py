@@ -81,7 +81,7 @@ def test_a_clock_before_the_newest_listing_is_not_believed(org: DemoOrg, recorde
     assert "12:00:00" in run.stderr
     assert f"{datetime.now(UTC):%Y-%m-%d}" in run.stderr
     assert not was_listed(earlier)
-    assert "newest listing recorded of org" in doctor.stdout
+    assert "newest recorded listing of org" in doctor.stdout
     assert recorder.rows("select count(*) from listings") == [(1,)]
 
 

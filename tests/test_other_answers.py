@@ -211,7 +211,10 @@ def test_a_done_listing_whose_next_page_the_org_does_not_know_is_complete(org: D
 
     assert set(recorder.states()) == {"750a"}
     assert len(listing_calls(org)) == 6
-    assert "does not know the last page's next one" in recorder.rows("select notes from listings")[0][0]
+    assert (
+        "the last page named a next one, which the org does not know"
+        in recorder.rows("select notes from listings")[0][0]
+    )
 
 
 @pytest.mark.parametrize("url", ["/services/data/v68.0/jobs/query", "/x?queryLocator=", ["01g-1"], True])

@@ -9,7 +9,7 @@ import pytest
 from conftest import KEYS, Recorder
 
 from pipelines.demo_org.org import DemoOrg
-from pipelines.dlt_context import active, use_project
+from pipelines.dlt_context import use_project
 from pipelines.failures import Misconfigured
 from pipelines.own_settings import users_folder
 from pipelines.settings import PROJECT, read_settings
@@ -176,7 +176,7 @@ def test_a_secret_in_the_file_for_other_settings_is_refused(recorder: Recorder, 
     run = recorder.run()
 
     assert run.returncode == 78
-    assert f"client_secret` is a secret, but stands in {recorder.home}/.dlt/config.toml" in run.stderr
+    assert f"client_secret` is a secret, but is set in {recorder.home}/.dlt/config.toml" in run.stderr
     assert "s3cret" not in run.stderr
 
 
@@ -228,16 +228,6 @@ def test_the_doctor_lists_what_is_not_read_by_its_names(org: DemoOrg, recorder: 
     assert "DLT_PROJECT_DIR" not in verbose.stdout
     assert "harm" not in verbose.stdout + verbose.stderr
     assert "7" not in "".join(line for line in verbose.stdout.splitlines() if "not read" in line)
-
-
-def test_dlts_folder_can_be_chosen_for_a_run(recorder: Recorder, tmp_path: Path) -> None:
-    """Whoever makes the working folders says where."""
-    assert Path(active().data_dir) == recorder.home / "dlt"
-    active().data_dir = tmp_path / "elsewhere"
-    recorder.load()
-
-    assert (tmp_path / "elsewhere").is_dir()
-    assert not (recorder.home / "dlt").exists()
 
 
 def test_tests_see_nothing_of_the_users(tmp_path: Path) -> None:

@@ -54,8 +54,8 @@ def test_a_permission_that_was_lost_is_found(org: DemoOrg, lost: Recorder) -> No
     """At once, and urgent; nothing is called deleted, and no listing from there on proves anything."""
     (found,) = findings(lost, org, "reduced view")
     assert found.urgent
-    assert "the listing lost 266 of 300 jobs at once: permission?" in found.message
-    assert "1 users instead of 9" in found.message
+    assert "the listing lost 266 of 300 jobs at once: on " in found.message
+    assert "jobs of 1 instead of 9 users" in found.message
 
     org.add_job()  # our own goes on, and is no proof
     listed_hourly(org, lost, 2)

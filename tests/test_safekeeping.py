@@ -1,6 +1,8 @@
 """What is recorded is not overwritten, not mixed up with another record, and not begun anew in silence."""
 
+import re
 import shutil
+import subprocess
 from dataclasses import replace
 from datetime import timedelta
 
@@ -19,20 +21,28 @@ HOUR = timedelta(hours=1)
 
 
 def test_a_lost_loaders_file_is_not_begun_anew(org: DemoOrg, recorder: Recorder) -> None:
-    """Its published copy may be all that is left: the run stops, and names the command that restores."""
+    """Its published copy may be all that is left: the run stops, and names the command that restores, whatever log a
+    load that was killed has left."""
     job = org.add_job()
     recorder.load()
+    log = recorder.home / "loader.duckdb.wal"
+    with duckdb.connect(recorder.loader_file, config={"checkpoint_threshold": "1GB"}) as loader:
+        loader.execute("create table left_behind as select 1")
+        left = log.read_bytes()
     recorder.loader_file.unlink()
+    log.write_bytes(left)
     org.delete_job(job)
     org.requests.clear()
     run = recorder.run()
 
     assert run.returncode == 78
-    assert f"cp {recorder.warehouse} {recorder.loader_file}" in run.stderr
+    (command,) = re.findall(r"Restore the loader's file: (cp .+) - or, ", run.stderr)
     assert not org.requests
     assert recorder.states() == {job: "InProgress"}
-    recorder.loader_file.write_bytes(recorder.warehouse.read_bytes())
-    assert recorder.run().returncode == 0
+    subprocess.run(command, shell=True, check=True)
+    assert not log.exists()
+    run = recorder.run()
+    assert run.returncode == 0, run.stderr
     assert recorder.states() == {job: "InProgress"}
 
 
@@ -50,7 +60,7 @@ def test_a_log_that_belongs_to_no_restored_copy_is_named(org: DemoOrg, recorder:
     log.write_bytes(left)
     run = recorder.run()
     assert run.returncode == 78
-    assert "remove loader.duckdb.wal, and load" in run.stderr
+    assert "remove loader.duckdb.wal and load again" in run.stderr
 
     log.unlink()
     recorder.warehouse.write_bytes(backup)
@@ -69,7 +79,7 @@ def test_an_older_loaders_file_does_not_replace_a_newer_copy(org: DemoOrg, recor
     run = recorder.run()
 
     assert run.returncode == 78
-    assert "2026-11-02 13:00 UTC, that the loader's file has not" in run.stderr
+    assert f"2026-11-02 13:00 UTC that the loader's file {recorder.loader_file} lacks" in run.stderr
     assert recorder.rows("select id, observed_at from query_jobs") == [(job, NOON + HOUR)]
 
 
@@ -94,7 +104,7 @@ def test_an_older_loaders_file_that_is_let_go_late_does_not_either(org: DemoOrg,
         run = recorder.run()
 
     assert run.returncode == 78, run.stderr
-    assert "2026-11-02 13:00 UTC, that the loader's file has not" in run.stderr
+    assert f"2026-11-02 13:00 UTC that the loader's file {recorder.loader_file} lacks" in run.stderr
     assert recorder.rows("select id, observed_at from query_jobs") == [(job, NOON + HOUR)]
     recorder.loader_file.write_bytes(newer)
     org.delete_job(late)

@@ -1,0 +1,298 @@
+"""A damaged loader's file is never published, and the message names the command that restores it."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+from conftest import Recorder
+from processes import holding
+from small_disks import fill, make_room, mounted
+
+from pipelines.copies import copies, keep_copy
+from pipelines.damage import FIRST_BLOCK, HEADER_SIZE, UNREADABLE, damaged_part, suspect_blocks
+from pipelines.demo_org.org import DemoOrg
+from pipelines.failures import Failure, Misconfigured, failure_behind
+
+BLOCK = 262_144
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def grown(org: DemoOrg, recorder_of: Callable[..., Recorder]) -> Recorder:
+    """A recorder with some jobs, three listings and a change that the next load brings in; its folder has an odd name."""
+    recorder = recorder_of(org, 'it\'s a "home" $HOME')
+    for _ in range(50):
+        org.add_job(state="InProgress")
+    for _ in range(3):
+        recorder.load()
+        org.advance(HOUR)
+    for job in list(org.jobs)[::2]:
+        org.move_job(job, "JobComplete")
+    org.requests.clear()
+    return recorder
+
+
+def flip(file: Path, at: int) -> None:
+    with file.open("r+b") as opened:
+        opened.seek(at)
+        (was,) = opened.read(1)
+        opened.seek(at)
+        opened.write(bytes([was ^ 4]))
+
+
+def used_blocks(file: Path) -> Iterator[int]:
+    """Where each block begins in which a flipped bit matters."""
+    for start in range(FIRST_BLOCK, file.stat().st_size - BLOCK + 1, BLOCK):
+        flip(file, start + 100)
+        suspect = suspect_blocks(file)
+        flip(file, start + 100)
+        if suspect:
+            yield start
+
+
+def damaged_parts(file: Path) -> Iterator[str]:
+    """Harms a file in each of its regions and at many lengths, and gives what is damaged then."""
+    was = file.read_bytes()
+    harms: list[Callable[[], None]] = [
+        lambda at=at: flip(file, at)  # type: ignore[misc]
+        for at in (0, HEADER_SIZE + 9, 2 * HEADER_SIZE + 9, *(start + 100 for start in used_blocks(file)))
+    ]
+    lengths = (1, 4095, FIRST_BLOCK - 1, FIRST_BLOCK, FIRST_BLOCK + BLOCK, len(was) // 2, len(was) - BLOCK - 1)
+    harms += [lambda length=length: os.truncate(file, length) for length in lengths]  # type: ignore[misc]
+    for harm in harms:
+        file.write_bytes(was)
+        harm()
+        if part := damaged_part(file):
+            yield part
+
+
+def refusal(recorder: Recorder) -> Failure:
+    """What a load ends in; that nothing was published is checked on the way."""
+    was = recorder.warehouse.read_bytes() if recorder.warehouse.exists() else None
+    with pytest.raises(Exception) as raised:  # noqa: PT011 - the kind is looked at here
+        recorder.load()
+    found = failure_behind(raised.value)
+    assert isinstance(found, Misconfigured), raised.value
+    assert "Nothing is lost" not in str(found)
+    assert (recorder.warehouse.read_bytes() if recorder.warehouse.exists() else None) == was
+    return found
+
+
+def paste_command(said: str) -> None:
+    """Has a shell run the command that a message ends with."""
+    command = re.search(r"load: (.+)$", said, re.MULTILINE)
+    assert command, said
+    subprocess.run(["sh", "-ec", command[1]], check=True)
+
+
+def test_damage_is_never_published_and_the_command_restores_the_file(org: DemoOrg, grown: Recorder) -> None:
+    """Wherever it is, before the listing is made or in the middle of the merge."""
+    listed, parts = set(), set()
+    for part in damaged_parts(grown.loader_file):
+        org.requests.clear()
+        said = str(refusal(grown))
+        assert part in said
+        listed.add(bool(org.requests))
+        parts.add(part)
+        paste_command(said)
+        assert grown.loader_file.read_bytes() == grown.warehouse.read_bytes()
+    assert listed == {True, False}
+    assert parts >= {UNREADABLE, "the table salesforce.query_jobs", "the table salesforce.query_job_states"}
+    grown.load()
+    assert grown.rows("select state, count(*) from query_jobs group by all order by all") == [
+        ("InProgress", 25),
+        ("JobComplete", 25),
+    ]
+
+
+def test_damage_in_old_blocks_that_no_load_reads_is_found(grown: Recorder) -> None:
+    with duckdb.connect(grown.loader_file) as connection:
+        connection.execute("create table main.old as select md5(n::varchar) as text from range(100_000) as t(n)")
+    grown.load()
+    was = grown.loader_file.read_bytes()
+    for start in list(used_blocks(grown.loader_file)):
+        grown.loader_file.write_bytes(was)
+        flip(grown.loader_file, start + 100)
+        if damaged_part(grown.loader_file) == "the table main.old":
+            break
+    said = str(refusal(grown))
+    assert "is damaged: the table main.old. It is not published." in said
+    paste_command(said)
+    grown.load()
+
+
+def test_damage_that_the_load_meets_in_the_middle_is_said_in_the_same_words(org: DemoOrg, grown: Recorder) -> None:
+    """dlt's merge ends in a StopIteration there, without a word."""
+    was = grown.loader_file.read_bytes()
+    for start in list(used_blocks(grown.loader_file)):
+        grown.loader_file.write_bytes(was)
+        flip(grown.loader_file, start + 100)
+        if damaged_part(grown.loader_file) == "the table salesforce.query_jobs":
+            break
+    run = grown.run()
+
+    assert run.returncode == 78, run
+    assert f"{grown.loader_file} is damaged: the table salesforce.query_jobs" in run.stderr
+    assert re.search("StopIteration|Nothing is lost|Traceback", run.stderr) is None
+    assert len(run.stderr.splitlines()) == 2
+    assert org.requests
+    doctor = grown.run("doctor")
+    assert doctor.returncode == 78
+    assert "is damaged: the table salesforce.query_jobs" in doctor.stdout
+    paste_command(run.stderr)
+    assert grown.run().returncode == 0
+
+
+def test_where_the_published_copy_was_written_into_the_daily_one_restores(grown: Recorder) -> None:
+    """The copy that is in the way is moved, and nothing that was moved there before is overwritten."""
+    (daily,) = copies(grown.warehouse)
+    with duckdb.connect(grown.warehouse) as writer:
+        writer.execute("delete from salesforce.query_jobs")
+    (earlier := grown.warehouse.with_name("warehouse.duckdb.old")).write_text("mine")
+    os.truncate(grown.loader_file, 5000)
+    said = str(refusal(grown))
+    assert str(daily.name) in said
+    paste_command(said)
+    assert grown.loader_file.read_bytes() == daily.read_bytes()
+    grown.load()
+    assert len(grown.states()) == 50
+    assert earlier.read_text() == "mine"
+    assert grown.warehouse.with_name("warehouse.duckdb.old+").exists()
+
+
+def test_a_copy_that_was_written_into_is_named_where_it_is_all_that_is_left(grown: Recorder) -> None:
+    shutil.rmtree(copies(grown.warehouse)[0].parent)
+    with duckdb.connect(grown.warehouse) as writer:
+        writer.execute("create table mine as select 1 as one")
+    os.truncate(grown.loader_file, 5000)
+    said = str(refusal(grown))
+    assert "was written into" in said
+    paste_command(said)
+    grown.load()
+    assert len(grown.states()) == 50
+
+    shutil.rmtree(copies(grown.warehouse)[0].parent)
+    grown.warehouse.write_bytes(b"")
+    os.truncate(grown.loader_file, 5000)
+    assert "No good copy of it was found" in str(refusal(grown))
+
+
+def test_a_copy_that_was_moved_with_its_project_is_as_good(grown: Recorder) -> None:
+    """The file system has another number and another time for it then."""
+    moved = grown.home.with_name("moved")
+    shutil.copytree(grown.home, moved, copy_function=shutil.copyfile)
+    shutil.rmtree(grown.home)
+    shutil.move(moved, grown.home)
+    os.truncate(grown.loader_file, 5000)
+    paste_command(str(refusal(grown)))
+    assert grown.loader_file.read_bytes() == grown.warehouse.read_bytes()
+    grown.load()
+
+
+def test_an_emptied_file_is_not_begun_anew(org: DemoOrg, grown: Recorder) -> None:
+    """With a copy beside it or not."""
+    os.truncate(grown.loader_file, 0)
+    said = str(refusal(grown))
+    assert "is empty" in said
+    paste_command(said)
+    grown.load()
+    assert len(grown.states()) == 50
+
+    grown.warehouse.unlink()
+    os.truncate(grown.loader_file, 0)
+    org.requests.clear()
+    said = str(refusal(grown))
+    assert not org.requests
+    assert "is empty, but jobs were recorded in it" in said
+    paste_command(said)  # from the daily copy
+    grown.load()
+    assert len(grown.states()) == 50
+
+    grown.warehouse.unlink()
+    grown.loader_file.unlink()
+    grown.load()
+    assert len(grown.rows("select 1 from listings")) == 1
+
+
+def test_what_lies_beside_is_no_part_of_the_choice_but_by_identity(org: DemoOrg, grown: Recorder) -> None:
+    """A state folder that is lost or garbled; a daily copy of another recorder."""
+    for harm in ("lost", "garbled"):
+        if harm == "lost":
+            shutil.rmtree(grown.state_folder)
+        else:
+            (grown.state_folder / "published.json").write_bytes(b'{"fingerprint": 5, "contents": \xff')
+        os.truncate(grown.loader_file, 5000)
+        paste_command(str(refusal(grown)))
+        assert grown.loader_file.read_bytes() == grown.warehouse.read_bytes()
+        grown.load()
+    (daily,) = copies(grown.warehouse)
+    with duckdb.connect(daily) as writer:
+        writer.execute("create or replace macro main.recorder_identity() as 'another'")
+    grown.warehouse.unlink()
+    os.truncate(grown.loader_file, 5000)
+    assert "No good copy of it was found" in str(refusal(grown))
+
+
+def test_a_damaged_published_copy_is_replaced_by_a_whole_one(org: DemoOrg, grown: Recorder) -> None:
+    """What was published is remembered: who reads a damaged one is told, and the next load publishes."""
+    for start in list(used_blocks(grown.warehouse)):
+        flip(grown.warehouse, start + 100)
+    assert damaged_part(grown.warehouse)
+    grown.load()
+    assert damaged_part(grown.warehouse) is None
+    for start in list(used_blocks(grown.warehouse)):
+        flip(grown.warehouse, start + 100)
+    for command in (["check"], ["report", "--output", "-"], ["doctor"]):
+        run = grown.run(*command)
+        assert "Traceback" not in run.stderr
+        assert "Nothing is lost" not in run.stderr
+        assert "warehouse.duckdb" in run.stdout + run.stderr
+        assert run.returncode == 78 or command == ["doctor"], run
+    for harm in (lambda: flip(grown.warehouse, 0), lambda: os.truncate(grown.warehouse, FIRST_BLOCK + BLOCK)):
+        harm()  # what it holds cannot be known any more
+        said = str(refusal(grown))
+        assert "cannot be read" in said
+        assert "Move it away" in said
+    grown.warehouse.unlink()
+    grown.load()
+
+
+def test_earlier_copies_do_not_make_room_for_a_damaged_file(
+    org: DemoOrg, recorder_of: Callable[..., Recorder], tmp_path: Path
+) -> None:
+    """They may be needed to restore it."""
+    with mounted(tmp_path / "disk") as disk:
+        recorder = recorder_of(org, str(disk / "home"))
+        org.add_job()
+        recorder.load()
+        for day in range(1, 4):
+            assert keep_copy(recorder.warehouse, recorder.warehouse, 7, datetime(2026, 1, day, tzinfo=UTC)) is None
+        there = copies(recorder.warehouse)
+        was = recorder.loader_file.read_bytes()
+        for start in used_blocks(recorder.loader_file):
+            recorder.loader_file.write_bytes(was)
+            flip(recorder.loader_file, start + 100)
+            if "state_spans" in str(damaged_part(recorder.loader_file)):
+                break
+        fill(disk, 12 * 2**20)
+        refusal(recorder)
+        assert copies(recorder.warehouse) == there
+        make_room(disk)
+        recorder.loader_file.write_bytes(was)
+        fill(disk, 12 * 2**20)
+        recorder.load()
+        assert len(copies(recorder.warehouse)) < len(there)
+
+
+def test_damage_is_named_while_somebody_writes_into_the_copy(grown: Recorder) -> None:
+    """Then a daily one is the newest that can be relied on."""
+    os.truncate(grown.loader_file, 5000)
+    with holding(grown.warehouse):
+        said = str(refusal(grown))
+    assert copies(grown.warehouse)[0].name in said

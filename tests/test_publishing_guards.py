@@ -1,0 +1,439 @@
+"""The published copy is replaced by nothing that holds less, and by no other recorder's file."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+from conftest import NOON, Recorder
+from processes import holding, process
+from recorded_story import HERE, unpack
+from small_disks import mounted
+from test_read_only import bound_by_permissions
+
+from pipelines import run as running
+from pipelines.copies import copies
+from pipelines.damage import damaged_part
+from pipelines.demo_org.org import DemoOrg
+from pipelines.demo_org.server import serving
+from pipelines.file_identity import read_identity
+
+HOUR = timedelta(hours=1)
+TABLES = {"listings": "listings", "query_jobs": "jobs", "query_job_states": "states"}
+IDENTITY = "create or replace macro main.recorder_identity() as 'another'"
+
+
+def change(file: Path, sql: str) -> None:
+    """As a person does by hand."""
+    with duckdb.connect(file) as connection:
+        connection.execute(sql)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_file_with_fewer_rows_is_not_published(org: DemoOrg, recorder: Recorder, table: str) -> None:
+    """Known before anything is asked. Who moves the copy away goes on without them."""
+    for _ in range(4):
+        org.add_job(state="JobComplete")
+        recorder.load()
+        org.advance(HOUR)
+    org.jobs.clear()
+    change(
+        recorder.loader_file,
+        f"delete from salesforce.{table} where rowid in (select min(rowid) from salesforce.{table})",
+    )
+    was = recorder.warehouse.read_bytes()
+    org.requests.clear()
+    run = recorder.run()
+
+    assert run.returncode == 78, run
+    assert not org.requests
+    assert f"{recorder.loader_file} holds " in run.stderr
+    assert f"3 {TABLES[table]}" in run.stderr
+    assert f"{recorder.warehouse} holds 4 listings, 4 jobs, 4 states" in run.stderr
+    assert "move the warehouse away" in run.stderr
+    assert recorder.run("doctor").returncode == 78
+    assert recorder.warehouse.read_bytes() == was
+    recorder.warehouse.rename(recorder.home / "elsewhere.duckdb")
+    assert recorder.run().returncode == 0
+    assert recorder.rows(f"select count(*) from {table}") == [(4 if table == "listings" else 3,)]
+
+
+def test_rows_that_go_during_the_load_are_missed_too(org: DemoOrg, recorder: Recorder, monkeypatch) -> None:
+    """By a fault of the load itself: judged again right before the copy takes its place."""
+    org.add_job()
+    recorder.load()
+    monkeypatch.setattr(
+        running, "apply_views", lambda loader: loader.execute("delete from salesforce.query_job_states")
+    )
+    failure = recorder_failure(recorder)
+    assert "holds 2 listings, 1 jobs, 0 states" in failure
+    assert recorder.rows("select count(*) from query_job_states") == [(1,)]
+
+
+def recorder_failure(recorder: Recorder) -> str:
+    was = recorder.warehouse.read_bytes()
+    with pytest.raises(Exception) as raised:  # noqa: PT011 - its words are looked at
+        recorder.load()
+    assert recorder.warehouse.read_bytes() == was
+    return str(raised.value)
+
+
+@pytest.mark.parametrize("written", [False, True])
+def test_an_older_file_does_not_replace_a_newer_copy_that_is_held(org: DemoOrg, recorder: Recorder, written) -> None:
+    """Held for writing, so that it cannot be opened; what it holds is known all the same, whether the folder beside the
+    file is as old as the file or not, and whatever number the file system gave to a copy."""
+    recorder.load()
+    for state in ("newer", "as old", "lost", "garbled"):
+        older = recorder.loader_file.read_bytes()
+        old_state = shutil.copytree(recorder.state_folder, recorder.home / "old.state")
+        for _ in range(2):
+            org.advance(HOUR)
+            org.add_job()
+            recorder.load()
+        newer = recorder.loader_file.read_bytes()
+        new_state = shutil.copytree(recorder.state_folder, recorder.home / "new.state")
+        recorder.loader_file.write_bytes(older)
+        if state != "newer":
+            shutil.rmtree(recorder.state_folder)
+        if state == "as old":
+            shutil.copytree(old_state, recorder.state_folder)
+        if state == "garbled":
+            shutil.copytree(new_state, recorder.state_folder)
+            (recorder.state_folder / "published.json").write_text('{"fingerprint": "?", "contents": []')
+        count = len(recorder.states())
+        if written:
+            change(recorder.warehouse, f"create or replace table mine as select '{state}' as one")
+        with holding(recorder.warehouse):
+            org.requests.clear()
+            run = recorder.run()
+            assert run.returncode == 78, (state, run)
+            assert "that the loader's file has not" in run.stderr
+            assert not org.requests
+        assert len(recorder.states()) == count
+        recorder.loader_file.write_bytes(newer)
+        shutil.rmtree(recorder.state_folder)
+        new_state.rename(recorder.state_folder)
+        shutil.rmtree(old_state)
+
+
+def test_a_held_copy_is_replaced_by_what_is_newer(org: DemoOrg, recorder: Recorder) -> None:
+    """Also one that was written into, and one that this folder knows nothing of."""
+    recorder.load()
+    for forget in (False, True):
+        with holding(recorder.warehouse):
+            org.add_job()
+            if forget:
+                (recorder.state_folder / "published.json").unlink()
+            assert recorder.run().returncode == 0
+        code = """
+            import duckdb, sys
+            connection = duckdb.connect(sys.argv[1])
+            connection.execute("create table mine as select 1 as one; checkpoint; insert into mine values (2)")
+            print("written", flush=True)
+            sys.stdin.read()
+        """
+        with process(code, recorder.warehouse):
+            org.add_job()
+            run = recorder.run()
+            assert run.returncode == 0, run
+    assert len(recorder.states()) == 4
+
+
+def test_a_held_copy_of_another_file_is_not_replaced(org: DemoOrg, recorder: Recorder) -> None:
+    recorder.load()
+    other = recorder.home / "other.duckdb"
+    shutil.copyfile(recorder.warehouse, other)
+    change(other, IDENTITY)
+    with holding(other):
+        run = recorder.run(QUERY_JOBS__WAREHOUSE=str(other))
+    assert run.returncode == 78
+    assert "identity another" in run.stderr
+
+
+@pytest.mark.parametrize("begun", ["at once", "one after the other"])
+def test_of_two_recorders_with_one_warehouse_one_publishes(org: DemoOrg, recorder: Recorder, begun: str) -> None:
+    """The other names both files; nothing is mixed, and each one's jobs are in its own file."""
+    with serving(sandbox := DemoOrg(now=NOON, seed=7)):
+        job, other = org.add_job(), sandbox.add_job()
+        theirs = {
+            "DESTINATION__DUCKDB__CREDENTIALS": str(recorder.home / "other.duckdb"),
+            "SOURCES__SALESFORCE__CREDENTIALS__INSTANCE_URL": sandbox.instance_url,
+        }
+        if begun == "at once":
+            met = threading.Barrier(2)
+            for one in (org, sandbox):
+                one.before_answer = lambda *_: met.wait(60)
+        running = [recorder.start()]
+        if begun != "at once":
+            running[0].wait()
+        running.append(recorder.start(**theirs))
+        said = [process.communicate(timeout=100)[1] for process in running]
+        codes = [process.returncode for process in running]
+
+    assert sorted(codes) == [0, 78], said
+    refused = said[codes.index(78)]
+    if begun != "at once":
+        assert codes == [0, 78]
+        assert str(recorder.home / "other.duckdb") in refused
+        assert not sandbox.requests
+    assert str(recorder.warehouse) in refused
+    assert set(recorder.states()) == {(job, other)[codes.index(0)]}
+    if begun == "at once":
+        for file in (recorder.loader_file, recorder.home / "other.duckdb"):
+            with duckdb.connect(file, read_only=True) as connection:
+                assert str(read_identity(connection)) in refused
+        assert recorder.rows("select id from query_jobs", recorder.loader_file) == [(job,)]
+        assert recorder.rows("select id from query_jobs", recorder.home / "other.duckdb") == [(other,)]
+
+
+def test_copies_of_a_project_go_on_by_themselves_and_do_not_share_one_warehouse(
+    org: DemoOrg, recorder: Recorder, monkeypatch
+) -> None:
+    """Both have one identity: the one that lacks what the other published is refused, whichever it is."""
+    recorder.load()
+    twin = recorder.home.with_name("twin")
+    shutil.copytree(recorder.home, twin)
+    mine = {"DESTINATION__DUCKDB__CREDENTIALS": str(recorder.loader_file)}
+    its = {"DESTINATION__DUCKDB__CREDENTIALS": str(twin / "loader.duckdb")}
+    for files, home in ((mine, recorder.home), (its, twin)):
+        org.advance(HOUR)
+        org.add_job()
+        run = recorder.run(**files, QUERY_JOBS__WAREHOUSE=str(home / "warehouse.duckdb"))
+        assert run.returncode == 0, run
+    assert len(recorder.rows("select 1 from query_jobs", twin / "warehouse.duckdb")) == 2
+    was = recorder.warehouse.read_bytes()
+    run = recorder.run(**its, QUERY_JOBS__WAREHOUSE=str(recorder.warehouse))
+    assert run.returncode == 78
+    assert "that the loader's file has not" in run.stderr
+    assert recorder.warehouse.read_bytes() == was
+
+
+def test_the_loaders_file_is_locked_until_the_run_ends(org: DemoOrg, recorder: Recorder) -> None:
+    """Whatever is read for the copy: while it is published, and after, another process cannot open it, even to read."""
+    org.add_job()
+    recorder.load()
+    code = """
+        import subprocess, sys
+        from pipelines import publish, run
+        from pipelines.query_jobs import main
+
+        def intrude(when):
+            for how in ("False", "True"):
+                code = f"import duckdb, sys; duckdb.connect(sys.argv[1], read_only={how})"
+                tried = subprocess.run([sys.executable, "-c", code, sys.argv[1]], capture_output=True, text=True)
+                print(when, "refused" if "Could not set lock" in tried.stderr else "opened")
+
+        def between(module, name):
+            real = getattr(module, name)
+            def intruded(*arguments):
+                found = real(*arguments)
+                intrude(name)
+                return found
+            setattr(module, name, intruded)
+
+        between(publish, "_copy")
+        between(publish, "damaged_part")
+        between(publish, "check_published")
+        between(publish, "keep_copy")
+        between(run, "publish")
+        print(main(["load", "--quiet"]))
+    """
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), recorder.loader_file],
+        cwd=recorder.home, capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    lines = run.stdout.split("\n")[:-1]
+    assert lines[-1] == "0", run
+    steps = ("_copy", "damaged_part", "check_published", "keep_copy", "publish")
+    assert lines[:-1] == [f"{step} refused" for step in steps for _ in range(2)]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from pipelines import publish
+from pipelines.query_jobs import main
+
+def die(*_): os.kill(os.getpid(), signal.SIGKILL)
+
+place, name, when = sys.argv[1:]
+owner = {"publish": publish, "state": publish.StateFolder, "path": Path}[place]
+real = getattr(owner, name)
+def dying(self, *arguments, **named):
+    ours = place != "path" or str(arguments[0] if name == "replace" else self).endswith("warehouse.duckdb")
+    if ours and when == "before": die()
+    found = real(self, *arguments, **named)
+    if ours and when == "after": die()
+    return found
+setattr(owner, name, dying)
+main(["load"])
+"""
+
+
+def test_killed_between_any_two_steps_the_next_load_goes_on(org: DemoOrg, recorder: Recorder) -> None:
+    """The copy is the old one or the new one; a file that is damaged or older meanwhile is not published either way."""
+    org.add_job()
+    recorder.load()
+    killed = 0
+    for place, name in (("publish", "_copy"), ("publish", "keep_copy"), ("state", "write"), ("path", "replace")):
+        for when in ("before", "after"):
+            org.advance(HOUR)
+            org.add_job()
+            older = recorder.loader_file.read_bytes()
+            command = [sys.executable, "-c", KILLED, place, name, when]
+            run = subprocess.run(command, cwd=recorder.home, capture_output=True, timeout=100, check=False)
+            assert run.returncode == -9, run
+            killed += 1
+            assert damaged_part(recorder.warehouse) is None
+            if (place, name, when) == ("path", "replace", "after"):
+                newer = recorder.loader_file.read_bytes()
+                recorder.loader_file.write_bytes(older)
+                with holding(recorder.warehouse):
+                    assert recorder.run().returncode == 78
+                recorder.loader_file.write_bytes(newer)
+            recorder.load()
+            assert len(recorder.states()) == killed + 1
+            assert not list(recorder.home.rglob("*.new"))
+
+
+@pytest.mark.parametrize("who", ["root", "bound by permissions"])
+def test_mode_and_links_survive(org: DemoOrg, recorder: Recorder, who: str) -> None:
+    """Of the copy, and of the daily one that is made of it."""
+    before = bound_by_permissions if who != "root" else None
+    place = recorder.home / "elsewhere"
+    place.mkdir()
+    real = place / "real.duckdb"
+
+    def load() -> None:
+        run = subprocess.run(
+            recorder.command("load"), cwd=recorder.home, capture_output=True, text=True, check=False, preexec_fn=before
+        )
+        assert run.returncode == 0, run
+
+    for mode in (0o600, 0o640, 0o444):
+        recorder.warehouse.unlink(missing_ok=True)
+        recorder.warehouse.symlink_to(real)  # to nothing at first
+        load()
+        real.chmod(mode)
+        shutil.rmtree(copies(recorder.warehouse)[0].parent)
+        load()
+        assert recorder.warehouse.is_symlink()
+        assert real.stat().st_mode & 0o777 == mode
+        (daily,) = copies(recorder.warehouse)
+        assert daily.parent == place / "real.duckdb.copies"
+        assert (daily.stat().st_mode & 0o777, daily.stat().st_nlink) == (mode, 1)
+        assert daily.read_bytes() == real.read_bytes()
+        assert not real.samefile(daily)
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+@pytest.mark.parametrize("which", ["the warehouse to the file", "the file to the warehouse"])
+def test_links_between_the_two_files_are_refused(org: DemoOrg, recorder: Recorder, link, which: str) -> None:
+    recorder.load()
+    recorder.warehouse.unlink()
+    if which == "the file to the warehouse":
+        recorder.loader_file.rename(recorder.warehouse)
+        link(recorder.warehouse, recorder.loader_file)
+    else:
+        link(recorder.loader_file, recorder.warehouse)
+    org.requests.clear()
+    run = recorder.run()
+    assert run.returncode == 78
+    assert "same file" in run.stderr
+    assert not org.requests
+
+
+def test_loads_keep_daily_copies(org: DemoOrg, recorder: Recorder, monkeypatch) -> None:
+    """One a day, the newest of them whole and fit to go on with; the oldest go; none if none are wanted."""
+    today = datetime(2026, 1, 1, tzinfo=UTC)
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return today
+
+    monkeypatch.setattr("pipelines.copies.datetime", Clock)
+    monkeypatch.setenv("QUERY_JOBS__KEEP_COPIES", "3")
+    for _ in range(5):
+        org.add_job()
+        recorder.load()
+        once = copies(recorder.warehouse)[-1].read_bytes()
+        recorder.load()
+        assert copies(recorder.warehouse)[-1].read_bytes() == once
+        today += timedelta(days=1)
+    assert [copy.name for copy in copies(recorder.warehouse)] == [f"2026-01-0{day}.duckdb" for day in (3, 4, 5)]
+    assert "daily copies in" in recorder.run("doctor").stdout
+
+    shutil.copyfile(copies(recorder.warehouse)[-1], recorder.loader_file)
+    recorder.warehouse.unlink()
+    monkeypatch.setenv("QUERY_JOBS__KEEP_COPIES", "0")
+    recorder.load()
+    assert len(recorder.states()) == 5
+    assert len(copies(recorder.warehouse)) == 3
+
+
+def test_a_daily_copy_that_cannot_be_made_is_a_warning(org: DemoOrg, recorder: Recorder) -> None:
+    folder = recorder.home / "warehouse.duckdb.copies"
+    folder.write_text("in the way")
+    run = recorder.run()
+    assert run.returncode == 0
+    assert f"The daily copy {folder}" in run.stderr
+
+
+def test_the_warehouse_on_another_disk(org: DemoOrg, recorder: Recorder, tmp_path: Path) -> None:
+    with mounted(tmp_path / "disk") as disk:
+        there = disk / "warehouse.duckdb"
+        for _ in range(2):
+            org.add_job()
+            assert recorder.run(QUERY_JOBS__WAREHOUSE=str(there)).returncode == 0
+        assert len(recorder.rows("select 1 from query_jobs", there)) == 2
+        assert len(copies(there)) == 1
+
+
+@pytest.mark.parametrize("archive", sorted(HERE.glob("0.1.0-*.tar.xz")), ids=lambda path: path.name)
+def test_files_of_before_identities_are_guarded_as_well(
+    org: DemoOrg, recorder: Recorder, tmp_path: Path, archive
+) -> None:
+    """A copy without an identity is replaced by the file that holds all of it, and by no other."""
+    org.advance(200 * HOUR)
+    old = tmp_path / "old"
+    unpack(archive, old)
+    shutil.copyfile(old / "query_jobs.duckdb", recorder.loader_file)
+    shutil.copyfile(old / "warehouse.duckdb", recorder.warehouse)
+    change(recorder.loader_file, "delete from salesforce.query_job_states where rowid = 0")
+    was = recorder.warehouse.read_bytes()
+    for held in (False, True):
+        if held:
+            with holding(recorder.warehouse):
+                run = recorder.run()
+        else:
+            run = recorder.run()
+        assert run.returncode == 78, run
+        assert "holds" in run.stderr
+        assert recorder.warehouse.read_bytes() == was
+    fresh = recorder.home / "fresh.duckdb"
+    assert (
+        recorder.run(DESTINATION__DUCKDB__CREDENTIALS=str(fresh), QUERY_JOBS__WAREHOUSE=str(fresh) + ".w").returncode
+        == 0
+    )
+    run = recorder.run(DESTINATION__DUCKDB__CREDENTIALS=str(fresh))
+    assert run.returncode == 78, run
+    shutil.copyfile(old / "query_jobs.duckdb", recorder.loader_file)
+    with holding(recorder.warehouse):
+        run = recorder.run()
+    assert run.returncode == 0, run
+    with duckdb.connect(recorder.warehouse, read_only=True) as copy:
+        assert read_identity(copy)
+
+
+def test_what_was_published_is_remembered(org: DemoOrg, recorder: Recorder) -> None:
+    recorder.load()
+    last = json.loads((recorder.state_folder / "published.json").read_text())
+    assert last["contents"]["counts"] == {"listings": 1, "jobs": 0, "states": 0}
