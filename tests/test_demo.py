@@ -136,4 +136,4 @@ def test_a_number_of_days_that_is_none_is_refused(recorder: Recorder, days: str)
     run = recorder.run("demo", "--days", days)
 
     assert run.returncode == 2
-    assert "is no number of days from 1 to 36,500" in run.stderr
+    assert "is not a number of days from 1 to 36,500" in run.stderr

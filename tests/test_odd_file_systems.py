@@ -129,5 +129,5 @@ def test_an_empty_file_in_the_place_of_the_loader_s_is_filled(org: DemoOrg, reco
     os.truncate(recorder.loader_file, 0)
     run = recorder.run()
     assert run.returncode == 78
-    assert "Restore the loader's file: cp" in run.stderr
+    assert "newest good copy, and load: cp" in run.stderr
     assert recorder.loader_file.stat().st_size == 0

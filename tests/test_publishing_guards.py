@@ -114,7 +114,7 @@ def test_an_older_file_does_not_replace_a_newer_copy_that_is_held(org: DemoOrg, 
             org.requests.clear()
             run = recorder.run()
             assert run.returncode == 78, (state, run)
-            assert "that the loader's file has not" in run.stderr
+            assert "that the loader's file" in run.stderr
             assert not org.requests
         assert len(recorder.states()) == count
         recorder.loader_file.write_bytes(newer)
@@ -211,7 +211,7 @@ def test_copies_of_a_project_go_on_by_themselves_and_do_not_share_one_warehouse(
     was = recorder.warehouse.read_bytes()
     run = recorder.run(**its, QUERY_JOBS__WAREHOUSE=str(recorder.warehouse))
     assert run.returncode == 78
-    assert "that the loader's file has not" in run.stderr
+    assert "that the loader's file" in run.stderr
     assert recorder.warehouse.read_bytes() == was
 
 
