@@ -53,6 +53,7 @@ class Details:
         self._rows: list[Row] = []
         self._answers: dict[int, tuple[Job, Row]] = {}  # by the number of their question, until they are judged
         self._judged = self._failures = self._classic_failures = 0  # in a row, in the order of the questions
+        self._failures_as_answered = 0
 
     def _cost(self, job: Job) -> int:
         return 2 if job["job_type"] == "Classic" and not self.classic.off else 1
@@ -113,6 +114,11 @@ class Details:
         while self._judged + 1 in self._answers:
             self._judged += 1
             stop = self._judge(*self._answers.pop(self._judged)) or stop
+        # Judged in the order of the questions, a slow answer would have all others asked before it is its turn.
+        own_error = row["error"] and not row["error"].startswith(CLASSIC_ERROR)
+        self._failures_as_answered = self._failures_as_answered + 1 if own_error else 0
+        if self._failures_as_answered >= 2 * AT_ONCE:
+            stop = stop or _refused(self._failures_as_answered, row["error"])
         return stop
 
     def _judge(self, job: Job, row: Row) -> str:
@@ -126,7 +132,7 @@ class Details:
         if self._classic_failures == FAILURES_IN_A_ROW:
             self.classic.off = self.classic.off or error.removeprefix(CLASSIC_ERROR)
         if self._failures == FAILURES_IN_A_ROW:
-            return f"{FAILURES_IN_A_ROW} jobs in a row were refused, the last with {error}"
+            return _refused(FAILURES_IN_A_ROW, error)
         return ""
 
     def _note(self, stopped: str) -> None:
@@ -145,6 +151,10 @@ class Details:
             listing.note(JOB_DETAILS.name, _and_more(errors[-1], len(errors)))
         if counts:
             listing.note(JOB_DETAILS.name, _and_more(counts[0], len(counts)))
+
+
+def _refused(count: int, error: str) -> str:
+    return f"{count} jobs in a row were refused, the last with {error}"
 
 
 def _and_more(error: str, count: int) -> str:
