@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from dlt.common.runtime.run_context import global_dir
 
+from pipelines.atomic_file import replacing
 from pipelines.dlt_packages import PIPELINE, TABLES_OF_DLT, Package, packages_in
 from pipelines.state_folder import StateFolder
 from pipelines.tables import LISTINGS, TABLES, Table
@@ -67,6 +68,11 @@ class KeptListing:
                 raise UnreadableListing(f"{name} is for a table that this version does not know")
             found.setdefault(table, []).append(file)
         return found
+
+    def give_to(self, identity: str) -> None:
+        """It is for the loader's file with this identity after all."""
+        with replacing(self.folder / META) as new:
+            new.write_text(json.dumps(self.meta | {"file": identity}), encoding="utf-8")
 
     def remove(self) -> None:
         """It is loaded. Renamed first: half of it, left by a kill, is none that waits."""

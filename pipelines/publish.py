@@ -178,7 +178,7 @@ def _compare(
             f"(identity {mine.identity}): publishing would replace that history.",
             "Give each recorder a `warehouse` of its own under [query_jobs], or move that one away.",
         )
-    if there.newest_listing and not _has_listing(loader, there.newest_listing):
+    if there.newest_listing and not has_listing(loader, there.newest_listing):
         raise Misconfigured(
             f"{warehouse} has a listing of {there.newest_at} UTC that the loader's file {loader_file} lacks: "
             "publishing would lose it.",
@@ -193,7 +193,7 @@ def _compare(
         )
 
 
-def _has_listing(loader: duckdb.DuckDBPyConnection, listing_id: str) -> bool:
+def has_listing(loader: duckdb.DuckDBPyConnection, listing_id: str) -> bool:
     if not stored_columns(loader, LISTINGS):
         return False
     found = loader.execute(f"select 1 from {DATASET}.listings where listing_id = ?", [listing_id])

@@ -36,7 +36,7 @@ from pipelines.listed_jobs import Listing
 from pipelines.loader_file import HeldBy, LoaderFile, only_load, open_loader_file
 from pipelines.org_join import join_orgs
 from pipelines.progress import Seen
-from pipelines.publish import check_begun, check_published, damaged, open_published, publish
+from pipelines.publish import check_begun, check_published, damaged, has_listing, open_published, publish
 from pipelines.settings import Settings
 from pipelines.source import kept_rows, salesforce
 from pipelines.state_folder import StateFolder
@@ -144,13 +144,14 @@ def _record(
         keep(working / PIPELINE, state, identity)
         shutil.rmtree(working)
         loader = _open_at_last(settings, closing, loader, listing)
-        if _identify(loader, state, settings) != identity:
+        identity = _identify(loader, state, settings)
+        resumed = _load_kept(loader, state, identity) - 1  # without the one that was just made
+        if not has_listing(loader.connection, listing.listing_id):
             raise TryLater(
                 f"{settings.loader_file.name} was replaced by another file while it was locked. The listing of "
                 f"{listing.jobs_listed:,} jobs is kept for the earlier file.",
                 "The next load records into the file that is there now.",
             )
-        resumed = _load_kept(loader, state, identity) - 1  # without the one that was just made
         pipeline, working = _pipeline(loader, state, identity)
     else:
         identity = _identify(loader, state, settings)
@@ -235,16 +236,25 @@ def _identify(loader: LoaderFile, state: StateFolder, settings: Settings) -> str
             f"{loader.path} is no recording of the demo org: it has taken the place of the demo's file.",
             "Move it back to where it belongs, and begin the demo again.",
         )
+    if state.is_provisional and state.identity != identity:  # the folder beside the file was lost, then the file held
+        known = _known_orgs(loader)
+        for kept in waiting(state):
+            if kept.identity == state.identity and kept.orgs & known:
+                kept.give_to(identity)
     return state.note_identity(identity)
 
 
 def _may_be_of(loader: LoaderFile, kept: list[KeptListing]) -> bool:
     """Whether listings that were kept while a file without an identity was held can be of this one: they show an org
     that it knows, or it knows none."""
-    if not stored_columns(loader.connection, LISTINGS):
-        return True
-    known = {org for (org,) in loader.connection.execute(f"select distinct org_id from {DATASET}.listings").fetchall()}
+    known = _known_orgs(loader)
     return not known or not kept or any(known & listing.orgs for listing in kept)
+
+
+def _known_orgs(loader: LoaderFile) -> set[str]:
+    if not stored_columns(loader.connection, LISTINGS):
+        return set()
+    return {org for (org,) in loader.connection.execute(f"select distinct org_id from {DATASET}.listings").fetchall()}
 
 
 def _load(pipeline: dlt.Pipeline) -> None:

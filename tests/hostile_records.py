@@ -5,6 +5,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from pipelines.ids import full_id
 from pipelines.records import FIELDS
 from pipelines.tables import QUERY_JOBS
 
@@ -110,7 +111,7 @@ def _is_found(name: str, value: Any, row: dict[str, Any], more: dict[str, Any], 
         return held is not None and isinstance(value, str)
     if isinstance(held, float):
         return held == float(value)
-    return same(value, held)
+    return same(full_id(value) if name in ("id", "createdById") else value, held)
 
 
 def same(value: Any, text: Any) -> bool:

@@ -11,6 +11,7 @@ from hostile_records import broken, lost, names, pages, same, values
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipelines.ids import full_id
 from pipelines.job_details import _values as details_values
 from pipelines.records import FIELDS, NewFields, jobs_to_arrow, whole_number
 from pipelines.salesforce import decoded
@@ -44,7 +45,7 @@ def test_nothing_is_dropped_whatever_a_page_holds(page: bytes) -> None:
         if any(same_json(record, one) for one in left):
             continue
         row = rows.pop(0)
-        assert row["id"] == record["id"]
+        assert row["id"] == full_id(record["id"])
         assert lost(record, row) == [], (record, row)
     assert not rows
 

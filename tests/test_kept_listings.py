@@ -337,6 +337,29 @@ def as_user(recorder: Recorder, user: int) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.parametrize("let_go", ["later", "at once"])
+def test_the_folder_beside_a_file_may_be_lost_while_the_file_is_held(
+    org: DemoOrg, recorder: Recorder, let_go: str
+) -> None:
+    """Which file it is, is not known then; the listing waits for the one that knows its org."""
+    org.add_job()
+    recorder.load()
+    shutil.rmtree(recorder.state_folder)
+    org.advance(HOUR)
+    short_lived = org.add_job()
+    with holding(recorder.loader_file) as holder:
+        if let_go == "at once":
+            org.before_answer = lambda demo_org, listing, page: (holder.kill(), holder.wait())
+        assert recorder.run().returncode == (75 if let_go == "later" else 0)
+    org.before_answer = None
+    org.delete_job(short_lived)
+    org.advance(HOUR)
+    run = recorder.run()
+
+    assert (run.returncode, run.stderr) == (0, "")
+    assert short_lived in recorder.states()
+
+
 @pytest.mark.parametrize("name", ["identity", "published.json"])
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"\xff\xfe\0garbled", b"[1]", b"00000000-0000-0000-0000-000000000000\n"]
