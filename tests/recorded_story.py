@@ -105,13 +105,18 @@ class Story:
 @contextmanager
 def working_in(home: Path) -> Iterator[None]:
     """`home` is the working directory, and has a dlt home; nothing of the user's is read or written."""
-    was_in = Path.cwd()
+    was_in, dlts_home = Path.cwd(), os.environ.get("DLT_DATA_DIR")
     os.chdir(home)
+    os.environ["DLT_DATA_DIR"] = str(home / "dlt")  # where version 0.1.0 kept listings
     use_no_settings(home, data_dir=home / "dlt")
     try:
         yield
     finally:
         os.chdir(was_in)
+        if dlts_home is None:
+            del os.environ["DLT_DATA_DIR"]
+        else:
+            os.environ["DLT_DATA_DIR"] = dlts_home
         use_project()
 
 

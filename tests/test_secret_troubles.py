@@ -96,7 +96,7 @@ WRONG = {
         "cannot be read",
     ),
     "half a key": ("JWT bearer", {"private_key": PRIVATE_PEM[:900]}, 78, "not an RSA private key"),
-    "a token for an alias": ("sf CLI", {"sf_cli_org": GIVEN_TOKEN}, 78, "sf_cli_org is an access token"),
+    "a token for an alias": ("sf CLI", {"sf_cli_org": GIVEN_TOKEN}, 78, "is an access token"),
     "a token that is broken": (
         "access token",
         {"access_token": f"{GIVEN_TOKEN} {GIVEN_TOKEN}"},

@@ -68,12 +68,12 @@ def test_a_listing_that_was_kept_and_comes_late_wins_over_nothing(org: DemoOrg, 
     org.move_job(job, "InProgress")
     with holding(recorder.loader_file, read_only=True):
         assert recorder.run().returncode == 75
-    (recorder.home / "dlt").rename(recorder.home / "aside")
+    kept = recorder.state_folder / "kept"
+    kept.rename(recorder.home / "aside")
     org.advance(HOUR)
     org.move_job(job, "Failed", stamp=NOON)
     recorder.load()
-    (recorder.home / "dlt").rename(recorder.home / "newer")
-    (recorder.home / "aside").rename(recorder.home / "dlt")
+    (recorder.home / "aside").rename(kept)
     org.delete_job(job)
     org.advance(HOUR)
     recorder.load()

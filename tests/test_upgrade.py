@@ -153,7 +153,7 @@ def test_what_an_earlier_version_did_not_record_begins_with_the_first_load(upgra
 
 def test_of_staged_rows_the_latest_shown_stays_after_an_upgrade(upgrade: Upgrade) -> None:
     """dlt keeps the hints of earlier versions, which went by system_modstamp, and sorts by the first that it finds."""
-    ((schema,),) = rows(upgrade.warehouse, "select schema from _dlt_version order by version desc limit 1")
+    ((schema,),) = rows(upgrade.warehouse, "select schema from _dlt_version order by inserted_at desc limit 1")
     columns = json.loads(schema)["tables"]["query_jobs"]["columns"]
 
     assert [name for name, column in columns.items() if column.get("dedup_sort")] == ["current_since"]
