@@ -46,10 +46,10 @@ def foreign_settings() -> dict[SettingPath, Any]:
         for field, hint in spec.get_resolvable_fields().items():
             for section in (*SECTIONS, own):
                 found[(*section, field)] = _harmful(field, hint)
-    return {path: value for path, value in found.items() if not _is_ours(path)}
+    return {path: value for path, value in found.items() if not is_ours(path)}
 
 
-def _is_ours(path: SettingPath) -> bool:
+def is_ours(path: SettingPath) -> bool:
     return path[-1] in KEYS.get(".".join(path[:-1]), ()) or path == CREDENTIALS
 
 

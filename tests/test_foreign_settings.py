@@ -13,12 +13,12 @@ from typing import Any
 import duckdb
 import pytest
 from conftest import KEYS, NOON
-from foreign_settings import as_toml, as_variables, foreign_settings, own_variables
+from foreign_settings import as_toml, as_variables, foreign_settings, is_ours, own_variables
 from processes import holding
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
-from pipelines.settings import PIPELINE, PROJECT, Settings
+from pipelines.settings import PIPELINE, PROJECT
 
 HOUR = timedelta(hours=1)
 Contents = dict[str, list[tuple[Any, ...]]]
@@ -44,7 +44,7 @@ class Place:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "pipelines.query_jobs", *(arguments or ("load",))],
+            [str(self.project / ".venv" / "bin" / "python"), "-m", "pipelines.query_jobs", *(arguments or ("load",))],
             env=self.environment,
             cwd=self.project,
             capture_output=True,
@@ -58,6 +58,7 @@ def place_of(folder: Path, org: DemoOrg) -> Place:
     """A recorder of the org, set up by its environment and nothing else."""
     project = folder / "project"
     shutil.copytree(PROJECT / "pipelines", project / "pipelines", ignore=shutil.ignore_patterns("__pycache__"))
+    (project / ".venv").symlink_to(sys.prefix)  # by its own name, or it would be this project's
     (project / ".dlt").mkdir()
     shutil.copy(PROJECT / ".dlt" / "config.toml", project / ".dlt")
     own = {
@@ -65,6 +66,8 @@ def place_of(folder: Path, org: DemoOrg) -> Place:
         "XDG_DATA_HOME": str(folder / "user" / "data"),
         "DLT_DATA_DIR": str(folder / "working"),
         "QUERY_JOBS__LOCK_WAIT": "0",
+        "QUERY_JOBS__CLOCK_TOLERANCE_HOURS": "0",
+        "QUERY_JOBS__KEEP_COPIES": "0",
         "RUNTIME__REQUEST_BACKOFF_FACTOR": "0.01",
         KEYS + "INSTANCE_URL": org.instance_url,
         KEYS + "CLIENT_ID": org.client_id,
@@ -137,9 +140,8 @@ def variables(place: Place) -> None:
     harm = as_variables(settings)
     assert {"REFRESH", "DEV_MODE", "CREDENTIALS", "EXTRAS", "JOB_TYPE", "WAREHOUSE", "NAMING"} <= harm.keys()
     assert len(harm) > 1_000
-    of_the_project = Settings(place.project / "query_jobs.duckdb", place.project / "warehouse.duckdb")
-    pipeline = getattr(of_the_project, "pipeline", PIPELINE)
-    place.environment.update(as_variables({(pipeline, *path): value for path, value in settings.items()}))
+    of_pipeline = {(PIPELINE, *path): value for path, value in settings.items() if not is_ours((PIPELINE, *path))}
+    place.environment.update(as_variables(of_pipeline))
     place.environment.update(harm)
 
 

@@ -72,12 +72,12 @@ def test_in_the_place_of_a_file(
     file.unlink(missing_ok=True)
     make(file)
     if name == "key.pem":
-        give(instance_url=org.instance_url, client_id=org.client_id, user_name="a@b.example", private_key=str(file))
+        give(instance_url=org.instance_url, client_id=org.client_id, username="a@b.example", private_key=str(file))
     kind = stat.S_IFMT(file.stat().st_mode)
     for command in ("load", "doctor", "check", "report"):
         run = recorder.run(command)
-        assert run.returncode in (0, 78), (command, run.stderr)
+        assert run.returncode in (0, 1, 78), (command, run.stderr)  # `check` may have findings
         if command == "load" and not name.startswith(".dlt"):
             assert run.returncode == 78
-            assert file.name in run.stderr
+            assert ("private_key" if name == "key.pem" else file.name) in run.stderr  # its path might be a key itself
     assert stat.S_IFMT(file.stat().st_mode) == kind
