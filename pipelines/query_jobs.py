@@ -249,8 +249,8 @@ def _unexpected(error: BaseException) -> Failure:
 
     if is_damage(error):  # yet no checksum is wrong
         return Failure(
-            f"DuckDB cannot make sense of a file: {quoted(first_line)}",
-            "If the next load ends so, too: make a copy of the loader's file, then restore it from an earlier copy "
+            f"DuckDB cannot read a file: {quoted(first_line)}",
+            "If the next load ends the same way, save the loader's file elsewhere and restore it from an earlier copy "
             "(README, Back up and restore).",
         )
     return Failure(
