@@ -11,7 +11,6 @@ Only a load that holds the lock of the loader's file writes here.
 """
 
 import json
-import os
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from pipelines.atomic_file import leftovers, replacing
 from pipelines.dlt_packages import PIPELINE, packages_in, temporary_files_in
 
 FILES: Final = ("identity", "published.json", "taken_from_dlts_home")
@@ -84,15 +84,12 @@ class StateFolder:
 
     def write(self, name: str, text: str) -> None:
         """Replaces a file of this folder in one step."""
-        for left in self.path.glob(f".{name}.*.new"):  # by a load that was killed, or met a full disk
+        file = self.path / name
+        for left in leftovers(file):  # by a load that was killed, or met a full disk
             left.unlink(missing_ok=True)
-        new = self.path / f".{name}.{os.getpid()}.new"
-        with new.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        self.share(new)
-        new.replace(self.path / name)
+        with replacing(file) as new:
+            new.write_text(text, encoding="utf-8")
+            self.share(new)
 
     def read(self, name: str) -> str | None:
         """What a file of this folder holds; None if it is not there, or cannot be read."""

@@ -105,7 +105,7 @@ def test_two_demos_in_one_home(recorder: Recorder, tmp_path: Path) -> None:
     home = tmp_path / "demo"
     demo = ("demo", "--days", "2", "--home", str(home))
     killed = recorder.start(*demo)
-    while killed.poll() is None and not list(home.glob("query_jobs.duckdb.state/work/*")):
+    while killed.poll() is None and not list((home / "query_jobs.duckdb.state" / "work").glob("*")):
         time.sleep(0.01)
     killed.kill()
     killed.communicate()
