@@ -113,10 +113,11 @@ STATE_SPANS: Final = Table(
         Column("nth", COUNT, "1 for the first version observed of the job, in the order of observation; states between two listings go unseen"),
         Column("state", TEXT, "The state"),
         Column("state_before", TEXT, "State of the version before; null for the first"),
-        Column("entered_at", TIME, "system_modstamp where it moved ahead with the state, and of the first version, whose state came then or later; else the listing that first showed it: then it was earlier"),
+        Column("entered_at", TIME, "system_modstamp where it moved ahead with the state, and of the first version, whose state came then or later; else by when it was so at the latest: observed_by, or the next version's entered_at"),
         Column("left_at", TIME, "entered_at of the next version; null for the newest"),
         Column("seconds", COUNT, "From entered_at to left_at; null for the newest"),
         Column("observed_at", TIME, "Start, by the org's clock, of the listing that first showed this version"),
+        Column("observed_by", TIME, "End of that listing: the job was in this state by then"),
     ),
 )  # fmt: skip
 
@@ -141,6 +142,8 @@ LISTINGS: Final = Table(
         Column("jobs_lost", COUNT, "Of these, shown no longer"),
         Column("reduced_since", TIME, "Start of the first listing, up to this one, that showed a fraction only of the jobs that must still be there: then it proves nothing; null: it showed enough"),
         Column("creators", COUNT, "Distinct created_by_id listed; 1 can mean that only our own jobs are visible"),
+        Column("only_creator_id", TEXT, "The created_by_id of all listed jobs, where all have the same"),
+        Column("listed_by_id", TEXT, "Id of the user whose access listed them (005…); null where the sign-in does not say"),
         Column("rejected", COUNT, "Records that could not be keyed; see rejected_records"),
         Column("filters", TEXT, "JSON object of the filters sent; {} is the whole listing", nullable=False),
         Column("api_version", TEXT, "API version asked"),
@@ -173,12 +176,12 @@ REJECTED_RECORDS: Final = Table(
 
 UNLISTED_JOBS: Final = Table(
     "unlisted_jobs",
-    "One row per job that a complete, unfiltered listing showed no longer: expired, deleted, or hidden",
-    ("org_id", "id"),
+    "One row per job and absence: a complete, unfiltered listing showed it no longer, because it expired, was deleted, or is hidden",
+    ("org_id", "id", "unlisted_at"),
     (
         _ORG_ID,
         _ID,
-        Column("state", TEXT, "The last state that was observed", nullable=False),
+        Column("state", TEXT, "The last state that was observed before", nullable=False),
         Column(
             "last_listed_at",
             TIME,
@@ -186,7 +189,7 @@ UNLISTED_JOBS: Final = Table(
             nullable=False,
         ),
         Column("unlisted_at", TIME, "Start of the listing that was found not to", nullable=False),
-        Column("listed_again_at", TIME, "Start of a later listing that showed it again; null: it stayed away"),
+        Column("listed_again_at", TIME, "Start of a later listing that showed it again, filtered ones too; null: it stayed away. A job has one such row at the most"),
         Column(
             "hidden",
             FLAG,
@@ -223,6 +226,7 @@ JOB_DETAILS: Final = Table(
         Column("apex_processing_time", COUNT, "Milliseconds of these in Apex triggers; loads only", "apexProcessingTime"),
         Column("is_pk_chunking_supported", FLAG, "Whether the object can be chunked by primary key", "isPkChunkingSupported"),
         Column("error_message", TEXT, "Why the job failed, in Salesforce's words", "errorMessage"),
+        Column("error_template", TEXT, "error_message with its ids, numbers, quoted and bracketed text taken out: equal for failures of one kind"),
         Column("more_fields", TEXT, "JSON object of further fields of the answers, and of values that do not fit their column"),
     ),
 )  # fmt: skip

@@ -1,0 +1,26 @@
+-- One row per org and user: what to call the user, so that no two users of an org have one name.
+--
+--  org_id  VARCHAR  the org
+--  id      VARCHAR  the user (005…)
+--  name    VARCHAR  full name, followed by the username in brackets, or by the id, where the org has several users of that name; the id where the name is not known
+--
+-- unique: org_id, id
+with counted as (
+    select
+        org_id,
+        id,
+        name,
+        username,
+        count(*) over (partition by org_id, name) as namesakes,
+        count(*) over (partition by org_id, name, username) as twins
+    from salesforce.users
+)
+select
+    org_id,
+    id,
+    case
+        when name is null then id
+        when namesakes = 1 then name
+        else name || ' (' || case when twins = 1 then coalesce(username, id) else id end || ')'
+    end as name
+from counted
