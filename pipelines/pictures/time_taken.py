@@ -1,0 +1,156 @@
+"""How many jobs ran side by side, and how long they took."""
+
+from datetime import timedelta
+from typing import Any, Final
+
+from pipelines import charts
+from pipelines.charts import Span
+from pipelines.pictures.picture import KINDS, NUMBER_OF, Picture, count, of_kind, series, when
+from pipelines.reader import Row
+from pipelines.selection import Selection
+
+TREND_DAYS: Final = 84  # that the durations look back at the least: a trend needs more than four weeks
+
+
+def at_once(selection: Selection) -> Picture:
+    """How many jobs ran or waited at the same time; at most one point an hour. The greatest number is that of hours
+    which the record covers completely: in others, jobs whose end went unseen pile up."""
+    title = "How many ran at once?"
+    found = selection.ask("""
+        select
+            case when $bin = 'day' then hour else date_trunc('day', hour) end as start, kind,
+            coalesce(max(case when covered_percent = 100 then at_once end), max(at_once)) as value
+        from jobs_at_once
+        where org_id = $org and hour >= $since and hour < $until
+        group by all
+        order by all
+    """)
+    most = selection.ask("""
+        select kind, max(at_once) as at_once, max_by(hour, (at_once, hour)) as hour
+        from jobs_at_once
+        where org_id = $org and hour >= $since and hour < $until and covered_percent = 100
+        group by kind
+    """)
+    (covered,) = selection.ask("""
+        select count(*) as hours from covered_hours
+        where org_id = $org and hour >= $since and hour < $until and covered_percent = 100
+    """)
+    by_kind: dict[str | None, Row] = {row["kind"]: row for row in most}
+    numbers: dict[str, Any] = {"covered_hours": covered["hours"]}
+    for kind, name in NUMBER_OF.items():
+        row = by_kind.get(kind, {})
+        numbers |= {f"{name}_at_once": row.get("at_once"), f"{name}_at_once_from": row.get("hour")}
+    if not found:
+        return Picture("at_once", title, "No jobs are recorded in this time.", numbers, obeys=())
+    panels = {
+        name: [row for row in found if row["kind"] == kind]
+        for kind, name in KINDS.items()
+        if any(row["kind"] == kind for row in found)
+    }
+    words = [
+        f"At most {of_kind(row['at_once'], kind)}, in the hour from {when(row['hour'])}."
+        for kind in KINDS
+        if (row := by_kind.get(kind))
+    ]
+    words += [
+        f"Of the {count(covered['hours'], 'hour')} that the record covers completely."
+        if words
+        else "How many is not known: no hour of this time is covered completely.",
+        "An upper bound: a job whose end is not known counts until the end of the listing that showed it.",
+    ]
+    table = [
+        {"kind": name, "most at once": row.get("at_once"), "in the hour from": row.get("hour")}
+        for kind, name in KINDS.items()
+        if name in panels and (row := by_kind.get(kind, {})) is not None
+    ]
+    span = selection.span
+    return Picture(
+        "at_once",
+        title,
+        " ".join(words),
+        numbers,
+        table,
+        lambda width: charts.lines(panels, "jobs at once", span, width),
+        obeys=(),
+    )
+
+
+def durations(selection: Selection) -> Picture:
+    """How long the most frequent jobs took, week by week. A week has to be over to be compared, and a trend needs
+    two."""
+    title, obeys = "Do jobs take longer than they did?", ("job_types", "objects")
+    since = min(selection.since, selection.until - timedelta(days=TREND_DAYS - 1))
+    found = selection.ask(
+        f"""
+        with weeks as (
+            select * from durations_by_week
+            where {selection.only(*obeys)} and week >= $monday and week < $running and timed > 0
+        ),
+        most as (
+            select job_type, operation, object, sum(timed) as jobs from weeks
+            group by all
+            order by jobs desc, object, operation, job_type
+            limit 6
+        )
+        select
+            w.job_type, w.operation, w.object, w.week as start, w.timed,
+            w.p50_seconds / 60.0 as p50, w.p95_seconds / 60.0 as p95
+        from weeks as w
+        inner join most as m on m.job_type is not distinct from w.job_type
+            and m.operation is not distinct from w.operation and m.object is not distinct from w.object
+        order by m.jobs desc, w.object, w.operation, w.job_type, start
+        """,
+        monday=since - timedelta(days=since.weekday()),
+        running=selection.whole_until - timedelta(days=selection.whole_until.weekday()),
+    )
+    by_series: dict[str, list[Row]] = {}
+    for row in found:
+        by_series.setdefault(series(row), []).append(row)
+    numbers: dict[str, Any] = {
+        "series": [
+            {
+                "series": name,
+                "weeks": len(weeks),
+                "first_week": weeks[0]["start"],
+                "first_median_minutes": weeks[0]["p50"],
+                "last_week": weeks[-1]["start"],
+                "last_median_minutes": weeks[-1]["p50"],
+            }
+            for name, weeks in by_series.items()
+        ]
+    }
+    if not found:
+        said = "No week is over yet in which jobs ended whose duration is known."
+        return Picture("durations", title, said, numbers, obeys=obeys)
+    panels: dict[str, list[Row]] = {
+        name: [
+            {"start": row["start"], "which": which, "value": row[column]}
+            for row in weeks
+            for which, column in zip(charts.PERCENTILES, ("p50", "p95"), strict=True)
+        ]
+        for name, weeks in by_series.items()
+    }
+    trends = [
+        f"{row['series']} {row['first_median_minutes']:,.1f} → {row['last_median_minutes']:,.1f}"
+        for row in numbers["series"]
+        if row["weeks"] > 1
+    ]
+    single = [f"{row['series']} {row['last_median_minutes']:,.1f}" for row in numbers["series"] if row["weeks"] == 1]
+    words = [f"Median minutes to finish, first → last week: {', '.join(trends)}."] if trends else []
+    words += [f"Median minutes to finish, in the only week known: {', '.join(single)}."] if single else []
+    table = [
+        {"job": name, "week of": row["start"], "jobs": row["timed"], "median, minutes": row["p50"],
+         "95th percentile, minutes": row["p95"]}
+        for name, weeks in by_series.items()
+        for row in weeks
+    ]  # fmt: skip
+    span = Span(min(row["start"] for row in found), selection.until)
+    return Picture(
+        "durations",
+        title,
+        " ".join(words),
+        numbers,
+        table,
+        lambda width: charts.small_lines(panels, "minutes", span, width),
+        obeys,
+    )
