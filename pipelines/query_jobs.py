@@ -38,7 +38,8 @@ What is recorded, others read through reader.py:
 
     check.py        what needs attention, in words
     report.py       one page of pictures, of which the notebook shows the same
-    pictures.py     the questions that they answer, with the numbers;  selection.py: of which org, days and jobs
+    report_numbers.py  the page's numbers as JSON;  output_file.py: where both are written
+    pictures/       the questions that they answer, with the numbers;  selection.py: of which org, days and jobs
     charts.py       how they are drawn, and in which colours
 
 Beside them: doctor.py looks at the set-up, ignored_settings.py at settings of other programs; demo.py records the
@@ -157,14 +158,17 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from pipelines.report import STDOUT, write_report  # noqa: PLC0415 - a load needs no charts
+    from pipelines.output_file import STDOUT  # noqa: PLC0415 - a load needs no charts
+    from pipelines.report import write_report  # noqa: PLC0415
 
+    quiet = STDOUT in (options.output, options.numbers)
     with opened(warehouse_to_read(options.warehouse)) as warehouse:
-        if options.output != STDOUT:
+        if not quiet:
             _say_if_demo(options.warehouse, warehouse)
-        write_report(warehouse, options.output, options.days)
-        if options.output != STDOUT:
-            _say(f"Written: {os.path.relpath(options.output)}, of {os.path.relpath(warehouse.path)}")
+        write_report(warehouse, options.output, options.days, options.numbers)
+        if not quiet:
+            for written in filter(None, (options.output, options.numbers)):
+                _say(f"Written: {os.path.relpath(written)}, of {os.path.relpath(warehouse.path)}")
     return 0
 
 
@@ -198,6 +202,12 @@ def _parser() -> argparse.ArgumentParser:
     report = commands.add_parser("report", help="write one HTML page of pictures, for a mail or a wiki")
     report.add_argument(
         "--output", type=Path, default=Path("report.html"), help="the file to write (report.html; -: stdout)"
+    )
+    report.add_argument(
+        "--numbers",
+        type=Path,
+        metavar="FILE",
+        help="write each number of the page to this file, too, as JSON (-: stdout)",
     )
     report.add_argument("--days", type=_days, default=30, help="days before the last load to show (30)")
     report.set_defaults(command=_report)

@@ -92,7 +92,7 @@ def orgs(warehouse: Path | Warehouse) -> list[Row]:
             o.*,
             (select count(*) from query_jobs as j where j.org_id = o.org_id) as jobs,
             (
-                select cast(min(j.began_at) at time zone 'UTC' as date) from job_lifetimes as j
+                select cast(min(j.began_at) at time zone 'UTC' as date) from all_jobs as j
                 where j.org_id = o.org_id
             ) as first_day
         from recorded_orgs as o

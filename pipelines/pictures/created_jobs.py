@@ -80,7 +80,7 @@ def _compared(selection: Selection) -> dict[int, Row]:
     (first,) = selection.ask("""
         select greatest(
             (
-                select cast(min(began_at) at time zone 'UTC' as date) from job_lifetimes
+                select cast(min(began_at) at time zone 'UTC' as date) from all_jobs
                 where org_id = $org
             ),
             (
@@ -190,12 +190,12 @@ def week(selection: Selection) -> Picture:
     }
     if not any(row["value"] for row in found):
         return Picture("week", title, "No jobs are recorded in the hours of this time that the record covers.", numbers)
-    words = (
-        (f"Most on {names[fullest - 1]}s: {by_day[fullest]:,.0f} on average. " if fullest else "")
-        + f"The fullest hour is {numbers['fullest_hour_weekday']}, {most['hour']:02}:00 UTC, with {most['value']:,.1f}. "
-        f"These are averages of the {numbers['covered_hours']:,} hours, of {numbers['hours']:,}, that the record covers "
-        "completely."
-    )
+    words = [f"Most on {names[fullest - 1]}s: {by_day[fullest]:,.0f} on average."] if fullest else []
+    words += [
+        f"The fullest hour is {names[most['weekday'] - 1]}, {most['hour']:02}:00 UTC, with {most['value']:,.1f}.",
+        f"These are averages of the hours that the record covers completely: {numbers['covered_hours']:,} of "
+        f"{numbers['hours']:,}.",
+    ]
     table = [
         {
             "day": names[weekday - 1],
@@ -205,5 +205,10 @@ def week(selection: Selection) -> Picture:
         for weekday in range(1, 8)
     ]
     return Picture(
-        "week", title, words, numbers, table, lambda width: charts.week(found, "jobs an hour, on average", width)
+        "week",
+        title,
+        " ".join(words),
+        numbers,
+        table,
+        lambda width: charts.week(found, "jobs an hour, on average", width),
     )

@@ -26,7 +26,7 @@ def allowance(selection: Selection) -> Picture:
     """)
     peak = _peak(selection)
     by_day: dict[Any, Row] = {}
-    for row in sorted(found, key=lambda row: (row["share_percent"] or -1, row["value"], row["start"])):
+    for row in sorted(found, key=_order):
         by_day[row["start"].date()] = row
     high = [day for day, row in by_day.items() if (row["share_percent"] or 0) >= HIGH_PERCENT]
     numbers = {
@@ -63,6 +63,11 @@ def allowance(selection: Selection) -> Picture:
     )
 
 
+def _order(row: Row) -> tuple[Any, ...]:
+    """As PEAK."""
+    return -1 if row["share_percent"] is None else row["share_percent"], row["value"], row["start"]
+
+
 def _peak(selection: Selection) -> Row:
     """The fullest 24 hours of the time shown: used, counted, recorded, allowance, share_percent, peak_at, and `day`, by
     which allowance_by_user knows them; empty where there are none."""
@@ -96,11 +101,10 @@ def users(selection: Selection) -> Picture:
         day=peak.get("day"),
     )
     first: Row = found[0] if found else {}
-    used, recorded = peak.get("used"), peak.get("recorded")
     numbers = {
-        "peak_used": used,
-        "peak_recorded": recorded,
-        "peak_not_recorded": used - recorded if used is not None and recorded is not None else None,
+        "peak_used": peak.get("used"),
+        "peak_recorded": peak.get("recorded"),
+        "peak_not_recorded": peak["used"] - peak["recorded"] if peak else None,
         "peak_at": peak.get("peak_at"),
         "most_by_user": first.get("created_by"),
         "most_by_object": first.get("object"),
@@ -109,6 +113,7 @@ def users(selection: Selection) -> Picture:
     }
     if not peak:
         return Picture("users", title, "No V2 query jobs are recorded in this time.", numbers, obeys=obeys)
+    used, recorded = peak["used"], peak["recorded"]
     until = f"the fullest 24 hours, up to {when(peak['peak_at'])}"
     if not found:
         said = f"None of the {count(recorded, 'V2 query job')} recorded in {until}, is among those chosen."

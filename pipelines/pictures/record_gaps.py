@@ -87,8 +87,8 @@ def _words(numbers: Row) -> list[str]:
         + (f"; the last of {when(numbers['last_listing'])}." if numbers["last_listing"] else ".")
     ]
     words += [
-        f"A gap of {duration(hole['hours'])} from {when(hole['hole_from'])} to {when(hole['hole_to'])}: no listing came "
-        "within seven days."
+        f"A gap of {duration(hole['hours'])} from {when(hole['hole_from'])} to {when(hole['hole_to'])}: no listing "
+        "came within seven days."
         for hole in numbers["holes"]
     ]
     if numbers["deleted"]:

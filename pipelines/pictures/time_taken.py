@@ -38,8 +38,8 @@ def at_once(selection: Selection) -> Picture:
     by_kind: dict[str | None, Row] = {row["kind"]: row for row in most}
     numbers: dict[str, Any] = {"covered_hours": covered["hours"]}
     for kind, name in NUMBER_OF.items():
-        row = by_kind.get(kind, {})
-        numbers |= {f"{name}_at_once": row.get("at_once"), f"{name}_at_once_from": row.get("hour")}
+        most_of_kind = by_kind.get(kind, {})
+        numbers |= {f"{name}_at_once": most_of_kind.get("at_once"), f"{name}_at_once_from": most_of_kind.get("hour")}
     if not found:
         return Picture("at_once", title, "No jobs are recorded in this time.", numbers, obeys=())
     panels = {
@@ -59,9 +59,13 @@ def at_once(selection: Selection) -> Picture:
         "An upper bound: a job whose end is not known counts until the end of the listing that showed it.",
     ]
     table = [
-        {"kind": name, "most at once": row.get("at_once"), "in the hour from": row.get("hour")}
-        for kind, name in KINDS.items()
-        if name in panels and (row := by_kind.get(kind, {})) is not None
+        {
+            "kind": KINDS[kind],
+            "most at once": numbers[f"{name}_at_once"],
+            "in the hour from": numbers[f"{name}_at_once_from"],
+        }
+        for kind, name in NUMBER_OF.items()
+        if KINDS[kind] in panels
     ]
     span = selection.span
     return Picture(
