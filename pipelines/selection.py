@@ -56,9 +56,11 @@ class Selection:
 
     @cached_property
     def end(self) -> datetime:
-        """The end of the time shown: of its last day, or, if that is not over, as of when the org is recorded."""
+        """The end of the time shown: of its last day, or of what is recorded, if that day is not over by then. Where
+        only filtered listings came after the newest complete one, a day that the org is shown as of ends with that."""
         end = datetime.combine(self.until + timedelta(days=1), time(), UTC)
-        return min(end, self._recorded.get("as_of") or end)
+        as_of, listed_at = self._recorded.get("as_of", end), self._recorded.get("listed_at", end)
+        return min(end, listed_at if as_of.date() < self.until else as_of)
 
     @property
     def whole_until(self) -> date:

@@ -31,8 +31,8 @@ def test_a_first_listing_makes_no_comparison(tmp_path: Path) -> None:
     ("listings", "note"),
     [
         (listed(*range(40)), " (-57 %)."),
-        (listed(*range(5, 40)) + listed(*range(5), filters=CLASSIC), " (not all of these days are covered)."),
-        (listed(*range(40), filters=CLASSIC), " (not all of these days are covered)."),
+        (listed(*range(5, 40)) + listed(*range(5), filters=CLASSIC), " (covered: 2.2 and 7 of 7 days)."),
+        (listed(*range(40), filters=CLASSIC), " (covered: 0 and 0 of 7 days)."),
     ],
     ids=["complete", "filtered of late", "always filtered"],
 )
@@ -69,10 +69,11 @@ def test_what_nobody_tries_any_more_failed(tmp_path: Path) -> None:
     picture = pictures.streaks(selection(plant(tmp_path / "w.duckdb", query_jobs=jobs, listings=MONTH)))
 
     assert picture.words == (
-        "query Lead by 005A still fails: 5 times in a row since 2026-11-11 06:00 UTC. query Account by 005A failed "
-        "3 times in a row since 2026-10-22 06:00 UTC, the last time 2026-10-22 08:00 UTC."
+        "query of Lead (V2Query) by 005A has failed 5 times in a row since 2026-11-11 06:00 UTC. query of Account "
+        "(V2Query) by 005A failed 3 times in a row from 2026-10-22 06:00 UTC to 2026-10-22 08:00 UTC, and was not tried "
+        "again."
     )
-    assert [row["until"] for row in picture.table] == ["still failing", "last tried 2026-10-22 08:00"]
+    assert [row["until"] for row in picture.table] == ["still failing", "last tried 2026-10-22 08:00 UTC"]
 
 
 def test_the_users_are_those_of_the_fullest_hours_of_the_allowance(tmp_path: Path) -> None:
@@ -93,10 +94,13 @@ def test_the_users_are_those_of_the_fullest_hours_of_the_allowance(tmp_path: Pat
     )
     chosen = selection(file)
 
-    assert "At most 95 V2 query jobs in 24 hours, around 2026-11-16 01:00 UTC" in pictures.allowance(chosen).words
+    assert pictures.allowance(chosen).words.startswith(
+        "At most 95 of 100 V2 query jobs (95 %) in 24 hours by the org's own count up to 2026-11-16 01:00 UTC; 40 of "
+        "these are recorded."
+    )
     assert pictures.users(chosen).words == (
-        "In the fullest 24 hours, up to 2026-11-16 01:00 UTC, 40 of 40 V2 query jobs were 005A's on Account, 40 % of "
-        "the allowance. The org counted 55 more, which were never listed."
+        "In the fullest 24 hours, up to 2026-11-16 01:00 UTC, 40 of the 40 recorded V2 query jobs were by 005A on "
+        "Account, 40 % of the allowance. The org counted 55 more, which no listing showed."
     )
 
 
@@ -125,10 +129,13 @@ def test_the_coverage_tells_of_the_days_that_are_shown(tmp_path: Path) -> None:
     before = pictures.coverage(Selection(file, ORG, TODAY - 40 * DAY, TODAY - 20 * DAY)).words
     long_ago = pictures.coverage(Selection(file, ORG, TODAY - 198 * DAY, TODAY - 190 * DAY)).words
 
-    assert "overlap was 6 hours. 1 job deleted" in words
-    assert "overlap was 6 hours." in before
-    assert "deleted" not in before
-    assert "overlap was 144 hours." in long_ago
+    assert (
+        "at most 6 hours apart; the last of 2026-11-16 06:00 UTC. Deleted before Salesforce would have removed "
+        in words
+    )
+    assert "at most 6 hours apart;" in before
+    assert "Deleted" not in before
+    assert "at most 6.0 days apart;" in long_ago
 
 
 def test_a_stray_job_does_not_make_its_hour_known(tmp_path: Path) -> None:
@@ -137,7 +144,7 @@ def test_a_stray_job_does_not_make_its_hour_known(tmp_path: Path) -> None:
     jobs = [job(monday + timedelta(minutes=n)) for n in range(10)] + [job(monday - 21 * DAY, **OPEN)]
     file = plant(tmp_path / "w.duckdb", query_jobs=jobs)
 
-    assert "the fullest hour is Monday, 04:00 UTC, with 10.0." in pictures.week(selection(file)).words
+    assert "The fullest hour is Monday, 04:00 UTC, with 10.0." in pictures.week(selection(file)).words
 
 
 def test_without_coverage_there_is_no_average_week(tmp_path: Path) -> None:

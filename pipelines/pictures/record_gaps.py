@@ -92,9 +92,7 @@ def _words(numbers: Row) -> list[str]:
         for hole in numbers["holes"]
     ]
     if numbers["deleted"]:
-        deleted = numbers["deleted"]
-        was = "was" if deleted == 1 else "were"
-        words.append(f"{count(deleted, 'recorded job')} {was} deleted before Salesforce would have removed them.")
+        words.append(f"Deleted before Salesforce would have removed them: {count(numbers['deleted'], 'recorded job')}.")
     if numbers["days_counted"]:
         unseen: Any = numbers["unseen_estimated"]
         words.append(

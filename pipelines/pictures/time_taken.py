@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from pipelines import charts
 from pipelines.charts import Span
-from pipelines.pictures.picture import KINDS, NUMBER_OF, Picture, count, of_kind, series, when
+from pipelines.pictures.picture import KINDS, NUMBER_OF, Picture, of_kind, series, when
 from pipelines.reader import Row
 from pipelines.selection import Selection
 
@@ -53,7 +53,7 @@ def at_once(selection: Selection) -> Picture:
         if (row := by_kind.get(kind))
     ]
     words += [
-        f"Of the {count(covered['hours'], 'hour')} that the record covers completely."
+        f"Only hours that the record covers completely count here: {covered['hours']:,}."
         if words
         else "How many is not known: no hour of this time is covered completely.",
         "An upper bound: a job whose end is not known counts until the end of the listing that showed it.",
