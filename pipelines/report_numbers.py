@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Final
 
 from pipelines.check import Finding
@@ -54,6 +54,8 @@ def numbers_as_json(warehouse: Warehouse, sections: list[Section], as_of: dateti
 
 
 def _written(value: Any) -> str:
-    if isinstance(value, date):  # and datetime
+    if isinstance(value, datetime):
+        return (value if value.tzinfo else value.replace(tzinfo=UTC)).isoformat()  # hours of the views have no zone
+    if isinstance(value, date):
         return value.isoformat()
     raise TypeError(f"{type(value).__name__} is no number of a page")

@@ -60,7 +60,8 @@ class Selection:
         only filtered listings came after the newest complete one, a day that the org is shown as of ends with that."""
         end = datetime.combine(self.until + timedelta(days=1), time(), UTC)
         as_of, listed_at = self._recorded.get("as_of", end), self._recorded.get("listed_at", end)
-        return min(end, listed_at if as_of.date() < self.until else as_of)
+        recorded_to: datetime = listed_at if as_of.date() < self.until else as_of
+        return min(end, recorded_to)
 
     @property
     def whole_until(self) -> date:

@@ -153,7 +153,7 @@ def test_the_allowance_and_who_uses_it_up(tmp_path: Path) -> None:
         ("Order Sync", "Order", 84),
         ("005A", "Account", 4),
     ]
-    assert "84 of the 88 recorded V2 query jobs were by Order Sync on Order, 84 % of the allowance." in users.words
+    assert "88 V2 query jobs were recorded, most by Order Sync on Order: 84 (84 % of the allowance)." in users.words
     assert [row["limit"] for row in limits.table] == ["DailyApiRequests"]
     assert "DailyApiRequests (ERP) came nearest: 30 of 50 (60 %)" in limits.words
 

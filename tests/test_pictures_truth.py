@@ -99,8 +99,8 @@ def test_the_users_are_those_of_the_fullest_hours_of_the_allowance(tmp_path: Pat
         "these are recorded."
     )
     assert pictures.users(chosen).words == (
-        "In the fullest 24 hours, up to 2026-11-16 01:00 UTC, 40 of the 40 recorded V2 query jobs were by 005A on "
-        "Account, 40 % of the allowance. The org counted 55 more, which no listing showed."
+        "In the fullest 24 hours, up to 2026-11-16 01:00 UTC, 40 V2 query jobs were recorded, most by 005A "
+        "on Account: 40 (40 % of the allowance). The org counted 55 more, which no listing showed."
     )
 
 

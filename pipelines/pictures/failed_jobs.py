@@ -111,6 +111,7 @@ def streaks(selection: Selection) -> Picture:
         "ongoing": [_numbers(row) for row in ongoing],
         "abandoned": [_numbers(row) for row in abandoned],
         "recovered": len(found) - len(ongoing) - len(abandoned),
+        "more": max(len(ongoing) + len(abandoned) - MAX_ENTRIES, 0),  # ongoing and abandoned, than the words name
     }
     if not found:
         return Picture("streaks", title, "Nothing failed three times in a row in this time.", numbers)
@@ -124,7 +125,6 @@ def streaks(selection: Selection) -> Picture:
         f"{when(row['failing_since'])} to {when(row['last_failure_at'])}, and was not tried again."
         for row in abandoned[: MAX_ENTRIES - len(words)]
     ]
-    numbers["more"] = len(ongoing) + len(abandoned) - len(words)
     words += [f"So did {numbers['more']:,} more."] if numbers["more"] else []
     if over := numbers["recovered"]:
         words.append(f"{count(over, 'streak')} of three or more failures ended with a job that did not fail.")

@@ -34,7 +34,7 @@ def allowance(selection: Selection) -> Picture:
         "peak_at": peak.get("peak_at"),
         "days_from_80_percent": len(high) if peak.get("allowance") else None,
     }
-    if not peak:
+    if not peak.get("used"):
         return Picture("allowance", title, "No V2 query jobs are recorded in this time.", numbers, obeys=of_all)
     of = f"{peak['used']:,} V2 query jobs"
     if peak["share_percent"] is not None:
@@ -111,21 +111,22 @@ def users(selection: Selection) -> Picture:
         "most_by_jobs": first.get("query_jobs"),
         "most_by_share_percent": first.get("share_percent"),
     }
-    if not peak:
+    if not peak.get("used"):
         return Picture("users", title, "No V2 query jobs are recorded in this time.", numbers, obeys=obeys)
     used, recorded = peak["used"], peak["recorded"]
-    until = f"the fullest 24 hours, up to {when(peak['peak_at'])}"
-    if not found:
-        said = f"None of the {count(recorded, 'V2 query job')} recorded in {until}, is among those chosen."
-        if not recorded:
-            said = f"In {until}, no V2 query job was recorded: by the org's own count there were {used:,}."
-        return Picture("users", title, said, numbers, obeys=obeys)
     words = (
-        f"In {until}, {first['query_jobs']:,} of the {count(recorded, 'recorded V2 query job')} were by "
-        f"{first['created_by']} on {first['object']}"
-        + (f", {percent(first['share_percent'])} of the allowance." if first["share_percent"] is not None else ".")
-        + (f" The org counted {used - recorded:,} more, which no listing showed." if used > recorded else "")
+        f"In the fullest 24 hours, up to {when(peak['peak_at'])}, {count(recorded, 'V2 query job')} "
+        f"{'was' if recorded == 1 else 'were'} recorded"
     )
+    if found:
+        words += f", most {'of those chosen ' if selection.objects or selection.creators else ''}by "
+        words += f"{first['created_by']} on {first['object']}: {first['query_jobs']:,}"
+        words += f" ({percent(first['share_percent'])} of the allowance)" if first["share_percent"] is not None else ""
+    elif recorded:
+        words += ", none of those chosen"
+    words += f". The org counted {used - recorded:,} more, which no listing showed." if used > recorded else "."
+    if not found:
+        return Picture("users", title, words, numbers, obeys=obeys)
     shown = [
         {"name": f"{row['created_by']} · {row['object']}", "value": row["query_jobs"], "said": f"{row['query_jobs']:,}"}
         for row in found[:MAX_ENTRIES]
@@ -177,7 +178,7 @@ def limits(selection: Selection) -> Picture:
         f"nearest_{name}": first.get(name) for name in ("limit", "app", "used", "max", "percent", "at")
     }
     if not found:
-        return Picture("limits", title, "No snapshot of other limits is recorded in this time.", numbers, obeys=())
+        return Picture("limits", title, "No use of other limits is recorded in this time.", numbers, obeys=())
     words = (
         f"Of {count(len(found), 'limit')} of which something was used, {first['limit']}{_app(first['app'])} came "
         f"nearest: {first['used']:,} of {first['max']:,} ({percent(first['percent'])}) by {when(first['at'])}."
