@@ -37,7 +37,7 @@ INK: Final = "currentColor"
 PERCENTILES: Final = {"median": [1, 0], "95th percentile": [4, 3]}  # and how their lines are dashed
 UNKNOWN: Final[Mapping[str, Any]] = {"color": "#808080", "opacity": 0.22}  # a time that the record does not cover
 WHEN: Final = alt.Tooltip("when:N", title="from")
-LABEL: Final = 230  # pixels for the names beside bars
+LABEL: Final = 290  # pixels for the names beside bars
 NARROW: Final = 500  # pixels; below, charts are laid out for a phone
 TEXT: Final = {"labelColor": INK, "titleColor": INK, "labelFontSize": 12, "titleFontSize": 12}
 CONFIG: Final = {

@@ -107,7 +107,7 @@ def _summarize(org: DemoOrg, warehouse: Path, days: int) -> None:
     if known["hours"]:
         print(f"The warehouse shows it: its coverage has gaps of {known['hours']:g} hours.")
     print(
-        f"By the org's own counter, read on {known['days_counted']} of {days} days, it missed about {known['unseen']:,} query jobs on these days.\n"
+        f"By the org's own counter, read on {known['days_counted']} of {days} days, about {known['unseen']:,} query jobs were missed on those days.\n"
         "Load more often to see more."
     )
     python, file = shlex.quote(os.path.relpath(sys.executable)), os.path.relpath(warehouse)

@@ -222,8 +222,10 @@ class OrgTruth:
         return {"series": numbers}, rows
 
     def at_once(self) -> tuple[Numbers, list[Numbers]]:
-        hours = self.covered_hours()
-        numbers: Numbers = {"covered_hours": len(hours)}
+        # Between listings at most 36 hours apart: a recorder that was off for longer learned of no end meanwhile.
+        at_work = [(a, b) for a, b in itertools.pairwise(self.proofs) if b - a <= timedelta(hours=36)]
+        hours = [hour for hour in self.covered_hours() if _whole(hour, at_work)]
+        numbers: Numbers = {"hours_counted": len(hours)}
         rows = []
         for what, name in NAMES.items():
             changes: Counter[datetime] = Counter()
@@ -324,6 +326,12 @@ class OrgTruth:
 
 def series(job: Numbers) -> tuple[Any, ...]:
     return job["job_type"], job["operation"], job["object"], job["created_by_id"]
+
+
+def _whole(hour: datetime, spans: list[tuple[datetime, datetime]]) -> bool:
+    """Whether spans that do not overlap have all of an hour."""
+    shares = (max(min(end, hour + HOUR) - max(start, hour), timedelta()) for start, end in spans)
+    return sum(shares, timedelta()) == HOUR
 
 
 def at_midnight(day: date) -> datetime:

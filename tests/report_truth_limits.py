@@ -50,7 +50,7 @@ def allowance(org: OrgTruth) -> tuple[Numbers, list[Numbers]]:
     numbers["peak_recorded"] = len(org.v2(peak["peak_at"])) if peak else None
     high = sum((row["share_percent"] or 0) >= 80 for row in by_day.values())
     numbers["days_from_80_percent"] = high if peak.get("allowance") else None
-    return numbers, [
+    return numbers, [] if not peak.get("used") else [
         {"day": day, "most in 24 hours": row["used"], "allowance": row["allowance"]}
         for day, row in sorted(by_day.items())
     ]

@@ -22,7 +22,7 @@ from pipelines.selection import orgs, select
 Told = dict[str, Any]
 # Numerals that are no number of an org: they are part of what is said.
 PHRASES = (
-    "V2", "24 hours", "last 7 days", "80 %", "last 7 whole days", "in the 7 before", "last 30 whole days",
+    "V2", "24 hours", "36 hours", "last 7 days", "80 %", "last 7 whole days", "in the 7 before", "last 30 whole days",
     "in the 30 before", "of 7 days", "of 30 days",
 )  # fmt: skip
 
@@ -120,7 +120,7 @@ def written(value: Any) -> tuple[set[str], set[str]]:  # noqa: PLR0911 - one a t
         case int():
             return set(), {f"{value:,}", f"{value:02}:00"}
         case float():
-            units = [value, 60 * value, value / 24]  # hours, as minutes or days
+            units = [abs(value), 60 * value, value / 24]  # hours, as minutes or days
             return set(), {f"{one:,.{n}f}" for one in units for n in (0, 1)} | {
                 f"{int(10 * value) / 10:.1f}",
                 str(int(value)),

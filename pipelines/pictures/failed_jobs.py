@@ -131,7 +131,7 @@ def streaks(selection: Selection) -> Picture:
     span = selection.span
     shown = [
         {
-            "name": f"{series(row)} · {row['created_by']}",
+            "name": f"{series(row).replace(' of ', ' ', 1)} · {row['created_by']}",
             "said": f"{row['failures']:,}×",
             "over": row["became"] != "ongoing",
             "start": max(row["failing_since"], span.since),

@@ -1,42 +1,52 @@
 """How many jobs ran side by side, and how long they took."""
 
-from datetime import timedelta
+import itertools
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from pipelines import charts
 from pipelines.charts import Span
-from pipelines.pictures.picture import KINDS, NUMBER_OF, Picture, of_kind, series, when
+from pipelines.pictures.picture import KINDS, NUMBER_OF, Picture, count, of_kind, series, when
+from pipelines.pictures.record_gaps import PROOFS
 from pipelines.reader import Row
 from pipelines.selection import Selection
 
+MAX_PAUSE_HOURS: Final = 36  # between two listings of a recorder that is at work: daily, and half a day late
 TREND_DAYS: Final = 84  # that the durations look back at the least: a trend needs more than four weeks
 
 
 def at_once(selection: Selection) -> Picture:
     """How many jobs ran or waited at the same time; at most one point an hour. The greatest number is that of hours
-    which the record covers completely: in others, jobs whose end went unseen pile up."""
+    which the record covers completely, and in which the recorder was at work: else jobs whose end went unseen pile up
+    until the next listing."""
     title = "How many ran at once?"
     found = selection.ask("""
         select
-            case when $bin = 'day' then hour else date_trunc('day', hour) end as start, kind,
-            coalesce(max(case when covered_percent = 100 then at_once end), max(at_once)) as value
+            case when $bin = 'day' then hour else date_trunc('day', hour) end as start, kind, max(at_once) as value
         from jobs_at_once
         where org_id = $org and hour >= $since and hour < $until
         group by all
         order by all
     """)
-    most = selection.ask("""
-        select kind, max(at_once) as at_once, max_by(hour, (at_once, hour)) as hour
-        from jobs_at_once
-        where org_id = $org and hour >= $since and hour < $until and covered_percent = 100
+    pauses = _pauses(selection)
+    counted = """
+        org_id = $org and hour >= $since and hour < $until and covered_percent = 100 and not exists (
+            select 1 from (select unnest($starts) as paused_at, unnest($ends) as ended_at)
+            where paused_at < hour + interval 1 hour and ended_at > hour
+        )
+    """
+    bounds = {"starts": [start for start, _ in pauses], "ends": [end for _, end in pauses]}
+    most = selection.ask(
+        f"""
+        select kind, max(at_once) as at_once, max_by(hour, (at_once, hour)) as hour from jobs_at_once
+        where {counted}
         group by kind
-    """)
-    (covered,) = selection.ask("""
-        select count(*) as hours from covered_hours
-        where org_id = $org and hour >= $since and hour < $until and covered_percent = 100
-    """)
+        """,
+        **bounds,
+    )
+    (hours,) = selection.ask(f"select count(*) as counted from covered_hours where {counted}", **bounds)
     by_kind: dict[str | None, Row] = {row["kind"]: row for row in most}
-    numbers: dict[str, Any] = {"covered_hours": covered["hours"]}
+    numbers: dict[str, Any] = {"hours_counted": hours["counted"]}
     for kind, name in NUMBER_OF.items():
         most_of_kind = by_kind.get(kind, {})
         numbers |= {f"{name}_at_once": most_of_kind.get("at_once"), f"{name}_at_once_from": most_of_kind.get("hour")}
@@ -52,12 +62,14 @@ def at_once(selection: Selection) -> Picture:
         for kind in KINDS
         if (row := by_kind.get(kind))
     ]
-    words += [
-        f"Only hours that the record covers completely count here: {covered['hours']:,}."
-        if words
-        else "How many is not known: no hour of this time is covered completely.",
-        "An upper bound: a job whose end is not known counts until the end of the listing that showed it.",
-    ]
+    basis = f"covered completely, and between listings at most {MAX_PAUSE_HOURS} hours apart"
+    if words:
+        words += [
+            f"This looks at {count(hours['counted'], 'hour')}: those that are {basis}.",
+            "An upper bound: a job whose end is not known counts until the end of the listing that showed it.",
+        ]
+    else:
+        words = [f"How many is not known: no hour of this time is {basis}."]
     table = [
         {
             "kind": KINDS[kind],
@@ -67,7 +79,7 @@ def at_once(selection: Selection) -> Picture:
         for kind, name in NUMBER_OF.items()
         if KINDS[kind] in panels
     ]
-    span = selection.span
+    span = Span(selection.since, selection.until, pauses)
     return Picture(
         "at_once",
         title,
@@ -77,6 +89,20 @@ def at_once(selection: Selection) -> Picture:
         lambda width: charts.lines(panels, "jobs at once", span, width),
         obeys=(),
     )
+
+
+def _pauses(selection: Selection) -> list[tuple[datetime, datetime]]:
+    """The parts of the time shown that lie before the first complete listing, after the last, or between two that are
+    too far apart, in UTC."""
+    listed = [row["start"] for row in selection.ask(f"select start from ({PROOFS}) order by start")]
+    whole = Span(selection.since, selection.until)
+    never = timedelta(days=36_500)
+    pauses = [
+        (max(before, whole.since), min(after, whole.until))
+        for before, after in itertools.pairwise([whole.since - never, *listed, whole.until + never])
+        if after - before > timedelta(hours=MAX_PAUSE_HOURS)
+    ]
+    return [(start, end) for start, end in pauses if start < end]
 
 
 def durations(selection: Selection) -> Picture:
