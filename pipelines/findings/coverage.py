@@ -8,7 +8,9 @@ from pipelines.findings.finding import LOUD, MEMORY, Finding, Question
 from pipelines.findings.words import duration, when
 
 OWN_JOBS: Final = 10  # in a listing of one user's jobs alone, before that says something about what it shows
-VIEW_PERMISSION: Final = "Check that the recorder's user has 'Manage Data Integrations': without it, other users' jobs go unrecorded."
+VIEW_PERMISSION: Final = (
+    "Check that the recorder's user still has 'Manage Data Integrations': without it, other users' jobs go unrecorded."
+)
 
 
 def coverage(question: Question) -> Iterator[Finding]:
