@@ -5,6 +5,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -48,7 +49,7 @@ def demo(days: int, home: Path) -> int:
                 org.advance(min(LOAD_EVERY if runs else FIRST_LOAD, UNTIL - org.now))
                 if OUTAGE[0] < org.now < OUTAGE[1]:
                     continue
-                runs.append(record_under_lock(settings, _credentials(org)))
+                runs.append(record_under_lock(replace(settings, moment=org.now), _credentials(org)))
                 status.update(f"{org.now:%d %B, %H:%M} - load {len(runs)}: {runs[-1].listing.jobs_changed:,} changed")
         print(f"\nThe last of {len(runs)} loads said:\n  {runs[-1]}\n")
         _summarize(org, settings.warehouse, days)

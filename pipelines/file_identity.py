@@ -1,9 +1,11 @@
 """Which file is this? An identity that is made once with the loader's file and kept inside it; copies carry it along.
 
 It also lies in the folder beside the file (see `state_folder.py`), where it can be read while somebody holds the file.
+A recording whose clock is not this machine's carries the moment of its last load as well: it is read as of then.
 """
 
 import uuid
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +14,7 @@ import duckdb
 from pipelines.failures import Misconfigured
 
 MACRO: Final = "main.recorder_identity"  # not a table: people's lists of tables stay as they are
+MOMENT: Final = "main.recorded_at"
 DEMO: Final = "demo-"  # how the identity of a file of the demo org begins
 
 
@@ -33,6 +36,20 @@ def read_identity(connection: duckdb.DuckDBPyConnection) -> str | None:
 def write_identity(connection: duckdb.DuckDBPyConnection, identity: str) -> None:
     """Gives a file its identity. One that it has already is replaced."""
     connection.execute(f"create or replace macro {MACRO}() as '{identity}'")
+
+
+def read_moment(connection: duckdb.DuckDBPyConnection) -> datetime | None:
+    """The moment as of which a file is to be read; None where that is this machine's now."""
+    try:
+        ((moment,),) = connection.execute(f"select {MOMENT}()").fetchall()
+    except duckdb.CatalogException:
+        return None
+    return datetime.fromisoformat(moment)
+
+
+def write_moment(connection: duckdb.DuckDBPyConnection, moment: datetime) -> None:
+    """Has a file be read as of this moment from now on."""
+    connection.execute(f"create or replace macro {MOMENT}() as '{moment.astimezone(UTC).isoformat()}'")
 
 
 def refuse_demo(identity: str | None, path: Path) -> None:

@@ -36,7 +36,8 @@ One run goes down this list; what a file imports stands below it, but for names 
 
 What is recorded, others read through reader.py:
 
-    check.py        what needs attention, in words
+    as_of.py        how a warehouse is read as it was at an earlier time
+    check.py        what needs attention, in words;  findings/: what it looks for
     report.py       one page of pictures, of which the notebook shows the same
     report_numbers.py  the page's numbers as JSON;  output_file.py: where both are written
     pictures/       the questions that they answer, with the numbers;  selection.py: of which org, days and jobs
@@ -139,10 +140,11 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
+    from pipelines.as_of import opened_as_of  # noqa: PLC0415
     from pipelines.check import as_json, check, read_thresholds  # noqa: PLC0415
 
     _warn_of_misspelt_settings()
-    with opened(warehouse_to_read(options.warehouse)) as warehouse:
+    with opened_as_of(warehouse_to_read(options.warehouse), options.as_of) as warehouse:
         found = check(warehouse, read_thresholds())
         if options.json:
             _say(as_json(warehouse, found))
@@ -213,6 +215,7 @@ def _parser() -> argparse.ArgumentParser:
     report.set_defaults(command=_report)
     check = commands.add_parser("check", help="list problems that need attention (exit code 1), or print nothing")
     check.add_argument("--json", action="store_true", help="the findings as JSON, an empty list too")
+    check.add_argument("--as-of", metavar="TIME", help="answer as at that time (ISO 8601; UTC unless it has an offset)")
     check.set_defaults(command=_check)
     for command in (report, check):
         command.add_argument("--warehouse", type=Path, help="the warehouse to read (the published one, or the demo's)")

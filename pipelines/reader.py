@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pyarrow as pa
 
 from pipelines.database_file import CATALOG, holds_something, open_database
 from pipelines.failures import Misconfigured, TryLater, full_disk, not_permitted
-from pipelines.file_identity import is_demo, read_identity
+from pipelines.file_identity import is_demo, read_identity, read_moment
 from pipelines.interrupts import raise_if_interrupted
 from pipelines.loader_file import LOCK_MESSAGE, no_locks_behind
 from pipelines.tables import DATASET
@@ -24,15 +25,26 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Warehouse:
-    """A warehouse that is open: every question sees it as it was when it was opened."""
+    """A warehouse that is open: every question sees it as it was when it was opened; where `as_of` is given, as it was
+    at that moment (see `as_of.py`)."""
 
     path: Path
     connection: duckdb.DuckDBPyConnection
+    as_of: datetime | None = None
 
     @cached_property
     def is_demo(self) -> bool:
         """Whether a demo made it, wherever it lies."""
         return is_demo(read_identity(self.connection))
+
+    @cached_property
+    def clock(self) -> datetime:
+        """The time that it is for whoever reads it: `as_of`, or the moment that the file carries, or now. A file of the
+        demo that earlier versions made carries none: its clock stopped at its newest listing."""
+        moment = self.as_of or read_moment(self.connection)
+        if moment is None and self.is_demo:
+            ((moment,),) = self.connection.execute("select max(as_of) from recorded_orgs").fetchall()
+        return moment or datetime.now(UTC)
 
     def read(self, sql: str, parameters: Row | None = None) -> pa.Table:
         """The result of one query, as Arrow; times are UTC. Raises duckdb.Error for a wrong query."""
@@ -54,10 +66,7 @@ class Warehouse:
         try:
             found = self.read(sql, asked).to_pylist()
         except (duckdb.CatalogException, duckdb.BinderException) as error:
-            raise Misconfigured(
-                f"{self.path} lacks what this version reads: {str(error).splitlines()[0]}",
-                "If a load published it, the next load replaces it; otherwise name another file.",
-            ) from None
+            raise lacking(self.path, error) from None
         except duckdb.IOException as error:
             raise full_disk(error) or _unreadable(self.path, error) from None
         return [{name: _shown(value) for name, value in row.items()} for row in found]
@@ -102,6 +111,14 @@ def rows(sql: str, warehouse: Path | Warehouse, parameters: Row | None = None) -
     """The rows of one of our own queries, fit to be shown: see `Warehouse.rows`. Raises as that and `opened` do."""
     with opened(warehouse) as file:
         return file.rows(sql, parameters)
+
+
+def lacking(path: Path, error: duckdb.Error) -> Misconfigured:
+    """What to say of a file that another version made, or another program."""
+    return Misconfigured(
+        f"{path} lacks what this version reads: {str(error).splitlines()[0]}",
+        "If a load published it, the next load replaces it; otherwise name another file.",
+    )
 
 
 def _unreadable(path: Path, error: Exception) -> Misconfigured | TryLater:

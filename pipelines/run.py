@@ -19,7 +19,14 @@ from pipelines.damage import damaged_part, is_damage
 from pipelines.dlt_context import active
 from pipelines.dlt_packages import PIPELINE, interruptible, new_pipeline
 from pipelines.failures import Misconfigured, TryLater, causes
-from pipelines.file_identity import is_demo, new_identity, read_identity, refuse_demo, write_identity
+from pipelines.file_identity import (
+    is_demo,
+    new_identity,
+    read_identity,
+    refuse_demo,
+    write_identity,
+    write_moment,
+)
 from pipelines.interrupts import signal_behind
 from pipelines.job_details import Details, details_source
 from pipelines.kept_listings import (
@@ -169,6 +176,8 @@ def _record(
     shutil.rmtree(working)
     refresh_spans(loader.connection, listing.org.org_id)
     apply_views(loader.connection)
+    if settings.moment:
+        write_moment(loader.connection, settings.moment)
     publish(loader, settings.warehouse, settings.keep_copies)
     return listing, resumed
 

@@ -6,6 +6,7 @@ import shlex
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -75,6 +76,9 @@ class Settings:
     keep_copies: int = 0
     clock_tolerance_hours: float = 24.0
     demo: bool = False  # whether these are the demo's own files
+    moment: datetime | None = (
+        None  # of a recording with a clock of its own: as of when it is read
+    )
 
 
 def read_settings() -> Settings:

@@ -56,7 +56,7 @@ def apply_views(connection: duckdb.DuckDBPyConnection) -> None:
         statements += [_comment("column", f"{table.name}.{column.name}", column.meaning) for column in table.columns]
     for name, sql in views().items():
         grain, shown = read_header(sql)
-        statements.append(f"create or replace view {DATASET}.{name} as {_unqualified(sql)}")
+        statements.append(f"create or replace view {DATASET}.{name} as {unqualified(sql)}")
         statements.append(_comment("view", name, grain))
         statements += [_comment("column", f"{name}.{column}", meaning) for column, _, meaning in shown]
     before = connection.execute("select current_setting('search_path')").fetchone()
@@ -66,7 +66,7 @@ def apply_views(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(f"create or replace macro {DATASET}.{APPLIED}() as '{_fingerprint(connection)}'")
 
 
-def _unqualified(sql: str) -> str:
+def unqualified(sql: str) -> str:
     """The view's SELECT without the schema's name: DuckDB looks in the view's own schema first, and where a file is
     named like the schema (salesforce.prod.duckdb), it takes salesforce.query_jobs for ambiguous."""
     return QUALIFIED.sub("", sql)
@@ -80,7 +80,7 @@ def _fingerprint(connection: duckdb.DuckDBPyConnection) -> str:
         "union all select view_name, '' from duckdb_views() where schema_name = $1 order by all",
         [DATASET],
     ).fetchall()
-    return hashlib.sha256(repr((there, [_unqualified(sql) for sql in views().values()], TABLES)).encode()).hexdigest()
+    return hashlib.sha256(repr((there, [unqualified(sql) for sql in views().values()], TABLES)).encode()).hexdigest()
 
 
 def _applied(connection: duckdb.DuckDBPyConnection) -> str:

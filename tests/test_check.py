@@ -157,7 +157,7 @@ TROUBLES = {
     "allowance": Trouble(
         crowd, 80, 79, 120, f"allowance/{ORG}",
         (
-            "80 of 100 V2 query jobs (80 %) were created in the 24 hours up to 2026-11-16 07:00 UTC",
+            "80 of 100 V2 query jobs (80 %) were created in the 24 hours up to 2026-11-16 06:00 UTC",
             "most by: Data Warehouse on Order 60, Ada Lovelace on Account 20.",
         ),
         lower=({"allowance_percent": 79},), higher=({"allowance_percent": 80.5},),
@@ -307,7 +307,7 @@ def test_a_healthy_org_is_worth_no_word(tmp_path: Path, days: int) -> None:
     until = NOW - days * DAY
     told = [(job, row) for job, row in believable(Random(days), until) if job["created_date"] < until]
     jobs = [{"id": job_id(n), "observed_at": until - HOUR, **job} for n, (job, _) in enumerate(told)]
-    details = [{"id": job_id(n), **row} for n, (_, row) in enumerate(told) if row]
+    details = [{"id": job_id(n), "asked_at": until, **row} for n, (_, row) in enumerate(told) if row]
     at = [until - n * DAY / 2 for n in range(84)]
     listings = [{"started_at": time, "api_usage": 9_000, "api_usage_max": 15_000} for time in at]
     limits = [limit("DailyBulkV2QueryJobs", 110, 1_000, asked_at=time) for time in at]

@@ -84,9 +84,12 @@ def test_each_org_is_judged_on_its_own(tmp_path: Path) -> None:
         orgs=[{"name": "Acme"}, {"org_id": "00DX", "name": "Umbrella"}],
         query_jobs=[
             {"state": "InProgress", "created_date": NOW - 2 * DAY},
-            {"org_id": "00DX", "state": "InProgress", "created_date": NOW - 2 * DAY - HOUR},
+            {
+                "org_id": "00DX", "state": "InProgress", "created_date": NOW - 2 * DAY - HOUR,
+                "observed_at": NOW - 2 * DAY,
+            },
         ],
-    )
+    )  # fmt: skip
     found = check(file, Thresholds(), now=NOW)
 
     assert [(finding.kind, finding.org, finding.org_id) for finding in found] == [
@@ -233,7 +236,7 @@ def test_an_allowance_that_unseen_jobs_use_up(tmp_path: Path) -> None:
     limit = {"listing_id": "listing 0", "limit_name": "DailyBulkV2QueryJobs", "max": 100, "remaining": 10}
     (told,) = check(plant(tmp_path / "w.duckdb", org_limits=[limit]), Thresholds(), now=NOW)
 
-    assert told.message.endswith("none of them was ever listed: their owner deletes them at once.")
+    assert told.message.endswith("none of them was ever listed: they are deleted at once.")
 
 
 def test_two_users_of_one_name_are_two_findings(tmp_path: Path) -> None:

@@ -1,0 +1,79 @@
+-- One row per series whose jobs are usually deleted before the org would have done so: how long they are there to be seen.
+--
+--  org_id         VARCHAR  the org
+--  kind           VARCHAR  query: reads records out of the org; load: writes or deletes
+--  job_type       VARCHAR  V2Query, or Classic, which includes Classic loads
+--  operation      VARCHAR  query, queryAll, insert, update, upsert, delete, hardDelete
+--  object         VARCHAR  API name of the object
+--  created_by_id  VARCHAR  the user; org, type, operation, object and user make the series
+--  jobs           BIGINT   jobs of the eight weeks before the org's as_of (recorded_orgs)
+--  deleted        BIGINT   of these, deleted early: half of them or more
+--  hours          DOUBLE   how long half of the deleted ones were there at most: each counts as deleted in the middle between the last listing that showed it and the first that did not
+--
+-- unique: org_id, job_type, operation, object, created_by_id
+--
+-- Of such a series, jobs between two listings that were further apart than these hours may have come and gone: that none
+-- was seen there does not mean that none ran. Coverage assumes that nobody deletes jobs.
+with recent as (
+    select j.org_id, j.id, j.kind, j.job_type, j.operation, j.object, j.created_by_id, j.began_at
+    from salesforce.all_jobs as j
+    inner join salesforce.recorded_orgs as o on o.org_id = j.org_id
+    where j.began_at > o.as_of - interval '1344' hour
+),
+gone as (
+    select
+        r.org_id,
+        r.job_type,
+        r.operation,
+        r.object,
+        r.created_by_id,
+        (
+            date_diff('second', r.began_at, case when e.last_listed_at > r.began_at then e.last_listed_at else r.began_at end)
+            + e.age_hours * 3600
+        ) / cast(7200 as double) as hours
+    from salesforce.early_deletions as e
+    inner join recent as r on r.org_id = e.org_id and r.id = e.id
+),
+ranked as (
+    select
+        org_id,
+        job_type,
+        operation,
+        object,
+        created_by_id,
+        hours,
+        row_number() over (partition by org_id, job_type, operation, object, created_by_id order by hours) as nth,
+        count(*) over (partition by org_id, job_type, operation, object, created_by_id) as deleted
+    from gone
+),
+lives as (
+    select
+        org_id,
+        job_type,
+        operation,
+        object,
+        created_by_id,
+        max(deleted) as deleted,
+        avg(case when 2 * nth between deleted and deleted + 2 then hours end) as hours
+    from ranked
+    group by 1, 2, 3, 4, 5
+)
+select
+    r.org_id,
+    r.kind,
+    r.job_type,
+    r.operation,
+    r.object,
+    r.created_by_id,
+    count(*) as jobs,
+    v.deleted,
+    v.hours
+from recent as r
+inner join lives as v
+    on v.org_id = r.org_id
+    and coalesce('=' || v.job_type, '') = coalesce('=' || r.job_type, '')
+    and coalesce('=' || v.operation, '') = coalesce('=' || r.operation, '')
+    and coalesce('=' || v.object, '') = coalesce('=' || r.object, '')
+    and coalesce('=' || v.created_by_id, '') = coalesce('=' || r.created_by_id, '')
+group by 1, 2, 3, 4, 5, 6, 8, 9
+having 2 * v.deleted >= count(*)

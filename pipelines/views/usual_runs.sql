@@ -1,0 +1,225 @@
+-- One row per series that runs at usual times: when it did last, and by when it usually runs again.
+--
+--  org_id             VARCHAR                   the org
+--  kind               VARCHAR                   query: reads records out of the org; load: writes or deletes
+--  job_type           VARCHAR                   V2Query, or Classic, which includes Classic loads
+--  operation          VARCHAR                   query, queryAll, insert, update, upsert, delete, hardDelete
+--  object             VARCHAR                   API name of the object
+--  created_by_id      VARCHAR                   the user; org, type, operation, object and user make the series
+--  created_by         VARCHAR                   name of the user
+--  rhythm             VARCHAR                   day: its hours recur from day to day; week: from week to week, as of what runs on working days or once a week
+--  runs               BIGINT                    hours in which it ran, of the five weeks up to the last run
+--  usual_pause_hours  DOUBLE                    average time between two of these
+--  last_run_at        TIMESTAMP WITH TIME ZONE  creation of the last job, up to the newest listing that proves coverage
+--  last_run_id        VARCHAR                   that job; of several of one second, the greatest id
+--  expected_at        TIMESTAMP WITH TIME ZONE  start of the hour in which it usually runs next
+--  expected_by        TIMESTAMP WITH TIME ZONE  when it is late: the end of that hour, an hour to six more by its pauses, and twice what its times differ
+--  is_missing         BOOLEAN                   whether the newest listing that proves coverage is not earlier than expected_by, by less than a week
+--
+-- unique: org_id, job_type, operation, object, created_by_id
+--
+-- Usual is what recurs: nine in ten of its hours have a run a day before (of the last 13 days, at ten days covered or more)
+-- or a week before (of the last four weeks), give or take an eighth of its pauses, at least an hour and at most six. It is
+-- expected when it ran next after the same time of ten or more days before, or of two or more weeks, leaving out the
+-- latest of four or more: a single run that was late or left out is no rule. What last ran more than two weeks ago is not
+-- here, nor what runs monthly, at random, or since shorter; nor are series whose jobs are deleted before listings can be
+-- sure to show them (short_lived_jobs), nor orgs without two covered weeks.
+with record as (
+    select
+        o.org_id,
+        o.covered_to,
+        date_diff('hour', timestamp '2000-01-01 00:00:00', c.covered_from at time zone 'UTC') + 1 as first_hour,
+        date_diff('hour', timestamp '2000-01-01 00:00:00', o.covered_to at time zone 'UTC') as last_hour
+    from salesforce.recorded_orgs as o
+    inner join salesforce.coverage as c on c.org_id = o.org_id and c.covered_to = o.covered_to
+    where c.covered_from <= o.covered_to - interval '336' hour
+),
+hourly as (
+    select
+        j.org_id,
+        j.kind,
+        j.job_type,
+        j.operation,
+        j.object,
+        j.created_by_id,
+        date_diff('hour', timestamp '2000-01-01 00:00:00', j.began_at at time zone 'UTC') as hour,
+        max(j.began_at) as last_at
+    from salesforce.all_jobs as j
+    inner join record as r on r.org_id = j.org_id
+    where j.began_at > r.covered_to - interval '1176' hour and j.began_at <= r.covered_to
+    group by 1, 2, 3, 4, 5, 6, 7
+),
+numbered as (
+    select *, dense_rank() over (order by org_id, job_type, operation, object, created_by_id) as series
+    from hourly
+),
+newest as (
+    select n.series, n.org_id, max(n.hour) as last_hour, max(n.last_at) as last_at
+    from numbered as n
+    inner join record as r on r.org_id = n.org_id
+    where n.hour >= r.first_hour
+    group by 1, 2
+),
+bounded as (
+    select
+        n.series,
+        n.last_hour,
+        n.last_at,
+        case when r.first_hour > n.last_hour - 840 then r.first_hour else n.last_hour - 840 end as first_hour
+    from newest as n
+    inner join record as r on r.org_id = n.org_id
+    where n.last_hour > r.last_hour - 336
+),
+paced as (
+    select
+        b.series,
+        b.last_hour,
+        b.last_at,
+        b.first_hour,
+        count(*) as runs,
+        cast(b.last_hour - min(n.hour) as double) / (count(*) - 1) as pause
+    from bounded as b
+    inner join numbered as n on n.series = b.series and n.hour >= b.first_hour
+    group by 1, 2, 3, 4
+    having count(*) >= 3
+),
+series as (
+    select
+        *,
+        case when pause < 16 then 1 when pause >= 48 then 6 else cast(floor(pause / 8) as bigint) end as slack,
+        case when pause < 24 then 1 when pause >= 72 then 6 else cast(floor(pause / 12) as bigint) end as late
+    from paced
+),
+rhythms as (
+    select 'day' as rhythm, 24 as length, 312 as looks_back, 5 as least_hours, 13 as most_samples, 10 as least_samples
+    union all
+    select 'week' as rhythm, 168 as length, 672 as looks_back, 2 as least_hours, 4 as most_samples, 2 as least_samples
+),
+tested as (
+    select s.series, s.slack, y.rhythm, y.length, y.least_hours, n.hour
+    from series as s
+    cross join rhythms as y
+    inner join numbered as n
+        on n.series = s.series and n.hour > s.last_hour - y.looks_back
+        and n.hour - y.length - s.slack >= s.first_hour
+),
+recurred as (
+    select distinct t.series, t.rhythm, t.hour
+    from tested as t
+    inner join salesforce.numbers as d on d.n <= 12 and d.n <= 2 * t.slack
+    inner join numbered as n on n.series = t.series and n.hour = t.hour - t.length - t.slack + d.n
+),
+rhythmic as (
+    select t.series, t.rhythm
+    from tested as t
+    left join recurred as r on r.series = t.series and r.rhythm = t.rhythm and r.hour = t.hour
+    group by 1, 2
+    having count(r.hour) >= 0.9 * count(*) and count(*) >= min(t.least_hours)
+),
+samples as (
+    select
+        s.series,
+        y.rhythm,
+        y.least_samples,
+        k.n as nth,
+        min(n.hour) - max(s.last_hour - k.n * y.length) as delay
+    from rhythmic as c
+    inner join series as s on s.series = c.series
+    inner join rhythms as y on y.rhythm = c.rhythm
+    inner join salesforce.numbers as k on k.n between 1 and 13 and k.n <= y.most_samples
+    inner join numbered as n
+        on n.series = s.series
+        and n.hour > s.last_hour - k.n * y.length + s.slack
+        and n.hour > s.last_hour - k.n * y.length + s.pause / 2
+    where s.last_hour - k.n * y.length >= s.first_hour and k.n * y.length > s.slack and k.n * y.length > s.pause / 2
+    group by 1, 2, 3, 4
+),
+ranked as (
+    select
+        series,
+        rhythm,
+        least_samples,
+        delay,
+        count(*) over (partition by series, rhythm) as samples,
+        row_number() over (partition by series, rhythm order by delay, nth) as nth_least,
+        row_number() over (partition by series, rhythm order by delay desc, nth) as nth_most
+    from samples
+),
+expected as (
+    select
+        series,
+        rhythm,
+        max(case when samples < 4 or nth_most > 1 then delay end) as most,
+        min(case when samples < 4 or nth_least > 1 then delay end) as least,
+        row_number() over (partition by series order by rhythm) as nth
+    from ranked
+    where samples >= least_samples
+    group by 1, 2
+),
+gaps as (
+    select org_id, max(gap) as longest_gap
+    from (
+        select
+            l.org_id,
+            date_diff('second', lag(l.listed_at) over (partition by l.org_id order by l.listed_at), l.listed_at) as gap
+        from salesforce.complete_listings as l
+        inner join salesforce.recorded_orgs as o on o.org_id = l.org_id
+        where l.listed_at > o.covered_to - interval '1176' hour
+    ) as g
+    group by 1
+),
+timed as (
+    select
+        n.org_id,
+        n.kind,
+        n.job_type,
+        n.operation,
+        n.object,
+        n.created_by_id,
+        e.rhythm,
+        s.runs,
+        s.pause,
+        s.last_at,
+        timestamp '2000-01-01 00:00:00' + (s.last_hour + e.most) * interval '1' hour as expected_at,
+        timestamp '2000-01-01 00:00:00'
+            + (s.last_hour + e.most + 1 + s.late + 2 * (e.most - e.least)) * interval '1' hour as expected_by
+    from expected as e
+    inner join series as s on s.series = e.series
+    inner join numbered as n on n.series = s.series and n.hour = s.last_hour
+    where e.nth = 1
+)
+select
+    t.org_id,
+    t.kind,
+    t.job_type,
+    t.operation,
+    t.object,
+    t.created_by_id,
+    coalesce(w.name, t.created_by_id) as created_by,
+    t.rhythm,
+    t.runs,
+    t.pause as usual_pause_hours,
+    t.last_at as last_run_at,
+    max(j.id) as last_run_id,
+    t.expected_at at time zone 'UTC' as expected_at,
+    t.expected_by at time zone 'UTC' as expected_by,
+    t.expected_by <= r.covered_to at time zone 'UTC'
+        and t.expected_by + interval '168' hour > r.covered_to at time zone 'UTC' as is_missing
+from timed as t
+inner join salesforce.recorded_orgs as r on r.org_id = t.org_id
+inner join salesforce.query_jobs as j
+    on j.org_id = t.org_id and j.created_date = t.last_at
+    and coalesce('=' || j.job_type, '') = coalesce('=' || t.job_type, '')
+    and coalesce('=' || j.operation, '') = coalesce('=' || t.operation, '')
+    and coalesce('=' || j.object, '') = coalesce('=' || t.object, '')
+    and coalesce('=' || j.created_by_id, '') = coalesce('=' || t.created_by_id, '')
+left join gaps as g on g.org_id = t.org_id
+left join salesforce.short_lived_jobs as d
+    on d.org_id = t.org_id and d.hours * 3600 < g.longest_gap
+    and coalesce('=' || d.job_type, '') = coalesce('=' || t.job_type, '')
+    and coalesce('=' || d.operation, '') = coalesce('=' || t.operation, '')
+    and coalesce('=' || d.object, '') = coalesce('=' || t.object, '')
+    and coalesce('=' || d.created_by_id, '') = coalesce('=' || t.created_by_id, '')
+left join salesforce.user_names as w on w.org_id = t.org_id and w.id = t.created_by_id
+where d.org_id is null
+group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15
