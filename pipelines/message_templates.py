@@ -24,6 +24,8 @@ _URL: Final = re.compile(r"(?<![A-Za-z0-9+.-])[A-Za-z0-9+.-]*+://\S*|\bwww\.\S+"
 _MARKS: Final = re.compile(rf"{MARK}(?:[\s.,:;/+'’~-]*{MARK})+")  # 1,000.5; 2026-11-02T12:00Z; a list of ids
 _SIGNS: Final = re.compile(rf"(?:(?<=[\s:=,;])|^)[-+−±.]+(?={MARK})")
 
+_CODE_TWICE: Final = re.compile(r"(\S+) : (?:\1 : )+")  # InvalidBatch : InvalidBatch : Field name not found : Email
+
 # What opens a span, and what closes it. A quotation mark can stand on either side: “English”, „Deutsch“, ”svenska”.
 _QUOTES: Final = {
     '"': '"', "“": "”", "”": "”", "„": "“”", "«": "»", "»": "«",
@@ -77,8 +79,8 @@ def message_template(message: str) -> str:
 
 
 def _readable(message: str) -> str:
-    """On one line, without HTML's escapes, in one form of each character. Of a message that is too long, the beginning
-    without the word that is cut."""
+    """On one line, without HTML's escapes, in one form of each character, its code once. Of a message that is too long,
+    the beginning without the word that is cut."""
     text = message[: 2 * LONGEST]
     for _ in range(ESCAPED_TIMES):
         text = html.unescape(text)
@@ -86,6 +88,8 @@ def _readable(message: str) -> str:
         text = text.replace("&", MARK)
     text = MARK.join(unicodedata.normalize("NFKC", part) for part in re.sub(r"\.{3,}", MARK, text).split(MARK))
     text = " ".join(text.split())
+    if twice := _CODE_TWICE.match(text):
+        text = f"{twice[1]} : {text[twice.end() :]}"
     if len(text) <= LONGEST and len(message) <= 2 * LONGEST:
         return text
     return text[: LONGEST - 1].rpartition(" ")[0] + MARK
