@@ -122,7 +122,7 @@ def _without_spans(text: str) -> str:
                 kept.append(MARK)
                 begin = at + 1
         elif opens and (not in_quotes or (sign in _QUOTES and opens == closers[-1])):
-            if sign in _APOSTROPHES and (_is_word(before) or not after or after == " "):
+            if sign in _APOSTROPHES and _is_word(before):
                 continue
             if not closers:
                 kept.append(text[begin:at])

@@ -51,7 +51,10 @@ went as (
         and not exists (
             select 1 from {DATASET}.query_jobs as o where o.{OF_ORG} and o.org_id <> j.org_id and o.id = j.id
         )
-        and not exists (select 1 from {DATASET}.unlisted_jobs as u where u.{OF_ORG} and u.id = j.id and u.listed_again_at is null)
+        and not exists (
+            select 1 from {DATASET}.unlisted_jobs as u
+            where u.{OF_ORG} and u.id = j.id and u.listed_again_at is null
+        )
     group by all
 )
 select w.org_id, w.id, w.state, greatest(w.shown_at, w.listed_at) as last_listed_at, min(o.listed_at) as unlisted_at

@@ -90,9 +90,7 @@ def kind(operation: str | None) -> str | None:
     return {"query": "query", "queryAll": "query", None: None}.get(operation, "load")
 
 
-def spans_by_hand(
-    states: Sequence[tuple[Any, ...]], listings: Sequence[tuple[Any, ...]] = ()
-) -> list[tuple[Any, ...]]:
+def spans_by_hand(states: Sequence[tuple[Any, ...]], listings: Sequence[tuple[Any, ...]] = ()) -> list[tuple[Any, ...]]:
     """The rows of `state_spans`, sorted as text, told from those of `query_job_states`, job by job; `listings` are
     (org_id, started_at, finished_at), where the clock goes on while a listing is read."""
     rank = {"Open": 0, "UploadComplete": 0, "InProgress": 1, "Closed": 2}
@@ -122,7 +120,5 @@ def spans_by_hand(
             left = entered[n + 1] if n + 1 < len(versions) else None
             seconds = int((left - entered[n]).total_seconds()) if left else None
             before = versions[n - 1][3] if n else None
-            spans.append(
-                (org_id, job, n + 1, state, before, entered[n], left, seconds, seen, seen_by[n], stamped[n])
-            )
+            spans.append((org_id, job, n + 1, state, before, entered[n], left, seconds, seen, seen_by[n], stamped[n]))
     return sorted(spans, key=str)
