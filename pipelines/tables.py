@@ -193,7 +193,7 @@ UNLISTED_JOBS: Final = Table(
         Column(
             "listed_again_at",
             TIME,
-            "Start of a later listing that showed it again, filtered ones too; null: it stayed away, which one row of a job says at the most",
+            "Start of a later listing that showed it again, filtered ones too; null: it stayed away. A job has one such row at the most",
         ),
         Column(
             "hidden",
