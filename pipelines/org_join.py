@@ -69,9 +69,9 @@ create or replace temp table absences as
 with rows_of_a_job as (
     select
         id, last_listed_at, unlisted_at, listed_again_at,
-        coalesce(
-            last_listed_at > lag(unlisted_at) over by_time or max(listed_again_at) over before <= unlisted_at, true
-        ) as is_new
+        coalesce(last_listed_at > lag(unlisted_at) over by_time, true)
+            or coalesce(max(listed_again_at) over before between lag(unlisted_at) over by_time and unlisted_at, false)
+            as is_new
     from {DATASET}.unlisted_jobs
     where org_id = $full
     window
@@ -90,7 +90,7 @@ absences as (
 )
 select
     id, unlisted_at, last_listed_at,
-    coalesce(listed_again_at, lead(first_listed_at) over (partition by id order by nth)) as listed_again_at
+    least(listed_again_at, lead(first_listed_at) over (partition by id order by nth)) as listed_again_at
 from absences
 """
 ONE_ABSENCE: Final = (

@@ -145,7 +145,7 @@ ABSENCES = {  # under the short id and under the full one -> of the one org
     "found by both, at its own time": ([(0, 2, None)], [(1, 3, None)], [(1, 2, None)]),
     "found by both, and seen again by one": ([(0, 2, None)], [(1, 3, 5)], [(1, 2, 5)]),
     "back under the other form": ([(0, 2, None)], [(4, 6, None)], [(0, 2, 4), (4, 6, None)]),
-    "back twice": ([(0, 1, 4), (5, 8, None)], [(2, 3, None), (6, 7, 9)], [(0, 1, 2), (2, 3, 4), (6, 7, 9)]),
+    "back twice": ([(0, 1, 4), (5, 8, None)], [(2, 3, None), (6, 7, 9)], [(0, 1, 2), (2, 3, 5), (6, 7, 9)]),
     "of one form alone": ([(0, 1, 2), (3, 4, None)], [], [(0, 1, 2), (3, 4, None)]),
     "at the same time": ([(0, 2, None)], [(1, 2, 3)], [(1, 2, 3)]),
 }
