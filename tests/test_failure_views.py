@@ -175,24 +175,6 @@ def test_failures_are_the_jobs_that_went_wrong(planted: tuple[Path, list[Row]]) 
     assert Counter(rows(file, f"select {shown} from failures")) == Counter(wanted)
 
 
-def test_failure_reasons_counts_failures_that_are_alike(planted: tuple[Path, list[Row]]) -> None:
-    """Nulls are alike, too."""
-    file, jobs = planted
-    alike = "org_id, kind, operation, object, created_by, outcome, error_code, error"
-    reasons = defaultdict(list)
-    for job in jobs:
-        if job["outcome"] in FAILED:
-            reasons[tuple(job[name] for name in alike.split(", "))].append(job)
-    wanted = set()
-    for reason, group in reasons.items():
-        times = [job["created_date"] for job in group if job["created_date"]] or [None]
-        counts = len(group), total(job["records_failed"] for job in group)
-        wanted.add((*reason, *counts, min(times), max(times), max(job["id"] for job in group)))
-
-    found = rows(file, f"select {alike}, jobs, records_failed, first_at, last_at, last_id from failure_reasons")
-    assert Counter(found) == Counter(wanted)
-
-
 def test_outcomes_by_day_counts_every_job_once_on_its_utc_day(planted: tuple[Path, list[Row]]) -> None:
     """Unknown states have no outcome, unreadable dates no day; sums are null where the org told nothing."""
     file, jobs = planted
@@ -238,7 +220,7 @@ def test_failure_streaks_are_what_walking_through_each_series_finds(planted: tup
     assert len(wanted) > 20
 
 
-@pytest.mark.parametrize("view", ["jobs", "failures", "failure_reasons", "outcomes_by_day", "failure_streaks"])
+@pytest.mark.parametrize("view", ["jobs", "failures", "outcomes_by_day", "failure_streaks"])
 def test_the_reader_may_live_anywhere(planted: tuple[Path, list[Row]], view: str) -> None:
     """Days are UTC's."""
     file, _ = planted
