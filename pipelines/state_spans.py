@@ -10,6 +10,7 @@ from typing import Final
 import duckdb
 
 from pipelines.tables import DATASET
+from pipelines.warehouse import views
 
 REBUILD_MEMORY: Final = "1GB"  # sorting the whole history is the one thing that takes longer with less
 # In the order of observation: a job's system_modstamp can move back. Versions of one listing go by their stamps, those
@@ -20,33 +21,49 @@ ORDER: Final = """
         else 3 end,
     state
 """
-# A version was entered at its stamp if that is later than those of all versions before it, and than when these were
-# entered; else it is only known which listing first showed it.
+# A version was entered at its stamp if that is plausible (see the view all_jobs), later than those of all versions
+# before it, and than when these were entered. Else all that is known is by when it was: the end of the listing that
+# first showed it, or when the next one was entered.
 SPANS: Final = f"""
 select
     org_id, id, nth, state, state_before, entered_at,
     lead(entered_at) over job as left_at,
     date_diff('second', entered_at, lead(entered_at) over job) as seconds,
-    observed_at
+    observed_at, observed_by, by_stamp
 from (
     select
-        * replace (
-            case when system_modstamp > coalesce(max(entered_at) over before, timestamptz '-infinity') then entered_at
-                else observed_at end as entered_at
-        )
+        *, min(case when by_stamp then system_modstamp else observed_by end) over (
+            partition by org_id, id order by nth rows between current row and unbounded following
+        ) as entered_at
     from (
         select
-            org_id, id, state, observed_at, system_modstamp,
-            row_number() over job as nth,
-            lag(state) over job as state_before,
-            case when system_modstamp > coalesce(max(system_modstamp) over before, timestamptz '-infinity')
-                then system_modstamp else observed_at end as entered_at
-        from (%s) as states
-        window
-            job as (partition by org_id, id order by {ORDER}),
-            before as (partition by org_id, id order by {ORDER} rows between unbounded preceding and 1 preceding)
-    ) as by_stamp
-    window before as (partition by org_id, id order by nth rows between unbounded preceding and 1 preceding)
+            * exclude (is_ahead),
+            is_ahead and system_modstamp > coalesce(
+                max(case when is_ahead then system_modstamp else observed_at end) over before, timestamptz '-infinity'
+            ) as by_stamp
+        from (
+            select
+                org_id, id, state, observed_at, observed_by, system_modstamp,
+                row_number() over job as nth,
+                lag(state) over job as state_before,
+                is_plausible and system_modstamp > coalesce(
+                    max(case when is_plausible then system_modstamp end) over before, timestamptz '-infinity'
+                ) as is_ahead
+            from (
+                select
+                    s.*, coalesce(e.ended_at, s.observed_at) as observed_by,
+                    s.system_modstamp between timestamptz '2009-01-01 00:00:00+00'
+                        and coalesce(e.ended_at, s.observed_at) + interval 5 minutes as is_plausible
+                from (%s) as s
+                left join ({views()["listing_ends"]}) as e
+                    on e.org_id = s.org_id and e.started_at = s.observed_at
+            ) as states
+            window
+                job as (partition by org_id, id order by {ORDER}),
+                before as (partition by org_id, id order by {ORDER} rows between unbounded preceding and 1 preceding)
+        ) as by_stamps
+        window before as (partition by org_id, id order by nth rows between unbounded preceding and 1 preceding)
+    ) as compared
 ) as entered
 window job as (partition by org_id, id order by nth)
 """

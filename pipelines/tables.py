@@ -113,11 +113,12 @@ STATE_SPANS: Final = Table(
         Column("nth", COUNT, "1 for the first version observed of the job, in the order of observation; states between two listings go unseen"),
         Column("state", TEXT, "The state"),
         Column("state_before", TEXT, "State of the version before; null for the first"),
-        Column("entered_at", TIME, "system_modstamp where it moved ahead with the state, and of the first version, whose state came then or later; else by when it was so at the latest: observed_by, or the next version's entered_at"),
+        Column("entered_at", TIME, "system_modstamp where it moved ahead with the state, and of the first version, whose state came then or later; else the latest that it can have been: observed_by, or the next version's entered_at"),
         Column("left_at", TIME, "entered_at of the next version; null for the newest"),
         Column("seconds", COUNT, "From entered_at to left_at; null for the newest"),
         Column("observed_at", TIME, "Start, by the org's clock, of the listing that first showed this version"),
         Column("observed_by", TIME, "End of that listing: the job was in this state by then"),
+        Column("by_stamp", FLAG, "Whether entered_at is its system_modstamp, exact to the second; false: it is the latest that it can have been"),
     ),
 )  # fmt: skip
 
@@ -189,7 +190,11 @@ UNLISTED_JOBS: Final = Table(
             nullable=False,
         ),
         Column("unlisted_at", TIME, "Start of the listing that was found not to", nullable=False),
-        Column("listed_again_at", TIME, "Start of a later listing that showed it again, filtered ones too; null: it stayed away. A job has one such row at the most"),
+        Column(
+            "listed_again_at",
+            TIME,
+            "Start of a later listing that showed it again, filtered ones too; null: it stayed away. A job has one such row at the most",
+        ),
         Column(
             "hidden",
             FLAG,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import duckdb
@@ -16,6 +17,7 @@ Row = Mapping[str, Any]
 ORG = "00DDm0000001000MAA"
 NOW = datetime(2026, 11, 16, 6, tzinfo=UTC)  # a Monday: start of the newest listing, unless a test says otherwise
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+FIRST_PLAUSIBLE = datetime(2009, 1, 1, tzinfo=UTC)  # the Bulk API is not older
 
 # What a row has where a test does not care.
 DEFAULTS: dict[str, Row] = {
@@ -84,32 +86,60 @@ def rows_elsewhere(file: Path, view: str) -> list[tuple[Any, ...]]:
     return [tuple(v.astimezone(UTC) if getattr(v, "tzinfo", None) else v for v in row.values()) for row in there]
 
 
+def random_listings(dice: Random, since: datetime, orgs: Sequence[str] = (ORG,)) -> list[dict[str, Any]]:
+    """Listings of the orgs from `since` to NOW: some take up to an hour to be read, some start again, some are filtered."""
+    listings, start = [], since
+    while start < NOW:
+        took = dice.choice((0, 7, 90, 3_000)) * timedelta(seconds=1)
+        again = start + took / 2 if dice.random() < 0.3 else None
+        filters = dice.choice(("{}", "{}", '{"jobType": "V2Query"}'))
+        listings += [
+            {"org_id": org, "started_at": start, "restarted_at": again, "finished_at": start + took, "filters": filters}
+            for org in orgs
+        ]
+        start += dice.randrange(3_600, 20_000) * timedelta(seconds=1)
+    return [*listings, *({"org_id": org} for org in orgs)]
+
+
+def plausible(time: datetime | None, seen_by: datetime) -> datetime | None:
+    """The time, unless no job can have been made or changed then: the Bulk API came in 2009, and what was listed was."""
+    return time if time and FIRST_PLAUSIBLE <= time <= seen_by + timedelta(minutes=5) else None
+
+
 def kind(operation: str | None) -> str | None:
     """What the views call `kind`."""
     return {"query": "query", "queryAll": "query", None: None}.get(operation, "load")
 
 
-def spans_by_hand(states: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """The rows of `state_spans`, sorted as text, told from those of `query_job_states`, job by job."""
+def spans_by_hand(states: Sequence[tuple[Any, ...]], listings: Sequence[tuple[Any, ...]] = ()) -> list[tuple[Any, ...]]:
+    """The rows of `state_spans`, sorted as text, told from those of `query_job_states`, job by job; `listings` are
+    (org_id, started_at, finished_at), where the clock goes on while a listing is read."""
     rank = {"Open": 0, "UploadComplete": 0, "InProgress": 1, "Closed": 2}
+    ends = {(org_id, start): end for org_id, start, end in sorted(listings)}
     jobs: dict[tuple[str, str], list[tuple[Any, ...]]] = {}
     for org_id, job, stamp, state, seen in states:
         jobs.setdefault((org_id, job), []).append((seen, stamp, rank.get(state, 3), state))
     spans: list[tuple[Any, ...]] = []
     for (org_id, job), versions in jobs.items():
         versions.sort()
-        # Entered at its stamp if that moved ahead of all that was before, else by the listing that first showed it.
+        seen_by = [ends.get((org_id, seen), seen) for seen, *_ in versions]
+        # Entered at its stamp if that moved ahead of all that was before; else by the end of the listing, or by when the
+        # next one was entered.
+        known = [
+            FIRST_PLAUSIBLE <= stamp <= by + timedelta(minutes=5)
+            for (_, stamp, *_), by in zip(versions, seen_by, strict=True)
+        ]
+        plausible = [version[1] for version in versions]
         ahead = [
-            stamp if all(stamp > before for _, before, *_ in versions[:n]) else seen
-            for n, (seen, stamp, *_) in enumerate(versions)
+            known[n] and all(plausible[n] > plausible[m] for m in range(n) if known[m]) for n in range(len(versions))
         ]
-        entered = [
-            at if all(stamp > before for before in ahead[:n]) else seen
-            for n, (at, (seen, stamp, *_)) in enumerate(zip(ahead, versions, strict=True))
-        ]
+        from_when = [stamp if ahead[n] else seen for n, (seen, stamp, *_) in enumerate(versions)]
+        stamped = [ahead[n] and all(from_when[n] > from_when[m] for m in range(n)) for n in range(len(versions))]
+        latest = [plausible[n] if stamped[n] else seen_by[n] for n in range(len(versions))]
+        entered = [min(latest[n:]) for n in range(len(versions))]
         for n, (seen, _, _, state) in enumerate(versions):
             left = entered[n + 1] if n + 1 < len(versions) else None
             seconds = int((left - entered[n]).total_seconds()) if left else None
             before = versions[n - 1][3] if n else None
-            spans.append((org_id, job, n + 1, state, before, entered[n], left, seconds, seen))
+            spans.append((org_id, job, n + 1, state, before, entered[n], left, seconds, seen, seen_by[n], stamped[n]))
     return sorted(spans, key=str)

@@ -1,4 +1,4 @@
--- One row per job that went from the listing at less than seven days of age: deleted by somebody before the org would have.
+-- One row per job that went from the listing at less than seven days of age: deleted before the org would have done so. Who deleted it is not known.
 --
 --  org_id          VARCHAR                   the org
 --  id              VARCHAR                   the job
@@ -11,15 +11,15 @@
 --  state           VARCHAR                   the last state that was observed
 --  last_listed_at  TIMESTAMP WITH TIME ZONE  the newest listing that showed it
 --  unlisted_at     TIMESTAMP WITH TIME ZONE  the listing that no longer did; it was deleted in between
---  age_hours       DOUBLE                    its age at unlisted_at: it was deleted at no greater age
+--  age_hours       DOUBLE                    its age at the end of that listing: it was deleted at no greater age
 --
 -- unique: org_id, id
 --
--- Jobs that were lost with most others at once may be hidden, and are not here: see reduced_views. Of jobs that their owner deletes at once, most are never seen at all: unseen_jobs estimates those.
+-- Jobs that a later listing showed again, a filtered one too, are not here. Jobs that were lost with most others at once may be hidden, and are not here: see reduced_views. Of jobs that a client deletes at once, most are never seen at all: unseen_jobs estimates those.
 select
     u.org_id,
     u.id,
-    case when j.operation in ('query', 'queryAll') then 'query' when j.operation is not null then 'load' end as kind,
+    j.kind,
     j.job_type,
     j.operation,
     j.object,
@@ -28,8 +28,19 @@ select
     u.state,
     u.last_listed_at,
     u.unlisted_at,
-    date_diff('second', j.created_date, u.unlisted_at) / 3600.0 as age_hours
-from salesforce.unlisted_jobs as u
-inner join salesforce.query_jobs as j on j.org_id = u.org_id and j.id = u.id
-left join salesforce.users as w on w.org_id = j.org_id and w.id = j.created_by_id
-where u.listed_again_at is null and u.hidden is not true and u.unlisted_at < j.created_date + interval '168' hour
+    date_diff('second', j.began_at, u.gone_by) / cast(3600 as double) as age_hours
+from (
+    select
+        a.org_id,
+        a.id,
+        a.state,
+        a.last_listed_at,
+        a.unlisted_at,
+        coalesce(e.ended_at, a.unlisted_at) as gone_by
+    from salesforce.unlisted_jobs as a
+    left join salesforce.listing_ends as e on e.org_id = a.org_id and e.started_at = a.unlisted_at
+    where a.listed_again_at is null and not coalesce(a.hidden, false)
+) as u
+inner join salesforce.all_jobs as j on j.org_id = u.org_id and j.id = u.id and u.unlisted_at > j.shown_at
+left join salesforce.user_names as w on w.org_id = j.org_id and w.id = j.created_by_id
+where u.gone_by < j.began_at + interval '168' hour

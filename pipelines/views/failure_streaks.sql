@@ -10,9 +10,11 @@
 --  failures          BIGINT                    jobs that failed in a row, as a job or with every record; aborted ones do not count
 --  failing_since     TIMESTAMP WITH TIME ZONE  creation of the first of them
 --  last_failure_at   TIMESTAMP WITH TIME ZONE  creation of the last of them
---  last_success_at   TIMESTAMP WITH TIME ZONE  creation of the last job that did not fail, before them; null: none was recorded
+--  last_success_at   TIMESTAMP WITH TIME ZONE  creation of the last job that did not fail, before them, though some of its records may have: see outcome_before; null: none was recorded
 --  ended_at          TIMESTAMP WITH TIME ZONE  creation of the first that did not fail, after them; null: it still fails
 --  last_failed_id    VARCHAR                   the last job of the streak
+--  outcome_before    VARCHAR                   how the job at last_success_at ended: done, done: record failures unknown, or partly failed, which is no failure of the job; of several, the worst
+--  is_ongoing        BOOLEAN                   whether it still fails: not ended, and the last failure is, at the org's as_of (recorded_orgs), no longer ago than a day, or three times the usual pause between its failures
 --
 -- unique: org_id, job_type, operation, object, created_by_id, failing_since
 --
@@ -26,27 +28,13 @@ with ended as (
         j.operation,
         j.object,
         j.created_by_id,
-        j.created_date,
+        j.began_at,
         j.id,
-        case when j.state = 'Failed' or d.lost then 1 else 0 end as failed
-    from salesforce.query_jobs as j
-    -- The outcomes "every record failed" and "unfinished" of the view jobs, told again here: these details are few, and
-    -- joining all of them would take as long as all the rest.
-    left join (
-        select
-            org_id,
-            id,
-            provisional is true as provisional,
-            number_records_failed >= number_records_processed
-                or (
-                    number_batches_failed = number_batches_total
-                    and coalesce(number_records_processed, 0) <= coalesce(number_records_failed, 0)
-                ) as lost
-        from salesforce.job_details
-        where number_records_failed > 0 or number_batches_failed > 0 or provisional
-    ) as d on d.org_id = j.org_id and d.id = j.id
-    where j.created_date is not null
-        and (j.state = 'Failed' or (j.state in ('JobComplete', 'Closed') and d.provisional is not true))
+        o.outcome,
+        case when o.is_failure then 1 else 0 end as failed
+    from salesforce.all_jobs as j
+    inner join salesforce.job_outcomes as o on o.org_id = j.org_id and o.id = j.id
+    where j.began_at is not null and o.is_failure is not null
 ),
 -- a number for each series that can have a streak: sorting by it is several times faster than by five texts
 series as (
@@ -64,31 +52,38 @@ series as (
 members as (
     select
         s.series,
-        e.created_date,
+        e.began_at,
         e.id,
+        e.outcome,
         e.failed,
-        sum(1 - e.failed) over (partition by s.series order by e.created_date) as successes
+        sum(1 - e.failed) over (partition by s.series order by e.began_at) as successes
     from ended as e
     inner join series as s
         on s.org_id = e.org_id
-        and s.job_type is not distinct from e.job_type
-        and s.operation is not distinct from e.operation
-        and s.object is not distinct from e.object
-        and s.created_by_id is not distinct from e.created_by_id
+        and coalesce('=' || s.job_type, '') = coalesce('=' || e.job_type, '')
+        and coalesce('=' || s.operation, '') = coalesce('=' || e.operation, '')
+        and coalesce('=' || s.object, '') = coalesce('=' || e.object, '')
+        and coalesce('=' || s.created_by_id, '') = coalesce('=' || e.created_by_id, '')
 ),
 runs as (
     select
         series,
         successes,
         sum(failed) as failures,
-        max(case when failed = 0 then created_date end) as last_success_at,
-        min(case when failed = 1 then created_date end) as failing_since,
-        max(case when failed = 1 then created_date end) as last_failure_at
+        max(case when failed = 0 then began_at end) as last_success_at,
+        min(case when failed = 1 then began_at end) as failing_since,
+        max(case when failed = 1 then began_at end) as last_failure_at
     from members
     group by 1, 2
 ),
 followed as (
-    select *, lead(last_success_at) over (partition by series order by successes) as ended_at
+    select
+        series,
+        failures,
+        last_success_at,
+        failing_since,
+        last_failure_at,
+        lead(last_success_at) over (partition by series order by successes) as ended_at
     from runs
 ),
 streaks as (
@@ -104,9 +99,15 @@ bounded as (
         s.last_failure_at,
         s.last_success_at,
         s.ended_at,
-        max(m.id) as last_failed_id
+        max(case when m.failed = 1 then m.id end) as last_failed_id,
+        max(case when m.failed = 0 then m.outcome end) as outcome_before
     from streaks as s
-    inner join members as m on m.series = s.series and m.created_date = s.last_failure_at and m.failed = 1
+    inner join members as m
+        on m.series = s.series
+        and (
+            (m.failed = 1 and m.began_at = s.last_failure_at)
+            or (m.failed = 0 and m.began_at = s.last_success_at)
+        )
     group by 1, 2, 3, 4, 5, 6
 )
 select
@@ -122,7 +123,14 @@ select
     b.last_failure_at,
     b.last_success_at,
     b.ended_at,
-    b.last_failed_id
+    b.last_failed_id,
+    b.outcome_before,
+    b.ended_at is null and (
+        date_diff('second', b.last_failure_at, r.as_of) <= 86400
+        or date_diff('second', b.last_failure_at, r.as_of) * (b.failures - 1)
+            <= 3 * date_diff('second', b.failing_since, b.last_failure_at)
+    ) as is_ongoing
 from bounded as b
 inner join series as s on s.series = b.series
-left join salesforce.users as w on w.org_id = s.org_id and w.id = s.created_by_id
+left join salesforce.recorded_orgs as r on r.org_id = s.org_id
+left join salesforce.user_names as w on w.org_id = s.org_id and w.id = s.created_by_id

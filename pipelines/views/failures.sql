@@ -15,6 +15,7 @@
 --  records_failed     BIGINT                    of these, failed; null where the org did not tell
 --  error_code         VARCHAR                   what the error begins with, such as InvalidBatch; null: no code told, or not asked
 --  error              VARCHAR                   the rest of the error; single records' errors the org gives as a file only
+--  error_template     VARCHAR                   the error with its ids, numbers and quoted text taken out: equal for failures of one kind
 --
 -- unique: org_id, id
 select
@@ -32,6 +33,7 @@ select
     records_processed,
     records_failed,
     error_code,
-    error
+    error,
+    error_template
 from salesforce.jobs
 where outcome in ('failed', 'aborted', 'every record failed', 'partly failed')

@@ -4,7 +4,7 @@
 --  id       VARCHAR                   the job; `id like '750…%'` finds it by the 15 characters of the Setup page as well
 --  event_at  TIMESTAMP WITH TIME ZONE  when it happened, or was noticed; see source
 --  event    VARCHAR                   created, a state, details answered (gone, refused), no longer listed, listed again
---  source   VARCHAR                   createdDate; systemModstamp; listing: noticed then, happened before; answer
+--  source   VARCHAR                   createdDate; systemModstamp; listing: by its end it had happened; answer
 --  detail   VARCHAR                   what there is to say: user and object; first observed; counts and error, empty if nothing was told; events of one second have no order
 --
 -- unique: org_id, id, event_at, event, detail
@@ -17,17 +17,19 @@ select
     j.created_date as event_at,
     'created' as event,
     'createdDate' as source,
-    concat_ws(' ', j.job_type, j.operation, 'of', j.object, 'by', coalesce(w.name, j.created_by_id)) as detail
+    coalesce(j.job_type || ' ', '') || coalesce(j.operation || ' ', '') || 'of' || coalesce(' ' || j.object, '')
+        || ' by' || coalesce(' ' || coalesce(w.name, j.created_by_id), '') as detail
 from salesforce.query_jobs as j
-left join salesforce.users as w on w.org_id = j.org_id and w.id = j.created_by_id
+left join salesforce.user_names as w on w.org_id = j.org_id and w.id = j.created_by_id
 union all
 select
     v.org_id,
     v.id,
-    case when v.by_stamp then v.entered_at else greatest(v.observed_at, v.created_date) end as event_at,
+    case when v.by_stamp then v.entered_at when v.began_at > v.observed_by then v.began_at else v.observed_by end
+        as event_at,
     v.state as event,
     case when v.by_stamp then 'systemModstamp' else 'listing' end as source,
-    'first observed at ' || strftime(v.observed_at at time zone 'UTC', '%Y-%m-%d %H:%M') || ' UTC' as detail
+    'first observed at ' || substr(cast(v.observed_at at time zone 'UTC' as varchar), 1, 16) || ' UTC' as detail
 from (
     select
         s.org_id,
@@ -35,12 +37,14 @@ from (
         s.state,
         s.entered_at,
         s.observed_at,
-        j.created_date,
-        case when s.nth > 1 then s.entered_at <> s.observed_at
-            else s.state in ('Open', 'UploadComplete') or s.entered_at = s.observed_at
-                or s.entered_at > j.created_date end as by_stamp
+        s.observed_by,
+        j.began_at,
+        s.by_stamp and (
+            s.nth > 1 or s.state in ('Open', 'UploadComplete') or s.entered_at = s.observed_by
+            or coalesce(s.entered_at > j.began_at, false)
+        ) as by_stamp
     from salesforce.state_spans as s
-    left join salesforce.query_jobs as j on j.org_id = s.org_id and j.id = s.id
+    left join salesforce.all_jobs as j on j.org_id = s.org_id and j.id = s.id
 ) as v
 union all
 select
@@ -49,18 +53,32 @@ select
     asked_at as event_at,
     'details ' || outcome as event,
     'answer' as source,
-    concat_ws(
-        '; ',
-        cast(number_records_processed as varchar) || ' records processed',
-        cast(number_records_failed as varchar) || ' failed',
-        error_message,
-        error
+    substr(
+        coalesce('; ' || cast(number_records_processed as varchar) || ' records processed', '')
+        || coalesce('; ' || cast(number_records_failed as varchar) || ' failed', '')
+        || coalesce('; ' || error_message, '')
+        || coalesce('; ' || error, ''),
+        3
     ) as detail
 from salesforce.job_details
 union all
-select org_id, id, unlisted_at as event_at, 'no longer listed' as event, 'listing' as source, null as detail
-from salesforce.unlisted_jobs
+select
+    u.org_id,
+    u.id,
+    coalesce(e.ended_at, u.unlisted_at) as event_at,
+    'no longer listed' as event,
+    'listing' as source,
+    cast(null as varchar) as detail
+from salesforce.unlisted_jobs as u
+left join salesforce.listing_ends as e on e.org_id = u.org_id and e.started_at = u.unlisted_at
 union all
-select org_id, id, listed_again_at as event_at, 'listed again' as event, 'listing' as source, null as detail
-from salesforce.unlisted_jobs
-where listed_again_at is not null
+select
+    u.org_id,
+    u.id,
+    coalesce(e.ended_at, u.listed_again_at) as event_at,
+    'listed again' as event,
+    'listing' as source,
+    cast(null as varchar) as detail
+from salesforce.unlisted_jobs as u
+left join salesforce.listing_ends as e on e.org_id = u.org_id and e.started_at = u.listed_again_at
+where u.listed_again_at is not null

@@ -10,7 +10,7 @@
 --  created_by         VARCHAR                   name of that user; the id where the name is not known
 --  created_date       TIMESTAMP WITH TIME ZONE  when it was created
 --  state              VARCHAR                   newest state observed
---  outcome            VARCHAR                   failed, aborted, every record failed, partly failed, done, done: record failures unknown, unfinished (Closed with batches to come, too), gone unfinished; null for an unknown state
+--  outcome            VARCHAR                   failed, aborted, every record failed, partly failed, done, done: record failures unknown, unfinished (Closed with batches to come, too), gone unfinished; null for an unknown state; see job_outcomes
 --  ended_by           TIMESTAMP WITH TIME ZONE  its end at the latest; see job_lifetimes
 --  seconds            BIGINT                    seconds from creation to ended_by
 --  records_processed  BIGINT                    records processed, failed ones included; null where the org did not tell
@@ -22,6 +22,8 @@
 --  retries            BIGINT                    how often Salesforce tried again
 --  api_version        DOUBLE                    API version that created it
 --  details            VARCHAR                   what became of asking for counts and error: answered (perhaps by an earlier call only), gone, or refused; null: not asked
+--  outcome_as_of      TIMESTAMP WITH TIME ZONE  of an unfinished job, when that was last known to be so; see job_outcomes
+--  error_template     VARCHAR                   the error with its ids, numbers and quoted text taken out: equal for failures of one kind
 --
 -- unique: org_id, id
 select
@@ -35,25 +37,7 @@ select
     coalesce(w.name, l.created_by_id) as created_by,
     l.created_date,
     l.state,
-    case
-        when l.state = 'Failed' then 'failed'
-        when l.state = 'Aborted' then 'aborted'
-        when l.is_gone then 'gone unfinished'
-        when l.state in ('Open', 'UploadComplete', 'InProgress') then 'unfinished'
-        when l.state not in ('JobComplete', 'Closed') then null
-        when d.provisional and u.id is null then 'unfinished'
-        when d.provisional and coalesce(d.number_records_failed, 0) = 0 then 'gone unfinished'
-        when d.number_records_failed > 0 and d.number_records_failed >= d.number_records_processed
-            and d.provisional is not true
-            then 'every record failed'
-        when d.number_batches_failed > 0 and d.number_batches_failed = d.number_batches_total
-            and (d.number_records_processed is null or d.number_records_processed = 0
-                or d.number_records_processed <= d.number_records_failed)
-            then 'every record failed'
-        when d.number_records_failed > 0 or d.number_batches_failed > 0 then 'partly failed'
-        when l.job_type = 'V2Query' or d.number_records_failed = 0 then 'done'
-        else 'done: record failures unknown'
-    end as outcome,
+    o.outcome,
     l.ended_by,
     l.seconds,
     d.number_records_processed as records_processed,
@@ -73,10 +57,10 @@ select
     d.total_processing_time as processing_ms,
     d.retries,
     l.api_version,
-    d.outcome as details
+    d.outcome as details,
+    o.outcome_as_of,
+    d.error_template
 from salesforce.job_lifetimes as l
+inner join salesforce.job_outcomes as o on o.org_id = l.org_id and o.id = l.id
 left join salesforce.job_details as d on d.org_id = l.org_id and d.id = l.id
-left join (
-    select org_id, id from salesforce.unlisted_jobs where state = 'Closed' and listed_again_at is null and hidden is not true
-) as u on u.org_id = l.org_id and u.id = l.id
-left join salesforce.users as w on w.org_id = l.org_id and w.id = l.created_by_id
+left join salesforce.user_names as w on w.org_id = l.org_id and w.id = l.created_by_id

@@ -5,15 +5,16 @@
 --  state     VARCHAR                   the state
 --  spans     BIGINT                    how often it was seen to enter it
 --  first_at  TIMESTAMP WITH TIME ZONE  when it first did; see state_spans
---  seconds   BIGINT                    seconds in it; null for a state that it has not left: a final one, or one that lasts
+--  seconds   BIGINT                    seconds in it; null for a state that it has not left: a final one, one that lasts, or one that it came back into unseen
 --
 -- unique: org_id, id, state
 select
-    org_id,
-    id,
-    state,
-    cast(sum(case when state_before is null or state_before <> state then 1 else 0 end) as bigint) as spans,
-    min(entered_at) as first_at,
-    case when count(*) = count(left_at) then cast(sum(seconds) as bigint) end as seconds
-from salesforce.state_spans
+    s.org_id,
+    s.id,
+    s.state,
+    cast(sum(case when s.state_before is null or s.state_before <> s.state then 1 else 0 end) as bigint) as spans,
+    min(s.entered_at) as first_at,
+    case when count(*) = count(s.left_at) and max(j.state) is null then cast(sum(s.seconds) as bigint) end as seconds
+from salesforce.state_spans as s
+left join salesforce.query_jobs as j on j.org_id = s.org_id and j.id = s.id and j.state = s.state
 group by 1, 2, 3

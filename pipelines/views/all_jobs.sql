@@ -1,0 +1,91 @@
+-- One row per job: what other views build on. Which kind it is, whether it has ended, and between which times.
+--
+--  org_id         VARCHAR                   the org
+--  id             VARCHAR                   the job, 18 characters; Setup and event logs show the first 15
+--  kind           VARCHAR                   query: reads records out of the org; load: anything else, it writes or deletes; null where operation is
+--  job_type       VARCHAR                   V2Query, or Classic, which includes Classic loads
+--  operation      VARCHAR                   as in query_jobs
+--  object         VARCHAR                   API name of the object
+--  created_by_id  VARCHAR                   the user who created it
+--  created_date   TIMESTAMP WITH TIME ZONE  when it was created
+--  began_at       TIMESTAMP WITH TIME ZONE  created_date where that is plausible: not before 2009, when the Bulk API came, and not after the job was listed; else null
+--  changed_at     TIMESTAMP WITH TIME ZONE  system_modstamp where that is plausible in the same way; else null
+--  state          VARCHAR                   newest state observed
+--  api_version    DOUBLE                    API version that created it
+--  observed_at    TIMESTAMP WITH TIME ZONE  start of the listing that first showed it with this state and system_modstamp
+--  observed_by    TIMESTAMP WITH TIME ZONE  end of that listing: the job was in this state by then
+--  shown_at       TIMESTAMP WITH TIME ZONE  start of the listing that first showed the job as query_jobs has it; it was listed at least then
+--  shown_by       TIMESTAMP WITH TIME ZONE  end of that listing
+--  is_finished    BOOLEAN                   whether the state is final: JobComplete, Failed, Aborted, Closed
+--  is_gone        BOOLEAN                   whether it is listed no longer though its last state was not final, or Closed: expired or deleted
+--  gone_by        TIMESTAMP WITH TIME ZONE  end of the listing that no longer showed it; null unless is_gone
+--  hidden_since   TIMESTAMP WITH TIME ZONE  of such a job that was lost with most others at once, and may be there still: the last listing that showed it; else null
+--
+-- unique: org_id, id
+--
+-- Five minutes of difference are allowed between the clocks of an org's servers.
+-- Of jobs in another final state it is not looked up whether they are still listed: nearly all of them expire.
+with away as (
+    select
+        u.org_id,
+        u.id,
+        u.unlisted_at,
+        u.last_listed_at,
+        coalesce(u.hidden, false) as is_hidden,
+        coalesce(e.ended_at, u.unlisted_at) as gone_by
+    from salesforce.unlisted_jobs as u
+    left join salesforce.listing_ends as e on e.org_id = u.org_id and e.started_at = u.unlisted_at
+    where u.listed_again_at is null and u.state not in ('JobComplete', 'Failed', 'Aborted')
+),
+listed as (
+    select
+        j.org_id,
+        j.id,
+        j.job_type,
+        j.operation,
+        j.object,
+        j.created_by_id,
+        j.created_date,
+        j.system_modstamp,
+        j.state,
+        j.api_version,
+        j.observed_at,
+        coalesce(o.ended_at, j.observed_at) as observed_by,
+        coalesce(j.current_since, j.observed_at) as shown_at,
+        coalesce(s.ended_at, j.current_since, j.observed_at) as shown_by
+    from salesforce.query_jobs as j
+    left join salesforce.listing_ends as o on o.org_id = j.org_id and o.started_at = j.observed_at
+    left join salesforce.listing_ends as s
+        on s.org_id = j.org_id and s.started_at = coalesce(j.current_since, j.observed_at)
+)
+select
+    j.org_id,
+    j.id,
+    case when j.operation in ('query', 'queryAll') then 'query' when j.operation is not null then 'load' end as kind,
+    j.job_type,
+    j.operation,
+    j.object,
+    j.created_by_id,
+    j.created_date,
+    case
+        when j.created_date >= timestamptz '2009-01-01 00:00:00+00'
+            and j.created_date <= j.observed_by + interval '5' minute
+            then j.created_date
+    end as began_at,
+    case
+        when j.system_modstamp >= timestamptz '2009-01-01 00:00:00+00'
+            and j.system_modstamp <= j.observed_by + interval '5' minute
+            then j.system_modstamp
+    end as changed_at,
+    j.state,
+    j.api_version,
+    j.observed_at,
+    j.observed_by,
+    j.shown_at,
+    j.shown_by,
+    j.state in ('JobComplete', 'Failed', 'Aborted', 'Closed') as is_finished,
+    a.id is not null and not a.is_hidden as is_gone,
+    case when not a.is_hidden then a.gone_by end as gone_by,
+    case when a.is_hidden then a.last_listed_at end as hidden_since
+from listed as j
+left join away as a on a.org_id = j.org_id and a.id = j.id and a.unlisted_at > j.shown_at

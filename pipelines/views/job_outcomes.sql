@@ -1,0 +1,59 @@
+-- One row per job: how it ended, by its state and by its own answer where there is one. The one definition of an outcome.
+--
+--  org_id             VARCHAR                   the org
+--  id                 VARCHAR                   the job
+--  outcome            VARCHAR                   failed, aborted, every record failed, partly failed, done, done: record failures unknown, unfinished (Closed with batches to come, too), gone unfinished; null for an unknown state
+--  outcome_as_of      TIMESTAMP WITH TIME ZONE  of an unfinished job or one in an unknown state, when that was last known to be so: the newest complete listing; of one that is Closed with batches to come, its own newest answer, null where that is not known; null for all others
+--  is_failure         BOOLEAN                   failed, or every record failed: true; partly failed or done: false; null for what says nothing of the next job: aborted, unfinished, gone
+--
+-- unique: org_id, id
+--
+-- Every record failed: as many records failed as were processed, or every batch did and no record is known to have passed.
+-- A Classic load has its counts from the Classic API alone: where that was not asked or refused, its failures are unknown.
+with newest as (
+    select org_id, max(listed_at) as listed_at from salesforce.complete_listings group by 1
+),
+judged as (
+    select
+        j.org_id,
+        j.id,
+        case
+            when j.state = 'Failed' then 'failed'
+            when j.state = 'Aborted' then 'aborted'
+            when j.is_gone and not j.is_finished then 'gone unfinished'
+            when j.state in ('Open', 'UploadComplete', 'InProgress') then 'unfinished'
+            when j.state not in ('JobComplete', 'Closed') then null
+            when coalesce(d.provisional, false) and not j.is_gone then 'unfinished'
+            when coalesce(d.provisional, false) and coalesce(d.number_records_failed, 0) = 0 then 'gone unfinished'
+            when d.number_records_failed > 0 and d.number_records_failed >= d.number_records_processed
+                and not coalesce(d.provisional, false)
+                then 'every record failed'
+            when d.number_batches_failed > 0 and d.number_batches_failed = d.number_batches_total
+                and coalesce(d.number_records_processed, 0) <= coalesce(d.number_records_failed, 0)
+                then 'every record failed'
+            when d.number_records_failed > 0 or d.number_batches_failed > 0 then 'partly failed'
+            when j.job_type = 'V2Query' or d.number_records_failed = 0 then 'done'
+            else 'done: record failures unknown'
+        end as outcome,
+        j.state,
+        j.is_finished,
+        case
+            when j.is_finished then case when d.outcome = 'answered' and d.error is null then d.asked_at end
+            when j.hidden_since is not null then j.hidden_since
+            when j.shown_at > n.listed_at then j.shown_at
+            else n.listed_at
+        end as known_at
+    from salesforce.all_jobs as j
+    left join salesforce.job_details as d on d.org_id = j.org_id and d.id = j.id
+    left join newest as n on n.org_id = j.org_id
+)
+select
+    org_id,
+    id,
+    outcome,
+    case when outcome = 'unfinished' or (outcome is null and not is_finished) then known_at end as outcome_as_of,
+    case
+        when outcome in ('failed', 'every record failed') then true
+        when outcome in ('partly failed', 'done', 'done: record failures unknown') then false
+    end as is_failure
+from judged
