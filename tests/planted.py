@@ -1,6 +1,6 @@
 """A warehouse with rows of one's own choice: the tables as a load makes them, the views as a load applies them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -104,6 +104,16 @@ def random_listings(dice: Random, since: datetime, orgs: Sequence[str] = (ORG,))
 def plausible(time: datetime | None, seen_by: datetime) -> datetime | None:
     """The time, unless no job can have been made or changed then: the Bulk API came in 2009, and what was listed was."""
     return time if time and FIRST_PLAUSIBLE <= time <= seen_by + timedelta(minutes=5) else None
+
+
+def covered_percent(listed: Iterable[datetime], start: datetime, end: datetime) -> float:
+    """The share of this time that complete listings at these times cover: each of them the week before it."""
+    seconds, reach = 0.0, start
+    for at in sorted(listed):
+        since, until = max(at - 7 * DAY, reach), min(at, end)
+        if since < until:
+            seconds, reach = seconds + (until - since).total_seconds(), until
+    return 100 * seconds / (end - start).total_seconds()
 
 
 def kind(operation: str | None) -> str | None:

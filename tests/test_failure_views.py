@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from planted import DAY, HOUR, NOW, ORG, plant, plausible, random_listings, rows, rows_elsewhere
+from planted import DAY, HOUR, NOW, ORG, covered_percent, plant, plausible, random_listings, rows, rows_elsewhere
 
 ORGS = (ORG, "00DDm0000002000MAA")
 NAMES = {"005A": "Ada", "005B": "Data Warehouse", "005C": None}  # 005D was never asked for
@@ -178,6 +178,9 @@ def test_failures_are_the_jobs_that_went_wrong(planted: tuple[Path, list[Row]]) 
 def test_outcomes_by_day_counts_every_job_once_on_its_utc_day(planted: tuple[Path, list[Row]]) -> None:
     """Unknown states have no outcome, unreadable dates no day; sums are null where the org told nothing."""
     file, jobs = planted
+    listed: dict[str, list[datetime]] = defaultdict(list)
+    for org, at in rows(file, "select org_id, coalesce(restarted_at, started_at) from listings where filters = '{}'"):
+        listed[org].append(at)
     groups = defaultdict(list)
     for job in jobs:
         day = job["created_date"].date() if job["created_date"] else None
@@ -185,7 +188,9 @@ def test_outcomes_by_day_counts_every_job_once_on_its_utc_day(planted: tuple[Pat
     wanted = []
     for group, members in groups.items():
         sums = (total(job[name] for job in members) for name in ("records_processed", "records_failed"))
-        wanted.append((*group, len(members), *sums))
+        day = group[0] and datetime(*group[0].timetuple()[:3], tzinfo=UTC)
+        covered = covered_percent(listed[group[1]], day, day + DAY) if day else None
+        wanted.append((*group, len(members), *sums, covered))
 
     assert Counter(rows(file, "select * from outcomes_by_day")) == Counter(wanted)
 
