@@ -186,7 +186,7 @@ UNLISTED_JOBS: Final = Table(
         Column(
             "last_listed_at",
             TIME,
-            "Start of the newest listing that showed it; of those with filters, only where it had changed",
+            "Start of the newest listing that showed it; of those with filters, only where it had changed or was back",
             nullable=False,
         ),
         Column("unlisted_at", TIME, "Start of the listing that was found not to", nullable=False),
