@@ -76,7 +76,7 @@ from pipelines.dlt_context import misconfigured, use_project
 from pipelines.failures import Failure, Misconfigured, causes, failure_behind, full_disk, not_permitted, quoted
 from pipelines.interrupts import end_on_signals, signal_behind
 from pipelines.progress import progress
-from pipelines.reader import Warehouse, opened
+from pipelines.reader import Warehouse
 from pipelines.run import record
 from pipelines.settings import (
     DEMO_HOME,
@@ -161,11 +161,12 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from pipelines.output_file import STDOUT  # noqa: PLC0415 - a load needs no charts
-    from pipelines.report import write_report  # noqa: PLC0415
+    from pipelines.as_of import opened_as_of  # noqa: PLC0415
+    from pipelines.output_file import STDOUT  # noqa: PLC0415
+    from pipelines.report import write_report  # noqa: PLC0415 - a load needs no charts
 
     quiet = STDOUT in (options.output, options.numbers)
-    with opened(warehouse_to_read(options.warehouse)) as warehouse:
+    with opened_as_of(warehouse_to_read(options.warehouse), options.as_of) as warehouse:
         if not quiet:
             _say_if_demo(options.warehouse, warehouse)
         write_report(warehouse, options.output, options.days, options.numbers)
@@ -216,9 +217,11 @@ def _parser() -> argparse.ArgumentParser:
     report.set_defaults(command=_report)
     check = commands.add_parser("check", help="list problems that need attention (exit code 1), or print nothing")
     check.add_argument("--json", action="store_true", help="the findings as JSON, an empty list too")
-    check.add_argument("--as-of", metavar="TIME", help="answer as at that time (ISO 8601; UTC unless it has an offset)")
     check.set_defaults(command=_check)
     for command in (report, check):
+        command.add_argument(
+            "--as-of", metavar="TIME", help="answer as at that time (ISO 8601; UTC unless it has an offset)"
+        )
         command.add_argument("--warehouse", type=Path, help="the warehouse to read (the published one, or the demo's)")
     for command in (load, demo, doctor, report, check):
         command.add_argument("--verbose", action="store_true", help="show tracebacks and what is going on")

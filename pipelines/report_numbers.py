@@ -23,16 +23,16 @@ class Section:
     pictures: list[Picture]
 
 
-def numbers_as_json(warehouse: Warehouse, sections: list[Section], as_of: datetime | None = None) -> str:
+def numbers_as_json(warehouse: Warehouse, sections: list[Section]) -> str:
     """{"warehouse", "as_of", "demo", "orgs": [{"org_id", "name", "as_of", "since", "until", "findings", "pictures"}]}.
 
-    `as_of` is the moment that was asked for, or null; that of an org, as of when it is recorded. `findings` are those
-    of `check --json`; `pictures` have by name their `numbers` and the rows of their `table`. Times are ISO 8601, UTC;
-    shares are not rounded; null: not known.
+    `as_of` is the time that it was for the page (`Warehouse.clock`); that of an org, as of when it is recorded.
+    `findings` are those of `check --json`; `pictures` have by name their `numbers` and the rows of their `table`. Times
+    are ISO 8601, UTC; shares are not rounded; null: not known.
     """
     told = {
         "warehouse": str(warehouse.path),
-        "as_of": as_of,
+        "as_of": warehouse.clock,
         "demo": warehouse.is_demo,
         "orgs": [
             {

@@ -3,14 +3,14 @@
 import json
 import re
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import report_truth_limits
 from conftest import Recorder
-from planted import plant
+from planted import DAY, plant
 from planted_orgs import WAREHOUSES, Tables
 from report_truth import OrgTruth
 
@@ -155,6 +155,33 @@ def test_the_page_is_written_beside_its_numbers(recorder: Recorder, planted: tup
     page = recorder.run("report", "--warehouse", str(file), "--output", "-", "--numbers", "numbers.json")
     assert page.stdout.startswith("<!doctype html>")
     assert not list(recorder.home.glob(".*.new"))
+
+
+def test_the_page_as_of_an_earlier_time(recorder: Recorder, planted: tuple[Path, Tables]) -> None:
+    """Its numbers end there, and the clock of its findings, too; the page's head says so."""
+    file, tables = planted
+    at = max(row["finished_at"] for row in tables["listings"]) - 10 * DAY
+    run = recorder.run(
+        "report", "--warehouse", str(file), "--as-of", at.isoformat(), "--output", "then.html", "--numbers", "then.json"
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    told = json.loads((recorder.home / "then.json").read_text())
+    assert told["as_of"] == at.isoformat()
+    for section in told["orgs"]:
+        listed = [row for row in tables["listings"] if row["org_id"] == section["org_id"] and row["finished_at"] <= at]
+        newest = max(row.get("restarted_at") or row["started_at"] for row in listed)
+        assert section["as_of"] == newest.isoformat()
+        assert section["until"] == newest.date().isoformat()
+        assert f"as of\n{newest:%Y-%m-%d %H:%M}" in (recorder.home / "then.html").read_text()
+        compared = section["pictures"]["volume"]["numbers"].get("jobs_last_7_whole_days")
+        midnight = datetime.combine(newest.date(), datetime.min.time(), UTC)
+        if compared is not None:
+            # As far as they had been shown by then
+            assert compared == sum(
+                midnight - 7 * DAY <= row["created_date"] < midnight and row["observed_at"] <= newest
+                for row in tables["query_jobs"]
+                if row["org_id"] == section["org_id"]
+            )
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ from datetime import date, timedelta
 from typing import Any
 
 from pipelines import charts
+from pipelines.findings.words import counted, percent
 from pipelines.pictures.bars import bars, by_group, end_of, total
-from pipelines.pictures.picture import NUMBER_OF, Picture, count, day, of_kind, part, percent
+from pipelines.pictures.picture import NUMBER_OF, Picture, day, of_kind
 from pipelines.reader import Row
 from pipelines.selection import FILTERS, Selection
 
@@ -45,9 +46,9 @@ def volume(selection: Selection) -> Picture:
     kinds = ", ".join(of_kind(numbers[name], kind) for kind, name in NUMBER_OF.items() if numbers[name])
     covered = numbers["fullest_covered_percent"]
     words = [
-        f"{count(numbers['jobs'], 'job')} from {day(selection.since)} to {day(selection.until)}: {kinds}.",
+        f"{counted(numbers['jobs'], 'job')} from {day(selection.since)} to {day(selection.until)}: {kinds}.",
         f"The fullest {selection.bin}, {_of_bin(fullest, selection.bin)}, had {numbers['fullest_jobs']:,}"
-        + ("." if covered == 100 else f", with {part(covered)} of it covered."),
+        + ("." if covered == 100 else f", with {percent(covered)} of it covered."),
         *(_comparison(days, numbers) for days in compared),
     ]
     panels, span = bars(found, selection.bin), selection.span
@@ -132,7 +133,7 @@ def _compared(selection: Selection) -> dict[int, Row]:
 def _comparison(days: int, numbers: Row) -> str:
     covered = [numbers[f"covered_days_of_last_{days}"], numbers[f"covered_days_of_{days}_before"]]
     change = numbers[f"change_percent_{days}_whole_days"]
-    note = "" if change is None else f" ({percent(change, '+')})"
+    note = "" if change is None else f" ({change:+,.0f} %)"
     if min(covered) < days:
         note = f" (covered: {_days(covered[0])} and {_days(covered[1])} of {days} days)"
     now, before = numbers[f"jobs_last_{days}_whole_days"], numbers[f"jobs_{days}_whole_days_before"]
@@ -163,8 +164,8 @@ def week(selection: Selection) -> Picture:
             group by hour
         )
         select
-            cast(weekday as integer) as weekday, cast(hour_of_day as integer) as hour, count(*) as hours,
-            cast(sum(coalesce(jobs, 0)) as double) / count(*) as value
+            cast(weekday as integer) as weekday, cast(hour_of_day as integer) as hour, counted(*) as hours,
+            cast(sum(coalesce(jobs, 0)) as double) / counted(*) as value
         from hours
         left join jobs using (hour)
         group by weekday, hour_of_day

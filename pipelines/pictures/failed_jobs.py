@@ -4,8 +4,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pipelines import charts
+from pipelines.findings.words import counted, when
 from pipelines.pictures.bars import bars, total
-from pipelines.pictures.picture import MAX_ENTRIES, Picture, count, day, series, when
+from pipelines.pictures.picture import MAX_ENTRIES, Picture, day, series
 from pipelines.reader import Row
 from pipelines.selection import FILTERS, Selection
 
@@ -19,7 +20,7 @@ def failures(selection: Selection) -> Picture:
     found = selection.ask(f"""
         select
             cast(date_trunc($bin, created_date at time zone 'UTC') as date) as start, outcome as "group", kind,
-            count(*) as value
+            counted(*) as value
         from failures
         where {where}
         group by all
@@ -31,8 +32,8 @@ def failures(selection: Selection) -> Picture:
         select
             coalesce(any_value(created_by), '?') as "user", job_type, operation, object, outcome,
             max_by(error_code, (created_date, id)) as error_code, max_by(error, (created_date, id)) as error,
-            count(*) as jobs,
-            count(case when created_date > $week then 1 end) as "last 7 days",
+            counted(*) as jobs,
+            counted(case when created_date > $week then 1 end) as "last 7 days",
             cast(max(created_date) at time zone 'UTC' as date) as "last on"
         from failures
         where {where}
@@ -68,13 +69,13 @@ def failures(selection: Selection) -> Picture:
         return Picture("failures", title, "Nothing is known to have failed in this time.", numbers)
     ended = ", ".join(f"{number:,} {outcome}" for outcome, number in reversed(counts.items()) if number)
     words = (
-        f"{count(numbers['jobs'], 'job')} from {day(selection.since)} to {day(selection.until)}: "
+        f"{counted(numbers['jobs'], 'job')} from {day(selection.since)} to {day(selection.until)}: "
         f"{ended.replace(' every', ' with every')}. {numbers['jobs_last_7_days']:,} of them in the last 7 days"
     )
     if first:
         words += (
             f", most often {first['operation']} of {first['object']} ({first['type']}) by {first['user']}: "
-            f"{first['outcome']} {count(first['last 7 days'], 'time')} (reason: {first['reason']})"
+            f"{first['outcome']} {counted(first['last 7 days'], 'time')} (reason: {first['reason']})"
         )
     panels, span = bars(found, selection.bin), selection.span
     return Picture(
@@ -127,7 +128,7 @@ def streaks(selection: Selection) -> Picture:
     ]
     words += [f"So did {numbers['more']:,} more."] if numbers["more"] else []
     if over := numbers["recovered"]:
-        words.append(f"{count(over, 'streak')} of three or more failures ended with a job that did not fail.")
+        words.append(f"{counted(over, 'streak')} of three or more failures ended with a job that did not fail.")
     span = selection.span
     shown = [
         {

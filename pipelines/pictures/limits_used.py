@@ -3,7 +3,8 @@
 from typing import Any, Final
 
 from pipelines import charts
-from pipelines.pictures.picture import MAX_ENTRIES, Picture, count, percent, when
+from pipelines.findings.words import counted, percent, when
+from pipelines.pictures.picture import MAX_ENTRIES, Picture
 from pipelines.reader import Row
 from pipelines.selection import Selection
 
@@ -44,7 +45,7 @@ def allowance(selection: Selection) -> Picture:
     words = [
         f"At most {of} in 24 hours{by} up to {when(peak['peak_at'])}"
         + (f"; {peak['recorded']:,} of these are recorded." if by_count else "."),
-        f"{count(len(high), 'day') if high else 'No day'} came to {HIGH_PERCENT} % or more."
+        f"{counted(len(high), 'day') if high else 'No day'} came to {HIGH_PERCENT} % or more."
         if peak["share_percent"] is not None
         else "The org's allowance is not known: `extras` is off, or the user may not see the limits.",
     ]
@@ -115,7 +116,7 @@ def users(selection: Selection) -> Picture:
         return Picture("users", title, "No V2 query jobs are recorded in this time.", numbers, obeys=obeys)
     used, recorded = peak["used"], peak["recorded"]
     words = (
-        f"In the fullest 24 hours, up to {when(peak['peak_at'])}, {count(recorded, 'V2 query job')} "
+        f"In the fullest 24 hours, up to {when(peak['peak_at'])}, {counted(recorded, 'V2 query job')} "
         f"{'was' if recorded == 1 else 'were'} recorded"
     )
     if found:
@@ -180,7 +181,7 @@ def limits(selection: Selection) -> Picture:
     if not found:
         return Picture("limits", title, "No use of other limits is recorded in this time.", numbers, obeys=())
     words = (
-        f"Of {count(len(found), 'limit')} of which something was used, {first['limit']}{_app(first['app'])} came "
+        f"Of {counted(len(found), 'limit')} of which something was used, {first['limit']}{_app(first['app'])} came "
         f"nearest: {first['used']:,} of {first['max']:,} ({percent(first['percent'])}) by {when(first['at'])}."
     )
     shown = [

@@ -1,11 +1,12 @@
-"""A picture: a question, its answer as numbers and in words, and its chart; and how the words write a number."""
+"""A picture: a question, its answer as numbers and in words, and its chart; and how the words name things."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date
 from typing import Any, Final
 
 from pipelines.charts import Chart
+from pipelines.findings.words import known
 from pipelines.reader import Row
 from pipelines.selection import FILTERS
 
@@ -34,39 +35,14 @@ class Picture:
     obeys: tuple[str, ...] = tuple(FILTERS)
 
 
-def count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
 def of_kind(number: int, kind: str | None) -> str:
     return f"{number:,} {ONE[kind] if number == 1 else KINDS[kind]}"
-
-
-def percent(number: float, sign: str = "") -> str:
-    return f"{number:{sign},.0f} %"
-
-
-def part(number: float) -> str:
-    """The percentage of something that is not whole: never written as 100 %."""
-    return f"{int(number)} %"
 
 
 def day(date_: date) -> str:
     return f"{date_:%-d %B %Y}"
 
 
-def when(time: datetime) -> str:
-    return f"{time:%Y-%m-%d %H:%M} UTC"
-
-
 def series(row: Row) -> str:
     """What the jobs of a row do, in the words of `check`; a question mark for what the org did not tell."""
-    return f"{row['operation'] or '?'} of {row['object'] or '?'} ({row['job_type'] or '?'})"
-
-
-def duration(hours: float) -> str:
-    """Rounded to seconds, minutes, hours or days, whichever says most."""
-    for unit, seconds, least in (("day", 86_400, 259_200), ("hour", 3_600, 7_200), ("minute", 60, 120)):
-        if 3_600 * hours >= least:
-            return f"{3_600 * hours / seconds:,.{1 if unit == 'day' else 0}f} {unit}s"
-    return count(round(3_600 * hours), "second")
+    return f"{known(row['operation'])} of {known(row['object'])} ({known(row['job_type'])})"

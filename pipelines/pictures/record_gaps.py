@@ -1,10 +1,12 @@
 """For which time the record is provably complete, and what is known to be missing from it."""
 
+from datetime import timedelta
 from typing import Any
 
 from pipelines import charts
 from pipelines.charts import Span
-from pipelines.pictures.picture import Picture, count, duration, when
+from pipelines.findings.words import counted, duration, when
+from pipelines.pictures.picture import Picture
 from pipelines.reader import Row
 from pipelines.selection import Selection
 
@@ -68,11 +70,11 @@ def _missing(selection: Selection) -> Row:
                 where start - interval 168 hours <= before and start > $since and before < $until
             ) as longest_gap_hours,
             (
-                select count(*) from early_deletions
+                select counted(*) from early_deletions
                 where org_id = $org and unlisted_at >= $since and unlisted_at < $until
             ) as deleted,
             cast(sum(unseen) as bigint) as unseen_estimated,
-            count(*) as days_counted
+            counted(*) as days_counted
         from unseen_jobs
         where org_id = $org and day >= $since and day < $until and adds_up
     """)
@@ -81,22 +83,26 @@ def _missing(selection: Selection) -> Row:
 
 def _words(numbers: Row) -> list[str]:
     words = [
-        count(numbers["complete_listings"], "complete listing")
-        + (f", at most {duration(numbers['longest_gap_hours'])} apart" if numbers["longest_gap_hours"] else "")
+        counted(numbers["complete_listings"], "complete listing")
+        + (
+            f", at most {duration(timedelta(hours=numbers['longest_gap_hours']))} apart"
+            if numbers["longest_gap_hours"]
+            else ""
+        )
         + (" outside the gaps" if numbers["longest_gap_hours"] and numbers["holes"] else "")
         + (f"; the last of {when(numbers['last_listing'])}." if numbers["last_listing"] else ".")
     ]
-    words += [
-        f"A gap of {duration(hole['hours'])} from {when(hole['hole_from'])} to {when(hole['hole_to'])}: no listing "
-        "came within seven days."
-        for hole in numbers["holes"]
-    ]
+    for hole in numbers["holes"]:
+        length, start, end = duration(timedelta(hours=hole["hours"])), when(hole["hole_from"]), when(hole["hole_to"])
+        words.append(f"A gap of {length} from {start} to {end}: no listing came within seven days.")
     if numbers["deleted"]:
-        words.append(f"Deleted before Salesforce would have removed them: {count(numbers['deleted'], 'recorded job')}.")
+        words.append(
+            f"Deleted before Salesforce would have removed them: {counted(numbers['deleted'], 'recorded job')}."
+        )
     if numbers["days_counted"]:
         unseen: Any = numbers["unseen_estimated"]
         words.append(
             f"{f'About {unseen:,}' if unseen else 'No'} query job{'' if unseen == 1 else 's'} came and went unseen, by "
-            f"the org's own count on {numbers['days_counted']:,} of {count(numbers['days'], 'day')}."
+            f"the org's own count on {numbers['days_counted']:,} of {counted(numbers['days'], 'day')}."
         )
     return words

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from pipelines import charts
 from pipelines.charts import Span
-from pipelines.pictures.picture import KINDS, NUMBER_OF, Picture, count, of_kind, series, when
+from pipelines.findings.words import counted, when
+from pipelines.pictures.picture import KINDS, NUMBER_OF, Picture, of_kind, series
 from pipelines.pictures.record_gaps import PROOFS
 from pipelines.reader import Row
 from pipelines.selection import Selection
@@ -29,7 +30,7 @@ def at_once(selection: Selection) -> Picture:
         order by all
     """)
     pauses = _pauses(selection)
-    counted = """
+    condition = """
         org_id = $org and hour >= $since and hour < $until and covered_percent = 100 and not exists (
             select 1 from (select unnest($starts) as paused_at, unnest($ends) as ended_at)
             where paused_at < hour + interval 1 hour and ended_at > hour
@@ -39,12 +40,12 @@ def at_once(selection: Selection) -> Picture:
     most = selection.ask(
         f"""
         select kind, max(at_once) as at_once, max_by(hour, (at_once, hour)) as hour from jobs_at_once
-        where {counted}
+        where {condition}
         group by kind
         """,
         **bounds,
     )
-    (hours,) = selection.ask(f"select count(*) as counted from covered_hours where {counted}", **bounds)
+    (hours,) = selection.ask(f"select counted(*) as counted from covered_hours where {condition}", **bounds)
     by_kind: dict[str | None, Row] = {row["kind"]: row for row in most}
     numbers: dict[str, Any] = {"hours_counted": hours["counted"]}
     for kind, name in NUMBER_OF.items():
@@ -65,7 +66,7 @@ def at_once(selection: Selection) -> Picture:
     basis = f"covered completely, and between listings at most {MAX_PAUSE_HOURS} hours apart"
     if words:
         words += [
-            f"This looks at {count(hours['counted'], 'hour')}: those that are {basis}.",
+            f"This looks at {counted(hours['counted'], 'hour')}: those that are {basis}.",
             "An upper bound: a job whose end is not known counts until the end of the listing that showed it.",
         ]
     else:
