@@ -164,8 +164,8 @@ def week(selection: Selection) -> Picture:
             group by hour
         )
         select
-            cast(weekday as integer) as weekday, cast(hour_of_day as integer) as hour, counted(*) as hours,
-            cast(sum(coalesce(jobs, 0)) as double) / counted(*) as value
+            cast(weekday as integer) as weekday, cast(hour_of_day as integer) as hour, count(*) as hours,
+            cast(sum(coalesce(jobs, 0)) as double) / count(*) as value
         from hours
         left join jobs using (hour)
         group by weekday, hour_of_day

@@ -20,7 +20,7 @@ def failures(selection: Selection) -> Picture:
     found = selection.ask(f"""
         select
             cast(date_trunc($bin, created_date at time zone 'UTC') as date) as start, outcome as "group", kind,
-            counted(*) as value
+            count(*) as value
         from failures
         where {where}
         group by all
@@ -32,8 +32,8 @@ def failures(selection: Selection) -> Picture:
         select
             coalesce(any_value(created_by), '?') as "user", job_type, operation, object, outcome,
             max_by(error_code, (created_date, id)) as error_code, max_by(error, (created_date, id)) as error,
-            counted(*) as jobs,
-            counted(case when created_date > $week then 1 end) as "last 7 days",
+            count(*) as jobs,
+            count(case when created_date > $week then 1 end) as "last 7 days",
             cast(max(created_date) at time zone 'UTC' as date) as "last on"
         from failures
         where {where}

@@ -70,11 +70,11 @@ def _missing(selection: Selection) -> Row:
                 where start - interval 168 hours <= before and start > $since and before < $until
             ) as longest_gap_hours,
             (
-                select counted(*) from early_deletions
+                select count(*) from early_deletions
                 where org_id = $org and unlisted_at >= $since and unlisted_at < $until
             ) as deleted,
             cast(sum(unseen) as bigint) as unseen_estimated,
-            counted(*) as days_counted
+            count(*) as days_counted
         from unseen_jobs
         where org_id = $org and day >= $since and day < $until and adds_up
     """)

@@ -45,7 +45,7 @@ def at_once(selection: Selection) -> Picture:
         """,
         **bounds,
     )
-    (hours,) = selection.ask(f"select counted(*) as counted from covered_hours where {condition}", **bounds)
+    (hours,) = selection.ask(f"select count(*) as counted from covered_hours where {condition}", **bounds)
     by_kind: dict[str | None, Row] = {row["kind"]: row for row in most}
     numbers: dict[str, Any] = {"hours_counted": hours["counted"]}
     for kind, name in NUMBER_OF.items():
