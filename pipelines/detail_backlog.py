@@ -40,15 +40,19 @@ with waiting as (
     left join (
         select * from {DATASET}.job_details where org_id = $org_id and asked_at >= $now - interval 60 days
     ) as d on d.id = j.id
-    left join (
-        select id from {DATASET}.unlisted_jobs
-        where org_id = $org_id and listed_again_at is null and unlisted_at >= $now - interval 60 days
-    ) as u on u.id = j.id
     left join (select distinct id from shown) as s on s.id = j.id
     where j.org_id = $org_id
         and j.state in {FINISHED}
         and j.observed_at >= $now - interval 7 days
-        and u.id is null
+        and (
+            s.id is not null
+            or not exists (
+                select 1 from {DATASET}.unlisted_jobs as u
+                where u.org_id = $org_id and u.id = j.id and u.listed_again_at is null
+                    and u.unlisted_at >= $now - interval 60 days
+                    and u.unlisted_at >= coalesce(j.current_since, j.observed_at)
+            )
+        )
         and (
             d.id is null
             or (

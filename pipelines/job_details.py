@@ -19,6 +19,7 @@ from dlt.extract import DltResource
 from pipelines.detail_backlog import Job, backlog, spread
 from pipelines.failures import Failure, NoAnswer, Unreadable, quoted
 from pipelines.listed_jobs import Listing
+from pipelines.message_templates import message_template
 from pipelines.records import FIELDS, as_json, text, whole_number
 from pipelines.salesforce import CLASSIC, ENDED, Org, SalesforceError, explained, same_id
 from pipelines.source import merge_on
@@ -230,6 +231,8 @@ def details_of(org: Org, job: Job, classic: ClassicApi) -> tuple[Row, str]:
             classic.failed(error)
             row["error"], stop = f"{CLASSIC_ERROR}{_text(error)}", _limit(error, org)
     row |= {"outcome": "answered", "asked_at": org.clock, **_values(answer)}
+    message = row.get("error_message")
+    row["error_template"] = None if message is None else message_template(message)
     return row | {"provisional": _provisional(job, row)}, stop
 
 

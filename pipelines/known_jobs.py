@@ -35,10 +35,7 @@ RETENTION: Final = "interval 168 hours"  # of a finished job, from its creation:
 # A finished job is gone after seven days: one that was older than twice that when last listed was none that could go.
 # Jobs that are not finished may go at any age, and are few. What went before the last listing that was compared is in
 # the table; one that was kept while the file was held may not have been.
-# What cannot have expired (`lasting`) goes by the earliest time at which a job can have finished: after the listing
-# that last showed it unfinished, else its creation. One that was not finished, of a user whose newer jobs are shown,
-# may have ended and been deleted since: some clients delete each of their jobs at once.
-UNLISTED: Final = f"""
+AWAY: Final = f"""
 with before as (
     select
         max(coalesce(restarted_at, started_at)) as listed_at,
@@ -51,30 +48,43 @@ away as (
     select id, state, last_listed_at, unlisted_at from {DATASET}.unlisted_jobs
     where org_id = $org_id and listed_again_at is null
         and (unlisted_at >= (select since from before) or state not in {FINISHED})
+)
+"""
+# What cannot have expired (`lasting`) goes by the earliest time at which a job can have finished: after the listing
+# that last showed it unfinished, else its creation. One that was not finished, of a user whose newer jobs are shown,
+# may have ended and been deleted since: some clients delete each of their jobs at once.
+# A job that is away may have been shown since, by a listing that was compared with nothing: then it was there again.
+UNLISTED: Final = f"""
+{AWAY},
+back as (
+    select id, max(listed_again_at) as listed_again_at from {DATASET}.unlisted_jobs
+    where org_id = $org_id and listed_again_at > (select listed_at from before)
+    group by id
 ),
 known as materialized (
     select
-        j.id, j.state, l.id as listed,
-        greatest(coalesce(j.current_since, j.observed_at), b.listed_at) as last_listed_at,
+        j.id, j.state, j.shown_at, l.id as listed,
+        greatest(j.shown_at, b.listed_at, r.listed_again_at) as last_listed_at,
         coalesce(
             case
                 when j.state in {FINISHED} then j.created_date
                 when l.id is not null then $at
-                when c.newest > greatest(coalesce(j.current_since, j.observed_at), b.listed_at) then null
-                else greatest(j.created_date, coalesce(j.current_since, j.observed_at), b.listed_at)
+                when c.newest > last_listed_at then null
+                else greatest(j.created_date, last_listed_at)
             end > $at - {RETENTION},
             false
         ) as lasting
-    from {DATASET}.query_jobs as j
+    from (
+        select id, state, created_by_id, created_date, observed_at, coalesce(current_since, observed_at) as shown_at
+        from {DATASET}.query_jobs where org_id = $org_id
+    ) as j
     cross join before as b
     left join (select distinct id from listed) as l on l.id = j.id
     left join creators as c on c.id = j.created_by_id
-    where j.org_id = $org_id and coalesce(j.current_since, j.observed_at) < $at
+    left join back as r on r.id = j.id
+    where j.shown_at < $at
         and (j.observed_at >= (select since from before) or j.state not in {FINISHED})
-        and not exists (
-            select 1 from away as a
-            where a.id = j.id and a.unlisted_at >= coalesce(j.current_since, j.observed_at)
-        )
+        and not exists (select 1 from away as a where a.id = j.id and a.unlisted_at >= j.shown_at)
 )
 select
     id, state, last_listed_at, $at as unlisted_at, cast(null as timestamptz) as listed_again_at, lasting,
@@ -82,7 +92,14 @@ select
 from known
 where listed is null
 union all
-select a.*, $at, false, null from away as a where exists (select 1 from listed as l where l.id = a.id)
+select a.*, coalesce(k.shown_at, $at), false, null
+from away as a
+left join known as k on k.id = a.id and k.shown_at > a.unlisted_at
+where k.id is not null or exists (select 1 from listed as l where l.id = a.id)
+"""
+LISTED_AGAIN: Final = f"""
+{AWAY}
+select *, $at as listed_again_at from away as a where exists (select 1 from listed as l where l.id = a.id)
 """
 
 # The newest listing that was compared: since when it had been reduced, and how much it showed.
@@ -102,10 +119,13 @@ select
         where u.listed_again_at is null and u.id not in (select id from listed where id is not null)
             and not exists (select 1 from creators as c where c.id is not distinct from j.created_by_id)
     ) as hidden
-from {DATASET}.unlisted_jobs as u
+from (
+    select * from {DATASET}.unlisted_jobs
+    where org_id = $org_id and unlisted_at >= $since
+    qualify row_number() over (partition by id order by unlisted_at desc) = 1
+) as u
 inner join {DATASET}.query_jobs as j on j.org_id = u.org_id and j.id = u.id
-where u.org_id = $org_id and u.unlisted_at >= $since
-    and case when u.state in {FINISHED} then j.created_date else greatest(j.created_date, u.last_listed_at) end
+where case when u.state in {FINISHED} then j.created_date else greatest(j.created_date, u.last_listed_at) end
         > $at - {RETENTION}
 """
 # Listings that were compared with nothing, between the last that was compared and this one, are taken for reduced where
@@ -120,8 +140,8 @@ where org_id = $org_id and filters = '{{}}' and jobs_unlisted is null and jobs_l
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a complete listing shows beside what was known: the rows of `unlisted_jobs` that it adds; how many jobs
-    cannot have expired by then, and how many of these it lost; since when listings have shown a fraction only."""
+    """What a complete listing shows beside what was known: the rows of `unlisted_jobs` that it adds or ends; how many
+    jobs cannot have expired by then, and how many of these it lost; since when listings have shown a fraction only."""
 
     rows: pa.Table
     jobs_expected: int
@@ -236,8 +256,7 @@ class KnownJobs:
 
         None where there is nothing to compare with.
         """
-        looks = {QUERY_JOBS: CURRENT, LISTINGS: "reduced_since", UNLISTED_JOBS: "hidden"}  # earlier versions had none
-        if self.connection is None or not all(column in self.columns(table) for table, column in looks.items()):
+        if self.connection is None or not self._can_compare():
             return None
         newest = {"id": pa.array(creators, pa.string()), "newest": pa.array(creators.values(), TIME)}
         self.connection.register("listed", pa.table({"id": listed}))
@@ -249,11 +268,24 @@ class KnownJobs:
         finally:
             self.connection.unregister("listed")
             self.connection.unregister("creators")
-        rows = found.drop_columns(["lasting", "expected"])
-        rows = rows.add_column(0, "org_id", pa.array([org_id] * found.num_rows, pa.string()))
-        away = pc.is_null(rows["listed_again_at"])
-        rows = rows.append_column("hidden", pc.if_else(away, pa.scalar(since is not None), pa.scalar(None, pa.bool_())))
-        return Comparison(typed(rows, UNLISTED_JOBS), expected or 0, lost, since)
+        rows = _absences(found.drop_columns(["lasting", "expected"]), org_id, hidden=since is not None)
+        return Comparison(rows, expected or 0, lost, since)
+
+    def listed_again(self, listed: pa.ChunkedArray, org_id: str, at: datetime) -> pa.Table | None:
+        """The rows of `unlisted_jobs` that a filtered listing, given by the ids that it shows, ends; None where there
+        is nothing to compare with."""
+        if self.connection is None or not self._can_compare():
+            return None
+        self.connection.register("listed", pa.table({"id": listed}))
+        try:
+            found = self.connection.sql(LISTED_AGAIN, params={"org_id": org_id, "at": at}).to_arrow_table()
+        finally:
+            self.connection.unregister("listed")
+        return _absences(found, org_id)
+
+    def _can_compare(self) -> bool:
+        looks = {QUERY_JOBS: CURRENT, LISTINGS: "reduced_since", UNLISTED_JOBS: "hidden"}  # earlier versions had none
+        return all(column in self.columns(table) for table, column in looks.items())
 
     def _reduced_since(self, org_id: str, at: datetime, now: bool) -> datetime | None:
         """Since when listings have shown a reduced view, if they do: from the one on that lost most of what it had to
@@ -323,6 +355,14 @@ NEWEST_LISTING: Final = f"""
 select max(coalesce(restarted_at, started_at)) as began_at, max(finished_at) as ended_at from {DATASET}.listings
 where left(org_id, 15) = left($org_id, 15)
 """
+
+
+def _absences(found: pa.Table, org_id: str, *, hidden: bool = False) -> pa.Table:
+    """Rows of `unlisted_jobs`; of those that a listing ends it is not known whether the job was hidden."""
+    rows = found.add_column(0, "org_id", pa.array([org_id] * found.num_rows, pa.string()))
+    away = pc.is_null(rows["listed_again_at"])
+    rows = rows.append_column("hidden", pc.if_else(away, pa.scalar(hidden), pa.scalar(None, pa.bool_())))
+    return typed(rows, UNLISTED_JOBS)
 
 
 def typed(rows: pa.Table, table: Table) -> pa.Table:

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from pipelines.failures import Failure, Misconfigured
 from pipelines.known_jobs import CURRENT, POSITION, KnownJobs
 from pipelines.listing import Page, job_pages
+from pipelines.org_facts import USER_ID
 from pipelines.records import MAX_COLUMNS, MAX_NEW_FIELDS, NewFields, Rejected, as_json, jobs_to_arrow
 from pipelines.salesforce import Org
 from pipelines.tables import (
@@ -62,6 +63,7 @@ class Listing:
         self.details_left: int | None = None
         self.details_stopped: str | None = None
         self.notes: list[str] = []
+        self.users: dict[str, dict[str, Any]] = {}  # id -> row of those that were asked for
         self.outstanding = {UNLISTED_JOBS.name}  # tables whose rows the row of `listings` waits for
         self.jobs_shown = 0  # records with a key, also those of a listing that had to start again
         self.changed: list[pa.Table] = []  # rows of `query_jobs` that dlt has not got yet
@@ -121,6 +123,7 @@ class Listing:
                 MAX_COLUMNS,
             )
         self.finished_at, self.calls, self.api_usage = self.org.clock, self.org.calls, self.org.api_usage
+        self.listed_by = self.org.user
         self.finished = True
 
     def _read(self, records: list[Any]) -> pa.Table:
@@ -187,17 +190,19 @@ class Listing:
             yield None
 
     def unlisted_rows(self) -> Iterator[pa.Table]:
-        """The rows of `unlisted_jobs`. A filtered listing says nothing about the jobs that it does not show."""
+        """The rows of `unlisted_jobs`. A filtered listing says nothing about the jobs that it does not show; those that
+        it does show are there."""
+        # A record without a key shows its job all the same.
+        ids = pa.chunked_array([*self.ids, pa.array(self.keyless, pa.string())])
+        at = self.restarted_at or self.started_at
         rows = None
-        if not self.filters:
-            # A record without a key shows its job all the same.
-            ids = pa.chunked_array([*self.ids, pa.array(self.keyless, pa.string())])
-            at = self.restarted_at or self.started_at
-            if found := self.known.compared(ids, self.creators, self.org.org_id, at):
-                rows = found.rows
-                self.jobs_unlisted = rows["listed_again_at"].null_count
-                self.jobs_expected, self.jobs_lost = found.jobs_expected, found.jobs_lost
-                self.reduced_since = found.reduced_since
+        if self.filters:
+            rows = self.known.listed_again(ids, self.org.org_id, at)
+        elif found := self.known.compared(ids, self.creators, self.org.org_id, at):
+            rows = found.rows
+            self.jobs_unlisted = rows["listed_again_at"].null_count
+            self.jobs_expected, self.jobs_lost = found.jobs_expected, found.jobs_lost
+            self.reduced_since = found.reduced_since
         if rows:
             yield rows
         self.outstanding.discard(UNLISTED_JOBS.name)
@@ -210,6 +215,8 @@ class Listing:
         except Failure as failure:
             self.note(table.name, failure.message)
         if rows:
+            if table == USERS:
+                self.users = {row["id"]: row for row in rows.to_pylist()}
             yield rows
         self.outstanding.discard(table.name)
 
@@ -251,6 +258,8 @@ class Listing:
             "jobs_lost": self.jobs_lost,
             "reduced_since": self.reduced_since,
             "creators": len(self.creators),
+            "only_creator_id": self._only_creator(),
+            "listed_by_id": self._listed_by(),
             "rejected": len(self.rejected),
             "filters": self.filters_text,
             "api_version": self.org.api_version,
@@ -264,6 +273,21 @@ class Listing:
             "notes": "\n".join(self.notes) or None,
         }
         return pa.Table.from_pylist([values], schema=LISTINGS.schema)
+
+    def _only_creator(self) -> str | None:
+        """The one user who created all that was shown. A record without a creator may be anybody's."""
+        creators = self.creators.keys() | {rejected.created_by_id for rejected in self.rejected.values()}
+        return creators.pop() if len(creators) == 1 else None
+
+    def _listed_by(self) -> str | None:
+        """The user whose access listed the jobs: by the sign-in, or by the username that it gave, which is one user's
+        in all of Salesforce, whatever its case."""
+        user_id, username = self.listed_by
+        if USER_ID.fullmatch(user_id):
+            return user_id
+        users = (self.known.stored(USERS, self.org.org_id) if username else {}) | self.users
+        found = [user for user, row in users.items() if (row.get("username") or "").lower() == username.lower()]
+        return found[0] if username and len(found) == 1 else None
 
     def rejected_rows(self) -> Iterator[pa.Table]:
         if not self.rejected:

@@ -12,7 +12,7 @@ from pipelines.warehouse import stored_columns
 ORDER: Final = {
     "query_jobs": "coalesce(current_since, observed_at) desc",
     "query_job_states": "observed_at",
-    "unlisted_jobs": "unlisted_at desc",
+    "unlisted_jobs": "listed_again_at",
     "rejected_records": "last_observed_at desc",
     "listings": "started_at",
 }
@@ -51,7 +51,10 @@ went as (
         and not exists (
             select 1 from {DATASET}.query_jobs as o where o.{OF_ORG} and o.org_id <> j.org_id and o.id = j.id
         )
-        and not exists (select 1 from {DATASET}.unlisted_jobs as u where u.{OF_ORG} and u.id = j.id)
+        and not exists (
+            select 1 from {DATASET}.unlisted_jobs as u
+            where u.{OF_ORG} and u.id = j.id and u.listed_again_at is null
+        )
     group by all
 )
 select w.org_id, w.id, w.state, greatest(w.shown_at, w.listed_at) as last_listed_at, min(o.listed_at) as unlisted_at
@@ -59,6 +62,52 @@ from went as w
 inner join whole as o on o.org_id <> w.org_id and o.listed_at > greatest(w.shown_at, w.listed_at)
 group by all
 """
+# Listings under either form found the same absence, each at its own time: the first of these rows stays. What was
+# listed after an absence had begun, under the other form, was back.
+ABSENCES: Final = f"""
+create or replace temp table absences as
+with rows_of_a_job as (
+    select
+        id, last_listed_at, unlisted_at, listed_again_at,
+        coalesce(last_listed_at > lag(unlisted_at) over by_time, true)
+            or coalesce(max(listed_again_at) over before between lag(unlisted_at) over by_time and unlisted_at, false)
+            as is_new
+    from {DATASET}.unlisted_jobs
+    where org_id = $full
+    window
+        by_time as (partition by id order by unlisted_at),
+        before as (partition by id order by unlisted_at rows between unbounded preceding and 1 preceding)
+),
+numbered as (
+    select *, sum(cast(is_new as integer)) over (partition by id order by unlisted_at) as nth from rows_of_a_job
+),
+absences as (
+    select
+        id, nth, min(unlisted_at) as unlisted_at, max(last_listed_at) as last_listed_at,
+        min(listed_again_at) as listed_again_at, min(last_listed_at) as first_listed_at
+    from numbered
+    group by id, nth
+)
+select
+    id, unlisted_at, last_listed_at,
+    least(listed_again_at, lead(first_listed_at) over (partition by id order by nth)) as listed_again_at
+from absences
+"""
+ONE_ABSENCE: Final = (
+    ABSENCES,
+    f"""
+    update {DATASET}.unlisted_jobs as u
+    set last_listed_at = a.last_listed_at, listed_again_at = a.listed_again_at
+    from absences as a
+    where u.org_id = $full and u.id = a.id and u.unlisted_at = a.unlisted_at
+    """,
+    f"""
+    delete from {DATASET}.unlisted_jobs as u
+    where u.org_id = $full
+        and not exists (select 1 from absences as a where a.id = u.id and a.unlisted_at = u.unlisted_at)
+    """,
+    "drop table absences",
+)
 
 
 def join_orgs(loader: duckdb.DuckDBPyConnection) -> None:
@@ -93,6 +142,8 @@ def _join(loader: duckdb.DuckDBPyConnection, ids: dict[str, str]) -> None:
             )
             run(f"update {name} set org_id = $full where org_id = $short")
         run(FIRST_OBSERVED)
+        for statement in ONE_ABSENCE:
+            run(statement)
         loader.execute("commit")
     except BaseException:
         loader.execute("rollback")

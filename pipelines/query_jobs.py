@@ -10,6 +10,7 @@ One run goes down this list; what a file imports stands below it, but for names 
     run.py          one run, from lock to published copy
     job_details.py  once the jobs are loaded: what only each job's own answer tells
     detail_backlog.py  which jobs are asked for it, and in which order
+    message_templates.py  what two error messages of one kind have in common;  error_templates.py: filled for old rows
     source.py       the dlt source: its resources, how they merge, the incremental mark
     listed_jobs.py  one listing on its way into the warehouse, as rows of the tables
     known_jobs.py   which of the listed jobs are new to the warehouse or differ from it, and which are listed no longer

@@ -33,12 +33,13 @@ DECIMAL: Final = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.A
 
 @dataclass(frozen=True)
 class Rejected:
-    """A record that cannot be keyed: its JSON, the hash of it, and why; and its job's id, if it has one."""
+    """A record that cannot be keyed: its JSON, the hash of it, why, and the ids of its job and creator, if any."""
 
     record_hash: str
     record: str
     reason: str
     job_id: str | None
+    created_by_id: str | None
 
 
 @dataclass
@@ -167,9 +168,9 @@ def _keyless(jobs: Sequence[dict[str, Any]], table: pa.Table) -> dict[int, str]:
 
 def _reject(record: Any, reason: str) -> Rejected:
     raw = as_json(record)
-    job_id = record.get("id") if isinstance(record, dict) else None
-    known = full_id(job_id) if isinstance(job_id, str) and job_id.strip() else None
-    return Rejected(hashlib.sha256(raw.encode()).hexdigest(), raw, reason, known)
+    given = [record.get(name) if isinstance(record, dict) else None for name in ("id", "createdById")]
+    ids = [full_id(one) if isinstance(one, str) and one.strip() else None for one in given]
+    return Rejected(hashlib.sha256(raw.encode()).hexdigest(), raw, reason, *ids)
 
 
 # Each column is converted as a whole; one by one only where a value does not fit.

@@ -6,7 +6,9 @@ import shutil
 import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
+from typing import Final
 
 import dlt
 import duckdb
@@ -18,6 +20,7 @@ from pipelines.credentials import SalesforceCredentials
 from pipelines.damage import damaged_part, is_damage
 from pipelines.dlt_context import active
 from pipelines.dlt_packages import PIPELINE, interruptible, new_pipeline
+from pipelines.error_templates import fill_templates
 from pipelines.failures import Misconfigured, TryLater, causes
 from pipelines.file_identity import (
     is_demo,
@@ -58,6 +61,7 @@ DOES_NOT_FIT = (
     duckdb.DataError,
     duckdb.ConstraintException,
 )  # what is kept, whenever it is tried
+TEMPLATES_AGAIN: Final = timedelta(days=60)  # an earlier version may have loaded into the file since the last load
 
 logger = logging.getLogger(__name__)
 
@@ -169,6 +173,7 @@ def _record(
         _load(pipeline)
     complete_tables(loader.connection)
     join_orgs(loader.connection)
+    fill_templates(loader.connection, None if resumed else listing.org.clock - TEMPLATES_AGAIN)
     details = Details(listing, loader.connection, settings.details_per_run, seen.details)
     if details.jobs:
         pipeline.extract(details_source(details))

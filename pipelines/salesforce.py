@@ -137,6 +137,7 @@ class Org:
         for client in (self.http, self._impatient):
             client.configure()  # timeout, attempts and backoff of [runtime]
         self._session: Session | None = None
+        self._users: set[tuple[str, str]] = set()
         self._elsewhere: OtherOrg | None = None
         self._lock = threading.RLock()
 
@@ -166,7 +167,14 @@ class Org:
                 if self._elsewhere:
                     raise self._elsewhere
                 self._session = renewed
+                self._users.add((renewed.user_id, renewed.username))
             return self._session
+
+    @property
+    def user(self) -> tuple[str, str]:
+        """Id and username of the user who asks, "" for what the sign-ins do not say; of several users, of none."""
+        told = self._users - {("", "")}
+        return told.pop() if len(told) == 1 else ("", "")
 
     def _other_org(self, first: Session, renewed: Session) -> OtherOrg | None:
         known = self.__dict__.get("org_id") or first.org_id
@@ -206,8 +214,10 @@ class Org:
         except (KeyError, IndexError, TypeError):
             pass
         try:
-            return str(ask("/services/oauth2/userinfo")["organization_id"])
-        except (SalesforceError, KeyError, TypeError) as error:
+            userinfo = ask("/services/oauth2/userinfo")
+            self._users.add((full_id(str(userinfo.get("user_id") or "")), ""))
+            return str(userinfo["organization_id"])
+        except (SalesforceError, KeyError, TypeError, AttributeError) as error:
             failure = explained(error, self) if isinstance(error, SalesforceError) else None
             if failure and not isinstance(failure, NotPermitted | Misconfigured):
                 raise failure from error

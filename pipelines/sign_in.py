@@ -46,7 +46,8 @@ class Session:
     instance_url: str
     access_token: str
     org_id: str = ""  # 18 characters; "" where the sign-in does not tell
-    user_id: str = ""
+    user_id: str = ""  # as org_id
+    username: str = ""  # where the sign-in tells this instead
 
     def __post_init__(self) -> None:
         for name in ("org_id", "user_id"):
@@ -263,7 +264,7 @@ def _sf_cli(credentials: SalesforceCredentials, http: requests.Client) -> Sessio
             f"Update it (sf update), and see that this shows one: sf org auth show-access-token --target-org {org}",
         )
     instance_url = https_origin("The sf CLI's instanceUrl", shown.get("instanceUrl"))
-    return Session(instance_url, token, str(shown.get("id") or ""))
+    return Session(instance_url, token, str(shown.get("id") or ""), username=str(shown.get("username") or ""))
 
 
 def _sf(command: list[str], org: str) -> dict[str, Any]:

@@ -66,6 +66,16 @@ FIRST_STAYS_FIRST: Final = f"""not exists (
     where stored.o = org_id and stored.h = record_hash and stored.t < first_observed_at
 )"""
 
+# An absence that has ended stays so, and ends where it first did.
+ENDED_STAYS_ENDED: Final = f"""not exists (
+    select 1 from (
+        select org_id as o, id as i, unlisted_at as u, listed_again_at as a from {DATASET}.unlisted_jobs
+        where listed_again_at is not null
+    ) as stored
+    where stored.o = org_id and stored.i = id and stored.u = unlisted_at
+        and stored.a < coalesce(listed_again_at, timestamptz 'infinity')
+)"""
+
 
 @dataclass(frozen=True)
 class Merge:
@@ -79,6 +89,7 @@ MERGES: Final = {
     QUERY_JOBS: Merge(NOT_STALE, ("current_since", "desc")),
     QUERY_JOB_STATES: Merge(NOT_YET_OBSERVED, ("observed_at", "asc")),
     REJECTED_RECORDS: Merge(FIRST_STAYS_FIRST),
+    UNLISTED_JOBS: Merge(ENDED_STAYS_ENDED),
 }
 
 

@@ -21,9 +21,9 @@ ORDER: Final = """
         else 3 end,
     state
 """
-# A version was entered at its stamp if that is plausible (see the view all_jobs), later than those of all versions before
-# it, and than when these were entered. Else all that is known is by when it was: the end of the listing that first
-# showed it, or when the next one was entered.
+# A version was entered at its stamp if that is plausible (see the view all_jobs), later than those of all versions
+# before it, and than when these were entered. Else all that is known is by when it was: the end of the listing that
+# first showed it, or when the next one was entered.
 SPANS: Final = f"""
 select
     org_id, id, nth, state, state_before, entered_at,

@@ -186,11 +186,15 @@ UNLISTED_JOBS: Final = Table(
         Column(
             "last_listed_at",
             TIME,
-            "Start of the newest listing that showed it; of those with filters, only where it had changed",
+            "Start of the newest listing that showed it; of those with filters, only where it had changed or was back",
             nullable=False,
         ),
         Column("unlisted_at", TIME, "Start of the listing that was found not to", nullable=False),
-        Column("listed_again_at", TIME, "Start of a later listing that showed it again, filtered ones too; null: it stayed away. A job has one such row at the most"),
+        Column(
+            "listed_again_at",
+            TIME,
+            "Start of a later listing that showed it again, filtered ones too; null: it stayed away. A job has one such row at the most",
+        ),
         Column(
             "hidden",
             FLAG,

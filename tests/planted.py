@@ -1,8 +1,9 @@
 """A warehouse with rows of one's own choice: the tables as a load makes them, the views as a load applies them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import duckdb
@@ -85,14 +86,42 @@ def rows_elsewhere(file: Path, view: str) -> list[tuple[Any, ...]]:
     return [tuple(v.astimezone(UTC) if getattr(v, "tzinfo", None) else v for v in row.values()) for row in there]
 
 
+def random_listings(dice: Random, since: datetime, orgs: Sequence[str] = (ORG,)) -> list[dict[str, Any]]:
+    """Listings of the orgs from `since` to NOW: some take up to an hour to be read, some start again, some are filtered."""
+    listings, start = [], since
+    while start < NOW:
+        took = dice.choice((0, 7, 90, 3_000)) * timedelta(seconds=1)
+        again = start + took / 2 if dice.random() < 0.3 else None
+        filters = dice.choice(("{}", "{}", '{"jobType": "V2Query"}'))
+        listings += [
+            {"org_id": org, "started_at": start, "restarted_at": again, "finished_at": start + took, "filters": filters}
+            for org in orgs
+        ]
+        start += dice.randrange(3_600, 20_000) * timedelta(seconds=1)
+    return [*listings, *({"org_id": org} for org in orgs)]
+
+
+def plausible(time: datetime | None, seen_by: datetime) -> datetime | None:
+    """The time, unless no job can have been made or changed then: the Bulk API came in 2009, and what was listed was."""
+    return time if time and FIRST_PLAUSIBLE <= time <= seen_by + timedelta(minutes=5) else None
+
+
+def covered_percent(listed: Iterable[datetime], start: datetime, end: datetime) -> float:
+    """The share of this time that complete listings at these times cover: each of them the week before it."""
+    seconds, reach = 0.0, start
+    for at in sorted(listed):
+        since, until = max(at - 7 * DAY, reach), min(at, end)
+        if since < until:
+            seconds, reach = seconds + (until - since).total_seconds(), until
+    return 100 * seconds / (end - start).total_seconds()
+
+
 def kind(operation: str | None) -> str | None:
     """What the views call `kind`."""
     return {"query": "query", "queryAll": "query", None: None}.get(operation, "load")
 
 
-def spans_by_hand(
-    states: Sequence[tuple[Any, ...]], listings: Sequence[tuple[Any, ...]] = ()
-) -> list[tuple[Any, ...]]:
+def spans_by_hand(states: Sequence[tuple[Any, ...]], listings: Sequence[tuple[Any, ...]] = ()) -> list[tuple[Any, ...]]:
     """The rows of `state_spans`, sorted as text, told from those of `query_job_states`, job by job; `listings` are
     (org_id, started_at, finished_at), where the clock goes on while a listing is read."""
     rank = {"Open": 0, "UploadComplete": 0, "InProgress": 1, "Closed": 2}
@@ -122,7 +151,5 @@ def spans_by_hand(
             left = entered[n + 1] if n + 1 < len(versions) else None
             seconds = int((left - entered[n]).total_seconds()) if left else None
             before = versions[n - 1][3] if n else None
-            spans.append(
-                (org_id, job, n + 1, state, before, entered[n], left, seconds, seen, seen_by[n], stamped[n])
-            )
+            spans.append((org_id, job, n + 1, state, before, entered[n], left, seconds, seen, seen_by[n], stamped[n]))
     return sorted(spans, key=str)

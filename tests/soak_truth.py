@@ -118,6 +118,7 @@ class Truth:
         yield from _unequal(JOB_DETAILS.name, told, _fetch(connection, details))
 
     def _rows(self, connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
+        listings = _fetch(connection, "select org_id, started_at, finished_at from listings")
         for jobs in self._some_at_a_time():
             bounds = f"where id between '{jobs[0][0]}' and '{jobs[-1][0]}'"
             columns = ", ".join(QUERY_JOBS.schema.names)
@@ -133,7 +134,7 @@ class Truth:
             stored = f"select * from query_job_states {bounds} order by id, system_modstamp, state"
             yield from _unequal("query_job_states", states, _fetch(connection, stored))
             spans = sorted(_fetch(connection, f"select * from state_spans {bounds}"), key=str)
-            yield from _unequal("state_spans", spans_by_hand(states), spans)
+            yield from _unequal("state_spans", spans_by_hand(states, listings), spans)
             away = [
                 (self.org.org_id, job_id, known.record["state"], known.last_listed, known.unlisted, None, False)
                 for job_id, known in jobs

@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from planted import DAY, HOUR, NOW, ORG, kind, plant, rows, rows_elsewhere
+from planted import DAY, HOUR, NOW, ORG, covered_percent, kind, plant, rows, rows_elsewhere
 
 OTHER = "00DDm0000002000MAA"
 WEEK, SECOND = 7 * DAY, timedelta(seconds=1)
@@ -29,7 +29,10 @@ def planted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
             at += dice.choice((SECOND, 20 * timedelta(minutes=1), 5 * HOUR, 2 * DAY, WEEK, WEEK + SECOND, 11 * DAY))
             restarted = at + dice.randrange(9_000) * SECOND if dice.random() < 0.2 else None
             filters = dice.choice(("{}", "{}", "{}", '{"jobType":"V2Query"}', '{"jobType":"Classic"}'))
-            planted["listings"].append({"org_id": org, "started_at": at, "restarted_at": restarted, "filters": filters})
+            ended = (restarted or at) + dice.choice((0, 40, 3_000)) * SECOND
+            planted["listings"].append(
+                {"org_id": org, "started_at": at, "restarted_at": restarted, "finished_at": ended, "filters": filters}
+            )
             planted["listings"][-1]["listing_id"] = str(len(planted["listings"]))
             counter = {"org_id": org, "limit_name": "DailyBulkV2QueryJobs", "max": 100, "remaining": dice.randrange(-9, 100)}  # fmt: skip
             counter["listing_id"] = len(planted["listings"])
@@ -42,6 +45,7 @@ def planted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
                 created = dice.choice(planted["org_limits"])["asked_at"] - dice.choice((0, 1)) * DAY  # on the edges
             kind, operation = dice.choice(SHAPES)
             job = {"org_id": org, "id": f"750{n:012}AAA", "created_date": created, "job_type": kind, "operation": operation}  # fmt: skip
+            job |= {"observed_at": created or NOW - 180 * DAY}  # and not again
             job |= {"object": dice.choice(("Lead", None)), "created_by_id": dice.choice(("005A", "005B", "005C", None))}
             planted["query_jobs"].append(job)
             if n % 2:
@@ -100,6 +104,56 @@ def test_coverage_holes_lie_between_the_spans(planted: tuple[Path, dict[str, lis
     assert sum(row[-1] for row in wanted) > 0
 
 
+@pytest.mark.parametrize(("view", "step"), [("covered_days", DAY), ("covered_hours", HOUR)])
+def test_days_and_hours_say_which_share_of_them_is_covered(planted: tuple[Path, dict[str, list[Row]]], view: str, step: timedelta) -> None:  # fmt: skip
+    """From the first moment of coverage, or the first job, to the newest listing of any kind."""
+    file, tables = planted
+    wanted = []
+    for org, found in spans(tables["listings"]).items():
+        complete = [at for span in found for at in span]
+        listed = [row["restarted_at"] or row["started_at"] for row in tables["listings"] if row["org_id"] == org]
+        created = [job["created_date"] for job in tables["query_jobs"] if job["org_id"] == org and job["created_date"]]
+        at = min(complete[0] - WEEK, *created).replace(minute=0, second=0)
+        at = at.replace(hour=0) if step == DAY else at
+        while at <= max(listed):
+            shown = at.date() if step == DAY else at.replace(tzinfo=None)
+            wanted.append((shown, org, covered_percent(complete, at, at + step)))
+            at += step
+
+    assert Counter(rows(file, f"select * from {view}")) == Counter(wanted)
+    assert len({percent for *_, percent in wanted}) > 5
+
+
+def test_days_are_covered_from_the_first_moment_on(tmp_path: Path) -> None:
+    """The second listing is a day late: a day is missing, in parts of two days."""
+    file = listed(tmp_path / "w.duckdb", NOW, NOW + 8 * DAY)
+    days = dict(rows(file, "select day, covered_percent from covered_days"))
+
+    assert [days[(NOW + n * DAY).date()] for n in range(-8, 9) if (NOW + n * DAY).date() in days] == [
+        75.0, *[100.0] * 6, 25.0, 75.0, *[100.0] * 6, 25.0,
+    ]  # fmt: skip
+    assert rows(file, "select count(*), sum(covered_percent) from covered_hours") == [(15 * 24 + 1, 100.0 * 14 * 24)]
+
+
+@pytest.mark.parametrize("odd", [datetime(1970, 1, 1, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC)])
+def test_an_implausible_date_makes_no_days_and_hours(tmp_path: Path, odd: datetime) -> None:
+    """Neither back to it nor on to it."""
+    job = {"created_date": odd, "system_modstamp": NOW, "observed_at": NOW}
+    file = plant(tmp_path / "w.duckdb", query_jobs=[job])
+
+    assert rows(file, "select count(*) from covered_days") == [(8,)]
+    assert rows(file, "select count(*) from covered_hours") == [(7 * 24 + 1,)]
+    assert rows(file, "select day, jobs, covered_percent from jobs_by_day") == [(odd.date(), 1, 0.0)]
+
+
+def test_what_an_org_without_a_complete_listing_covers_is_nothing(tmp_path: Path) -> None:
+    """Its days are there from its first job on."""
+    filtered = {"started_at": NOW, "filters": '{"jobType":"Classic"}'}
+    file = listed(tmp_path / "w.duckdb", filtered, query_jobs=[{"created_date": NOW - 2 * DAY}])
+
+    assert rows(file, "select covered_percent from covered_days") == [(0.0,)] * 3
+
+
 def test_unseen_jobs_is_what_the_orgs_counter_has_more_than_the_record(planted: tuple[Path, dict[str, list[Row]]]) -> None:  # fmt: skip
     """By the last count of the whole org on each UTC day that came with a listing of V2 queries, looking 24 hours back."""
     file, tables = planted
@@ -110,28 +164,37 @@ def test_unseen_jobs_is_what_the_orgs_counter_has_more_than_the_record(planted: 
         if whole and counter["listing_id"] not in blind:
             last[counter["asked_at"].date(), counter["org_id"]] = counter
     wanted = []
-    for (day, org), counter in last.items():
+    before: dict[str, tuple[datetime, bool]] = {}
+    for (day, org), counter in sorted(last.items(), key=lambda item: item[0]):
         at, counted = counter["asked_at"], counter["max"] - counter["remaining"]
         created = [j["created_date"] for j in tables["query_jobs"] if j["org_id"] == org and j["job_type"] == "V2Query"]
         seen = sum(at - DAY < time <= at for time in created if time)
-        wanted.append((day, org, at, counted, seen, max(counted - seen, 0)))
+        time, taken = before.get(org, (at - DAY, True))
+        adds_up = not taken or at - time >= DAY - timedelta(minutes=5)
+        before[org] = at, adds_up
+        wanted.append((day, org, at, counted, seen, max(counted - seen, 0), at - DAY, adds_up))
 
     assert Counter(rows(file, "select * from unseen_jobs")) == Counter(wanted)
 
 
 def test_early_deletions_are_jobs_gone_before_their_week_was_over(planted: tuple[Path, dict[str, list[Row]]]) -> None:
-    """Unless they came back, or nobody can tell how old they were."""
+    """At the end of the listing that missed them; unless they came back, or when they were created is not known."""
     file, tables = planted
+    ends: dict[tuple, datetime] = {}
+    for row in tables["listings"]:
+        for start in (row["started_at"], row["restarted_at"]):
+            ends[row["org_id"], start] = max(row["finished_at"], ends.get((row["org_id"], start), row["finished_at"]))
     jobs = {(job["org_id"], job["id"]): job for job in tables["query_jobs"]}
     names = {(user.get("org_id", ORG), user["id"]): user["name"] for user in USERS}
     wanted = []
     for away in tables["unlisted_jobs"]:
         job = jobs[away["org_id"], away["id"]]
         created, user, operation = (job[name] for name in ("created_date", "created_by_id", "operation"))
-        if created and away["unlisted_at"] - created < WEEK and not away["listed_again_at"]:
+        gone = ends.get((away["org_id"], away["unlisted_at"]), away["unlisted_at"])
+        if created and gone - created < WEEK and not away["listed_again_at"]:
             sort = kind(operation)
             who = names.get((away["org_id"], user)) or user
-            age = hours(away["unlisted_at"] - created)
+            age = hours(gone - created)
             shown = (away["org_id"], away["id"], sort, job["job_type"], operation, job["object"], who, created)
             wanted.append((*shown, away["state"], away["last_listed_at"], away["unlisted_at"], age))
 
@@ -139,7 +202,9 @@ def test_early_deletions_are_jobs_gone_before_their_week_was_over(planted: tuple
     assert len(wanted) > 50
 
 
-@pytest.mark.parametrize("view", ["coverage", "coverage_holes", "unseen_jobs", "early_deletions"])
+@pytest.mark.parametrize(
+    "view", ["coverage", "coverage_holes", "covered_days", "covered_hours", "unseen_jobs", "early_deletions"]
+)
 def test_the_reader_may_live_anywhere(planted: tuple[Path, dict[str, list[Row]]], view: str) -> None:
     """Days are UTC's, and a week has 168 hours also where the clocks were put back in it."""
     file, _ = planted
@@ -261,3 +326,63 @@ def test_the_last_count_that_came_with_a_look_is_the_days(tmp_path: Path) -> Non
     file = plant(tmp_path / "w.duckdb", **{table: looked[table] + later[table] for table in looked})
 
     assert rows(file, "select counted_at, counted from unseen_jobs") == [(NOW, 10)]
+
+
+def test_jobs_in_two_windows_are_added_up_once(tmp_path: Path) -> None:
+    """Ten that nobody saw, counted at eleven in the evening and at six in the morning: ten, not twenty."""
+    evening = NOW - 7 * HOUR
+    file = plant(tmp_path / "w.duckdb", **counters((evening, 9_990), (NOW, 9_990)))
+
+    assert rows(file, "select unseen, adds_up from unseen_jobs order by day") == [(10, True), (10, False)]
+    assert rows(file, "select sum(unseen) from unseen_jobs where adds_up") == [(10,)]
+
+
+@pytest.mark.parametrize(
+    ("hours", "adds_up"),
+    [
+        ((23, 23, 23, 23), (True, True, True, True)),
+        ((23, 22, 23, 23), (True, False, True, True)),
+        ((23, 22, 21, 20), (True, False, True, False)),
+        ((23, None, 1, 0), (True, None, True, False)),
+        ((4, 3, None, 2), (True, False, None, True)),
+    ],
+)
+def test_days_add_up_that_have_24_hours_of_their_own(tmp_path: Path, hours: tuple, adds_up: tuple) -> None:
+    """Of those that overlap, every other one."""
+    counts = [(NOW.replace(hour=hour) + n * DAY, 9_000) for n, hour in enumerate(hours) if hour is not None]
+    file = plant(tmp_path / "w.duckdb", **counters(*counts))
+
+    found = rows(file, "select adds_up from unseen_jobs order by day")
+    assert found == [(flag,) for flag in adds_up if flag is not None]
+
+
+@pytest.mark.parametrize(("late", "adds_up"), [(0, True), (-300, True), (-301, False), (300, True)])
+def test_an_overlap_of_five_minutes_is_within_the_counters_accuracy(tmp_path: Path, late: int, adds_up: bool) -> None:
+    """A cron job does not start to the second."""
+    file = plant(tmp_path / "w.duckdb", **counters((NOW, 9_000), (NOW + DAY + late * SECOND, 9_000)))
+
+    assert rows(file, "select adds_up from unseen_jobs order by day") == [(True,), (adds_up,)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_adds_up_is_never_more_than_there_was(tmp_path: Path, seed: int) -> None:
+    """Lives of an org that deletes many jobs unseen, and whose recorder comes as it likes: each is counted once at the
+    most, and all are that were created in the 24 hours of some day that adds up."""
+    dice = Random(seed)
+    created = sorted(NOW - dice.randrange(20 * 86_400) * SECOND for _ in range(1_500))
+    unseen = {at for at in created if dice.random() < 0.3}
+    loads, at = [], NOW - 20 * DAY
+    while at < NOW:
+        loads.append(at)
+        at += dice.choice((4 * HOUR, 9 * HOUR, 20 * HOUR, 40 * HOUR)) + dice.randrange(6) * timedelta(minutes=10)
+    counts = [(at, 10_000 - sum(at - DAY < time <= at for time in created)) for at in loads]
+    seen = [{"created_date": time} for time in created if time not in unseen]
+    file = plant(tmp_path / "w.duckdb", query_jobs=seen, **counters(*counts))
+    days = rows(file, "select counted_from, counted_at, unseen, adds_up from unseen_jobs order by day")
+
+    own = [(since, until) for since, until, _, adds_up in days if adds_up]
+    assert sum(count for *_, count, adds_up in days if adds_up) == sum(
+        1 for time in created if time in unseen and any(since < time <= until for since, until in own)
+    )
+    assert sum(count for *_, count, _ in days) > sum(count for *_, count, adds_up in days if adds_up)
+    assert all(until <= since for (_, until), (since, _) in pairwise(own))

@@ -1,4 +1,4 @@
-"""One job with an odd createdDate, kept as it came: the days and hours of all others are counted as without it."""
+"""One job with an odd createdDate, kept as it came: all others are counted as without it, and it lasts no time."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -6,29 +6,66 @@ from pathlib import Path
 import pytest
 from planted import DAY, HOUR, NOW, plant, rows
 
-ODD = [datetime(year, 1, 1, tzinfo=UTC) for year in (1900, 1970, 2015, 2999)]
-VIEWS = ("jobs_by_day", "jobs_by_hour", "jobs_at_once")
-BORN = {"jobs_by_day": "day", "jobs_by_hour": "hour", "jobs_at_once": "hour"}
+PLAUSIBLE = datetime(2015, 1, 1, tzinfo=UTC)  # the Bulk API is of 2009
+IMPLAUSIBLE = [*(datetime(year, 1, 1, tzinfo=UTC) for year in (1900, 1970, 2999)), NOW + 6 * HOUR]
+VIEWS = {
+    "jobs_by_day": ("day", "jobs"),
+    "jobs_by_hour": ("hour", "jobs"),
+    "jobs_at_once": ("hour", "at_once"),
+    "durations_by_week": ("week", "jobs"),
+}
 RUNNING = [{"created_date": NOW - n * DAY, "system_modstamp": NOW - n * DAY + HOUR} for n in (9, 8, 2)]
 LISTINGS = [{"started_at": NOW - n * DAY} for n in (10, 5, 0)]
 
 
 def recorded(file: Path, *odd: datetime) -> Path:
     """A warehouse of three jobs and, at these times, odd ones."""
-    jobs = [*RUNNING, *({"created_date": at, "system_modstamp": at + HOUR, "state": "Failed"} for at in odd)]
+    listed = {"observed_at": NOW, "object": "Case"}
+    jobs = [*RUNNING, *({"created_date": at, "system_modstamp": at + HOUR, **listed} for at in odd)]
     return plant(file, query_jobs=jobs, listings=LISTINGS)
 
 
-@pytest.mark.parametrize("odd", ODD, ids=lambda odd: str(odd.year))
 @pytest.mark.parametrize("view", VIEWS)
-def test_one_odd_date_changes_nothing_for_the_others(tmp_path: Path, view: str, odd: datetime) -> None:
+def test_one_old_date_changes_nothing_for_the_others(tmp_path: Path, view: str) -> None:
     """It has a row of its own; the time that is recorded has all of its rows, those without jobs too."""
-    file, plain = recorded(tmp_path / "odd", odd), recorded(tmp_path / "plain")
-    mine = (NOW - 9 * DAY).replace(tzinfo=None), NOW.replace(tzinfo=None)
-    within = (
-        f"select * from {view} where {BORN[view]} between '{mine[0]:%Y-%m-%d %H:%M}' and '{mine[1]:%Y-%m-%d %H:%M}'"
-    )
+    file, plain = recorded(tmp_path / "odd", PLAUSIBLE), recorded(tmp_path / "plain")
+    start, count = VIEWS[view]
+    within = f"select * from {view} where {start} >= '{NOW - 9 * DAY:%Y-%m-%d %H:%M}'"
 
     assert sorted(rows(file, within), key=str) == sorted(rows(plain, within), key=str)
-    count = "at_once" if view == "jobs_at_once" else "jobs"
-    assert rows(file, f"select {count} from {view} where {BORN[view]} = '{odd:%Y-%m-%d}'") == [(1,)]
+    monday = "2014-12-29" if start == "week" else f"{PLAUSIBLE:%Y-%m-%d}"
+    assert rows(file, f"select {count} from {view} where {start} = '{monday}'") == [(1,)]
+
+
+@pytest.mark.parametrize("odd", IMPLAUSIBLE, ids=lambda odd: f"{odd:%Y-%m}")
+@pytest.mark.parametrize("view", VIEWS)
+def test_an_implausible_date_is_a_row_and_no_duration(tmp_path: Path, view: str, odd: datetime) -> None:
+    """Where jobs are counted by when they say that they were created, it is; nowhere else, and no days between."""
+    file, plain = recorded(tmp_path / "odd", odd), recorded(tmp_path / "plain")
+    more = [row for row in rows(file, f"select * from {view}") if row not in rows(plain, f"select * from {view}")]
+    less = [row for row in rows(plain, f"select * from {view}") if row not in rows(file, f"select * from {view}")]
+    counted = view in {"jobs_by_day", "jobs_by_hour"}
+
+    assert [row[-2] for row in more] == [1] * counted
+    # the day that goes on has that job, and not none
+    assert [row[-2] for row in less] == [None] * (view == "jobs_by_day" and odd.date() == NOW.date())
+
+
+@pytest.mark.parametrize("odd", IMPLAUSIBLE, ids=lambda odd: f"{odd:%Y-%m}")
+def test_an_implausible_date_makes_no_source_new_or_old(tmp_path: Path, odd: datetime) -> None:
+    """Whether its object is new is not known; its user is as old as before, and was last seen when it was."""
+    file, plain = recorded(tmp_path / "odd", odd), recorded(tmp_path / "plain")
+
+    seen = "first_job_at, last_job_at, last_week from api_versions"
+    assert rows(file, f"select {seen}") == rows(plain, f"select {seen}")
+    columns = "first_job_at, last_job_at, new_source, new_user, new_object"
+    assert rows(file, f"select {columns} from new_sources where object = 'Case'") == [(None, None, None, False, None)]
+
+
+def test_an_implausible_date_is_in_no_24_hours_of_the_recorded_time(tmp_path: Path) -> None:
+    """And there are no hours up to it."""
+    file, plain = recorded(tmp_path / "odd", *IMPLAUSIBLE), recorded(tmp_path / "plain")
+    recent = "select * from allowance_by_hour where hour > '2009-01-01' order by hour"
+
+    assert rows(file, recent) == rows(plain, recent)
+    assert rows(file, "select count(*) < 200 from allowance_by_hour") == [(True,)]

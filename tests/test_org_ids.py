@@ -1,12 +1,13 @@
 """Ids of 15 and of 18 characters name the same org, user or job: everywhere it is 18."""
 
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import duckdb
 import pytest
 from conftest import NOON, Recorder
-from planted import DAY, HOUR, spans_by_hand
+from planted import DAY, HOUR, plant, rows, spans_by_hand
 
 from pipelines import org_join
 from pipelines.check import Thresholds, check
@@ -128,6 +129,63 @@ def test_a_file_with_both_is_joined_once(org: DemoOrg, both: tuple[Recorder, dic
         "listings",
         "rejected_records",
     }
+
+
+def absences(*found: tuple[str, int, int, int | None]) -> list[dict[str, Any]]:
+    """Rows of unlisted_jobs: org, and last listed, unlisted and listed again in hours."""
+    names = ("last_listed_at", "unlisted_at", "listed_again_at")
+    return [
+        {"org_id": org_id}
+        | {name: None if at is None else NOON + at * HOUR for name, at in zip(names, hours, strict=True)}
+        for org_id, *hours in found
+    ]
+
+
+ABSENCES = {  # under the short id and under the full one -> of the one org
+    "found by both, at its own time": ([(0, 2, None)], [(1, 3, None)], [(1, 2, None)]),
+    "found by both, and seen again by one": ([(0, 2, None)], [(1, 3, 5)], [(1, 2, 5)]),
+    "back under the other form": ([(0, 2, None)], [(4, 6, None)], [(0, 2, 4), (4, 6, None)]),
+    "back twice": ([(0, 1, 4), (5, 8, None)], [(2, 3, None), (6, 7, 9)], [(0, 1, 2), (2, 3, 5), (6, 7, 9)]),
+    "of one form alone": ([(0, 1, 2), (3, 4, None)], [], [(0, 1, 2), (3, 4, None)]),
+    "at the same time": ([(0, 2, None)], [(1, 2, 3)], [(1, 2, 3)]),
+}
+
+
+@pytest.mark.parametrize("case", ABSENCES)
+def test_absences_that_both_found_are_joined(tmp_path: Path, case: str) -> None:
+    """A job is away once at a time, and was back where a listing under the other form showed it."""
+    full = "00D300000000001EAA"
+    of_short, of_full, wanted = ABSENCES[case]
+    job = {"id": "750R0000000zhfdIAA", "created_date": NOON, "observed_at": NOON}
+    file = plant(
+        tmp_path / "w.duckdb",
+        query_jobs=[job | {"org_id": org_id} for org_id in (full, full[:15])],
+        unlisted_jobs=[
+            row | {"id": job["id"]}
+            for row in absences(*((full[:15], *row) for row in of_short), *((full, *row) for row in of_full))
+        ],
+        listings=[{"org_id": org_id, "started_at": NOON} for org_id in (full, full[:15])],
+    )
+    with duckdb.connect(file) as connection:
+        org_join.join_orgs(connection)
+
+    found = "select org_id, last_listed_at, unlisted_at, listed_again_at from unlisted_jobs order by unlisted_at"
+    assert rows(file, found) == [tuple(row.values()) for row in absences(*((full, *row) for row in wanted))]
+
+
+def test_what_came_back_under_one_form_and_went_before_the_other_is_noticed(tmp_path: Path) -> None:
+    """Its first absence had ended."""
+    full = "00D300000000001EAA"
+    job = {"id": "750R0000000zhfdIAA", "org_id": full[:15], "created_date": NOON, "observed_at": NOON}
+    (away,) = absences((full[:15], 0, 1, 2))
+    listings = [{"org_id": full[:15], "started_at": NOON + n * HOUR} for n in range(4)]
+    listings.append({"org_id": full, "started_at": NOON + 5 * HOUR})
+    file = plant(tmp_path / "w.duckdb", query_jobs=[job], unlisted_jobs=[away | {"id": job["id"]}], listings=listings)
+    with duckdb.connect(file) as connection:
+        org_join.join_orgs(connection)
+
+    found = "select org_id, last_listed_at, unlisted_at, listed_again_at from unlisted_jobs order by unlisted_at"
+    assert rows(file, found) == [tuple(row.values()) for row in absences((full, 0, 1, 2), (full, 3, 5, None))]
 
 
 def test_a_join_that_breaks_off_changes_nothing(

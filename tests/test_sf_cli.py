@@ -9,6 +9,7 @@ import pytest
 from conftest import Recorder
 from demo_org_client import recorded
 from dlt.sources.helpers import requests
+from planted import HOUR
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.failures import Misconfigured, NotPermitted
@@ -114,3 +115,35 @@ def test_no_sf_cli_at_all_is_said_so(give, monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Misconfigured, match="no `sf` command on the PATH"):
         sign_in(read_credentials(), requests.Client(raise_for_status=False))
+
+
+WHO = "select creators, only_creator_id, listed_by_id from listings order by started_at desc limit 1"
+
+
+@pytest.mark.parametrize("name", ["", "job.recorder@demo-org.example", "JOB.Recorder@demo-org.example", "x@y.example"])
+def test_the_sf_cli_gives_a_username(
+    org: DemoOrg,
+    recorder: Recorder,
+    give,
+    sf,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    """It is one of a user who was asked for as a creator: at the first load already, and without another call."""
+    answer = display(org, org.access_token)
+    answer["result"] |= {"username": name}  # type: ignore[operator]
+    sf({"org display": (0, answer)})
+    give(sf_cli_org="mine")
+    org.add_job()
+    org.add_job(createdById=org.add_user("Amara Osei", "amara@example.org"))
+    recorder.load()
+    assert recorder.rows(WHO) == [(2, None, None)]  # no users are asked for
+    calls = len(org.requests)
+    monkeypatch.setenv("QUERY_JOBS__EXTRAS", "true")
+    monkeypatch.setenv("QUERY_JOBS__DETAILS_PER_RUN", "5")  # the listing's row is written twice
+    me = org.integration_user_id if "recorder" in name.lower() else None
+    for _ in range(2):
+        org.advance(HOUR)
+        recorder.load()
+        assert recorder.rows(WHO) == [(2, None, me)]
+    assert [request.path.rsplit("/", 1)[-1] for request in org.requests[calls:]].count("userinfo") == 0

@@ -1,13 +1,13 @@
 """Who the jobs come from: what is new, which API versions and how much of the Classic API are in use, counted by hand."""
 
 from collections import Counter
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
-from planted import DAY, HOUR, NOW, ORG, kind, plant, rows, rows_elsewhere
+from planted import DAY, HOUR, NOW, ORG, kind, plant, plausible, rows, rows_elsewhere
 
 SECOND, WEEK = timedelta(seconds=1), timedelta(days=7)
 MIDNIGHT = NOW.replace(hour=0)
@@ -28,10 +28,11 @@ def jobs() -> list[dict[str, Any]]:
     moments = [NOW - timedelta(seconds=dice.randrange(28 * 86_400)) for _ in range(200)]
     edges = [NOW - WEEK, MIDNIGHT, MIDNIGHT - WEEK, *(NOW - 2 * DAY,) * 20]
     moments += [at + n * SECOND for at in edges for n in (-1, 0, 1)]
+    odd = [datetime(1970, 1, 1, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC), NOW + HOUR]  # no job is created then
     users = [None, *(f"005{letter}" for letter in "ABCDEFGHIJ")]
     dealt = []
     for _ in range(1_200):
-        created, user = dice.choice((None, *moments)), dice.choice(users)
+        created, user = dice.choice((None, *moments)) if dice.random() < 0.95 else dice.choice(odd), dice.choice(users)
         if user and user > "005E" and created:  # half of the users are known for days only
             created = max(created, NOW - WEEK + (ord(user[-1]) - ord("G")) * HOUR)
         dealt.append(
@@ -45,6 +46,8 @@ def jobs() -> list[dict[str, Any]]:
                 "created_date": created,
                 "job_type": dice.choice(("V2Query", "V2Query", "Classic", None)),
                 "api_version": dice.choice((68.0, 67.0, 52.0, 30.5, None)),
+                "system_modstamp": NOW,
+                "observed_at": NOW,
             }
         )
     return dealt
@@ -69,8 +72,8 @@ def grouped(jobs: list[dict[str, Any]], *columns: str) -> dict[tuple, list[dict[
 
 
 def dates(jobs: list[dict[str, Any]]) -> list[Any]:
-    """When the first and the last were created."""
-    created = [job["created_date"] for job in jobs if job["created_date"]]
+    """When the first and the last were created, as far as that is plausible."""
+    created = [at for job in jobs if (at := plausible(job["created_date"], NOW))]
     return [min(created, default=None), max(created, default=None)]
 
 
@@ -126,7 +129,8 @@ def test_versions_are_told_by_user_and_how_far_behind(file: Path, jobs: list[dic
     for key, group in grouped(by_kind, "org_id", "created_by_id", "kind", "job_type", "api_version").items():
         org, user, sort, job_type, version = key
         behind = ASKED[org] - version if ASKED.get(org) and version else None
-        recent = [job for job in group if org != QUIET and job["created_date"] and job["created_date"] > NOW - WEEK]
+        created = [plausible(job["created_date"], NOW) for job in group if org != QUIET]
+        recent = [at for at in created if at and at > NOW - WEEK]
         who = (org, user, NAMES.get((org, user), user))
         told.append((*who, sort, job_type, version, behind, len(group), len(recent), *dates(group)))
     found = rows(file, "select * from api_versions")
@@ -189,3 +193,27 @@ def test_loads_are_all_classic_and_weeks_begin_on_monday(tmp_path: Path) -> None
 def test_it_does_not_matter_where_the_reader_lives(file: Path, view: str) -> None:
     """Weeks are UTC's, and seven days are 168 hours, also where a clock is put back."""
     assert Counter(rows_elsewhere(file, view)) == Counter(rows(file, f"select * from {view}"))
+
+
+NAMING = (
+    "allowance_by_user",
+    "api_versions",
+    "jobs_by_day",
+    "jobs_by_hour",
+    "new_sources",
+    "repeats_by_day",
+    "sensitive_jobs",
+)
+
+
+@pytest.mark.parametrize("view", NAMING)
+def test_two_users_of_one_name_are_two(tmp_path: Path, view: str) -> None:
+    """Each with the username, as user_names has it."""
+    jobs = [{"created_by_id": user, "operation": "queryAll"} for user in ("005A", "005B")] * 2
+    users = [{"id": f"005{n}", "name": "Integration User", "username": f"{n}@example.org"} for n in "AB"]
+    file = plant(tmp_path / "w", query_jobs=jobs, users=users)
+
+    assert rows(file, f"select distinct created_by from {view} where created_by is not null order by 1") == [
+        ("Integration User (A@example.org)",),
+        ("Integration User (B@example.org)",),
+    ]

@@ -56,6 +56,35 @@ def test_times_in_states_add_up(org: DemoOrg, recorder: Recorder) -> None:
     ]
 
 
+def test_a_state_is_entered_by_the_end_of_the_listing_that_showed_it(org: DemoOrg, recorder: Recorder) -> None:
+    """A listing takes its time: what its last page shows may have come minutes after its start. What is entered before
+    that, by the stamp of the next version, was left by then."""
+    org.page_size = 2
+    jobs = [org.add_job(state="UploadComplete") for _ in range(5)]
+    recorder.load()
+
+    def meanwhile(org: DemoOrg, surface: str, page: int) -> None:
+        org.advance(timedelta(minutes=7))
+        if page == 2:
+            for job in jobs[::2]:
+                org.move_job(job, "InProgress", stamp=False)
+
+    org.before_answer = meanwhile
+    recorder.load()
+    org.move_job(jobs[0], "JobComplete")
+    recorder.load()
+
+    listings = recorder.rows("select org_id, started_at, finished_at from listings")
+    assert sorted(recorder.rows("select * from state_spans"), key=str) == spans_by_hand(
+        recorder.rows("select * from query_job_states"), listings
+    )
+    ends = {start: end for _, start, end in listings}
+    found = recorder.rows("select observed_at, observed_by, entered_at, by_stamp from state_spans where nth = 2")
+    assert found
+    assert all(by == ends[at] > at for at, by, *_ in found)
+    assert all(entered == by for _, by, entered, stamped in found if not stamped)
+
+
 def test_two_orgs_do_not_disturb_each_other(org: DemoOrg, recorder: Recorder, recorder_of) -> None:
     """The other one's clock may be anywhere."""
     org.add_job()

@@ -16,6 +16,7 @@ from recorded_story import BEGIN, FILES, HERE, HOME, HOUR, Story, credentials, u
 
 from pipelines.check import Thresholds, check
 from pipelines.demo_org.server import serving
+from pipelines.message_templates import message_template
 from pipelines.report import write_report
 from pipelines.run import Run, record
 from pipelines.tables import DATASET, TABLES
@@ -131,7 +132,7 @@ def test_the_load_after_that_finds_nothing_new(upgrade: Upgrade) -> None:
     away = {key[1] for key, row in upgrade.later["unlisted_jobs"].items() if row["listed_again_at"] is None}
     if "unlisted_jobs" in upgrade.before:
         assert away == stored_states.keys() - org.jobs.keys()
-    row = upgrade.later["unlisted_jobs"][org.org_id, upgrade.story.jobs[-1]]
+    row = upgrade.later["unlisted_jobs"][org.org_id, upgrade.story.jobs[-1], UPGRADED + HOUR]
     assert (row["last_listed_at"], row["unlisted_at"]) == (UPGRADED, UPGRADED + HOUR)
 
 
@@ -174,6 +175,51 @@ def test_every_view_answers_after_an_upgrade(upgrade: Upgrade) -> None:
     """
     assert rows(file, uncommented) == [("query_jobs", "of_tomorrow")]
     assert "rejected" in {finding.kind for finding in check(file, Thresholds())}
+
+
+def test_recorded_errors_have_their_templates(upgrade: Upgrade) -> None:
+    """Of answers that an earlier version got, and of this one's; where no error was told there is none."""
+    before = {key for key, row in upgrade.before.get("job_details", {}).items() if row["error_message"] is not None}
+    details = upgrade.after["job_details"]
+
+    assert {key: row["error_template"] for key, row in details.items()} == {
+        key: None if row["error_message"] is None else message_template(row["error_message"])
+        for key, row in details.items()
+    }
+    assert ("job_details" in upgrade.before) == bool(before)
+    assert {details[key]["error_template"] for key in before} <= {"InvalidBatch : Field name not found", "Timeout"}
+
+
+@pytest.mark.parametrize("archive", [archive for archive in ARCHIVES if "0.1.0" in archive.name], ids=ids)
+def test_a_job_that_an_earlier_version_missed_may_come_back_and_go_again(archive: Path, tmp_path: Path) -> None:
+    """Two rows then, in a table whose key was the job alone; and dlt's schema of the file has the new key."""
+    story = Story()
+    unpack(archive, tmp_path)
+    story.begin()
+    job, record_of_job = story.jobs[2], dict(story.org.jobs[story.jobs[2]])
+    for chapter in (story.move, story.expire, story.be_locked_out, story.go_on):
+        chapter()
+    with working_in(tmp_path), serving(story.org):
+        before = stored(FILES.loader_file)["unlisted_jobs"]
+        story.org.jobs[job] = record_of_job
+        record(FILES, credentials(story.org))
+        story.org.delete_job(job)
+        for _ in range(2):
+            story.org.advance(HOUR)
+            record(FILES, credentials(story.org))
+        after = stored(FILES.warehouse)["unlisted_jobs"]
+
+    went = BEGIN + HOUR
+    again = {key[2]: row for key, row in after.items() if key[1] == job}
+    assert [key[2] for key in before if key[1] == job] == [went]
+    assert {at: (row["last_listed_at"], row["listed_again_at"]) for at, row in again.items()} == {
+        went: (BEGIN, UPGRADED),
+        UPGRADED + HOUR: (UPGRADED, None),
+    }
+    assert before.keys() <= after.keys()
+    ((schema,),) = rows(tmp_path / FILES.warehouse, "select schema from _dlt_version order by inserted_at desc limit 1")
+    columns = json.loads(schema)["tables"]["unlisted_jobs"]["columns"]
+    assert {name for name, column in columns.items() if column.get("primary_key")} == {"org_id", "id", "unlisted_at"}
 
 
 @pytest.mark.parametrize("upgrade", ARCHIVES[-1:], indirect=True, ids=ids)

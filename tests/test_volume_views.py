@@ -1,5 +1,6 @@
 """How many jobs there were, by day, by hour, at once, against the usual, and between states: counted another way."""
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,7 @@ from statistics import median
 from typing import Any
 
 import pytest
-from planted import DAY, HOUR, NOW, ORG, kind, plant, rows, rows_elsewhere
+from planted import DAY, HOUR, NOW, ORG, covered_percent, kind, plant, plausible, rows, rows_elsewhere
 
 MINUTE, WEEK = timedelta(minutes=1), timedelta(days=7)
 MIDNIGHT = NOW.replace(hour=0)
@@ -18,6 +19,7 @@ FINISHED = {"JobComplete", "Failed", "Aborted", "Closed"}
 NAMES = {(ORG, "005A"): "Ada", (OTHER, "005B"): "Ben"}
 # One org with a hole of four days, in it a filtered listing; in the other only filtered ones.
 LISTED = {ORG: [NOW - 19 * DAY, NOW - 17.5 * DAY, NOW - 6.3 * DAY, NOW], OTHER: []}
+ODD = [datetime(1970, 1, 1, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC), NOW + 3 * HOUR]  # no job is created then
 SOURCE = ("org_id", "job_type", "operation", "object", "created_by_id")
 
 
@@ -28,8 +30,10 @@ def random_jobs(dice: Random) -> Iterator[dict[str, Any]]:
     drawn = [NOW - dice.choice(days) * DAY - timedelta(seconds=dice.randrange(86_400)) for _ in range(300)]
     moments = [None, *midnights] * 3 + [at for at in drawn if (NOW.date() - at.date()).days in days]
     for _ in range(1_200):
-        created = dice.choice(moments)
-        ended = (created or NOW) + timedelta(seconds=dice.choice((0, 20, 59, 600, 20_000)))
+        created = dice.choice(moments if dice.random() < 0.98 else ODD)
+        ended = (
+            NOW if created in ODD else (created or NOW) + timedelta(seconds=dice.choice((0, 1, 20, 59, 600, 20_000)))
+        )
         yield {
             "org_id": dice.choice((ORG, ORG, OTHER)),
             "operation": dice.choice(("query", "queryAll", "insert", "refresh", None)),
@@ -39,7 +43,7 @@ def random_jobs(dice: Random) -> Iterator[dict[str, Any]]:
             "job_type": dice.choice(("V2Query", "Classic", None)),
             "state": dice.choice(("JobComplete", "Failed", "Aborted", "Closed", "Closed", "InProgress", "Whatever")),
             "system_modstamp": ended,
-            "observed_at": ended + timedelta(seconds=dice.randrange(7_200)),
+            "observed_at": NOW if created in ODD else ended + timedelta(seconds=dice.randrange(7_200)),
         }
 
 
@@ -79,18 +83,9 @@ def file(tmp_path_factory: pytest.TempPathFactory, jobs: list[dict[str, Any]], g
     )
 
 
-def covered(org: str, start: datetime, end: datetime) -> bool:
-    """Whether every moment of it was less than seven days old in some listing."""
-    reach = start
-    for listed in sorted(LISTED[org]):
-        if listed - WEEK <= reach:
-            reach = max(reach, listed)
-    return reach >= end
-
-
 @pytest.mark.parametrize(("view", "step"), [("jobs_by_day", DAY), ("jobs_by_hour", HOUR)])
 def test_every_job_is_counted_and_every_empty_day_and_hour_is_there(file: Path, jobs, view: str, step) -> None:
-    """Empty ones have 0 where listings reach back to them, null where none does."""
+    """Empty ones have 0 where listings reach back to all of it, else null; odd dates have a row, and none between."""
 
     def start(at: datetime) -> datetime:
         return at.replace(minute=0, second=0) if step == HOUR else datetime(*at.timetuple()[:3], tzinfo=UTC)
@@ -98,28 +93,37 @@ def test_every_job_is_counted_and_every_empty_day_and_hour_is_there(file: Path, 
     def shown(at: datetime | None) -> Any:
         return at and (at.replace(tzinfo=None) if step == HOUR else at.date())
 
-    expected: Counter[tuple] = Counter()
+    def share(at: datetime | None, org: str) -> float | None:
+        return covered_percent(LISTED[org], at, at + step) if at else None
+
+    counts: Counter[tuple] = Counter()
     for job in jobs:
         if job["created_date"] or step == DAY:
             org, job_type, operation, thing, user = (job[column] for column in SOURCE)
             key = (org, kind(operation), job_type, operation, thing, user, NAMES.get((org, user), user))
             at = job["created_date"] and start(job["created_date"])
-            expected[at, *key, *([job["state"]] if step == DAY else [])] += 1
-    told = [(shown(at), *rest, count) for (at, *rest), count in expected.items()]
+            counts[at, *key, *([job["state"]] if step == DAY else [])] += 1
+    expected = [(shown(at), org, *rest, count, share(at, org)) for (at, org, *rest), count in counts.items()]
     for org in LISTED:
-        full = {key[0] for key in expected if key[1] == org and key[0]}
-        at = min(full)
-        while at <= max(*full, start(NOW)):
+        full = {key[0] for key in counts if key[1] == org and key[0]}
+        at = min(start(job["created_date"]) for job in jobs if job["org_id"] == org and began(job))
+        while at <= start(NOW):
             if at not in full:
                 nulls = [None] * (7 if step == DAY else 6)
-                told.append((shown(at), org, *nulls, 0 if covered(org, at, at + step) else None))
+                percent = share(at, org)
+                expected.append((shown(at), org, *nulls, 0 if percent == 100 else None, percent))
             at += step
     found = rows(file, f"select * from {view}")
 
-    assert Counter(found) == Counter(told)
-    assert sum(row[-1] or 0 for row in found) == sum(1 for job in jobs if job["created_date"] or step == DAY)
-    assert {row[-1] for row in found if row[1] == ORG} > {0, None}
-    assert {row[-1] for row in found if row[1] == OTHER} & {0} == set()
+    assert Counter(found) == Counter(expected)
+    assert sum(row[-2] or 0 for row in found) == sum(1 for job in jobs if job["created_date"] or step == DAY)
+    assert {row[-2] for row in found if row[1] == ORG} > {0, None}
+    assert {row[-2] for row in found if row[1] == OTHER} & {0} == set()
+    assert {row[0] for row in found} >= {shown(start(odd)) for odd in ODD}
+
+
+def began(job: dict[str, Any]) -> datetime | None:
+    return plausible(job["created_date"], job["observed_at"])
 
 
 def test_the_day_and_hour_that_a_listing_is_in_are_not_over(tmp_path: Path) -> None:
@@ -127,35 +131,95 @@ def test_the_day_and_hour_that_a_listing_is_in_are_not_over(tmp_path: Path) -> N
     jobs = [{"created_date": NOW - 40 * HOUR}]
     file = plant(tmp_path / "w", query_jobs=jobs, listings=[{"started_at": NOW + 30 * MINUTE}])
 
-    days = rows(file, "select day, jobs from jobs_by_day order by 1")
-    assert [(day.day, count) for day, count in days] == [(14, 1), (15, 0), (16, None)]
-    hours = rows(file, "select jobs from jobs_by_hour order by hour")
-    assert hours == [(1,), *[(0,)] * 39, (None,)]
+    days = rows(file, "select day, jobs, covered_percent from jobs_by_day order by 1")
+    assert [(day.day, *rest) for day, *rest in days] == [(14, 1, 100.0), (15, 0, 100.0), (16, None, 650 / 24)]
+    hours = rows(file, "select jobs, covered_percent from jobs_by_hour order by hour")
+    assert hours == [(1, 100.0), *[(0, 100.0)] * 39, (None, 50.0)]
 
 
-def test_jobs_at_once_are_those_that_minutes_have_in_common(file: Path, jobs, gone) -> None:
-    """Counted minute by minute: jobs that still run, that vanished, that began and ended within one minute."""
+def test_a_day_that_is_partly_in_a_hole_says_so(tmp_path: Path) -> None:
+    """24 jobs a day; those of which no listing could show more are not 18, 7 and 17 in whole days."""
+    first = MIDNIGHT - 21 * DAY  # covered from six o'clock to seven on the seventh day, and from the ninth on at seven
+    listed = [first + n * DAY + 7 * HOUR for n in (7, 16, 21)]
+    listed[:0] = [first + 7 * DAY + 6 * HOUR]
+    times = [first + n * HOUR + 30 * MINUTE for n in range(24 * 11)]
+    seen = [at for at in times if any(listing - WEEK <= at <= listing for listing in listed)]
+    file = plant(
+        tmp_path / "w", query_jobs=[{"created_date": at} for at in seen], listings=[{"started_at": at} for at in listed]
+    )
 
-    def minute(at: datetime) -> int:
-        return int(at.timestamp()) // 60
+    found = rows(
+        file, f"select jobs, covered_percent from jobs_by_day where day < '{first + 11 * DAY:%Y-%m-%d}' order by day"
+    )
+    assert found == [
+        (18, 75.0),
+        *[(24, 100.0)] * 6,
+        (7, 700 / 24),
+        (None, 0.0),
+        (17, 1_700 / 24),
+        (24, 100.0),
+    ]
+    assert rows(file, "select distinct covered_percent from unusual_days") == [(100.0,)]
+    assert rows(file, "select distinct covered_percent from outcomes_by_day where jobs = 7") == [(700 / 24,)]
 
-    levels: dict[tuple, Counter[int]] = {}
-    for job in (job for job in jobs if job["created_date"]):
-        moved = job["system_modstamp"] > job["created_date"]
-        ended = job["system_modstamp"] if moved else job["observed_at"]
-        if job["state"] not in FINISHED:
-            ended = gone.get(job["id"], NOW + HOUR)
-        level = levels.setdefault((job["org_id"], kind(job["operation"])), Counter())
-        level.update(range(minute(job["created_date"]), minute(ended) + 1))
-    told = []
-    for key, level in levels.items():
-        for first in range(min(level) // 60 * 60, minute(NOW) + 1, 60):
-            hour = datetime.fromtimestamp(first * 60, UTC).replace(tzinfo=None)
-            told.append((hour, *key, max(level[m] for m in range(first, first + 60)), level[first]))
+
+def test_jobs_at_once_are_those_that_seconds_have_in_common(file: Path, jobs, gone) -> None:
+    """Counted second by second, at which one begins: jobs that still run, that vanished, that have no length."""
+    lives: dict[tuple, list[tuple[datetime, datetime]]] = {}
+    for job in jobs:
+        if start := began(job):
+            moved = job["system_modstamp"] > start
+            ended = job["system_modstamp"] if moved else job["observed_at"]
+            if job["state"] not in FINISHED:
+                ended = gone.get(job["id"], NOW + DAY)
+            life = (start, max(ended, start + timedelta(seconds=1)))
+            lives.setdefault((job["org_id"], kind(job["operation"])), []).append(life)
+    expected = []
+    for (org, sort), own in lives.items():
+        starts, ends = (sorted(times) for times in zip(*own, strict=True))
+        hour = starts[0].replace(minute=0, second=0)
+        while hour <= NOW:
+            seconds = [hour, *(at for at in starts if hour <= at < hour + HOUR)]
+            levels = [bisect_right(starts, at) - bisect_right(ends, at) for at in seconds]
+            percent = covered_percent(LISTED[org], hour, hour + HOUR)
+            expected.append((hour.replace(tzinfo=None), org, sort, max(levels), levels[0], percent))
+            hour += HOUR
 
     last = NOW.replace(tzinfo=None)
     found = rows(file, "select * from jobs_at_once")
-    assert Counter(row for row in found if row[0] <= last) == Counter(told)
+    assert Counter(row for row in found if row[0] <= last) == Counter(expected)
+    assert {row[-1] for row in found} >= {0.0, 100.0}
+
+
+@pytest.mark.parametrize(("pause", "took", "most"), [(1, 1, 1), (1, 2, 2), (1, 30, 30), (2, 1, 1), (0, 0, 30)])
+def test_thirty_jobs_one_after_the_other_are_not_at_once(tmp_path: Path, pause: int, took: int, most: int) -> None:
+    """All in one minute; one that ends as the next begins is not there with it, one without length is for a second."""
+    starts = [NOW - HOUR + timedelta(seconds=n * pause) for n in range(30)]
+    jobs = [
+        {
+            "created_date": at,
+            "system_modstamp": at + timedelta(seconds=took),
+            "observed_at": at + timedelta(seconds=took),
+        }
+        for at in starts
+    ]
+    file = plant(tmp_path / "w", query_jobs=jobs)
+
+    assert rows(file, "select max(at_once) from jobs_at_once") == [(most,)]
+    assert rows(file, "select at_once from jobs_at_once order by hour desc limit 1") == [(0,)]
+
+
+def test_the_level_of_a_hole_says_that_it_is_one(tmp_path: Path) -> None:
+    """The recorder was off for ten days: what it knows of them is of jobs that had not ended before."""
+    off = NOW - 17 * DAY
+    jobs = [{"created_date": off - n * MINUTE, "state": "InProgress", "observed_at": off} for n in range(1, 11)]
+    jobs += [{"created_date": off - 2 * HOUR, "system_modstamp": off - HOUR}]
+    file = plant(tmp_path / "w", query_jobs=jobs, listings=[{"started_at": off}, {"started_at": NOW}])
+
+    assert rows(
+        file,
+        "select covered_percent, max(at_once), count(*) from jobs_at_once where hour < '2026-11-09' group by 1 order by 1",
+    ) == [(0.0, 10, 234), (100.0, 10, 2)]
 
 
 def test_an_hour_in_which_nothing_begins_or_ends_keeps_the_level(tmp_path: Path) -> None:
@@ -186,7 +250,7 @@ def test_a_job_created_while_a_listing_ran_is_counted_like_any_other(tmp_path: P
     job = {"created_date": created, "system_modstamp": created + MINUTE, "observed_at": NOW}
     file = plant(tmp_path / "w", query_jobs=[job], listings=[{"finished_at": NOW + 10 * MINUTE}])
 
-    assert [row[3:] for row in rows(file, "select * from jobs_at_once order by hour")] == [(1, 0)]
+    assert rows(file, "select at_once, at_start from jobs_at_once order by hour") == [(1, 0)]
 
 
 def weeks_of_jobs(counts: dict[datetime, int], **columns: Any) -> list[dict[str, Any]]:
@@ -222,10 +286,10 @@ def test_unusual_days_are_judged_by_the_same_weekday_of_eight_weeks(tmp_path: Pa
                 usual = median(before)
                 spread = median(abs(b - usual) for b in before)
                 score = round((jobs - usual) / 1.4826 / max(spread, usual / 100, 1), 9)
-            told.append(((first + n * DAY).date(), ORG, sort, jobs, usual, spread, score))
+            told.append(((first + n * DAY).date(), ORG, sort, jobs, usual, spread, score, 100.0))
     found = rows(file, "select * from unusual_days")
 
-    assert sorted((*row[:-1], row[-1] and round(row[-1], 9)) for row in found) == sorted(told)
+    assert sorted((*row[:-2], row[-2] and round(row[-2], 9), row[-1]) for row in found) == sorted(told)
 
 
 def test_a_sudden_day_scores_high_and_a_quiet_one_low(tmp_path: Path) -> None:

@@ -114,7 +114,8 @@ class Truth:
                 assert observed[version] <= listing.starts[-1], (version, "was shown before, or is missing")
         for version, seen in observed.items():
             assert any(seen in listing.starts and version in listing.shown for listing in self.listings), version
-        assert sorted(rows(f"select * from state_spans {mine}"), key=str) == spans_by_hand(states)
+        listings = rows(f"select org_id, started_at, finished_at from listings {mine}")
+        assert sorted(rows(f"select * from state_spans {mine}"), key=str) == spans_by_hand(states, listings)
 
     def _check_listings(self, rows: Callable[[str], list[tuple[Any, ...]]], mine: str) -> None:
         stored = rows(

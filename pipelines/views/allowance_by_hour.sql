@@ -1,101 +1,135 @@
--- One row per UTC hour and org: V2 query jobs created in the 24 hours that end with it, against the org's allowance.
+-- One row per UTC hour and org: the greatest number of V2 query jobs created within any 24 hours that end in it, against the org's allowance.
 --
---  hour               TIMESTAMP  start of the last of the 24 hours, UTC
---  org_id             VARCHAR    the org
---  query_jobs         BIGINT     V2 query jobs recorded in these 24 hours; jobs that were deleted unseen are missing
---  counted            BIGINT     the same by the org's own counter, deleted ones included: the hour's last snapshot; null without one
---  allowance          BIGINT     how many the org allows in any 24 hours, by the newest snapshot up to the day's end; null without one
---  share_percent      DOUBLE     the greater of the two in percent of the allowance; null where that is 0 or not known
+--  hour               TIMESTAMP                 start of the hour in which these 24 hours end, UTC
+--  org_id             VARCHAR                   the org
+--  query_jobs         BIGINT                    V2 query jobs recorded within 24 hours that end in this hour, at most; jobs that were deleted unseen are missing
+--  counted            BIGINT                    the same by the org's own counter, deleted ones included: the greatest count of the hour's snapshots; null without one
+--  allowance          BIGINT                    how many the org allows in any 24 hours, by the newest snapshot up to the end of this hour; null before the first
+--  share_percent      DOUBLE                    `used` in percent of the allowance; null where that is 0 or not known
+--  used               BIGINT                    the greater of query_jobs and counted
+--  peak_at            TIMESTAMP WITH TIME ZONE  end of the 24 hours that have so many: a job's creation or the hour's start, or the snapshot that counted more; of several in this hour, the last
 --
 -- unique: hour, org_id
 --
--- An hour without a job in its 24 hours and without a snapshot has no row; in a hole of coverage, query_jobs is too low.
--- Whole hours: the peak of a window that begins within an hour can be a little higher.
-with hourly as (
-    select
-        date_trunc('hour', created_date at time zone 'UTC') as hour,
-        org_id,
-        count(*) as jobs
+-- 24 hours are those that end with a second: they have all that was created in it, and nothing of the same second the day
+-- before. An hour without a job in its 24 hours and without a snapshot has no row; in a hole of coverage, query_jobs is
+-- too low. The peak of a day, or of any other time, is its row with the greatest share_percent (null is the least), of
+-- these that with the greatest `used`, and of these the last.
+with jobs as (
+    select org_id, created_date at time zone 'UTC' as created
     from salesforce.query_jobs
     where job_type = 'V2Query' and created_date is not null
-    group by 1, 2
-),
-windows as (
-    select
-        h.hour + s.n * interval '1' hour as hour,
-        h.org_id,
-        sum(h.jobs) as jobs
-    from hourly as h
-    inner join salesforce.numbers as s on s.n < 24
-    group by 1, 2
 ),
 snapshots as (
     select
-        date_trunc('hour', asked_at at time zone 'UTC') as hour,
         org_id,
-        max as allowance,
-        max - remaining as counted,
+        date_trunc('hour', asked_at at time zone 'UTC') as hour,
+        asked_at,
+        max as allowed,
+        max - remaining as used,
         row_number() over (
-            partition by org_id, date_trunc('hour', asked_at at time zone 'UTC') order by asked_at desc
-        ) as nth_last
+            partition by org_id, date_trunc('hour', asked_at at time zone 'UTC')
+            order by case when max is null then 1 else 0 end, asked_at desc
+        ) as nth_known,
+        row_number() over (
+            partition by org_id, date_trunc('hour', asked_at at time zone 'UTC')
+            order by coalesce(remaining - max, 1000000000000), asked_at desc
+        ) as nth_count
     from salesforce.org_limits
     where limit_name = 'DailyBulkV2QueryJobs' and app = ''
 ),
-joined as (
+counts as (
     select
-        coalesce(w.hour, s.hour) as hour,
-        coalesce(w.org_id, s.org_id) as org_id,
-        coalesce(w.jobs, 0) as query_jobs,
-        s.counted,
-        s.allowance,
-        count(s.allowance) over (
-            partition by coalesce(w.org_id, s.org_id) order by coalesce(w.hour, s.hour)
-        ) as nth_snapshot
-    from windows as w
-    full join (select * from snapshots where nth_last = 1) as s on s.org_id = w.org_id and s.hour = w.hour
-),
-carried as (
-    select
-        hour,
         org_id,
-        query_jobs,
-        counted,
-        max(allowance) over (partition by org_id, nth_snapshot) as allowance
-    from joined
-),
-of_day as (
-    select
         hour,
-        org_id,
-        query_jobs,
-        counted,
-        max(case when nth_last = 1 then allowance end) over (partition by org_id, cast(hour as date)) as allowance
-    from (
-        select
-            hour,
-            org_id,
-            query_jobs,
-            counted,
-            allowance,
-            row_number() over (partition by org_id, cast(hour as date) order by hour desc) as nth_last
-        from carried
-    ) as c
+        max(case when nth_known = 1 then allowed end) as allowance,
+        max(case when nth_count = 1 then used end) as counted,
+        max(case when nth_count = 1 then asked_at end) as counted_at
+    from snapshots
+    group by 1, 2
 ),
 newest as (
-    select org_id, date_trunc('hour', max(seen_at) at time zone 'UTC') as hour
+    select org_id, date_trunc('hour', max(seen_at) at time zone 'UTC') as last_hour
     from (
-        select org_id, started_at as seen_at from salesforce.listings
+        select org_id, listed_at as seen_at from salesforce.recorded_orgs
         union all
         select org_id, asked_at as seen_at from salesforce.org_limits
     ) as s
     group by 1
+),
+hours as (
+    select h.org_id, h.hour
+    from (
+        -- a job counts in 25 hours, unless it was created in the first second of one
+        select j.org_id, j.hour + n.n * interval '1' hour as hour
+        from (select distinct org_id, date_trunc('hour', created) as hour from jobs) as j
+        inner join salesforce.numbers as n on n.n <= 24
+        union
+        select org_id, hour from counts
+    ) as h
+    inner join newest as w on w.org_id = h.org_id and w.last_hour >= h.hour
+),
+-- a job counts from its creation on, 24 hours long; a row for each hour's start carries the number over
+levels as (
+    select
+        org_id,
+        date_trunc('hour', moment) as hour,
+        moment,
+        sum(change) over (partition by org_id order by moment) as jobs
+    from (
+        select org_id, created as moment, 1 as change from jobs
+        union all
+        select org_id, created + interval '24' hour as moment, -1 as change from jobs
+        union all
+        select org_id, hour as moment, 0 as change from hours
+    ) as e
+),
+fullest as (
+    select org_id, hour, max(jobs) as most
+    from levels
+    group by 1, 2
+),
+peaks as (
+    select f.org_id, f.hour, cast(f.most as bigint) as query_jobs, max(v.moment) as last_at
+    from fullest as f
+    inner join hours as h on h.org_id = f.org_id and h.hour = f.hour
+    inner join levels as v on v.org_id = f.org_id and v.hour = f.hour and v.jobs = f.most
+    group by 1, 2, 3
+),
+joined as (
+    select
+        p.org_id,
+        p.hour,
+        p.query_jobs,
+        p.last_at at time zone 'UTC' as last_at,
+        c.hour is not null as is_counted,
+        c.counted,
+        c.counted_at,
+        c.allowance,
+        count(c.allowance) over (partition by p.org_id order by p.hour) as nth_allowance
+    from peaks as p
+    left join counts as c on c.org_id = p.org_id and c.hour = p.hour
+),
+carried as (
+    select
+        org_id,
+        hour,
+        query_jobs,
+        counted,
+        case when counted > query_jobs then counted else query_jobs end as used,
+        case when counted > query_jobs then counted_at else last_at end as peak_at,
+        max(allowance) over (partition by org_id, nth_allowance) as allowed,
+        is_counted
+    from joined
 )
 select
-    b.hour,
-    b.org_id,
-    cast(b.query_jobs as bigint) as query_jobs,
-    b.counted,
-    b.allowance,
-    100.0 * greatest(b.query_jobs, coalesce(b.counted, 0)) / nullif(b.allowance, 0) as share_percent
-from of_day as b
-inner join newest as n on n.org_id = b.org_id and b.hour <= n.hour
+    hour,
+    org_id,
+    query_jobs,
+    counted,
+    allowed as allowance,
+    100 * cast(used as double) / nullif(allowed, 0) as share_percent,
+    used,
+    peak_at
+from carried
+where query_jobs > 0 or is_counted

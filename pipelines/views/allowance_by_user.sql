@@ -1,57 +1,58 @@
--- One row per UTC day, org, user and object: whose V2 query jobs filled the day's fullest 24 hours.
+-- One row per UTC day, org, user and object: whose V2 query jobs filled the 24 hours of the day's peak.
 --
---  day            DATE       UTC day on which these 24 hours end
---  org_id         VARCHAR    the org
---  created_by_id  VARCHAR    the user
---  created_by     VARCHAR    name of the user; the id where the name is not known
---  object         VARCHAR    API name of the object
---  peak_hour      TIMESTAMP  start of the last of the fullest 24 hours, UTC; see allowance_by_hour
---  query_jobs     BIGINT     this user's V2 query jobs on this object in these 24 hours
---  all_jobs       BIGINT     everybody's in these 24 hours
---  allowance      BIGINT     how many the org allows; null where its limits are not known
---  share_percent  DOUBLE     query_jobs in percent of the allowance
+--  day            DATE                      UTC day on which these 24 hours end
+--  org_id         VARCHAR                   the org
+--  created_by_id  VARCHAR                   the user
+--  created_by     VARCHAR                   what to call the user, see user_names; the id where the name is not known
+--  object         VARCHAR                   API name of the object
+--  peak_hour      TIMESTAMP                 the hour of the peak, see allowance_by_hour, UTC
+--  query_jobs     BIGINT                    this user's V2 query jobs on this object in these 24 hours, as far as they are recorded
+--  all_jobs       BIGINT                    everybody's recorded ones in these 24 hours
+--  allowance      BIGINT                    how many the org allows; null where its limits are not known
+--  share_percent  DOUBLE                    query_jobs in percent of the allowance
+--  used           BIGINT                    how many there were by allowance_by_hour: all_jobs or, where the org's own counter knows of more, its count
+--  peak_at        TIMESTAMP WITH TIME ZONE  end of these 24 hours
 --
 -- unique: day, org_id, created_by_id, object
 --
--- Do not sum over days: the 24 hours of two days overlap. The fullest are so by recorded jobs; of several, the last.
-with peaks as (
+-- Do not sum over days: the 24 hours of two days overlap. A day whose peak has no recorded jobs has no row.
+with ranked as (
     select
-        hour,
-        org_id,
-        query_jobs,
-        allowance,
         cast(hour as date) as day,
+        org_id,
+        hour,
+        allowance,
+        used,
+        peak_at,
         row_number() over (
-            partition by org_id, cast(hour as date) order by query_jobs desc, hour desc
+            partition by org_id, cast(hour as date) order by coalesce(share_percent, -1) desc, used desc, hour desc
         ) as nth
     from salesforce.allowance_by_hour
 ),
-peak_of_day as (
-    select day, org_id, hour, query_jobs, allowance from peaks where nth = 1 and query_jobs > 0
+peaks as (
+    select day, org_id, hour, allowance, used, peak_at from ranked where nth = 1
 ),
-hourly as (
+jobs as (
     select
-        date_trunc('hour', created_date at time zone 'UTC') as hour,
-        cast(created_date at time zone 'UTC' as date) as day,
         org_id,
         created_by_id,
         object,
-        count(*) as jobs
+        created_date,
+        cast(created_date at time zone 'UTC' as date) as day
     from salesforce.query_jobs
     where job_type = 'V2Query' and created_date is not null
-    group by 1, 2, 3, 4, 5
 ),
 in_peak as (
-    select p.day, p.org_id, h.created_by_id, h.object, p.hour, p.query_jobs, p.allowance, sum(h.jobs) as jobs
+    select p.day, p.org_id, j.created_by_id, j.object, p.hour, p.allowance, p.used, p.peak_at, count(*) as query_jobs
     from (
-        select hour, day, org_id, created_by_id, object, jobs from hourly
+        select org_id, created_by_id, object, created_date, day from jobs
         union all
-        select hour, cast(day + interval '1' day as date) as day, org_id, created_by_id, object, jobs from hourly
-    ) as h
-    inner join peak_of_day as p
-        on p.org_id = h.org_id and p.day = h.day
-        and h.hour <= p.hour and h.hour > p.hour - interval '24' hour
-    group by 1, 2, 3, 4, 5, 6, 7
+        select org_id, created_by_id, object, created_date, cast(day + interval '1' day as date) as day from jobs
+    ) as j
+    inner join peaks as p
+        on p.org_id = j.org_id and p.day = j.day
+        and j.created_date <= p.peak_at and j.created_date > p.peak_at - interval '24' hour
+    group by 1, 2, 3, 4, 5, 6, 7, 8
 )
 select
     i.day,
@@ -60,9 +61,11 @@ select
     coalesce(w.name, i.created_by_id) as created_by,
     i.object,
     i.hour as peak_hour,
-    cast(i.jobs as bigint) as query_jobs,
-    i.query_jobs as all_jobs,
+    i.query_jobs,
+    cast(sum(i.query_jobs) over (partition by i.org_id, i.day) as bigint) as all_jobs,
     i.allowance,
-    100.0 * i.jobs / nullif(i.allowance, 0) as share_percent
+    100 * cast(i.query_jobs as double) / nullif(i.allowance, 0) as share_percent,
+    i.used,
+    i.peak_at
 from in_peak as i
-left join salesforce.users as w on w.org_id = i.org_id and w.id = i.created_by_id
+left join salesforce.user_names as w on w.org_id = i.org_id and w.id = i.created_by_id

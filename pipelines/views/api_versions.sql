@@ -2,14 +2,14 @@
 --
 --  org_id           VARCHAR                   the org
 --  created_by_id    VARCHAR                   the user
---  created_by       VARCHAR                   name of the user; the id where the name is not known
+--  created_by       VARCHAR                   what to call the user, see user_names; the id where the name is not known
 --  kind             VARCHAR                   query: reads records out of the org; load: writes or deletes
 --  job_type         VARCHAR                   V2Query, or Classic, which includes Classic loads
 --  api_version      DOUBLE                    the version; null where it could not be read
 --  releases_behind  DOUBLE                    releases behind the version that the newest listing was asked in, of which there are three a year; negative: ahead of it
 --  jobs             BIGINT                    jobs recorded
 --  last_week        BIGINT                    of these, created in the seven days before the newest listing
---  first_job_at     TIMESTAMP WITH TIME ZONE  creation of the first
+--  first_job_at     TIMESTAMP WITH TIME ZONE  creation of the first; implausible times (all_jobs.began_at) do not count here
 --  last_job_at      TIMESTAMP WITH TIME ZONE  creation of the last
 --
 -- unique: org_id, created_by_id, kind, job_type, api_version
@@ -18,27 +18,27 @@
 with ranked as (
     select
         org_id,
-        started_at,
+        coalesce(restarted_at, started_at) as listed_at,
         cast(api_version as double) as api_version,
-        row_number() over (partition by org_id order by started_at desc, listing_id) as nth_last
+        row_number() over (partition by org_id order by coalesce(restarted_at, started_at) desc, listing_id) as nth_last
     from salesforce.listings
 ),
 newest as (
-    select org_id, started_at, api_version from ranked where nth_last = 1
+    select org_id, listed_at, api_version from ranked where nth_last = 1
 )
 select
     j.org_id,
     j.created_by_id,
     coalesce(w.name, j.created_by_id) as created_by,
-    case when j.operation in ('query', 'queryAll') then 'query' when j.operation is not null then 'load' end as kind,
+    j.kind,
     j.job_type,
     j.api_version,
     n.api_version - j.api_version as releases_behind,
     count(*) as jobs,
-    cast(sum(case when j.created_date > n.started_at - interval '168' hour then 1 else 0 end) as bigint) as last_week,
-    min(j.created_date) as first_job_at,
-    max(j.created_date) as last_job_at
-from salesforce.query_jobs as j
+    cast(sum(case when j.began_at > n.listed_at - interval '168' hour then 1 else 0 end) as bigint) as last_week,
+    min(j.began_at) as first_job_at,
+    max(j.began_at) as last_job_at
+from salesforce.all_jobs as j
 left join newest as n on n.org_id = j.org_id
-left join salesforce.users as w on w.org_id = j.org_id and w.id = j.created_by_id
+left join salesforce.user_names as w on w.org_id = j.org_id and w.id = j.created_by_id
 group by 1, 2, 3, 4, 5, 6, 7

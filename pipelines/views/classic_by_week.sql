@@ -17,7 +17,7 @@ select
     case when operation in ('query', 'queryAll') then 'query' when operation is not null then 'load' end as kind,
     count(*) as jobs,
     cast(sum(case when job_type = 'Classic' then 1 else 0 end) as bigint) as classic_jobs,
-    100.0 * sum(case when job_type = 'Classic' then 1 else 0 end) / count(*) as classic_percent,
+    100 * cast(sum(case when job_type = 'Classic' then 1 else 0 end) as double) / count(*) as classic_percent,
     count(distinct case when job_type = 'Classic' then created_by_id end) as classic_users
 from salesforce.query_jobs
 where created_date is not null

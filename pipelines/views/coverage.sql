@@ -1,24 +1,23 @@
--- One row per span of time for which the record is provably complete: every job created in it was listed, or deleted by somebody.
+-- One row per span of time for which the record is provably complete: every job created in it was listed, or deleted before it could be.
 --
 --  org_id                VARCHAR                   the org
 --  covered_from          TIMESTAMP WITH TIME ZONE  seven days before the span's first listing
 --  covered_to            TIMESTAMP WITH TIME ZONE  the span's last listing
---  listings              BIGINT                    complete, unfiltered listings in it
+--  listings              BIGINT                    complete listings in it
 --  longest_gap_hours     DOUBLE                    longest time between two of them: what is created and deleted within goes unseen; null for a single one
 --  average_gap_hours     DOUBLE                    average time between two of them; null for a single one
 --
 -- unique: org_id, covered_from
 --
--- Assumed: an org keeps a finished job for seven days unless somebody deletes it; a listing shows all that is there when
--- it starts; the user that lists may see everybody's jobs. Filtered listings prove nothing here,
--- nor do those of reduced_views.
+-- Assumed: an org keeps a finished job for seven days unless it is deleted; a listing shows all that is there when
+-- it starts; the user that lists may see everybody's jobs. Only complete_listings count here, but for
+-- those of reduced_views.
 with complete as (
-    select l.org_id, coalesce(l.restarted_at, l.started_at) as listed_at
-    from salesforce.listings as l
+    select c.org_id, c.listed_at
+    from salesforce.complete_listings as c
     left join salesforce.reduced_views as r
-        on r.org_id = l.org_id and coalesce(l.restarted_at, l.started_at) >= r.reduced_from
-        and coalesce(l.restarted_at, l.started_at) <= r.reduced_to
-    where l.filters = '{}' and r.org_id is null
+        on r.org_id = c.org_id and c.listed_at >= r.reduced_from and c.listed_at <= r.reduced_to
+    where r.org_id is null
 ),
 ordered as (
     select
@@ -43,7 +42,7 @@ select
     min(listed_at) - interval '168' hour as covered_from,
     max(listed_at) as covered_to,
     count(*) as listings,
-    max(gap_seconds) / 3600.0 as longest_gap_hours,
-    avg(gap_seconds) / 3600.0 as average_gap_hours
+    max(gap_seconds) / cast(3600 as double) as longest_gap_hours,
+    avg(cast(gap_seconds as double)) / 3600 as average_gap_hours
 from marked
 group by org_id, span

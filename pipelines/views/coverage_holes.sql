@@ -18,11 +18,11 @@ select
     s.org_id,
     s.hole_from,
     s.hole_to,
-    date_diff('second', s.hole_from, s.hole_to) / 3600.0 as hours,
-    (
+    date_diff('second', s.hole_from, s.hole_to) / cast(3600 as double) as hours,
+    coalesce((
         select count(*)
         from salesforce.query_jobs as j
         where j.org_id = s.org_id and j.created_date > s.hole_from and j.created_date < s.hole_to
-    ) as jobs
+    ), 0) as jobs
 from spans as s
 where s.hole_from < s.hole_to

@@ -25,7 +25,7 @@ union all
 select
     v.org_id,
     v.id,
-    case when v.by_stamp then v.entered_at when v.created_date > v.observed_by then v.created_date else v.observed_by end
+    case when v.by_stamp then v.entered_at when v.began_at > v.observed_by then v.began_at else v.observed_by end
         as event_at,
     v.state as event,
     case when v.by_stamp then 'systemModstamp' else 'listing' end as source,
@@ -38,9 +38,11 @@ from (
         s.entered_at,
         s.observed_at,
         s.observed_by,
-        j.began_at as created_date,
-        s.by_stamp and (s.nth > 1 or s.state in ('Open', 'UploadComplete') or coalesce(s.entered_at > j.created_date, false))
-            as by_stamp
+        j.began_at,
+        s.by_stamp and (
+            s.nth > 1 or s.state in ('Open', 'UploadComplete') or s.entered_at = s.observed_by
+            or coalesce(s.entered_at > j.began_at, false)
+        ) as by_stamp
     from salesforce.state_spans as s
     left join salesforce.all_jobs as j on j.org_id = s.org_id and j.id = s.id
 ) as v

@@ -1,19 +1,21 @@
 -- One row per UTC day, org, job type, operation, object, user and state: jobs created that day, in the state they have now; a day without any has one row.
 --
---  day            DATE     UTC day of created_date; null where that could not be read
---  org_id         VARCHAR  the org
---  kind           VARCHAR  query: reads records out of the org; load: writes or deletes
---  job_type       VARCHAR  V2Query, or Classic, which includes Classic loads
---  operation      VARCHAR  query, queryAll, insert, update, upsert, delete, hardDelete
---  object         VARCHAR  API name of the object
---  created_by_id  VARCHAR  the user
---  created_by     VARCHAR  name of the user; the id where the name is not known
---  state          VARCHAR  newest state observed
---  jobs           BIGINT   jobs created; 0 on a day without any that is covered, null on one that is not
+--  day              DATE     UTC day of created_date; null where that could not be read
+--  org_id           VARCHAR  the org
+--  kind             VARCHAR  query: reads records out of the org; load: writes or deletes
+--  job_type         VARCHAR  V2Query, or Classic, which includes Classic loads
+--  operation        VARCHAR  query, queryAll, insert, update, upsert, delete, hardDelete
+--  object           VARCHAR  API name of the object
+--  created_by_id    VARCHAR  the user
+--  created_by       VARCHAR  what to call the user, see user_names; the id where the name is not known
+--  state            VARCHAR  newest state observed
+--  jobs             BIGINT   jobs created; of a day without any, 0 where all of it is covered, else null
+--  covered_percent  DOUBLE   share of the day that lies in coverage, 0 to 100; below 100, there may have been more jobs; null where the day is
 --
 -- unique: day, org_id, job_type, operation, object, created_by_id, state
 --
--- Days run from the org's first recorded job to its newest listing. A row with jobs 0 or null has no type, user or state.
+-- Days run from the org's first recorded job with a plausible created_date to its newest listing, as covered_days has
+-- them; others have a row only with jobs. A row with jobs 0 or null has no type, user or state.
 with daily as (
     select
         cast(created_date at time zone 'UTC' as date) as day,
@@ -27,31 +29,18 @@ with daily as (
     from salesforce.query_jobs
     group by 1, 2, 3, 4, 5, 6, 7
 ),
-bounds as (
-    select
-        d.org_id,
-        min(d.day) as first_day,
-        coalesce(max(l.last_day), max(d.day)) as last_day
-    from daily as d
-    left join (
-        select org_id, cast(max(started_at) at time zone 'UTC' as date) as last_day
-        from salesforce.listings
-        group by 1
-    ) as l on l.org_id = d.org_id
-    where d.day is not null
-    group by 1
-),
 days as (
-    -- counted back from the end, so that a single job with an odd date does not use the numbers up
-    select b.org_id, cast(b.last_day - s.n * interval '1' day as date) as day
-    from bounds as b
-    inner join salesforce.numbers as s on s.n <= date_diff('day', b.first_day, b.last_day)
+    select day, org_id, covered_percent from salesforce.covered_days
+),
+firsts as (
+    select org_id, cast(min(began_at) at time zone 'UTC' as date) as first_day from salesforce.all_jobs group by 1
 ),
 empty as (
-    select s.day, s.org_id
-    from days as s
-    left join (select distinct day, org_id from daily) as d on d.org_id = s.org_id and d.day = s.day
-    where d.day is null
+    select d.day, d.org_id, d.covered_percent
+    from days as d
+    inner join firsts as f on f.org_id = d.org_id and d.day >= f.first_day
+    left join (select distinct day, org_id from daily) as b on b.org_id = d.org_id and b.day = d.day
+    where b.day is null
 )
 select
     d.day,
@@ -63,13 +52,15 @@ select
     d.created_by_id,
     coalesce(w.name, d.created_by_id) as created_by,
     d.state,
-    d.jobs
+    d.jobs,
+    case when d.day is not null then coalesce(c.covered_percent, 0) end as covered_percent
 from daily as d
-left join salesforce.users as w on w.org_id = d.org_id and w.id = d.created_by_id
+left join salesforce.user_names as w on w.org_id = d.org_id and w.id = d.created_by_id
+left join days as c on c.org_id = d.org_id and c.day = d.day
 union all
 select
-    e.day,
-    e.org_id,
+    day,
+    org_id,
     cast(null as varchar) as kind,
     cast(null as varchar) as job_type,
     cast(null as varchar) as operation,
@@ -77,9 +68,6 @@ select
     cast(null as varchar) as created_by_id,
     cast(null as varchar) as created_by,
     cast(null as varchar) as state,
-    case when c.org_id is not null then 0 end as jobs
-from empty as e
-left join salesforce.coverage as c
-    on c.org_id = e.org_id
-    and e.day >= c.covered_from at time zone 'UTC'
-    and e.day + interval '1' day <= c.covered_to at time zone 'UTC'
+    case when covered_percent = 100 then 0 end as jobs,
+    covered_percent
+from empty

@@ -1,19 +1,20 @@
 -- One row per UTC hour, org, job type, operation, object and user: jobs created; an hour without any has one row.
 --
---  hour           TIMESTAMP  start of the hour, UTC
---  org_id         VARCHAR    the org
---  kind           VARCHAR    query: reads records out of the org; load: writes or deletes
---  job_type       VARCHAR    V2Query, or Classic, which includes Classic loads
---  operation      VARCHAR    query, queryAll, insert, update, upsert, delete, hardDelete
---  object         VARCHAR    API name of the object
---  created_by_id  VARCHAR    the user
---  created_by     VARCHAR    name of the user; the id where the name is not known
---  jobs           BIGINT     jobs created; 0 in an hour without any that is covered, null in one that is not
+--  hour             TIMESTAMP  start of the hour, UTC
+--  org_id           VARCHAR    the org
+--  kind             VARCHAR    query: reads records out of the org; load: writes or deletes
+--  job_type         VARCHAR    V2Query, or Classic, which includes Classic loads
+--  operation        VARCHAR    query, queryAll, insert, update, upsert, delete, hardDelete
+--  object           VARCHAR    API name of the object
+--  created_by_id    VARCHAR    the user
+--  created_by       VARCHAR    what to call the user, see user_names; the id where the name is not known
+--  jobs             BIGINT     jobs created; of an hour without any, 0 where all of it is covered, else null
+--  covered_percent  DOUBLE     share of the hour that lies in coverage, 0 to 100; below 100, there may have been more jobs
 --
 -- unique: hour, org_id, job_type, operation, object, created_by_id
 --
--- Hours run from the org's first recorded job to its newest listing, of which the last 100,000 (11 years) have a row each,
--- the others only with jobs. Jobs without a readable created_date are left out.
+-- Hours run from the org's first recorded job with a plausible created_date to its newest listing, as covered_hours has
+-- them; others have a row only with jobs. Jobs without a readable created_date are left out.
 with hourly as (
     select
         date_trunc('hour', created_date at time zone 'UTC') as hour,
@@ -27,56 +28,43 @@ with hourly as (
     where created_date is not null
     group by 1, 2, 3, 4, 5, 6
 ),
-bounds as (
-    select
-        h.org_id,
-        min(h.hour) as first_hour,
-        coalesce(max(l.last_hour), max(h.hour)) as last_hour
-    from hourly as h
-    left join (
-        select org_id, date_trunc('hour', max(started_at) at time zone 'UTC') as last_hour
-        from salesforce.listings
-        group by 1
-    ) as l on l.org_id = h.org_id
-    group by 1
-),
 hours as (
-    -- counted back from the end: a single job with an odd date, of 1970 say, does not use the numbers up
-    select b.org_id, b.last_hour - s.n * interval '1' hour as hour
-    from bounds as b
-    inner join salesforce.numbers as s on s.n <= date_diff('hour', b.first_hour, b.last_hour)
+    select hour, org_id, covered_percent from salesforce.covered_hours
+),
+firsts as (
+    select org_id, date_trunc('hour', min(began_at) at time zone 'UTC') as first_hour from salesforce.all_jobs group by 1
 ),
 empty as (
-    select h.hour, h.org_id
+    select h.hour, h.org_id, h.covered_percent
     from hours as h
+    inner join firsts as f on f.org_id = h.org_id and h.hour >= f.first_hour
     left join (select distinct hour, org_id from hourly) as b on b.org_id = h.org_id and b.hour = h.hour
     where b.hour is null
 )
 select
-    b.hour,
-    b.org_id,
-    case when b.operation in ('query', 'queryAll') then 'query' when b.operation is not null then 'load' end as kind,
-    b.job_type,
-    b.operation,
-    b.object,
-    b.created_by_id,
-    coalesce(w.name, b.created_by_id) as created_by,
-    b.jobs
-from hourly as b
-left join salesforce.users as w on w.org_id = b.org_id and w.id = b.created_by_id
+    h.hour,
+    h.org_id,
+    case when h.operation in ('query', 'queryAll') then 'query' when h.operation is not null then 'load' end as kind,
+    h.job_type,
+    h.operation,
+    h.object,
+    h.created_by_id,
+    coalesce(w.name, h.created_by_id) as created_by,
+    h.jobs,
+    coalesce(c.covered_percent, 0) as covered_percent
+from hourly as h
+left join salesforce.user_names as w on w.org_id = h.org_id and w.id = h.created_by_id
+left join hours as c on c.org_id = h.org_id and c.hour = h.hour
 union all
 select
-    e.hour,
-    e.org_id,
+    hour,
+    org_id,
     cast(null as varchar) as kind,
     cast(null as varchar) as job_type,
     cast(null as varchar) as operation,
     cast(null as varchar) as object,
     cast(null as varchar) as created_by_id,
     cast(null as varchar) as created_by,
-    case when c.org_id is not null then 0 end as jobs
-from empty as e
-left join salesforce.coverage as c
-    on c.org_id = e.org_id
-    and e.hour >= c.covered_from at time zone 'UTC'
-    and e.hour + interval '1' hour <= c.covered_to at time zone 'UTC'
+    case when covered_percent = 100 then 0 end as jobs,
+    covered_percent
+from empty

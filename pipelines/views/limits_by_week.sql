@@ -19,31 +19,46 @@ with ranked as (
         org_id,
         limit_name,
         app,
-        max,
-        remaining,
+        max as allowed,
+        remaining as rest,
+        max - remaining as used,
+        100 * cast(max - remaining as double) / nullif(max, 0) as percent,
         asked_at,
         row_number() over (
             partition by org_id, limit_name, app, date_trunc('week', asked_at at time zone 'UTC') order by asked_at desc
-        ) as nth_last,
-        row_number() over (
-            partition by org_id, limit_name, app, date_trunc('week', asked_at at time zone 'UTC')
-            order by
-                (max - remaining) / nullif(cast(max as double), 0) desc nulls last, max - remaining desc, asked_at desc
-        ) as nth_peak
+        ) as nth_last
     from salesforce.org_limits
     where max is not null and remaining is not null
+),
+judged as (
+    select
+        week,
+        org_id,
+        limit_name,
+        app,
+        allowed,
+        rest,
+        used,
+        percent,
+        asked_at,
+        nth_last,
+        row_number() over (
+            partition by org_id, limit_name, app, week
+            order by case when percent is null then 1 else 0 end, percent desc, used desc, asked_at desc
+        ) as nth_peak
+    from ranked
 )
 select
     week,
     org_id,
     limit_name,
     app,
-    min(case when nth_last = 1 then max end) as max,
-    min(case when nth_last = 1 then remaining end) as remaining,
-    min(case when nth_last = 1 then 100.0 * (max - remaining) / nullif(max, 0) end) as used_percent,
-    min(case when nth_peak = 1 then max - remaining end) as peak_used,
-    min(case when nth_peak = 1 then 100.0 * (max - remaining) / nullif(max, 0) end) as peak_percent,
+    min(case when nth_last = 1 then allowed end) as max,
+    min(case when nth_last = 1 then rest end) as remaining,
+    min(case when nth_last = 1 then percent end) as used_percent,
+    min(case when nth_peak = 1 then used end) as peak_used,
+    min(case when nth_peak = 1 then percent end) as peak_percent,
     min(case when nth_peak = 1 then asked_at end) as peak_at,
     count(*) as snapshots
-from ranked
+from judged
 group by 1, 2, 3, 4

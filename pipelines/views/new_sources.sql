@@ -2,13 +2,13 @@
 --
 --  org_id         VARCHAR                   the org
 --  created_by_id  VARCHAR                   the user
---  created_by     VARCHAR                   name of the user; the id where the name is not known
+--  created_by     VARCHAR                   what to call the user, see user_names; the id where the name is not known
 --  kind           VARCHAR                   query: reads records out of the org; load: writes or deletes
 --  job_type       VARCHAR                   V2Query, or Classic, which includes Classic loads
 --  operation      VARCHAR                   query, queryAll, insert, update, upsert, delete, hardDelete
 --  object         VARCHAR                   API name of the object
 --  jobs           BIGINT                    jobs recorded
---  first_job_at   TIMESTAMP WITH TIME ZONE  creation of the first
+--  first_job_at   TIMESTAMP WITH TIME ZONE  creation of the first; implausible times (all_jobs.began_at) do not count here
 --  last_job_at    TIMESTAMP WITH TIME ZONE  creation of the last
 --  new_source     BOOLEAN                   whether the first is less than seven days older than the newest listing; null where coverage does not reach 14 days back
 --  new_user       BOOLEAN                   whether that holds for the user's first job of any sort
@@ -21,33 +21,38 @@ with sources as (
     select
         org_id,
         created_by_id,
-        case when operation in ('query', 'queryAll') then 'query' when operation is not null then 'load' end as kind,
+        kind,
         job_type,
         operation,
         object,
         count(*) as jobs,
-        min(created_date) as first_job_at,
-        max(created_date) as last_job_at
-    from salesforce.query_jobs
+        min(began_at) as first_job_at,
+        max(began_at) as last_job_at
+    from salesforce.all_jobs
     group by 1, 2, 3, 4, 5, 6
 ),
 firsts as (
     select
-        *,
+        org_id,
+        created_by_id,
+        kind,
+        job_type,
+        operation,
+        object,
+        jobs,
+        first_job_at,
+        last_job_at,
         min(first_job_at) over (partition by org_id, created_by_id) as user_first_at,
         min(first_job_at) over (partition by org_id, object) as object_first_at
     from sources
 ),
-newest as (
-    select org_id, max(started_at) as listed_at from salesforce.listings group by 1
-),
 record as (
-    select n.org_id, n.listed_at - interval '168' hour as new_from, c.org_id is not null as reaches_back
-    from newest as n
+    select o.org_id, o.listed_at - interval '168' hour as new_from, c.org_id is not null as reaches_back
+    from salesforce.recorded_orgs as o
     left join salesforce.coverage as c
-        on c.org_id = n.org_id
-        and c.covered_from <= n.listed_at - interval '336' hour
-        and c.covered_to >= n.listed_at - interval '168' hour
+        on c.org_id = o.org_id
+        and c.covered_from <= o.listed_at - interval '336' hour
+        and c.covered_to >= o.listed_at - interval '168' hour
 )
 select
     f.org_id,
@@ -65,4 +70,4 @@ select
     case when r.reaches_back then f.object_first_at > r.new_from end as new_object
 from firsts as f
 left join record as r on r.org_id = f.org_id
-left join salesforce.users as w on w.org_id = f.org_id and w.id = f.created_by_id
+left join salesforce.user_names as w on w.org_id = f.org_id and w.id = f.created_by_id

@@ -9,17 +9,33 @@
 --  jobs               BIGINT   number of jobs
 --  records_processed  BIGINT   records processed, where the org told
 --  records_failed     BIGINT   of these, failed, where the org told
+--  covered_percent    DOUBLE   share of the day that lies in coverage, 0 to 100; below 100, there may have been more jobs; null where the day is
 --
 -- unique: day, org_id, kind, job_type, operation, outcome
+with daily as (
+    select
+        cast(created_date at time zone 'UTC' as date) as day,
+        org_id,
+        kind,
+        job_type,
+        operation,
+        outcome,
+        count(*) as jobs,
+        cast(sum(records_processed) as bigint) as processed,
+        cast(sum(records_failed) as bigint) as failed
+    from salesforce.jobs
+    group by 1, 2, 3, 4, 5, 6
+)
 select
-    cast(created_date at time zone 'UTC' as date) as day,
-    org_id,
-    kind,
-    job_type,
-    operation,
-    outcome,
-    count(*) as jobs,
-    cast(sum(records_processed) as bigint) as records_processed,
-    cast(sum(records_failed) as bigint) as records_failed
-from salesforce.jobs
-group by 1, 2, 3, 4, 5, 6
+    d.day,
+    d.org_id,
+    d.kind,
+    d.job_type,
+    d.operation,
+    d.outcome,
+    d.jobs,
+    d.processed as records_processed,
+    d.failed as records_failed,
+    case when d.day is not null then coalesce(c.covered_percent, 0) end as covered_percent
+from daily as d
+left join salesforce.covered_days as c on c.org_id = d.org_id and c.day = d.day

@@ -3,12 +3,12 @@
 --  org_id           VARCHAR                   the org
 --  reduced_from     TIMESTAMP WITH TIME ZONE  the first of these listings
 --  reduced_to       TIMESTAMP WITH TIME ZONE  the last of them up to now
---  listings         BIGINT                    complete, unfiltered listings in it
+--  listings         BIGINT                    complete listings in it
 --  jobs_expected    BIGINT                    jobs known before that could not have expired by then: not finished, or less than seven days old
 --  jobs_lost        BIGINT                    of these, shown no longer: 20 or more, and more than half
 --  creators_before  BIGINT                    users whose jobs the listing before it showed; null where there is none
 --  creators         BIGINT                    users whose jobs its first listing showed
---  is_ongoing       BOOLEAN                   whether the newest complete, unfiltered listing is one of them
+--  is_ongoing       BOOLEAN                   whether the newest complete listing is one of them
 --
 -- unique: org_id, reduced_from
 --
@@ -16,15 +16,16 @@
 -- days old. Until then listings prove no coverage, and jobs that are shown no longer may be hidden and not deleted.
 with complete as (
     select
-        org_id,
-        coalesce(restarted_at, started_at) as listed_at,
-        reduced_since,
-        jobs_expected,
-        jobs_lost,
-        creators,
-        jobs_unlisted is not null as is_compared
-    from salesforce.listings
-    where filters = '{}'
+        c.org_id,
+        c.listing_id,
+        c.listed_at,
+        l.reduced_since,
+        l.jobs_expected,
+        l.jobs_lost,
+        l.creators,
+        l.jobs_unlisted is not null as is_compared
+    from salesforce.complete_listings as c
+    inner join salesforce.listings as l on l.listing_id = c.listing_id
 ),
 spells as (
     select org_id, reduced_since as reduced_from, min(listed_at) as noticed_at, max(listed_at) as reduced_to
@@ -39,7 +40,7 @@ noticed as (
         jobs_expected,
         jobs_lost,
         creators,
-        row_number() over (partition by org_id, reduced_since order by jobs_lost desc, listed_at) as nth
+        row_number() over (partition by org_id, reduced_since order by coalesce(jobs_lost, -1) desc, listed_at, listing_id) as nth
     from complete
     where reduced_since is not null
 ),
@@ -48,7 +49,7 @@ before as (
         s.org_id,
         s.reduced_from,
         c.creators,
-        row_number() over (partition by s.org_id, s.reduced_from order by c.listed_at desc) as nth_last
+        row_number() over (partition by s.org_id, s.reduced_from order by c.listed_at desc, c.listing_id) as nth_last
     from spells as s
     inner join complete as c on c.org_id = s.org_id and c.listed_at < s.reduced_from
 ),

@@ -6,7 +6,7 @@
 --  operation               VARCHAR  query or queryAll
 --  object                  VARCHAR  API name of the object
 --  created_by_id           VARCHAR  the user
---  created_by              VARCHAR  name of the user; the id where the name is not known
+--  created_by              VARCHAR  what to call the user, see user_names; the id where the name is not known
 --  jobs                    BIGINT   queries created that day
 --  median_seconds_between  DOUBLE   half of them followed the one before within this time
 --  least_seconds_between   BIGINT   the shortest time between two of them
@@ -15,7 +15,7 @@
 --
 -- The API does not tell the query's text: these may be different queries on one object.
 with queries as (
-    select org_id, job_type, operation, object, created_by_id, created_date
+    select org_id, job_type, operation, object, created_by_id, created_date at time zone 'UTC' as created
     from salesforce.query_jobs
     where operation in ('query', 'queryAll') and created_date is not null
 ),
@@ -31,28 +31,38 @@ sources as (
 timed as (
     select
         s.source,
-        cast(q.created_date at time zone 'UTC' as date) as day,
-        date_diff('second', lag(q.created_date) over (
-            partition by s.source, cast(q.created_date at time zone 'UTC' as date) order by q.created_date
-        ), q.created_date) as seconds_between
+        cast(q.created as date) as day,
+        date_diff('second', lag(q.created) over (
+            partition by s.source, cast(q.created as date) order by q.created
+        ), q.created) as seconds_between
     from queries as q
     inner join sources as s
         on s.org_id = q.org_id
-        and s.job_type is not distinct from q.job_type
         and s.operation = q.operation
-        and s.object is not distinct from q.object
-        and s.created_by_id is not distinct from q.created_by_id
+        and coalesce('=' || s.job_type, '') = coalesce('=' || q.job_type, '')
+        and coalesce('=' || s.object, '') = coalesce('=' || q.object, '')
+        and coalesce('=' || s.created_by_id, '') = coalesce('=' || q.created_by_id, '')
+),
+-- a median is the mean of the one or two in the middle
+ranked as (
+    select
+        source,
+        day,
+        seconds_between,
+        row_number() over (partition by source, day order by seconds_between) as nth,
+        count(*) over (partition by source, day) as pauses
+    from timed
+    where seconds_between is not null
 ),
 daily as (
     select
         source,
         day,
-        count(*) as jobs,
-        median(seconds_between) as median_seconds_between,
-        min(seconds_between) as least_seconds_between
-    from timed
+        count(*) + 1 as jobs,
+        avg(case when 2 * nth between pauses and pauses + 2 then cast(seconds_between as double) end) as median_between,
+        min(seconds_between) as least_between
+    from ranked
     group by 1, 2
-    having count(*) > 1
 )
 select
     d.day,
@@ -63,8 +73,8 @@ select
     s.created_by_id,
     coalesce(w.name, s.created_by_id) as created_by,
     d.jobs,
-    d.median_seconds_between,
-    d.least_seconds_between
+    d.median_between as median_seconds_between,
+    d.least_between as least_seconds_between
 from daily as d
 inner join sources as s on s.source = d.source
-left join salesforce.users as w on w.org_id = s.org_id and w.id = s.created_by_id
+left join salesforce.user_names as w on w.org_id = s.org_id and w.id = s.created_by_id

@@ -6,12 +6,15 @@
 --  counted       BIGINT                    query jobs created in these 24 hours by the org's own counter
 --  seen          BIGINT                    of these, recorded
 --  unseen        BIGINT                    an estimate of those that came and went between two listings; never below 0
+--  counted_from  TIMESTAMP WITH TIME ZONE  24 hours before counted_at
+--  adds_up       BOOLEAN                   whether this day may be added to others: only days for which it is true have 24 hours of their own, but for five minutes
 --
 -- unique: day, org_id
 --
--- Where only listings looked whose filters, or reduced view, can hide V2 query jobs, nothing is known of them: such a day has no row.
+-- Where only listings looked whose filters, or reduced view, can hide V2 query jobs, nothing is known of them: such a day
+-- has no row. A sum over the days that add up leaves out what was created in the 24 hours of none of them.
 -- The counter is accurate within five minutes. That deleting a job gives nothing back to it is documented nowhere, and
--- assumed. Jobs without a readable created_date are not among the seen. Days add up where the last snapshots are 24 hours apart; Classic jobs and loads have no such counter.
+-- assumed. Jobs without a readable created_date are not among the seen. Classic jobs and loads have no such counter.
 with snapshots as (
     select
         cast(o.asked_at at time zone 'UTC' as date) as day,
@@ -32,7 +35,27 @@ with snapshots as (
         )
 ),
 last_of_day as (
-    select day, org_id, asked_at, counted from snapshots where nth_last = 1
+    select
+        day,
+        org_id,
+        asked_at,
+        counted,
+        lag(asked_at) over (partition by org_id order by day) as asked_before
+    from snapshots
+    where nth_last = 1
+),
+-- Days overlap in islands: each one the next, and never the one after that, whose last snapshot is more than 24 hours
+-- later. So of an island every other day adds up, from the first on: what is told of a day stays so.
+marked as (
+    select
+        day,
+        org_id,
+        asked_at,
+        counted,
+        sum(case when date_diff('second', asked_before, asked_at) < 86100 then 0 else 1 end) over (
+            partition by org_id order by day
+        ) as island
+    from last_of_day
 ),
 created as (
     select org_id, created_date, cast(created_date at time zone 'UTC' as date) as day
@@ -52,11 +75,13 @@ seen as (
     group by 1, 2
 )
 select
-    s.day,
-    s.org_id,
-    s.asked_at as counted_at,
-    s.counted,
-    coalesce(c.jobs, 0) as seen,
-    greatest(s.counted - coalesce(c.jobs, 0), 0) as unseen
-from last_of_day as s
-left join seen as c on c.org_id = s.org_id and c.day = s.day
+    m.day,
+    m.org_id,
+    m.asked_at as counted_at,
+    m.counted,
+    coalesce(s.jobs, 0) as seen,
+    case when m.counted > coalesce(s.jobs, 0) then m.counted - coalesce(s.jobs, 0) else 0 end as unseen,
+    m.asked_at - interval '24' hour as counted_from,
+    mod(row_number() over (partition by m.org_id, m.island order by m.day), 2) = 1 as adds_up
+from marked as m
+left join seen as s on s.org_id = m.org_id and s.day = m.day

@@ -1,0 +1,16 @@
+-- One row per UTC day and org: how much of it the record covers.
+--
+--  day              DATE     UTC day
+--  org_id           VARCHAR  the org
+--  covered_percent  DOUBLE   share of the day that lies in coverage, 0 to 100
+--
+-- unique: day, org_id
+--
+-- The days of covered_hours: the first one and that of the newest listing are hardly ever covered as a whole.
+select
+    cast(hour as date) as day,
+    org_id,
+    -- in whole seconds: the sum does not depend on the order of the hours
+    round(36 * sum(covered_percent)) / cast(864 as double) as covered_percent
+from salesforce.covered_hours
+group by 1, 2
