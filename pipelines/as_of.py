@@ -27,7 +27,7 @@ from pipelines.tables import DATASET
 from pipelines.warehouse import unqualified, views
 
 REMEDY: Final = "Give it as 2026-11-16T06:00 (UTC), 2026-11-16T06:00+01:00, or 2026-11-16 (when that day began)."
-THEN: Final = "then"  # a schema for what is worked out once
+THEN: Final = "back_then"  # a schema for what is worked out once
 
 # By org, the start of the newest listing that had ended by then: rows bear the start of the listing that showed them.
 # Jobs whose row is of a later listing are told by their versions; the same jobs' spans are made anew of these.

@@ -1,0 +1,241 @@
+"""`--as-of TIME`: what `check` says of an earlier moment is what it said then."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from conftest import Recorder
+from planted import DAY, HOUR, NOW, plant
+
+from pipelines.as_of import opened_as_of, read_time
+from pipelines.check import Finding, Thresholds, check
+from pipelines.demo import FIRST_LOAD, _credentials, _own_home
+from pipelines.demo_org.life import live
+from pipelines.demo_org.org import DemoOrg
+from pipelines.demo_org.server import serving
+from pipelines.failures import Misconfigured
+from pipelines.file_identity import read_moment, write_moment
+from pipelines.reader import opened
+from pipelines.run import record
+from pipelines.settings import Settings
+from pipelines.tables import DATASET, TABLES
+from pipelines.warehouse import views
+
+
+@pytest.fixture(scope="module")
+def life(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, dict[datetime, list[Finding]]]:
+    """Twelve days of the demo org, with an outage of two, and what check said after each load."""
+    org = DemoOrg(now=NOW - 12 * DAY)
+    said: dict[datetime, list[Finding]] = {}
+    with _own_home(tmp_path_factory.mktemp("life")) as settings, serving(org):
+        live(org, until=NOW)
+        org.advance(FIRST_LOAD)
+        for hours in (12, 12, 24, 12, 48, 12, 12, 24, 24, 12, 12, 12):
+            record(settings, _credentials(org))
+            said[org.now] = check(settings.warehouse, Thresholds(), now=org.now)
+            org.advance(hours * HOUR)
+    return settings, said
+
+
+def comparable(findings: list[Finding]) -> list[tuple[Any, ...]]:
+    return [
+        (one.key, one.message, one.remedy, one.urgent, one.ids, one.numbers)
+        for one in findings
+        if not (one.kind == "unfinished" and "/Closed/" in one.key)
+    ]
+
+
+def test_check_says_of_each_load_what_it_said_after_it(life) -> None:
+    """Twelve loads later as well as at once; but for Closed loads with batches to come, of which newer answers have
+    taken the place of those that were known then."""
+    settings, said = life
+    for at, findings in said.items():
+        with opened_as_of(settings.warehouse, at.isoformat()) as then:
+            again = check(then, Thresholds())
+        assert comparable(again) == comparable(findings), at
+    assert {one.kind for findings in said.values() for one in findings} >= {
+        "failing", "closed but failed", "unfinished", "allowance",
+    }  # fmt: skip
+
+
+def test_the_tables_hold_what_was_recorded_by_then(life, tmp_path: Path) -> None:
+    """As a copy of the file made then would: jobs, their versions and spans, listings and absences."""
+    settings, said = life
+    *_, middle, _, _, _, last = said
+    with opened_as_of(settings.warehouse, last.isoformat()) as then, opened(settings.warehouse) as now:
+        for table in TABLES:
+            everything = f"select count(*), bit_xor(hash(t)) from (select * from {table.name}) as t"
+            assert then.rows(everything) == now.rows(everything), table.name
+    with opened_as_of(settings.warehouse, middle.isoformat()) as then:
+        assert then.rows("select max(finished_at) as at from listings") == [{"at": middle}]
+        (counts,) = then.rows("""
+            select (select count(*) from query_jobs) as jobs, (select count(distinct id) from query_job_states) as seen,
+                (select count(*) from query_job_states) as states, (select count(*) from state_spans) as spans,
+                (select max(observed_at) from query_job_states) as newest,
+                (select max(asked_at) from job_details) as asked
+        """)
+        assert counts["jobs"] == counts["seen"]
+        assert counts["states"] == counts["spans"]
+        assert counts["newest"] <= middle
+        assert counts["asked"] <= middle
+        later = "select 1 from state_spans where left_at > $at or (left_at is null) <> (seconds is null)"
+        assert then.rows(later, {"at": middle}) == []
+        for view in views():
+            then.rows(f"select count(*) as n from {view}")
+
+
+def test_a_job_is_in_the_state_in_which_it_was_seen(recorder: Recorder, org: DemoOrg) -> None:
+    """Three listings, three states, one of which it had before; and a job that came later is not there."""
+    job = org.add_job(state="UploadComplete")
+    states = []
+    for state in ("InProgress", "JobComplete", "Failed"):
+        recorder.load()
+        states.append((org.now, recorder.states()))
+        org.advance(HOUR)
+        org.move_job(job, state)
+        org.add_job(state="JobComplete")
+    for at, known in states:
+        with opened_as_of(recorder.warehouse, (at + HOUR / 2).isoformat()) as then:
+            assert {row["id"]: row["state"] for row in then.rows("select id, state from query_jobs")} == known
+            (span,) = then.rows(
+                "select state, left_at from state_spans where id = $id and left_at is null", {"id": job}
+            )
+            assert span["state"] == known[job]
+
+
+def test_an_absence_that_ended_later_lasts(tmp_path: Path) -> None:
+    """And one that began later is none; a rejected record is known since it first came."""
+    file = plant(
+        tmp_path / "w.duckdb",
+        query_jobs=[{"observed_at": NOW - 3 * DAY}] * 2,
+        listings=[{"started_at": NOW - n * DAY} for n in range(4)],
+        unlisted_jobs=[
+            {"id": "750000000000001AAA", "unlisted_at": NOW - 2 * DAY, "listed_again_at": NOW - DAY},
+            {"id": "750000000000002AAA", "unlisted_at": NOW - DAY},
+        ],
+        rejected_records=[{"reason": "no id", "first_observed_at": NOW - 2 * DAY, "last_observed_at": NOW}],
+    )
+    found = []
+    for days in (3, 2, 1):
+        with opened_as_of(file, (NOW - days * DAY).isoformat()) as then:
+            away = then.rows("select id, listed_again_at from unlisted_jobs order by id")
+            (rejected,) = then.rows("select max(last_observed_at) as at from rejected_records")
+            found.append(([(row["id"][-4], row["listed_again_at"]) for row in away], rejected["at"]))
+
+    assert found == [([], None), ([("1", None)], NOW - 2 * DAY), ([("1", NOW - DAY), ("2", None)], NOW - DAY)]
+
+
+def test_a_listing_that_had_not_ended_is_not_known(tmp_path: Path) -> None:
+    """Nor what it showed, though its rows bear its start."""
+    listings = [{"started_at": NOW - DAY}, {"started_at": NOW - HOUR, "finished_at": NOW}]
+    jobs = [{"observed_at": NOW - DAY, "created_date": NOW - 2 * DAY}, {"observed_at": NOW - HOUR}]
+    file = plant(tmp_path / "w.duckdb", query_jobs=jobs, listings=listings)
+    for at, count in ((NOW - HOUR / 2, 1), (NOW, 2)):
+        with opened_as_of(file, at.isoformat()) as then:
+            assert then.rows("select count(*) as n from query_jobs") == [{"n": count}]
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("2026-11-16", datetime(2026, 11, 16, tzinfo=UTC)),
+        ("2026-11-16T06:00", NOW),
+        ("2026-11-16 06:00:00", NOW),
+        ("2026-11-16T06:00Z", NOW),
+        ("2026-11-16T07:00+01:00", NOW),
+        ("20261116T0600Z", NOW),
+        (" 2026-11-16T06:00:00.5Z ", NOW + timedelta(seconds=0.5)),
+    ],
+)
+def test_a_time_is_read_in_any_form_of_iso_8601(given: str, meant: datetime) -> None:
+    """In UTC unless it says otherwise; a date is its first moment."""
+    assert read_time(given) == meant
+
+
+@pytest.mark.parametrize("given", ["", "yesterday", "16.11.2026", "2026-13-01", "0001-01-01T00:00+10:00", "\x1b[31m"])
+def test_what_is_no_time_is_refused(recorder: Recorder, tmp_path: Path, given: str) -> None:
+    """78, with how to write one."""
+    file = plant(tmp_path / "w.duckdb")
+    run = recorder.run("check", "--warehouse", str(file), f"--as-of={given}")
+
+    assert (run.returncode, run.stdout) == (78, "")
+    assert "is not a time." in run.stderr
+    assert "2026-11-16T06:00" in run.stderr
+    assert "\x1b" not in run.stderr
+
+
+def test_neither_the_future_nor_what_was_before_the_first_listing_is_known(recorder: Recorder, tmp_path: Path) -> None:
+    """78; up to now, nothing new since the last listing is known, and that is what is said."""
+    now = datetime.now(UTC)
+    file = plant(tmp_path / "w.duckdb", listings=[{"started_at": now - 9 * DAY}, {"started_at": now - 3 * DAY}])
+
+    def asked(at: datetime) -> Any:
+        return recorder.run("check", "--json", "--warehouse", str(file), "--as-of", at.isoformat())
+
+    future, before, late, early = (asked(now + age) for age in (DAY, -10 * DAY, -HOUR, -9 * DAY))
+    assert [run.returncode for run in (future, before, late, early)] == [78, 78, 1, 0]
+    assert "is in the future" in future.stderr
+    assert f"the first listing is of {now - 9 * DAY:%Y-%m-%d %H:%M:%S} UTC" in before.stderr
+    (finding,) = json.loads(late.stdout)["findings"]
+    assert finding["kind"] == "coverage"
+    assert "is 71 hours old" in finding["message"]
+
+
+def test_a_file_with_a_moment_of_its_own_is_read_as_of_that(recorder: Recorder, tmp_path: Path) -> None:
+    """Whatever this machine's clock says; and that is where its future begins."""
+    file = plant(tmp_path / "w.duckdb", listings=[{"started_at": NOW - 2 * DAY}])
+    with duckdb.connect(file) as connection:
+        write_moment(connection, NOW)
+        write_moment(connection, NOW - DAY)
+        assert read_moment(connection) == NOW - DAY
+    with opened(file) as warehouse:
+        assert warehouse.clock == NOW - DAY
+        (finding,) = check(warehouse, Thresholds())
+    assert "is 24 hours old" in finding.message
+    run = recorder.run("check", "--warehouse", str(file), "--as-of", NOW.isoformat())
+    assert (run.returncode, "is in the future: it is 2026-11-15 06:00:00 UTC" in run.stderr) == (78, True)
+
+
+def test_the_demo_carries_its_moment_into_the_published_copy(recorder: Recorder, tmp_path: Path) -> None:
+    """That of its last load; a load of one's own org carries none."""
+    recorder.load()
+    assert recorder.run("demo", "--days", "1", "--home", str(tmp_path / "demo")).returncode == 0
+    for file, moment in ((tmp_path / "demo" / "warehouse.duckdb", NOW), (recorder.warehouse, None)):
+        with opened(file) as warehouse:
+            assert read_moment(warehouse.connection) == moment
+            assert (warehouse.clock == NOW) == (moment is not None)
+
+
+def test_a_demo_of_an_earlier_version_stands_still_at_its_newest_listing(life) -> None:
+    """Its file has no moment."""
+    settings, said = life
+    with opened(settings.warehouse) as warehouse:
+        assert read_moment(warehouse.connection) is None
+        assert warehouse.is_demo
+        assert warehouse.clock == max(said)
+    with opened_as_of(settings.warehouse, min(said).isoformat()) as then:
+        assert then.is_demo
+        assert then.clock == min(said)
+
+
+def test_nothing_is_written_for_an_answer_of_an_earlier_time(tmp_path: Path) -> None:
+    """Other readers may read on, and the file stays as it is."""
+    file = plant(tmp_path / "w.duckdb", listings=[{"started_at": NOW - DAY}, {}])
+    before = file.read_bytes()
+    with opened_as_of(file, (NOW - DAY).isoformat()) as then, opened(file) as other:
+        assert then.rows("select count(*) as n from listings") == [{"n": 1}]
+        assert other.rows("select count(*) as n from listings") == [{"n": 2}]
+    assert file.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_file_of_another_version_is_named(tmp_path: Path) -> None:
+    """As without a time: 78."""
+    file = plant(tmp_path / "w.duckdb")
+    with duckdb.connect(file) as connection:
+        connection.execute(f"drop view {DATASET}.jobs; alter table {DATASET}.job_details drop provisional")
+    with pytest.raises(Misconfigured, match="lacks what this version reads"), opened_as_of(file, NOW.isoformat()):
+        pass
