@@ -8,6 +8,7 @@ from planted import DAY, HOUR, NOW, ORG, plant
 from test_pictures import MONTH, TODAY, job, selection
 
 from pipelines import pictures
+from pipelines.check import Thresholds, check
 from pipelines.selection import Selection, orgs
 
 CLASSIC = '{"jobType": "Classic"}'
@@ -102,6 +103,24 @@ def test_the_users_are_those_of_the_fullest_hours_of_the_allowance(tmp_path: Pat
         "In the fullest 24 hours, up to 2026-11-16 01:00 UTC, 40 V2 query jobs were recorded, most by 005A "
         "on Account: 40 (40 % of the allowance). The org counted 55 more, which no listing showed."
     )
+
+
+def test_one_peak_is_not_told_as_two(tmp_path: Path) -> None:
+    """A finding looks three days back: a peak that came half an hour earlier is the same event for it, too."""
+    before = NOW - 3 * DAY - timedelta(minutes=30)
+    file = plant(
+        tmp_path / "w.duckdb",
+        query_jobs=[job(before - HOUR)] * 90,
+        org_limits=[
+            {"limit_name": "DailyBulkV2QueryJobs", "max": 100, "remaining": 3, "asked_at": before, "listing_id": ""}
+        ],
+        listings=MONTH,
+    )
+    (finding,) = [finding for finding in check(file, Thresholds(), now=NOW) if finding.kind == "allowance"]
+    numbers = pictures.allowance(selection(file)).numbers
+
+    assert (finding.numbers["used"], finding.numbers["peak_at"]) == (97, before)
+    assert (numbers["peak_used"], numbers["peak_at"]) == (97, before)
 
 
 def test_a_limit_is_shown_as_it_was_at_its_peak(tmp_path: Path) -> None:

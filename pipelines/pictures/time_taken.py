@@ -80,7 +80,8 @@ def at_once(selection: Selection) -> Picture:
         for kind, name in NUMBER_OF.items()
         if KINDS[kind] in panels
     ]
-    span = Span(selection.since, selection.until, pauses)
+    recorded_to = selection.end
+    span = Span(selection.since, selection.until, [(a, min(b, recorded_to)) for a, b in pauses if a < recorded_to])
     return Picture(
         "at_once",
         title,
