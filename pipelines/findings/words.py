@@ -24,8 +24,8 @@ def duration(time: timedelta) -> str:
 
 
 def percent(share: float) -> str:
-    """Rounded down: 100 % is said of nothing that is not all of it, and a threshold of nothing below it."""
-    return f"{int(share + 1e-9):,} %"
+    """Rounded, but 100 % is said of nothing that is not all of it."""
+    return f"{99 if 99 < share < 100 else round(share):,} %"
 
 
 def known(name: str | None) -> str:
