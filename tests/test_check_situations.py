@@ -421,10 +421,10 @@ def test_a_days_missing_volume_is_not_reported_by_series_as_well(tmp_path: Path)
 
 def test_a_series_whose_jobs_are_deleted_unseen_is_not_missed(tmp_path: Path) -> None:
     """A listing sees it when it comes in time; that it does not, says nothing."""
-    times = [NOW - n * DAY / 2 - (0 if n else 1) * HOUR for n in range(90)]
+    times = [NOW, *(NOW - 4 * HOUR - n * DAY / 2 for n in range(1, 90))]  # and not at two o'clock this morning
     jobs, away = [], []
     for n in range(1, 40):
-        seen = NOW - n * DAY
+        seen = NOW - 4 * HOUR - n * DAY
         jobs.append({"created_date": seen - HOUR / 4, "id": job_id(n), "observed_at": seen, "current_since": seen})
         away.append({"id": job_id(n), "last_listed_at": seen, "unlisted_at": seen + DAY / 2})
     tables = {"query_jobs": jobs, "unlisted_jobs": away, "listings": [{"started_at": at} for at in times]}

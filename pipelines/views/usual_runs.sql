@@ -114,7 +114,7 @@ rhythmic as (
     from tested as t
     left join recurred as r on r.series = t.series and r.rhythm = t.rhythm and r.hour = t.hour
     group by 1, 2
-    having count(r.hour) >= 0.9 * count(*) and count(*) >= min(t.least_hours)
+    having 10 * count(r.hour) >= 9 * count(*) and count(*) >= min(t.least_hours)
 ),
 samples as (
     select
