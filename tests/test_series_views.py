@@ -204,8 +204,9 @@ def runs_by_hand(jobs: list[Row], away) -> Iterator[tuple[Any, ...]]:
         if len(within) < 3:
             continue
         pause = (last - within[0]) / (len(within) - 1)
-        slack, late = (max(1, min(6, int(pause // part))) for part in (8, 12))
-        for rhythm, length, back, least, most, samples in (("day", 24, 13, 5, 13, 10), ("week", 168, 28, 2, 4, 2)):
+        slack = 0 if pause < 8 else 1 if pause < 22 else 2 if pause < 48 else 4
+        late = max(1, min(6, int(pause // 12)))
+        for rhythm, length, back, least, most, samples in (("day", 24, 13, 5, 13, 10), ("week", 168, 28, 2, 4, 3)):
             tested = [h for h in hours if h > last - back * 24 and h - length - slack >= first]
             recurring = [h for h in tested if any(abs(h - length - b) <= slack for b in hours)]
             if len(tested) < least or 10 * len(recurring) < 9 * len(tested):
