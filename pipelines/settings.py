@@ -76,9 +76,7 @@ class Settings:
     keep_copies: int = 0
     clock_tolerance_hours: float = 24.0
     demo: bool = False  # whether these are the demo's own files
-    moment: datetime | None = (
-        None  # of a recording with a clock of its own: as of when it is read
-    )
+    moment: datetime | None = None  # of a recording with a clock of its own: as of when it is read
 
 
 def read_settings() -> Settings:
