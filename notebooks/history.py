@@ -109,7 +109,7 @@ def choose_jobs(mo, org, read, select, warehouse):
         """
         select distinct job_type, object, created_by_id, coalesce(u.name, created_by_id) as created_by
         from query_jobs as j
-        left join users as u on u.org_id = j.org_id and u.id = j.created_by_id
+        left join user_names as u on u.org_id = j.org_id and u.id = j.created_by_id
         where j.org_id = $org
         """,
         warehouse,
@@ -167,7 +167,7 @@ def showing(Failure, html, mo, explanation, opened, replace, selection, styled):
             mo.Html(f"<p>{html.escape(picture.words)}</p>"),
         ]
         if ignored:
-            parts.append(mo.md(f"*Of all {' and '.join(ignored)}: what this is made of does not tell them apart.*"))
+            parts.append(mo.md(f"*Of all {' and '.join(ignored)}: this one cannot be filtered by them.*"))
         if picture.draw:
             parts.append(styled(picture.draw(760)))
         if picture.table:
@@ -202,7 +202,7 @@ def needs(
     )
     mo.vstack(
         [
-            mo.md("## What needs a person?"),
+            mo.md("## What needs attention?"),
             mo.callout(mo.Html(f"<ul style='list-style: disc; padding-left: 1.2em'>{_items}</ul>"), kind="warn")
             if findings
             else mo.md("Nothing."),

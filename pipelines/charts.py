@@ -34,10 +34,10 @@ OUTCOMES: Final = {
 UNDOCUMENTED: Final = "#6B4C9A"  # a state that Salesforce's documentation does not know
 AMOUNT: Final = "#009E73"
 INK: Final = "currentColor"
-HALVES: Final = {"half had ended by then": [1, 0], "19 of 20 had": [4, 3]}
+PERCENTILES: Final = {"median": [1, 0], "95th percentile": [4, 3]}  # and how their lines are dashed
 UNKNOWN: Final[Mapping[str, Any]] = {"color": "#808080", "opacity": 0.22}  # a time that the record does not cover
 WHEN: Final = alt.Tooltip("when:N", title="from")
-LABEL: Final = 230  # pixels for the names beside bars
+LABEL: Final = 290  # pixels for the names beside bars
 NARROW: Final = 500  # pixels; below, charts are laid out for a phone
 TEXT: Final = {"labelColor": INK, "titleColor": INK, "labelFontSize": 12, "titleFontSize": 12}
 CONFIG: Final = {
@@ -148,11 +148,11 @@ def spells(rows: Sequence[Row], span: "Span", width: int) -> Chart:
 
 
 def small_lines(panels: Mapping[str, Sequence[Row]], title: str, span: "Span", width: int) -> Chart:
-    """A small panel for each entry, with a solid line for the half and a dashed one for 19 of 20; rows: start, which,
-    value."""
+    """A small panel for each entry, with a solid line for the median and a dashed one for the 95th percentile; rows:
+    start, which, value."""
     columns = 3 if width > NARROW else 1
     each = width // columns - (64 if columns > 1 else 0)
-    scale = alt.Scale(domain=list(HALVES), range=list(HALVES.values()))
+    scale = alt.Scale(domain=list(PERCENTILES), range=list(PERCENTILES.values()))
     dash = alt.StrokeDash("which:N", legend=None, scale=scale)
     charts = []
     for name, rows in panels.items():
@@ -164,7 +164,7 @@ def small_lines(panels: Mapping[str, Sequence[Row]], title: str, span: "Span", w
         points = {"color": AMOUNT, "size": 18} if len(rows) < each // 4 else False
         line = base.mark_line(color=AMOUNT, point=points).encode(strokeDash=dash)
         charts.append(line.properties(width=each, height=90, title=name))
-    legend = alt.TitleParams(["solid: half had ended by then;", "dashed: 19 of 20 had"], fontWeight="normal")
+    legend = alt.TitleParams(["solid: median", "dashed: 95th percentile"], fontWeight="normal")
     return alt.concat(*charts, columns=columns, title=legend)
 
 

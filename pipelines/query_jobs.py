@@ -40,7 +40,8 @@ What is recorded, others read through reader.py:
     as_of.py        how a warehouse is read as it was at an earlier time
     check.py        what needs attention, in words;  findings/: what it looks for
     report.py       one page of pictures, of which the notebook shows the same
-    pictures.py     the questions that they answer, with the numbers;  selection.py: of which org, days and jobs
+    report_numbers.py  the page's numbers as JSON;  output_file.py: where both are written
+    pictures/       the questions that they answer, with the numbers;  selection.py: of which org, days and jobs
     charts.py       how they are drawn, and in which colours
 
 Beside them: doctor.py looks at the set-up, ignored_settings.py at settings of other programs; demo.py records the
@@ -75,7 +76,7 @@ from pipelines.dlt_context import misconfigured, use_project
 from pipelines.failures import Failure, Misconfigured, causes, failure_behind, full_disk, not_permitted, quoted
 from pipelines.interrupts import end_on_signals, signal_behind
 from pipelines.progress import progress
-from pipelines.reader import Warehouse, opened
+from pipelines.reader import Warehouse
 from pipelines.run import record
 from pipelines.settings import (
     DEMO_HOME,
@@ -160,14 +161,18 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from pipelines.report import STDOUT, write_report  # noqa: PLC0415 - a load needs no charts
+    from pipelines.as_of import opened_as_of  # noqa: PLC0415
+    from pipelines.output_file import STDOUT  # noqa: PLC0415
+    from pipelines.report import write_report  # noqa: PLC0415 - a load needs no charts
 
-    with opened(warehouse_to_read(options.warehouse)) as warehouse:
-        if options.output != STDOUT:
+    quiet = STDOUT in (options.output, options.numbers)
+    with opened_as_of(warehouse_to_read(options.warehouse), options.as_of) as warehouse:
+        if not quiet:
             _say_if_demo(options.warehouse, warehouse)
-        write_report(warehouse, options.output, options.days)
-        if options.output != STDOUT:
-            _say(f"Written: {os.path.relpath(options.output)}, of {os.path.relpath(warehouse.path)}")
+        write_report(warehouse, options.output, options.days, options.numbers)
+        if not quiet:
+            for written in filter(None, (options.output, options.numbers)):
+                _say(f"Written: {os.path.relpath(written)}, of {os.path.relpath(warehouse.path)}")
     return 0
 
 
@@ -202,13 +207,21 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument(
         "--output", type=Path, default=Path("report.html"), help="the file to write (report.html; -: stdout)"
     )
+    report.add_argument(
+        "--numbers",
+        type=Path,
+        metavar="FILE",
+        help="write each number of the page to this file, too, as JSON (-: stdout)",
+    )
     report.add_argument("--days", type=_days, default=30, help="days before the last load to show (30)")
     report.set_defaults(command=_report)
     check = commands.add_parser("check", help="list problems that need attention (exit code 1), or print nothing")
     check.add_argument("--json", action="store_true", help="the findings as JSON, an empty list too")
-    check.add_argument("--as-of", metavar="TIME", help="answer as at that time (ISO 8601; UTC unless it has an offset)")
     check.set_defaults(command=_check)
     for command in (report, check):
+        command.add_argument(
+            "--as-of", metavar="TIME", help="answer as at that time (ISO 8601; UTC unless it has an offset)"
+        )
         command.add_argument("--warehouse", type=Path, help="the warehouse to read (the published one, or the demo's)")
     for command in (load, demo, doctor, report, check):
         command.add_argument("--verbose", action="store_true", help="show tracebacks and what is going on")

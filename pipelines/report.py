@@ -4,50 +4,44 @@ Each chart is there twice, laid out for a wide page and for a phone; the page sh
 nothing of any network, and its Content-Security-Policy makes sure of that.
 """
 
-import errno
 import io
 import itertools
 import os
 import re
-import sys
-from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from pipelines.atomic_file import is_mount, replacing
 from pipelines.charts import Chart, styled
-from pipelines.check import Finding, check, read_thresholds
+from pipelines.check import check, read_thresholds
 from pipelines.failures import Misconfigured
+from pipelines.output_file import check_output, write_output
 from pipelines.pictures import Picture, pictures
 from pipelines.reader import Warehouse, opened
-from pipelines.selection import Selection, orgs, select
+from pipelines.report_numbers import BEGINNING, Section, numbers_as_json
+from pipelines.selection import orgs, select
 
-STDOUT: Final = Path("-")
 WIDE, PHONE = 800, 270  # pixels of a chart without its labels
 MEASURED_IN: Final = "Verdana"  # a wide font, so that texts have room in whichever the reader's page shows them
 MOST_ROWS: Final = 100  # of a table; the rest is a query away
 
 
-@dataclass(frozen=True)
-class Section:
-    """An org's part of the page."""
+def write_report(warehouse: Path | Warehouse, output: Path, days: int, numbers: Path | None = None) -> None:
+    """Writes the page of the last `days` days of every recorded org, and to `numbers` its numbers as JSON: each a file
+    in one step, stdout (`-`), a device or a FIFO with a reader as they are.
 
-    org: dict[str, Any]
-    selection: Selection
-    findings: list[Finding]
-    pictures: list[Picture]
-
-
-def write_report(warehouse: Path | Warehouse, output: Path, days: int) -> None:
-    """Writes the page of the last `days` days of every recorded org: a file in one step, stdout (`-`), a device or a
-    FIFO with a reader as they are.
-
-    Raises Misconfigured where the file cannot be written or is there and is no page, or where the warehouse is none.
+    Raises Misconfigured where a file cannot be written or is there and is something else, or where the warehouse is
+    none.
     """
-    _check_output(output)
+    check_output(output, "--output", "page", b"<!doctype html")
+    if numbers:
+        check_output(numbers, "--numbers", "file of numbers", BEGINNING)
+        if os.path.realpath(numbers) == os.path.realpath(output):
+            raise Misconfigured(
+                f"The page and its numbers cannot both go to {output}.", "Name another file: --output or --numbers."
+            )
     sections = []
     with opened(warehouse) as file:  # once: what is published meanwhile is no part of this page
         findings = check(file, read_thresholds())
@@ -56,63 +50,10 @@ def write_report(warehouse: Path | Warehouse, output: Path, days: int) -> None:
             own = [finding for finding in findings if finding.org_id == org["org_id"]]
             sections.append(Section(org, selection, own, list(pictures(selection))))
         page = render(sections, is_demo=file.is_demo)
-    try:
-        if output == STDOUT:
-            sys.stdout.flush()
-            _write(sys.stdout.fileno(), page)
-        elif _is_stream(output):
-            _write(_open_stream(output), page)
-        else:
-            with replacing(output) as new:
-                new.write_text(page, encoding="utf-8")
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise _cannot_write(output, error) from None
-
-
-def _is_stream(output: Path) -> bool:
-    """Whether it is a device, a pipe or a descriptor of this process: written to, and never replaced."""
-    return output.exists() and (not output.is_file() or output.is_relative_to("/dev") or output.is_relative_to("/proc"))
-
-
-def _open_stream(output: Path) -> int:
-    """Without waiting for a FIFO's reader: there may never be one."""
-    return os.open(output, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
-
-
-def _write(descriptor: int, page: str) -> None:
-    os.set_blocking(descriptor, True)
-    with open(descriptor, "w", encoding="utf-8", closefd=descriptor > 2) as stream:
-        stream.write(page)
-
-
-def _cannot_write(output: Path, error: OSError) -> Misconfigured:
-    why = "nothing reads from this FIFO" if error.errno == errno.ENXIO else error.strerror
-    if is_mount(error):
-        why = f"it is a mount of its own, which cannot be replaced ({why})"
-    return Misconfigured(f"Cannot write {output}: {why}.", "Name another file: --output.")
-
-
-def _check_output(output: Path) -> None:
-    """A page may be replaced by a newer one; nothing else is, least of all a warehouse."""
-    if output == STDOUT:
-        return
-    try:
-        if _is_stream(output):
-            if output.is_dir():
-                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-            return
-        with output.open("rb") as file:
-            page = file.read(100).lstrip().lower()
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise _cannot_write(output, error) from None
-    if page and not page.startswith(b"<!doctype html"):
-        raise Misconfigured(
-            f"{output} is there, and is no page: the report would replace it.", "Name another file: --output."
-        )
+        told = numbers_as_json(file, sections) if numbers else ""
+    write_output(output, "--output", page)
+    if numbers:
+        write_output(numbers, "--numbers", told)
 
 
 def render(sections: list[Section], is_demo: bool) -> str:

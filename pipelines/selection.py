@@ -1,13 +1,12 @@
 """Of what the pictures are made: an org, a time, and filters, as conditions of a query on the views."""
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
 from pipelines.charts import Span
-from pipelines.check import NAMES
 from pipelines.reader import Row, Warehouse, rows
 
 LONG, VERY_LONG = 100, 1_000  # days, from which on bars are weeks and months
@@ -50,10 +49,30 @@ class Selection:
         return " and ".join(["org_id = $org", *(FILTERS[name] for name in names if getattr(self, name))])
 
     @cached_property
+    def _recorded(self) -> Row:
+        """The org's row of recorded_orgs; empty where no listing of it was completed."""
+        found = self.ask("select as_of, listed_at from recorded_orgs where org_id = $org")
+        return found[0] if found else {}
+
+    @cached_property
+    def end(self) -> datetime:
+        """The end of the time shown: of its last day, or of what is recorded, if that day is not over by then. Where
+        only filtered listings came after the newest complete one, a day that the org is shown as of ends with that."""
+        end = datetime.combine(self.until + timedelta(days=1), time(), UTC)
+        as_of, listed_at = self._recorded.get("as_of", end), self._recorded.get("listed_at", end)
+        recorded_to: datetime = listed_at if as_of.date() < self.until else as_of
+        return min(end, recorded_to)
+
+    @property
+    def whole_until(self) -> date:
+        """The day after the last whole day that is shown."""
+        return self.end.date()
+
+    @cached_property
     def span(self) -> Span:
         """The time axis, with the times up to the newest listing of any kind that no complete listing covers."""
         covered = self.ask("select covered_from, covered_to from coverage where org_id = $org order by covered_from")
-        (newest,) = self.ask("select max(coalesce(restarted_at, started_at)) as at from listings where org_id = $org")
+        newest = self._recorded.get("listed_at")
         unknown, known_to = [], None
         whole = Span(self.since, self.until)
         for spell in covered:
@@ -62,26 +81,25 @@ class Selection:
                 unknown.append((start, spell["covered_from"]))
             known_to = max(spell["covered_to"], whole.since)
         start = known_to or whole.since
-        if newest["at"] and newest["at"] > start and start < whole.until:
-            unknown.append((start, newest["at"]))
+        if newest and newest > start and start < whole.until:
+            unknown.append((start, newest))
         return Span(self.since, self.until, unknown)
 
 
 def orgs(warehouse: Path | Warehouse) -> list[Row]:
-    """The recorded orgs by name: org_id, name, jobs, first_day (None without jobs), as_of (the newest listing)."""
+    """The recorded orgs by name: those of the view recorded_orgs, with their jobs and first_day, which is None without
+    a job that has a plausible date."""
     return rows(
-        f"""
+        """
         select
-            l.org_id, coalesce(o.name, l.org_id) as name, max(l.finished_at) as as_of, count(*) as listings,
-            (select count(*) from query_jobs as j where j.org_id = l.org_id) as jobs,
+            o.*,
+            (select count(*) from query_jobs as j where j.org_id = o.org_id) as jobs,
             (
-                select cast(min(created_date) at time zone 'UTC' as date) from query_jobs as j
-                where j.org_id = l.org_id
+                select cast(min(j.began_at) at time zone 'UTC' as date) from all_jobs as j
+                where j.org_id = o.org_id
             ) as first_day
-        from listings as l
-        left join ({NAMES}) as o on o.org_id = l.org_id
-        group by l.org_id, o.name
-        order by name, l.org_id
+        from recorded_orgs as o
+        order by o.name, o.org_id
         """,
         warehouse,
     )

@@ -75,7 +75,7 @@ NAMED = [{"name": "A · B", "value": 7, "said": "7"}, {"name": "C · D", "value"
 SPELL = [
     {"name": "A · B", "start": SPAN.since, "end": SPAN.until, "said": "3×", "over": over} for over in (True, False)
 ]
-HALVES = [{"start": SINCE, "which": which, "value": 1.5} for which in charts.HALVES]
+HALVES = [{"start": SINCE, "which": which, "value": 1.5} for which in charts.PERCENTILES]
 DRAWN = {
     "stacked_bars": lambda width: charts.stacked_bars({"queries": BARS, "loads": BARS[:1]}, STATES, "jobs", SPAN, width),
     "line_under_limit": lambda width: charts.line_under_limit(LINE, "jobs", "allowance", SPAN, width),

@@ -118,7 +118,7 @@ def test_the_committed_config_shows_the_defaults() -> None:
 
 def test_every_finding_is_in_the_readme() -> None:
     """With the name that it is told by."""
-    rooms = "\n".join(file.read_text(encoding="utf-8") for file in (PROJECT / "pipelines" / "findings").glob("*.py"))
+    rooms = "".join(file.read_text() for file in (PROJECT / "pipelines" / "findings").glob("*.py"))
     told = set(re.findall(r'finding\(\s+"([a-z ]+)"', rooms))
 
     assert told == set(re.findall(r"(?m)^\| ([a-z ]+) \| ", README.split("| finding |")[1].split("\n\n")[0]))

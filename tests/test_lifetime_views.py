@@ -47,7 +47,7 @@ def test_a_job_ended_when_it_entered_the_state_that_it_stayed_in(tmp_path: Path,
     file, ended = planted_life(tmp_path / "w", versions), CREATED + end * HOUR
 
     assert rows(file, "select ended_by, seconds, by_stamp from job_lifetimes") == [(ended, end * 3_600, by_stamp)]
-    last = ended.replace(tzinfo=None, minute=0)
+    last = (ended - timedelta(seconds=1)).replace(tzinfo=None, minute=0, second=0)
     assert rows(file, "select max(hour) from jobs_at_once where at_once > 0") == [(last,)]
 
 

@@ -40,7 +40,7 @@ def test_the_notebook_shows_the_demo_from_top_to_bottom(filled: Settings, open_n
     text = html.unescape(source)
 
     assert "query of Lead (V2Query) by Data Warehouse has failed" in text
-    places = [text.index("What needs a person?")]
+    places = [text.index("What needs attention?")]
     for make in pictures.PICTURES:
         picture = make(defined["selection"])
         assert picture.words in text, picture.name

@@ -66,7 +66,7 @@ def test_make_opens_the_notebook_with_all_its_pictures(filled: Settings, tmp_pat
 
     assert headings == [
         "What is going on with Bulk API jobs?",
-        "What needs a person?",
+        "What needs attention?",
         *(make(shown).title for make in pictures.PICTURES),
         "And what else?",
     ]

@@ -48,10 +48,13 @@ def test_what_went_wrong_has_its_reason_and_its_number(tmp_path: Path) -> None:
         (row["object"], row["outcome"], row["reason"], row["jobs"], row["last 7 days"]) for row in picture.table
     ] == [
         ("Lead", "failed", "InvalidBatch: No such field", 3, 2),
-        ("Order", "aborted", "not told", 1, 1),
+        ("Order", "aborted", "not known", 1, 1),
     ]
     assert "4 jobs" in picture.words
-    assert "3 of them in the last 7 days, most often query of Lead by 005A, 2 times failed" in picture.words
+    assert (
+        "3 of them in the last 7 days, most often query of Lead (V2Query) by 005A: failed 2 times (reason: "
+        in picture.words
+    )
     assert "InvalidBatch: No such field" in picture.words
 
 
@@ -70,11 +73,11 @@ def test_streaks_last_or_came_to_an_end(tmp_path: Path) -> None:
     picture = pictures.streaks(selection(file))
 
     assert [(row["what"], row["failures"], row["until"]) for row in picture.table] == [
-        ("query Lead · 005A", 5, "still failing"),
-        ("query Order · 005A", 4, NOW - DAY),
+        ("query of Lead (V2Query) · 005A", 5, "still failing"),
+        ("query of Order (V2Query) · 005A", 4, NOW - DAY),
     ]
-    assert "query Lead by 005A still fails: 5 times in a row since 2026-11-11 06:00 UTC." in picture.words
-    assert "1 row of three failures or more came to an end." in picture.words
+    assert "query of Lead (V2Query) by 005A has failed 5 times in a row since 2026-11-11 06:00 UTC." in picture.words
+    assert "1 streak of three or more failures ended with a job that did not fail." in picture.words
 
 
 def test_what_the_org_did_not_tell_is_a_question_mark(tmp_path: Path) -> None:
@@ -94,9 +97,9 @@ def test_what_the_org_did_not_tell_is_a_question_mark(tmp_path: Path) -> None:
     assert "18 jobs from" in found["volume"].words
     assert "12 queries, 6 jobs of an unknown kind." in found["volume"].words
     assert found["failures"].table[0]["user"] == "?"
-    assert "? ? by ? still fails: 5 times in a row" in found["streaks"].words
-    assert "query ? (V2Query)" in found["durations"].words
-    assert "of an unknown kind, around" in found["at_once"].words
+    assert "? of ? (?) by ? has failed 5 times in a row" in found["streaks"].words
+    assert "query of ? (V2Query)" in found["durations"].words
+    assert "of an unknown kind, in the hour from" in found["at_once"].words
     for picture in found.values():
         assert "None" not in picture.words
         if picture.draw:
@@ -115,7 +118,7 @@ def test_days_before_a_hole_are_compared_with_a_warning(tmp_path: Path) -> None:
     )
     words = pictures.volume(selection(file)).words
 
-    assert "in the 7 before 7 (not all of these days are covered)." in words
+    assert "in the 7 before 7 (covered: 7 and 2 of 7 days)." in words
 
 
 def test_the_allowance_and_who_uses_it_up(tmp_path: Path) -> None:
@@ -144,13 +147,13 @@ def test_the_allowance_and_who_uses_it_up(tmp_path: Path) -> None:
     chosen = selection(file)
     allowance, users, limits = pictures.allowance(chosen), pictures.users(chosen), pictures.limits(chosen)
 
-    assert "At most 92 V2 query jobs in 24 hours" in allowance.words  # the org's own counter knows of two more
-    assert "92 % of the 100 that the org allows. 1 day came to 80 % or more." in allowance.words
+    assert "At most 92 of 100 V2 query jobs (92 %) in 24 hours by the org's own count" in allowance.words
+    assert "up to 2026-11-16 06:00 UTC; 88 of these are recorded. 1 day came to 80 % or more." in allowance.words
     assert [(row["user"], row["object"], row["query jobs"]) for row in users.table] == [
-        ("Order Sync", "Order", 85),
-        ("005A", "Account", 5),
+        ("Order Sync", "Order", 84),
+        ("005A", "Account", 4),
     ]
-    assert "85 of 90 V2 query jobs were Order Sync's on Order, 85 % of the allowance." in users.words
+    assert "88 V2 query jobs were recorded, most by Order Sync on Order: 84 (84 % of the allowance)." in users.words
     assert [row["limit"] for row in limits.table] == ["DailyApiRequests"]
     assert "DailyApiRequests (ERP) came nearest: 30 of 50 (60 %)" in limits.words
 
@@ -176,8 +179,8 @@ def test_how_many_ran_at_once(tmp_path: Path) -> None:
     )
     words = pictures.at_once(selection(file)).words
 
-    assert "At most 3 queries, around 2026-11-15 06:00 UTC." in words
-    assert "At most 1 load, around" in words
+    assert "At most 3 queries, in the hour from 2026-11-15 06:00 UTC." in words
+    assert "At most 1 load, in the hour from" in words
 
 
 def test_durations_are_compared_by_whole_weeks(tmp_path: Path) -> None:
@@ -193,8 +196,8 @@ def test_durations_are_compared_by_whole_weeks(tmp_path: Path) -> None:
     )
     picture = pictures.durations(selection(file))
 
-    assert picture.words.endswith("query Account (V2Query) 10.0 → 30.0.")
-    assert [row["half, minutes"] for row in picture.table] == [10.0, 12.0, 30.0]
+    assert picture.words.endswith(": query of Account (V2Query) 10.0 → 30.0.")
+    assert [row["median, minutes"] for row in picture.table] == [10.0, 12.0, 30.0]
 
 
 def test_the_week_is_an_average_of_hours_that_are_covered(tmp_path: Path) -> None:
@@ -207,7 +210,7 @@ def test_the_week_is_an_average_of_hours_that_are_covered(tmp_path: Path) -> Non
     )
     picture = pictures.week(selection(file))
 
-    assert "the fullest hour is Saturday, 08:00 UTC, with 4.0." in picture.words
+    assert "The fullest hour is Saturday, 08:00 UTC, with 4.0." in picture.words
 
 
 def test_holes_and_what_went_unseen_are_told(tmp_path: Path) -> None:
@@ -220,8 +223,11 @@ def test_holes_and_what_went_unseen_are_told(tmp_path: Path) -> None:
     chosen = selection(file)
     picture = pictures.coverage(chosen)
 
-    assert "4 complete listings, the last up to 2026-11-16 06:00 UTC" in picture.words
-    assert "A hole of 264 hours from 2026-10-27 06:00 to 2026-11-07 06:00 UTC" in picture.words
+    assert (
+        "4 complete listings, at most 24 hours apart outside the gaps; the last of 2026-11-16 06:00 UTC."
+        in picture.words
+    )
+    assert "A gap of 11.0 days from 2026-10-27 06:00 UTC to 2026-11-07 06:00 UTC" in picture.words
     assert chosen.span.unknown == [
         {"start": datetime(2026, 10, 18, tzinfo=UTC), "end": datetime(2026, 10, 20, 6, tzinfo=UTC)},
         {"start": datetime(2026, 10, 27, 6, tzinfo=UTC), "end": datetime(2026, 11, 7, 6, tzinfo=UTC)},

@@ -8,6 +8,7 @@ from planted import DAY, HOUR, NOW, ORG, plant
 from test_pictures import MONTH, TODAY, job, selection
 
 from pipelines import pictures
+from pipelines.check import Thresholds, check
 from pipelines.selection import Selection, orgs
 
 CLASSIC = '{"jobType": "Classic"}'
@@ -31,8 +32,8 @@ def test_a_first_listing_makes_no_comparison(tmp_path: Path) -> None:
     ("listings", "note"),
     [
         (listed(*range(40)), " (-57 %)."),
-        (listed(*range(5, 40)) + listed(*range(5), filters=CLASSIC), " (not all of these days are covered)."),
-        (listed(*range(40), filters=CLASSIC), " (not all of these days are covered)."),
+        (listed(*range(5, 40)) + listed(*range(5), filters=CLASSIC), " (covered: 2.2 and 7 of 7 days)."),
+        (listed(*range(40), filters=CLASSIC), " (covered: 0 and 0 of 7 days)."),
     ],
     ids=["complete", "filtered of late", "always filtered"],
 )
@@ -69,10 +70,11 @@ def test_what_nobody_tries_any_more_failed(tmp_path: Path) -> None:
     picture = pictures.streaks(selection(plant(tmp_path / "w.duckdb", query_jobs=jobs, listings=MONTH)))
 
     assert picture.words == (
-        "query Lead by 005A still fails: 5 times in a row since 2026-11-11 06:00 UTC. query Account by 005A failed "
-        "3 times in a row since 2026-10-22 06:00 UTC, the last time 2026-10-22 08:00 UTC."
+        "query of Lead (V2Query) by 005A has failed 5 times in a row since 2026-11-11 06:00 UTC. query of Account "
+        "(V2Query) by 005A failed 3 times in a row from 2026-10-22 06:00 UTC to 2026-10-22 08:00 UTC, and was not tried "
+        "again."
     )
-    assert [row["until"] for row in picture.table] == ["still failing", "last tried 2026-10-22 08:00"]
+    assert [row["until"] for row in picture.table] == ["still failing", "last tried 2026-10-22 08:00 UTC"]
 
 
 def test_the_users_are_those_of_the_fullest_hours_of_the_allowance(tmp_path: Path) -> None:
@@ -93,11 +95,32 @@ def test_the_users_are_those_of_the_fullest_hours_of_the_allowance(tmp_path: Pat
     )
     chosen = selection(file)
 
-    assert "At most 95 V2 query jobs in 24 hours, around 2026-11-16 01:00 UTC" in pictures.allowance(chosen).words
-    assert pictures.users(chosen).words == (
-        "In the fullest 24 hours, up to 2026-11-16 01:00 UTC, 40 of 40 V2 query jobs were 005A's on Account, 40 % of "
-        "the allowance. The org counted 55 more, which were never listed."
+    assert pictures.allowance(chosen).words.startswith(
+        "At most 95 of 100 V2 query jobs (95 %) in 24 hours by the org's own count up to 2026-11-16 01:00 UTC; 40 of "
+        "these are recorded."
     )
+    assert pictures.users(chosen).words == (
+        "In the fullest 24 hours, up to 2026-11-16 01:00 UTC, 40 V2 query jobs were recorded, most by 005A "
+        "on Account: 40 (40 % of the allowance). The org counted 55 more, which no listing showed."
+    )
+
+
+def test_one_peak_is_not_told_as_two(tmp_path: Path) -> None:
+    """A finding looks three days back: a peak that came half an hour earlier is the same event for it, too."""
+    before = NOW - 3 * DAY - timedelta(minutes=30)
+    file = plant(
+        tmp_path / "w.duckdb",
+        query_jobs=[job(before - HOUR)] * 90,
+        org_limits=[
+            {"limit_name": "DailyBulkV2QueryJobs", "max": 100, "remaining": 3, "asked_at": before, "listing_id": ""}
+        ],
+        listings=MONTH,
+    )
+    (finding,) = [finding for finding in check(file, Thresholds(), now=NOW) if finding.kind == "allowance"]
+    numbers = pictures.allowance(selection(file)).numbers
+
+    assert (finding.numbers["used"], finding.numbers["peak_at"]) == (97, before)
+    assert (numbers["peak_used"], numbers["peak_at"]) == (97, before)
 
 
 def test_a_limit_is_shown_as_it_was_at_its_peak(tmp_path: Path) -> None:
@@ -125,10 +148,13 @@ def test_the_coverage_tells_of_the_days_that_are_shown(tmp_path: Path) -> None:
     before = pictures.coverage(Selection(file, ORG, TODAY - 40 * DAY, TODAY - 20 * DAY)).words
     long_ago = pictures.coverage(Selection(file, ORG, TODAY - 198 * DAY, TODAY - 190 * DAY)).words
 
-    assert "overlap was 6 hours. 1 job deleted" in words
-    assert "overlap was 6 hours." in before
-    assert "deleted" not in before
-    assert "overlap was 144 hours." in long_ago
+    assert (
+        "at most 6 hours apart; the last of 2026-11-16 06:00 UTC. Deleted before Salesforce would have removed "
+        in words
+    )
+    assert "at most 6 hours apart;" in before
+    assert "Deleted" not in before
+    assert "at most 6.0 days apart;" in long_ago
 
 
 def test_a_stray_job_does_not_make_its_hour_known(tmp_path: Path) -> None:
@@ -137,7 +163,7 @@ def test_a_stray_job_does_not_make_its_hour_known(tmp_path: Path) -> None:
     jobs = [job(monday + timedelta(minutes=n)) for n in range(10)] + [job(monday - 21 * DAY, **OPEN)]
     file = plant(tmp_path / "w.duckdb", query_jobs=jobs)
 
-    assert "the fullest hour is Monday, 04:00 UTC, with 10.0." in pictures.week(selection(file)).words
+    assert "The fullest hour is Monday, 04:00 UTC, with 10.0." in pictures.week(selection(file)).words
 
 
 def test_without_coverage_there_is_no_average_week(tmp_path: Path) -> None:

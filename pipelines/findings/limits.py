@@ -7,13 +7,21 @@ from pipelines.findings.words import known, percent, when
 
 
 def allowance(question: Question) -> Iterator[Finding]:
-    """V2 query jobs in a rolling 24 hours, at their fullest lately: on a Monday, Friday's peak is still news."""
+    """V2 query jobs in a rolling 24 hours, at their fullest lately: on a Monday, Friday's peak is still news. Where
+    fuller 24 hours that overlap these ended before, they are meant: the report shows no others."""
     for peak in question.ask("""
-        select hour, used, allowance, share_percent, peak_at
-        from allowance_by_hour
-        where org_id = $org and hour >= ($as_of at time zone 'UTC') - interval 72 hours
-            and share_percent >= $allowance_percent
-        order by share_percent desc, used desc, hour desc
+        with lately as (
+            select hour from allowance_by_hour
+            where org_id = $org and hour >= ($as_of at time zone 'UTC') - interval 72 hours
+                and share_percent >= $allowance_percent
+            order by share_percent desc, used desc, hour desc
+            limit 1
+        )
+        select a.hour, a.used, a.allowance, a.share_percent, a.peak_at
+        from allowance_by_hour as a
+        inner join lately as l on a.hour > l.hour - interval 24 hours
+        where a.org_id = $org and a.share_percent >= $allowance_percent
+        order by a.share_percent desc, a.used desc, a.hour desc
         limit 1
     """):
         users = question.ask(

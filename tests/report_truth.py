@@ -1,0 +1,347 @@
+"""The numbers of the report, a second time: in plain Python, from the rows that were planted and not through any view."""
+
+import bisect
+import calendar
+import itertools
+import math
+from collections import Counter, defaultdict
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from planted import kind
+
+HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
+Tables = dict[str, list[dict[str, Any]]]
+Numbers = dict[str, Any]
+NAMES = {"query": "queries", "load": "loads", None: "jobs_of_unknown_kind"}
+KINDS = {"query": "queries", "load": "loads", None: "jobs of an unknown kind"}
+FAILED = ("failed", "every record failed")
+WRONG = ("aborted", "partly failed", "every record failed", "failed")
+
+
+class OrgTruth:
+    """One org of a warehouse, of which `tables` has the rows as they were planted, defaults and all."""
+
+    def __init__(self, tables: Tables, org_id: str, days: int) -> None:
+        own = {name: [row for row in rows if row["org_id"] == org_id] for name, rows in tables.items()}
+        self.jobs, self.limits = own["query_jobs"], own.get("org_limits", [])
+        self.listings = own["listings"]
+        self.details = {row["id"]: row for row in own.get("job_details", [])}
+        self.unlisted = own.get("unlisted_jobs", [])
+        self.users = _user_names(own.get("users", []))
+        self.ends = {row.get("restarted_at") or row["started_at"]: row["finished_at"] for row in self.listings}
+        complete = [row for row in self.listings if row["filters"] == "{}"]
+        self.proofs = sorted(row.get("restarted_at") or row["started_at"] for row in complete)
+        self.as_of = max(self.proofs or self.ends)
+        self.covered: list[tuple[datetime, datetime]] = []
+        for at in self.proofs:
+            if self.covered and at - WEEK <= self.covered[-1][1]:
+                self.covered[-1] = (self.covered[-1][0], at)
+            else:
+                self.covered.append((at - WEEK, at))
+        first = min((began.date() for job in self.jobs if (began := self.began(job))), default=None)
+        self.until = self.as_of.date()
+        least = self.until - timedelta(days=min(days, 7) - 1)
+        self.since = min(max(self.until - timedelta(days=days - 1), min(first or self.until, self.until)), least)
+        self.first = first
+        self.v2_created = sorted(
+            job["created_date"] for job in self.jobs if job["job_type"] == "V2Query" and job["created_date"]
+        )
+        self.start, self.end = at_midnight(self.since), at_midnight(self.until) + DAY
+
+    # --- the jobs ---
+
+    def began(self, job: Numbers) -> datetime | None:
+        """Its creation, where Bulk API was there by then, and the listing that showed it five minutes before at most."""
+        created, shown = job["created_date"], self.ends.get(job["observed_at"], job["observed_at"])
+        plausible = created and datetime(2009, 1, 1, tzinfo=UTC) <= created <= shown + timedelta(minutes=5)
+        return created if plausible else None
+
+    def ended(self, job: Numbers) -> tuple[datetime | None, bool]:
+        """Its end at the latest, and whether a stamp has it to the second."""
+        if job["state"] not in ("JobComplete", "Failed", "Aborted", "Closed"):
+            gone = [row for row in self.unlisted if row["id"] == job["id"] and not row.get("listed_again_at")]
+            return (self.ends.get(gone[0]["unlisted_at"], gone[0]["unlisted_at"]) if gone else None), False
+        shown = self.ends.get(job["observed_at"], job["observed_at"])
+        stamp = job["system_modstamp"]
+        if stamp > job["created_date"] and stamp <= shown + timedelta(minutes=5):
+            return stamp, True
+        return shown, False
+
+    def outcome(self, job: Numbers) -> str:
+        state = {"Failed": "failed", "Aborted": "aborted", "InProgress": "unfinished", "Open": "unfinished"}
+        if job["state"] in state:
+            return state[job["state"]]
+        told = self.details.get(job["id"], {})
+        processed, lost = told.get("number_records_processed"), told.get("number_records_failed") or 0
+        batches, lost_batches = told.get("number_batches_total"), told.get("number_batches_failed") or 0
+        every_record = lost > 0 and processed is not None and lost >= processed
+        every_batch = lost_batches > 0 and lost_batches == batches and (processed or 0) <= lost
+        if every_record or every_batch:
+            return "every record failed"
+        return "partly failed" if lost or lost_batches else "done"
+
+    def shown(self) -> list[Numbers]:
+        return [job for job in self.jobs if job["created_date"] and self.start <= job["created_date"] < self.end]
+
+    def by_user(self, job: Numbers) -> str:
+        return self.users.get(job["created_by_id"], job["created_by_id"]) or "?"
+
+    # --- what is covered ---
+
+    def share(self, start: datetime, end: datetime) -> float:
+        """How much of a time is covered, in percent."""
+        seconds = sum(max((min(b, end) - max(a, start)).total_seconds(), 0) for a, b in self.covered)
+        return 100 * seconds / (end - start).total_seconds()
+
+    def covered_hours(self) -> list[datetime]:
+        hours = [self.start + n * HOUR for n in range(int((self.end - self.start) / HOUR))]
+        return [hour for hour in hours if self.share(hour, hour + HOUR) == 100]
+
+    # --- the pictures ---
+
+    def volume(self) -> tuple[Numbers, list[Numbers]]:
+        jobs = self.shown()
+        days = Counter(job["created_date"].date() for job in jobs)
+        fullest = min((-number, day) for day, number in days.items())[1] if jobs else None
+        numbers: Numbers = {"jobs": len(jobs), "since": self.since, "until": self.until, "bin": "day"}
+        numbers |= {name: sum(kind(job["operation"]) == what for job in jobs) for what, name in NAMES.items()}
+        numbers |= {"fullest_from": fullest, "fullest_jobs": days[fullest] if fullest else None}
+        midnight = at_midnight(fullest) if fullest else None
+        numbers["fullest_covered_percent"] = self.share(midnight, midnight + DAY) if midnight else None
+        since = [day for day in (self.first, (self.covered[0][0] + DAY).date() if self.covered else None) if day]
+        for n in (7, 30):
+            today = at_midnight(self.until)
+            spans = [(today - n * DAY, today), (today - 2 * n * DAY, today - n * DAY)]
+            if since and max(since) <= spans[1][0].date():
+                now, before = (sum(bool(job["created_date"]) and a <= job["created_date"] < b for job in self.jobs)
+                               for a, b in spans)  # fmt: skip
+                covered = [n * self.share(*span) / 100 for span in spans]
+                numbers |= {
+                    f"jobs_last_{n}_whole_days": now, f"jobs_{n}_whole_days_before": before,
+                    f"covered_days_of_last_{n}": covered[0], f"covered_days_of_{n}_before": covered[1],
+                    f"change_percent_{n}_whole_days":
+                        100 * (now - before) / before if before and covered == [n, n] else None,
+                }  # fmt: skip
+        groups = sorted({job["state"] for job in jobs})
+        lines: dict[Any, Counter[str]] = defaultdict(Counter)
+        for job in jobs:
+            lines[job["created_date"].date(), kind(job["operation"])][job["state"]] += 1
+        return numbers, [{"from": day, "kind": what, **{state: line[state] for state in groups}}
+                         for (day, what), line in lines.items()]  # fmt: skip
+
+    def failures(self) -> tuple[Numbers, list[Numbers]]:
+        jobs = [(job, self.outcome(job)) for job in self.shown() if self.outcome(job) in WRONG]
+        numbers: Numbers = {"jobs": len(jobs), "since": self.since, "until": self.until}
+        numbers |= {outcome.replace(" ", "_"): sum(how == outcome for _, how in jobs) for outcome in WRONG}
+        end = min(self.end, self.as_of)
+        rows = []
+        reasons: dict[Any, list[Numbers]] = defaultdict(list)
+        for job, outcome in jobs:
+            template = self.details.get(job["id"], {}).get("error_template")
+            reasons[*series(job), outcome, template].append(job)
+        for (type_, operation, object_, _, outcome, _), alike in reasons.items():
+            newest = max(alike, key=lambda job: (job["created_date"], job["id"]))
+            error = self.details.get(newest["id"], {}).get("error_message") or "not known"
+            rows.append({
+                "user": self.by_user(newest), "operation": operation or "?", "object": object_ or "?",
+                "type": type_ or "?", "outcome": outcome, "reason": error.replace(" : ", ": "), "jobs": len(alike),
+                "last 7 days": sum(job["created_date"] > end - WEEK for job in alike),
+                "last on": newest["created_date"].date(),
+            })  # fmt: skip
+        numbers["jobs_last_7_days"] = sum(row["last 7 days"] for row in rows)
+        most = max(rows, key=lambda row: (row["last 7 days"], row["jobs"]), default={"last 7 days": 0})
+        most = most if most["last 7 days"] else {}
+        numbers["most_often_in_7_days"] = most.get("last 7 days")
+        for name in ("user", "operation", "object", "type", "outcome", "reason"):
+            numbers[f"most_often_{name}"] = most.get(name)
+        return numbers, rows
+
+    def streaks(self) -> tuple[Numbers, list[Numbers]]:
+        found = []
+        members: dict[Any, list[tuple[datetime, bool, Numbers]]] = defaultdict(list)
+        for job in self.jobs:
+            if (began := self.began(job)) and self.outcome(job) in (*FAILED, "partly failed", "done"):
+                members[series(job)].append((began, self.outcome(job) in FAILED, job))
+        for jobs in members.values():
+            run: list[datetime] = []
+            ordered = sorted(jobs, key=lambda one: one[:2])
+            for n, (at, failed, job) in enumerate(ordered):
+                run = [*run, at] if failed else []
+                if run and (n + 1 == len(ordered) or not ordered[n + 1][1]):
+                    found.append((run, ordered[n + 1][0] if n + 1 < len(ordered) else None, job))
+        numbers: Numbers = {"streaks": 0, "ongoing": [], "abandoned": [], "recovered": 0, "more": 0}
+        rows = []
+        for run, ended, job in sorted(found, key=lambda one: (-len(one[0]), one[0][0])):
+            if len(run) < 3 or (ended or run[-1]) < self.start or run[0] >= self.end:
+                continue
+            name = f"{job['operation'] or '?'} of {job['object'] or '?'} ({job['job_type'] or '?'})"
+            silence = max(DAY, 3 * (run[-1] - run[0]) / (len(run) - 1))
+            told = {"series": name, "user": self.by_user(job), "failures": len(run), "failing_since": run[0],
+                    "last_failure_at": run[-1]}  # fmt: skip
+            numbers["streaks"] += 1
+            until: Any = ended
+            if ended:
+                numbers["recovered"] += 1
+            elif run[-1] + silence >= self.as_of:
+                numbers["ongoing"].append(told)
+                until = "still failing"
+            else:
+                numbers["abandoned"].append(told)
+                until = f"last tried {run[-1]:%Y-%m-%d %H:%M} UTC"
+            rows.append(
+                {"what": f"{name} · {self.by_user(job)}", "failures": len(run), "since": run[0], "until": until}
+            )
+        numbers["more"] = max(len(numbers["ongoing"]) + len(numbers["abandoned"]) - 10, 0)
+        return numbers, rows
+
+    def durations(self) -> tuple[Numbers, list[Numbers]]:
+        since = min(self.since, self.until - timedelta(days=83))
+        monday, running = since - since.weekday() * DAY, self.until - self.until.weekday() * DAY
+        weeks: dict[Any, dict[date, list[float]]] = defaultdict(lambda: defaultdict(list))
+        for job in self.jobs:
+            began, (ended, is_exact) = self.began(job), self.ended(job)
+            week = began and began.date() - began.weekday() * DAY
+            if job["state"] in ("JobComplete", "Closed") and week and monday <= week < running and ended and is_exact:
+                weeks[series(job)[:3]][week].append((ended - job["created_date"]).total_seconds())
+        numbers, rows = [], []
+        sums = {name: sum(map(len, by_week.values())) for name, by_week in weeks.items()}
+        for type_, operation, object_ in sorted(
+            weeks, key=lambda name: (-sums[name], name[2] or "~", name[1], name[0])
+        )[:6]:
+            name = f"{operation or '?'} of {object_ or '?'} ({type_ or '?'})"
+            median = {}
+            for week, seconds in sorted(weeks[type_, operation, object_].items()):
+                median[week], most = (sorted(seconds)[math.ceil(len(seconds) * p) - 1] / 60 for p in (0.5, 0.95))
+                rows.append({"job": name, "week of": week, "jobs": len(seconds), "median, minutes": median[week],
+                             "95th percentile, minutes": most})  # fmt: skip
+            numbers.append({
+                "series": name, "weeks": len(median), "first_week": min(median), "last_week": max(median),
+                "first_median_minutes": median[min(median)], "last_median_minutes": median[max(median)],
+            })  # fmt: skip
+        return {"series": numbers}, rows
+
+    def at_once(self) -> tuple[Numbers, list[Numbers]]:
+        # Between listings at most 36 hours apart: a recorder that was off for longer learned of no end meanwhile.
+        at_work = [(a, b) for a, b in itertools.pairwise(self.proofs) if b - a <= timedelta(hours=36)]
+        hours = [hour for hour in self.covered_hours() if _whole(hour, at_work)]
+        numbers: Numbers = {"hours_counted": len(hours)}
+        rows = []
+        for what, name in NAMES.items():
+            changes: Counter[datetime] = Counter()
+            for job in self.jobs:
+                if (began := self.began(job)) and kind(job["operation"]) == what:
+                    changes[began] += 1
+                    if end := self.ended(job)[0]:
+                        changes[max(end, began + timedelta(seconds=1))] -= 1
+            moments = sorted(changes)
+            levels = [0, *itertools.accumulate(changes[moment] for moment in moments)]
+            most = {}
+            for hour in hours:
+                before, after = bisect.bisect_right(moments, hour), bisect.bisect_left(moments, hour + HOUR)
+                most[hour] = max(levels[before : max(before, after) + 1])
+            at, from_ = max(((number, hour) for hour, number in most.items()), default=(None, None))
+            if not changes:
+                at = from_ = None
+            numbers |= {f"{name}_at_once": at, f"{name}_at_once_from": from_}
+            if changes:
+                rows.append({"kind": KINDS[what], "most at once": at, "in the hour from": from_})
+        return numbers, rows
+
+    def week(self) -> tuple[Numbers, list[Numbers]]:
+        hours = self.covered_hours()
+        jobs = Counter(job["created_date"].replace(minute=0, second=0, microsecond=0) for job in self.shown())
+        sums: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for hour in hours:
+            sums[hour.weekday(), hour.hour].append(jobs[hour])
+        average = {slot: sum(numbers) / len(numbers) for slot, numbers in sums.items()}
+        names = list(calendar.day_name)
+        by_day = {
+            n: sum(average[n, hour] for hour in range(24))
+            for n in range(7)
+            if all((n, hour) in average for hour in range(24))
+        }
+        fullest = max(by_day, key=lambda n: (round(by_day[n], 9), -n), default=None)
+        slot = max(average, key=lambda slot: (average[slot], -slot[0], -slot[1]), default=None)
+        numbers = {
+            "covered_hours": len(hours), "hours": int((self.end - self.start) / HOUR),
+            "fullest_weekday": None if fullest is None else names[fullest],
+            "fullest_weekday_jobs": None if fullest is None else by_day[fullest],
+            "fullest_hour_weekday": names[slot[0]] if slot else None,
+            "fullest_hour": slot[1] if slot else None, "fullest_hour_jobs": average[slot] if slot else None,
+        }  # fmt: skip
+        rows = [
+            {"day": names[n], "jobs on average": by_day.get(n), "covered hours": sum(h.weekday() == n for h in hours)}
+            for n in range(7)
+        ]
+        return numbers, rows if any(average.values()) else []
+
+    def coverage(self) -> tuple[Numbers, list[Numbers]]:
+        listed = [at for at in self.proofs if self.start <= at < self.end]
+        pairs = list(zip(self.proofs, self.proofs[1:], strict=False))
+        gaps = [b - a for a, b in pairs if b - a <= WEEK and b > self.start and a < self.end]
+        holes = [(a[1], b[0]) for a, b in zip(self.covered, self.covered[1:], strict=False) if a[1] < b[0]]
+        holes = [(a, b) for a, b in holes if b > self.start and a < self.end]
+        last: dict[date, Numbers] = {}
+        complete = {row["listing_id"] for row in self.listings if row["filters"] == "{}"}
+        for row in sorted(self.limits, key=lambda row: row["asked_at"]):
+            if row["limit_name"] == "DailyBulkV2QueryJobs" and row["listing_id"] in complete and row["max"]:
+                last[row["asked_at"].date()] = row
+        counted: list[datetime] = []
+        unseen = 0
+        for day, row in last.items():  # each day that has 24 hours of its own, beside those before it
+            at = row["asked_at"]
+            if not counted or at - counted[-1] >= DAY - timedelta(minutes=5):
+                counted.append(at)
+                if self.since <= day <= self.until:
+                    unseen += max(row["max"] - row["remaining"] - self.count_v2(at), 0)
+        counted = [at for at in counted if self.since <= at.date() <= self.until]
+        deleted = [
+            row for row in self.unlisted
+            if not row.get("listed_again_at") and self.start <= row["unlisted_at"] < self.end
+            and row["unlisted_at"] < self.job(row["id"])["created_date"] + WEEK
+        ]  # fmt: skip
+        numbers = {
+            "complete_listings": len(listed), "last_listing": max(listed, default=None),
+            "holes": [{"hole_from": a, "hole_to": b, "hours": (b - a) / HOUR} for a, b in holes],
+            "days": (self.end - self.start).days, "longest_gap_hours": max(gaps) / HOUR if gaps else None,
+            "deleted": len(deleted), "unseen_estimated": unseen if counted else None, "days_counted": len(counted),
+        }  # fmt: skip
+        return numbers, [{"gap from": a, "to": b, "hours": (b - a) / HOUR} for a, b in holes]
+
+    def job(self, id_: str) -> Numbers:
+        return next(job for job in self.jobs if job["id"] == id_)
+
+    def count_v2(self, at: datetime) -> int:
+        """How many these are."""
+        return bisect.bisect_right(self.v2_created, at) - bisect.bisect_right(self.v2_created, at - DAY)
+
+    def v2(self, at: datetime) -> list[Numbers]:
+        """V2 query jobs created in the 24 hours up to a time."""
+        return [
+            job for job in self.jobs
+            if job["job_type"] == "V2Query" and job["created_date"] and at - DAY < job["created_date"] <= at
+        ]  # fmt: skip
+
+
+def series(job: Numbers) -> tuple[Any, ...]:
+    return job["job_type"], job["operation"], job["object"], job["created_by_id"]
+
+
+def _whole(hour: datetime, spans: list[tuple[datetime, datetime]]) -> bool:
+    """Whether spans that do not overlap have all of an hour."""
+    shares = (max(min(end, hour + HOUR) - max(start, hour), timedelta()) for start, end in spans)
+    return sum(shares, timedelta()) == HOUR
+
+
+def at_midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
+
+
+def _user_names(users: list[Numbers]) -> dict[str, str]:
+    """id -> name, with the username where an org has several of that name."""
+    names = Counter(user["name"] for user in users)
+    return {
+        user["id"]: user["name"] if names[user["name"]] == 1 else f"{user['name']} ({user['username']})"
+        for user in users
+    }

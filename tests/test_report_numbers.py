@@ -1,0 +1,204 @@
+"""The numbers of the report: each is the one that the planted rows have, and the words say no other."""
+
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import report_truth_limits
+from conftest import Recorder
+from planted import DAY, plant
+from planted_orgs import WAREHOUSES, Tables
+from report_truth import OrgTruth
+
+from pipelines.failures import Misconfigured
+from pipelines.pictures import PICTURES, pictures
+from pipelines.report import write_report
+from pipelines.selection import orgs, select
+
+Told = dict[str, Any]
+# Numerals that are no number of an org: they are part of what is said.
+PHRASES = (
+    "V2", "24 hours", "36 hours", "last 7 days", "80 %", "last 7 whole days", "in the 7 before", "last 30 whole days",
+    "in the 30 before", "of 7 days", "of 30 days",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=WAREHOUSES)
+def planted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Tables]:
+    tables = WAREHOUSES[request.param]()
+    return plant(tmp_path_factory.mktemp("numbers") / "w.duckdb", **tables), tables
+
+
+@pytest.fixture(scope="module")
+def told(planted: tuple[Path, Tables]) -> Told:
+    """What `report --numbers` writes of it."""
+    file, _ = planted
+    write_report(file, file.with_name("page.html"), 30, file.with_name("numbers.json"))
+    read: Told = json.loads(file.with_name("numbers.json").read_text(encoding="utf-8"))
+    return read
+
+
+def as_json(value: Any) -> Any:
+    """A value as it comes out of JSON, floats as near as they can be compared."""
+    match value:
+        case dict():
+            return {name: as_json(one) for name, one in value.items()}
+        case list():
+            return [as_json(one) for one in value]
+        case date():  # and datetime
+            return value.isoformat()
+        case float():
+            return pytest.approx(value, rel=1e-9)
+    return value
+
+
+def truths(org: OrgTruth) -> dict[str, Callable[[], tuple[Told, list[Told]]]]:
+    limits = {
+        name: (lambda name=name: getattr(report_truth_limits, name)(org)) for name in ("allowance", "users", "limits")
+    }
+    own = {make.__name__: getattr(org, make.__name__) for make in PICTURES if make.__name__ not in limits}
+    return own | limits
+
+
+@pytest.mark.parametrize("picture", [make.__name__ for make in PICTURES])
+def test_every_number_is_that_of_the_rows(planted: tuple[Path, Tables], told: Told, picture: str) -> None:
+    """Counted by hand, org by org; tables have the same rows, whatever the order of those that are alike."""
+    _, tables = planted
+    for section in told["orgs"]:
+        numbers, rows = truths(OrgTruth(tables, section["org_id"], 30))[picture]()
+        shown = section["pictures"][picture]
+        assert shown["numbers"] == as_json(numbers)
+        assert in_order(shown["table"]) == as_json(in_order(rows))
+
+
+def in_order(rows: list[Told]) -> list[Told]:
+    """By all that is no float; times as text."""
+    return sorted(rows, key=lambda row: [str(as_json(value)) for value in row.values() if not isinstance(value, float)])
+
+
+def test_the_head_is_that_of_the_rows(planted: tuple[Path, Tables], told: Told) -> None:
+    """Each org with its days, and as of when it is recorded."""
+    _, tables = planted
+    ids = sorted({row["org_id"] for row in tables["listings"]})
+    assert [section["org_id"] for section in told["orgs"]] == ids
+    for section in told["orgs"]:
+        truth = OrgTruth(tables, section["org_id"], 30)
+        assert [section[name] for name in ("as_of", "since", "until")] == [
+            as_json(one) for one in (truth.as_of, truth.since, truth.until)
+        ]
+
+
+def test_every_numeral_of_the_words_is_one_of_the_numbers(planted: tuple[Path, Tables]) -> None:
+    """As the words write it: with its commas, rounded, as a date. So no sentence counts for itself."""
+    file, _ = planted
+    for org in orgs(file):
+        for picture in pictures(select(file, org, 30)):
+            words = picture.words
+            texts, numerals = written(picture.numbers)
+            for text in sorted({*texts, *PHRASES}, key=len, reverse=True):
+                words = words.replace(text, "")
+            left = re.findall(r"\d[\d.,:-]*\d|\d", words)
+            assert not set(left) - numerals, (picture.name, picture.words)
+
+
+def written(value: Any) -> tuple[set[str], set[str]]:  # noqa: PLR0911 - one a type
+    """Names and times as text, and numerals, of all that a picture's numbers hold."""
+    match value:
+        case dict() | list():
+            parts = [written(one) for one in (value.values() if isinstance(value, dict) else value)]
+            return set().union(*(texts for texts, _ in parts)), set().union(*(numerals for _, numerals in parts))
+        case str():
+            return ({value} if len(value) > 1 else set()), set()
+        case datetime():
+            return {f"{value:%Y-%m-%d %H:%M}"}, set()
+        case date():
+            return {f"{value:%-d %B %Y}", f"{value:%A, %-d %B}"}, set()
+        case int():
+            return set(), {f"{value:,}", f"{value:02}:00"}
+        case float():
+            units = [abs(value), 60 * value, value / 24]  # hours, as minutes or days
+            return set(), {f"{one:,.{n}f}" for one in units for n in (0, 1)} | {
+                f"{int(10 * value) / 10:.1f}",
+                str(int(value)),
+            }
+    return set(), set()
+
+
+def test_findings_and_pictures_speak_of_one_peak(planted: tuple[Path, Tables], told: Told) -> None:
+    """Where a finding's is the page's: it looks at three days, and the page at thirty."""
+    for section in told["orgs"]:
+        numbers = section["pictures"]["allowance"]["numbers"]
+        assert numbers["peak_used"] == section["pictures"]["users"]["numbers"]["peak_used"]
+        assert numbers["peak_at"] == section["pictures"]["users"]["numbers"]["peak_at"]
+        for finding in section["findings"]:
+            if finding["kind"] == "allowance" and finding["numbers"].get("peak_at") == numbers["peak_at"]:
+                assert finding["numbers"]["used"] == numbers["peak_used"]
+                assert finding["numbers"]["share_percent"] == numbers["peak_share_percent"]
+
+
+def test_the_page_is_written_beside_its_numbers(recorder: Recorder, planted: tuple[Path, Tables]) -> None:
+    """Both in files, each of which a newer one replaces; or one of them on stdout, and nothing else there."""
+    file, _ = planted
+    for _ in range(2):
+        run = recorder.run("report", "--warehouse", str(file), "--numbers", "numbers.json")
+        assert (run.returncode, run.stderr) == (0, "")
+        assert "Written: report.html" in run.stdout
+        assert "Written: numbers.json" in run.stdout
+    told = json.loads((recorder.home / "numbers.json").read_text())
+    assert (told["warehouse"], told["demo"]) == (str(file), False)
+    out = recorder.run("report", "--warehouse", str(file), "--numbers", "-")
+    assert json.loads(out.stdout)["orgs"][0].keys() == told["orgs"][0].keys()
+    page = recorder.run("report", "--warehouse", str(file), "--output", "-", "--numbers", "numbers.json")
+    assert page.stdout.startswith("<!doctype html>")
+    assert not list(recorder.home.glob(".*.new"))
+
+
+def test_the_page_as_of_an_earlier_time(recorder: Recorder, planted: tuple[Path, Tables]) -> None:
+    """Its numbers end there, and the clock of its findings, too; the page's head says so."""
+    file, tables = planted
+    at = max(row["finished_at"] for row in tables["listings"]) - 10 * DAY
+    run = recorder.run(
+        "report", "--warehouse", str(file), "--as-of", at.isoformat(), "--output", "then.html", "--numbers", "then.json"
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    told = json.loads((recorder.home / "then.json").read_text())
+    assert told["as_of"] == at.isoformat()
+    for section in told["orgs"]:
+        listed = [row for row in tables["listings"] if row["org_id"] == section["org_id"] and row["finished_at"] <= at]
+        newest = max(row.get("restarted_at") or row["started_at"] for row in listed)
+        assert section["as_of"] == newest.isoformat()
+        assert section["until"] == newest.date().isoformat()
+        assert f"as of\n{newest:%Y-%m-%d %H:%M}" in (recorder.home / "then.html").read_text()
+        compared = section["pictures"]["volume"]["numbers"].get("jobs_last_7_whole_days")
+        midnight = datetime.combine(newest.date(), datetime.min.time(), UTC)
+        if compared is not None:
+            # As far as they had been shown by then
+            assert compared == sum(
+                midnight - 7 * DAY <= row["created_date"] < midnight and row["observed_at"] <= newest
+                for row in tables["query_jobs"]
+                if row["org_id"] == section["org_id"]
+            )
+
+
+@pytest.mark.parametrize(
+    ("numbers", "why"),
+    [
+        ("w.duckdb", "is no file of numbers"),
+        ("page.html", "cannot both go to"),
+        ("no/such/place.json", "Cannot write"),
+        (".", "Cannot write"),
+    ],
+)
+def test_numbers_replace_numbers_and_nothing_else(tmp_path: Path, numbers: str, why: str) -> None:
+    """Neither a warehouse nor the page; what is wrong is said with the option."""
+    file = plant(tmp_path / "w.duckdb")
+    before = file.read_bytes()
+    with pytest.raises(Misconfigured, match=why) as raised:
+        write_report(file, tmp_path / "page.html", 30, tmp_path / numbers)
+
+    assert "--numbers" in raised.value.remedy
+    assert file.read_bytes() == before
