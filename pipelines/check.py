@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from pipelines.findings.coverage import coverage, holes, own_jobs_only, reduced_view
-from pipelines.findings.failing import failure_rate, lost_loads, record_failures, streaks
+from pipelines.findings.failing import lost_loads, rates, streaks
 from pipelines.findings.finding import SETTLED, Finding, Question
 from pipelines.findings.limits import allowance, api_calls
 from pipelines.findings.records import details, rejected
@@ -27,7 +27,7 @@ __all__ = ["Finding", "Thresholds", "as_json", "check", "read_thresholds"]
 
 # In this order: what one reports, a later one does not report again.
 EXAMINATIONS: Final[tuple[Callable[[Question], Iterator[Finding]], ...]] = (
-    coverage, reduced_view, own_jobs_only, holes, streaks, lost_loads, failure_rate, record_failures, unfinished,
+    coverage, reduced_view, own_jobs_only, holes, streaks, lost_loads, rates, unfinished,
     allowance, api_calls, unusual_volume, missing_runs, rejected, details,
 )  # fmt: skip
 

@@ -50,7 +50,7 @@ def test_a_series_of_which_every_third_job_works_is_reported(tmp_path: Path) -> 
     )
     assert finding.message.endswith("; each time: Timeout: Took 2 s.")
     assert len(finding.ids) == 67
-    assert finding.numbers["failed_percent"] == 67
+    assert finding.numbers["jobs_percent"] == 67
 
 
 def test_a_nightly_series_of_which_every_third_job_works_is_reported(tmp_path: Path) -> None:
@@ -309,7 +309,7 @@ def test_a_missing_run_needs_two_covered_weeks(tmp_path: Path, skip: int, ages, 
     assert ("missing run" in kinds(found(tmp_path, tables))) == reported
 
 
-def weekdays(until: datetime, hours: range, days: range = range(5), weeks: int = 6) -> Iterator[datetime]:
+def weekdays(until: datetime, hours: range, days: range = range(5), weeks: int = 9) -> Iterator[datetime]:
     """The full hours on these days of so many weeks up to a moment."""
     at = until.replace(minute=0)
     while at > until - weeks * WEEK:
@@ -369,6 +369,9 @@ def healthy(dice: Random, until: datetime) -> Iterator[Row]:
         for _ in range(0 if holiday or weekend else dice.randrange(6)):
             at = midnight + dice.uniform(8, 17) * HOUR
             yield {"object": dice.choice(("Task", "Case")), "created_by_id": "005A", "created_date": at}
+        for _ in range(0 if weekend else 9):
+            at = midnight + dice.uniform(6, 18) * HOUR
+            yield {"object": "Invoice__c", "operation": dice.choice(("query", "queryAll")), "created_date": at}
         for _ in range(dice.randrange(2, 30)):
             yield {"object": "Order", "created_by_id": "005C", "created_date": midnight + dice.uniform(0, 24) * HOUR}
 
@@ -421,10 +424,10 @@ def test_a_days_missing_volume_is_not_reported_by_series_as_well(tmp_path: Path)
 
 def test_a_series_whose_jobs_are_deleted_unseen_is_not_missed(tmp_path: Path) -> None:
     """A listing sees it when it comes in time; that it does not, says nothing."""
-    times = [NOW - n * DAY / 2 - (0 if n else 1) * HOUR for n in range(90)]
+    times = [NOW, *(NOW - 4 * HOUR - n * DAY / 2 for n in range(1, 90))]  # and not at two o'clock this morning
     jobs, away = [], []
     for n in range(1, 40):
-        seen = NOW - n * DAY
+        seen = NOW - 4 * HOUR - n * DAY
         jobs.append({"created_date": seen - HOUR / 4, "id": job_id(n), "observed_at": seen, "current_since": seen})
         away.append({"id": job_id(n), "last_listed_at": seen, "unlisted_at": seen + DAY / 2})
     tables = {"query_jobs": jobs, "unlisted_jobs": away, "listings": [{"started_at": at} for at in times]}

@@ -1,9 +1,10 @@
 """What fails: every time, without Salesforce saying so, or often enough to matter."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Final
 
-from pipelines.findings.finding import SERIES, Finding, Question, series_of
+from pipelines.findings.finding import SERIES, Finding, Question, Series, series_of
 from pipelines.findings.words import counted, jobs_are, known, percent, series_name, when
 from pipelines.reader import Row
 
@@ -11,7 +12,9 @@ WORKED: Final = ("done", "done: record failures unknown")
 LOST: Final = "every record failed"
 COUNTED: Final = 3  # jobs whose records are known, before their failures are more than one bad file
 RATES: Final = """
-select *, 100.0 * jobs_failed / jobs as jobs_percent, 100.0 * records_failed / nullif(records_processed, 0) as percent
+select
+    *, 100.0 * jobs_failed / jobs as jobs_percent,
+    coalesce(100.0 * records_failed / nullif(records_processed, 0), 0) as records_percent
 from failure_rates
 where org_id = $org and covered_to = $proven
 """
@@ -19,16 +22,20 @@ where org_id = $org and covered_to = $proven
 
 def streaks(question: Question) -> Iterator[Finding]:
     """What has failed every time, and is still tried."""
-    for streak in question.ask("""
-        select s.*, f.error_code, f.error, f.outcome
-        from failure_streaks as s
-        left join failures as f on f.org_id = s.org_id and f.id = s.last_failed_id
-        where s.org_id = $org and s.failures >= $failures_in_a_row and s.is_ongoing
-        order by s.failures desc, s.failing_since, s.object, s.operation, s.created_by_id
-    """):
+    failing = question.ask("""
+        select * from failure_streaks
+        where org_id = $org and failures >= $failures_in_a_row and is_ongoing
+        order by failures desc, failing_since, object, operation, created_by_id
+    """)
+    last = [streak["last_failed_id"] for streak in failing]
+    # Asked for by id: to find them among all failures of a long history takes seconds.
+    errors = question.ask("select * from failures where org_id = $org and list_contains($ids, id)", ids=last)
+    by_id = {failure["id"]: failure for failure in errors}
+    for streak in failing:
+        failure = by_id[streak["last_failed_id"]]
         question.reported.failing[series_of(streak)] = (streak["failing_since"], streak["last_failure_at"])
-        error = ": ".join(part for part in (streak["error_code"], streak["error"]) if part)
-        if not error and streak["outcome"] == LOST:
+        error = _error(failure)
+        if not error and failure["outcome"] == LOST:
             error = "Salesforce calls the last of them Closed, but every record failed."
         yield question.finding(
             "failing",
@@ -86,88 +93,95 @@ def lost_loads(question: Question) -> Iterator[Finding]:
         )
 
 
-def failure_rate(question: Question) -> Iterator[Finding]:
-    """A good share of the jobs of a series fails, though never enough of them in a row."""
+def rates(question: Question) -> Iterator[Finding]:
+    """A good share of a series fails, though never enough in a row: of its jobs, or of the records of jobs that end."""
     if not question.is_settled:
         return
-    for series in question.ask(f"""
-        select * from ({RATES})
-        where jobs_failed >= $failed_jobs and jobs_percent >= $failed_percent and is_failing
-        order by jobs_percent desc, jobs_failed desc, object, operation, created_by_id
-    """):
-        if series_of(series) in question.reported.failing:
-            continue
-        failed = _examples(question, series, "failed")
-        question.reported.failing[series_of(series)] = (series["first_failure_at"], series["last_failure_at"])
-        yield question.finding(
-            "failure rate",
-            *(known(series[part]) for part in SERIES[:3]),
-            series["created_by_id"],
-            message=f"{series_name(series)} failed in {series['jobs_failed']:,} of {series['jobs']:,} jobs "
-            f"({percent(series['jobs_percent'])}) since {when(series['since'])}, first on "
-            f"{when(series['first_failure_at'])}, last on {when(series['last_failure_at'])}{_most_often(failed)}.",
-            remedy="See the view failure_reasons for all errors of these jobs.",
-            ids=tuple(row["id"] for row in failed),
-            numbers={
-                **{name: series[name] for name in ("jobs", "jobs_failed", "since", "first_failure_at")},
-                "last_failure_at": series["last_failure_at"], "failed_percent": series["jobs_percent"],
-            },
-        )  # fmt: skip
-
-
-def record_failures(question: Question) -> Iterator[Finding]:
-    """The loads of a series end, but a good share of their records fails."""
-    if not question.is_settled:
-        return
-    for series in question.ask(f"""
-        select * from ({RATES})
-        where records_failed >= $lost_records and percent >= $lost_percent and is_losing and jobs_counted >= {COUNTED}
-        order by percent desc, records_failed desc, object, operation, created_by_id
-    """):
-        if series_of(series) in question.reported.failing:
-            continue
-        losing = _examples(question, series, "partly failed")
-        yield question.finding(
-            "record failures",
-            *(known(series[part]) for part in SERIES[:3]),
-            series["created_by_id"],
-            message=f"{series['records_failed']:,} of {counted(series['records_processed'], 'record')} "
-            f"({percent(series['percent'])}) failed in {counted(series['jobs_counted'], 'job')} of "
-            f"{series_name(series)} since {when(series['since'])}, first on {when(series['first_loss_at'])}, last on "
-            f"{when(series['last_loss_at'])}{_most_often(losing)}.",
-            remedy="Salesforce keeps the files that say why for seven days: Setup, Bulk Data Load Jobs.",
-            ids=tuple(row["id"] for row in losing),
-            numbers={
-                **{name: series[name] for name in ("jobs_counted", "records_processed", "records_failed", "since")},
-                "first_loss_at": series["first_loss_at"], "last_loss_at": series["last_loss_at"],
-                "failed_percent": series["percent"],
-            },
-        )  # fmt: skip
-
-
-def _examples(question: Question, series: Row, outcome: str) -> list[Row]:
-    """The jobs of a series since a time that ended so, the newest first, with their errors."""
     found = question.ask(
-        """
-        select f.id, f.job_type, f.operation, f.object, f.created_by_id, f.error_code, f.error, f.error_template
-        from failures as f
-        where f.org_id = $org and f.outcome = $outcome and f.created_date >= $since and f.created_date <= $proven
-        order by f.created_date desc, f.id
+        f"""
+        select *, jobs_failed >= $failed_jobs and jobs_percent >= $failed_percent and is_failing as jobs_fail
+        from ({RATES})
+        where jobs_fail or (
+            records_failed >= $lost_records and records_percent >= $lost_percent and is_losing
+            and jobs_counted >= $counted
+        )
+        order by not jobs_fail, jobs_percent desc, records_percent desc, object, operation, created_by_id
         """,
-        outcome=outcome,
-        since=series["since"],
+        counted=COUNTED,
     )
-    return [row for row in found if series_of(row) == series_of(series)]
+    news = [series for series in found if series_of(series) not in question.reported.failing]
+    failures = _failures_since(question, min((series["since"] for series in news), default=question.proven))
+    for series in news:
+        outcome = "failed" if series["jobs_fail"] else "partly failed"
+        alike = [
+            failure
+            for failure in failures.get(series_of(series), ())
+            if failure["outcome"] == outcome and failure["created_date"] >= series["since"]
+        ]
+        yield _failure_rate(question, series, alike) if series["jobs_fail"] else _lost_records(question, series, alike)
+
+
+def _failure_rate(question: Question, series: Row, failed: list[Row]) -> Finding:
+    question.reported.failing[series_of(series)] = (series["first_failure_at"], series["last_failure_at"])
+    names = ("jobs", "jobs_failed", "jobs_percent", "since", "first_failure_at", "last_failure_at")
+    return question.finding(
+        "failure rate",
+        *(known(series[part]) for part in SERIES[:3]),
+        series["created_by_id"],
+        message=f"{series_name(series)} failed in {series['jobs_failed']:,} of {series['jobs']:,} jobs "
+        f"({percent(series['jobs_percent'])}) since {when(series['since'])}, first on "
+        f"{when(series['first_failure_at'])}, last on {when(series['last_failure_at'])}{_most_often(failed)}.",
+        remedy="See the view failure_reasons for all errors of these jobs.",
+        ids=tuple(row["id"] for row in failed),
+        numbers={name: series[name] for name in names},
+    )
+
+
+def _lost_records(question: Question, series: Row, losing: list[Row]) -> Finding:
+    names = ("jobs_counted", "records_processed", "records_failed", "records_percent", "since", "first_loss_at")
+    return question.finding(
+        "record failures",
+        *(known(series[part]) for part in SERIES[:3]),
+        series["created_by_id"],
+        message=f"{series['records_failed']:,} of {counted(series['records_processed'], 'record')} "
+        f"({percent(series['records_percent'])}) failed in {counted(series['jobs_counted'], 'job')} of "
+        f"{series_name(series)} since {when(series['since'])}, first on {when(series['first_loss_at'])}, last on "
+        f"{when(series['last_loss_at'])}{_most_often(losing)}.",
+        remedy="Salesforce keeps the files that say why for seven days: Setup, Bulk Data Load Jobs.",
+        ids=tuple(row["id"] for row in losing),
+        numbers={name: series[name] for name in (*names, "last_loss_at")},
+    )
+
+
+def _failures_since(question: Question, since: datetime) -> dict[Series, list[Row]]:
+    """The failures created since a time that is covered, the newest first, by series."""
+    by_series: dict[Series, list[Row]] = {}
+    for failure in question.ask(
+        """
+        select id, job_type, operation, object, created_by_id, created_date, outcome, error_code, error, error_template
+        from failures
+        where org_id = $org and created_date >= $since and created_date <= $proven
+        order by created_date desc, id
+        """,
+        since=since,
+    ):
+        by_series.setdefault(series_of(failure), []).append(failure)
+    return by_series
 
 
 def _most_often(failed: list[Row]) -> str:
     """The reason that most of these jobs gave, by an example; empty where none is known."""
     reasons: dict[str, list[Row]] = {}
-    for row in failed:
-        if row["error"]:
-            reasons.setdefault(f"{row['error_code']}: {row['error_template'] or row['error']}", []).append(row)
+    for failure in failed:
+        if failure["error"]:
+            template = f"{failure['error_code']}: {failure['error_template'] or failure['error']}"
+            reasons.setdefault(template, []).append(failure)
     if not reasons:
         return ""
     alike = max(reasons.values(), key=len)
-    error = ": ".join(part for part in (alike[0]["error_code"], alike[0]["error"]) if part)
-    return f"; {'most often' if len(reasons) > 1 else 'each time' if len(alike) == len(failed) else 'such as'}: {error}"
+    often = "most often" if len(reasons) > 1 else "each time" if len(alike) == len(failed) else "such as"
+    return f"; {often}: {_error(alike[0])}"
+
+
+def _error(failure: Row) -> str:
+    return ": ".join(part for part in (failure["error_code"], failure["error"]) if part)

@@ -43,7 +43,7 @@ ranked as (
         created_by_id,
         hours,
         row_number() over (partition by org_id, job_type, operation, object, created_by_id order by hours) as nth,
-        count(*) over (partition by org_id, job_type, operation, object, created_by_id) as deleted
+        count(*) over (partition by org_id, job_type, operation, object, created_by_id) as siblings
     from gone
 ),
 lives as (
@@ -53,8 +53,8 @@ lives as (
         operation,
         object,
         created_by_id,
-        max(deleted) as deleted,
-        avg(case when 2 * nth between deleted and deleted + 2 then hours end) as hours
+        max(siblings) as deleted,
+        avg(case when 2 * nth between siblings and siblings + 2 then hours end) as hours
     from ranked
     group by 1, 2, 3, 4, 5
 )

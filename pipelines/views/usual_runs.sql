@@ -19,9 +19,10 @@
 -- unique: org_id, job_type, operation, object, created_by_id
 --
 -- Usual is what recurs: nine in ten of its hours have a run a day before (of the last 13 days, at ten days covered or more)
--- or a week before (of the last four weeks), give or take an eighth of its pauses, at least an hour and at most six. It is
--- expected when it ran next after the same time of ten or more days before, or of two or more weeks, leaving out the
--- latest of four or more: a single run that was late or left out is no rule. What last ran more than two weeks ago is not
+-- or a week before (of the last four weeks), in the same hour where pauses are shorter than eight hours, else give or take
+-- one hour, two where they last a day, four from two days on: what people start at random recurs less. It is expected when
+-- it ran next after the same time of ten or more days before, or of three or more weeks, leaving out the latest of four or
+-- more: a single run that was late or left out is no rule. What last ran more than two weeks ago is not
 -- here, nor what runs monthly, at random, or since shorter; nor are series whose jobs are deleted before listings can be
 -- sure to show them (short_lived_jobs), nor orgs without two covered weeks.
 with record as (
@@ -86,14 +87,14 @@ paced as (
 series as (
     select
         *,
-        case when pause < 16 then 1 when pause >= 48 then 6 else cast(floor(pause / 8) as bigint) end as slack,
+        case when pause < 8 then 0 when pause < 22 then 1 when pause < 48 then 2 else 4 end as slack,
         case when pause < 24 then 1 when pause >= 72 then 6 else cast(floor(pause / 12) as bigint) end as late
     from paced
 ),
 rhythms as (
     select 'day' as rhythm, 24 as length, 312 as looks_back, 5 as least_hours, 13 as most_samples, 10 as least_samples
     union all
-    select 'week' as rhythm, 168 as length, 672 as looks_back, 2 as least_hours, 4 as most_samples, 2 as least_samples
+    select 'week' as rhythm, 168 as length, 672 as looks_back, 2 as least_hours, 4 as most_samples, 3 as least_samples
 ),
 tested as (
     select s.series, s.slack, y.rhythm, y.length, y.least_hours, n.hour
@@ -114,7 +115,7 @@ rhythmic as (
     from tested as t
     left join recurred as r on r.series = t.series and r.rhythm = t.rhythm and r.hour = t.hour
     group by 1, 2
-    having count(r.hour) >= 0.9 * count(*) and count(*) >= min(t.least_hours)
+    having 10 * count(r.hour) >= 9 * count(*) and count(*) >= min(t.least_hours)
 ),
 samples as (
     select
