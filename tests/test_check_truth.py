@@ -30,8 +30,8 @@ def test_the_allowance_was_used_up_by_whose_jobs_were_in_these_24_hours(tmp_path
     (told,) = found(tmp_path, tables)
 
     assert told.message == (
-        "95 of 100 V2 query jobs (95 %) were created in the 24 hours up to 2026-11-16 01:00 UTC; of the 40 that were "
-        "ever listed, most by: Ada Lovelace on Account 40."
+        "95 of 100 V2 query jobs (95 %) were created in the 24 hours up to 2026-11-16 01:00 UTC; of the 40 that are "
+        "recorded, most by: Ada Lovelace on Account 40."
     )
 
 
@@ -48,7 +48,7 @@ def test_the_24_hours_of_a_snapshot_end_with_it(tmp_path: Path) -> None:
     }
     (told,) = found(tmp_path, tables)
 
-    assert "up to 2026-11-16 01:07 UTC; of the 85 that were ever listed" in told.message
+    assert "up to 2026-11-16 01:07 UTC; of the 85 that are recorded" in told.message
     assert told.message.endswith("most by: Data Warehouse on Account 70, Ada Lovelace on Account 15.")
 
 

@@ -39,7 +39,7 @@ def allowance(question: Question) -> Iterator[Finding]:
             for user in users[:3]
         ]
         most = ", ".join(f"{user['created_by']} on {user['object']} {user['query_jobs']:,}" for user in shown)
-        seen = f"of the {listed:,} that were ever listed, most by" if listed < peak["used"] else "most by"
+        seen = f"of the {listed:,} that are recorded, most by" if listed < peak["used"] else "most by"
         who = f"{seen}: {most}" if users else "none of them was ever listed: they are deleted at once"
         yield question.finding(
             "allowance",
