@@ -67,10 +67,11 @@ setup: ## make .venv with everything that is needed, from the locked files
 	@test "$$(cat .venv/.python 2> /dev/null)" = "$$(pwd -P)" || rm -f .venv/.python
 	@$(MAKE) --no-print-directory .venv/.everything
 
-lint: .venv/.everything ## what CI checks besides the tests: ruff and mypy
+lint: .venv/.everything ## what CI checks besides the tests: ruff, mypy, and which room imports which
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/python -m mypy
+	@.venv/bin/python -c 'from importlinter.cli import lint_imports_command as lint; lint()' --no-cache --no-logo
 
 bench: .venv/.everything ## how fast and how light a load is on this machine, beside others; ten minutes
 	@.venv/bin/python tests/benchmarks/bench.py

@@ -18,14 +18,14 @@ def imports():
     import duckdb
     import marimo as mo
 
-    from pipelines import pictures
-    from pipelines.charts import styled
-    from pipelines.check import check, read_thresholds
-    from pipelines.dlt_context import use_project
-    from pipelines.failures import Failure
-    from pipelines.reader import opened, read
-    from pipelines.selection import Selection, orgs, select
-    from pipelines.settings import warehouse_to_read
+    from pipelines.answers import pictures
+    from pipelines.answers.charts import styled
+    from pipelines.answers.check import check, read_thresholds
+    from pipelines.answers.selection import Selection, orgs, select
+    from pipelines.config.dlt_context import use_project
+    from pipelines.config.settings import warehouse_to_read
+    from pipelines.errors import Failure
+    from pipelines.warehouse.reader import opened, read
 
     return (
         Failure,

@@ -1,51 +1,40 @@
 """START HERE: record an org's Bulk API jobs. `python -m pipelines.query_jobs load|demo|doctor|report|check`
 
-One run goes down this list; what a file imports stands below it, but for names and types of the tables:
+The way of a record, room by room; a room knows only those below it (`make lint` holds it to that):
 
-    query_jobs.py   the command line (this file)
-    interpreter.py  whether it is this folder's Python that runs
-    settings.py     where things are, and how long to wait;  misspelt_settings.py: settings that nothing reads
-    dlt_context.py  what dlt is answered when it asks for settings, and where it works
-    own_settings.py where each setting is set;  dlt_variables.py: dlt's own variables, of which two count
-    run.py          one run, from lock to published copy
-    job_details.py  once the jobs are loaded: what only each job's own answer tells
-    detail_backlog.py  which jobs are asked for it, and in which order
-    message_templates.py  what two error messages of one kind have in common;  error_templates.py: filled for old rows
-    source.py       the dlt source: its resources, how they merge, the incremental mark
-    listed_jobs.py  one listing on its way into the warehouse, as rows of the tables
-    known_jobs.py   which of the listed jobs are new to the warehouse or differ from it, and which are listed no longer
-    org_facts.py    users' names, the org's name, its limits
-    records.py      job records to Arrow tables; what cannot be keyed
-    listing.py      the listing, page by page to its end
-    salesforce.py   one org over HTTP: retries, errors, budget;  org_clock.py: whether its clock can be believed
-    classic_xml.py  the Classic API's answers where they are XML
-    sign_in.py      the four ways in;  credentials.py: which of them is given
-    bounded_http.py what any answer may cost in time and memory
-    state_spans.py  the one table that is derived during the load;  views/: the questions, as SQL
-    org_join.py     an org that was recorded under both forms of its id becomes one;  ids.py: these forms
-    publish.py      the published copy, and what it must not replace
-    copies.py       one copy a day;  damage.py: whether a file can be read whole
-    warehouse.py    the views, and columns that a file of an earlier version lacks
-    tables.py       the columns of all tables
-    kept_listings.py  listings that wait beside the loader's file until it can be opened
-    state_folder.py the folder beside the file;  file_identity.py: which file it is
-    loader_file.py  the loader's own DuckDB file and its locks
-    dlt_packages.py what touches dlt's inside
-    database_file.py  how a DuckDB file is opened;  atomic_file.py: how a file is replaced
-    progress.py     what a terminal shows meanwhile;  failures.py: what can go wrong, and its exit code
-    interrupts.py   Ctrl-C and SIGTERM;  streams.py: standard streams that are closed
+    query_jobs.py  the command line (this file)
+    diagnosis/     what is wrong with the set-up: doctor.py, misspelt settings, settings of other programs
+    demo/          the built-in org of demo_org/, recorded on a simulated clock
 
-What is recorded, others read through reader.py:
+    recording/     from pages to rows to the loader's file
+        load.py          one run, from the lock to the published copy;  progress.py: what a terminal shows meanwhile
+        source.py        the dlt source: its resources, how they merge, the incremental mark
+        snapshot.py      one listing on its way into the warehouse, as rows of the tables
+        changes.py       which of the listed jobs are new or different, and which are listed no longer
+        records.py       job records to Arrow tables; what cannot be keyed
+        org_metadata.py  users' names, the org's name, its limits;  org_join.py: one org under both forms of its id
+        job_details.py   once the jobs are loaded, what only each job's own answer has;  detail_backlog.py: of which jobs
+        message_templates.py  what error messages of one kind have in common;  error_templates.py: for recorded rows
+        kept_listings.py  listings that wait beside the loader's file until it can be opened
+    answers/       what people ask, out of the published copy
+        check.py         what needs attention;  findings/: the rules, and their words
+        pictures/        the questions of report and notebook, their numbers and words;  charts.py: how they are drawn
+        selection.py     of which org, days and jobs;  report.py: one page of it;  report_numbers.py: the same as JSON
 
-    as_of.py        how a warehouse is read as it was at an earlier time
-    check.py        what needs attention, in words;  findings/: what it looks for
-    report.py       one page of pictures, of which the notebook shows the same
-    report_numbers.py  the page's numbers as JSON;  output_file.py: where both are written
-    pictures/       the questions that they answer, with the numbers;  selection.py: of which org, days and jobs
-    charts.py       how they are drawn, and in which colours
+    salesforce/    one org over HTTP; knows no table
+        org.py           requests, retries, errors, budget;  transport.py: what an answer may cost in time and memory
+        job_pages.py     the listing, page by page to its end;  classic_xml.py: answers that are XML
+        sign_in.py       the four ways in;  org_clock.py: whether its clock can be believed;  ids.py: 15 and 18 characters
+    warehouse/     the loader's own file, and what is published of it
+        primary.py       the loader's file and its locks;  database_file.py: how a DuckDB file is opened
+        state_folder.py  the folder beside it;  file_identity.py: which file it is;  dlt_packages.py: dlt's inside
+        schema.py        columns and views of the file;  state_spans.py: the one derived table;  ../views/: SQL
+        publish.py       the published copy, and what it must not replace;  copies.py: one a day;  damage.py
+        reader.py        how it is read;  as_of.py: as it was at an earlier time;  atomic_file.py: how files are replaced
 
-Beside them: doctor.py looks at the set-up, ignored_settings.py at settings of other programs; demo.py records the
-built-in org of demo_org/, which imports nothing of this;  demo_home.py: where, and what of an earlier demo goes.
+    config/        where things are: settings, credentials, what dlt is answered when it asks for a setting
+    tables.py      the columns of all tables;  errors.py: what can go wrong, and its exit code
+    regular_files.py  files that are none;  interrupts.py: Ctrl-C and SIGTERM;  streams.py: streams that are closed
 """
 
 import gc
@@ -55,7 +44,7 @@ if __name__ == "__main__":
     gc.disable()  # until all is imported: a tenth of a small run would go into looking for garbage among modules
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # until `main` can say so in a sentence; nothing is begun yet
-    from pipelines.dlt_variables import set_aside
+    from pipelines.config.dlt_variables import set_aside
 
     set_aside()  # before dlt is imported
     from pipelines.streams import open_missing_streams
@@ -72,18 +61,18 @@ from typing import Final, NoReturn
 
 from dlt.common.configuration.exceptions import ConfigurationException
 
-from pipelines.dlt_context import misconfigured, use_project
-from pipelines.failures import Failure, Misconfigured, causes, failure_behind, full_disk, not_permitted, quoted
-from pipelines.interrupts import end_on_signals, signal_behind
-from pipelines.progress import progress
-from pipelines.reader import Warehouse
-from pipelines.run import record
-from pipelines.settings import (
+from pipelines.config.dlt_context import misconfigured, use_project
+from pipelines.config.settings import (
     DEMO_HOME,
     read_credentials,
     read_settings,
     warehouse_to_read,
 )
+from pipelines.errors import Failure, Misconfigured, causes, failure_behind, full_disk, not_permitted, quoted
+from pipelines.interrupts import end_on_signals, signal_behind
+from pipelines.recording.load import record
+from pipelines.recording.progress import progress
+from pipelines.warehouse.reader import Warehouse
 
 MOST_DAYS: Final = 36_500
 
@@ -91,7 +80,7 @@ logger = logging.getLogger(__name__)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns the exit code (see `failures.py`, and the table in the README)."""
+    """The command line; returns the exit code (see `errors.py`, and the table in the README)."""
     options = _parser().parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):  # a line of ours never fails for a character that a terminal has not
         if isinstance(stream, io.TextIOWrapper):
@@ -122,27 +111,27 @@ def _load(options: argparse.Namespace) -> int:
 
 
 def _warn_of_misspelt_settings() -> None:
-    from pipelines.misspelt_settings import misspelt_settings  # noqa: PLC0415 - of `check`'s settings, too
+    from pipelines.diagnosis.misspelt_settings import misspelt_settings  # noqa: PLC0415 - of `check`'s settings, too
 
     for problem in misspelt_settings():
         logger.warning("%s", problem)
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from pipelines.demo import demo  # noqa: PLC0415 - the demo org is no part of a load
+    from pipelines.demo.command import demo  # noqa: PLC0415 - the demo org is no part of a load
 
     return demo(options.days, Path(os.path.realpath(options.home)))
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from pipelines.doctor import doctor  # noqa: PLC0415
+    from pipelines.diagnosis.doctor import doctor  # noqa: PLC0415
 
     return doctor(options.verbose)
 
 
 def _check(options: argparse.Namespace) -> int:
-    from pipelines.as_of import opened_as_of  # noqa: PLC0415
-    from pipelines.check import as_json, check, read_thresholds  # noqa: PLC0415
+    from pipelines.answers.check import as_json, check, read_thresholds  # noqa: PLC0415
+    from pipelines.warehouse.as_of import opened_as_of  # noqa: PLC0415
 
     _warn_of_misspelt_settings()
     with opened_as_of(warehouse_to_read(options.warehouse), options.as_of) as warehouse:
@@ -161,9 +150,9 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from pipelines.as_of import opened_as_of  # noqa: PLC0415
-    from pipelines.output_file import STDOUT  # noqa: PLC0415
-    from pipelines.report import write_report  # noqa: PLC0415 - a load needs no charts
+    from pipelines.answers.output_file import STDOUT  # noqa: PLC0415
+    from pipelines.answers.report import write_report  # noqa: PLC0415 - a load needs no charts
+    from pipelines.warehouse.as_of import opened_as_of  # noqa: PLC0415
 
     quiet = STDOUT in (options.output, options.numbers)
     with opened_as_of(warehouse_to_read(options.warehouse), options.as_of) as warehouse:
@@ -262,7 +251,7 @@ def _unexpected(error: BaseException) -> Failure:
             f"Cannot use {error.filename}: {error.strerror}.",
             "Let this user read and write there. What was recorded before stays.",
         )
-    from pipelines.damage import is_damage  # noqa: PLC0415 - a load has it
+    from pipelines.warehouse.damage import is_damage  # noqa: PLC0415 - a load has it
 
     if is_damage(error):  # yet no checksum is wrong
         return Failure(

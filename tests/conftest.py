@@ -16,15 +16,15 @@ import pytest
 from demo_org_client import Client
 from keys import make_certificate
 
-from pipelines.credentials import SalesforceCredentials
-from pipelines.demo import FIRST_LOAD, LOAD_EVERY, UNTIL, _credentials, _own_home
+from pipelines.config.credentials import SalesforceCredentials
+from pipelines.config.dlt_context import use_project
+from pipelines.config.settings import PROJECT, Settings, read_credentials, read_settings
+from pipelines.demo.command import FIRST_LOAD, LOAD_EVERY, UNTIL, _credentials, _own_home
 from pipelines.demo_org.life import live
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
-from pipelines.dlt_context import use_project
-from pipelines.failures import Failure, failure_behind
-from pipelines.run import Run, record
-from pipelines.settings import PROJECT, Settings, read_credentials, read_settings
+from pipelines.errors import Failure, failure_behind
+from pipelines.recording.load import Run, record
 
 KEYS = "SOURCES__SALESFORCE__CREDENTIALS__"
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)  # a Monday

@@ -15,9 +15,9 @@ from dlt.common.configuration.specs.base_configuration import (
     is_secret_hint,
 )
 
-import pipelines.doctor  # noqa: F401 - brings all that a load and the other commands import
-from pipelines.ignored_settings import specifications
-from pipelines.own_settings import CREDENTIALS, KEYS, SettingPath
+import pipelines.diagnosis.doctor  # noqa: F401 - brings all that a load and the other commands import
+from pipelines.config.own_settings import CREDENTIALS, KEYS, SettingPath
+from pipelines.diagnosis.ignored_settings import specifications
 
 # Where dlt looks for a field beside its own section: those in which a load asks, and fewer of them.
 SECTIONS: list[SettingPath] = [

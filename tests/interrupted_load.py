@@ -18,15 +18,19 @@ import dlt
 
 import pipelines
 
-OURS = ("run", "loader_file", "listed_jobs", "known_jobs", "job_details", "state_spans", "warehouse")
+OURS = (
+    "recording/load", "warehouse/primary", "recording/snapshot", "recording/changes", "recording/job_details",
+    "warehouse/state_spans", "warehouse/schema",
+)  # fmt: skip
 DLTS = (
     "pipeline/pipeline", "pipeline/state_sync", "extract/extract", "extract/storage", "normalize/normalize", "load/load",
     "common/storages/load_package", "common/storages/load_storage", "common/storages/normalize_storage",
     "destinations/job_client_impl", "destinations/impl/duckdb/sql_client", "destinations/impl/duckdb/duck",
 )  # fmt: skip
-FILES = {str(Path(pipelines.__file__).with_name(f"{name}.py")) for name in OURS} | {
+FILES = {str(Path(pipelines.__file__).parent / f"{name}.py") for name in OURS} | {
     str(Path(dlt.__file__).parent / f"{name}.py") for name in DLTS
 }
+assert all(map(os.path.exists, FILES)), "a file that was to be traced is not there"
 
 
 def trace(signal_number: int, moment: int) -> Callable[[], int]:

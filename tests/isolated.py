@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from pipelines.dlt_variables import KEPT, OURS
+from pipelines.config.dlt_variables import KEPT, OURS
 
 # First part of our own sections, and of those by which version 0.1.0 could be set up.
 SECTIONS = ("SOURCES", "DESTINATION", "QUERY_JOBS", "CHECK", "RUNTIME", "LOAD", "CREDENTIALS")

@@ -21,8 +21,8 @@ from processes import holding
 from recorded_story import FILES, HERE, Story, credentials, pack, working_in
 
 from pipelines.demo_org.server import serving
-from pipelines.failures import TryLater
-from pipelines.run import record
+from pipelines.errors import TryLater
+from pipelines.recording.load import record
 
 
 def make(version: str) -> Path:

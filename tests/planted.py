@@ -9,9 +9,10 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from pipelines.state_spans import refresh_spans
 from pipelines.tables import DATASET, STATE_SPANS, TABLES
-from pipelines.warehouse import apply_views, complete_tables, read
+from pipelines.warehouse.reader import read
+from pipelines.warehouse.schema import apply_views, complete_tables
+from pipelines.warehouse.state_spans import refresh_spans
 
 Row = Mapping[str, Any]
 ORG = "00DDm0000001000MAA"

@@ -13,11 +13,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from pipelines.credentials import SalesforceCredentials
-from pipelines.demo import _credentials
+from pipelines.config.credentials import SalesforceCredentials
+from pipelines.config.dlt_context import use_no_settings, use_project
+from pipelines.config.settings import Settings
+from pipelines.demo.command import _credentials
 from pipelines.demo_org.org import DemoOrg
-from pipelines.dlt_context import use_no_settings, use_project
-from pipelines.settings import Settings
 
 HERE: Final = Path(__file__).parent / "fixtures" / "upgrade"
 BEGIN: Final = datetime(2026, 11, 2, 12, tzinfo=UTC)

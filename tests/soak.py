@@ -27,9 +27,9 @@ import duckdb
 from busy_org import BusyOrg
 from soak_truth import Truth
 
+from pipelines.config.settings import PROJECT
 from pipelines.demo_org.server import serving
-from pipelines.loader_file import STORAGE_VERSION
-from pipelines.settings import PROJECT
+from pipelines.warehouse.primary import STORAGE_VERSION
 
 BEGIN = datetime(2025, 11, 3, 5, 30, tzinfo=UTC)  # a Monday
 FULL_AFTER = timedelta(days=8)  # then the listing is as long as it will ever be

@@ -13,8 +13,8 @@ from pathlib import Path
 
 
 def in_this_process() -> dict[str, float]:
-    from pipelines.run import record
-    from pipelines.settings import read_credentials, read_settings
+    from pipelines.config.settings import read_credentials, read_settings
+    from pipelines.recording.load import record
 
     wall, cpu = time.perf_counter(), time.process_time()
     record(read_settings(), read_credentials())

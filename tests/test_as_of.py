@@ -10,19 +10,19 @@ import pytest
 from conftest import Recorder
 from planted import DAY, HOUR, NOW, plant
 
-from pipelines.as_of import opened_as_of, read_time
-from pipelines.check import Finding, Thresholds, check
-from pipelines.demo import FIRST_LOAD, _credentials, _own_home
+from pipelines.answers.check import Finding, Thresholds, check
+from pipelines.config.settings import Settings
+from pipelines.demo.command import FIRST_LOAD, _credentials, _own_home
 from pipelines.demo_org.life import live
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
-from pipelines.failures import Misconfigured
-from pipelines.file_identity import read_moment, write_moment
-from pipelines.reader import opened
-from pipelines.run import record
-from pipelines.settings import Settings
+from pipelines.errors import Misconfigured
+from pipelines.recording.load import record
 from pipelines.tables import DATASET, TABLES
-from pipelines.warehouse import views
+from pipelines.warehouse.as_of import opened_as_of, read_time
+from pipelines.warehouse.file_identity import read_moment, write_moment
+from pipelines.warehouse.reader import opened
+from pipelines.warehouse.schema import views
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from planted import DAY, HOUR, NOW, ORG, plant, rows
 
-from pipelines.check import Finding, Thresholds, check
+from pipelines.answers.check import Finding, Thresholds, check
 
 SECOND, WEEK = timedelta(seconds=1), 7 * DAY
 NAMES = {

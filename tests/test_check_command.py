@@ -11,11 +11,11 @@ import pytest
 from conftest import Recorder
 from planted import DAY, HOUR, NOW, ORG, plant
 
-from pipelines.check import Thresholds, check, read_thresholds
+from pipelines.answers.check import Thresholds, check, read_thresholds
+from pipelines.config.settings import DEMO_WAREHOUSE, Settings, warehouse_to_read
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
-from pipelines.failures import Misconfigured
-from pipelines.settings import DEMO_WAREHOUSE, Settings, warehouse_to_read
+from pipelines.errors import Misconfigured
 
 EVIL = "\x1b[31mred\x1b[0m\n\u202eEVIL\x07"
 

@@ -10,7 +10,7 @@ import pytest
 from planted import DAY, HOUR, NOW, ORG, plant
 from test_check import LOAD, NAMES, Row, Tables, found, job_id, listed
 
-from pipelines.check import Finding, Thresholds, check
+from pipelines.answers.check import Finding, Thresholds, check
 
 MINUTE, WEEK = timedelta(minutes=1), timedelta(days=7)
 HOURLY = listed(*(n * HOUR for n in range(15 * 24)))

@@ -8,7 +8,7 @@ import pytest
 from planted import DAY, HOUR, NOW, ORG, plant, rows
 from test_check import LOAD, found, job_id, limit, listed
 
-from pipelines.check import Thresholds, check
+from pipelines.answers.check import Thresholds, check
 
 SANDBOX = "00DDm0000002000MAA"
 

@@ -14,8 +14,8 @@ import pytest
 from processes import holding
 from small_disks import fill, make_room, mounted, remount
 
-from pipelines.copies import copies, free_room, keep_copy, newest_good, space_taken
-from pipelines.damage import damaged_part
+from pipelines.warehouse.copies import copies, free_room, keep_copy, newest_good, space_taken
+from pipelines.warehouse.damage import damaged_part
 
 KILLS = int(os.environ.get("KILLS", "10"))
 DAY = timedelta(days=1)
@@ -235,7 +235,7 @@ KEEPER = """
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from pipelines.copies import keep_copy
+from pipelines.warehouse.copies import keep_copy
 verified, warehouse, day = Path(sys.argv[1]), Path(sys.argv[2]), datetime(2026, 1, 1, tzinfo=UTC)
 day += int(sys.argv[3]) * timedelta(days=300)
 print("begun", flush=True)

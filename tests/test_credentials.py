@@ -5,10 +5,10 @@ import json
 import pytest
 from conftest import Recorder
 
+from pipelines.config.settings import read_credentials
 from pipelines.demo_org.org import DemoOrg
-from pipelines.failures import Misconfigured
-from pipelines.salesforce import Org
-from pipelines.settings import read_credentials
+from pipelines.errors import Misconfigured
+from pipelines.salesforce.org import Org
 
 HALF_GIVEN = [
     ({}, "No credentials", "make demo"),

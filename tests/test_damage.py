@@ -17,10 +17,18 @@ import pytest
 from processes import holding
 from small_disks import fill, mounted
 
-from pipelines import damage
-from pipelines.damage import FIRST_BLOCK, HEADER_SIZE, HEADERS, damaged_part, damaged_table, is_damage, suspect_blocks
-from pipelines.failures import Failure
-from pipelines.loader_file import CONFIG, STORAGE_VERSION
+from pipelines.errors import Failure
+from pipelines.warehouse.damage import (
+    FIRST_BLOCK,
+    HEADER_SIZE,
+    HEADERS,
+    damaged_part,
+    damaged_table,
+    is_damage,
+    suspect_blocks,
+)
+from pipelines.warehouse.primary import CONFIG, STORAGE_VERSION
+from pipelines.warehouse.schema import damage
 
 KILLS = int(os.environ.get("KILLS", "10"))
 BLOCK = 262_144

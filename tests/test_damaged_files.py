@@ -14,10 +14,10 @@ from conftest import Recorder
 from processes import holding
 from small_disks import fill, make_room, mounted
 
-from pipelines.copies import copies, keep_copy
-from pipelines.damage import FIRST_BLOCK, HEADER_SIZE, UNREADABLE, damaged_part, suspect_blocks
 from pipelines.demo_org.org import DemoOrg
-from pipelines.failures import Failure, Misconfigured, failure_behind
+from pipelines.errors import Failure, Misconfigured, failure_behind
+from pipelines.warehouse.copies import copies, keep_copy
+from pipelines.warehouse.damage import FIRST_BLOCK, HEADER_SIZE, UNREADABLE, damaged_part, suspect_blocks
 
 BLOCK = 262_144
 HOUR = timedelta(hours=1)

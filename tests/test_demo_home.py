@@ -11,13 +11,13 @@ import pytest
 from planted import NOW, plant
 from processes import holding
 
-from pipelines.demo import _settings
-from pipelines.demo_home import MARKER_OF_0_1_0, cleared
+from pipelines.demo.command import _settings
+from pipelines.demo.home import MARKER_OF_0_1_0, cleared
 from pipelines.demo_org.org import DemoOrg
-from pipelines.failures import Failure, Misconfigured, TryLater
-from pipelines.file_identity import new_identity, write_identity
-from pipelines.loader_file import only_load
-from pipelines.state_folder import StateFolder
+from pipelines.errors import Failure, Misconfigured, TryLater
+from pipelines.warehouse.file_identity import new_identity, write_identity
+from pipelines.warehouse.primary import only_load
+from pipelines.warehouse.state_folder import StateFolder
 
 DEMO_ORG = DemoOrg().org_id
 OTHER_ORG = "00D5g000004VJ7PEAW"

@@ -8,7 +8,7 @@ from conftest import Recorder
 from demo_org_client import FIXTURES, detail_calls, recorded
 from hostile_org import answered_by, once
 
-from pipelines.check import Thresholds, check
+from pipelines.answers.check import Thresholds, check
 from pipelines.demo_org.org import DemoOrg
 
 PER_RUN = "QUERY_JOBS__DETAILS_PER_RUN"

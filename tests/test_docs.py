@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from conftest import Recorder
 
-from pipelines import failures
-from pipelines.check import Thresholds
-from pipelines.credentials import WAYS
+from pipelines import errors as failures
+from pipelines.answers.check import Thresholds
+from pipelines.config.credentials import WAYS
+from pipelines.config.settings import PROJECT, RecorderConfiguration
 from pipelines.demo_org.org import DemoOrg
-from pipelines.settings import PROJECT, RecorderConfiguration
-from pipelines.source import salesforce
+from pipelines.recording.source import salesforce
 from pipelines.tables import TABLES, Table
-from pipelines.warehouse import VIEWS, read_header
+from pipelines.warehouse.schema import VIEWS, read_header
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 CHANGELOG = (PROJECT / "CHANGELOG.md").read_text(encoding="utf-8")
@@ -118,7 +118,7 @@ def test_the_committed_config_shows_the_defaults() -> None:
 
 def test_every_finding_is_in_the_readme() -> None:
     """With the name that it is told by."""
-    rooms = "".join(file.read_text() for file in (PROJECT / "pipelines" / "findings").glob("*.py"))
+    rooms = "".join(file.read_text() for file in (PROJECT / "pipelines" / "answers" / "findings").glob("*.py"))
     told = set(re.findall(r'finding\(\s+"([a-z ]+)"', rooms))
 
     assert told == set(re.findall(r"(?m)^\| ([a-z ]+) \| ", README.split("| finding |")[1].split("\n\n")[0]))

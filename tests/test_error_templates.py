@@ -7,8 +7,8 @@ import pytest
 from conftest import NOON, Recorder
 from processes import holding
 
-from pipelines import error_templates
 from pipelines.demo_org.org import DemoOrg
+from pipelines.recording import error_templates
 from pipelines.tables import DATASET
 
 TEMPLATES = "select error_message, error_template from job_details order by id"

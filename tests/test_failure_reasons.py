@@ -12,7 +12,7 @@ from conftest import NOON, Recorder
 from planted import DAY, HOUR, NOW, ORG, plant, rows, rows_elsewhere
 
 from pipelines.demo_org.org import DemoOrg
-from pipelines.message_templates import message_template
+from pipelines.recording.message_templates import message_template
 
 ORGS = (ORG, "00DDm0000002000MAA")
 USERS = {"005A": "Integration User", "005B": "Integration User", "005C": "Ada", "005D": None}

@@ -7,7 +7,7 @@ import pytest
 from conftest import Recorder
 
 from pipelines.demo_org.org import DemoOrg
-from pipelines.reader import read
+from pipelines.warehouse.reader import read
 
 NAMES = (
     "salesforce.prod.duckdb", "salesforce.duckdb", "Salesforce", ".salesforce.duckdb", "salesforce_staging.x.duckdb",

@@ -16,9 +16,9 @@ from conftest import KEYS, NOON
 from foreign_settings import as_toml, as_variables, foreign_settings, is_ours, own_variables
 from processes import holding
 
+from pipelines.config.settings import PIPELINE, PROJECT
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
-from pipelines.settings import PIPELINE, PROJECT
 
 HOUR = timedelta(hours=1)
 Contents = dict[str, list[tuple[Any, ...]]]

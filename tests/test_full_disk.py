@@ -21,9 +21,9 @@ from planted import spans_by_hand
 from small_disks import FILLER, fill, make_room, mounted
 
 from pipelines.demo_org.org import DemoOrg
-from pipelines.failures import Failure, full_disk
-from pipelines.loader_file import open_loader_file
+from pipelines.errors import Failure, full_disk
 from pipelines.tables import TABLES
+from pipelines.warehouse.primary import open_loader_file
 
 KB = 1024
 SIZES = int(os.environ.get("DISK_SIZES", "0"))

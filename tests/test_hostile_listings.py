@@ -8,10 +8,11 @@ import pytest
 from conftest import Recorder
 from hostile_records import STAMP
 
-from pipelines import listing, org_facts
 from pipelines.demo_org.org import DemoOrg
-from pipelines.failures import Unreadable
-from pipelines.records import MAX_COLUMNS, MAX_NAMES, NewFields, jobs_to_arrow
+from pipelines.errors import Unreadable
+from pipelines.recording import org_metadata as org_facts
+from pipelines.recording.records import MAX_COLUMNS, MAX_NAMES, NewFields, jobs_to_arrow
+from pipelines.salesforce.org import job_pages as listing
 
 LISTING = r"/jobs/query$"
 ORG = "00D000000000001EAA"

@@ -14,13 +14,13 @@ from hostile_records import broken, lost, pages
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from pipelines.check import Thresholds, check
+from pipelines.answers.check import Thresholds, check
+from pipelines.answers.report import write_report
 from pipelines.demo_org.org import DemoOrg
-from pipelines.failures import failure_behind
-from pipelines.records import NewFields, jobs_to_arrow
-from pipelines.report import write_report
-from pipelines.salesforce import decoded
-from pipelines.warehouse import views
+from pipelines.errors import failure_behind
+from pipelines.recording.records import NewFields, jobs_to_arrow
+from pipelines.salesforce.org import decoded
+from pipelines.warehouse.schema import views
 
 LISTING = r"/jobs/query$"
 FUZZ = int(os.environ.get("FUZZ", "0"))

@@ -14,7 +14,7 @@ from conftest import Recorder
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
-from pipelines.failures import Failure
+from pipelines.errors import Failure
 
 KEY = "SOURCES__SALESFORCE__CREDENTIALS__INSTANCE_URL"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{"

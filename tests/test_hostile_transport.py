@@ -12,10 +12,10 @@ import pytest
 from conftest import Recorder
 from hostile_org import PACE, Answer, answered_by, for_ever, once
 
-from pipelines import bounded_http
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
-from pipelines.failures import Failure
+from pipelines.errors import Failure
+from pipelines.salesforce.org import transport as bounded_http
 
 OK = b"HTTP/1.1 200 OK\r\n"
 GZIP = OK + b"Content-Encoding: gzip\r\n"

@@ -9,10 +9,10 @@ from hostile_org import answered_by, once
 from hostile_records import STAMP
 
 from pipelines.demo_org.org import DemoOrg
-from pipelines.failures import NotPermitted, TryLater, Unreadable, quoted
-from pipelines.job_details import _values as details_values
-from pipelines.records import NewFields, jobs_to_arrow
-from pipelines.salesforce import decoded
+from pipelines.errors import NotPermitted, TryLater, Unreadable, quoted
+from pipelines.recording.job_details import _values as details_values
+from pipelines.recording.records import NewFields, jobs_to_arrow
+from pipelines.salesforce.org import decoded
 
 LISTING = r"/jobs/query$"
 ORG = "00D000000000001EAA"

@@ -9,7 +9,7 @@ from conftest import NOON, Recorder
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
-from pipelines.dlt_packages import packages_in
+from pipelines.warehouse.dlt_packages import packages_in
 
 HOUR = timedelta(hours=1)
 SECOND = timedelta(seconds=1)

@@ -20,10 +20,10 @@ from recorded_story import HERE, unpack
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
-from pipelines.dlt_packages import packages_in
-from pipelines.file_identity import read_identity
-from pipelines.kept_listings import waiting
-from pipelines.state_folder import StateFolder
+from pipelines.recording.kept_listings import waiting
+from pipelines.warehouse.dlt_packages import packages_in
+from pipelines.warehouse.file_identity import read_identity
+from pipelines.warehouse.state_folder import StateFolder
 
 HOUR = timedelta(hours=1)
 NOBODY = 65_534

@@ -7,7 +7,7 @@ from conftest import Recorder
 from demo_org_client import listing_calls, recorded
 
 from pipelines.demo_org.org import DemoOrg
-from pipelines.failures import TryLater
+from pipelines.errors import TryLater
 
 LISTING = r"/jobs/query$"
 

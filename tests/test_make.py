@@ -13,9 +13,9 @@ import pytest
 from conftest import NOON
 from planted import plant
 
+from pipelines.config.settings import PROJECT
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
-from pipelines.settings import PROJECT
 
 RECORDED = {"query_jobs.duckdb", "warehouse.duckdb"}
 

@@ -8,8 +8,8 @@ from demo_org_client import FIXTURES
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipelines.ids import full_id
-from pipelines.message_templates import LONGEST, message_template
+from pipelines.recording.message_templates import LONGEST, message_template
+from pipelines.salesforce.ids import full_id
 
 SHAPES = {
     "1": "REQUIRED_FIELD_MISSING:Required fields are missing: …:LastName --",

@@ -5,8 +5,8 @@ import re
 import pytest
 from conftest import Recorder
 
+from pipelines.config.settings import PROJECT
 from pipelines.demo_org.org import DemoOrg
-from pipelines.settings import PROJECT
 
 FILES = [
     ("config.toml", '[query_jobs]\nlock_wiat = 3', "query_jobs.lock_wiat", "Did you mean lock_wait?"),

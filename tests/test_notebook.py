@@ -14,9 +14,9 @@ from conftest import Recorder
 from planted import NOW, plant
 from test_pictures import MONTH, job
 
-from pipelines import pictures
+from pipelines.answers import pictures
+from pipelines.config.settings import Settings
 from pipelines.demo_org.org import DemoOrg
-from pipelines.settings import Settings
 
 NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "history.py"
 Shown = tuple[str, dict[str, Any]]

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from browser import Browser, browser
 
-from pipelines import pictures
-from pipelines.selection import orgs, select
-from pipelines.settings import PROJECT, Settings
+from pipelines.answers import pictures
+from pipelines.answers.selection import orgs, select
+from pipelines.config.settings import PROJECT, Settings
 
 
 @contextmanager

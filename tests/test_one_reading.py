@@ -13,9 +13,9 @@ from conftest import Recorder
 from planted import NOW, plant
 from test_pictures import MONTH, job, selection
 
-from pipelines import pictures
-from pipelines.check import Thresholds, check
-from pipelines.reader import opened
+from pipelines.answers import pictures
+from pipelines.answers.check import Thresholds, check
+from pipelines.warehouse.reader import opened
 
 
 def test_a_publish_between_two_questions_changes_no_page(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from processes import holding
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
-from pipelines.failures import TryLater
+from pipelines.errors import TryLater
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 TOLERANCE = "QUERY_JOBS__CLOCK_TOLERANCE_HOURS"

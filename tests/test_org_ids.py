@@ -9,12 +9,12 @@ import pytest
 from conftest import NOON, Recorder
 from planted import DAY, HOUR, plant, rows, spans_by_hand
 
-from pipelines import org_join
-from pipelines.check import Thresholds, check
+from pipelines.answers.check import Thresholds, check
 from pipelines.demo_org.ids import BASE62, eighteen
 from pipelines.demo_org.org import DemoOrg
-from pipelines.ids import full_id
-from pipelines.sign_in import Session
+from pipelines.recording import org_join
+from pipelines.salesforce.ids import full_id
+from pipelines.salesforce.sign_in import Session
 from pipelines.tables import DATASET, TABLES
 
 OF_ORG = [table.name for table in TABLES]

@@ -9,7 +9,7 @@ from demo_org_client import listing_calls
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
-from pipelines.failures import Failure, TryLater
+from pipelines.errors import Failure, TryLater
 
 LISTING = r"/jobs/query$"
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from conftest import KEYS, Recorder
 
+from pipelines.config.dlt_context import use_project
+from pipelines.config.own_settings import users_folder
+from pipelines.config.settings import PROJECT, read_settings
 from pipelines.demo_org.org import DemoOrg
-from pipelines.dlt_context import use_project
-from pipelines.failures import Misconfigured
-from pipelines.own_settings import users_folder
-from pipelines.settings import PROJECT, read_settings
+from pipelines.errors import Misconfigured
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def test_without_a_home_nothing_is_read_where_everybody_writes(recorder: Recorde
 
 def test_another_project_of_this_recorder_is_followed(recorder: Recorder, tmp_path: Path, monkeypatch) -> None:
     """One of some other program is not, whatever it holds; a broken one that may be ours is told."""
-    monkeypatch.setattr("pipelines.dlt_context.PROJECT", recorder.home)
+    monkeypatch.setattr("pipelines.config.dlt_context.PROJECT", recorder.home)
     other = tmp_path / "other"
     (other / ".dlt").mkdir(parents=True)
     monkeypatch.setenv("DLT_PROJECT_DIR", str(other))
@@ -234,8 +234,8 @@ def test_tests_see_nothing_of_the_users(tmp_path: Path) -> None:
     """An empty project, an empty home, and none of the variables that count here."""
     code = (
         "import os, isolated\n"
-        "from pipelines.dlt_context import use_project\n"
-        "from pipelines.settings import read_settings\n"
+        "from pipelines.config.dlt_context import use_project\n"
+        "from pipelines.config.settings import read_settings\n"
         "print(*use_project().settings.files, read_settings().lock_wait)\n"
     )
     own = tmp_path / ".dlt"

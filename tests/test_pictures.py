@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from planted import DAY, HOUR, NOW, ORG, plant
 
-from pipelines import pictures
-from pipelines.charts import styled
-from pipelines.check import Thresholds, check
-from pipelines.pictures import Picture
-from pipelines.selection import Selection
+from pipelines.answers import pictures
+from pipelines.answers.charts import styled
+from pipelines.answers.check import Thresholds, check
+from pipelines.answers.pictures import Picture
+from pipelines.answers.selection import Selection
 
 MONTH = [{"started_at": NOW - 12 * n * HOUR} for n in range(80)]  # listings over forty days, none missing
 TODAY = NOW.date()

@@ -7,9 +7,9 @@ import pytest
 from planted import DAY, HOUR, NOW, ORG, plant
 from test_pictures import MONTH, TODAY, job, selection
 
-from pipelines import pictures
-from pipelines.check import Thresholds, check
-from pipelines.selection import Selection, orgs
+from pipelines.answers import pictures
+from pipelines.answers.check import Thresholds, check
+from pipelines.answers.selection import Selection, orgs
 
 CLASSIC = '{"jobType": "Classic"}'
 OPEN = {"state": "Open", "job_type": "Classic", "operation": "insert"}

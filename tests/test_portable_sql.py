@@ -6,7 +6,7 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from pipelines.warehouse import views
+from pipelines.warehouse.schema import views
 
 VIEWS = views()
 AGGREGATES = (exp.Count, exp.Sum, exp.Min, exp.Max, exp.Avg)

@@ -10,9 +10,9 @@ from conftest import NOON, Recorder
 from processes import process
 
 from pipelines.demo_org.org import DemoOrg
-from pipelines.failures import Misconfigured
+from pipelines.errors import Misconfigured
 from pipelines.tables import TABLES
-from pipelines.warehouse import read
+from pipelines.warehouse.reader import read
 
 
 def test_a_reader_keeps_its_copy_and_the_loader_goes_on(org: DemoOrg, recorder: Recorder) -> None:

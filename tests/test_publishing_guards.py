@@ -18,12 +18,12 @@ from recorded_story import HERE, unpack
 from small_disks import mounted
 from test_read_only import bound_by_permissions
 
-from pipelines import run as running
-from pipelines.copies import copies
-from pipelines.damage import damaged_part
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
-from pipelines.file_identity import read_identity
+from pipelines.recording import load as running
+from pipelines.warehouse.copies import copies
+from pipelines.warehouse.damage import damaged_part
+from pipelines.warehouse.file_identity import read_identity
 
 HOUR = timedelta(hours=1)
 TABLES = {"listings": "listings", "query_jobs": "jobs", "query_job_states": "states"}
@@ -221,7 +221,8 @@ def test_the_loaders_file_is_locked_until_the_run_ends(org: DemoOrg, recorder: R
     recorder.load()
     code = """
         import subprocess, sys
-        from pipelines import publish, run
+        from pipelines.warehouse.schema import publish
+        from pipelines.recording import load as run
         from pipelines.query_jobs import main
 
         def intrude(when):
@@ -258,7 +259,7 @@ def test_the_loaders_file_is_locked_until_the_run_ends(org: DemoOrg, recorder: R
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from pipelines import publish
+from pipelines.warehouse.schema import publish
 from pipelines.query_jobs import main
 
 def die(*_): os.kill(os.getpid(), signal.SIGKILL)
@@ -359,7 +360,7 @@ def test_loads_keep_daily_copies(org: DemoOrg, recorder: Recorder, monkeypatch) 
         def now(cls, tz=None):
             return today
 
-    monkeypatch.setattr("pipelines.copies.datetime", Clock)
+    monkeypatch.setattr("pipelines.warehouse.copies.datetime", Clock)
     monkeypatch.setenv("QUERY_JOBS__KEEP_COPIES", "3")
     for _ in range(5):
         org.add_job()

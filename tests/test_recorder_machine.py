@@ -21,12 +21,12 @@ from misfortunes import change, fault
 from processes import holding
 from truth import Truth
 
-from pipelines import run
-from pipelines.demo import _credentials
+from pipelines.config.settings import read_settings
+from pipelines.demo.command import _credentials
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
-from pipelines.failures import failure_behind
-from pipelines.settings import read_settings
+from pipelines.errors import failure_behind
+from pipelines.recording import load as run
 
 SECOND = timedelta(seconds=1)
 

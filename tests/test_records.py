@@ -8,7 +8,7 @@ from conftest import NOON, Recorder
 from demo_org_client import recorded
 
 from pipelines.demo_org.org import DemoOrg
-from pipelines.records import FIELDS, MAX_NEW_FIELDS, NewFields, column_name, jobs_to_arrow
+from pipelines.recording.records import FIELDS, MAX_NEW_FIELDS, NewFields, column_name, jobs_to_arrow
 from pipelines.tables import QUERY_JOBS, TABLES
 
 ORG = "00D000000000001EAA"

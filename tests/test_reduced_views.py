@@ -12,7 +12,7 @@ from conftest import NOON, Recorder
 from planted import DAY, HOUR, NOW, ORG, plant, rows
 from processes import holding
 
-from pipelines.check import Finding, Thresholds, check
+from pipelines.answers.check import Finding, Thresholds, check
 from pipelines.demo_org.org import DemoOrg
 
 WEEK = 7 * DAY

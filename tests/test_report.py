@@ -16,8 +16,8 @@ from conftest import Recorder
 from planted import DAY, HOUR, NOW, plant
 from test_pictures import MONTH, job
 
-from pipelines.failures import Misconfigured
-from pipelines.report import MOST_ROWS, write_report
+from pipelines.answers.report import MOST_ROWS, write_report
+from pipelines.errors import Misconfigured
 
 EVIL = "<script>alert(1)</script>\"'&\x1b[31m\u202e\n</svg>{{ 7 * 7 }}"
 SHOWN = "<script>alert(1)</script>\"'&\ufffd[31m\ufffd\ufffd</svg>{{ 7 * 7 }}"
@@ -270,7 +270,7 @@ def test_days_have_to_be_a_number_of_days(recorder: Recorder) -> None:
 
 def test_no_load_imports_a_chart() -> None:
     """The recorder stays as light as it is; the check does, too."""
-    modules = "import pipelines.query_jobs, pipelines.check, sys; print([m for m in sys.modules if m in " + (
+    modules = "import pipelines.query_jobs, pipelines.answers.check, sys; print([m for m in sys.modules if m in " + (
         "('altair', 'vl_convert', 'jinja2')])"
     )
     run = subprocess.run([sys.executable, "-c", modules], capture_output=True, text=True, check=True, env=os.environ)

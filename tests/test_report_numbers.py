@@ -14,10 +14,10 @@ from planted import DAY, plant
 from planted_orgs import WAREHOUSES, Tables
 from report_truth import OrgTruth
 
-from pipelines.failures import Misconfigured
-from pipelines.pictures import PICTURES, pictures
-from pipelines.report import write_report
-from pipelines.selection import orgs, select
+from pipelines.answers.pictures import PICTURES, pictures
+from pipelines.answers.report import write_report
+from pipelines.answers.selection import orgs, select
+from pipelines.errors import Misconfigured
 
 Told = dict[str, Any]
 # Numerals that are no number of an org: they are part of what is said.

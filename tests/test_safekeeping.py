@@ -12,10 +12,10 @@ from conftest import NOON, Recorder
 from dlt.destinations.job_client_impl import SqlLoadJob
 from processes import holding
 
-from pipelines import warehouse
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
 from pipelines.tables import QUERY_JOBS, TEXT, Column
+from pipelines.warehouse.schema import schema as warehouse
 
 HOUR = timedelta(hours=1)
 

@@ -6,7 +6,7 @@ from demo_org_client import listing_calls, recorded
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
-from pipelines.failures import Failure, Misconfigured, NotPermitted, TryLater
+from pipelines.errors import Failure, Misconfigured, NotPermitted, TryLater
 
 LISTING = r"/jobs/query$"
 

@@ -8,10 +8,10 @@ import pytest
 from conftest import KEYS, Recorder
 from keys import PRIVATE_PEM, PUBLIC_PEM
 
+from pipelines.config.dlt_context import use_project
+from pipelines.config.own_settings import users_folder
+from pipelines.config.settings import read_credentials
 from pipelines.demo_org.org import DemoOrg
-from pipelines.dlt_context import use_project
-from pipelines.own_settings import users_folder
-from pipelines.settings import read_credentials
 
 
 @pytest.fixture

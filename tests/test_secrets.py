@@ -32,10 +32,10 @@ from watched import (
     watch,
 )
 
+from pipelines.config.settings import read_credentials
 from pipelines.demo_org.server import serving
-from pipelines.failures import Failure
-from pipelines.salesforce import Org
-from pipelines.settings import read_credentials
+from pipelines.errors import Failure
+from pipelines.salesforce.org import Org
 
 
 @pytest.fixture

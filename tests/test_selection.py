@@ -10,9 +10,9 @@ import pytest
 from planted import DAY, HOUR, NOW, ORG, plant, rows
 from test_pictures import MONTH, TODAY, everything, job, selection
 
-from pipelines import pictures
-from pipelines.pictures import Picture
-from pipelines.selection import orgs, select
+from pipelines.answers import pictures
+from pipelines.answers.pictures import Picture
+from pipelines.answers.selection import orgs, select
 
 
 def some_jobs(number: int = 400) -> list[dict[str, Any]]:

@@ -11,10 +11,10 @@ from demo_org_client import recorded
 from dlt.sources.helpers import requests
 from planted import HOUR
 
+from pipelines.config.settings import read_credentials
 from pipelines.demo_org.org import DemoOrg
-from pipelines.failures import Misconfigured, NotPermitted
-from pipelines.settings import read_credentials
-from pipelines.sign_in import sign_in
+from pipelines.errors import Misconfigured, NotPermitted
+from pipelines.salesforce.sign_in import sign_in
 
 SF = """#!/usr/bin/env python3
 import json, sys

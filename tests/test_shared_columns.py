@@ -10,7 +10,7 @@ import pytest
 from conftest import Recorder
 
 from pipelines.demo_org.org import DemoOrg
-from pipelines.records import MAX_NAMES, NewFields, column_name, jobs_to_arrow
+from pipelines.recording.records import MAX_NAMES, NewFields, column_name, jobs_to_arrow
 from pipelines.tables import QUERY_JOBS
 
 LISTING = r"/jobs/query$"

@@ -9,13 +9,13 @@ from dlt.sources.helpers import requests
 from hostile_org import answered_by, once
 from keys import PRIVATE_PEM, PUBLIC_PEM
 
+from pipelines.config.settings import read_credentials
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
-from pipelines.doctor import doctor
-from pipelines.failures import Failure, Misconfigured, NotPermitted
-from pipelines.salesforce import Org
-from pipelines.settings import read_credentials
-from pipelines.sign_in import sign_in
+from pipelines.diagnosis.doctor import doctor
+from pipelines.errors import Failure, Misconfigured, NotPermitted
+from pipelines.salesforce.org import Org
+from pipelines.salesforce.sign_in import sign_in
 
 
 def test_client_credentials_tell_the_org(org: DemoOrg, recorder: Recorder) -> None:

@@ -8,8 +8,8 @@ from conftest import NOON, Recorder
 from planted import spans_by_hand
 from processes import holding
 
-from pipelines import listed_jobs
 from pipelines.demo_org.org import DemoOrg
+from pipelines.recording import snapshot as listed_jobs
 
 HOUR = timedelta(hours=1)
 LISTING = r"/jobs/query$"

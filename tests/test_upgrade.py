@@ -14,13 +14,13 @@ import pytest
 from planted import rows, spans_by_hand
 from recorded_story import BEGIN, FILES, HERE, HOME, HOUR, Story, credentials, unpack, working_in
 
-from pipelines.check import Thresholds, check
+from pipelines.answers.check import Thresholds, check
+from pipelines.answers.report import write_report
 from pipelines.demo_org.server import serving
-from pipelines.message_templates import message_template
-from pipelines.report import write_report
-from pipelines.run import Run, record
+from pipelines.recording.load import Run, record
+from pipelines.recording.message_templates import message_template
 from pipelines.tables import DATASET, TABLES
-from pipelines.warehouse import read_header, views
+from pipelines.warehouse.schema import read_header, views
 
 ARCHIVES = sorted(HERE.glob("*.tar.xz"))
 LOCKED_OUT, UPGRADED = BEGIN + 152 * HOUR, BEGIN + 153 * HOUR

@@ -8,8 +8,8 @@ import pytest
 import sqlglot
 from planted import rows
 
-from pipelines.settings import Settings
-from pipelines.warehouse import apply_views, read_header, views
+from pipelines.config.settings import Settings
+from pipelines.warehouse.schema import apply_views, read_header, views
 
 VIEWS = views()
 EMPTY = {"reduced_views", "usual_runs"}

@@ -16,7 +16,7 @@ from synthetic_history import generate
 TIMED = """
 import json, os, resource, shutil, sys, time
 from pathlib import Path
-from pipelines.damage import damaged_table, suspect_blocks
+from pipelines.warehouse.damage import damaged_table, suspect_blocks
 file = Path(sys.argv[1])
 def copy(file):
     shutil.copyfile(file, f"{file}.2")

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import duckdb
 
-from pipelines.loader_file import STORAGE_VERSION
-from pipelines.state_spans import refresh_spans
 from pipelines.tables import DATASET, FINISHED
-from pipelines.warehouse import complete_tables
+from pipelines.warehouse.primary import STORAGE_VERSION
+from pipelines.warehouse.schema import complete_tables
+from pipelines.warehouse.state_spans import refresh_spans
 
 END = datetime(2026, 11, 16, 6, tzinfo=UTC)
 ORG_ID = "00DR00000001234MAA"

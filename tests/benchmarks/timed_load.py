@@ -5,8 +5,9 @@ import time
 
 BEGAN = time.perf_counter()
 
-from pipelines import query_jobs, run  # noqa: E402 - their import is part of what is timed
-from pipelines.progress import Seen  # noqa: E402
+from pipelines import query_jobs  # noqa: E402 - their import is part of what is timed
+from pipelines.recording import load as run  # noqa: E402
+from pipelines.recording.progress import Seen  # noqa: E402
 
 TIMES: dict[str, float] = {}
 

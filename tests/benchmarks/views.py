@@ -29,7 +29,7 @@ import duckdb
 from synthetic_history import END, count, generate
 
 from pipelines.tables import DATASET
-from pipelines.warehouse import VIEWS, apply_views, read_header
+from pipelines.warehouse.schema import VIEWS, apply_views, read_header
 
 BOUND = f"{END - timedelta(days=30):%Y-%m-%d}"
 BOUNDS = ("day", "hour", "week")

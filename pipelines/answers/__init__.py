@@ -1,0 +1,1 @@
+"""What people ask: findings, pictures, the report. SQL in, words out."""

@@ -1,0 +1,86 @@
+"""A finding, and the question that it answers: an org, as of when, and what was reported of it already."""
+
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any, Final
+
+from pipelines.answers.findings.thresholds import Thresholds
+from pipelines.warehouse.reader import Row, Warehouse
+
+# Salesforce forgets a finished job after seven days (salesforce_app_limits_platform_bulkapi): what no listing showed
+# by then is lost, and so is the file that says which records of a load failed.
+MEMORY: Final = timedelta(days=7)
+LOUD: Final = timedelta(days=5)
+SETTLED: Final = timedelta(days=14)  # of coverage, before anything is called usual
+SHOWN_IDS: Final = 5
+
+Series = tuple[str | None, ...]
+SERIES: Final = ("job_type", "operation", "object", "created_by_id")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that needs a person. `numbers` are those of the message, `ids` all jobs that it is about."""
+
+    kind: str
+    key: str
+    org_id: str
+    org: str
+    message: str
+    remedy: str
+    urgent: bool = False
+    ids: tuple[str, ...] = ()
+    numbers: Row = field(default_factory=dict)
+
+    @property
+    def shown_ids(self) -> str:
+        """The first of the ids, and how many more there are."""
+        more = len(self.ids) - SHOWN_IDS
+        return ", ".join(self.ids[:SHOWN_IDS]) + (f" and {more:,} more" if more > 0 else "")
+
+    def __str__(self) -> str:
+        lines = [f"{'URGENT ' if self.urgent else ''}{self.kind.upper()} in {self.org}: {self.message}"]
+        lines += [f"  {'job' if len(self.ids) == 1 else 'jobs'}: {self.shown_ids}"] if self.ids else []
+        return "\n".join([*lines, f"  {self.remedy}"])
+
+
+@dataclass(frozen=True)
+class Reported:
+    """What was reported of an org so far, for one event is one finding: series that fail, with the first and the last
+    failure of each; series of which jobs hang; days and kinds with too few jobs; whether others' jobs were lost."""
+
+    failing: dict[Series, tuple[datetime, datetime]] = field(default_factory=dict)
+    hanging: set[Series] = field(default_factory=set)
+    quiet: set[tuple[str, date]] = field(default_factory=set)
+    reduced: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class Question:
+    """An org, and as of when it is asked about: `as_of` is its newest complete listing, `proven` the newest that proves
+    coverage, `proven_before` the one before that, `now` the reader's clock. `is_settled`: two weeks up to `proven` are
+    covered, so that something can be called usual."""
+
+    warehouse: Warehouse
+    thresholds: Thresholds
+    org_id: str
+    org: str
+    as_of: datetime
+    proven: datetime
+    proven_before: datetime | None
+    is_settled: bool
+    now: datetime
+    reported: Reported = field(default_factory=Reported)
+
+    def ask(self, sql: str, **parameters: Any) -> list[Row]:
+        """The rows of a query that may name $org, $as_of, $proven and the thresholds."""
+        known = {**self.thresholds, "org": self.org_id, "as_of": self.as_of, "proven": self.proven}
+        return self.warehouse.rows(sql, known | parameters)
+
+    def finding(self, kind: str, *key: object, **rest: Any) -> Finding:
+        return Finding(kind, "/".join(str(part) for part in (kind, self.org_id, *key)), self.org_id, self.org, **rest)
+
+
+def series_of(row: Row) -> Series:
+    """Which series of jobs a row is about: one user's jobs of one type and operation on one object."""
+    return tuple(row[part] for part in SERIES)

@@ -1,0 +1,87 @@
+"""What the org allows, and how near it came to that."""
+
+from collections.abc import Iterator
+
+from pipelines.answers.findings.finding import Finding, Question
+from pipelines.answers.findings.words import known, percent, when
+
+
+def allowance(question: Question) -> Iterator[Finding]:
+    """V2 query jobs in a rolling 24 hours, at their fullest lately: on a Monday, Friday's peak is still news. Where
+    fuller 24 hours that overlap these ended before, they are meant: the report shows no others."""
+    for peak in question.ask("""
+        with lately as (
+            select hour from allowance_by_hour
+            where org_id = $org and hour >= ($as_of at time zone 'UTC') - interval 72 hours
+                and share_percent >= $allowance_percent
+            order by share_percent desc, used desc, hour desc
+            limit 1
+        )
+        select a.hour, a.used, a.allowance, a.share_percent, a.peak_at
+        from allowance_by_hour as a
+        inner join lately as l on a.hour > l.hour - interval 24 hours
+        where a.org_id = $org and a.share_percent >= $allowance_percent
+        order by a.share_percent desc, a.used desc, a.hour desc
+        limit 1
+    """):
+        users = question.ask(
+            """
+            select created_by, object, query_jobs
+            from allowance_by_user
+            where org_id = $org and day = cast($hour as date) and query_jobs > 0
+            order by query_jobs desc, created_by, object
+            """,
+            hour=peak["hour"],
+        )
+        listed = sum(user["query_jobs"] for user in users)
+        shown = [
+            {"created_by": known(user["created_by"]), "object": known(user["object"]), "query_jobs": user["query_jobs"]}
+            for user in users[:3]
+        ]
+        most = ", ".join(f"{user['created_by']} on {user['object']} {user['query_jobs']:,}" for user in shown)
+        seen = f"of the {listed:,} that are recorded, most by" if listed < peak["used"] else "most by"
+        who = f"{seen}: {most}" if users else "none of them was ever listed: they are deleted at once"
+        yield question.finding(
+            "allowance",
+            message=f"{peak['used']:,} of {peak['allowance']:,} V2 query jobs ({percent(peak['share_percent'])}) were "
+            f"created in the 24 hours up to {when(peak['peak_at'])}; {who}.",
+            remedy="At 100 % Salesforce refuses every further query job: see the view allowance_by_user.",
+            urgent=peak["share_percent"] >= 100,
+            # `until` is what peak_at was called before there was a column of it
+            numbers={**peak, "until": peak["peak_at"], "users": shown},
+        )
+
+
+def api_calls(question: Question) -> Iterator[Finding]:
+    """The org's other limits that Bulk API clients use up, by the snapshots and answers of the last 72 hours."""
+    for limit in question.ask("""
+        with seen as (
+            select limit_name, app, max - remaining as used, max, asked_at
+            from org_limits
+            where org_id = $org and max > 0
+                and limit_name in ('DailyApiRequests', 'DailyBulkApiBatches', 'DailyBulkV2QueryFileStorageMB')
+            union all
+            select 'DailyApiRequests', '', api_usage, api_usage_max, finished_at
+            from listings
+            where org_id = $org and api_usage_max > 0
+        )
+        select limit_name, app, max_by(used, (used / max, asked_at)) as used,
+            max_by(max, (used / max, asked_at)) as max,
+            max(100.0 * used / max) as percent, max_by(asked_at, (used / max, asked_at)) as at
+        from seen
+        where asked_at >= $as_of - interval 72 hours
+        group by limit_name, app
+        having percent >= $api_percent
+        order by percent desc, limit_name, app
+    """):
+        whose = f" of {limit['app']}" if limit["app"] else ""
+        yield question.finding(
+            "api limit",
+            limit["limit_name"],
+            limit["app"],
+            message=f"{limit['used']:,} of {limit['max']:,} {limit['limit_name']}{whose} ({percent(limit['percent'])}) "
+            f"were used by {when(limit['at'])}.",
+            remedy="A load stops at api_budget_percent of config.toml, to leave the rest to others.",
+            urgent=limit["percent"] >= 100,
+            numbers=limit,
+        )

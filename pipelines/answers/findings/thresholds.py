@@ -1,0 +1,40 @@
+"""From which numbers on something needs attention: `[check]` of .dlt/config.toml."""
+
+from dataclasses import field
+from typing import Final
+
+from dlt.common.configuration import configspec
+from dlt.common.configuration.specs import BaseConfiguration
+
+from pipelines.config.dlt_context import named, resolved, section
+from pipelines.errors import Misconfigured
+
+MOST: Final = 1_000_000  # of any threshold
+
+
+@section("check")
+@configspec
+class Thresholds(BaseConfiguration):
+    """`[check]` of .dlt/config.toml, or CHECK__… of the environment."""
+
+    failures_in_a_row: int = 3
+    failed_percent: float = 50.0
+    failed_jobs: int = 4
+    lost_percent: float = 50.0
+    lost_records: int = 100
+    unfinished_hours: float = 24.0
+    allowance_percent: float = 80.0
+    api_percent: float = 80.0
+    unusual_percent: float = 50.0
+    unusual_jobs: int = 20
+    listing_age_hours: float = 24.0
+    known_findings: list[str] = field(default_factory=list)
+
+
+def read_thresholds() -> Thresholds:
+    """The thresholds. Raises Misconfigured, naming the key and where it is set."""
+    thresholds = resolved(Thresholds(), "check")
+    for name, value in thresholds.items():
+        if isinstance(value, int | float) and not 0 <= value <= MOST:
+            raise Misconfigured(f"{named(f'check.{name}')} is {value}.", f"It must be a number from 0 to {MOST:,}.")
+    return thresholds

@@ -1,0 +1,77 @@
+"""Where `report` writes: a file in one step, stdout (`-`), a device or a FIFO with a reader as they are."""
+
+import errno
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+from pipelines.errors import Misconfigured
+from pipelines.warehouse.atomic_file import is_mount, replacing
+
+STDOUT: Final = Path("-")
+
+
+def check_output(output: Path, option: str, what: str, beginning: bytes) -> None:
+    """Whether `output` may be written: it is not there, or no file, or empty, or begins like what it is replaced by, in
+    any case and after any white space. Nothing else is replaced, least of all a warehouse.
+
+    Raises Misconfigured, which names the option that another file can be given by.
+    """
+    if output == STDOUT:
+        return
+    try:
+        if _is_stream(output):
+            if output.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            return
+        with output.open("rb") as file:
+            begins = file.read(100).lstrip().lower()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _cannot_write(output, option, error) from None
+    if begins and not begins.startswith(beginning):
+        raise Misconfigured(
+            f"{output} is there, and is no {what}: the report would replace it.", f"Name another file: {option}."
+        )
+
+
+def write_output(output: Path, option: str, text: str) -> None:
+    """Writes the text. Raises Misconfigured where that is not possible, and BrokenPipeError where nobody reads."""
+    try:
+        if output == STDOUT:
+            sys.stdout.flush()
+            _write(sys.stdout.fileno(), text)
+        elif _is_stream(output):
+            _write(_open_stream(output), text)
+        else:
+            with replacing(output) as new:
+                new.write_text(text, encoding="utf-8")
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise _cannot_write(output, option, error) from None
+
+
+def _is_stream(output: Path) -> bool:
+    """Whether it is a device, a pipe or a descriptor of this process: written to, and never replaced."""
+    return output.exists() and (not output.is_file() or output.is_relative_to("/dev") or output.is_relative_to("/proc"))
+
+
+def _open_stream(output: Path) -> int:
+    """Without waiting for a FIFO's reader: there may never be one."""
+    return os.open(output, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+
+
+def _write(descriptor: int, text: str) -> None:
+    os.set_blocking(descriptor, True)
+    with open(descriptor, "w", encoding="utf-8", closefd=descriptor > 2) as stream:
+        stream.write(text)
+
+
+def _cannot_write(output: Path, option: str, error: OSError) -> Misconfigured:
+    why = "nothing reads from this FIFO" if error.errno == errno.ENXIO else error.strerror
+    if is_mount(error):
+        why = f"it is a mount of its own, which cannot be replaced ({why})"
+    return Misconfigured(f"Cannot write {output}: {why}.", f"Name another file: {option}.")

@@ -1,0 +1,30 @@
+"""What report and notebook show, question by question: the answer in numbers, in words, and as a chart.
+
+Everything is read from the views, and from tables where a view knows weeks and days only, through `reader.rows`. A
+picture says in `words` all that its chart shows, for whoever cannot see it, and for whoever has no time; and the words
+are made of its `numbers`, which `report --numbers` writes.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from pipelines.answers.pictures.created_jobs import volume, week
+from pipelines.answers.pictures.failed_jobs import failures, streaks
+from pipelines.answers.pictures.limits_used import allowance, limits, users
+from pipelines.answers.pictures.picture import Picture
+from pipelines.answers.pictures.record_gaps import coverage
+from pipelines.answers.pictures.time_taken import at_once, durations
+from pipelines.answers.selection import Selection
+
+__all__ = [
+    "PICTURES", "Picture", "allowance", "at_once", "coverage", "durations", "failures", "limits", "pictures", "streaks",
+    "users", "volume", "week",
+]  # fmt: skip
+
+PICTURES: Final = (volume, failures, streaks, allowance, users, limits, at_once, durations, week, coverage)
+
+
+def pictures(selection: Selection) -> Iterator[Picture]:
+    """All pictures, top to bottom, each read when its turn comes. Raises as `reader.rows` does."""
+    for picture in PICTURES:
+        yield picture(selection)

@@ -1,0 +1,48 @@
+"""A picture: a question, its answer as numbers and in words, and its chart; and how the words name things."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Final
+
+from pipelines.answers.charts import Chart
+from pipelines.answers.findings.words import known
+from pipelines.answers.selection import FILTERS
+from pipelines.warehouse.reader import Row
+
+MAX_ENTRIES: Final = 10  # of a ranking or an enumeration; the rest is summed up
+KINDS: Final = {"query": "queries", "load": "loads", None: "jobs of an unknown kind"}
+ONE: Final = {"query": "query", "load": "load", None: "job of an unknown kind"}
+NUMBER_OF: Final = {"query": "queries", "load": "loads", None: "jobs_of_unknown_kind"}  # in the names of numbers
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A question and its answer.
+
+    `numbers` holds by name every number that `words` contains: counts, unrounded shares, times, the names that belong
+    to them, and lists of such where something repeats; None: not known. `draw` makes the chart so many pixels wide;
+    None: there is nothing to draw. `obeys` names the filters that the picture can follow; the views behind the others
+    do not know of them.
+    """
+
+    name: str
+    title: str
+    words: str
+    numbers: dict[str, Any] = field(default_factory=dict)
+    table: Sequence[Row] = ()
+    draw: Callable[[int], Chart] | None = None
+    obeys: tuple[str, ...] = tuple(FILTERS)
+
+
+def of_kind(number: int, kind: str | None) -> str:
+    return f"{number:,} {ONE[kind] if number == 1 else KINDS[kind]}"
+
+
+def day(date_: date) -> str:
+    return f"{date_:%-d %B %Y}"
+
+
+def series(row: Row) -> str:
+    """What the jobs of a row do, in the words of `check`; a question mark for what the org did not tell."""
+    return f"{known(row['operation'])} of {known(row['object'])} ({known(row['job_type'])})"

@@ -1,0 +1,188 @@
+"""How many jobs ran side by side, and how long they took."""
+
+import itertools
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from pipelines.answers import charts
+from pipelines.answers.charts import Span
+from pipelines.answers.findings.words import counted, when
+from pipelines.answers.pictures.picture import KINDS, NUMBER_OF, Picture, of_kind, series
+from pipelines.answers.pictures.record_gaps import PROOFS
+from pipelines.answers.selection import Selection
+from pipelines.warehouse.reader import Row
+
+MAX_PAUSE_HOURS: Final = 36  # between two listings of a recorder that is at work: daily, and half a day late
+TREND_DAYS: Final = 84  # that the durations look back at the least: a trend needs more than four weeks
+
+
+def at_once(selection: Selection) -> Picture:
+    """How many jobs ran or waited at the same time; at most one point an hour. The greatest number is that of hours
+    which the record covers completely, and in which the recorder was at work: else jobs whose end went unseen pile up
+    until the next listing."""
+    title = "How many ran at once?"
+    found = selection.ask("""
+        select
+            case when $bin = 'day' then hour else date_trunc('day', hour) end as start, kind, max(at_once) as value
+        from jobs_at_once
+        where org_id = $org and hour >= $since and hour < $until
+        group by all
+        order by all
+    """)
+    pauses = _pauses(selection)
+    condition = """
+        org_id = $org and hour >= $since and hour < $until and covered_percent = 100 and not exists (
+            select 1 from (select unnest($starts) as paused_at, unnest($ends) as ended_at)
+            where paused_at < hour + interval 1 hour and ended_at > hour
+        )
+    """
+    bounds = {"starts": [start for start, _ in pauses], "ends": [end for _, end in pauses]}
+    most = selection.ask(
+        f"""
+        select kind, max(at_once) as at_once, max_by(hour, (at_once, hour)) as hour from jobs_at_once
+        where {condition}
+        group by kind
+        """,
+        **bounds,
+    )
+    (hours,) = selection.ask(f"select count(*) as counted from covered_hours where {condition}", **bounds)
+    by_kind: dict[str | None, Row] = {row["kind"]: row for row in most}
+    numbers: dict[str, Any] = {"hours_counted": hours["counted"]}
+    for kind, name in NUMBER_OF.items():
+        most_of_kind = by_kind.get(kind, {})
+        numbers |= {f"{name}_at_once": most_of_kind.get("at_once"), f"{name}_at_once_from": most_of_kind.get("hour")}
+    if not found:
+        return Picture("at_once", title, "No jobs are recorded in this time.", numbers, obeys=())
+    panels = {
+        name: [row for row in found if row["kind"] == kind]
+        for kind, name in KINDS.items()
+        if any(row["kind"] == kind for row in found)
+    }
+    words = [
+        f"At most {of_kind(row['at_once'], kind)}, in the hour from {when(row['hour'])}."
+        for kind in KINDS
+        if (row := by_kind.get(kind))
+    ]
+    basis = f"covered completely, and between listings at most {MAX_PAUSE_HOURS} hours apart"
+    if words:
+        words += [
+            f"This looks at {counted(hours['counted'], 'hour')}: those that are {basis}.",
+            "An upper bound: a job whose end is not known counts until the end of the listing that showed it.",
+        ]
+    else:
+        words = [f"How many is not known: no hour of this time is {basis}."]
+    table = [
+        {
+            "kind": KINDS[kind],
+            "most at once": numbers[f"{name}_at_once"],
+            "in the hour from": numbers[f"{name}_at_once_from"],
+        }
+        for kind, name in NUMBER_OF.items()
+        if KINDS[kind] in panels
+    ]
+    recorded_to = selection.end
+    span = Span(selection.since, selection.until, [(a, min(b, recorded_to)) for a, b in pauses if a < recorded_to])
+    return Picture(
+        "at_once",
+        title,
+        " ".join(words),
+        numbers,
+        table,
+        lambda width: charts.lines(panels, "jobs at once", span, width),
+        obeys=(),
+    )
+
+
+def _pauses(selection: Selection) -> list[tuple[datetime, datetime]]:
+    """The parts of the time shown that lie before the first complete listing, after the last, or between two that are
+    too far apart, in UTC."""
+    listed = [row["start"] for row in selection.ask(f"select start from ({PROOFS}) order by start")]
+    whole = Span(selection.since, selection.until)
+    never = timedelta(days=36_500)
+    pauses = [
+        (max(before, whole.since), min(after, whole.until))
+        for before, after in itertools.pairwise([whole.since - never, *listed, whole.until + never])
+        if after - before > timedelta(hours=MAX_PAUSE_HOURS)
+    ]
+    return [(start, end) for start, end in pauses if start < end]
+
+
+def durations(selection: Selection) -> Picture:
+    """How long the most frequent jobs took, week by week. A week has to be over to be compared, and a trend needs
+    two."""
+    title, obeys = "Do jobs take longer than they did?", ("job_types", "objects")
+    since = min(selection.since, selection.until - timedelta(days=TREND_DAYS - 1))
+    found = selection.ask(
+        f"""
+        with weeks as (
+            select * from durations_by_week
+            where {selection.only(*obeys)} and week >= $monday and week < $running and timed > 0
+        ),
+        most as (
+            select job_type, operation, object, sum(timed) as jobs from weeks
+            group by all
+            order by jobs desc, object, operation, job_type
+            limit 6
+        )
+        select
+            w.job_type, w.operation, w.object, w.week as start, w.timed,
+            w.p50_seconds / 60.0 as p50, w.p95_seconds / 60.0 as p95
+        from weeks as w
+        inner join most as m on m.job_type is not distinct from w.job_type
+            and m.operation is not distinct from w.operation and m.object is not distinct from w.object
+        order by m.jobs desc, w.object, w.operation, w.job_type, start
+        """,
+        monday=since - timedelta(days=since.weekday()),
+        running=selection.whole_until - timedelta(days=selection.whole_until.weekday()),
+    )
+    by_series: dict[str, list[Row]] = {}
+    for row in found:
+        by_series.setdefault(series(row), []).append(row)
+    numbers: dict[str, Any] = {
+        "series": [
+            {
+                "series": name,
+                "weeks": len(weeks),
+                "first_week": weeks[0]["start"],
+                "first_median_minutes": weeks[0]["p50"],
+                "last_week": weeks[-1]["start"],
+                "last_median_minutes": weeks[-1]["p50"],
+            }
+            for name, weeks in by_series.items()
+        ]
+    }
+    if not found:
+        said = "No week is over yet in which jobs ended whose duration is known."
+        return Picture("durations", title, said, numbers, obeys=obeys)
+    panels: dict[str, list[Row]] = {
+        name: [
+            {"start": row["start"], "which": which, "value": row[column]}
+            for row in weeks
+            for which, column in zip(charts.PERCENTILES, ("p50", "p95"), strict=True)
+        ]
+        for name, weeks in by_series.items()
+    }
+    trends = [
+        f"{row['series']} {row['first_median_minutes']:,.1f} → {row['last_median_minutes']:,.1f}"
+        for row in numbers["series"]
+        if row["weeks"] > 1
+    ]
+    single = [f"{row['series']} {row['last_median_minutes']:,.1f}" for row in numbers["series"] if row["weeks"] == 1]
+    words = [f"Median minutes to finish, first → last week: {', '.join(trends)}."] if trends else []
+    words += [f"Median minutes to finish, in the only week known: {', '.join(single)}."] if single else []
+    table = [
+        {"job": name, "week of": row["start"], "jobs": row["timed"], "median, minutes": row["p50"],
+         "95th percentile, minutes": row["p95"]}
+        for name, weeks in by_series.items()
+        for row in weeks
+    ]  # fmt: skip
+    span = Span(min(row["start"] for row in found), selection.until)
+    return Picture(
+        "durations",
+        title,
+        " ".join(words),
+        numbers,
+        table,
+        lambda width: charts.small_lines(panels, "minutes", span, width),
+        obeys,
+    )

@@ -1,0 +1,101 @@
+"""`make report`: the pictures as one HTML file without a script or a link, for a mail, a wiki or a printer.
+
+Each chart is there twice, laid out for a wide page and for a phone; the page shows the one that fits. The file asks
+nothing of any network, and its Content-Security-Policy makes sure of that.
+"""
+
+import io
+import itertools
+import os
+import re
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from pipelines.answers.charts import Chart, styled
+from pipelines.answers.check import check, read_thresholds
+from pipelines.answers.output_file import check_output, write_output
+from pipelines.answers.pictures import Picture, pictures
+from pipelines.answers.report_numbers import BEGINNING, Section, numbers_as_json
+from pipelines.answers.selection import orgs, select
+from pipelines.errors import Misconfigured
+from pipelines.warehouse.reader import Warehouse, opened
+
+WIDE, PHONE = 800, 270  # pixels of a chart without its labels
+MEASURED_IN: Final = "Verdana"  # a wide font, so that texts have room in whichever the reader's page shows them
+MOST_ROWS: Final = 100  # of a table; the rest is a query away
+
+
+def write_report(warehouse: Path | Warehouse, output: Path, days: int, numbers: Path | None = None) -> None:
+    """Writes the page of the last `days` days of every recorded org, and to `numbers` its numbers as JSON: each a file
+    in one step, stdout (`-`), a device or a FIFO with a reader as they are.
+
+    Raises Misconfigured where a file cannot be written or is there and is something else, or where the warehouse is
+    none.
+    """
+    check_output(output, "--output", "page", b"<!doctype html")
+    if numbers:
+        check_output(numbers, "--numbers", "file of numbers", BEGINNING)
+        if os.path.realpath(numbers) == os.path.realpath(output):
+            raise Misconfigured(
+                f"The page and its numbers cannot both go to {output}.", "Name another file: --output or --numbers."
+            )
+    sections = []
+    with opened(warehouse) as file:  # once: what is published meanwhile is no part of this page
+        findings = check(file, read_thresholds())
+        for org in orgs(file):
+            selection = select(file, org, days)
+            own = [finding for finding in findings if finding.org_id == org["org_id"]]
+            sections.append(Section(org, selection, own, list(pictures(selection))))
+        page = render(sections, is_demo=file.is_demo)
+        told = numbers_as_json(file, sections) if numbers else ""
+    write_output(output, "--output", page)
+    if numbers:
+        write_output(numbers, "--numbers", told)
+
+
+def render(sections: list[Section], is_demo: bool) -> str:
+    """The page as text."""
+    environment = Environment(
+        loader=PackageLoader("pipelines.answers", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    numbers = itertools.count()
+    environment.filters |= {"shown": _shown, "drawn": lambda picture, width: _drawn(picture, width, next(numbers))}
+    return environment.get_template("report.html").render(
+        sections=sections, is_demo=is_demo, most=MOST_ROWS, wide=WIDE, phone=PHONE
+    )
+
+
+def _drawn(picture: Picture, width: int, number: int) -> str:
+    """The chart as SVG, with ids of its own: they count for the whole page."""
+    if picture.draw is None:
+        return ""
+    svg = _svg(styled(picture.draw(width), MEASURED_IN)).replace(f'font-family="{MEASURED_IN}"', "")
+    own = rf"\g<1>chart{number}-\2"
+    svg = re.sub(r'(\bid=")((?:clip|gradient_)\d+")', own, svg)
+    return re.sub(r"(url\(#)((?:clip|gradient_)\d+\))", own, svg)
+
+
+def _svg(chart: Chart) -> str:
+    written = io.StringIO()
+    chart.save(written, format="svg")
+    return written.getvalue()
+
+
+def _shown(value: Any) -> str:
+    """A value of a table as a person reads it."""
+    match value:
+        case None:
+            return ""
+        case float():
+            return f"{value:,.1f}"
+        case int():
+            return f"{value:,}"
+        case datetime():
+            return f"{value:%Y-%m-%d %H:%M}"
+        case date():
+            return f"{value:%Y-%m-%d}"
+    return str(value)

@@ -1,0 +1,61 @@
+"""`report --numbers`: every number of the page, by name, as JSON for a program."""
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime
+from typing import Any, Final
+
+from pipelines.answers.check import Finding
+from pipelines.answers.pictures import Picture
+from pipelines.answers.selection import Selection
+from pipelines.warehouse.reader import Row, Warehouse
+
+BEGINNING: Final = b'{\n  "warehouse": '  # of such a file: nothing else is replaced by one
+
+
+@dataclass(frozen=True)
+class Section:
+    """An org's part of the page."""
+
+    org: Row
+    selection: Selection
+    findings: list[Finding]
+    pictures: list[Picture]
+
+
+def numbers_as_json(warehouse: Warehouse, sections: list[Section]) -> str:
+    """{"warehouse", "as_of", "demo", "orgs": [{"org_id", "name", "as_of", "since", "until", "findings", "pictures"}]}.
+
+    `as_of` is the time that it was for the page (`Warehouse.clock`); that of an org, as of when it is recorded.
+    `findings` are those of `check --json`; `pictures` have by name their `numbers` and the rows of their `table`. Times
+    are ISO 8601, UTC; shares are not rounded; null: not known.
+    """
+    told = {
+        "warehouse": str(warehouse.path),
+        "as_of": warehouse.clock,
+        "demo": warehouse.is_demo,
+        "orgs": [
+            {
+                "org_id": section.org["org_id"],
+                "name": section.org["name"],
+                "as_of": section.org["as_of"],
+                "since": section.selection.since,
+                "until": section.selection.until,
+                "findings": [asdict(finding) for finding in section.findings],
+                "pictures": {
+                    picture.name: {"numbers": picture.numbers, "table": list(picture.table)}
+                    for picture in section.pictures
+                },
+            }
+            for section in sections
+        ],
+    }
+    return json.dumps(told, indent=2, ensure_ascii=False, default=_written) + "\n"
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, datetime):
+        return (value if value.tzinfo else value.replace(tzinfo=UTC)).isoformat()  # hours of the views have no zone
+    if isinstance(value, date):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} is no number of a page")

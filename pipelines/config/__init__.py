@@ -1,0 +1,1 @@
+"""Where things are, and how settings are read: files, environment, dlt."""

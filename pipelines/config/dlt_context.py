@@ -1,0 +1,222 @@
+"""What dlt is answered when it asks for settings: our own, by their full names, and nothing else.
+
+dlt looks for every field of every part of it in the environment and in files: under its sections, under fewer of them,
+and at last by its bare name. A variable REFRESH, or a `[load]` that is meant for another project, would so decide what
+becomes of the history. Here dlt gets an answer where the sections and the key are exactly those of a setting of ours;
+whatever else it asks for stays at its default.
+https://dlthub.com/docs/general-usage/credentials/setup says how dlt looks.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final, TypeVar
+
+from dlt.common.configuration import is_secret_hint
+from dlt.common.configuration.container import Container
+from dlt.common.configuration.exceptions import ConfigurationException, ConfigValueCannotBeCoercedException
+from dlt.common.configuration.providers.provider import ConfigProvider
+from dlt.common.configuration.resolve import resolve_configuration
+from dlt.common.configuration.specs import BaseConfiguration, RuntimeConfiguration
+from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
+from dlt.common.runtime.run_context import RunContext, global_dir
+
+from pipelines.config.interpreter import check_interpreter
+from pipelines.config.own_settings import (
+    CONFIG,
+    CREDENTIALS,
+    FOLDER,
+    KEYS,
+    LOADER_FILE,
+    PROJECT,
+    SECRETS,
+    NoSettings,
+    OwnSettings,
+    SettingPath,
+    named_project,
+)
+from pipelines.errors import Misconfigured, quoted
+
+Spec = TypeVar("Spec", bound=BaseConfiguration)
+
+SEE: Final = "See .dlt/config.toml and .dlt/secrets.example.toml."
+KINDS: Final = {bool: "true or false", int: "a whole number", float: "a number", list: "a list"}
+DEFAULTS: Final[Mapping[SettingPath, Any]] = {
+    ("runtime", "request_max_retry_delay"): 60.0,  # whatever Retry-After asks for; dlt's own is 300
+}
+PINNED: Final[Mapping[SettingPath, Any]] = {
+    # Without these the file keeps a second copy of what was loaded last, and dlt's home a third.
+    ("load", "truncate_staging_dataset"): True,
+    ("load", "delete_completed_jobs"): True,
+    ("runtime", "dlthub_telemetry"): False,
+    # Where Airflow is installed, dlt would take settings from Airflow's variables, too.
+    ("providers", "enable_airflow_secrets"): False,
+}
+
+
+def section(name: str) -> Callable[[type[Spec]], type[Spec]]:
+    """Makes the fields of a specification settings of ours: `key` under [name] in the files, NAME__KEY in the
+    environment."""
+
+    def register(spec: type[Spec]) -> type[Spec]:
+        KEYS[name] = frozenset(spec().get_resolvable_fields())
+        return spec
+
+    return register
+
+
+class Answers(ConfigProvider):
+    """The one provider that dlt asks."""
+
+    def __init__(self, settings: OwnSettings) -> None:
+        self.settings = settings
+
+    def get_value(self, key: str, hint: Any, pipeline_name: str | None, *sections: str) -> tuple[Any | None, str]:
+        path = (*sections, key)
+        name = ".".join(path)
+        if pipeline_name:
+            return None, name
+        if path in PINNED:
+            return PINNED[path], name
+        of_dlts_interest = path[: len(LOADER_FILE) - 1] != LOADER_FILE[:-1]
+        if not (path == CREDENTIALS or (of_dlts_interest and key in KEYS.get(".".join(sections), ()))):
+            return None, name
+        found = self.settings.find(path, secret=is_secret_hint(hint))
+        if found is None or (path == CREDENTIALS and isinstance(found.value, dict)):  # dlt asks for each of its keys
+            return DEFAULTS.get(path), name
+        if is_secret_hint(hint) and isinstance(found.place, Path) and found.place.name == CONFIG:
+            raise Misconfigured(
+                f"`{name}` is a secret, but is set in {found.place}.",
+                f"Move it to {found.place.with_name(SECRETS)}, and chmod 600 that file.",
+            )
+        return found.value, name
+
+    @property
+    def name(self) -> str:
+        return "settings of the recorder"
+
+    @property
+    def supports_secrets(self) -> bool:
+        return True
+
+    @property
+    def supports_sections(self) -> bool:
+        return True
+
+
+class RecorderContext(RunContext):
+    """Where dlt works, and the settings that it is answered with: those of `project` unless others are given.
+
+    `data_dir` is where dlt keeps its working folders; set it before a pipeline is made.
+    """
+
+    def __init__(self, project: Path, data_dir: Path | None = None, settings: OwnSettings | None = None) -> None:
+        super().__init__(str(project))
+        self.settings = settings or OwnSettings(project)
+        self._data_dir = data_dir
+
+    @property
+    def run_dir(self) -> str:
+        return self._init_run_dir
+
+    @property
+    def local_dir(self) -> str:
+        return self._init_run_dir
+
+    @property
+    def settings_dir(self) -> str:
+        return os.path.join(self._init_run_dir, FOLDER)
+
+    @property
+    def data_dir(self) -> str:
+        return str(self._data_dir) if self._data_dir else os.environ.get("DLT_DATA_DIR") or global_dir()
+
+    @data_dir.setter
+    def data_dir(self, folder: Path) -> None:
+        self._data_dir = folder
+
+    @property
+    def global_dir(self) -> str:
+        return self.data_dir
+
+    @property
+    def module(self) -> ModuleType | None:
+        return None  # dlt would import whatever module has the name of the project's folder
+
+    def initial_providers(self) -> list[ConfigProvider]:
+        return [Answers(self.settings)]
+
+    def initialize_runtime(self, runtime_config: RuntimeConfiguration | None = None) -> None:
+        if runtime_config is None and self._runtime_config is not None:
+            return  # dlt does it twice for each context
+        super().initialize_runtime(runtime_config or _resolved(RuntimeConfiguration(), "runtime"))
+
+
+def use(context: RecorderContext) -> RecorderContext:
+    """Makes dlt live in this context, in all threads, until another one is used."""
+    # Put there, not switched to: dlt would first create its own context, with the settings of the working directory.
+    Container()[PluggableRunContext] = PluggableRunContext(context)
+    return context
+
+
+def use_project() -> RecorderContext:
+    """Makes dlt live in this project, whatever the working directory; or in the one that DLT_PROJECT_DIR names, if that
+    is a project of this recorder. Its files are read anew. Raises Misconfigured where one cannot be read, and before
+    any is, if another copy's Python runs this code."""
+    check_interpreter()
+    return use(RecorderContext(named_project() or PROJECT))
+
+
+def use_no_settings(folder: Path, data_dir: Path) -> RecorderContext:
+    """Makes dlt live in a folder, with every setting at its default."""
+    return use(RecorderContext(folder, data_dir, NoSettings()))
+
+
+def active() -> RecorderContext:
+    """The context that dlt lives in; this project's, if it is none of ours yet."""
+    container = Container()
+    context = container[PluggableRunContext].context if PluggableRunContext in container else None
+    return context if isinstance(context, RecorderContext) else use_project()
+
+
+def resolved(spec: Spec, name: str) -> Spec:
+    """The specification with the settings of a section. Raises Misconfigured, naming the key and where it is set."""
+    active()
+    return _resolved(spec, name)
+
+
+def _resolved(spec: Spec, name: str) -> Spec:
+    try:
+        return resolve_configuration(spec, sections=tuple(name.split(".")))
+    except ConfigurationException as error:
+        raise misconfigured(error) from None
+
+
+def misconfigured(error: ConfigurationException) -> Misconfigured:
+    """dlt's configuration error without its pages of places it looked in: which setting, where it is set."""
+    if isinstance(error, ConfigValueCannotBeCoercedException):
+        key, value = error.field_name, error.field_value
+        for name in [name for name, keys in KEYS.items() if key in keys]:
+            found = active().settings.find((*name.split("."), key))
+            if found and found.value == value:
+                shown = "" if name == ".".join(CREDENTIALS) else f"{quoted(repr(value), 100)}, "
+                kind = KINDS.get(getattr(error.hint, "__origin__", error.hint), "text")
+                return Misconfigured(f"{named(f'{name}.{key}')} is {shown}not {kind}.", SEE)
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return Misconfigured(" ".join(lines[:3])[:400], SEE)
+
+
+def named(setting: str) -> str:
+    """A setting as a message shows it, with where it is set: `check.unusual_jobs` (variable CHECK__UNUSUAL_JOBS)."""
+    return place_of(setting, f"`{setting}`")
+
+
+def place_of(setting: str, shown: str) -> str:
+    """As `named`, for a setting that is shown by another name."""
+    path, find = tuple(setting.split(".")), active().settings.find
+    found = find(path, secret=path[:3] == CREDENTIALS)
+    if found is None and path[:-1] == CREDENTIALS:
+        found = find(CREDENTIALS, secret=True)  # all keys at once
+        found = found if found and isinstance(found.value, str) else None
+    return f"{shown} ({found})" if found else shown

@@ -1,0 +1,167 @@
+"""Our own settings, and where each is set: the environment, two files of the project and two of the user's, by their
+full names. A bare variable, or a file's top level, fills nothing: those are meant for something else.
+"""
+
+import os
+import re
+import stat
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pipelines.errors import Misconfigured, quoted
+
+PROJECT: Final = Path(__file__).resolve().parents[2]
+FOLDER: Final = ".dlt"
+SECRETS, CONFIG = "secrets.toml", "config.toml"
+DOCKER_SECRETS: Final = Path("/run/secrets")  # where Docker and Kubernetes put them
+
+SettingPath = tuple[str, ...]  # sections and key
+# The path of the loader's file, as text or as `database`. dlt itself is given the file, and no setting about it.
+LOADER_FILE: Final[SettingPath] = ("destination", "duckdb", "credentials")
+CREDENTIALS: Final[SettingPath] = ("sources", "salesforce", "credentials")  # may be one variable, too
+
+# The keys of each of our sections; `dlt_context.section` adds those of our specifications.
+KEYS: Final[dict[str, frozenset[str]]] = {
+    "runtime": frozenset({
+        "request_timeout", "request_max_attempts", "request_backoff_factor", "request_max_retry_delay",
+        "log_level", "log_format",
+    }),
+    ".".join(LOADER_FILE[:-1]): frozenset({LOADER_FILE[-1]}),
+    ".".join(LOADER_FILE): frozenset({"database"}),
+}  # fmt: skip
+# By these a project is one of this recorder: [query_jobs], or one of our keys in these two.
+TELLING: Final = ("sources.salesforce", ".".join(CREDENTIALS))
+SECTION_HEAD: Final = re.compile(r"^\s*\[\s*(query_jobs|sources\.salesforce)\b", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A setting's value, and the file or the variable that gives it."""
+
+    value: Any
+    place: Path | str
+
+    def __str__(self) -> str:
+        return f"in {self.place}" if isinstance(self.place, Path) else f"variable {self.place}"
+
+
+class OwnSettings:
+    """The settings of a project, as its files are when this is made, and as the environment is when one is looked for.
+
+    Raises Misconfigured where a file cannot be read.
+    """
+
+    def __init__(self, project: Path) -> None:
+        self.files: dict[Path, dict[str, Any]] = {}  # the first that has a setting wins
+        self.not_ours: list[Path] = []  # files of the user's that others may have written
+        users = users_folder()
+        for name in (SECRETS, CONFIG):
+            file = project / FOLDER / name
+            self.files[file] = read_toml(file, ours=True)
+            if users is None or not (users / name).is_file():
+                continue
+            if _only_ours(users) and _only_ours(users / name):
+                self.files[users / name] = read_toml(users / name)
+            else:
+                self.not_ours.append(users / name)
+
+    def find(self, path: SettingPath, secret: bool = False) -> Found | None:
+        """The setting, wherever it is set. `secret` looks among a container's secrets, too."""
+        variable = "__".join(path).upper()
+        if secret and (value := _docker_secret(variable)) is not None:
+            return Found(value, f"{DOCKER_SECRETS}/{_docker_name(variable)}")
+        if variable in os.environ:
+            return Found(os.environ[variable], variable)
+        for file, settings in self.files.items():
+            if (value := _at(settings, path)) is not None:
+                return Found(value, file)
+        return None
+
+
+class NoSettings(OwnSettings):
+    """Nothing is read from outside: everything is at its default."""
+
+    def __init__(self) -> None:
+        self.files, self.not_ours = {}, []
+
+    def find(self, path: SettingPath, secret: bool = False) -> None:
+        return None
+
+
+def named_project() -> Path | None:
+    """The folder that DLT_PROJECT_DIR names, if its settings are those of a recorder; otherwise the variable is meant
+    for something else. Raises Misconfigured where they are, and cannot be read."""
+    given = os.environ.get("DLT_PROJECT_DIR")
+    if not given:
+        return None
+    folder = Path(os.path.abspath(given))
+    found = [read_toml(folder / FOLDER / name) for name in (CONFIG, SECRETS)]
+    return folder if any(map(_is_recorders, found)) else None
+
+
+def _is_recorders(settings: dict[str, Any]) -> bool:
+    def has_key_of_ours(section: str) -> bool:
+        found = _at(settings, tuple(section.split(".")))
+        return isinstance(found, dict) and bool(KEYS.get(section, frozenset()) & found.keys())
+
+    return isinstance(settings.get("query_jobs"), dict) or any(map(has_key_of_ours, TELLING))
+
+
+def _at(settings: dict[str, Any], path: SettingPath) -> Any:
+    node: Any = settings
+    for part in path:
+        node = node.get(part) if isinstance(node, dict) else None
+    return node
+
+
+def read_toml(file: Path, ours: bool = False) -> dict[str, Any]:
+    """A file of settings; nothing if there is none. One that cannot be read raises Misconfigured if it is `ours`, or
+    may be, and is nothing otherwise."""
+    content = b""
+    try:
+        if not file.is_file():
+            return {}
+        content = file.read_bytes()
+        return tomllib.loads(content.decode("utf-8-sig"))
+    except (OSError, ValueError) as error:
+        may_be_ours = not content or SECTION_HEAD.search(content.decode("utf-8", errors="replace"))
+        if not ours and not may_be_ours:
+            return {}
+        said = error.strerror if isinstance(error, OSError) else error
+        raise Misconfigured(f"{file} cannot be read: {quoted(said)}", "Correct it: it must be TOML.") from None
+
+
+def users_folder() -> Path | None:
+    """The folder of the user's settings for all projects, where dlt has it: `~/.dlt`, or else `dlt` in XDG_DATA_HOME;
+    of root /var/dlt. Never the /tmp/dlt that dlt falls back to: anybody may have made that."""
+    usual = Path("/var/dlt") if os.geteuid() == 0 else Path(os.path.expanduser("~")) / FOLDER
+    other = Path(os.environ.get("XDG_DATA_HOME", "")) / "dlt"
+    # Of root, dlt never asks XDG_DATA_HOME. Who sets it for root, and has made that folder, means it.
+    first = (other, usual) if os.geteuid() == 0 else (usual, other)
+    return next((folder for folder in first if folder.is_absolute() and folder.is_dir()), None)
+
+
+def _only_ours(file: Path) -> bool:
+    """Whether nobody but this user and root may have written it."""
+    try:
+        found = file.stat()
+    except OSError:
+        return False
+    return found.st_uid in (0, os.geteuid()) and not found.st_mode & stat.S_IWOTH
+
+
+def _docker_name(variable: str) -> str:
+    return variable.lower().replace("_", "-")
+
+
+def _docker_secret(variable: str) -> str | None:
+    """Kubernetes makes a directory of each, with a file of its name."""
+    name = _docker_name(variable)
+    for file in (DOCKER_SECRETS / name, DOCKER_SECRETS / name / name):
+        try:
+            return file.read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            continue
+    return None

@@ -1,0 +1,250 @@
+"""Where things are and how long to wait: `[query_jobs]`, `[destination.duckdb]` and the credentials."""
+
+import logging
+import os
+import shlex
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from dlt.common.configuration import configspec, is_secret_hint
+from dlt.common.configuration.exceptions import ConfigurationException
+from dlt.common.configuration.specs import BaseConfiguration
+from dlt.common.configuration.utils import get_resolved_traces
+from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
+
+from pipelines.config import dlt_variables
+from pipelines.config.credentials import SECTION, SalesforceCredentials
+from pipelines.config.defaults import BUDGET_PERCENT, CURRENT_API_VERSION
+from pipelines.config.dlt_context import active, named, resolved, section
+from pipelines.config.own_settings import CREDENTIALS, PROJECT, Found
+from pipelines.config.own_settings import LOADER_FILE as LOADER_FILE_PATH
+from pipelines.errors import Failure, Misconfigured
+from pipelines.regular_files import check_regular
+
+PIPELINE: Final = "query_jobs"
+LOADER_FILE: Final = ".".join(LOADER_FILE_PATH)
+MAX_CLOCK_TOLERANCE_HOURS: Final = 1_000_000
+DEMO_HOME: Final = PROJECT / "demo"
+DEMO_WAREHOUSE: Final = DEMO_HOME / "warehouse.duckdb"
+
+# DuckDB 1.5 and 2.0 put a log's `.wal` before a question mark, as in an address, and take a backslash for a slash.
+UNUSABLE: Final = frozenset("?\\")
+
+logger = logging.getLogger(__name__)
+
+
+@section("query_jobs")
+@configspec
+class RecorderConfiguration(BaseConfiguration):
+    """`[query_jobs]` of .dlt/config.toml, or QUERY_JOBS__… of the environment."""
+
+    warehouse: str = "warehouse.duckdb"
+    lock_wait: float = 30.0
+    details_per_run: int = 500
+    extras: bool = True
+    keep_copies: int = 7
+    clock_tolerance_hours: float = 24.0
+
+
+@section("sources.salesforce")
+@configspec
+class SourceConfiguration(BaseConfiguration):
+    """`[sources.salesforce]`, but for the credentials, as dlt gives it to the source."""
+
+    api_version: str = CURRENT_API_VERSION
+    api_budget_percent: float = BUDGET_PERCENT
+    job_type: str | None = None
+    is_pk_chunking_enabled: bool | None = None
+    concurrency_mode: str | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Absolute paths of the loader's own file and the published warehouse; seconds to wait for a held file; how many
+    finished jobs to ask for their details (0: none), and whether to ask for users, limits and the org's name; by how
+    many hours the org's clock may differ from this machine's (0: any)."""
+
+    loader_file: Path
+    warehouse: Path
+    lock_wait: float = 30.0
+    details_per_run: int = 500
+    extras: bool = True
+    keep_copies: int = 0
+    clock_tolerance_hours: float = 24.0
+    demo: bool = False  # whether these are the demo's own files
+    moment: datetime | None = None  # of a recording with a clock of its own: as of when it is read
+
+
+def read_settings() -> Settings:
+    """The settings; relative paths count from the project. Raises Misconfigured, naming the key and where it is set."""
+    recorder = resolved(RecorderConfiguration(), "query_jobs")
+    if not 0 <= recorder.lock_wait < float("inf"):
+        raise Misconfigured(
+            f"{named('query_jobs.lock_wait')} is {recorder.lock_wait:g}.", "It must be a number of seconds."
+        )
+    if recorder.details_per_run < 0:
+        raise Misconfigured(
+            f"{named('query_jobs.details_per_run')} is {recorder.details_per_run}.",
+            "It must be a number of jobs; 0 switches it off.",
+        )
+    if recorder.keep_copies < 0:
+        raise Misconfigured(
+            f"{named('query_jobs.keep_copies')} is {recorder.keep_copies}.",
+            "It must be a number of daily copies of the published warehouse; 0 switches them off.",
+        )
+    if not 0 <= recorder.clock_tolerance_hours <= MAX_CLOCK_TOLERANCE_HOURS:
+        raise Misconfigured(
+            f"{named('query_jobs.clock_tolerance_hours')} is {recorder.clock_tolerance_hours:g}.",
+            f"It must be a number of hours up to {MAX_CLOCK_TOLERANCE_HOURS:,}; 0 accepts any clock.",
+        )
+    key, given = _loader_file()
+    loader_file = project_path(given)
+    warehouse = project_path(recorder.warehouse)
+    _check_not_left_behind(given, loader_file)
+    _check_path(key, loader_file)
+    _check_path("query_jobs.warehouse", warehouse)
+    if loader_file.resolve() == warehouse.resolve() or (
+        warehouse.exists() and loader_file.exists() and warehouse.samefile(loader_file)
+    ):
+        raise Misconfigured(
+            f"The loader's file and the published warehouse are the same file: {warehouse}.",
+            "Readers would block the loader: give `warehouse` under [query_jobs] another name.",
+        )
+    return Settings(
+        loader_file,
+        warehouse,
+        recorder.lock_wait,
+        recorder.details_per_run,
+        recorder.extras,
+        recorder.keep_copies,
+        recorder.clock_tolerance_hours,
+    )
+
+
+def _check_path(key: str, path: Path) -> None:
+    if path.is_dir():
+        raise Misconfigured(
+            f"{named(key)} is {path}, which is a directory.", "Give the path of a file, existing or new."
+        )
+    if not path.parent.is_dir():
+        raise Misconfigured(
+            f"{named(key)} is {path}, whose directory does not exist.", "Make it, or see .dlt/config.toml."
+        )
+    if unusable := unusable_in(path):
+        raise Misconfigured(
+            f"{named(key)} is {path}, with {unusable} in it: DuckDB takes that for something else, and cannot write "
+            "there.",
+            "Give the path of a file in a directory without it.",
+        )
+    try:
+        check_regular(path)
+    except Misconfigured as wrong:
+        raise Misconfigured(f"{named(key)}: {wrong.message}", wrong.remedy) from None
+
+
+def unusable_in(path: Path) -> str:
+    """What DuckDB misreads in a path, as words for a message; empty where there is nothing."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:  # a name is bytes, and Python keeps what it cannot decode
+        return "a character that is not UTF-8"
+    return " and ".join(sorted(set(str(path)) & UNUSABLE))
+
+
+def _loader_file() -> tuple[str, str]:
+    """`credentials` of [destination.duckdb], a path as text or as `database`: the key that names it, and the path."""
+    keys = (LOADER_FILE_PATH, (*LOADER_FILE_PATH, "database"))
+    found = [(".".join(key), one) for key in keys if (one := active().settings.find(key, secret=True))]
+    found = [(key, one) for key, one in found if not isinstance(one.value, dict)]
+    # The environment goes before the files, whichever way it names the path.
+    key, one = min(found, key=lambda item: isinstance(item[1].place, Path), default=(LOADER_FILE, None))
+    try:
+        spec = DuckDbCredentials()
+        spec.parse_native_representation((one.value.strip() if one else "") or f"{PIPELINE}.duckdb")
+    except (ValueError, TypeError, AttributeError, ConfigurationException):
+        raise Misconfigured(f"{named(key)} must be the path of the loader's file.", "See .dlt/config.toml.") from None
+    return key, str(spec.database)
+
+
+def _check_not_left_behind(given: str, loader_file: Path) -> None:
+    """Version 0.1.0 counted relative paths from DLT_LOCAL_DIR, where that was set: what it recorded there goes on only
+    if its place is named in full."""
+    elsewhere = dlt_variables.aside.get("DLT_LOCAL_DIR", os.environ.get("DLT_LOCAL_DIR"))
+    if not elsewhere or loader_file.exists():
+        return
+    left = Path(os.path.abspath(Path(elsewhere) / Path(given).expanduser()))
+    if left.is_file():
+        raise Misconfigured(
+            f"{loader_file} does not exist yet, but {left} does: DLT_LOCAL_DIR had version 0.1.0 record there.",
+            "Relative paths now count from the project. To continue with that file, give its full path as "
+            "`credentials` under [destination.duckdb], and that of its copy as `warehouse` under [query_jobs]; to "
+            "start a new history, unset DLT_LOCAL_DIR.",
+        )
+
+
+def warehouse_to_read(given: Path | None) -> Path:
+    """The warehouse that a reader means: the one given, else the published one, else the demo's.
+
+    Raises Misconfigured where there is none of these, naming what makes one.
+    """
+    if given:
+        if not given.is_file():
+            raise Misconfigured(f"There is no warehouse {given}.", "Give the path of a published warehouse.")
+        return given.resolve()
+    settings = read_settings()
+    if settings.warehouse.is_file():
+        return settings.warehouse
+    if settings.loader_file.exists():
+        raise Misconfigured(f"There is no warehouse {settings.warehouse}.", "The next load publishes it: make load.")
+    if DEMO_WAREHOUSE.is_file():
+        return DEMO_WAREHOUSE
+    raise Misconfigured(f"There is no warehouse {settings.warehouse} yet.", "Make one: make demo, or make load.")
+
+
+def _warn(failure: Failure) -> None:
+    logger.warning("%s", failure)
+
+
+def read_credentials(on_exposed: Callable[[Failure], None] = _warn) -> SalesforceCredentials:
+    """The credentials, complete and of one way. Raises Misconfigured before any request is made.
+
+    `on_exposed` hears of each file they come from that others can read. By default it is a warning, which `--quiet`
+    prints, too: cron mails it, the load goes on, and one chmod ends it.
+    """
+    try:
+        credentials = resolved(SalesforceCredentials(), SECTION)
+    finally:
+        # dlt pickles all that it resolved with the next run's trace. It leaves secrets out of that, but not what came
+        # with an address: a password, or the session of a link out of the browser.
+        get_resolved_traces().clear()
+    found = [
+        active().settings.find((*CREDENTIALS, key), secret=True)
+        for key, hint in credentials.get_resolvable_fields().items()
+        if is_secret_hint(hint) and getattr(credentials, key)
+    ]
+    read = {one.place for one in found if isinstance(one, Found) and isinstance(one.place, Path)}
+    if key_file := credentials.key_file:
+        read.add(key_file)
+    for file in filter(_is_exposed, sorted(read)):
+        shown = shlex.quote(str(file))
+        on_exposed(Misconfigured(f"{file} can be read by other users of this machine: chmod 600 {shown}"))
+    return credentials
+
+
+def _is_exposed(file: Path) -> bool:
+    """Whether others can read it. If it is not ours, its group may: we could not read it otherwise."""
+    try:
+        found = file.stat()
+    except (OSError, ValueError):  # a key that is neither PEM nor a path is told at the sign-in
+        return False
+    others = stat.S_IROTH | (stat.S_IRGRP if found.st_uid == os.geteuid() else 0)
+    return stat.S_ISREG(found.st_mode) and bool(found.st_mode & others)
+
+
+def project_path(path: str) -> Path:
+    """The path, made absolute: relative ones count from the project."""
+    return Path(os.path.abspath(Path(active().local_dir) / Path(path).expanduser()))

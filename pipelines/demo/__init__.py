@@ -1,0 +1,1 @@
+"""A month of the built-in org on a simulated clock."""

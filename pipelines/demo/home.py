@@ -1,0 +1,201 @@
+"""Where a demo puts its files, and what of an earlier demo's it removes there first.
+
+What may be removed is decided by what each file holds, never by where it lies: a file of a demo carries a demo's
+identity (see `file_identity.py`) and rows of the demo org alone. Version 0.1.0 gave its demos no identity, but a marker
+beside them. Whatever else has one of these names stays as it is, and so does everything around it.
+"""
+
+import os
+import shlex
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from pipelines.config.settings import Settings, unusable_in
+from pipelines.errors import Failure, Misconfigured, TryLater, full_disk
+from pipelines.interrupts import raise_if_interrupted
+from pipelines.recording.kept_listings import listings_in
+from pipelines.regular_files import holds_something
+from pipelines.tables import DATASET
+from pipelines.warehouse.atomic_file import is_mount
+from pipelines.warehouse.database_file import CATALOG, open_database
+from pipelines.warehouse.file_identity import is_demo, read_identity
+from pipelines.warehouse.primary import LOCK_MESSAGE, HeldBy, no_locks_behind, only_load
+from pipelines.warehouse.state_folder import StateFolder
+
+MARKER_OF_0_1_0: Final = ".made_by_demo"
+SCHEMAS: Final = {DATASET, f"{DATASET}_staging"}  # the only ones of a demo of version 0.1.0
+# DuckDB's words for a log that this very file had, and has outlived: it knows files by an id in their header.
+OUTLIVED: Final = "created for this database file"
+ELSEWHERE: Final = "give another --home"
+
+
+@contextmanager
+def cleared(settings: Settings, org_id: str) -> Iterator[None]:
+    """A place for a new demo of the org with this id, without an earlier one's files, and with the right to record
+    there until the block ends.
+
+    Raises TryLater where another demo or load is at work, or a file is held open; Misconfigured where the place cannot
+    be used, or something is there that is not known to be a demo's. Then nothing has been touched.
+    """
+    home = settings.loader_file.parent
+    try:
+        _check(settings, org_id)
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_use(home, error) from None
+    with ExitStack() as held:
+        try:
+            held.enter_context(only_load(settings.loader_file))
+        except TryLater as busy:
+            raise TryLater(busy.message, f"Wait until it has ended, or {ELSEWHERE}.") from None
+        except Misconfigured as unusable:
+            raise Misconfigured(
+                unusable.message, f"Let this user write there, or {ELSEWHERE}, on a local disk."
+            ) from None
+        try:
+            _check(settings, org_id)  # once more: a demo may have begun, or a load have ended, since
+            _check_held_by_nobody(settings.loader_file)
+            _remove(settings)
+        except OSError as error:
+            raise _cannot_use(home, error) from None
+        yield
+
+
+def _check(settings: Settings, org_id: str) -> None:
+    home = settings.loader_file.parent
+    if unusable := unusable_in(home):
+        raise Misconfigured(
+            f"{home} has {unusable} in its name: DuckDB takes that for something else.",
+            f"{ELSEWHERE.capitalize()}.",
+        )
+    if home.exists() and not home.is_dir():
+        raise Misconfigured(f"{home} is no directory.", f"{ELSEWHERE.capitalize()}.")
+    if os.path.realpath(settings.loader_file) == os.path.realpath(settings.warehouse):
+        raise Misconfigured(
+            f"{settings.loader_file} and {settings.warehouse} are the same file, by a symbolic link.",
+            f"Remove the link, or {ELSEWHERE}.",
+        )
+    for file in (settings.loader_file, settings.warehouse):
+        _check_file(file, org_id)
+    _check_state(StateFolder(settings.loader_file), org_id)
+
+
+def _check_file(file: Path, org_id: str) -> None:
+    log = _log(file)
+    if not holds_something(file):
+        if holds_something(log):
+            raise Misconfigured(
+                f"{log} is the log of a DuckDB file that is not there.",
+                f"If a demo left it, remove it: rm {shlex.quote(str(log))} - otherwise {ELSEWHERE}.",
+            )
+        return
+    try:
+        why_not = _why_no_demo(file, org_id)
+    except Misconfigured as wrong:  # a directory, a FIFO, a device
+        raise Misconfigured(wrong.message, f"{ELSEWHERE.capitalize()}.") from None
+    except (duckdb.Error, RuntimeError) as error:
+        raise_if_interrupted(error)
+        if LOCK_MESSAGE in str(error):
+            raise no_locks_behind(file) or _held(file, error) from None
+        names = shlex.join(map(str, (file, log)))
+        raise Misconfigured(
+            f"{file} cannot be read, so whether it is a demo's cannot be told: {str(error).splitlines()[0][:300]}",
+            f"If it is, remove it: rm -f {names} - otherwise {ELSEWHERE}.",
+        ) from None
+    if why_not:
+        raise Misconfigured(f"{file} {why_not}, and a demo would replace it.", f"{ELSEWHERE.capitalize()}.")
+
+
+def _why_no_demo(file: Path, org_id: str) -> str | None:
+    """Why a file is not one that a demo made, as the end of a sentence; None if it is one. Raises duckdb.Error."""
+    with ExitStack() as closing:
+        try:
+            connection = closing.enter_context(open_database(file, read_only=True))
+        except duckdb.Error as error:
+            if OUTLIVED not in str(error):
+                raise
+            # A copy has no log beside it; by a link, DuckDB would find it.
+            copy = Path(closing.enter_context(tempfile.TemporaryDirectory())) / "copy.duckdb"
+            shutil.copyfile(file, copy)
+            connection = closing.enter_context(open_database(copy, read_only=True))
+        tables = connection.execute(
+            "select schema_name, table_name from duckdb_tables() where database_name = $1 order by all", [CATALOG]
+        ).fetchall()
+        identity = read_identity(connection)
+        of_0_1_0 = file.with_name(MARKER_OF_0_1_0).exists() and {schema for schema, _ in tables} <= SCHEMAS
+        if not (is_demo(identity) or (identity is None and of_0_1_0)):
+            return "was not made by a demo"
+        for schema, table in tables:
+            name = ".".join('"' + part.replace('"', '""') + '"' for part in (schema, table))
+            columns = connection.execute(f"select * from {name} limit 0").description or ()
+            if "org_id" in {str(column[0]).lower() for column in columns}:
+                other = connection.execute(
+                    f"select 1 from {name} where cast(org_id as varchar) not in ($1, left($1, 15)) limit 1", [org_id]
+                ).fetchone()
+                if other:
+                    return f"has rows of another org than the demo's in {schema}.{table}"
+    return None
+
+
+def _check_state(state: StateFolder, org_id: str) -> None:
+    if state.path.exists() and not state.path.is_dir():
+        raise Misconfigured(f"{state.path} is no directory.", f"Move it away, or {ELSEWHERE}.")
+    kept = [*listings_in(state.kept), *listings_in(state.set_aside)]
+    identities = {state.identity, *(listing.identity for listing in kept)} - {None}
+    identities |= {folder.name.partition(".")[0] for folder in state.work.glob("*/")}
+    other_orgs = {org for listing in kept for org in listing.orgs} - {org_id}
+    if other_orgs or not all(is_demo(identity) for identity in identities):
+        raise Misconfigured(
+            f"{state.path} was left by another recording than a demo's, and may hold listings of it.",
+            f"Move it back to its loader's file, or {ELSEWHERE}.",
+        )
+
+
+def _check_held_by_nobody(file: Path) -> None:
+    """Readers of the loader's file would not notice that it goes, but it is not theirs to open."""
+    if not holds_something(file):
+        return
+    try:
+        open_database(file, read_only=False).close()
+    except (duckdb.Error, RuntimeError) as error:
+        raise_if_interrupted(error)
+        if LOCK_MESSAGE in str(error):
+            raise no_locks_behind(file) or _held(file, error) from None
+
+
+def _held(file: Path, error: Exception) -> TryLater:
+    holder = HeldBy(file, str(error)).holder
+    return TryLater(
+        f"{file} is held by {holder}: another demo or load that runs there, or whoever opened it.",
+        f"Wait until it has ended, close it there, or {ELSEWHERE}.",
+    )
+
+
+def _remove(settings: Settings) -> None:
+    """Removes an earlier demo's files, in an order that leaves what is still a demo's at every moment. A symbolic link
+    stays, and what it points to goes."""
+    for file in (settings.warehouse, settings.loader_file):
+        target = Path(os.path.realpath(file))
+        for gone in (_log(file), _log(target), target):
+            gone.unlink(missing_ok=True)
+    StateFolder(settings.loader_file).remove()
+    settings.loader_file.with_name(MARKER_OF_0_1_0).unlink(missing_ok=True)
+
+
+def _log(file: Path) -> Path:
+    return file.with_name(file.name + ".wal")
+
+
+def _cannot_use(home: Path, error: OSError) -> Failure:
+    why = "it is a mount of its own, which cannot be replaced" if is_mount(error) else error.strerror
+    where = "" if error.filename in (None, str(home)) else f" ({error.filename})"
+    return full_disk(error) or Misconfigured(
+        f"A demo cannot put its files into {home}: {why}{where}.",
+        f"{ELSEWHERE.capitalize()}, a directory where this user may write.",
+    )

@@ -1,0 +1,72 @@
+"""Settings that nothing reads: misspelt, in the wrong section, or meant for dlt, which is not asked about them."""
+
+import os
+from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final
+
+from pipelines.config import settings  # noqa: F401 - each puts its keys into KEYS
+from pipelines.config.dlt_context import PINNED, active
+from pipelines.config.own_settings import KEYS, LOADER_FILE, SettingPath
+from pipelines.errors import Misconfigured
+
+# dlt reads these sections, and so did version 0.1.0.
+DLTS: Final = frozenset({"load", "extract", "normalize", "schema", "data_writer", "pipeline", "providers"})
+SHARED: Final = {"runtime", ".".join(LOADER_FILE[:-1]), ".".join(LOADER_FILE)}  # with other users of dlt
+PARENTS: Final = {"sources", "destination"}
+
+
+def misspelt_settings() -> list[Misconfigured]:
+    """One for each setting in the project's `.dlt/`, and for each in our sections of the environment, that no code
+    reads."""
+    return [*_in_files(), *_in_environment()]
+
+
+def _in_files() -> Iterator[Misconfigured]:
+    folder = Path(active().settings_dir)
+    for file, found in active().settings.files.items():
+        if file.parent == folder:
+            for path in unread(found):
+                yield _problem(path, f".dlt/{file.name}")
+
+
+def unread(found: dict[str, Any], path: SettingPath = ()) -> Iterator[SettingPath]:
+    """The settings of a file that nothing reads, but for sections of other programs."""
+    section = ".".join(path)
+    for key, value in found.items():
+        here = (*path, key)
+        name = ".".join(here)
+        if isinstance(value, dict) and (name in KEYS or name in PARENTS or here[0] in DLTS):
+            yield from unread(value, here)
+        elif section in KEYS:
+            if key not in KEYS[section] and PINNED.get(here) != value:
+                yield here
+        elif not isinstance(value, dict):
+            if PINNED.get(here) != value:
+                yield here
+        elif get_close_matches(name, {*KEYS, *PARENTS}, n=1, cutoff=0.75):
+            yield here
+
+
+def _in_environment() -> Iterator[Misconfigured]:
+    for name in sorted(os.environ):
+        path = tuple(name.lower().split("__"))
+        section, key = ".".join(path[:-1]), path[-1]
+        if section in KEYS.keys() - SHARED and key not in KEYS[section] and ".".join(path) not in KEYS:
+            yield _problem(path, "the environment")
+
+
+def _problem(path: SettingPath, where: str) -> Misconfigured:
+    section, key = ".".join(path[:-1]), path[-1]
+    homes = [name for name, known in KEYS.items() if key in known and name != section]
+    close = get_close_matches(key if section else ".".join(path), KEYS.get(section, {*KEYS, *PARENTS}), n=1, cutoff=0.6)
+    if homes:
+        remedy = f"It belongs under [{homes[0]}]."
+    elif close:
+        remedy = f"Did you mean {close[0]}?"
+    elif path[0] in DLTS or section in SHARED | PARENTS:
+        remedy = "Remove it: the recorder sets up dlt itself, and does not read this."
+    else:
+        remedy = "See .dlt/config.toml."
+    return Misconfigured(f"`{'.'.join(path)}` in {where} is an unknown setting.", remedy)

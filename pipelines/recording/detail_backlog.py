@@ -1,0 +1,104 @@
+"""Which finished jobs a run asks for their details, and in which order: what is new before what has failed before."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+import duckdb
+import pyarrow as pa
+
+from pipelines.recording.snapshot import Listing
+from pipelines.tables import DATASET, FINISHED
+
+ATTEMPTS: Final = 3  # of a job that gives no answer, in as many runs; then they become rarer
+
+# observed_at bounds what is read: a version first seen more than seven days ago belongs to a job that is gone by now.
+# A job that gave no answer is asked after all that have not been asked, whoever they are: a hundred such jobs hold up
+# nobody. Of the others failures come first, then Closed jobs, whose state does not tell whether all their records
+# failed, then the newest.
+# Provisional details are asked for again when they are twice as old as they were: ten times at most in a week. So are,
+# after ATTEMPTS, those that failed, but not more often than once an hour, and at least twice a day: what an outage of
+# the Classic API cost comes back.
+# Of Classic jobs and of all others there are as many as a run may ask: where the former can be asked no longer, the
+# latter take their places.
+BACKLOG: Final = f"""
+with waiting as (
+    select
+        j.id, j.job_type, j.state as listed_state, j.system_modstamp as listed_modstamp,
+        s.id is not null as shown,
+        d.* exclude (org_id, id, listed_state, listed_modstamp),
+        coalesce(j.created_date, j.observed_at) as since,
+        case when d.error is null then 0 else d.attempts end as failures,
+        row_number() over (
+            order by
+                failures,
+                case j.state when 'Failed' then 0 when 'Closed' then 1 else 2 end,
+                j.created_date desc,
+                j.id
+        ) as place
+    from {DATASET}.query_jobs as j
+    left join (
+        select * from {DATASET}.job_details where org_id = $org_id and asked_at >= $now - interval 60 days
+    ) as d on d.id = j.id
+    left join (select distinct id from shown) as s on s.id = j.id
+    where j.org_id = $org_id
+        and j.state in {FINISHED}
+        and j.observed_at >= $now - interval 7 days
+        and (
+            s.id is not null
+            or not exists (
+                select 1 from {DATASET}.unlisted_jobs as u
+                where u.org_id = $org_id and u.id = j.id and u.listed_again_at is null
+                    and u.unlisted_at >= $now - interval 60 days
+                    and u.unlisted_at >= coalesce(j.current_since, j.observed_at)
+            )
+        )
+        and (
+            d.id is null
+            or (
+                d.error is not null
+                and (d.outcome <> 'gone' or s.id is not null)
+                and (
+                    d.attempts < {ATTEMPTS}
+                    or $now - d.asked_at
+                        >= least(greatest(d.asked_at - since, interval 1 hour), interval 12 hours)
+                )
+            )
+            or (d.outcome = 'answered' and (d.listed_state <> j.state or d.listed_modstamp <> j.system_modstamp))
+            or (d.outcome = 'answered' and d.provisional and $now - d.asked_at >= d.asked_at - since)
+        )
+)
+select *, count(*) over () as waiting
+from waiting
+qualify row_number() over (partition by job_type = 'Classic' order by place) <= $at_most
+order by place
+"""
+
+Job = dict[str, Any]
+
+
+def backlog(listing: Listing, loader: duckdb.DuckDBPyConnection, at_most: int) -> list[Job]:
+    """The jobs to ask for, the most urgent first, and as many more as could take the places of Classic ones."""
+    parameters = {"org_id": listing.org.org_id, "now": listing.org.clock, "at_most": at_most}
+    loader.register("shown", pa.table({"id": pa.chunked_array(listing.ids, pa.string())}))
+    try:
+        jobs: list[Job] = loader.sql(BACKLOG, params=parameters).to_arrow_table().to_pylist()
+    finally:
+        loader.unregister("shown")
+    return jobs
+
+
+def spread(jobs: Iterable[Job]) -> Iterator[Job]:
+    """Two from the front, one from the end and one from the middle, and so on: in any five that follow each other there
+    are jobs of every kind, so that five failures in a row tell of more than of jobs that are alike."""
+    left = deque(jobs)
+    while left:
+        yield left.popleft()
+        if left:
+            yield left.pop()
+        if left:
+            yield left.popleft()
+        if left:
+            left.rotate(-(len(left) // 2))
+            yield left.popleft()
+            left.rotate(len(left) // 2)

@@ -1,0 +1,54 @@
+"""`job_details.error_template` of rows that came without it: from earlier versions, or made by an earlier
+`message_template`."""
+
+import hashlib
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+
+from pipelines.recording import message_templates
+from pipelines.recording.message_templates import message_template
+from pipelines.tables import DATASET
+
+DEFINED: Final = "templates_definition"  # a macro of the file: how its templates were made
+DEFINITION: Final = hashlib.sha256(Path(message_templates.__file__).read_bytes()).hexdigest()
+AT_ONCE: Final = 50_000  # different messages in memory
+
+MISSING: Final = f"""
+select distinct error_message as message from {DATASET}.job_details
+where error_message is not null and error_template is null and asked_at >= $since
+limit {AT_ONCE}
+"""
+FILL: Final = f"""
+update {DATASET}.job_details as d set error_template = m.template
+from made as m
+where d.error_message = m.message and d.error_template is null
+"""
+
+
+def fill_templates(loader: duckdb.DuckDBPyConnection, since: datetime | None) -> None:
+    """Gives each row of `job_details` with a message its template; of rows that were asked for before `since`, only
+    once for each definition of a template. None: of all rows, which takes 7 ms at a million where none is missing."""
+    if not _is_defined(loader):
+        since = None
+        loader.execute(
+            f"begin; update {DATASET}.job_details set error_template = null where error_template is not null; "
+            f"create or replace macro {DATASET}.{DEFINED}() as '{DEFINITION}'; commit"
+        )
+    while found := loader.execute(MISSING, {"since": since or "-infinity"}).fetchall():
+        made = [{"message": message, "template": message_template(message)} for (message,) in found]
+        loader.register("made", pa.Table.from_pylist(made))
+        try:
+            loader.execute(FILL)
+        finally:
+            loader.unregister("made")
+
+
+def _is_defined(loader: duckdb.DuckDBPyConnection) -> bool:
+    try:
+        return loader.execute(f"select {DATASET}.{DEFINED}()").fetchall() == [(DEFINITION,)]
+    except duckdb.CatalogException:
+        return False

@@ -1,0 +1,211 @@
+"""Listings that are kept beside the loader's file, as Parquet, until they can be loaded into it: it was held by another
+process when they were made, or the load was killed.
+
+Each is a folder, named by its place in the order: `000007-<dlt's load id>`, with a file `kept.json` that says for which
+loader's file, of which orgs, and what the files' checksums are. It appears in one step, whole.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from dlt.common.runtime.run_context import global_dir
+
+from pipelines.tables import LISTINGS, TABLES, Table
+from pipelines.warehouse.atomic_file import replacing
+from pipelines.warehouse.dlt_packages import PIPELINE, TABLES_OF_DLT, Package, packages_in
+from pipelines.warehouse.state_folder import StateFolder
+
+FORMAT: Final = 1  # of these folders; a version that changes it reads the earlier ones
+META: Final = "kept.json"
+PLACES: Final = 6  # digits of a listing's place in the order
+NAME: Final = re.compile(rf"\d{{{PLACES}}}-.*")
+
+
+class UnreadableListing(Exception):
+    """A kept listing that cannot be loaded, and why."""
+
+
+@dataclass(frozen=True)
+class KeptListing:
+    """One listing that waits."""
+
+    folder: Path
+    meta: dict[str, Any]
+
+    @property
+    def identity(self) -> str:
+        """Of the loader's file that it is kept for."""
+        return str(self.meta.get("file"))
+
+    @property
+    def orgs(self) -> set[str]:
+        """The ids of the orgs whose rows it has."""
+        return set(self.meta.get("orgs", ()))
+
+    def tables(self) -> dict[str, list[Path]]:
+        """Table -> its files, every one as it was written. Raises UnreadableListing."""
+        if self.meta.get("format") != FORMAT:
+            raise UnreadableListing(f"its format is {self.meta.get('format')!r}, and this version reads {FORMAT}")
+        known = {table.name for table in TABLES}
+        found: Package = {}
+        for name, checksum in self.meta.get("files", {}).items():
+            file, table = self.folder / name, name.split(".")[0]
+            try:
+                if _checksum(file) != checksum:
+                    raise UnreadableListing(f"{name} has changed since it was written")
+            except FileNotFoundError:
+                raise UnreadableListing(f"{name} is not there") from None
+            if table not in known:
+                raise UnreadableListing(f"{name} is for a table that this version does not know")
+            found.setdefault(table, []).append(file)
+        return found
+
+    def give_to(self, identity: str) -> None:
+        """It is for the loader's file with this identity after all."""
+        with replacing(self.folder / META) as new:
+            new.write_text(json.dumps(self.meta | {"file": identity}), encoding="utf-8")
+
+    def remove(self) -> None:
+        """It is loaded. Renamed first: half of it, left by a kill, is none that waits."""
+        gone = self.folder.with_name(f".{self.folder.name}.gone")
+        self.folder.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
+
+    def set_aside(self, state: StateFolder) -> Path:
+        """Moves it out of the way of those that can be loaded, and says where to."""
+        state.make(state.set_aside)
+        there = state.set_aside / self.folder.name
+        while there.exists():
+            there = there.with_name(there.name + "+")
+        return self.folder.rename(there)
+
+
+def waiting(state: StateFolder) -> list[KeptListing]:
+    """All that wait beside this loader's file, oldest first, for whichever file."""
+    return [KeptListing(folder, _meta(folder)) for folder in _folders(state.kept)]
+
+
+def listings_in(folder: Path) -> list[KeptListing]:
+    """All in one folder beside a loader's file, whatever their names; not those that are half made or half removed."""
+    return [KeptListing(one, _meta(one)) for one in sorted(folder.glob("*/")) if not one.name.startswith(".")]
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(listing for listing in folder.glob("*/") if NAME.fullmatch(listing.name))
+
+
+def rows_of(files: list[Path], table: Table) -> Iterator[pa.Table]:
+    """The rows of a table as they were extracted, some at a time, without dlt's own columns; columns that came with a
+    later version are null."""
+    for file in files:
+        with pq.ParquetFile(file) as parquet:
+            for number in range(parquet.num_row_groups):
+                rows = parquet.read_row_group(number)
+                rows = rows.drop_columns([name for name in rows.column_names if name.startswith(TABLES_OF_DLT)])
+                for field in table.schema:
+                    if field.name not in rows.column_names:
+                        rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))
+                yield rows
+
+
+def keep(working: Path, state: StateFolder, identity: str, but_for: Collection[str] = ()) -> list[str]:
+    """Keeps what dlt extracted into a pipeline's working folder and did not load; gives dlt's ids of these packages.
+
+    The files are linked, so that keeping them takes no room, and stay where they are.
+    """
+    there = {name.partition("-")[2]: int(name[:PLACES]) for name in (folder.name for folder in _folders(state.kept))}
+    last = max(there.values(), default=0)
+    kept: list[str] = []
+    for load_id, tables in packages_in(working).items():
+        if load_id not in there and load_id not in but_for:
+            kept.append(load_id)
+            _keep(tables, state, f"{last + len(kept):0{PLACES}}-{load_id}", identity)
+    return kept
+
+
+def keep_left_behind(state: StateFolder) -> None:
+    """Keeps the listings that loads which were killed, or failed, had made and not loaded."""
+    for left in sorted(state.work.glob("*/")):
+        keep(left / PIPELINE, state, left.name.partition(".")[0])
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def keep_of_version_0_1_0(state: StateFolder, identity: str) -> None:
+    """Keeps the listings that version 0.1.0 left in dlt's home, in a folder named by a hash of the file's path; then
+    that folder goes, and dlt's home is not used again."""
+    name = f"{PIPELINE}_{hashlib.sha256(str(state.loader_file).encode()).hexdigest()[:8]}"
+    home = Path(os.environ.get("DLT_DATA_DIR") or global_dir()) / "pipelines" / name
+    try:
+        if home.stat().st_uid != os.geteuid():  # dlt's home may have been in /tmp, where anybody can put something
+            return
+    except OSError:
+        return
+    taken = (state.read("taken_from_dlts_home") or "").split()
+    taken += keep(home, state, identity, but_for=taken)
+    shutil.rmtree(home, ignore_errors=True)
+    if home.exists() and taken:  # it cannot be removed, and is not to be read again
+        state.write("taken_from_dlts_home", "\n".join(taken))
+
+
+def _keep(tables: Package, state: StateFolder, name: str, identity: str) -> None:
+    orgs: set[str] = set()
+    state.make(state.kept)
+    for left in state.kept.glob(".*"):  # by a load that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    new = state.kept / f".{name}.new"
+    state.make(new)
+    checksums: dict[str, str] = {}
+    for table, files in tables.items():
+        for number, file in enumerate(files):
+            copy = new / f"{table}.{number}.parquet"
+            _link(file, copy)
+            state.share(copy)
+            checksums[copy.name] = _checksum(copy)
+            try:  # what a machine that failed has left may be a part of a file
+                rows = pq.read_table(copy)
+            except pa.ArrowException:
+                checksums[copy.name] = "cannot be read"  # so that it is set aside, and named
+                continue
+            if table == LISTINGS.name:
+                orgs |= set(rows["org_id"].to_pylist())
+    meta = {"format": FORMAT, "file": identity, "orgs": sorted(orgs), "files": checksums}
+    with (new / META).open("w", encoding="utf-8") as written:
+        json.dump(meta, written)
+        written.flush()
+        os.fsync(written.fileno())
+    state.share(new / META)
+    new.rename(state.kept / name)
+    folder = os.open(state.kept, os.O_RDONLY)
+    os.fsync(folder)
+    os.close(folder)
+
+
+def _link(file: Path, to: Path) -> None:
+    try:
+        os.link(file, to)
+    except OSError:  # another file system, or one without links
+        shutil.copyfile(file, to)
+    with to.open("rb") as written:
+        os.fsync(written.fileno())
+
+
+def _checksum(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _meta(folder: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((folder / META).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,107 @@
+"""What there is to know of an org beside its jobs: its name, its users' names, its limits. A few calls a run."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import pyarrow as pa
+
+from pipelines.errors import Failure, Unreadable, quoted
+from pipelines.recording.records import as_json, text, whole_number
+from pipelines.salesforce.org import Org, same_id
+from pipelines.tables import ORG_LIMITS, ORGS, USERS, Table
+
+USER_ID: Final = re.compile(r"005[0-9A-Za-z]{12}(?:[0-9A-Za-z]{3})?")  # what may be put into a SOQL text
+MOST_USERS: Final = 2_000  # in one run: ten calls; the next one asks for the rest
+IDS_PER_QUERY: Final = 200  # some 4 KB of URL, and an answer of one page
+
+
+def users(org: Org, ids: Iterable[str], known: Mapping[str, dict[str, Any]]) -> pa.Table:
+    """The users with these ids, as rows of `users`; one that the org does not show keeps what is `known`, by id, or is
+    there without a name.
+
+    Raises a Failure: not permitted, or not answered as documented.
+    GET /services/data/vXX.X/query?q=SELECT … FROM User, see resources_query.htm of the REST API Developer Guide
+    """
+    asked = sorted(i for i in ids if USER_ID.fullmatch(i))[:MOST_USERS]
+    found: dict[str, dict[str, Any]] = {}
+    for start in range(0, len(asked), IDS_PER_QUERY):
+        batch = asked[start : start + IDS_PER_QUERY]
+        listed = ", ".join(f"'{i}'" for i in batch)
+        shown = {str(record.get("Id"))[:15]: record for record in _queried(org, USERS, f"WHERE Id IN ({listed})")}
+        if shown.keys() - {i[:15] for i in batch}:
+            raise Unreadable("The answer to a query for users is about others than were asked for.")
+        found |= {i: shown[i[:15]] for i in batch if i[:15] in shown}
+    values = {i: _values(USERS, found[i]) if i in found else known.get(i, {}) for i in asked}
+    rows = [{**values[i], "org_id": org.org_id, "id": i, "asked_at": org.clock} for i in asked]
+    return pa.Table.from_pylist(rows, schema=USERS.schema)
+
+
+def orgs(org: Org, known: Mapping[str, dict[str, Any]]) -> pa.Table:
+    """The org's row of `orgs`; what is `known` of it, by id, stays if it is not shown. Raises as `users` does.
+
+    https://developer.salesforce.com/docs/atlas.en-us.object_reference.meta/object_reference/sforce_api_objects_organization.htm
+    """
+    records = _queried(org, ORGS)
+    others = [str(record.get("Id")) for record in records if not same_id(str(record.get("Id")), org.org_id)]
+    if others:
+        raise Unreadable(f"Asked for its name, the org answered for another one: {quoted(others[0], 40)}.")
+    values = _values(ORGS, records[0]) if records else known.get(org.org_id, {})
+    row = {**values, "org_id": org.org_id, "instance_url": org.session.instance_url, "asked_at": org.clock}
+    return pa.Table.from_pylist([row], schema=ORGS.schema)
+
+
+def org_limits(org: Org, listing_id: str) -> pa.Table:
+    """What the org may use and has left, now: rows of `org_limits`, a row for each share that an app has of a limit.
+
+    `{"Max", "Remaining"}` by name, the apps' own shares nested under their names; "accurate within five minutes".
+    Needs 'View Setup and Configuration'. Raises a Failure, as `users` does.
+    https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/resources_limits.htm
+    """
+    body = org.get("limits")
+    if not isinstance(body, dict):
+        raise Failure("The org's limits are not what Salesforce documents.")
+    rows: list[dict[str, Any]] = []
+    for name, limit in body.items():
+        shares = [(_share(app), share) for app, share in limit.items()] if isinstance(limit, dict) else []
+        for app, share in [("", limit), *shares]:
+            if isinstance(share, dict):
+                row = {"org_id": org.org_id, "listing_id": listing_id, "limit_name": name, "app": app}
+                amounts = {"max": whole_number(share.get("Max")), "remaining": whole_number(share.get("Remaining"))}
+                rows.append(row | amounts | {"asked_at": org.clock})
+    if not rows:
+        raise Unreadable("The org's limits are not what Salesforce documents: there is none.")
+    return pa.Table.from_pylist(rows, schema=ORG_LIMITS.schema)
+
+
+def _share(app: str) -> str:
+    """An app's name as the key of its share. The row without a name is the whole org's: a name that cannot be seen is
+    quoted, and so is one that could be taken for a quoted one."""
+    return as_json(app) if not app.strip() or app.startswith('"') else app
+
+
+def _queried(org: Org, table: Table, where: str = "") -> list[dict[str, Any]]:
+    """The records of the object that a table is about, with the fields that fill its columns."""
+    fields = ", ".join(["Id", *(c.field for c in table.columns if c.field)])
+    objects = {USERS: "User", ORGS: "Organization"}
+    body = org.get("query", {"q": f"SELECT {fields} FROM {objects[table]} {where}".strip()})
+    records = body.get("records") if isinstance(body, dict) else None
+    # 200 ids, or one org, are one page of any size that Salesforce has.
+    if not isinstance(records, list) or not all(isinstance(r, dict) for r in records) or body.get("done") is False:
+        raise Failure(f"The answer to a query for {objects[table]} is not what Salesforce documents.")
+    return records
+
+
+def _values(table: Table, record: dict[str, Any]) -> dict[str, Any]:
+    """The record's values by column; a flag that is neither true nor false is null, and so is a name without any
+    character to be seen."""
+    values = {c.name: (record.get(c.field), c.type) for c in table.columns if c.field}
+    return {
+        name: _name(value) if kind == pa.string() else value if isinstance(value, bool) else None
+        for name, (value, kind) in values.items()
+    }
+
+
+def _name(value: Any) -> str | None:
+    name = text(value)
+    return name if name and name.strip() else None

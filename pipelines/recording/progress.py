@@ -1,0 +1,44 @@
+"""What a person at a terminal sees while a listing is read. Without a terminal: nothing."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pipelines.salesforce.job_pages import Page
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is told of a run while it goes on: each page read, and how many of the details are there."""
+
+    page: Callable[[Page], None] = lambda page: None
+    details: Callable[[int, int], None] = lambda done, wanted: None
+
+
+@contextmanager
+def progress(wanted: bool) -> Iterator[Seen]:
+    """Callbacks that show pages, jobs, the rate and the details on a terminal's stderr, which is clean afterwards."""
+    if not wanted or not sys.stderr.isatty():
+        yield Seen()
+        return
+    from rich.console import Console  # noqa: PLC0415 - 50 ms that cron need not pay
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task("Signing in", total=None)
+        jobs = 0
+
+        def show(page: Page) -> None:
+            nonlocal jobs
+            jobs = len(page.records) if page.number == 1 else jobs + len(page.records)
+            elapsed = shown.tasks[0].elapsed or 0.0
+            rate = f" · {jobs / elapsed:,.0f} jobs/s" if elapsed else ""
+            text = "Loading" if page.last else "Listing"
+            shown.update(task, description=f"{text}: {page.number:,} pages · {jobs:,} jobs{rate}")
+
+        def show_details(done: int, wanted: int) -> None:
+            shown.update(task, description=f"Asking for details: {done:,} of {wanted:,} jobs")
+
+        yield Seen(show, show_details)

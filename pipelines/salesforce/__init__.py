@@ -1,0 +1,1 @@
+"""HTTP, sign-in and JSON: what an org answers. Knows no table."""

@@ -1,0 +1,301 @@
+"""Sign in to an org: credentials in, an access token and the org's own host out. Nothing here knows of jobs."""
+
+import errno
+import json
+import os
+import select
+import ssl
+import stat
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import orjson
+from dlt.sources.helpers import requests
+from requests.exceptions import ChunkedEncodingError, ContentDecodingError, InvalidURL, SSLError
+from urllib3.exceptions import ProtocolError, ReadTimeoutError
+
+from pipelines.config.credentials import REDACTED, TOKEN, SalesforceCredentials, https_origin
+from pipelines.errors import Failure, Misconfigured, NoAnswer, NotPermitted, TryLater, causes, quoted
+from pipelines.salesforce.ids import full_id
+
+TOKEN_PATH: Final = "/services/oauth2/token"  # noqa: S105 - a path, not a password
+TOKEN_LENGTH: Final = 8_192  # characters: more than most servers take in a header, and twenty times what tokens have
+ASSERTION_LIFE: Final = 180  # seconds; Salesforce takes three minutes at most
+KEY_WAIT: Final = 10  # seconds for whoever writes the key into a FIFO
+MAX_KEY: Final = 1_000_000  # bytes
+SF_CLI_TIMEOUT: Final = 120  # seconds; the first call of a day checks for updates
+
+
+def as_said(text: object, longest: int, *secrets: str | None) -> str:
+    """What an org, a proxy or the sf CLI said, to be shown or kept; without the secrets, should it quote them."""
+    said = str(text)
+    for secret in filter(None, secrets):
+        said = said.replace(secret, REDACTED)
+    return quoted(TOKEN.sub(REDACTED, said), longest)
+
+
+@dataclass(frozen=True)
+class Session:
+    """A signed-in session: where to ask, with what, and as whom."""
+
+    instance_url: str
+    access_token: str
+    org_id: str = ""  # 18 characters; "" where the sign-in does not tell
+    user_id: str = ""  # as org_id
+    username: str = ""  # where the sign-in tells this instead
+
+    def __post_init__(self) -> None:
+        for name in ("org_id", "user_id"):
+            object.__setattr__(self, name, full_id(getattr(self, name)))
+        token = self.access_token
+        if not (token.isascii() and token.isprintable() and " " not in token and len(token) <= TOKEN_LENGTH):
+            raise NotPermitted(
+                "The access token is too long for one, or has characters in it that no token has: spaces, line ends "
+                "or the like.",
+                "Take it again, whole and on one line.",
+            )
+
+    def __repr__(self) -> str:
+        return f"Session({self.instance_url}, org {self.org_id or 'unknown'})"  # never the token
+
+
+def sign_in(credentials: SalesforceCredentials, http: requests.Client) -> Session:
+    """A new session by the way that the credentials complete.
+
+    Raises NotPermitted (refused, with Salesforce's own error code), TryLater (not reachable) or Misconfigured.
+    """
+    return SIGN_INS[credentials.way](credentials, http)
+
+
+def can_renew(credentials: SalesforceCredentials) -> bool:
+    """Whether a second sign-in can bring a new token: a bare token is all there is."""
+    return credentials.way != "access token"
+
+
+def _access_token(credentials: SalesforceCredentials, http: requests.Client) -> Session:
+    return Session(credentials.instance_url or "", credentials.access_token or "")
+
+
+def _client_credentials(credentials: SalesforceCredentials, http: requests.Client) -> Session:
+    """OAuth 2.0 client credentials flow: POST {My Domain}/services/oauth2/token.
+
+    https://help.salesforce.com/s/articleView?id=xcloud.remoteaccess_oauth_client_credentials_flow.htm
+    """
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": credentials.client_id,
+        "client_secret": credentials.client_secret,
+    }
+    return _token(credentials, http, credentials.instance_url or "", form)
+
+
+def _jwt_bearer(credentials: SalesforceCredentials, http: requests.Client) -> Session:
+    """OAuth 2.0 JWT bearer flow: a short-lived assertion, signed with the private key, for a token.
+
+    https://help.salesforce.com/s/articleView?id=xcloud.remoteaccess_oauth_jwt_flow.htm
+    """
+    import jwt  # noqa: PLC0415 - brings cryptography along, which the other ways do not need
+
+    claims = {
+        "iss": credentials.client_id,
+        "sub": credentials.username,
+        "aud": credentials.login_url,
+        "exp": int(time.time()) + ASSERTION_LIFE,
+    }
+    try:
+        assertion = jwt.encode(claims, _pem(credentials), algorithm="RS256")
+    except (ValueError, TypeError, jwt.PyJWTError):  # their texts may quote the key
+        raise Misconfigured(
+            "private_key is not an RSA private key in PEM form without a passphrase.",
+            "Make a pair with: openssl req -x509 -newkey rsa:2048 -nodes -keyout server.key -out server.crt "
+            "- upload server.crt to the app, and set private_key to the path of server.key.",
+        ) from None
+    form = {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": assertion}
+    # The assertion is for the login host, the request goes to the org itself: a My Domain answers both.
+    return _token(credentials, http, credentials.instance_url or "", form)
+
+
+def _pem(credentials: SalesforceCredentials) -> str:
+    file = credentials.key_file
+    if file is None:
+        return (credentials.private_key or "").replace("\\n", "\n")  # the environment often holds \n as two characters
+    try:
+        return _without_waiting(file).decode("ascii")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a PEM text file"
+        raise Misconfigured(
+            f"The file that private_key names cannot be read: {reason}.",
+            "private_key is the path of a PEM file (relative ones count from the project), or the PEM text itself.",
+        ) from None
+
+
+def _without_waiting(file: Path) -> bytes:
+    """What a file holds; of a FIFO (a shell's `<(command)` is one) what its writer gives within some seconds."""
+    with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY), "rb") as opened:
+        if stat.S_ISFIFO(os.fstat(opened.fileno()).st_mode):
+            if not select.select([opened], [], [], KEY_WAIT)[0]:
+                raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
+            os.set_blocking(opened.fileno(), True)
+        return opened.read(MAX_KEY)
+
+
+def _token(
+    credentials: SalesforceCredentials, http: requests.Client, host: str, form: Mapping[str, str | None]
+) -> Session:
+    try:
+        # The form holds a secret: a redirect must not carry it to another host.
+        # `auth` that adds nothing keeps an entry of ~/.netrc from being sent along.
+        answer = http.post(host + TOKEN_PATH, data=form, allow_redirects=False, auth=lambda request: request)
+    except (OSError, ValueError, OverflowError) as error:  # all of requests' are OSErrors
+        raise unreachable(host, error) from None
+    try:
+        body = orjson.loads(answer.content)
+    except orjson.JSONDecodeError:
+        body = None
+    if answer.status_code != 200 or not isinstance(body, dict) or not isinstance(body.get("access_token"), str):
+        raise _refused(answer.status_code, body, host, form)
+    org_id, user_id = _identity(body.get("id"))
+    instance_url = body.get("instance_url") or credentials.instance_url
+    return Session(https_origin("The token answer's instance_url", instance_url), body["access_token"], org_id, user_id)
+
+
+def _identity(url: Any) -> tuple[str, str]:
+    """Org and user id of an identity URL: https://login.salesforce.com/id/<org id>/<user id>."""
+    parts = urlsplit(url).path.split("/") if isinstance(url, str) else []
+    return (parts[2], parts[3]) if len(parts) == 4 and parts[1] == "id" else ("", "")
+
+
+# What the OAuth errors mean in practice; the first text found in `error: error_description` wins. Sources:
+# help.salesforce.com xcloud.remoteaccess_oauth_flow_errors, and threads that end in these answers.
+OAUTH_REMEDIES: Final = {
+    "not supported on this domain": "instance_url must be the org's My Domain, https://<name>.my.salesforce.com; "
+    "login.salesforce.com and test.salesforce.com do not take this sign-in.",
+    "no client credentials user": "The app has no run-as user: Setup, External Client App Manager, the app, "
+    "Policies, Client Credentials Flow, Run As.",
+    "user hasn't approved": "Let the user in beforehand: the app's OAuth policies, Permitted Users: "
+    "admin approved users are pre-authorized, and add the user's profile or permission set.",
+    "audience": "login_url must be https://login.salesforce.com, or https://test.salesforce.com for a sandbox.",
+    "assertion": "Check username, login_url, the certificate in the app, and this machine's clock.",
+    "expired": "Check this machine's clock: an assertion lives for three minutes.",
+    "invalid_client": "Check client_id and client_secret (Setup, External Client App Manager, the app, "
+    "OAuth Settings, Consumer Key and Secret). A new app takes some ten minutes to be known.",
+    "inactive": "The user is inactive or may not use the API: Setup, Users.",
+    "unsupported_grant_type": "Enable this flow in the app's OAuth settings.",
+    "not enabled": "Enable this flow in the app's OAuth settings.",
+}
+
+
+def _refused(status: int, body: Any, host: str, form: Mapping[str, str | None]) -> Failure:
+    said = body if isinstance(body, dict) else {}
+    error = f"{said.get('error', f'HTTP {status}')}: {said.get('error_description', 'no description')}"
+    error = as_said(error, 300, form.get("client_secret"), form.get("assertion"))
+    if status in (420, 429) or status >= 500:
+        return TryLater(f"Salesforce could not sign in just now ({error}).", "Try again later.")
+    if not said.get("error"):
+        return Misconfigured(
+            f"{host}{TOKEN_PATH} answered with HTTP {status}, and not as Salesforce's sign-in does.",
+            "Check instance_url: it must be the org's My Domain, https://<name>.my.salesforce.com.",
+        )
+    remedy = next((text for key, text in OAUTH_REMEDIES.items() if key in error.lower()), "")
+    return NotPermitted(
+        f"Salesforce refused the sign-in ({error}).",
+        remedy or "Check the keys of the sign-in in .dlt/secrets.toml; `make doctor` looks closer.",
+    )
+
+
+BUNDLE: Final = "REQUESTS_CA_BUNDLE, or CURL_CA_BUNDLE, has to name a file of certificates in PEM form."
+
+
+def _tls(host: str, error: ssl.SSLError) -> Failure:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Misconfigured(
+            f"{host} could not prove who it is (TLS certificate: {quoted(error.verify_message, 120)}).",
+            "Behind a company proxy, set REQUESTS_CA_BUNDLE to the proxy's certificate file.",
+        )
+    if error.library == "X509":
+        return Misconfigured("The file of trusted certificates holds none that can be read.", BUNDLE)
+    return TryLater(
+        f"TLS with {host} failed ({error.reason or 'no reason given'}).",
+        "Try again later. If it never works: check instance_url, the network and its proxy.",
+    )
+
+
+BROKEN: Final = (ChunkedEncodingError, ContentDecodingError, OverflowError, ValueError)
+
+
+def unreachable(host: str, error: Exception) -> Failure:
+    """What a connection error means. Its own text is left out: it quotes URLs with their parameters."""
+    if not isinstance(error, requests.RequestException) and isinstance(error, OSError):
+        return Misconfigured(quoted(error), BUNDLE)
+    if isinstance(error, SSLError):
+        return _tls(host, next((cause for cause in causes(error) if isinstance(cause, ssl.SSLError)), ssl.SSLError()))
+    kind = "could not be reached"
+    behind = error.args[0] if error.args else None
+    if isinstance(error, requests.Timeout) or isinstance(behind, ReadTimeoutError):
+        kind = "did not answer in time"
+    elif (isinstance(error, BROKEN) and not isinstance(error, InvalidURL)) or isinstance(behind, ProtocolError):
+        kind = "broke its answer off, or gave one that is no HTTP"
+    return NoAnswer(
+        f"{host} {kind} ({type(error).__name__}).",
+        "Try again later. If it never works: check instance_url, the network and its proxy.",
+    )
+
+
+def _sf_cli(credentials: SalesforceCredentials, http: requests.Client) -> Session:
+    """What the sf CLI on this machine knows of an org that it is signed in to.
+
+    The host comes from `sf org display`. The token comes from `sf org auth show-access-token`, and with a CLI
+    from before May 2026, which has no such command, from `sf org display` as well.
+    https://developer.salesforce.com/docs/platform/salesforce-cli-reference/guide/cli_reference_org_auth_show-access-token.html
+    """
+    org = credentials.sf_cli_org or ""
+    shown = _sf(["org", "display"], org)
+    token = str(shown.get("accessToken") or REDACTED)
+    if token.startswith(REDACTED):
+        token = str(_sf(["org", "auth", "show-access-token"], org).get("accessToken") or REDACTED)
+    if token.startswith(REDACTED):
+        raise NotPermitted(
+            f"The sf CLI does not show its access token for {org!r}: it prints [REDACTED].",
+            f"Update it (sf update), and see that this shows one: sf org auth show-access-token --target-org {org}",
+        )
+    instance_url = https_origin("The sf CLI's instanceUrl", shown.get("instanceUrl"))
+    return Session(instance_url, token, str(shown.get("id") or ""), username=str(shown.get("username") or ""))
+
+
+def _sf(command: list[str], org: str) -> dict[str, Any]:
+    words = ["sf", *command, "--target-org", org, "--json"]  # --json skips the question before a token is shown
+    asked = " ".join(words)
+    try:
+        run = subprocess.run(words, capture_output=True, timeout=SF_CLI_TIMEOUT, stdin=subprocess.DEVNULL, check=False)
+    except FileNotFoundError:
+        raise Misconfigured(
+            "sf_cli_org is set, but there is no `sf` command on the PATH.",
+            "Install the Salesforce CLI, extend PATH (cron has a short one), or sign in another way.",
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise TryLater(f"`{asked}` gave no answer within {SF_CLI_TIMEOUT} s.", "Run it by hand.") from None
+    try:
+        answer = json.loads(run.stdout)
+        result = answer["result"] if run.returncode == 0 else {}
+    except (ValueError, KeyError, TypeError, RecursionError):
+        answer, result = {}, {}
+    if not isinstance(result, dict) or not result:
+        said = as_said(answer.get("message") or "", 300) if isinstance(answer, dict) else ""
+        raise NotPermitted(
+            f"`{asked}` failed with exit code {run.returncode}{f': {said}' if said else ''}.",
+            f"Run it by hand; perhaps sign in again: sf org login web --alias {org}",
+        )
+    return result
+
+
+SIGN_INS: Final[dict[str, Callable[[SalesforceCredentials, requests.Client], Session]]] = {
+    "access token": _access_token,
+    "client credentials": _client_credentials,
+    "JWT bearer": _jwt_bearer,
+    "sf CLI": _sf_cli,
+}

@@ -1,0 +1,157 @@
+"""`--as-of TIME`: a warehouse as it was at an earlier moment, from what had been recorded by then.
+
+Views of the tables' names, in a catalogue in memory, let through what was known at TIME; the views of `views/` are
+applied over them. Nothing is written anywhere. What a later load replaced is not kept, and so not known as of before:
+
+- the answer of a job that was asked again later (its details are missing until it was), and a rejected record's last
+  listing (taken to have been in every listing since the first);
+- names of users and orgs, which are those of today;
+- of a job whose state changed later, columns other than state, system_modstamp and observed_at.
+
+What a load kept while the file was held counts from its listing on, though it came into the file later.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from pipelines.errors import Misconfigured, quoted
+from pipelines.tables import DATASET
+from pipelines.warehouse.database_file import CATALOG
+from pipelines.warehouse.reader import Warehouse, lacking, opened
+from pipelines.warehouse.schema import unqualified, views
+from pipelines.warehouse.state_spans import ORDER, SPANS
+
+REMEDY: Final = "Give it as 2026-11-16T06:00 (UTC), 2026-11-16T06:00+01:00, or 2026-11-16 (when that day began)."
+THEN: Final = "back_then"  # a schema for what is worked out once
+
+# By org, the start of the newest listing that had ended by then: rows bear the start of the listing that showed them.
+# Jobs whose row is of a later listing are told by their versions; the same jobs' spans are made anew of these.
+SEEN: Final = f"""
+select org_id, max(coalesce(restarted_at, started_at)) as seen_to
+from {CATALOG}.{DATASET}.listings where finished_at <= $at group by 1
+"""
+STATES: Final = f"""
+select s.* from {CATALOG}.{DATASET}.query_job_states as s
+inner join {THEN}.seen as t on t.org_id = s.org_id and s.observed_at <= t.seen_to
+where exists (
+    select 1 from {CATALOG}.{DATASET}.query_jobs as j
+    where j.org_id = s.org_id and j.id = s.id and coalesce(j.current_since, j.observed_at) > t.seen_to
+)
+"""
+NEWEST: Final = f"""
+select *, row_number() over job as nth, count(*) over (partition by org_id, id) as versions
+from {THEN}.states
+window job as (partition by org_id, id order by {ORDER})
+qualify nth = versions
+"""
+TABLES_THEN: Final = {
+    "listings": "select * from {table} where finished_at <= timestamptz '{at}'",
+    "query_jobs": f"""
+        select j.* from {{table}} as j
+        inner join {THEN}.seen as t on t.org_id = j.org_id and coalesce(j.current_since, j.observed_at) <= t.seen_to
+        union all by name
+        select
+            j.* replace (
+                s.state as state, s.system_modstamp as system_modstamp, s.observed_at as observed_at,
+                cast(null as timestamptz) as current_since
+            )
+        from {{table}} as j
+        inner join {THEN}.newest as s on s.org_id = j.org_id and s.id = j.id
+    """,
+    "query_job_states": f"""
+        select s.* from {{table}} as s
+        inner join {THEN}.seen as t on t.org_id = s.org_id and s.observed_at <= t.seen_to
+    """,
+    "state_spans": f"""
+        select s.* from {{table}} as s
+        inner join {THEN}.seen as t on t.org_id = s.org_id and s.observed_at <= t.seen_to
+        where not exists (select 1 from {THEN}.spans as a where a.org_id = s.org_id and a.id = s.id)
+        union all by name
+        select * from {THEN}.spans
+    """,
+    "unlisted_jobs": f"""
+        select
+            u.* replace (
+                case when u.listed_again_at <= t.seen_to then u.listed_again_at end as listed_again_at
+            )
+        from {{table}} as u
+        inner join {THEN}.seen as t on t.org_id = u.org_id and u.unlisted_at <= t.seen_to
+    """,
+    "job_details": "select * from {table} where asked_at <= timestamptz '{at}'",
+    "org_limits": "select * from {table} where asked_at <= timestamptz '{at}'",
+    "rejected_records": f"""
+        select r.* replace (
+            case when r.last_observed_at > t.seen_to then t.seen_to else r.last_observed_at end as last_observed_at
+        )
+        from {{table}} as r
+        inner join {THEN}.seen as t on t.org_id = r.org_id and r.first_observed_at <= t.seen_to
+    """,
+    "users": "select * from {table}",
+    "orgs": "select * from {table}",
+}
+
+
+@contextmanager
+def opened_as_of(path: Path, time: str | None) -> Iterator[Warehouse]:
+    """The warehouse as it was at a time, given as text; without one, as it is (see `reader.opened`).
+
+    Raises Misconfigured where the time cannot be read, lies in the future, or before anything was recorded; and as
+    `reader.opened` does.
+    """
+    at = None if time is None else read_time(time)
+    with opened(path) as file:
+        yield file if at is None else rewound(file, at)
+
+
+def read_time(given: str) -> datetime:
+    """A time or a date in ISO 8601, in UTC unless it says otherwise. Raises Misconfigured."""
+    try:
+        time = datetime.fromisoformat(given.strip())
+        return time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise Misconfigured(f"--as-of {quoted(given, 60)} is not a time.", REMEDY) from None
+
+
+def rewound(file: Warehouse, at: datetime) -> Warehouse:
+    """The same open file as it was at a moment. The connection reads nothing else from then on.
+
+    Raises Misconfigured where that lies in the future, by the file's clock, or before anything was recorded.
+    """
+    (recorded,) = file.rows("select min(finished_at) as first, max(finished_at) as last from listings")
+    now = max(filter(None, (file.clock, recorded["last"])))
+    if at > now:
+        raise Misconfigured(f"--as-of {_shown(at)} is in the future: it is {_shown(now)}.", REMEDY)
+    if recorded["first"] is None or at < recorded["first"]:
+        first = f"the first listing is of {_shown(recorded['first'])}" if recorded["first"] else "there is no listing"
+        raise Misconfigured(f"Nothing was recorded yet at {_shown(at)}: {first}.", "Give a later time: --as-of.")
+    then = Warehouse(file.path, file.connection, at)
+    is_demo = file.is_demo  # asked for here: the file's own schemas are not looked into from now on
+    try:
+        _rewind(file.connection, at)
+    except (duckdb.CatalogException, duckdb.BinderException) as error:
+        raise lacking(file.path, error) from None
+    then.__dict__["is_demo"] = is_demo
+    return then
+
+
+def _rewind(connection: duckdb.DuckDBPyConnection, at: datetime) -> None:
+    connection.execute(f"create schema memory.{THEN}; create schema memory.{DATASET}")
+    connection.execute(f"set search_path = 'memory.{DATASET}'")
+    connection.execute(f"create table {THEN}.seen as {SEEN}", {"at": at})
+    connection.execute(f"create table {THEN}.states as {STATES}; create table {THEN}.newest as {NEWEST}")
+    for name, sql in TABLES_THEN.items():
+        if name == "state_spans":  # made of listings as they were, too
+            connection.execute(f"create table {THEN}.spans as {SPANS % f'select * from {THEN}.states'}")
+        table = f"{CATALOG}.{DATASET}.{name}"
+        connection.execute(f"create view {DATASET}.{name} as {sql.format(table=table, at=at.isoformat())}")
+    for name, sql in views().items():
+        connection.execute(f"create view {DATASET}.{name} as {unqualified(sql)}")
+
+
+def _shown(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,132 @@
+"""All that touches dlt's inside, and why. Each touch has a test that fails when a later dlt changes it."""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import dlt
+import duckdb
+from dlt.common.destination import DestinationCapabilitiesContext
+from dlt.common.destination.client import LoadJob
+from dlt.common.destination.typing import PreparedTableSchema
+from dlt.common.normalizers.naming import NamingConvention
+from dlt.common.runtime import signals
+from dlt.common.storages import LoadStorage, NormalizeStorage
+from dlt.common.storages.data_item_storage import DataItemStorage
+from dlt.common.storages.load_storage import LoadItemStorage
+from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration, DuckDbCredentials
+from dlt.destinations.impl.duckdb.duck import DuckDbClient, DuckDbCopyJob
+from dlt.extract.storage import ExtractorItemStorage
+
+from pipelines.tables import DATASET
+from pipelines.warehouse.database_file import SESSION
+
+PIPELINE: Final = "query_jobs"
+TABLES_OF_DLT: Final = "_dlt"  # how dlt's own tables and columns begin
+Package = dict[str, list[Path]]  # table -> its Parquet files
+
+
+def _template_of_any_path(storage: type[DataItemStorage]) -> None:
+    """dlt makes the names of its files by `%` from a template that has the whole path in it: with a directory called
+    `100%` no file could be made."""
+    made = storage._get_data_item_path_template
+
+    def escaped(self: DataItemStorage, load_id: str, schema_name: str, table_name: str) -> str:
+        path, _, name = made(self, load_id, schema_name, table_name).rpartition(os.sep)
+        return f"{path.replace('%', '%%')}{os.sep}{name}"
+
+    storage._get_data_item_path_template = escaped  # type: ignore[method-assign]
+
+
+for _storage in (ExtractorItemStorage, LoadItemStorage):
+    _template_of_any_path(_storage)
+
+
+class _CopyJob(DuckDbCopyJob):
+    """dlt puts the path of a package's file between quotes as it is. DuckDB would then read `key=value` in the name of
+    a directory as a column, `*`, `?` and `[` as patterns, and end the text at a quote."""
+
+    def run(self) -> None:
+        client = self._job_client.sql_client
+        path = "".join(f"[{c}]" if c in "*?[" else c for c in self._file_path).replace("'", "''")
+        client.execute_sql(
+            f"insert into {client.make_qualified_table_name(self.load_table_name)} by name "
+            f"select * from read_parquet('{path}', union_by_name=true, hive_partitioning=false)"
+        )
+
+
+class _Client(DuckDbClient):
+    def create_load_job(
+        self, table: PreparedTableSchema, file_path: str, load_id: str, restore: bool = False
+    ) -> LoadJob:
+        job = super().create_load_job(table, file_path, load_id, restore)
+        return _CopyJob(file_path) if type(job) is DuckDbCopyJob else job
+
+
+class _LoaderFile(dlt.destinations.duckdb):
+    """dlt's DuckDB destination, with the two changes that `_CopyJob` and `capabilities` make."""
+
+    destination_type = "dlt.destinations.duckdb"  # the name that dlt keeps in the file's state: not of this class
+
+    def __init__(self, file: duckdb.DuckDBPyConnection | str) -> None:
+        super().__init__(file if isinstance(file, str) else DuckDbCredentials(file, pragmas=[SESSION]))
+        self._known: dict[type[Any] | None, DestinationCapabilitiesContext] = {}
+
+    @property
+    def client_class(self) -> type[DuckDbClient]:
+        return _Client
+
+    def capabilities(
+        self, config: DuckDbClientConfiguration | None = None, naming: NamingConvention | None = None
+    ) -> DestinationCapabilitiesContext:
+        """What DuckDB can do. dlt looks it up in all settings at every step and for every table: 0.1 s a run, a tenth
+        of one that finds little."""
+        kind = type(naming) if naming else None
+        if kind not in self._known:
+            self._known[kind] = super().capabilities(config, naming)
+        return self._known[kind].copy()
+
+
+def new_pipeline(file: duckdb.DuckDBPyConnection | str, folder: Path) -> dlt.Pipeline:
+    """dlt's pipeline into a DuckDB file, by a connection that is open, or by the path of one that cannot be opened yet.
+    `folder` is its working folder."""
+    return dlt.pipeline(PIPELINE, destination=_LoaderFile(file), dataset_name=DATASET, pipelines_dir=str(folder))
+
+
+@contextmanager
+def temporary_files_in(folder: Path) -> Iterator[None]:
+    """Has dlt put its temporary files there: it writes each merge's SQL as one, in a folder for all programs (/tmp)
+    that may be small, or not be writable, and has no setting for it."""
+    before, tempfile.tempdir = tempfile.tempdir, str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+
+
+def interruptible(step: Callable[[], object]) -> None:
+    """Runs a step of dlt's, which brings to an end what it is at when Ctrl-C or SIGTERM comes. One that comes late in
+    the step dlt would forget, and the run would go on."""
+    with signals.intercepted_signals():
+        step()
+        signals.raise_if_signalled()
+
+
+def packages_in(working: Path) -> dict[str, Package]:
+    """What dlt extracted and did not load, by dlt's load id, oldest first, of a pipeline's working folder. Packages
+    that were still being written are left out."""
+    found: dict[str, Package] = {}
+    # Normalized is later than extracted, and the extracted files go one by one then: so it counts where both are there.
+    for state in (f"normalize/{NormalizeStorage.EXTRACTED_FOLDER}", f"load/{LoadStorage.NORMALIZED_FOLDER}"):
+        for folder in working.glob(f"{state}/*/"):
+            tables: Package = {}
+            for file in sorted(folder.glob("*_jobs/*.parquet")):
+                table = file.name.split(".")[0]
+                if not table.startswith(TABLES_OF_DLT):
+                    tables.setdefault(table, []).append(file)
+            if tables:
+                found[folder.name] = tables
+    return dict(sorted(found.items()))

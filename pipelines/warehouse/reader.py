@@ -1,0 +1,149 @@
+"""A published warehouse, read: one connection for all that belongs together, whatever is published meanwhile."""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from pipelines.errors import Misconfigured, TryLater, full_disk, not_permitted
+from pipelines.interrupts import raise_if_interrupted
+from pipelines.regular_files import holds_something
+from pipelines.tables import DATASET
+from pipelines.warehouse.database_file import CATALOG, open_database
+from pipelines.warehouse.file_identity import is_demo, read_identity, read_moment
+from pipelines.warehouse.primary import LOCK_MESSAGE, no_locks_behind
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Warehouse:
+    """A warehouse that is open: every question sees it as it was when it was opened; where `as_of` is given, as it was
+    at that moment (see `as_of.py`)."""
+
+    path: Path
+    connection: duckdb.DuckDBPyConnection
+    as_of: datetime | None = None
+
+    @cached_property
+    def is_demo(self) -> bool:
+        """Whether a demo made it, wherever it lies."""
+        return is_demo(read_identity(self.connection))
+
+    @cached_property
+    def clock(self) -> datetime:
+        """The time that it is for whoever reads it: `as_of`, or the moment that the file carries, or now. A file of the
+        demo that earlier versions made carries none: its clock stopped at its newest listing."""
+        moment = self.as_of or read_moment(self.connection)
+        if moment is None and self.is_demo:
+            ((moment,),) = self.connection.execute("select max(as_of) from recorded_orgs").fetchall()
+        return moment or datetime.now(UTC)
+
+    def read(self, sql: str, parameters: Row | None = None) -> pa.Table:
+        """The result of one query, as Arrow; times are UTC. Raises duckdb.Error for a wrong query."""
+        try:
+            result: pa.Table = self.connection.sql(sql, params=parameters).to_arrow_table()
+        except (duckdb.Error, RuntimeError) as error:
+            raise_if_interrupted(error)
+            raise
+        return result
+
+    def rows(self, sql: str, parameters: Row | None = None) -> list[Row]:
+        """The rows of one of our own queries, fit to be shown: every character of a text that a terminal or a picture
+        would obey instead of showing (escape sequences, line ends, bidirectional marks) is replaced by U+FFFD.
+
+        `parameters` may hold more than the query asks for. Raises Misconfigured where the file is no warehouse that
+        this version published.
+        """
+        asked = {name: value for name, value in (parameters or {}).items() if re.search(rf"\${name}\b", sql)}
+        try:
+            found = self.read(sql, asked).to_pylist()
+        except (duckdb.CatalogException, duckdb.BinderException) as error:
+            raise lacking(self.path, error) from None
+        except duckdb.IOException as error:
+            raise full_disk(error) or _unreadable(self.path, error) from None
+        return [{name: _shown(value) for name, value in row.items()} for row in found]
+
+
+@contextmanager
+def opened(warehouse: "Path | Warehouse") -> Iterator[Warehouse]:
+    """The warehouse, open until the block ends; one that is open already stays so.
+
+    Raises Misconfigured where there is none, or the file is none; TryLater where another process writes into it.
+    """
+    if isinstance(warehouse, Warehouse):
+        yield warehouse
+        return
+    if not warehouse.exists():
+        raise Misconfigured(f"There is no warehouse at {warehouse} yet.", "Make one: make demo, or make load.")
+    if not holds_something(warehouse):
+        raise Misconfigured(
+            f"{warehouse} is empty: nothing was published there yet.", "Make a warehouse: make demo, or make load."
+        )
+    try:
+        connection = open_database(warehouse, read_only=True)
+    except (duckdb.Error, RuntimeError) as error:
+        raise_if_interrupted(error)
+        raise _unreadable(warehouse, error) from None
+    with connection:
+        with suppress(duckdb.CatalogException):  # no schema of ours: each question says what is missing
+            connection.execute(f"SET search_path = '{CATALOG}.{DATASET}'")
+        yield Warehouse(warehouse, connection)
+
+
+def read(sql: str, warehouse: Path | Warehouse, parameters: Row | None = None) -> pa.Table:
+    """The result of one query on the published warehouse, as Arrow. A path's file is closed again when this returns.
+
+    Times are UTC. Raises duckdb.Error for a wrong query, and otherwise as `opened` does.
+    """
+    with opened(warehouse) as file:
+        return file.read(sql, parameters)
+
+
+def rows(sql: str, warehouse: Path | Warehouse, parameters: Row | None = None) -> list[Row]:
+    """The rows of one of our own queries, fit to be shown: see `Warehouse.rows`. Raises as that and `opened` do."""
+    with opened(warehouse) as file:
+        return file.rows(sql, parameters)
+
+
+def lacking(path: Path, error: duckdb.Error) -> Misconfigured:
+    """What to say of a file that another version made, or another program."""
+    return Misconfigured(
+        f"{path} lacks what this version reads: {str(error).splitlines()[0]}",
+        "If a load published it, the next load replaces it; otherwise name another file.",
+    )
+
+
+def _unreadable(path: Path, error: Exception) -> Misconfigured | TryLater:
+    if LOCK_MESSAGE in str(error):
+        writing = TryLater(f"{path} is open for writing in another program.", "Close it there, then try again.")
+        return no_locks_behind(path) or writing
+    if not_permitted(error):
+        return Misconfigured(f"{path} cannot be opened: this user may not read it.", "Let this user read it.")
+    if ".wal" in str(error) or "WAL" in str(error):
+        # Written after a newer copy had been published, by a process that still had the old one open.
+        return Misconfigured(
+            f"{path}.wal belongs to an older copy of the warehouse, and keeps DuckDB from opening this one.",
+            "Remove it; the next load does so too. What was written into the old copy is not in this one.",
+        )
+    return Misconfigured(
+        f"{path} is not a readable DuckDB file: {str(error).splitlines()[0]}",
+        "If a load published it, move it away: the next load publishes it anew.",
+    )
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_shown(item) for item in value]
+    if not isinstance(value, str) or value.isprintable():
+        return value
+    spaces = {c: " " for c in value if unicodedata.category(c) == "Zs"}
+    return "".join(c if c.isprintable() else spaces.get(c, "\N{REPLACEMENT CHARACTER}") for c in value)

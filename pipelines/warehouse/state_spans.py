@@ -1,0 +1,136 @@
+"""`state_spans`, the one table that is derived from others: from when to when each job was in which state.
+
+It could be a view, but sorting the whole history by job takes seconds once there are millions of jobs. So each load
+brings up to date what belongs to the jobs that it has changed. It can be made again at any time, and is if it must.
+"""
+
+import hashlib
+from typing import Final
+
+import duckdb
+
+from pipelines.tables import DATASET
+from pipelines.warehouse.schema import views
+
+REBUILD_MEMORY: Final = "1GB"  # sorting the whole history is the one thing that takes longer with less
+# In the order of observation: a job's system_modstamp can move back. Versions of one listing go by their stamps, those
+# of one second by the order in which states follow each other.
+ORDER: Final = """
+    observed_at, system_modstamp,
+    case when state in ('Open', 'UploadComplete') then 0 when state = 'InProgress' then 1 when state = 'Closed' then 2
+        else 3 end,
+    state
+"""
+# A version was entered at its stamp if that is plausible (see the view all_jobs), later than those of all versions
+# before it, and than when these were entered. Else all that is known is by when it was: the end of the listing that
+# first showed it, or when the next one was entered.
+SPANS: Final = f"""
+select
+    org_id, id, nth, state, state_before, entered_at,
+    lead(entered_at) over job as left_at,
+    date_diff('second', entered_at, lead(entered_at) over job) as seconds,
+    observed_at, observed_by, by_stamp
+from (
+    select
+        *, min(case when by_stamp then system_modstamp else observed_by end) over (
+            partition by org_id, id order by nth rows between current row and unbounded following
+        ) as entered_at
+    from (
+        select
+            * exclude (is_ahead),
+            is_ahead and system_modstamp > coalesce(
+                max(case when is_ahead then system_modstamp else observed_at end) over before, timestamptz '-infinity'
+            ) as by_stamp
+        from (
+            select
+                org_id, id, state, observed_at, observed_by, system_modstamp,
+                row_number() over job as nth,
+                lag(state) over job as state_before,
+                is_plausible and system_modstamp > coalesce(
+                    max(case when is_plausible then system_modstamp end) over before, timestamptz '-infinity'
+                ) as is_ahead
+            from (
+                select
+                    s.*, coalesce(e.ended_at, s.observed_at) as observed_by,
+                    s.system_modstamp between timestamptz '2009-01-01 00:00:00+00'
+                        and coalesce(e.ended_at, s.observed_at) + interval 5 minutes as is_plausible
+                from (%s) as s
+                left join ({views()["listing_ends"]}) as e
+                    on e.org_id = s.org_id and e.started_at = s.observed_at
+            ) as states
+            window
+                job as (partition by org_id, id order by {ORDER}),
+                before as (partition by org_id, id order by {ORDER} rows between unbounded preceding and 1 preceding)
+        ) as by_stamps
+        window before as (partition by org_id, id order by nth rows between unbounded preceding and 1 preceding)
+    ) as compared
+) as entered
+window job as (partition by org_id, id order by nth)
+"""
+DEFINED: Final = "spans_definition"  # a macro of the file: how its spans were made
+DEFINITION: Final = hashlib.sha256(SPANS.encode()).hexdigest()
+# A job is first observed at its creation or later, but for a minute or two: that bounds what has to be read.
+CHANGED: Final = f"""
+with changed as (
+    select distinct org_id, id
+    from {DATASET}.query_job_states
+    where org_id = $org_id and observed_at > (
+        select coalesce(max(observed_at), timestamptz '-infinity') from {DATASET}.state_spans where org_id = $org_id
+    )
+)
+select c.org_id, c.id, min(case when j.created_date < j.observed_at then j.created_date - interval '1' day
+    else timestamptz '-infinity' end) over () as earliest
+from changed as c
+left join {DATASET}.query_jobs as j on j.org_id = c.org_id and j.id = c.id
+"""
+OF_CHANGED: Final = """observed_at >= (select min(earliest) from changed_jobs)
+    and exists (select 1 from changed_jobs as c where c.org_id = {table}.org_id and c.id = {table}.id)"""
+
+
+def refresh_spans(loader: duckdb.DuckDBPyConnection, org_id: str) -> None:
+    """Brings `state_spans` up to date with `query_job_states`, of which it has one row for each.
+
+    Rows of that table are only ever added, so as long as both have the same number there is nothing to do.
+    """
+    if not _is_defined(loader):
+        _rebuild(loader)
+        return
+    if _is_current(loader):
+        return
+    if loader.execute(f"select count(*) from {DATASET}.state_spans").fetchone() == (0,):
+        _rebuild(loader)
+        return
+    loader.execute("begin")
+    loader.execute(f"create or replace temp table changed_jobs as {CHANGED}", {"org_id": org_id})
+    loader.execute(f"delete from {DATASET}.state_spans where {OF_CHANGED.format(table='state_spans')}")
+    states = f"select * from {DATASET}.query_job_states where {OF_CHANGED.format(table='query_job_states')}"
+    loader.execute(f"insert into {DATASET}.state_spans by name {SPANS % states}")
+    loader.execute("drop table changed_jobs; commit")
+    if not _is_current(loader):  # more than one org's listings had been kept, or somebody changed the file
+        _rebuild(loader)
+
+
+def _is_defined(loader: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the spans were made as this version makes them."""
+    try:
+        return loader.execute(f"select {DATASET}.{DEFINED}()").fetchall() == [(DEFINITION,)]
+    except duckdb.CatalogException:
+        return False
+
+
+def _is_current(loader: duckdb.DuckDBPyConnection) -> bool:
+    counts = "select (select count(*) from {0}.query_job_states), (select count(*) from {0}.state_spans)"
+    row = loader.execute(counts.format(DATASET)).fetchone()
+    return row is not None and row[0] == row[1]
+
+
+def _rebuild(loader: duckdb.DuckDBPyConnection) -> None:
+    """All of it, in the order in which it would have grown: later loads then read its newest part only."""
+    spans = f"{SPANS % f'select * from {DATASET}.query_job_states'} order by observed_at"
+    (limit,) = loader.execute("select current_setting('memory_limit')").fetchall()[0]
+    loader.execute(f"set memory_limit = '{REBUILD_MEMORY}'")
+    loader.execute(
+        f"begin; truncate {DATASET}.state_spans; insert into {DATASET}.state_spans by name {spans}; "
+        f"create or replace macro {DATASET}.{DEFINED}() as '{DEFINITION}'; commit"
+    )
+    loader.execute(f"set memory_limit = '{limit}'")
