@@ -11,9 +11,9 @@ The way of a record, room by room; a room knows only those below it (`make lint`
         source.py        the dlt source: its resources, how they merge, the incremental mark
         snapshot.py      one listing on its way into the warehouse, as rows of the tables
         changes.py       which of the listed jobs are new or different, and which are listed no longer
-        records.py       job records to Arrow tables; what cannot be keyed
+        records.py       job records to Arrow tables; those without a key
         org_metadata.py  users' names, the org's name, its limits;  org_join.py: one org under both forms of its id
-        job_details.py   once the jobs are loaded, what only each job's own answer has;  detail_backlog.py: of which jobs
+        job_details.py   what only each job's own answer has;  detail_backlog.py: which jobs are asked for it
         message_templates.py  what error messages of one kind have in common;  error_templates.py: for recorded rows
         kept_listings.py  listings that wait beside the loader's file until it can be opened
     answers/       what people ask, out of the published copy
@@ -22,13 +22,13 @@ The way of a record, room by room; a room knows only those below it (`make lint`
         selection.py     of which org, days and jobs;  report.py: one page of it;  report_numbers.py: the same as JSON
 
     salesforce/    one org over HTTP; knows no table
-        org.py           requests, retries, errors, budget;  transport.py: what an answer may cost in time and memory
+        org.py           requests, retries, errors, budget;  transport.py: what an answer may cost
         job_pages.py     the listing, page by page to its end;  classic_xml.py: answers that are XML
-        sign_in.py       the four ways in;  org_clock.py: whether its clock can be believed;  ids.py: 15 and 18 characters
+        sign_in.py       the four ways in;  org_clock.py: can its clock be believed?  ids.py: of 15 and 18 characters
     warehouse/     the loader's own file, and what is published of it
         primary.py       the loader's file and its locks;  database_file.py: how a DuckDB file is opened
         state_folder.py  the folder beside it;  file_identity.py: which file it is;  dlt_packages.py: dlt's inside
-        schema.py        columns and views of the file;  state_spans.py: the one derived table;  ../views/: SQL
+        schema.py        its columns and views (../views/);  state_spans.py: the one derived table
         publish.py       the published copy, and what it must not replace;  copies.py: one a day;  damage.py
         reader.py        how it is read;  as_of.py: as it was at an earlier time;  atomic_file.py: how files are replaced
 

@@ -18,6 +18,7 @@ from processes import holding
 from small_disks import fill, mounted
 
 from pipelines.errors import Failure
+from pipelines.warehouse import damage
 from pipelines.warehouse.damage import (
     FIRST_BLOCK,
     HEADER_SIZE,
@@ -28,7 +29,6 @@ from pipelines.warehouse.damage import (
     suspect_blocks,
 )
 from pipelines.warehouse.primary import CONFIG, STORAGE_VERSION
-from pipelines.warehouse.schema import damage
 
 KILLS = int(os.environ.get("KILLS", "10"))
 BLOCK = 262_144

@@ -10,9 +10,9 @@ from hostile_records import STAMP
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.errors import Unreadable
-from pipelines.recording import org_metadata as org_facts
+from pipelines.recording import org_metadata
 from pipelines.recording.records import MAX_COLUMNS, MAX_NAMES, NewFields, jobs_to_arrow
-from pipelines.salesforce.org import job_pages as listing
+from pipelines.salesforce import job_pages
 
 LISTING = r"/jobs/query$"
 ORG = "00D000000000001EAA"
@@ -41,7 +41,7 @@ def test_a_listing_comes_to_its_end(
     org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch, limit: str, most: float, pages: Any, said: str
 ) -> None:
     """Empty pages, ever new jobs, ever the same ones: each page names another one to follow."""
-    monkeypatch.setattr(listing, limit, most)
+    monkeypatch.setattr(job_pages, limit, most)
     kept = org.add_job()
     for body in itertools.islice(pages, 2_000):
         org.fail_next(200, body, path=LISTING)
@@ -129,7 +129,7 @@ def test_users_without_number_are_asked_for_in_parts(
 ) -> None:
     """So many in a run; the others in the next ones."""
     monkeypatch.setenv("QUERY_JOBS__EXTRAS", "true")
-    monkeypatch.setattr(org_facts, "MOST_USERS", 3)
+    monkeypatch.setattr(org_metadata, "MOST_USERS", 3)
     for n in range(5):
         org.add_job(createdById=f"005{n:015}")
     counts = []

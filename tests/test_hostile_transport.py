@@ -15,7 +15,7 @@ from hostile_org import PACE, Answer, answered_by, for_ever, once
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
 from pipelines.errors import Failure
-from pipelines.salesforce.org import transport as bounded_http
+from pipelines.salesforce import transport
 
 OK = b"HTTP/1.1 200 OK\r\n"
 GZIP = OK + b"Content-Encoding: gzip\r\n"
@@ -91,7 +91,7 @@ def check(found: Failure, org: DemoOrg) -> str:
 @pytest.fixture
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer has one second, not 300."""
-    monkeypatch.setattr(bounded_http, "ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr(transport, "ANSWER_SECONDS", 1.0)
 
 
 def ends(recorder: Recorder, org: DemoOrg, path: str, answer: Answer) -> tuple[str, Failure, float]:

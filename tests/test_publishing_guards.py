@@ -221,7 +221,7 @@ def test_the_loaders_file_is_locked_until_the_run_ends(org: DemoOrg, recorder: R
     recorder.load()
     code = """
         import subprocess, sys
-        from pipelines.warehouse.schema import publish
+        from pipelines.warehouse import publish
         from pipelines.recording import load as run
         from pipelines.query_jobs import main
 
@@ -259,7 +259,7 @@ def test_the_loaders_file_is_locked_until_the_run_ends(org: DemoOrg, recorder: R
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from pipelines.warehouse.schema import publish
+from pipelines.warehouse import publish
 from pipelines.query_jobs import main
 
 def die(*_): os.kill(os.getpid(), signal.SIGKILL)

@@ -15,7 +15,6 @@ from processes import holding
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
 from pipelines.tables import QUERY_JOBS, TEXT, Column
-from pipelines.warehouse.schema import schema as warehouse
 
 HOUR = timedelta(hours=1)
 
@@ -187,7 +186,7 @@ def test_a_column_that_no_row_has_filled_yet_is_no_trouble(org: DemoOrg, recorde
     org.add_job()
     recorder.load()
     tomorrow = replace(QUERY_JOBS, columns=(*QUERY_JOBS.columns, Column("of_tomorrow", TEXT, "What comes tomorrow")))
-    monkeypatch.setattr(warehouse, "TABLES", (tomorrow,))
+    monkeypatch.setattr(schema, "TABLES", (tomorrow,))
     recorder.load()
     assert len(recorder.rows("select * from listings")) == 2
 

@@ -15,7 +15,7 @@ from dlt.extract import DltResource
 
 from pipelines.config.credentials import SalesforceCredentials
 from pipelines.config.defaults import BUDGET_PERCENT, CURRENT_API_VERSION
-from pipelines.recording import org_metadata as org_facts
+from pipelines.recording import org_metadata
 from pipelines.recording.changes import KnownJobs
 from pipelines.recording.snapshot import Listing
 from pipelines.salesforce.job_pages import Page
@@ -184,15 +184,15 @@ def salesforce(  # noqa: PLR0917 - dlt fills these from the configuration
 
     def names() -> pa.Table | None:
         creators = listing.new_creators()
-        return org_facts.users(org, creators, listing.known.stored(USERS, org.org_id)) if creators else None
+        return org_metadata.users(org, creators, listing.known.stored(USERS, org.org_id)) if creators else None
 
     def name() -> pa.Table | None:
-        return None if listing.org_is_known() else org_facts.orgs(org, listing.known.stored(ORGS, org.org_id))
+        return None if listing.org_is_known() else org_metadata.orgs(org, listing.known.stored(ORGS, org.org_id))
 
     facts: dict[Table, Callable[[], pa.Table | None]] = {
         USERS: names,
         ORGS: name,
-        ORG_LIMITS: lambda: org_facts.org_limits(org, listing.listing_id),
+        ORG_LIMITS: lambda: org_metadata.org_limits(org, listing.listing_id),
     }
     besides = [asked(table, ask) for table, ask in facts.items() if extras]  # to dlt each costs time, rows or none
 
