@@ -30,7 +30,7 @@ The way of a record, room by room; a room knows only those below it (`make lint`
         state_folder.py  the folder beside it;  file_identity.py: which file it is;  dlt_packages.py: dlt's inside
         schema.py        its columns and views (../views/);  state_spans.py: the one derived table
         publish.py       the published copy, and what it must not replace;  copies.py: one a day;  damage.py
-        reader.py        how it is read;  as_of.py: as it was at an earlier time;  atomic_file.py: how files are replaced
+        reader.py        how it is read;  as_of.py: as it was earlier;  atomic_file.py: how files are replaced
 
     config/        where things are: settings, credentials, what dlt is answered when it asks for a setting
     tables.py      the columns of all tables;  errors.py: what can go wrong, and its exit code

@@ -15,6 +15,7 @@ from processes import holding
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
 from pipelines.tables import QUERY_JOBS, TEXT, Column
+from pipelines.warehouse import schema
 
 HOUR = timedelta(hours=1)
 
