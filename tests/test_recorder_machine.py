@@ -187,7 +187,8 @@ class RecorderMachine(RuleBasedStateMachine):
 
         def extracted(*given: Any, **options: Any) -> Any:
             result = extract(*given, **options)
-            listed.append(True)
+            if listing.starts:  # else it was a listing kept from before, and this one may never begin
+                listed.append(True)
             return result
 
         try:
