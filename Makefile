@@ -1,9 +1,9 @@
 # A thin front for `python -m pipelines.query_jobs`; every target says what it does in `make help`.
 # make turns every failure into its own exit code 2: where the exit code matters (cron), call
-# .venv/bin/python -m pipelines.query_jobs, as the README shows.
+# .venv/bin/python -m pipelines.query_jobs, as README and docs/operations.md show.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test load check doctor report notebook notebook-edit demo-org setup lint bench lock clean FORCE
+.PHONY: help demo test load check doctor report notebook notebook-edit demo-org setup lint docs bench lock clean FORCE
 .SUFFIXES:
 
 # Two variables are yours, and only on the command line: other programs (Snowflake, node-gyp) have variables of these
@@ -72,6 +72,9 @@ lint: .venv/.everything ## what CI checks besides the tests: ruff, mypy, and whi
 	@.venv/bin/ruff format --check .
 	@.venv/bin/python -m mypy
 	@.venv/bin/python -c 'from importlinter.cli import lint_imports_command as lint; lint()' --no-cache --no-logo
+
+docs: .venv/.loader ## write docs/tables.md: every table and view, from the code
+	@.venv/bin/python -m pipelines.warehouse.tables_page
 
 bench: .venv/.everything ## how fast and how light a load is on this machine, beside others; ten minutes
 	@.venv/bin/python tests/benchmarks/bench.py
