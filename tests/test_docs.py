@@ -213,6 +213,20 @@ def test_the_cron_line_and_the_units_call_the_command_line_that_there_is(recorde
     assert "--quiet" in recorder.run("load", "--help").stdout
 
 
+@pytest.mark.parametrize("command", ["load", "demo", "doctor", "report", "check"])
+def test_options_that_are_named_exist(recorder: Recorder, command: str) -> None:
+    """Those beside a command's name, and those of the report's table."""
+    named = {
+        option for line in re.findall(rf"\b{command} (--[^`\n]+)", ALL) for option in re.findall(r"--[a-z-]+", line)
+    }
+    if command == "report":
+        named |= set(re.findall(r"(?m)^\| `(--[a-z-]+)", part("queries.md", "## The report")))
+    there = set(re.findall(r"--[a-z-]+", recorder.run(command, "--help").stdout))
+
+    assert named <= there
+    assert named or command == "demo"
+
+
 def test_the_sql_examples_run(org: DemoOrg, recorder: Recorder) -> None:
     """On a warehouse that has something to say to each."""
     for state in ("InProgress", "Failed", "JobComplete"):
@@ -229,7 +243,10 @@ def test_the_python_examples_run(org: DemoOrg, recorder: Recorder) -> None:
     """From the directory that holds the warehouse."""
     org.add_job(state="Failed")
     recorder.load()
-    for example in code("python"):
+    examples = code("python")
+
+    assert examples
+    for example in examples:
         run = subprocess.run(
             [*recorder.command()[:1], "-c", example], cwd=recorder.home, capture_output=True, text=True, check=False,
             env=os.environ,
