@@ -1,9 +1,9 @@
 # A thin front for `python -m pipelines.query_jobs`; every target says what it does in `make help`.
 # make turns every failure into its own exit code 2: where the exit code matters (cron), call
-# .venv/bin/python -m pipelines.query_jobs, as the README shows.
+# .venv/bin/python -m pipelines.query_jobs, as README and docs/operations.md show.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test load check doctor report notebook notebook-edit demo-org setup lint bench lock clean FORCE
+.PHONY: help demo test load check doctor report notebook notebook-edit demo-org setup lint docs bench lock clean FORCE
 .SUFFIXES:
 
 # Two variables are yours, and only on the command line: other programs (Snowflake, node-gyp) have variables of these
@@ -36,34 +36,34 @@ override INSTALL := $(PIP) install --no-user --target= --prefix="$$(pwd)/.venv" 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-21s %s\n", $$1, $$2}'
 
-demo: .venv/.loader ## record 30 days of the built-in demo org, and show what there is to see
+demo: .venv/.loader ## record 30 days of the built-in demo org; needs no Salesforce org
 	@$(RUN) demo
 
-test: .venv/.everything ## pass all tests
+test: .venv/.everything ## run all tests
 	@.venv/bin/python -m pytest
 
-load: .venv/.loader ## one incremental run against the org configured in .dlt/
+load: .venv/.loader ## record what is new in the org configured in .dlt/
 	@$(RUN) load
 
-check: .venv/.loader ## say what needs a person, by the warehouse, or nothing (WAREHOUSE=file)
+check: .venv/.loader ## list problems that need attention, or print nothing (WAREHOUSE=file)
 	@exec $(RUN) check $(READ)
 
-doctor: .venv/.loader ## say in plain words what is wrong with the set-up, and what to do
+doctor: .venv/.loader ## diagnose the set-up and suggest fixes
 	@$(RUN) doctor
 
-report: .venv/.loader ## write report.html: a page of pictures for a mail or a wiki (WAREHOUSE=file)
+report: .venv/.loader ## write report.html: one page of charts, for a mail or a wiki (WAREHOUSE=file)
 	@exec $(RUN) report $(READ)
 
-notebook: .venv/.everything ## open the pictures in your browser, with filters and SQL (WAREHOUSE=file)
+notebook: .venv/.everything ## open the charts in your browser, with filters and SQL (WAREHOUSE=file)
 	@exec .venv/bin/python -m marimo run notebooks/history.py --token -- $(READ)
 
-notebook-edit: .venv/.everything ## open the same with its code, to change it (WAREHOUSE=file)
+notebook-edit: .venv/.everything ## open the notebook in an editor, to change its code (WAREHOUSE=file)
 	@exec .venv/bin/python -m marimo edit notebooks/history.py --skip-update-check -- $(READ)
 
-demo-org: .venv/.loader ## serve the demo org on 127.0.0.1, to try a client of your own
+demo-org: .venv/.loader ## serve the demo org on 127.0.0.1, to try your own client
 	@.venv/bin/python -m pipelines.demo_org
 
-setup: ## make .venv with everything that is needed, from the locked files
+setup: ## install everything into .venv, at locked versions
 	@test "$$(cat .venv/.python 2> /dev/null)" = "$$(pwd -P)" || rm -f .venv/.python
 	@$(MAKE) --no-print-directory .venv/.everything
 
@@ -73,10 +73,13 @@ lint: .venv/.everything ## what CI checks besides the tests: ruff, mypy, and whi
 	@.venv/bin/python -m mypy
 	@.venv/bin/python -c 'from importlinter.cli import lint_imports_command as lint; lint()' --no-cache --no-logo
 
-bench: .venv/.everything ## how fast and how light a load is on this machine, beside others; ten minutes
+docs: .venv/.loader ## write docs/tables.md: every table and view, from the code
+	@.venv/bin/python -m pipelines.warehouse.tables_page
+
+bench: .venv/.everything ## measure speed and memory beside other loaders; takes ten minutes
 	@.venv/bin/python tests/benchmarks/bench.py
 
-lock: .venv/.everything ## renew the locked requirements from pyproject.toml
+lock: .venv/.everything ## update the locked requirements from pyproject.toml
 	@.venv/bin/uv pip compile -q pyproject.toml --upgrade $(LOCK) -o requirements.txt
 	@.venv/bin/uv pip compile -q pyproject.toml --upgrade $(LOCK) --group dev -c requirements.txt -o requirements-dev.txt
 override LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header

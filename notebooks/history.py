@@ -274,7 +274,7 @@ def coverage(pictures, show):
 @app.cell
 def ask(mo):
     sql = mo.ui.code_editor(
-        value="-- Everything about the jobs that failed last; the README lists all views and tables\n"
+        value="-- Everything about the jobs that failed last; docs/tables.md lists all views and tables\n"
         "select created_date, created_by, kind, object, outcome, error_code, error\n"
         "from failures\norder by created_date desc\nlimit 100",
         language="sql",

@@ -29,6 +29,7 @@ The way of a record, room by room; a room knows only those below it (`make lint`
         primary.py       the loader's file and its locks;  database_file.py: how a DuckDB file is opened
         state_folder.py  the folder beside it;  file_identity.py: which file it is;  dlt_packages.py: dlt's inside
         schema.py        its columns and views (../views/);  state_spans.py: the one derived table
+        tables_page.py   docs/tables.md, out of tables.py and the views
         publish.py       the published copy, and what it must not replace;  copies.py: one a day;  damage.py
         reader.py        how it is read;  as_of.py: as it was earlier;  atomic_file.py: how files are replaced
 
@@ -80,7 +81,7 @@ logger = logging.getLogger(__name__)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns the exit code (see `errors.py`, and the table in the README)."""
+    """The command line; returns the exit code (see `errors.py` and docs/operations.md, Exit codes)."""
     options = _parser().parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):  # a line of ours never fails for a character that a terminal has not
         if isinstance(stream, io.TextIOWrapper):
@@ -257,7 +258,7 @@ def _unexpected(error: BaseException) -> Failure:
         return Failure(
             f"DuckDB cannot read a file: {quoted(first_line)}",
             "If the next load ends the same way, save the loader's file elsewhere and restore it from an earlier copy "
-            "(README, Back up and restore).",
+            "(docs/operations.md, Restore).",
         )
     return Failure(
         f"Unexpected {type(error).__name__}: {quoted(first_line)}",

@@ -1,4 +1,4 @@
-"""The tables, column by column: written here once, read by Arrow, dlt, DuckDB's comments and the README."""
+"""The tables, column by column: written here once, read by Arrow, dlt, DuckDB's comments and docs/tables.md."""
 
 from dataclasses import dataclass
 from typing import Any, Final

@@ -97,7 +97,7 @@ def test_a_wrong_setting_is_named(org: DemoOrg, recorder: Recorder, environment,
 def test_the_exit_code_tells_what_kind_of_trouble_it_is(
     org: DemoOrg, recorder: Recorder, status, code, exit_code
 ) -> None:
-    """As documented in the README."""
+    """As documented in docs/operations.md."""
     org.fail_next(
         status, [{"errorCode": code, "message": "TotalRequests Limit exceeded."}], times=9, path="/jobs/query"
     )

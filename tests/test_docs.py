@@ -1,8 +1,9 @@
-"""What the README says is so: commands, settings, columns, examples, exit codes."""
+"""README and docs/ agree with the code: commands, settings, columns, examples, exit codes, links."""
 
 import os
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -16,12 +17,18 @@ from pipelines.config.settings import PROJECT, RecorderConfiguration
 from pipelines.demo_org.org import DemoOrg
 from pipelines.recording.source import salesforce
 from pipelines.tables import TABLES, Table
+from pipelines.warehouse import tables_page
 from pipelines.warehouse.schema import VIEWS, read_header
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
+DOCS = PROJECT / "docs"
+PAGES = {file: file.read_text(encoding="utf-8") for file in (PROJECT / "README.md", *sorted(DOCS.glob("*.md")))}
+ALL = "\n".join(PAGES.values())
+MAX_WORDS = 1_500
 CHANGELOG = (PROJECT / "CHANGELOG.md").read_text(encoding="utf-8")
 MAKEFILE = (PROJECT / "Makefile").read_text(encoding="utf-8")
 CONFIG = (PROJECT / ".dlt" / "config.toml").read_text(encoding="utf-8")
+DERIVED = {"state_spans", "rejected_records"}  # the README leaves these to docs/tables.md
 TYPES = {
     "string": "VARCHAR",
     "double": "DOUBLE",
@@ -32,37 +39,79 @@ TYPES = {
 
 
 def code(language: str) -> list[str]:
-    """The README's code blocks in a language."""
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    """The pages' code blocks in a language, each once."""
+    return list(dict.fromkeys(re.findall(rf"```{language}\n(.*?)```", ALL, re.DOTALL)))
+
+
+def part(page: str, heading: str) -> str:
+    """What stands under a heading of a page in docs/, up to the next one like it."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    (found,) = re.findall(rf"(?ms)^{re.escape(heading)}$\n(.*?)(?=^##? |\Z)", text)
+    return found
 
 
 def columns_of(table: Table) -> str:
-    """The table of columns as the README has it."""
+    """The table of columns as the page has it."""
     rows = [f"| `{c.name}` | {TYPES[str(c.type)]} | {c.meaning} |" for c in table.columns]
     return "\n".join(["| column | type | meaning |", "| --- | --- | --- |", *rows])
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-def test_the_readme_has_every_column(table: Table) -> None:
+def test_the_page_of_tables_has_every_column(table: Table) -> None:
     """With the meaning that DuckDB's comments have."""
-    assert f"`{table.name}`" in README
-    assert columns_of(table) in README
+    page = PAGES[tables_page.PAGE]
+    assert f"### `{table.name}`" in page
+    assert columns_of(table) in page
+    assert f"`{table.name}`" in README or table.name in DERIVED
 
 
 @pytest.mark.parametrize("file", sorted(VIEWS.glob("*.sql")), ids=lambda file: file.stem)
-def test_the_readme_has_every_view(file: Path) -> None:
-    """With its grain."""
-    grain, _ = read_header(file.read_text(encoding="utf-8"))
+def test_the_page_of_tables_has_every_view(file: Path) -> None:
+    """With its grain, its columns, and the question that it answers."""
+    grain, columns = read_header(file.read_text(encoding="utf-8"))
+    page = PAGES[tables_page.PAGE]
 
-    assert f"| `{file.stem}` | {grain}" in README
+    described = page.split(f"### `{file.stem}`\n\n{grain}\n")[1].split("\n## ")[0].split("\n### ")[0]
+    assert re.findall(r"(?m)^\| `(\w+)` \| ([A-Z ]+) \| (.*) \|$", described) == columns
+    assert re.search(rf"(?m)^\| .+[?.] \| \[`{file.stem}`\]\(#{file.stem}\) \|$", page)
+
+
+def test_the_page_of_tables_is_what_make_docs_writes(tmp_path: Path) -> None:
+    """Whoever changes a table or view runs `make docs`, too."""
+    copy = tmp_path / "tables.md"
+    write = f"from pathlib import Path; from pipelines.warehouse.tables_page import write; write(Path({str(copy)!r}))"
+    subprocess.run([sys.executable, "-c", write], cwd=PROJECT, check=True)
+
+    assert copy.read_text(encoding="utf-8") == PAGES[tables_page.PAGE], "Run make docs, and commit docs/tables.md."
+    assert "-m pipelines.warehouse.tables_page" in MAKEFILE.split("\ndocs:")[1].split("\n\n")[0]
+
+
+def test_a_view_without_a_question_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new view gets one, or its page is not written."""
+    monkeypatch.delitem(tables_page.QUESTIONS["One job"], "job_timeline")
+
+    with pytest.raises(KeyError, match="job_timeline"):
+        tables_page.page()
+
+
+def test_the_readme_takes_five_minutes() -> None:
+    """Code included, counted as `wc -w` does."""
+    assert len(README.split()) <= MAX_WORDS
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    """And to every other file in docs/."""
+    linked = {(PROJECT / target.split("#")[0]).resolve() for target in links(README)}
+
+    assert {file for file in DOCS.rglob("*") if file.is_file()} <= linked
 
 
 def test_every_make_target_that_is_named_exists_and_is_explained() -> None:
-    """In the README, the CHANGELOG and the code's own messages."""
-    texts = [README, CHANGELOG, *(file.read_text(encoding="utf-8") for file in (PROJECT / "pipelines").rglob("*.py"))]
+    """In README, docs/, CHANGELOG and the code's own messages."""
+    texts = [ALL, CHANGELOG, *(file.read_text(encoding="utf-8") for file in (PROJECT / "pipelines").rglob("*.py"))]
     named = {name for text in texts for name in re.findall(r"(?<=\bmake )[a-z][a-z-]*(?=[`,;:.)\n ])", text)}
     targets = set(re.findall(r"^([a-z-]+):.*## ", MAKEFILE, re.MULTILINE))
-    prose = {"them", "its"}
+    prose = {"them", "its", "the"}
 
     assert named - prose <= targets
     assert {"demo", "test", "load", "doctor", "notebook", "setup", "clean", "help"} <= targets
@@ -95,7 +144,7 @@ def test_make_clean_leaves_what_cannot_be_made_again(tmp_path: Path) -> None:
     assert {name for name in kept + gone if (tmp_path / name).exists()} == {*kept, "notebooks/n.py"}
 
 
-def test_every_setting_is_in_the_committed_config_and_the_readme() -> None:
+def test_every_setting_is_in_the_committed_config_and_the_docs() -> None:
     """And nothing else is."""
     uncommented = re.sub(r"(?m)^# ?(?=[a-z_]+ = )", "", CONFIG)
     config = tomllib.loads(uncommented)
@@ -104,8 +153,12 @@ def test_every_setting_is_in_the_committed_config_and_the_readme() -> None:
     assert set(config["sources"]["salesforce"]) == source
     assert set(config["query_jobs"]) == set(RecorderConfiguration().get_resolvable_fields())
     assert set(config["check"]) == set(Thresholds().get_resolvable_fields())
-    for key in (*config["sources"]["salesforce"], *config["query_jobs"], *config["check"]):
-        assert f"`{key}`" in README
+    documented = set()
+    for keys, section in re.findall(r"(?m)^\| (`[a-z_`, ]+`) \| `\[([a-z_.]+)\]` \| ", part("setup.md", "## Settings")):
+        documented |= {(section, key) for key in re.findall("[a-z_]+", keys)}
+    sections = {"sources.salesforce": config["sources"]["salesforce"], **{name: config[name] for name in SECTIONS}}
+    there = {(section, key) for section, keys in sections.items() for key in keys}
+    assert documented == there | {("destination.duckdb", "credentials")}
 
 
 def test_the_committed_config_shows_the_defaults() -> None:
@@ -116,14 +169,16 @@ def test_the_committed_config_shows_the_defaults() -> None:
         assert config[section] == {name: settings[name] for name in settings.get_resolvable_fields()}
 
 
-def test_every_finding_is_in_the_readme() -> None:
-    """With the name that it is told by."""
+def test_every_finding_is_documented() -> None:
+    """By the name that `check` prints."""
     rooms = "".join(file.read_text() for file in (PROJECT / "pipelines" / "answers" / "findings").glob("*.py"))
-    told = set(re.findall(r'finding\(\s+"([a-z ]+)"', rooms))
+    reported = set(re.findall(r'finding\(\s+"([a-z ]+)"', rooms))
+    table = part("alerts.md", "## Findings").split("| finding |")[1].split("\n\n")[0]
 
-    assert told == set(re.findall(r"(?m)^\| ([a-z ]+) \| ", README.split("| finding |")[1].split("\n\n")[0]))
+    assert reported == set(re.findall(r"(?m)^\| ([a-z ]+) \| ", table))
 
 
+SECTIONS = ("query_jobs", "check")
 NOT_SETTINGS = {"credentials", "extras", "clock_tolerance_hours", "known", "on_page", "on_listed", "return"}
 
 
@@ -137,8 +192,8 @@ def test_the_example_of_the_secrets_shows_every_key() -> None:
 
 
 def test_the_exit_codes_are_those_of_the_code() -> None:
-    """Each kind of failure stands in the table."""
-    listed = {int(found) for found in re.findall(r"^\| (\d+) \|", README, re.MULTILINE)}
+    """Each kind of failure is in the table."""
+    listed = {int(found) for found in re.findall(r"^\| (\d+) \|", part("operations.md", "## Exit codes"), re.MULTILINE)}
     kinds = (failures.Failure, failures.TryLater, failures.NotPermitted, failures.Misconfigured)
 
     assert listed == {0, 1, 2, 130, 143} | {kind.exit_code for kind in kinds}
@@ -158,6 +213,20 @@ def test_the_cron_line_and_the_units_call_the_command_line_that_there_is(recorde
     assert "--quiet" in recorder.run("load", "--help").stdout
 
 
+@pytest.mark.parametrize("command", ["load", "demo", "doctor", "report", "check"])
+def test_options_that_are_named_exist(recorder: Recorder, command: str) -> None:
+    """Those beside a command's name, and those of the report's table."""
+    named = {
+        option for line in re.findall(rf"\b{command} (--[^`\n]+)", ALL) for option in re.findall(r"--[a-z-]+", line)
+    }
+    if command == "report":
+        named |= set(re.findall(r"(?m)^\| `(--[a-z-]+)", part("queries.md", "## The report")))
+    there = set(re.findall(r"--[a-z-]+", recorder.run(command, "--help").stdout))
+
+    assert named <= there
+    assert named or command == "demo"
+
+
 def test_the_sql_examples_run(org: DemoOrg, recorder: Recorder) -> None:
     """On a warehouse that has something to say to each."""
     for state in ("InProgress", "Failed", "JobComplete"):
@@ -174,7 +243,10 @@ def test_the_python_examples_run(org: DemoOrg, recorder: Recorder) -> None:
     """From the directory that holds the warehouse."""
     org.add_job(state="Failed")
     recorder.load()
-    for example in code("python"):
+    examples = code("python")
+
+    assert examples
+    for example in examples:
         run = subprocess.run(
             [*recorder.command()[:1], "-c", example], cwd=recorder.home, capture_output=True, text=True, check=False,
             env=os.environ,
@@ -182,15 +254,59 @@ def test_the_python_examples_run(org: DemoOrg, recorder: Recorder) -> None:
         assert run.returncode == 0, run.stderr
 
 
-def test_links_within_the_readme_lead_somewhere() -> None:
-    """Headings and files."""
-    headings = {
-        re.sub(r"[^\w\- ]", "", line.lstrip("# ")).strip().lower().replace(" ", "-")
-        for line in README.splitlines()
-        if line.startswith("#")
-    }
-    for target in re.findall(r"\]\((?!http)([^)]+)\)", README):
-        assert (target[1:] in headings) if target.startswith("#") else (PROJECT / target).exists(), target
+def links(text: str) -> list[str]:
+    """The targets of a page's links, but for those to other sites."""
+    return re.findall(r"\]\((?!https?:)([^)]+)\)", text)
+
+
+def headings(text: str) -> set[str]:
+    """What a link's `#` can name in a page: its headings, as GitHub writes them."""
+    outside_code = re.sub(r"(?ms)^```.*?^```$", "", text)
+    found = re.findall(r"(?m)^#+ (.*)$", outside_code)
+    return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in found}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """To a file that there is, and to a heading in it."""
+    for target in links(PAGES[page]):
+        name, _, heading = target.partition("#")
+        file = (page.parent / name).resolve() if name else page
+        assert file.is_relative_to(PROJECT), target
+        assert file.exists(), target
+        assert not heading or heading in headings(file.read_text(encoding="utf-8")), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_list_of_contents_is_whole(page: Path) -> None:
+    """Where a page begins with one, it has all headings of the second level, in their order."""
+    text = re.sub(r"(?ms)^```.*?^```$", "", PAGES[page])
+    before, *_ = text.partition("\n## ")
+    listed = re.findall(r"(?m)^- \[(.+)\]\(#", before)
+
+    assert listed == (re.findall(r"(?m)^## (.*)$", text) if listed else [])
+
+
+def test_messages_name_pages_and_headings_that_there_are() -> None:
+    """`docs/operations.md, Restore` in a message or a comment."""
+    named = [
+        found
+        for folder in ("pipelines", "notebooks", ".dlt")
+        for file in (PROJECT / folder).rglob("*")
+        if file.suffix in {".py", ".toml"}
+        for found in re.findall(r"\(?(docs/[\w-]+\.md), ([A-Z][\w -]+)", file.read_text(encoding="utf-8"))
+    ]
+
+    assert named
+    for page, heading in named:
+        assert re.search(rf"(?m)^#+ {re.escape(heading)}$", PAGES[PROJECT / page]), (page, heading)
+
+
+def test_files_that_are_named_exist() -> None:
+    """Tests, modules and locked requirements, in backquotes and without a link."""
+    for text in (ALL, CHANGELOG.split("\n## ")[1]):
+        for name in re.findall(r"`((?:tests|pipelines|docs|notebooks)/[\w./*-]+)`", text):
+            assert list(PROJECT.glob(name)), name
 
 
 def test_version_and_changelog_agree() -> None:

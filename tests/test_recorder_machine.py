@@ -96,7 +96,7 @@ class RecorderMachine(RuleBasedStateMachine):
             for truth in self.truths:
                 truth.kept, truth.unpublished = [], []
             self.count("folders lost")
-        # Restored by the README's own words: a log that a killed load has left goes with the file that it belongs to.
+        # Restored as docs/operations.md says: a log that a killed load has left goes with the file that it belongs to.
         if loss == "the loader's file" and self.recorder.warehouse.exists():
             self.recorder.loader_file.with_name("loader.duckdb.wal").unlink(missing_ok=True)
             shutil.copyfile(self.recorder.warehouse, self.recorder.loader_file)

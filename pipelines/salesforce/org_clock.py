@@ -62,7 +62,7 @@ class OrgClock:
                 f"The org's clock says {_at(self.now)}, but the newest recorded listing of org {org_id} is later, of "
                 f"{_at(newest)}; this machine's clock says {_at(datetime.now(UTC))}.",
                 "Nothing was recorded. Try again later. If a wrong clock recorded that listing, restore a copy from "
-                "before it (README, Back up and restore).",
+                "before it (docs/operations.md, Restore).",
             )
 
     def _reason_to_refuse(self, date: datetime, at: float) -> TryLater | None:

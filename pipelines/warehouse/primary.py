@@ -186,7 +186,7 @@ def _unusable(path: Path, error: Exception) -> Failure:
     return Misconfigured(
         f"{path} cannot be opened: {said}",
         "If it is not a DuckDB file, change DESTINATION__DUCKDB__CREDENTIALS; "
-        "if it is damaged, restore it from the published copy (README, Back up and restore).",
+        "if it is damaged, restore it from the published copy (docs/operations.md, Restore).",
     )
 
 
