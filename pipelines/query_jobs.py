@@ -22,9 +22,13 @@ The way of a record, room by room; a room knows only those below it (`make lint`
         selection.py     of which org, days and jobs;  report.py: one page of it;  report_numbers.py: the same as JSON
 
     salesforce/    one org over HTTP; knows no table
-        org.py           requests, retries, errors, budget;  transport.py: what an answer may cost
-        job_pages.py     the listing, page by page to its end;  classic_xml.py: answers that are XML
-        sign_in.py       the four ways in;  org_clock.py: can its clock be believed?  ids.py: of 15 and 18 characters
+        org.py           what is asked of it;  api_budget.py: how often;  org_clock.py: can its clock be believed?
+        job_pages.py     the listing, page by page to its end
+        sign_in.py       the four ways in, sf_cli.py one of them;  session.py: what they give;  session_renewal.py
+        org_id.py        which org this is;  ids.py: of 15 and 18 characters
+        http_clients.py  requests and retries;  transport.py: what an answer may cost
+        json_answers.py  what an answer holds;  classic_xml.py: one that is XML
+        api_errors.py    answers that are errors;  connection_errors.py: no answer;  redaction.py: secrets in either
     warehouse/     the loader's own file, and what is published of it
         primary.py       the loader's file and its locks;  database_file.py: how a DuckDB file is opened
         state_folder.py  the folder beside it;  file_identity.py: which file it is;  dlt_packages.py: dlt's inside

@@ -25,9 +25,11 @@ from pipelines.recording.kept_listings import waiting
 from pipelines.recording.records import FIELDS
 from pipelines.recording.source import filters
 from pipelines.regular_files import holds_something
+from pipelines.salesforce.api_errors import SalesforceError
+from pipelines.salesforce.connection_errors import unreachable
 from pipelines.salesforce.job_pages import Record, first_page
-from pipelines.salesforce.org import Org, SalesforceError, decoded
-from pipelines.salesforce.sign_in import unreachable
+from pipelines.salesforce.json_answers import decoded
+from pipelines.salesforce.org import Org
 from pipelines.tables import FINISHED
 from pipelines.warehouse.copies import copies, space_taken
 from pipelines.warehouse.damage import damaged_part, is_damage
@@ -257,14 +259,14 @@ def _examine_listing(found: Examination, org: Org) -> None:
 
 
 def _examine_budget(found: Examination, org: Org) -> None:
-    if not org.api_usage:
+    if not org.budget.usage:
         found.note("the org does not say how many API calls it has used")
         return
-    used, allowed = org.api_usage
+    used, allowed = org.budget.usage
     said = f"{used:,} of {allowed:,} API calls used in 24 hours"
-    if org.budget_is_spent:
+    if org.budget.is_spent:
         found.bad(
-            Failure(f"{said}: a load stops at {org.api_budget_percent:g} %.", "See who uses them, or list less often.")
+            Failure(f"{said}: a load stops at {org.budget.percent:g} %.", "See who uses them, or list less often.")
         )
     else:
         found.good(said)

@@ -22,7 +22,10 @@ from pipelines.recording.message_templates import message_template
 from pipelines.recording.records import FIELDS, as_json, text, whole_number
 from pipelines.recording.snapshot import Listing
 from pipelines.recording.source import merge_on
-from pipelines.salesforce.org import CLASSIC, ENDED, Org, SalesforceError, explained, same_id
+from pipelines.salesforce.api_errors import ENDED, SalesforceError, explained
+from pipelines.salesforce.http_clients import CLASSIC
+from pipelines.salesforce.ids import same_id
+from pipelines.salesforce.org import Org
 from pipelines.tables import COUNT, FLAG, JOB_DETAILS, LISTINGS
 
 AT_ONCE: Final = 8  # calls in flight: an org takes 25 long ones, and these are short
@@ -47,7 +50,7 @@ class Details:
         self.jobs = backlog(listing, loader, at_most) if at_most else []  # it costs 0.4 s at 100,000 jobs
         self.waiting = self.jobs[0]["waiting"] if self.jobs else 0
         self.classic = ClassicApi()
-        self._calls_left = self.org.calls_left
+        self._calls_left = self.org.budget.calls_left
         affordable = list(self._affordable(self.jobs[:at_most]))
         self._queue = deque(spread(affordable))
         self._wanted, self._asked, self._calls = len(affordable), 0, 0
@@ -247,7 +250,7 @@ def _text(error: SalesforceError | Failure) -> str:
 def _limit(error: SalesforceError | Failure, org: Org) -> str:
     """What to say where an answer means that the org takes no more calls just now; else ""."""
     if isinstance(error, SalesforceError) and (error.status in (420, 429) or error.code == "REQUEST_LIMIT_EXCEEDED"):
-        return explained(error, org).message
+        return explained(error, org.api_version).message
     return ""
 
 

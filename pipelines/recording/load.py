@@ -76,7 +76,7 @@ class Run:
     settings: Settings
 
     def __str__(self) -> str:
-        done, usage = self.listing, self.listing.org.api_usage
+        done, usage = self.listing, self.listing.org.budget.usage
         parts = [
             f"{done.pages:,} {'page' if done.pages == 1 else 'pages'}",
             f"{done.jobs_listed:,} {'job' if done.jobs_listed == 1 else 'jobs'}",

@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from pipelines.errors import Failure, Unreadable, quoted
 from pipelines.recording.records import as_json, text, whole_number
-from pipelines.salesforce.org import Org, same_id
+from pipelines.salesforce.ids import same_id
+from pipelines.salesforce.org import Org
 from pipelines.tables import ORG_LIMITS, ORGS, USERS, Table
 
 USER_ID: Final = re.compile(r"005[0-9A-Za-z]{12}(?:[0-9A-Za-z]{3})?")  # what may be put into a SOQL text

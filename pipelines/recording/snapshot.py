@@ -122,7 +122,7 @@ class Listing:
                 MAX_NEW_FIELDS,
                 MAX_COLUMNS,
             )
-        self.finished_at, self.calls, self.api_usage = self.org.clock, self.org.calls, self.org.api_usage
+        self.finished_at, self.calls, self.api_usage = self.org.clock, self.org.calls, self.org.budget.usage
         self.listed_by = self.org.user
         self.finished = True
 
