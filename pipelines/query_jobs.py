@@ -1,4 +1,5 @@
 """START HERE: record an org's Bulk API jobs. `python -m pipelines.query_jobs load|demo|doctor|report|check`
+Installed as a package, `bulk-jobs` is the same (__main__.py).
 
 The way of a record, room by room; a room knows only those below it (`make lint` holds it to that):
 
@@ -44,7 +45,7 @@ The way of a record, room by room; a room knows only those below it (`make lint`
         restoring.py     how to get the loader's file back;  damage.py: which part of a file is damaged
         reader.py        how it is read;  as_of.py: as it was earlier;  atomic_file.py: how files are replaced
 
-    config/        where things are: settings, credentials, what dlt is answered when it asks for a setting
+    config/        where things are: project, settings, credentials, what dlt is answered when it asks for a setting
     tables.py      the columns of all tables;  errors.py: what can go wrong, and its exit code
     regular_files.py  files that are none;  interrupts.py: Ctrl-C and SIGTERM;  streams.py: streams that are closed
 """
@@ -72,6 +73,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from pipelines.config.dlt_context import use_project
+from pipelines.config.project import version
 from pipelines.config.settings import (
     DEMO_HOME,
     read_credentials,
@@ -106,7 +108,7 @@ def main(arguments: list[str] | None = None) -> int:
         number = signal_behind(())  # swallowed by what was running
         return _stopped(number) if number else exit_code
     except BrokenPipeError:  # `doctor | head`: as the shell's own tools end
-        return 128 + signal.SIGPIPE
+        return 128 + 13  # SIGPIPE, which Windows does not have
     except (Exception, KeyboardInterrupt) as error:
         return _explain(error, options.verbose)
 
@@ -190,9 +192,9 @@ def _say_if_demo(given: Path | None, warehouse: Warehouse) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines.query_jobs", description="Record an org's Bulk API jobs."
-    )
+    name = "bulk-jobs" if Path(sys.argv[0]).stem == "bulk-jobs" else "python -m pipelines.query_jobs"
+    parser = argparse.ArgumentParser(prog=name, description="Record an org's Bulk API jobs.")
+    parser.add_argument("--version", action="version", version=f"bulk-jobs {version()}")
     commands = parser.add_subparsers(required=True, metavar="load|demo|doctor|report|check")
     load = commands.add_parser("load", help="one incremental run against the configured org")
     load.add_argument("--quiet", action="store_true", help="print nothing but warnings on success; for cron")
