@@ -3,11 +3,9 @@
 import signal
 from collections.abc import Iterable
 from types import FrameType
-from typing import Final, NoReturn
+from typing import NoReturn
 
 import duckdb
-
-HANDLED: Final = (signal.SIGINT, signal.SIGTERM)
 
 _received: list[int] = []
 

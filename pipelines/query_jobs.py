@@ -1,39 +1,52 @@
 """START HERE: record an org's Bulk API jobs. `python -m pipelines.query_jobs load|demo|doctor|report|check`
+Installed as a package, `bulk-jobs` is the same (__main__.py).
 
 The way of a record, room by room; a room knows only those below it (`make lint` holds it to that):
 
     query_jobs.py  the command line (this file)
-    diagnosis/     what is wrong with the set-up: doctor.py, misspelt settings, settings of other programs
+    diagnosis/     what is wrong
+        doctor.py        with the set-up;  examination.py: what it found;  recorded_files.py;  open_questions.py
+        misspelt_settings.py, ignored_settings.py: of other programs;  run_errors.py: why a run ended
     demo/          the built-in org of demo_org/, recorded on a simulated clock
 
     recording/     from pages to rows to the loader's file
         load.py          one run, from the lock to the published copy;  progress.py: what a terminal shows meanwhile
+        loader_identity.py  which loader's file this is;  merging.py: rows into it, by dlt
         source.py        the dlt source: its resources, how they merge, the incremental mark
-        snapshot.py      one listing on its way into the warehouse, as rows of the tables
-        changes.py       which of the listed jobs are new or different, and which are listed no longer
+        snapshot.py      one listing on its way into the warehouse;  listing_rows.py: what it proves
         records.py       job records to Arrow tables; those without a key
+        known_jobs.py    what the warehouse holds already;  changes.py: which listed jobs are new or different
+        changed_jobs.py  these on their way to dlt;  missing_jobs.py: which jobs are listed no longer
         org_metadata.py  users' names, the org's name, its limits;  org_join.py: one org under both forms of its id
-        job_details.py   what only each job's own answer has;  detail_backlog.py: which jobs are asked for it
+        job_details.py   a run's share of what only each job's own answer has;  job_answer.py: one of these
+        detail_backlog.py  which jobs are asked for it
         message_templates.py  what error messages of one kind have in common;  error_templates.py: for recorded rows
         kept_listings.py  listings that wait beside the loader's file until it can be opened
     answers/       what people ask, out of the published copy
         check.py         what needs attention;  findings/: the rules, and their words
         pictures/        the questions of report and notebook, their numbers and words;  charts.py: how they are drawn
+        time_axis.py     the time that they show
         selection.py     of which org, days and jobs;  report.py: one page of it;  report_numbers.py: the same as JSON
 
     salesforce/    one org over HTTP; knows no table
-        org.py           requests, retries, errors, budget;  transport.py: what an answer may cost
-        job_pages.py     the listing, page by page to its end;  classic_xml.py: answers that are XML
-        sign_in.py       the four ways in;  org_clock.py: can its clock be believed?  ids.py: of 15 and 18 characters
+        org.py           what is asked of it;  api_budget.py: how often;  org_clock.py: can its clock be believed?
+        job_pages.py     the listing, page by page to its end
+        sign_in.py       the four ways in, sf_cli.py one of them;  session.py: what they give;  session_renewal.py
+        org_id.py        which org this is;  ids.py: of 15 and 18 characters
+        http_clients.py  requests and retries;  transport.py: what an answer may cost
+        json_answers.py  what an answer holds;  classic_xml.py: one that is XML
+        api_errors.py    answers that are errors;  connection_errors.py: no answer;  redaction.py: secrets in either
     warehouse/     the loader's own file, and what is published of it
         primary.py       the loader's file and its locks;  database_file.py: how a DuckDB file is opened
         state_folder.py  the folder beside it;  file_identity.py: which file it is;  dlt_packages.py: dlt's inside
         schema.py        its columns and views (../views/);  state_spans.py: the one derived table
         tables_page.py   docs/tables.md, out of tables.py and the views
-        publish.py       the published copy, and what it must not replace;  copies.py: one a day;  damage.py
+        publish.py       the published copy;  copies.py: one a day
+        publishing_guards.py  what must not be replaced, by contents.py: what a file holds
+        restoring.py     how to get the loader's file back;  damage.py: which part of a file is damaged
         reader.py        how it is read;  as_of.py: as it was earlier;  atomic_file.py: how files are replaced
 
-    config/        where things are: settings, credentials, what dlt is answered when it asks for a setting
+    config/        where things are: project, settings, credentials, what dlt is answered when it asks for a setting
     tables.py      the columns of all tables;  errors.py: what can go wrong, and its exit code
     regular_files.py  files that are none;  interrupts.py: Ctrl-C and SIGTERM;  streams.py: streams that are closed
 """
@@ -60,16 +73,16 @@ import sys
 from pathlib import Path
 from typing import Final, NoReturn
 
-from dlt.common.configuration.exceptions import ConfigurationException
-
-from pipelines.config.dlt_context import misconfigured, use_project
+from pipelines.config.dlt_context import use_project
+from pipelines.config.project import version
 from pipelines.config.settings import (
     DEMO_HOME,
     read_credentials,
     read_settings,
     warehouse_to_read,
 )
-from pipelines.errors import Failure, Misconfigured, causes, failure_behind, full_disk, not_permitted, quoted
+from pipelines.diagnosis.run_errors import failure_of
+from pipelines.errors import Failure, causes
 from pipelines.interrupts import end_on_signals, signal_behind
 from pipelines.recording.load import record
 from pipelines.recording.progress import progress
@@ -96,7 +109,7 @@ def main(arguments: list[str] | None = None) -> int:
         number = signal_behind(())  # swallowed by what was running
         return _stopped(number) if number else exit_code
     except BrokenPipeError:  # `doctor | head`: as the shell's own tools end
-        return 128 + signal.SIGPIPE
+        return 128 + 13  # SIGPIPE, which Windows does not have
     except (Exception, KeyboardInterrupt) as error:
         return _explain(error, options.verbose)
 
@@ -180,9 +193,9 @@ def _say_if_demo(given: Path | None, warehouse: Warehouse) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines.query_jobs", description="Record an org's Bulk API jobs."
-    )
+    name = "bulk-jobs" if Path(sys.argv[0]).stem == "bulk-jobs" else "python -m pipelines.query_jobs"
+    parser = argparse.ArgumentParser(prog=name, description="Record an org's Bulk API jobs.")
+    parser.add_argument("--version", action="version", version=f"bulk-jobs {version()}")
     commands = parser.add_subparsers(required=True, metavar="load|demo|doctor|report|check")
     load = commands.add_parser("load", help="one incremental run against the configured org")
     load.add_argument("--quiet", action="store_true", help="print nothing but warnings on success; for cron")
@@ -228,42 +241,11 @@ def _explain(error: BaseException, verbose: bool) -> int:
     """Prints what went wrong to stderr, for the person who gets it as mail; returns the exit code."""
     if verbose:
         logger.error("Traceback, as asked for by --verbose", exc_info=error)
-    behind = list(causes(error))
-    if number := signal_behind(behind):
+    if number := signal_behind(causes(error)):
         return _stopped(number)
-    failure = failure_behind(error)
-    if failure is None:
-        wrong_setting = next((cause for cause in behind if isinstance(cause, ConfigurationException)), None)
-        full = next(filter(None, map(full_disk, behind)), None)  # what led to it may be another error
-        failure = misconfigured(wrong_setting) if wrong_setting else full or _unexpected(behind[-1])
+    failure = failure_of(error)
     print(failure, file=sys.stderr)
     return failure.exit_code
-
-
-def _unexpected(error: BaseException) -> Failure:
-    first_line, *_ = str(error).strip().splitlines() or ["no message"]
-    places = PermissionError | NotADirectoryError | FileNotFoundError | FileExistsError
-    if isinstance(error, places) or (isinstance(error, OSError) and not_permitted(error)):
-        if error.filename is None:
-            return Misconfigured(
-                f"A file cannot be used: {quoted(first_line)}.", "Does another run use the same files?"
-            )
-        return Misconfigured(
-            f"Cannot use {error.filename}: {error.strerror}.",
-            "Let this user read and write there. What was recorded before stays.",
-        )
-    from pipelines.warehouse.damage import is_damage  # noqa: PLC0415 - a load has it
-
-    if is_damage(error):  # yet no checksum is wrong
-        return Failure(
-            f"DuckDB cannot read a file: {quoted(first_line)}",
-            "If the next load ends the same way, save the loader's file elsewhere and restore it from an earlier copy "
-            "(docs/operations.md, Restore).",
-        )
-    return Failure(
-        f"Unexpected {type(error).__name__}: {quoted(first_line)}",
-        "What was recorded before stays. The next load tries again; --verbose shows where it happened.",
-    )
 
 
 def _without_traceback(entry: logging.LogRecord) -> bool:

@@ -18,7 +18,8 @@ from keys import make_certificate
 
 from pipelines.config.credentials import SalesforceCredentials
 from pipelines.config.dlt_context import use_project
-from pipelines.config.settings import PROJECT, Settings, read_credentials, read_settings
+from pipelines.config.project import PROJECT
+from pipelines.config.settings import Settings, read_credentials, read_settings
 from pipelines.demo.command import FIRST_LOAD, LOAD_EVERY, UNTIL, _credentials, _own_home
 from pipelines.demo_org.life import live
 from pipelines.demo_org.org import DemoOrg

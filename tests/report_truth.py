@@ -1,9 +1,6 @@
 """The numbers of the report, a second time: in plain Python, from the rows that were planted and not through any view."""
 
 import bisect
-import calendar
-import itertools
-import math
 from collections import Counter, defaultdict
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -195,87 +192,6 @@ class OrgTruth:
         numbers["more"] = max(len(numbers["ongoing"]) + len(numbers["abandoned"]) - 10, 0)
         return numbers, rows
 
-    def durations(self) -> tuple[Numbers, list[Numbers]]:
-        since = min(self.since, self.until - timedelta(days=83))
-        monday, running = since - since.weekday() * DAY, self.until - self.until.weekday() * DAY
-        weeks: dict[Any, dict[date, list[float]]] = defaultdict(lambda: defaultdict(list))
-        for job in self.jobs:
-            began, (ended, is_exact) = self.began(job), self.ended(job)
-            week = began and began.date() - began.weekday() * DAY
-            if job["state"] in ("JobComplete", "Closed") and week and monday <= week < running and ended and is_exact:
-                weeks[series(job)[:3]][week].append((ended - job["created_date"]).total_seconds())
-        numbers, rows = [], []
-        sums = {name: sum(map(len, by_week.values())) for name, by_week in weeks.items()}
-        for type_, operation, object_ in sorted(
-            weeks, key=lambda name: (-sums[name], name[2] or "~", name[1], name[0])
-        )[:6]:
-            name = f"{operation or '?'} of {object_ or '?'} ({type_ or '?'})"
-            median = {}
-            for week, seconds in sorted(weeks[type_, operation, object_].items()):
-                median[week], most = (sorted(seconds)[math.ceil(len(seconds) * p) - 1] / 60 for p in (0.5, 0.95))
-                rows.append({"job": name, "week of": week, "jobs": len(seconds), "median, minutes": median[week],
-                             "95th percentile, minutes": most})  # fmt: skip
-            numbers.append({
-                "series": name, "weeks": len(median), "first_week": min(median), "last_week": max(median),
-                "first_median_minutes": median[min(median)], "last_median_minutes": median[max(median)],
-            })  # fmt: skip
-        return {"series": numbers}, rows
-
-    def at_once(self) -> tuple[Numbers, list[Numbers]]:
-        # Between listings at most 36 hours apart: a recorder that was off for longer learned of no end meanwhile.
-        at_work = [(a, b) for a, b in itertools.pairwise(self.proofs) if b - a <= timedelta(hours=36)]
-        hours = [hour for hour in self.covered_hours() if _whole(hour, at_work)]
-        numbers: Numbers = {"hours_counted": len(hours)}
-        rows = []
-        for what, name in NAMES.items():
-            changes: Counter[datetime] = Counter()
-            for job in self.jobs:
-                if (began := self.began(job)) and kind(job["operation"]) == what:
-                    changes[began] += 1
-                    if end := self.ended(job)[0]:
-                        changes[max(end, began + timedelta(seconds=1))] -= 1
-            moments = sorted(changes)
-            levels = [0, *itertools.accumulate(changes[moment] for moment in moments)]
-            most = {}
-            for hour in hours:
-                before, after = bisect.bisect_right(moments, hour), bisect.bisect_left(moments, hour + HOUR)
-                most[hour] = max(levels[before : max(before, after) + 1])
-            at, from_ = max(((number, hour) for hour, number in most.items()), default=(None, None))
-            if not changes:
-                at = from_ = None
-            numbers |= {f"{name}_at_once": at, f"{name}_at_once_from": from_}
-            if changes:
-                rows.append({"kind": KINDS[what], "most at once": at, "in the hour from": from_})
-        return numbers, rows
-
-    def week(self) -> tuple[Numbers, list[Numbers]]:
-        hours = self.covered_hours()
-        jobs = Counter(job["created_date"].replace(minute=0, second=0, microsecond=0) for job in self.shown())
-        sums: dict[tuple[int, int], list[int]] = defaultdict(list)
-        for hour in hours:
-            sums[hour.weekday(), hour.hour].append(jobs[hour])
-        average = {slot: sum(numbers) / len(numbers) for slot, numbers in sums.items()}
-        names = list(calendar.day_name)
-        by_day = {
-            n: sum(average[n, hour] for hour in range(24))
-            for n in range(7)
-            if all((n, hour) in average for hour in range(24))
-        }
-        fullest = max(by_day, key=lambda n: (round(by_day[n], 9), -n), default=None)
-        slot = max(average, key=lambda slot: (average[slot], -slot[0], -slot[1]), default=None)
-        numbers = {
-            "covered_hours": len(hours), "hours": int((self.end - self.start) / HOUR),
-            "fullest_weekday": None if fullest is None else names[fullest],
-            "fullest_weekday_jobs": None if fullest is None else by_day[fullest],
-            "fullest_hour_weekday": names[slot[0]] if slot else None,
-            "fullest_hour": slot[1] if slot else None, "fullest_hour_jobs": average[slot] if slot else None,
-        }  # fmt: skip
-        rows = [
-            {"day": names[n], "jobs on average": by_day.get(n), "covered hours": sum(h.weekday() == n for h in hours)}
-            for n in range(7)
-        ]
-        return numbers, rows if any(average.values()) else []
-
     def coverage(self) -> tuple[Numbers, list[Numbers]]:
         listed = [at for at in self.proofs if self.start <= at < self.end]
         pairs = list(zip(self.proofs, self.proofs[1:], strict=False))
@@ -326,12 +242,6 @@ class OrgTruth:
 
 def series(job: Numbers) -> tuple[Any, ...]:
     return job["job_type"], job["operation"], job["object"], job["created_by_id"]
-
-
-def _whole(hour: datetime, spans: list[tuple[datetime, datetime]]) -> bool:
-    """Whether spans that do not overlap have all of an hour."""
-    shares = (max(min(end, hour + HOUR) - max(start, hour), timedelta()) for start, end in spans)
-    return sum(shares, timedelta()) == HOUR
 
 
 def at_midnight(day: date) -> datetime:

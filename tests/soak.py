@@ -27,7 +27,7 @@ import duckdb
 from busy_org import BusyOrg
 from soak_truth import Truth
 
-from pipelines.config.settings import PROJECT
+from pipelines.config.project import PROJECT
 from pipelines.demo_org.server import serving
 from pipelines.warehouse.primary import STORAGE_VERSION
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from pipelines.answers import charts
-from pipelines.answers.charts import OUTCOMES, STATES, Span
+from pipelines.answers.charts import OUTCOMES, STATES
+from pipelines.answers.time_axis import Span
 
 SINCE, UNTIL = date(2026, 11, 1), date(2026, 11, 7)
 SPAN = Span(SINCE, UNTIL, [(datetime(2026, 11, 2, tzinfo=UTC), datetime(2026, 11, 3, 12, tzinfo=UTC))])

@@ -13,7 +13,8 @@ from conftest import Recorder
 from pipelines import errors as failures
 from pipelines.answers.check import Thresholds
 from pipelines.config.credentials import WAYS
-from pipelines.config.settings import PROJECT, RecorderConfiguration
+from pipelines.config.project import PROJECT
+from pipelines.config.settings import RecorderConfiguration
 from pipelines.demo_org.org import DemoOrg
 from pipelines.recording.source import salesforce
 from pipelines.tables import TABLES, Table

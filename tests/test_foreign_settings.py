@@ -16,7 +16,8 @@ from conftest import KEYS, NOON
 from foreign_settings import as_toml, as_variables, foreign_settings, is_ours, own_variables
 from processes import holding
 
-from pipelines.config.settings import PIPELINE, PROJECT
+from pipelines.config.project import PROJECT
+from pipelines.config.settings import PIPELINE
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
 

@@ -19,7 +19,7 @@ from pipelines.answers.report import write_report
 from pipelines.demo_org.org import DemoOrg
 from pipelines.errors import failure_behind
 from pipelines.recording.records import NewFields, jobs_to_arrow
-from pipelines.salesforce.org import decoded
+from pipelines.salesforce.json_answers import decoded
 from pipelines.warehouse.schema import views
 
 LISTING = r"/jobs/query$"

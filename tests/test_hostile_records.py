@@ -11,10 +11,10 @@ from hostile_records import broken, lost, names, pages, same, values
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipelines.recording.job_details import _values as details_values
+from pipelines.recording.job_answer import _values as details_values
 from pipelines.recording.records import FIELDS, NewFields, jobs_to_arrow, whole_number
 from pipelines.salesforce.ids import full_id
-from pipelines.salesforce.org import decoded
+from pipelines.salesforce.json_answers import decoded
 from pipelines.tables import JOB_DETAILS
 
 FUZZ = int(os.environ.get("FUZZ", "0"))

@@ -10,9 +10,9 @@ from hostile_records import STAMP
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.errors import NotPermitted, TryLater, Unreadable, quoted
-from pipelines.recording.job_details import _values as details_values
+from pipelines.recording.job_answer import _values as details_values
 from pipelines.recording.records import NewFields, jobs_to_arrow
-from pipelines.salesforce.org import decoded
+from pipelines.salesforce.json_answers import decoded
 
 LISTING = r"/jobs/query$"
 ORG = "00D000000000001EAA"

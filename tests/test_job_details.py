@@ -7,7 +7,7 @@ from conftest import Recorder
 from demo_org_client import detail_calls
 
 from pipelines.demo_org.org import DemoOrg
-from pipelines.recording.job_details import _provisional, _with_counts
+from pipelines.recording.job_answer import _provisional, _with_counts
 
 MINUTE = timedelta(minutes=1)
 LOST = {"numberRecordsProcessed": 10, "numberRecordsFailed": 10, "numberBatchesTotal": 1, "numberBatchesCompleted": 1}

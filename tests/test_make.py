@@ -13,7 +13,7 @@ import pytest
 from conftest import NOON
 from planted import plant
 
-from pipelines.config.settings import PROJECT
+from pipelines.config.project import PROJECT
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
 

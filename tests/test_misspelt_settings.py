@@ -5,7 +5,7 @@ import re
 import pytest
 from conftest import Recorder
 
-from pipelines.config.settings import PROJECT
+from pipelines.config.project import PROJECT
 from pipelines.demo_org.org import DemoOrg
 
 FILES = [

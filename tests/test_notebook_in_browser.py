@@ -13,7 +13,8 @@ from browser import Browser, browser
 
 from pipelines.answers import pictures
 from pipelines.answers.selection import orgs, select
-from pipelines.config.settings import PROJECT, Settings
+from pipelines.config.project import PROJECT
+from pipelines.config.settings import Settings
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from pipelines.demo_org.ids import BASE62, eighteen
 from pipelines.demo_org.org import DemoOrg
 from pipelines.recording import org_join
 from pipelines.salesforce.ids import full_id
-from pipelines.salesforce.sign_in import Session
+from pipelines.salesforce.session import Session
 from pipelines.tables import DATASET, TABLES
 
 OF_ORG = [table.name for table in TABLES]

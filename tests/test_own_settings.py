@@ -10,7 +10,8 @@ from conftest import KEYS, Recorder
 
 from pipelines.config.dlt_context import use_project
 from pipelines.config.own_settings import users_folder
-from pipelines.config.settings import PROJECT, read_settings
+from pipelines.config.project import PROJECT
+from pipelines.config.settings import read_settings
 from pipelines.demo_org.org import DemoOrg
 from pipelines.errors import Misconfigured
 

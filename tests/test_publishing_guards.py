@@ -239,7 +239,7 @@ def test_the_loaders_file_is_locked_until_the_run_ends(org: DemoOrg, recorder: R
                 return found
             setattr(module, name, intruded)
 
-        between(publish, "_copy")
+        between(publish, "copy_bytes")
         between(publish, "damaged_part")
         between(publish, "check_published")
         between(publish, "keep_copy")
@@ -252,7 +252,7 @@ def test_the_loaders_file_is_locked_until_the_run_ends(org: DemoOrg, recorder: R
     )  # fmt: skip
     lines = run.stdout.split("\n")[:-1]
     assert lines[-1] == "0", run
-    steps = ("_copy", "damaged_part", "check_published", "keep_copy", "publish")
+    steps = ("copy_bytes", "damaged_part", "check_published", "keep_copy", "publish")
     assert lines[:-1] == [f"{step} refused" for step in steps for _ in range(2)]
 
 
@@ -283,7 +283,7 @@ def test_killed_between_any_two_steps_the_next_load_goes_on(org: DemoOrg, record
     org.add_job()
     recorder.load()
     killed = 0
-    for place, name in (("publish", "_copy"), ("publish", "keep_copy"), ("state", "write"), ("path", "replace")):
+    for place, name in (("publish", "copy_bytes"), ("publish", "keep_copy"), ("state", "write"), ("path", "replace")):
         for when in ("before", "after"):
             org.advance(HOUR)
             org.add_job()

@@ -4,11 +4,13 @@ import json
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import report_truth_limits
+import report_truth_times
 from conftest import Recorder
 from planted import DAY, plant
 from planted_orgs import WAREHOUSES, Tables
@@ -57,11 +59,13 @@ def as_json(value: Any) -> Any:
 
 
 def truths(org: OrgTruth) -> dict[str, Callable[[], tuple[Told, list[Told]]]]:
-    limits = {
-        name: (lambda name=name: getattr(report_truth_limits, name)(org)) for name in ("allowance", "users", "limits")
-    }
-    own = {make.__name__: getattr(org, make.__name__) for make in PICTURES if make.__name__ not in limits}
-    return own | limits
+    """Picture -> its numbers and rows. Those that are no method are functions of a module beside."""
+
+    def own(name: str) -> Callable[[], tuple[Told, list[Told]]]:
+        module = next((one for one in (report_truth_limits, report_truth_times) if hasattr(one, name)), None)
+        return partial(getattr(module, name), org) if module else getattr(org, name)
+
+    return {make.__name__: own(make.__name__) for make in PICTURES}
 
 
 @pytest.mark.parametrize("picture", [make.__name__ for make in PICTURES])

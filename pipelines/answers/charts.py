@@ -8,10 +8,12 @@ take the colour of the page, so that a dark page shows them.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any, Final
 
 import altair as alt
+
+from pipelines.answers.time_axis import Span, milliseconds
 
 Row = Mapping[str, Any]
 Chart = Any  # one of Altair's kinds of chart: single, layered, or several beside each other
@@ -57,7 +59,7 @@ CONFIG: Final = {
 
 
 def stacked_bars(
-    panels: Mapping[str, Sequence[Row]], colours: Mapping[str, str], title: str, span: "Span", width: int
+    panels: Mapping[str, Sequence[Row]], colours: Mapping[str, str], title: str, span: Span, width: int
 ) -> Chart:
     """One panel of bars over time for each entry; rows: start, end, group, value."""
     groups = {row["group"] for rows in panels.values() for row in rows}
@@ -87,7 +89,7 @@ def stacked_bars(
     return alt.vconcat(*charts) if len(charts) > 1 else charts[0]
 
 
-def line_under_limit(rows: Sequence[Row], title: str, limit_title: str, span: "Span", width: int) -> Chart:
+def line_under_limit(rows: Sequence[Row], title: str, limit_title: str, span: Span, width: int) -> Chart:
     """An area over time, and the line that it must not cross; rows: start, value, limit (may be None)."""
     base = alt.Chart(_data(rows)).encode(x=span.axis("start", width))
     amount = alt.Y("value:Q", title=title, axis=_whole([row["value"] for row in rows]))
@@ -105,7 +107,7 @@ def line_under_limit(rows: Sequence[Row], title: str, limit_title: str, span: "S
     return _layers(span, width, *layers).properties(width=width, height=_height(width) + 40)
 
 
-def lines(panels: Mapping[str, Sequence[Row]], title: str, span: "Span", width: int) -> Chart:
+def lines(panels: Mapping[str, Sequence[Row]], title: str, span: Span, width: int) -> Chart:
     """One panel with an area over time for each entry; rows: start, value."""
     charts = []
     for name, rows in panels.items():
@@ -134,7 +136,7 @@ def ranking(rows: Sequence[Row], title: str, width: int) -> Chart:
     return _named(base, [bars, said], width).properties(height=_row(width) * len(rows), title=title)
 
 
-def spells(rows: Sequence[Row], span: "Span", width: int) -> Chart:
+def spells(rows: Sequence[Row], span: Span, width: int) -> Chart:
     """Bars from a beginning to an end, one line each; rows: name, start, end, said, over (bool)."""
     room = width - LABEL if width > NARROW else width
     base = alt.Chart(_data(rows)).encode(x=span.axis("start", room), y=_names(width))
@@ -147,7 +149,7 @@ def spells(rows: Sequence[Row], span: "Span", width: int) -> Chart:
     return _named(base, [bars, said], width).properties(height=_row(width) * len(rows))
 
 
-def small_lines(panels: Mapping[str, Sequence[Row]], title: str, span: "Span", width: int) -> Chart:
+def small_lines(panels: Mapping[str, Sequence[Row]], title: str, span: Span, width: int) -> Chart:
     """A small panel for each entry, with a solid line for the median and a dashed one for the 95th percentile; rows:
     start, which, value."""
     columns = 3 if width > NARROW else 1
@@ -196,7 +198,7 @@ def week(rows: Sequence[Row], title: str, width: int) -> Chart:
     )
 
 
-def strip(covered: Sequence[Row], listings: Sequence[Row], span: "Span", width: int) -> Chart:
+def strip(covered: Sequence[Row], listings: Sequence[Row], span: Span, width: int) -> Chart:
     """What is complete, in green, and what nobody can know, in grey; a tick for each listing while they can be told
     apart. Rows: start (, end)."""
     x = span.axis("start", width)
@@ -205,33 +207,6 @@ def strip(covered: Sequence[Row], listings: Sequence[Row], span: "Span", width: 
     if len(listings) <= width // 8:
         layers.append(alt.Chart(_data(listings)).mark_tick(color=INK, thickness=1, height=34, opacity=0.5).encode(x=x))
     return _layers(span, width, *layers).properties(width=width, height=44)
-
-
-class Span:
-    """The time that charts show, UTC, and the parts of it that the record does not cover, as (from, to)."""
-
-    def __init__(self, since: date, until: date, unknown: Sequence[tuple[datetime, datetime]] = ()) -> None:
-        """From the start of `since` to the end of `until`."""
-        self.since = datetime(since.year, since.month, since.day, tzinfo=UTC)
-        self.until = datetime(until.year, until.month, until.day, tzinfo=UTC) + timedelta(days=1)
-        self.unknown = [{"start": max(a, self.since), "end": min(b, self.until)} for a, b in unknown]
-
-    def axis(self, name: str, width: int) -> alt.X:
-        """The x axis, the same for all charts of this span and width: a tick a day, or every so many days or months."""
-        days, most = (self.until - self.since).days, max(width // 80, 2)
-        if days <= 120:
-            step = -(-days // most)
-            ticks = [self.since + timedelta(days=day) for day in range(0, days + 1, step)]
-        else:
-            step = -(-days // (30 * most))
-            ticks = [
-                datetime(month // 12, month % 12 + 1, 1, tzinfo=UTC)
-                for month in range(12 * self.since.year + self.since.month, 12 * self.until.year + self.until.month)
-                if (month + 1) % step == 0
-            ]
-        axis = alt.Axis(format="%-d %b" if days <= 120 else "%b %Y", values=[_ms(tick) for tick in ticks])
-        scale = alt.Scale(type="utc", domain=[_ms(self.since), _ms(self.until)], nice=False)
-        return alt.X(f"{name}:T", title=None, scale=scale, axis=axis)
 
 
 def styled(chart: Chart, font: str = "sans-serif") -> Chart:
@@ -249,7 +224,7 @@ def _layers(span: Span, width: int, *charts: alt.Chart) -> Chart:
 def _data(rows: Sequence[Row]) -> alt.InlineData:
     """Rows as Vega wants them: times as milliseconds, which are UTC whatever the machine's time zone, and `when` it
     was as text for the tooltip."""
-    values = [{name: _ms(v) if isinstance(v, date) else v for name, v in row.items()} for row in rows]
+    values = [{name: milliseconds(v) if isinstance(v, date) else v for name, v in row.items()} for row in rows]
     for value, row in zip(values, rows, strict=True):
         if "start" in row:
             value["when"] = (
@@ -258,12 +233,6 @@ def _data(rows: Sequence[Row]) -> alt.InlineData:
                 else f"{row['start']:%a, %d %b %Y}"
             )
     return alt.InlineData(values=values)
-
-
-def _ms(time: date) -> int:
-    if not isinstance(time, datetime):
-        time = datetime(time.year, time.month, time.day, tzinfo=UTC)
-    return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def _names(width: int) -> alt.Y:

@@ -65,7 +65,8 @@ def _open_stream(output: Path) -> int:
 
 
 def _write(descriptor: int, text: str) -> None:
-    os.set_blocking(descriptor, True)
+    if os.name == "posix":  # where `_open_stream`, or whoever started us, may have said otherwise
+        os.set_blocking(descriptor, True)
     with open(descriptor, "w", encoding="utf-8", closefd=descriptor > 2) as stream:
         stream.write(text)
 

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from pipelines.answers.charts import Span
+from pipelines.answers.time_axis import Span
 from pipelines.warehouse.reader import Row, Warehouse, rows
 
 LONG, VERY_LONG = 100, 1_000  # days, from which on bars are weeks and months

@@ -20,7 +20,7 @@ from dlt.common.configuration.providers.provider import ConfigProvider
 from dlt.common.configuration.resolve import resolve_configuration
 from dlt.common.configuration.specs import BaseConfiguration, RuntimeConfiguration
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
-from dlt.common.runtime.run_context import RunContext, global_dir
+from dlt.common.runtime.run_context import RunContext
 
 from pipelines.config.interpreter import check_interpreter
 from pipelines.config.own_settings import (
@@ -29,13 +29,13 @@ from pipelines.config.own_settings import (
     FOLDER,
     KEYS,
     LOADER_FILE,
-    PROJECT,
     SECRETS,
     NoSettings,
     OwnSettings,
     SettingPath,
     named_project,
 )
+from pipelines.config.project import PROJECT
 from pipelines.errors import Misconfigured, quoted
 
 Spec = TypeVar("Spec", bound=BaseConfiguration)
@@ -130,7 +130,9 @@ class RecorderContext(RunContext):
 
     @property
     def data_dir(self) -> str:
-        return str(self._data_dir) if self._data_dir else os.environ.get("DLT_DATA_DIR") or global_dir()
+        if self._data_dir is None:
+            raise RuntimeError("dlt needs a folder to work in: the load that it works for is to set one")
+        return str(self._data_dir)
 
     @data_dir.setter
     def data_dir(self, folder: Path) -> None:

@@ -9,7 +9,7 @@ import os
 from typing import Final
 
 # DLT_PROJECT_DIR: another project of this recorder (see `dlt_context.py`); DLT_DATA_DIR: where version 0.1.0 had
-# dlt's home (see `kept_listings.py`); and where dlt would work where no load says so.
+# dlt's home (see `kept_listings.py`).
 KEPT: Final = frozenset({"DLT_PROJECT_DIR", "DLT_DATA_DIR"})
 # Packages beside dlt may plug themselves into it, and replace what it does. Only dlt's own part is loaded.
 OURS: Final = {"DLT_DISABLE_PLUGINS": "true"}

@@ -1,12 +1,10 @@
 """Which Python runs this code: that of its own project folder, or of no project folder at all."""
 
-import os
 import sys
 from pathlib import Path
 
+from pipelines.config.project import is_copy
 from pipelines.errors import Misconfigured
-
-MARKS = "pyproject.toml", "pipelines/query_jobs.py"  # what every copy of this project holds
 
 
 def check_interpreter() -> None:
@@ -29,5 +27,4 @@ def check_interpreter() -> None:
 
 def _project_around(path: Path) -> Path | None:
     """The innermost folder around a path that holds a copy of this project."""
-    copies = (folder for folder in path.parents if all(os.path.isfile(folder / mark) for mark in MARKS))
-    return next(copies, None)
+    return next(filter(is_copy, path.parents), None)

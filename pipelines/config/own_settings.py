@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from pipelines.config.project import INSTALLED
 from pipelines.errors import Misconfigured, quoted
 
-PROJECT: Final = Path(__file__).resolve().parents[2]
 FOLDER: Final = ".dlt"
 SECRETS, CONFIG = "secrets.toml", "config.toml"
+NAMES: Final = (SECRETS, CONFIG)
 DOCKER_SECRETS: Final = Path("/run/secrets")  # where Docker and Kubernetes put them
 
 SettingPath = tuple[str, ...]  # sections and key
@@ -57,9 +58,11 @@ class OwnSettings:
         self.files: dict[Path, dict[str, Any]] = {}  # the first that has a setting wins
         self.not_ours: list[Path] = []  # files of the user's that others may have written
         users = users_folder()
-        for name in (SECRETS, CONFIG):
-            file = project / FOLDER / name
-            self.files[file] = read_toml(file, ours=True)
+        own = {name: read_toml(project / FOLDER / name, ours=not INSTALLED) for name in NAMES}
+        another_programs = INSTALLED and not any(map(_is_recorders, own.values()))
+        for name in NAMES:
+            if not another_programs:
+                self.files[project / FOLDER / name] = own[name]
             if users is None or not (users / name).is_file():
                 continue
             if _only_ours(users) and _only_ours(users / name):
@@ -133,13 +136,18 @@ def read_toml(file: Path, ours: bool = False) -> dict[str, Any]:
         raise Misconfigured(f"{file} cannot be read: {quoted(said)}", "Correct it: it must be TOML.") from None
 
 
+def user_id() -> int | None:
+    """The number of the user who runs this; None on Windows, which has none."""
+    return os.geteuid() if hasattr(os, "geteuid") else None
+
+
 def users_folder() -> Path | None:
     """The folder of the user's settings for all projects, where dlt has it: `~/.dlt`, or else `dlt` in XDG_DATA_HOME;
     of root /var/dlt. Never the /tmp/dlt that dlt falls back to: anybody may have made that."""
-    usual = Path("/var/dlt") if os.geteuid() == 0 else Path(os.path.expanduser("~")) / FOLDER
+    usual = Path("/var/dlt") if user_id() == 0 else Path(os.path.expanduser("~")) / FOLDER
     other = Path(os.environ.get("XDG_DATA_HOME", "")) / "dlt"
     # Of root, dlt never asks XDG_DATA_HOME. Who sets it for root, and has made that folder, means it.
-    first = (other, usual) if os.geteuid() == 0 else (usual, other)
+    first = (other, usual) if user_id() == 0 else (usual, other)
     return next((folder for folder in first if folder.is_absolute() and folder.is_dir()), None)
 
 
@@ -149,7 +157,7 @@ def _only_ours(file: Path) -> bool:
         found = file.stat()
     except OSError:
         return False
-    return found.st_uid in (0, os.geteuid()) and not found.st_mode & stat.S_IWOTH
+    return found.st_uid in (0, user_id()) and not found.st_mode & stat.S_IWOTH
 
 
 def _docker_name(variable: str) -> str:

@@ -20,8 +20,9 @@ from pipelines.config import dlt_variables
 from pipelines.config.credentials import SECTION, SalesforceCredentials
 from pipelines.config.defaults import BUDGET_PERCENT, CURRENT_API_VERSION
 from pipelines.config.dlt_context import active, named, resolved, section
-from pipelines.config.own_settings import CREDENTIALS, PROJECT, Found
+from pipelines.config.own_settings import CREDENTIALS, Found
 from pipelines.config.own_settings import LOADER_FILE as LOADER_FILE_PATH
+from pipelines.config.project import PROJECT
 from pipelines.errors import Failure, Misconfigured
 from pipelines.regular_files import check_regular
 

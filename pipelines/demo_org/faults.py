@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -63,3 +64,39 @@ class Faults:
     def clear(self) -> None:
         """Forget every fault still to come."""
         self._waiting.clear()
+
+
+class Faulty:
+    """What an org offers to those who want something to go wrong next."""
+
+    faults: Faults
+    lock: threading.RLock
+
+    def fail_next(
+        self,
+        status: int,
+        body: object = None,
+        *,
+        times: int = 1,
+        after: int = 0,
+        headers: Mapping[str, str] | None = None,
+        path: str | None = None,
+    ) -> None:
+        """Answer the next requests with this status and body: bytes or text as they are, all else as JSON.
+
+        `after` requests pass first. `path` is a regular expression to find in the request's path; without one,
+        requests for data are meant, and sign-in is not. Raises ValueError: it could never happen.
+        """
+        self._order(Fault(DATA_PATHS if path is None else path, times, after, status, body, headers or {}))
+
+    def stall_next(self, seconds: float, *, times: int = 1, after: int = 0, path: str | None = None) -> None:
+        """Keep the next requests waiting before their answer."""
+        self._order(Fault(DATA_PATHS if path is None else path, times, after, stall=seconds))
+
+    def cut_next(self, *, times: int = 1, after: int = 0, path: str | None = None) -> None:
+        """Break off the next answers: the whole length declared, half the body sent, the connection closed."""
+        self._order(Fault(DATA_PATHS if path is None else path, times, after, cut=True))
+
+    def _order(self, fault: Fault) -> None:
+        with self.lock:
+            self.faults.add(fault)

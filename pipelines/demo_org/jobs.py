@@ -125,24 +125,7 @@ class Jobs(Clock):
             wanted = (surface, filters, self.order, self.sees_all, self.lists_loads)
             keys = self._keys.get(wanted)
             if keys is None:
-                belongs = matching(filters, self.pk_chunking)
-                # Classic jobs are in both listings. SOURCE: get_all_jobs.htm, query_get_all_jobs.htm
-                classic = {key: job for key, job in self.jobs.items() if job.get("jobType") == "Classic"}
-                queries = {**self.ingest_jobs, **self.jobs} if self.lists_loads else self.jobs
-                jobs = queries if surface == "query" else {**self.ingest_jobs, **classic}
-                own = None if self.sees_all else self.integration_user_id
-                shown = [
-                    key
-                    for key, job in jobs.items()
-                    if belongs(key, job) and (own is None or job.get("createdById") == own)
-                ]
-                if surface == "query":
-                    shown += [
-                        f"raw {number}"
-                        for number, record in enumerate(self.raw)
-                        if not filters or (isinstance(record, dict) and belongs("", record))
-                    ]
-                keys = self._keys[wanted] = in_order(shown, self.order, self.seed)
+                keys = self._keys[wanted] = in_order(_shown(self, surface, filters), self.order, self.seed)
             return keys
 
     def records_of(self, surface: str, keys: list[str]) -> list[Any]:
@@ -186,3 +169,21 @@ class Jobs(Clock):
 
 def _spelled(fields: Mapping[str, Any]) -> Job:
     return {name: timestamp(value) if isinstance(value, datetime) else value for name, value in fields.items()}
+
+
+def _shown(org: Jobs, surface: str, filters: Filters) -> list[str]:
+    """The keys of what a listing holds, in no order."""
+    belongs = matching(filters, org.pk_chunking)
+    # Classic jobs are in both listings. SOURCE: get_all_jobs.htm, query_get_all_jobs.htm
+    classic = {key: job for key, job in org.jobs.items() if job.get("jobType") == "Classic"}
+    queries = {**org.ingest_jobs, **org.jobs} if org.lists_loads else org.jobs
+    jobs = queries if surface == "query" else {**org.ingest_jobs, **classic}
+    own = None if org.sees_all else org.integration_user_id
+    shown = [key for key, job in jobs.items() if belongs(key, job) and (own is None or job.get("createdById") == own)]
+    if surface == "query":
+        shown += [
+            f"raw {number}"
+            for number, record in enumerate(org.raw)
+            if not filters or (isinstance(record, dict) and belongs("", record))
+        ]
+    return shown

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
-from pipelines.demo_org.faults import DATA_PATHS, Fault, Faults
+from pipelines.demo_org.faults import Faults, Faulty
 from pipelines.demo_org.ids import salesforce_id
 from pipelines.demo_org.jobs import Jobs
 from pipelines.demo_org.listings import OpenListings, Order
@@ -36,7 +36,7 @@ class Request(NamedTuple):
     bearer: bool  # whether a bearer token came along, valid or not
 
 
-class DemoOrg(Jobs):
+class DemoOrg(Jobs, Faulty):
     """A Salesforce org in memory. Every method may be called from any thread, also while the org is served.
 
     Raises ValueError: `now` has no time zone.
@@ -148,40 +148,11 @@ class DemoOrg(Jobs):
 
     # --- what goes wrong, and the log ---
 
-    def fail_next(
-        self,
-        status: int,
-        body: object = None,
-        *,
-        times: int = 1,
-        after: int = 0,
-        headers: Mapping[str, str] | None = None,
-        path: str | None = None,
-    ) -> None:
-        """Answer the next requests with this status and body: bytes or text as they are, all else as JSON.
-
-        `after` requests pass first. `path` is a regular expression to find in the request's path; without one,
-        requests for data are meant, and sign-in is not. Raises ValueError: it could never happen.
-        """
-        self._order(Fault(DATA_PATHS if path is None else path, times, after, status, body, headers or {}))
-
-    def stall_next(self, seconds: float, *, times: int = 1, after: int = 0, path: str | None = None) -> None:
-        """Keep the next requests waiting before their answer."""
-        self._order(Fault(DATA_PATHS if path is None else path, times, after, stall=seconds))
-
-    def cut_next(self, *, times: int = 1, after: int = 0, path: str | None = None) -> None:
-        """Break off the next answers: the whole length declared, half the body sent, the connection closed."""
-        self._order(Fault(DATA_PATHS if path is None else path, times, after, cut=True))
-
     def lose_locators(self) -> None:
         """Make every open queryLocator invalid: 400 INVALID_QUERY_LOCATOR."""
         with self.lock:
             self.listings.lose()
             self.found.clear()
-
-    def _order(self, fault: Fault) -> None:
-        with self.lock:
-            self.faults.add(fault)
 
     def log(self, request: Request) -> None:
         """Put a request into the log, `requests`."""

@@ -1,19 +1,40 @@
 """What there is to know of an org beside its jobs: its name, its users' names, its limits. A few calls a run."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
 from typing import Any, Final
 
 import pyarrow as pa
 
 from pipelines.errors import Failure, Unreadable, quoted
 from pipelines.recording.records import as_json, text, whole_number
-from pipelines.salesforce.org import Org, same_id
+from pipelines.recording.snapshot import Listing
+from pipelines.salesforce.ids import same_id
+from pipelines.salesforce.org import Org
 from pipelines.tables import ORG_LIMITS, ORGS, USERS, Table
 
 USER_ID: Final = re.compile(r"005[0-9A-Za-z]{12}(?:[0-9A-Za-z]{3})?")  # what may be put into a SOQL text
+NAMES_KEPT: Final = timedelta(days=7)  # before users and the org are asked for their names again
 MOST_USERS: Final = 2_000  # in one run: ten calls; the next one asks for the rest
 IDS_PER_QUERY: Final = 200  # some 4 KB of URL, and an answer of one page
+
+
+def questions(listing: Listing) -> dict[Table, Callable[[], pa.Table | None]]:
+    """Table -> what asks for its rows once the listing is read; None where nothing is to be asked now."""
+    org, known = listing.org, listing.known
+
+    def asked_lately(table: Table) -> set[str]:
+        return known.asked(table, org.org_id, listing.started_at - NAMES_KEPT)
+
+    def names() -> pa.Table | None:
+        creators = {creator for creator in listing.creators if creator} - asked_lately(USERS)
+        return users(org, creators, known.stored(USERS, org.org_id)) if creators else None
+
+    def name() -> pa.Table | None:
+        return None if asked_lately(ORGS) else orgs(org, known.stored(ORGS, org.org_id))
+
+    return {USERS: names, ORGS: name, ORG_LIMITS: lambda: org_limits(org, listing.listing_id)}
 
 
 def users(org: Org, ids: Iterable[str], known: Mapping[str, dict[str, Any]]) -> pa.Table:

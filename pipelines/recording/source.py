@@ -15,21 +15,19 @@ from dlt.extract import DltResource
 
 from pipelines.config.credentials import SalesforceCredentials
 from pipelines.config.defaults import BUDGET_PERCENT, CURRENT_API_VERSION
-from pipelines.recording import org_metadata
-from pipelines.recording.changes import KnownJobs
+from pipelines.recording.known_jobs import KnownJobs
+from pipelines.recording.listing_rows import listing_row, rejected_rows
+from pipelines.recording.org_metadata import questions
 from pipelines.recording.snapshot import Listing
 from pipelines.salesforce.job_pages import Page
 from pipelines.salesforce.org import Org
 from pipelines.tables import (
     DATASET,
     LISTINGS,
-    ORG_LIMITS,
-    ORGS,
     QUERY_JOB_STATES,
     QUERY_JOBS,
     REJECTED_RECORDS,
     UNLISTED_JOBS,
-    USERS,
     Table,
 )
 
@@ -160,13 +158,13 @@ def salesforce(  # noqa: PLR0917 - dlt fills these from the configuration
     @dlt.resource(**merge_on(QUERY_JOB_STATES))
     def query_job_states() -> Iterator[pa.Table | None]:
         for _ in listing.until_finished():
-            yield listing.states.popleft() if listing.states else None
-        yield from listing.states
+            yield listing.changes.states.popleft() if listing.changes.states else None
+        yield from listing.changes.states
 
     @dlt.resource(**merge_on(REJECTED_RECORDS))
     def rejected_records() -> Iterator[pa.Table | None]:
         yield from listing.until_finished()
-        yield from listing.rejected_rows()
+        yield from rejected_rows(listing)
 
     @dlt.resource(**merge_on(UNLISTED_JOBS))
     def unlisted_jobs() -> Iterator[pa.Table | None]:
@@ -182,26 +180,15 @@ def salesforce(  # noqa: PLR0917 - dlt fills these from the configuration
         listing.outstanding.add(table.name)
         return rows
 
-    def names() -> pa.Table | None:
-        creators = listing.new_creators()
-        return org_metadata.users(org, creators, listing.known.stored(USERS, org.org_id)) if creators else None
-
-    def name() -> pa.Table | None:
-        return None if listing.org_is_known() else org_metadata.orgs(org, listing.known.stored(ORGS, org.org_id))
-
-    facts: dict[Table, Callable[[], pa.Table | None]] = {
-        USERS: names,
-        ORGS: name,
-        ORG_LIMITS: lambda: org_metadata.org_limits(org, listing.listing_id),
-    }
-    besides = [asked(table, ask) for table, ask in facts.items() if extras]  # to dlt each costs time, rows or none
+    # To dlt each costs time, rows or none.
+    besides = [asked(table, ask) for table, ask in questions(listing).items() if extras]
 
     @dlt.resource(**merge_on(LISTINGS))
     def listings() -> Iterator[pa.Table | None]:
         yield from listing.until_finished()
         while listing.outstanding:  # its counts and notes are not all there yet
             yield None
-        yield listing.row()
+        yield listing_row(listing)
         if on_listed:
             on_listed(listing)
 

@@ -3,6 +3,7 @@
 import re
 from typing import Any, Final
 
+ID_LENGTHS: Final = (15, 18)
 _SHORT: Final = re.compile(r"[0-9A-Za-z]{15}", re.ASCII)
 _SUFFIX: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 
@@ -17,3 +18,8 @@ def full_id(given: Any) -> Any:
         return given
     fives = (given[at : at + 5] for at in (0, 5, 10))
     return given + "".join(_SUFFIX[sum(c.isupper() << bit for bit, c in enumerate(five))] for five in fives)
+
+
+def same_id(one: str, other: str) -> bool:
+    """Whether two ids are one record's: an id of 18 characters is one of 15, in which case counts, and a checksum."""
+    return one == other or (len(one) in ID_LENGTHS and len(other) in ID_LENGTHS and one[:15] == other[:15])

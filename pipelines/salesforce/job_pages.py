@@ -14,7 +14,8 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 from pipelines.errors import Failure, Misconfigured, TryLater, Unreadable
-from pipelines.salesforce.org import Org, SalesforceError, explained
+from pipelines.salesforce.api_errors import SalesforceError, explained
+from pipelines.salesforce.org import Org
 from pipelines.salesforce.transport import ANSWER_BYTES, BEHIND
 
 logger = logging.getLogger(__name__)
@@ -153,7 +154,7 @@ def _page(org: Org, filters: dict[str, str], locator: str | None) -> Any:
                 f"Salesforce refuses the listing with {sent}: HTTP 400 {error.code}: {error.said}",
                 "Check the filters under [sources.salesforce] in .dlt/config.toml, or remove them.",
             ) from error
-        raise explained(error, org) from error
+        raise explained(error, org.api_version) from error
 
 
 def _envelope(body: Any, number: int) -> tuple[list[Any], bool]:

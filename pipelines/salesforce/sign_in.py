@@ -1,67 +1,29 @@
 """Sign in to an org: credentials in, an access token and the org's own host out. Nothing here knows of jobs."""
 
 import errno
-import json
 import os
 import select
-import ssl
 import stat
-import subprocess
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import orjson
 from dlt.sources.helpers import requests
-from requests.exceptions import ChunkedEncodingError, ContentDecodingError, InvalidURL, SSLError
-from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
-from pipelines.config.credentials import REDACTED, TOKEN, SalesforceCredentials, https_origin
-from pipelines.errors import Failure, Misconfigured, NoAnswer, NotPermitted, TryLater, causes, quoted
-from pipelines.salesforce.ids import full_id
+from pipelines.config.credentials import SalesforceCredentials, https_origin
+from pipelines.errors import Failure, Misconfigured, NotPermitted, TryLater
+from pipelines.salesforce.connection_errors import unreachable
+from pipelines.salesforce.redaction import as_said
+from pipelines.salesforce.session import Session
+from pipelines.salesforce.sf_cli import sf_cli_session
 
 TOKEN_PATH: Final = "/services/oauth2/token"  # noqa: S105 - a path, not a password
-TOKEN_LENGTH: Final = 8_192  # characters: more than most servers take in a header, and twenty times what tokens have
 ASSERTION_LIFE: Final = 180  # seconds; Salesforce takes three minutes at most
 KEY_WAIT: Final = 10  # seconds for whoever writes the key into a FIFO
 MAX_KEY: Final = 1_000_000  # bytes
-SF_CLI_TIMEOUT: Final = 120  # seconds; the first call of a day checks for updates
-
-
-def as_said(text: object, longest: int, *secrets: str | None) -> str:
-    """What an org, a proxy or the sf CLI said, to be shown or kept; without the secrets, should it quote them."""
-    said = str(text)
-    for secret in filter(None, secrets):
-        said = said.replace(secret, REDACTED)
-    return quoted(TOKEN.sub(REDACTED, said), longest)
-
-
-@dataclass(frozen=True)
-class Session:
-    """A signed-in session: where to ask, with what, and as whom."""
-
-    instance_url: str
-    access_token: str
-    org_id: str = ""  # 18 characters; "" where the sign-in does not tell
-    user_id: str = ""  # as org_id
-    username: str = ""  # where the sign-in tells this instead
-
-    def __post_init__(self) -> None:
-        for name in ("org_id", "user_id"):
-            object.__setattr__(self, name, full_id(getattr(self, name)))
-        token = self.access_token
-        if not (token.isascii() and token.isprintable() and " " not in token and len(token) <= TOKEN_LENGTH):
-            raise NotPermitted(
-                "The access token is too long for one, or has characters in it that no token has: spaces, line ends "
-                "or the like.",
-                "Take it again, whole and on one line.",
-            )
-
-    def __repr__(self) -> str:
-        return f"Session({self.instance_url}, org {self.org_id or 'unknown'})"  # never the token
 
 
 def sign_in(credentials: SalesforceCredentials, http: requests.Client) -> Session:
@@ -208,89 +170,8 @@ def _refused(status: int, body: Any, host: str, form: Mapping[str, str | None]) 
     )
 
 
-BUNDLE: Final = "REQUESTS_CA_BUNDLE, or CURL_CA_BUNDLE, has to name a file of certificates in PEM form."
-
-
-def _tls(host: str, error: ssl.SSLError) -> Failure:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return Misconfigured(
-            f"{host} could not prove who it is (TLS certificate: {quoted(error.verify_message, 120)}).",
-            "Behind a company proxy, set REQUESTS_CA_BUNDLE to the proxy's certificate file.",
-        )
-    if error.library == "X509":
-        return Misconfigured("The file of trusted certificates holds none that can be read.", BUNDLE)
-    return TryLater(
-        f"TLS with {host} failed ({error.reason or 'no reason given'}).",
-        "Try again later. If it never works: check instance_url, the network and its proxy.",
-    )
-
-
-BROKEN: Final = (ChunkedEncodingError, ContentDecodingError, OverflowError, ValueError)
-
-
-def unreachable(host: str, error: Exception) -> Failure:
-    """What a connection error means. Its own text is left out: it quotes URLs with their parameters."""
-    if not isinstance(error, requests.RequestException) and isinstance(error, OSError):
-        return Misconfigured(quoted(error), BUNDLE)
-    if isinstance(error, SSLError):
-        return _tls(host, next((cause for cause in causes(error) if isinstance(cause, ssl.SSLError)), ssl.SSLError()))
-    kind = "could not be reached"
-    behind = error.args[0] if error.args else None
-    if isinstance(error, requests.Timeout) or isinstance(behind, ReadTimeoutError):
-        kind = "did not answer in time"
-    elif (isinstance(error, BROKEN) and not isinstance(error, InvalidURL)) or isinstance(behind, ProtocolError):
-        kind = "broke its answer off, or gave one that is no HTTP"
-    return NoAnswer(
-        f"{host} {kind} ({type(error).__name__}).",
-        "Try again later. If it never works: check instance_url, the network and its proxy.",
-    )
-
-
 def _sf_cli(credentials: SalesforceCredentials, http: requests.Client) -> Session:
-    """What the sf CLI on this machine knows of an org that it is signed in to.
-
-    The host comes from `sf org display`. The token comes from `sf org auth show-access-token`, and with a CLI
-    from before May 2026, which has no such command, from `sf org display` as well.
-    https://developer.salesforce.com/docs/platform/salesforce-cli-reference/guide/cli_reference_org_auth_show-access-token.html
-    """
-    org = credentials.sf_cli_org or ""
-    shown = _sf(["org", "display"], org)
-    token = str(shown.get("accessToken") or REDACTED)
-    if token.startswith(REDACTED):
-        token = str(_sf(["org", "auth", "show-access-token"], org).get("accessToken") or REDACTED)
-    if token.startswith(REDACTED):
-        raise NotPermitted(
-            f"The sf CLI does not show its access token for {org!r}: it prints [REDACTED].",
-            f"Update it (sf update), and see that this shows one: sf org auth show-access-token --target-org {org}",
-        )
-    instance_url = https_origin("The sf CLI's instanceUrl", shown.get("instanceUrl"))
-    return Session(instance_url, token, str(shown.get("id") or ""), username=str(shown.get("username") or ""))
-
-
-def _sf(command: list[str], org: str) -> dict[str, Any]:
-    words = ["sf", *command, "--target-org", org, "--json"]  # --json skips the question before a token is shown
-    asked = " ".join(words)
-    try:
-        run = subprocess.run(words, capture_output=True, timeout=SF_CLI_TIMEOUT, stdin=subprocess.DEVNULL, check=False)
-    except FileNotFoundError:
-        raise Misconfigured(
-            "sf_cli_org is set, but there is no `sf` command on the PATH.",
-            "Install the Salesforce CLI, extend PATH (cron has a short one), or sign in another way.",
-        ) from None
-    except subprocess.TimeoutExpired:
-        raise TryLater(f"`{asked}` gave no answer within {SF_CLI_TIMEOUT} s.", "Run it by hand.") from None
-    try:
-        answer = json.loads(run.stdout)
-        result = answer["result"] if run.returncode == 0 else {}
-    except (ValueError, KeyError, TypeError, RecursionError):
-        answer, result = {}, {}
-    if not isinstance(result, dict) or not result:
-        said = as_said(answer.get("message") or "", 300) if isinstance(answer, dict) else ""
-        raise NotPermitted(
-            f"`{asked}` failed with exit code {run.returncode}{f': {said}' if said else ''}.",
-            f"Run it by hand; perhaps sign in again: sf org login web --alias {org}",
-        )
-    return result
+    return sf_cli_session(credentials.sf_cli_org or "")
 
 
 SIGN_INS: Final[dict[str, Callable[[SalesforceCredentials, requests.Client], Session]]] = {

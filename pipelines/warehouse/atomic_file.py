@@ -24,7 +24,7 @@ def replacing(path: Path) -> Iterator[Path]:
         new.unlink(missing_ok=True)  # of a run that was killed, and had this number
         os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if before else 0o666))
         yield new
-        with new.open("rb") as written:
+        with new.open("r+b") as written:  # Windows flushes only what is open for writing
             os.fsync(written.fileno())
         if before:
             _give(new, before)
@@ -64,6 +64,8 @@ def _regular(target: Path) -> os.stat_result | None:
 def _give(new: Path, before: os.stat_result) -> None:
     """The owner before the mode: changing the owner clears bits of the mode."""
     mode = stat.S_IMODE(before.st_mode)
+    if not hasattr(os, "chown"):  # Windows, whose files have other owners and modes
+        return
     for owner, group in ((before.st_uid, before.st_gid), (-1, before.st_gid)):  # only root may give a file away
         with suppress(OSError):
             os.chown(new, owner, group)

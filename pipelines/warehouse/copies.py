@@ -5,7 +5,6 @@ made, and those that are there stay.
 """
 
 import errno
-import fcntl
 import os
 import re
 import shutil
@@ -13,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import duckdb
 
@@ -123,14 +122,29 @@ def _clone(source: Path, new: Path) -> None:
     so, else copied. A copy leaves room for publishing once more."""
     private = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with source.open("rb") as old, open(private, "wb") as file:
-        try:
-            fcntl.ioctl(file, FICLONE, old.fileno())
-        except OSError:
+        if not _shared(old, file):
             if _room(new.parent) < 2 * os.fstat(old.fileno()).st_size:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(new)) from None
-            shutil.copyfileobj(old, file, 1 << 20)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(new))
+            copy_bytes(old, file)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _shared(source: BinaryIO, new: BinaryIO) -> bool:
+    """Whether the file system lets a new file share the bytes of another."""
+    import fcntl  # noqa: PLC0415 - which only POSIX has
+
+    try:
+        fcntl.ioctl(new, FICLONE, source.fileno())
+    except OSError:
+        return False
+    return True
+
+
+def copy_bytes(source: BinaryIO, new: BinaryIO) -> None:
+    """Copies what an open file holds, from its beginning, into another one. Raises OSError."""
+    source.seek(0)
+    shutil.copyfileobj(source, new, 4 * 2**20)
 
 
 def _room(folder: Path) -> int:

@@ -1,7 +1,6 @@
 """The loader's own DuckDB file: made once, held by one load at a time, waited for when somebody else has it."""
 
 import errno
-import fcntl
 import os
 import re
 import time
@@ -53,6 +52,8 @@ def only_load(path: Path) -> Iterator[None]:
 
     The kernel lets go of the lock when the process ends, however it ends.
     """
+    import fcntl  # noqa: PLC0415 - which only POSIX has
+
     lock_file = path.with_name(path.name + ".lock")
     check_regular(lock_file)
     try:
@@ -93,6 +94,8 @@ def no_locks(path: Path, error: OSError) -> Misconfigured:
 def no_locks_behind(path: Path) -> Misconfigured | None:
     """What to say where DuckDB could not lock a file because its file system has no locks; None where another process
     has it. DuckDB says the same of both."""
+    import fcntl  # noqa: PLC0415 - which only POSIX has
+
     try:
         with path.open("rb") as file:
             fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -4,10 +4,10 @@ from datetime import timedelta
 from typing import Any
 
 from pipelines.answers import charts
-from pipelines.answers.charts import Span
 from pipelines.answers.findings.words import counted, duration, when
 from pipelines.answers.pictures.picture import Picture
 from pipelines.answers.selection import Selection
+from pipelines.answers.time_axis import Span
 from pipelines.warehouse.reader import Row
 
 # What makes coverage (see the view): complete listings, less those that showed a fraction of the jobs only.

@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from pipelines.answers import charts
-from pipelines.answers.charts import Span
 from pipelines.answers.findings.words import counted, when
 from pipelines.answers.pictures.picture import KINDS, NUMBER_OF, Picture, of_kind, series
 from pipelines.answers.pictures.record_gaps import PROOFS
 from pipelines.answers.selection import Selection
+from pipelines.answers.time_axis import Span
 from pipelines.warehouse.reader import Row
 
 MAX_PAUSE_HOURS: Final = 36  # between two listings of a recorder that is at work: daily, and half a day late

@@ -1,0 +1,12 @@
+"""The command `bulk-jobs`, and `python -m pipelines`: the same as `python -m pipelines.query_jobs`."""
+
+import runpy
+
+
+def run() -> None:
+    """Runs query_jobs.py as the program that it is: what it does before it imports anything is done here, too."""
+    runpy.run_module("pipelines.query_jobs", run_name="__main__")
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,40 @@
+"""The time that charts show: their common x axis, and what of it the record does not cover."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+
+import altair as alt
+
+
+class Span:
+    """The time that charts show, UTC, and the parts of it that the record does not cover, as (from, to)."""
+
+    def __init__(self, since: date, until: date, unknown: Sequence[tuple[datetime, datetime]] = ()) -> None:
+        """From the start of `since` to the end of `until`."""
+        self.since = datetime(since.year, since.month, since.day, tzinfo=UTC)
+        self.until = datetime(until.year, until.month, until.day, tzinfo=UTC) + timedelta(days=1)
+        self.unknown = [{"start": max(a, self.since), "end": min(b, self.until)} for a, b in unknown]
+
+    def axis(self, name: str, width: int) -> alt.X:
+        """The x axis, the same for all charts of this span and width: a tick a day, or every so many days or months."""
+        days, most = (self.until - self.since).days, max(width // 80, 2)
+        if days <= 120:
+            step = -(-days // most)
+            ticks = [self.since + timedelta(days=day) for day in range(0, days + 1, step)]
+        else:
+            step = -(-days // (30 * most))
+            ticks = [
+                datetime(month // 12, month % 12 + 1, 1, tzinfo=UTC)
+                for month in range(12 * self.since.year + self.since.month, 12 * self.until.year + self.until.month)
+                if (month + 1) % step == 0
+            ]
+        axis = alt.Axis(format="%-d %b" if days <= 120 else "%b %Y", values=[milliseconds(tick) for tick in ticks])
+        scale = alt.Scale(type="utc", domain=[milliseconds(self.since), milliseconds(self.until)], nice=False)
+        return alt.X(f"{name}:T", title=None, scale=scale, axis=axis)
+
+
+def milliseconds(time: date) -> int:
+    """Since 1970, as Vega counts time; what has no time zone is UTC."""
+    if not isinstance(time, datetime):
+        time = datetime(time.year, time.month, time.day, tzinfo=UTC)
+    return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)

@@ -1,0 +1,103 @@
+"""The loader's file, the published warehouse, and what lies beside them."""
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from pipelines.config.settings import Settings
+from pipelines.diagnosis.examination import Examination
+from pipelines.errors import Failure, Misconfigured
+from pipelines.interrupts import raise_if_interrupted
+from pipelines.recording.kept_listings import waiting
+from pipelines.regular_files import holds_something
+from pipelines.warehouse.copies import copies, space_taken
+from pipelines.warehouse.damage import damaged_part, is_damage
+from pipelines.warehouse.database_file import open_database
+from pipelines.warehouse.file_identity import read_identity, refuse_demo
+from pipelines.warehouse.primary import LOCK_MESSAGE, no_locks_behind
+from pipelines.warehouse.publishing_guards import check_begun, check_published
+from pipelines.warehouse.reader import read
+from pipelines.warehouse.restoring import damaged
+from pipelines.warehouse.state_folder import StateFolder
+
+# As `check` has it: filtered listings prove nothing of the whole org, unless there are no others.
+LAST: Final = """
+select coalesce((select max(covered_to) from coverage), (select max(finished_at) from listings)) as last
+"""
+
+
+def examine_files(found: Examination, settings: Settings) -> None:
+    """Raises a Failure where no load could begin."""
+    for name, file in (("loader's file", settings.loader_file), ("published warehouse", settings.warehouse)):
+        if not os.access(file.parent, os.W_OK):
+            found.bad(Misconfigured(f"{name} {file}: the directory is not writable.", "See .dlt/config.toml."))
+        else:
+            found.good(f"{name}: {file}{'' if file.exists() else ' (will be made)'}")
+    check_begun(settings.loader_file, settings.warehouse)
+    _examine_loader_file(found, settings.loader_file, settings.warehouse)
+    _examine_kept(found, StateFolder(settings.loader_file))
+    _examine_copies(found, settings)
+    _examine_history(found, settings.warehouse)
+
+
+def _examine_loader_file(found: Examination, file: Path, warehouse: Path) -> None:
+    try:
+        if holds_something(file):
+            with open_database(file, read_only=True) as loader:
+                refuse_demo(read_identity(loader), file)
+                check_published(loader, file, warehouse)
+            if part := damaged_part(file):
+                found.bad(damaged(file, warehouse, part))
+    except (duckdb.Error, RuntimeError) as error:
+        raise_if_interrupted(error)
+        if is_damage(error) and (part := damaged_part(file)):
+            found.bad(damaged(file, warehouse, part))
+            return
+        said = str(error).splitlines()[0][:300]
+        if without := no_locks_behind(file) if LOCK_MESSAGE in said else None:
+            found.bad(without)
+        elif LOCK_MESSAGE in said:
+            found.note(f"the loader's file is in use, by a load or by a program that should open the copy: {said}")
+        else:
+            found.bad(Misconfigured(f"the loader's file cannot be opened: {said}", "README, Back up and restore."))
+
+
+def _examine_copies(found: Examination, settings: Settings) -> None:
+    try:
+        daily = copies(settings.warehouse)
+        if daily:
+            size = space_taken(settings.warehouse) / 1e6
+            found.good(f"daily copies in {daily[0].parent}: {len(daily)}, of {size:,.0f} MB together")
+    except OSError as error:
+        found.note(f"the daily copies of {settings.warehouse} cannot be read: {error.strerror}")
+
+
+def _examine_kept(found: Examination, state: StateFolder) -> None:
+    for kept in waiting(state):
+        whose = "" if kept.identity in (state.identity, "None") else " into another loader's file than the current one"
+        found.note(f"a listing waits to be loaded{whose}: {kept.folder}")
+    for folder in sorted(state.set_aside.glob("*/")):
+        found.note(f"a kept listing could not be loaded, and was moved to {folder}")
+
+
+def _examine_history(found: Examination, warehouse: Path) -> None:
+    if not holds_something(warehouse):
+        found.note("nothing is recorded yet")
+        return
+    try:
+        (last,) = read(LAST, warehouse)["last"].to_pylist()
+    except (duckdb.Error, Failure) as error:
+        raise_if_interrupted(error)
+        found.note(f"the published warehouse cannot be read: {str(error).splitlines()[0][:300]}")
+        return
+    age = max(datetime.now(UTC) - last, timedelta(0)) if last else timedelta(0)
+    hours, minutes = age.seconds // 3600, age.seconds // 60 % 60
+    old = f"{age.days} days and {hours} hours" if age.days else f"{hours} hours and {minutes} minutes"
+    said = f"the last complete listing is {old} old"
+    if age > timedelta(hours=24):
+        found.note(f"{said}: the org forgets a finished job after seven days")
+    else:
+        found.good(said)

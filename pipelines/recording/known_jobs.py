@@ -1,0 +1,91 @@
+"""What the warehouse holds already: what a listing is compared with, and what need not be asked for again."""
+
+from datetime import datetime
+from typing import Any, Final
+
+import duckdb
+import orjson
+
+from pipelines.tables import DATASET, LISTINGS, REJECTED_RECORDS, Table
+from pipelines.warehouse.database_file import cursor_of
+from pipelines.warehouse.schema import stored_columns
+
+# An earlier version may have recorded the org by the 15 characters of its id.
+NEWEST_LISTING: Final = f"""
+select max(coalesce(restarted_at, started_at)) as began_at, max(finished_at) as ended_at from {DATASET}.listings
+where left(org_id, 15) = left($org_id, 15)
+"""
+
+
+class KnownJobs:
+    """What the warehouse holds, by a connection that whoever made it closes.
+
+    Without a connection nothing is known, and every job counts as changed. That costs time and nothing else: the
+    merges of `source.py` let no version through that the warehouse has already, and nothing of an older listing.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection | None = None) -> None:
+        self.connection = cursor_of(connection) if connection else None
+        self._columns: dict[str, tuple[str, ...]] = {}
+
+    def columns(self, table: Table) -> tuple[str, ...]:
+        """The columns that the table has in the warehouse; none if it is not there yet."""
+        if self.connection and table.name not in self._columns:
+            self._columns[table.name] = stored_columns(self.connection, table)
+        return self._columns.get(table.name, ())
+
+    def has(self, table: Table) -> bool:
+        """Whether the warehouse has the table already."""
+        return bool(self.columns(table))
+
+    def newest_listing(self, org_id: str) -> tuple[datetime | None, datetime | None]:
+        """When the newest listing of the org began, and when it ended; None where there is none."""
+        if self.connection is None or not self.has(LISTINGS):
+            return None, None
+        (newest,) = self.connection.execute(NEWEST_LISTING, {"org_id": org_id}).fetchall()
+        return newest
+
+    def fields(self) -> dict[str, str]:
+        """column -> field of the undocumented fields that have a column of `query_jobs`, by the listings that gave it
+        to them: the first keeps it."""
+        if self.connection is None or "new_columns" not in self.columns(LISTINGS):
+            return {}
+        newest_first = self.connection.execute(
+            f"select new_columns from {DATASET}.listings where new_columns is not null order by started_at desc"
+        ).fetchall()
+        return {column: name for (text,) in newest_first for column, name in orjson.loads(text).items()}
+
+    def last_started_at(self, org_id: str, filters: str) -> datetime | None:
+        """When the newest listing of the org with these filters started."""
+        if self.connection is None or not self.has(LISTINGS):
+            return None
+        row = self.connection.execute(
+            f"select max(started_at) from {DATASET}.listings where org_id = ? and filters = ?", [org_id, filters]
+        ).fetchone()
+        return row[0] if row else None
+
+    def asked(self, table: Table, org_id: str, since: datetime) -> set[str]:
+        """The ids of the users, or of the org, that were asked for since then."""
+        if self.connection is None or not self.has(table):
+            return set()
+        rows = self.connection.execute(
+            f"select {table.key[-1]} from {DATASET}.{table.name} where org_id = ? and asked_at >= ?", [org_id, since]
+        ).fetchall()
+        return {found for (found,) in rows}
+
+    def stored(self, table: Table, org_id: str) -> dict[str, dict[str, Any]]:
+        """id -> row of all users, or of the org, that are stored."""
+        if self.connection is None or not self.has(table):
+            return {}
+        rows = self.connection.sql(f"select * from {DATASET}.{table.name} where org_id = $1", params=[org_id])
+        return {row[table.key[-1]]: row for row in rows.to_arrow_table().to_pylist()}
+
+    def rejections(self, org_id: str) -> dict[str, tuple[str, datetime]]:
+        """record_hash -> id and start of the first listing that showed the rejected record."""
+        if self.connection is None or not self.has(REJECTED_RECORDS):
+            return {}
+        rows = self.connection.execute(
+            f"select record_hash, first_listing_id, first_observed_at from {DATASET}.rejected_records where org_id = ?",
+            [org_id],
+        ).fetchall()
+        return {record_hash: (listing_id, observed_at) for record_hash, listing_id, observed_at in rows}

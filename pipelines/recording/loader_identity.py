@@ -1,0 +1,55 @@
+"""Which loader's file this is, also while another process holds it, and which kept listings are meant for it."""
+
+from pipelines.config.settings import Settings
+from pipelines.errors import Misconfigured
+from pipelines.recording.kept_listings import KeptListing, keep_of_version_0_1_0, waiting
+from pipelines.tables import DATASET, LISTINGS
+from pipelines.warehouse.file_identity import is_demo, new_identity, read_identity, refuse_demo, write_identity
+from pipelines.warehouse.primary import LoaderFile
+from pipelines.warehouse.schema import stored_columns
+from pipelines.warehouse.state_folder import StateFolder
+
+
+def identity_while_held(state: StateFolder, settings: Settings) -> str:
+    """The identity of a file that cannot be opened. Where none is known, it gets this one when it is next opened."""
+    identity = state.identity
+    if not identity or state.is_provisional:
+        identity = identity or state.note_identity(new_identity(demo=settings.demo), provisional=True)
+        keep_of_version_0_1_0(state, identity)
+    return identity
+
+
+def identify(loader: LoaderFile, state: StateFolder, settings: Settings) -> str:
+    """The identity of the loader's file; one that a version before identities made gets its own."""
+    identity = read_identity(loader.connection)
+    if identity is None:
+        adopted = state.identity if state.is_provisional and _may_be_of(loader, waiting(state)) else None
+        identity = state.note_identity(adopted or new_identity(demo=settings.demo), provisional=True)
+        keep_of_version_0_1_0(state, identity)
+        write_identity(loader.connection, identity)
+    if not settings.demo:
+        refuse_demo(identity, loader.path)
+    elif not is_demo(identity):
+        raise Misconfigured(
+            f"{loader.path} is no recording of the demo org: it has taken the place of the demo's file.",
+            "Move it back to where it belongs, and begin the demo again.",
+        )
+    if state.is_provisional and state.identity != identity:  # the folder beside the file was lost, then the file held
+        known = _known_orgs(loader)
+        for kept in waiting(state):
+            if kept.identity == state.identity and kept.orgs & known:
+                kept.give_to(identity)
+    return state.note_identity(identity)
+
+
+def _may_be_of(loader: LoaderFile, kept: list[KeptListing]) -> bool:
+    """Whether listings that were kept while a file without an identity was held can be of this one: they show an org
+    that it knows, or it knows none."""
+    known = _known_orgs(loader)
+    return not known or not kept or any(known & listing.orgs for listing in kept)
+
+
+def _known_orgs(loader: LoaderFile) -> set[str]:
+    if not stored_columns(loader.connection, LISTINGS):
+        return set()
+    return {org for (org,) in loader.connection.execute(f"select distinct org_id from {DATASET}.listings").fetchall()}

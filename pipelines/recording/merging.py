@@ -1,0 +1,87 @@
+"""Rows into the loader's file by dlt: what was just extracted, and the listings that earlier runs had to keep."""
+
+import logging
+import shutil
+from pathlib import Path
+
+import dlt
+import duckdb
+import pyarrow as pa
+from dlt.common.schema.exceptions import DataValidationError
+from dlt.load.exceptions import LoadClientJobFailed
+
+from pipelines.errors import causes
+from pipelines.interrupts import signal_behind
+from pipelines.recording.kept_listings import KeptListing, UnreadableListing, rows_of, waiting
+from pipelines.recording.org_join import join_orgs
+from pipelines.recording.source import kept_rows
+from pipelines.tables import LISTINGS, TABLES
+from pipelines.warehouse.dlt_packages import interruptible, new_pipeline
+from pipelines.warehouse.primary import LoaderFile
+from pipelines.warehouse.schema import complete_tables, stored_columns
+from pipelines.warehouse.state_folder import StateFolder
+
+DOES_NOT_FIT = (
+    DataValidationError,
+    LoadClientJobFailed,
+    pa.ArrowException,
+    duckdb.DataError,
+    duckdb.ConstraintException,
+)  # what is kept, whenever it is tried
+
+logger = logging.getLogger(__name__)
+
+
+def pipeline_into(loader: LoaderFile, state: StateFolder, identity: str) -> tuple[dlt.Pipeline, Path]:
+    """dlt's pipeline into the loader's file, with the state and the schema that are stored there, and its folder."""
+    working = state.working_folder(identity)
+    pipeline = new_pipeline(loader.connection, working)
+    pipeline.sync_destination()
+    return pipeline, working
+
+
+def load_package(pipeline: dlt.Pipeline) -> None:
+    """Loads what the pipeline has extracted. Raises what dlt does, and KeyboardInterrupt."""
+    interruptible(pipeline.normalize)
+    interruptible(pipeline.load)
+
+
+def load_kept(loader: LoaderFile, state: StateFolder, identity: str) -> int:
+    """Loads the listings that are kept for this file, oldest first, before anything is listed; says how many."""
+    loaded = 0
+    _bring_up_to_date(loader.connection)
+    for kept in waiting(state):
+        if kept.meta and kept.identity != identity:
+            logger.warning("%s is a listing kept for another loader's file; it stays there.", kept.folder)
+            continue
+        try:
+            _load_one(loader, state, kept)
+            loaded += 1
+        except Exception as error:
+            unfit = next((one for one in causes(error) if isinstance(one, (UnreadableListing, *DOES_NOT_FIT))), None)
+            if unfit is None or signal_behind(causes(error)):
+                raise
+            there = kept.set_aside(state)
+            said = str(unfit).splitlines()[0][:300]
+            logger.warning("A kept listing could not be loaded, and was moved to %s: %s", there, said)
+    if loaded:
+        _bring_up_to_date(loader.connection)
+    return loaded
+
+
+def _load_one(loader: LoaderFile, state: StateFolder, kept: KeptListing) -> None:
+    tables = kept.tables()
+    working = state.temporary / "kept"  # not in `work`: it is there already, should this be killed
+    pipeline = new_pipeline(loader.connection, working)
+    pipeline.sync_destination()
+    pipeline.extract(kept_rows({table: rows_of(tables[table.name], table) for table in TABLES if table.name in tables}))
+    load_package(pipeline)
+    kept.remove()
+    shutil.rmtree(working)
+
+
+def _bring_up_to_date(loader: duckdb.DuckDBPyConnection) -> None:
+    """Gives what an earlier version recorded, or kept, this version's columns and ids: it is compared with next."""
+    if stored_columns(loader, LISTINGS):
+        complete_tables(loader)
+        join_orgs(loader)

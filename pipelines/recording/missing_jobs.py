@@ -1,0 +1,198 @@
+"""Which jobs a listing shows no longer, which it shows again, and whether it shows a fraction of the org only."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.recording.changes import CURRENT, typed
+from pipelines.recording.known_jobs import KnownJobs
+from pipelines.tables import DATASET, FINISHED, LISTINGS, QUERY_JOBS, TIME, UNLISTED_JOBS
+
+# A listing that has lost so many, and more than half, of the jobs that cannot have expired shows a reduced view.
+LOST: Final = 20
+RETENTION: Final = "interval 168 hours"  # of a finished job, from its creation: the org removes it when it is older
+
+# A finished job is gone after seven days: one that was older than twice that when last listed was none that could go.
+# Jobs that are not finished may go at any age, and are few. What went before the last listing that was compared is in
+# the table; one that was kept while the file was held may not have been.
+AWAY: Final = f"""
+with before as (
+    select
+        max(coalesce(restarted_at, started_at)) as listed_at,
+        coalesce(listed_at - interval 15 days, timestamptz '-infinity') as since
+    from {DATASET}.listings
+    where org_id = $org_id and filters = '{{}}' and jobs_unlisted is not null
+        and coalesce(restarted_at, started_at) < $at
+),
+away as (
+    select id, state, last_listed_at, unlisted_at from {DATASET}.unlisted_jobs
+    where org_id = $org_id and listed_again_at is null
+        and (unlisted_at >= (select since from before) or state not in {FINISHED})
+)
+"""
+# What cannot have expired (`lasting`) goes by the earliest time at which a job can have finished: after the listing
+# that last showed it unfinished, else its creation. One that was not finished, of a user whose newer jobs are shown,
+# may have ended and been deleted since: some clients delete each of their jobs at once.
+# A job that is away may have been shown since, by a listing that was compared with nothing: then it was there again.
+UNLISTED: Final = f"""
+{AWAY},
+back as (
+    select id, max(listed_again_at) as listed_again_at from {DATASET}.unlisted_jobs
+    where org_id = $org_id and listed_again_at > (select listed_at from before)
+    group by id
+),
+known as materialized (
+    select
+        j.id, j.state, j.shown_at, l.id as listed,
+        greatest(j.shown_at, b.listed_at, r.listed_again_at) as last_listed_at,
+        coalesce(
+            case
+                when j.state in {FINISHED} then j.created_date
+                when l.id is not null then $at
+                when c.newest > last_listed_at then null
+                else greatest(j.created_date, last_listed_at)
+            end > $at - {RETENTION},
+            false
+        ) as lasting
+    from (
+        select id, state, created_by_id, created_date, observed_at, coalesce(current_since, observed_at) as shown_at
+        from {DATASET}.query_jobs where org_id = $org_id
+    ) as j
+    cross join before as b
+    left join (select distinct id from listed) as l on l.id = j.id
+    left join creators as c on c.id = j.created_by_id
+    left join back as r on r.id = j.id
+    where j.shown_at < $at
+        and (j.observed_at >= (select since from before) or j.state not in {FINISHED})
+        and not exists (select 1 from away as a where a.id = j.id and a.unlisted_at >= j.shown_at)
+)
+select
+    id, state, last_listed_at, $at as unlisted_at, cast(null as timestamptz) as listed_again_at, lasting,
+    (select count(*) from known where lasting) as expected
+from known
+where listed is null
+union all
+select a.*, coalesce(k.shown_at, $at), false, null
+from away as a
+left join known as k on k.id = a.id and k.shown_at > a.unlisted_at
+where k.id is not null or exists (select 1 from listed as l where l.id = a.id)
+"""
+LISTED_AGAIN: Final = f"""
+{AWAY}
+select *, $at as listed_again_at from away as a where exists (select 1 from listed as l where l.id = a.id)
+"""
+
+# The newest listing that was compared: since when it had been reduced, and how much it showed.
+COMPARED: Final = f"""
+select reduced_since, coalesce(restarted_at, started_at) as listed_at, jobs_listed
+from {DATASET}.listings
+where org_id = $org_id and filters = '{{}}' and jobs_unlisted is not null and coalesce(restarted_at, started_at) < $at
+order by listed_at desc
+limit 1
+"""
+# Of the jobs that were lost since $since and cannot have expired since: how many there are, and how many are still away
+# while no job of their creator is shown.
+STILL_LOST: Final = f"""
+select
+    count(*) as lost,
+    count(*) filter (
+        where u.listed_again_at is null and u.id not in (select id from listed where id is not null)
+            and not exists (select 1 from creators as c where c.id is not distinct from j.created_by_id)
+    ) as hidden
+from (
+    select * from {DATASET}.unlisted_jobs
+    where org_id = $org_id and unlisted_at >= $since
+    qualify row_number() over (partition by id order by unlisted_at desc) = 1
+) as u
+inner join {DATASET}.query_jobs as j on j.org_id = u.org_id and j.id = u.id
+where case when u.state in {FINISHED} then j.created_date else greatest(j.created_date, u.last_listed_at) end
+        > $at - {RETENTION}
+"""
+# Listings that were compared with nothing, between the last that was compared and this one, are taken for reduced where
+# they showed no more than half of what that one did.
+FIRST_REDUCED: Final = f"""
+select min(coalesce(restarted_at, started_at))
+from {DATASET}.listings
+where org_id = $org_id and filters = '{{}}' and jobs_unlisted is null and jobs_listed * 2 <= $jobs_before
+    and coalesce(restarted_at, started_at) > $before and coalesce(restarted_at, started_at) < $at
+"""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a complete listing shows beside what was known: the rows of `unlisted_jobs` that it adds or ends; how many
+    jobs cannot have expired by then, and how many of these it lost; since when listings have shown a fraction only."""
+
+    rows: pa.Table
+    jobs_expected: int
+    jobs_lost: int
+    reduced_since: datetime | None
+
+
+def compared(
+    known: KnownJobs, listed: pa.ChunkedArray, creators: dict[Any, datetime | None], org_id: str, at: datetime
+) -> Comparison | None:
+    """A complete listing, given by the ids that it shows and the newest job of each creator, beside what is known.
+
+    None where there is nothing to compare with.
+    """
+    if known.connection is None or not _can_compare(known):
+        return None
+    newest = {"id": pa.array(creators, pa.string()), "newest": pa.array(creators.values(), TIME)}
+    known.connection.register("listed", pa.table({"id": listed}))
+    known.connection.register("creators", pa.table(newest))
+    try:
+        found = known.connection.sql(UNLISTED, params={"org_id": org_id, "at": at}).to_arrow_table()
+        lost, expected = pc.sum(found["lasting"]).as_py() or 0, pc.max(found["expected"]).as_py()
+        since = _reduced_since(known.connection, org_id, at, lost >= LOST and 2 * lost > expected)
+    finally:
+        known.connection.unregister("listed")
+        known.connection.unregister("creators")
+    rows = _absences(found.drop_columns(["lasting", "expected"]), org_id, hidden=since is not None)
+    return Comparison(rows, expected or 0, lost, since)
+
+
+def listed_again(known: KnownJobs, listed: pa.ChunkedArray, org_id: str, at: datetime) -> pa.Table | None:
+    """The rows of `unlisted_jobs` that a filtered listing, given by the ids that it shows, ends; None where there
+    is nothing to compare with."""
+    if known.connection is None or not _can_compare(known):
+        return None
+    known.connection.register("listed", pa.table({"id": listed}))
+    try:
+        found = known.connection.sql(LISTED_AGAIN, params={"org_id": org_id, "at": at}).to_arrow_table()
+    finally:
+        known.connection.unregister("listed")
+    return _absences(found, org_id)
+
+
+def _can_compare(known: KnownJobs) -> bool:
+    looks = {QUERY_JOBS: CURRENT, LISTINGS: "reduced_since", UNLISTED_JOBS: "hidden"}  # earlier versions had none
+    return all(column in known.columns(table) for table, column in looks.items())
+
+
+def _reduced_since(connection: duckdb.DuckDBPyConnection, org_id: str, at: datetime, now: bool) -> datetime | None:
+    """Since when listings have shown a reduced view, if they do: from the one on that lost most of what it had to
+    show (`now`: this one), until most of that is shown again, its creators are, or it has expired."""
+    known = {"org_id": org_id, "at": at}
+    for since, before, jobs_before in connection.execute(COMPARED, known).fetchall():
+        if since:
+            ((lost, hidden),) = connection.execute(STILL_LOST, known | {"since": since}).fetchall()
+            if now or 2 * hidden > lost:
+                return since  # type: ignore[no-any-return]
+        if now:
+            between = known | {"before": before, "jobs_before": jobs_before}
+            ((first,),) = connection.execute(FIRST_REDUCED, between).fetchall()
+            return first or at
+    return at if now else None
+
+
+def _absences(found: pa.Table, org_id: str, *, hidden: bool = False) -> pa.Table:
+    """Rows of `unlisted_jobs`; of those that a listing ends it is not known whether the job was hidden."""
+    rows = found.add_column(0, "org_id", pa.array([org_id] * found.num_rows, pa.string()))
+    away = pc.is_null(rows["listed_again_at"])
+    rows = rows.append_column("hidden", pc.if_else(away, pa.scalar(hidden), pa.scalar(None, pa.bool_())))
+    return typed(rows, UNLISTED_JOBS)

@@ -1,0 +1,47 @@
+"""Where no answer came: what a broken connection, a proxy or a certificate means for whoever runs this."""
+
+import ssl
+from typing import Final
+
+from dlt.sources.helpers import requests
+from requests.exceptions import ChunkedEncodingError, ContentDecodingError, InvalidURL, SSLError
+from urllib3.exceptions import ProtocolError, ReadTimeoutError
+
+from pipelines.errors import Failure, Misconfigured, NoAnswer, TryLater, causes, quoted
+
+BUNDLE: Final = "REQUESTS_CA_BUNDLE, or CURL_CA_BUNDLE, has to name a file of certificates in PEM form."
+
+
+def _tls(host: str, error: ssl.SSLError) -> Failure:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Misconfigured(
+            f"{host} could not prove who it is (TLS certificate: {quoted(error.verify_message, 120)}).",
+            "Behind a company proxy, set REQUESTS_CA_BUNDLE to the proxy's certificate file.",
+        )
+    if error.library == "X509":
+        return Misconfigured("The file of trusted certificates holds none that can be read.", BUNDLE)
+    return TryLater(
+        f"TLS with {host} failed ({error.reason or 'no reason given'}).",
+        "Try again later. If it never works: check instance_url, the network and its proxy.",
+    )
+
+
+BROKEN: Final = (ChunkedEncodingError, ContentDecodingError, OverflowError, ValueError)
+
+
+def unreachable(host: str, error: Exception) -> Failure:
+    """What a connection error means. Its own text is left out: it quotes URLs with their parameters."""
+    if not isinstance(error, requests.RequestException) and isinstance(error, OSError):
+        return Misconfigured(quoted(error), BUNDLE)
+    if isinstance(error, SSLError):
+        return _tls(host, next((cause for cause in causes(error) if isinstance(cause, ssl.SSLError)), ssl.SSLError()))
+    kind = "could not be reached"
+    behind = error.args[0] if error.args else None
+    if isinstance(error, requests.Timeout) or isinstance(behind, ReadTimeoutError):
+        kind = "did not answer in time"
+    elif (isinstance(error, BROKEN) and not isinstance(error, InvalidURL)) or isinstance(behind, ProtocolError):
+        kind = "broke its answer off, or gave one that is no HTTP"
+    return NoAnswer(
+        f"{host} {kind} ({type(error).__name__}).",
+        "Try again later. If it never works: check instance_url, the network and its proxy.",
+    )

@@ -1,0 +1,84 @@
+"""The sessions of one run, one after the other: a new one where the last has ended, and all of them in the same org."""
+
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from dlt.sources.helpers import requests
+
+from pipelines.config.credentials import SalesforceCredentials
+from pipelines.errors import TryLater, quoted
+from pipelines.salesforce.ids import same_id
+from pipelines.salesforce.org_id import asked_org_id
+from pipelines.salesforce.session import Session
+from pipelines.salesforce.sign_in import sign_in
+
+
+class OtherOrg(TryLater):
+    """The sign-in leads to another org, or another host, than it did when the run began."""
+
+
+class Sessions:
+    """Signs in when a session is first needed. Threads may ask at the same time.
+
+    `org_id` is that of the org, "" until it is known. `ask` sends one request with a session that is not checked yet.
+    """
+
+    def __init__(
+        self, credentials: SalesforceCredentials, http: requests.Client, ask: Callable[..., Any], api_version: str
+    ) -> None:
+        self.org_id = ""
+        self._credentials, self._http, self._ask, self._api_version = credentials, http, ask, api_version
+        self._session: Session | None = None
+        self._users: set[tuple[str, str]] = set()
+        self._elsewhere: OtherOrg | None = None
+        self._lock = threading.RLock()
+
+    @property
+    def current(self) -> Session:
+        """Raises a Failure where the sign-in fails."""
+        with self._lock:
+            return self._session or self.renewed(None)
+
+    def renewed(self, spent: Session | None) -> Session:
+        """A new session in place of a spent one, unless another thread was quicker. Raises OtherOrg: the app was
+        pointed at another org meanwhile, or a sandbox was refreshed."""
+        with self._lock:
+            if self._elsewhere:
+                raise self._elsewhere
+            if self._session is None or self._session is spent:
+                renewed = sign_in(self._credentials, self._http)
+                self._elsewhere = self._other_org(self._session, renewed) if self._session else None
+                if self._elsewhere:
+                    raise self._elsewhere
+                self._session = renewed
+                self._users.add((renewed.user_id, renewed.username))
+            return self._session
+
+    def add_user(self, user_id: str) -> None:
+        """Notes the id of a user whom a sign-in did not name."""
+        self._users.add((user_id, ""))
+
+    @property
+    def user(self) -> tuple[str, str]:
+        """Id and username of the user who asks, "" for what the sign-ins do not say; of several users, of none."""
+        known = self._users - {("", "")}
+        return known.pop() if len(known) == 1 else ("", "")
+
+    def _other_org(self, first: Session, renewed: Session) -> OtherOrg | None:
+        known = self.org_id or first.org_id
+        if not known:
+            return None  # nothing was asked yet but which org this is
+        found = renewed.org_id
+        if not found:
+            found, user_id = asked_org_id(partial(self._ask, renewed), self._api_version)
+            self.add_user(user_id)
+        if same_id(known, found) and renewed.instance_url == first.instance_url:
+            return None
+        return OtherOrg(
+            f"The session ended, and the next sign-in leads elsewhere: to org {quoted(found, 40)} at "
+            f"{renewed.instance_url}, where this run began with org {known} at {first.instance_url}.",
+            "Nothing was stored of what it leads to now. If that is the org to record, load again; otherwise check "
+            "instance_url and the keys of the sign-in.",
+        )

@@ -1,0 +1,62 @@
+"""What a file holds, as far as it decides whether another file may take its place."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import duckdb
+
+from pipelines.tables import DATASET, LISTINGS, QUERY_JOB_STATES, QUERY_JOBS, Table
+from pipelines.warehouse.file_identity import read_identity
+from pipelines.warehouse.schema import stored_columns
+
+# Tables whose rows only ever grow in number, counted together: a migration may move rows from one to another.
+COUNTED: Final = {"listings": (LISTINGS,), "jobs": (QUERY_JOBS,), "states": (QUERY_JOB_STATES,)}
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a file holds, as far as it decides whether another file may take its place."""
+
+    identity: str | None
+    newest_listing: str | None
+    newest_at: str  # when that was finished, for people
+    counts: dict[str, int]
+
+    def __str__(self) -> str:
+        return ", ".join(f"{count:,} {what}" for what, count in self.counts.items())
+
+
+def contents(connection: duckdb.DuckDBPyConnection) -> Contents:
+    """What a file holds. Raises duckdb.Error."""
+    counts = {}
+    for what, tables in COUNTED.items():
+        there = [table for table in tables if stored_columns(connection, table)]
+        sums = " + ".join(f"({_count(connection, table)})" for table in there)
+        row = connection.execute(f"select {sums or 0}").fetchone()
+        counts[what] = int(row[0]) if row else 0
+    newest = None
+    if counts["listings"]:
+        newest = connection.execute(
+            "select listing_id, strftime(finished_at at time zone 'UTC', '%Y-%m-%d %H:%M') "
+            f"from {DATASET}.listings order by finished_at desc limit 1"
+        ).fetchone()
+    identifier, at = newest or (None, "")
+    return Contents(read_identity(connection), identifier, at, counts)
+
+
+def _count(connection: duckdb.DuckDBPyConnection, table: Table) -> str:
+    """The query that counts a table's rows; where an org is there under both forms of its id, as the rows that are left
+    when it is joined (`org_join.py`)."""
+    if stored_columns(connection, LISTINGS):
+        short = f"select 1 from {DATASET}.listings where length(org_id) = 15 limit 1"
+        if connection.execute(short).fetchone():
+            key = ", ".join(column for column in table.key if column != "org_id")
+            return f"select count(*) from (select distinct left(org_id, 15), {key} from {DATASET}.{table.name})"
+    return f"select count(*) from {DATASET}.{table.name}"
+
+
+def has_listing(loader: duckdb.DuckDBPyConnection, listing_id: str) -> bool:
+    if not stored_columns(loader, LISTINGS):
+        return False
+    found = loader.execute(f"select 1 from {DATASET}.listings where listing_id = ?", [listing_id])
+    return found.fetchone() is not None

@@ -1,0 +1,21 @@
+"""The sizes of the rooms: what grows beyond them holds more than one concern."""
+
+import ast
+
+from pipelines.config.project import PROJECT
+
+FILE, CLASS = 300, 150  # lines at most
+
+
+def test_no_file_and_no_class_is_too_long_to_be_read_at_once() -> None:
+    files = sorted((PROJECT / "pipelines").rglob("*.py"))
+    assert len(files) > 100
+    too_long = []
+    for file in files:
+        text = file.read_text(encoding="utf-8")
+        if (lines := text.count("\n")) > FILE:
+            too_long.append((file.name, lines))
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.ClassDef) and (lines := (node.end_lineno or 0) - node.lineno + 1) > CLASS:
+                too_long.append((f"{file.name}: {node.name}", lines))
+    assert too_long == []
