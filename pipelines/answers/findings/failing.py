@@ -22,11 +22,15 @@ where org_id = $org and covered_to = $proven
 
 def streaks(question: Question) -> Iterator[Finding]:
     """What has failed every time, and is still tried."""
-    failing = question.ask("""
+    unended = question.ask("""
         select * from failure_streaks
-        where org_id = $org and failures >= $failures_in_a_row and is_ongoing
+        where org_id = $org and failures >= $failures_in_a_row and ended_at is null
         order by failures desc, failing_since, object, operation, created_by_id
     """)
+    failing = [streak for streak in unended if streak["is_ongoing"]]
+    question.reported.abandoned.update(
+        (series_of(streak), streak["last_failure_at"]) for streak in unended if not streak["is_ongoing"]
+    )
     last = [streak["last_failed_id"] for streak in failing]
     # Asked for by id: to find them among all failures of a long history takes seconds.
     errors = question.ask("select * from failures where org_id = $org and list_contains($ids, id)", ids=last)
@@ -99,17 +103,27 @@ def rates(question: Question) -> Iterator[Finding]:
         return
     found = question.ask(
         f"""
-        select *, jobs_failed >= $failed_jobs and jobs_percent >= $failed_percent and is_failing as jobs_fail
-        from ({RATES})
-        where jobs_fail or (
+        select
+            *, jobs_failed >= $failed_jobs and jobs_percent >= $failed_percent as jobs_failed_often,
+            jobs_failed_often and is_failing as jobs_fail,
             records_failed >= $lost_records and records_percent >= $lost_percent and is_losing
-            and jobs_counted >= $counted
-        )
+                and jobs_counted >= $counted as records_fail
+        from ({RATES})
+        where jobs_failed_often or records_fail
         order by not jobs_fail, jobs_percent desc, records_percent desc, object, operation, created_by_id
         """,
         counted=COUNTED,
     )
-    news = [series for series in found if series_of(series) not in question.reported.failing]
+    news = [
+        series
+        for series in found
+        if (series["jobs_fail"] or series["records_fail"]) and series_of(series) not in question.reported.failing
+    ]
+    question.reported.abandoned.update(
+        (series_of(series), series["last_failure_at"])
+        for series in found
+        if series["jobs_failed_often"] and not series["is_failing"]
+    )
     failures = _failures_since(question, min((series["since"] for series in news), default=question.proven))
     for series in news:
         outcome = "failed" if series["jobs_fail"] else "partly failed"
