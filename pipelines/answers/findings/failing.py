@@ -40,7 +40,7 @@ def streaks(question: Question) -> Iterator[Finding]:
         question.reported.failing[series_of(streak)] = (streak["failing_since"], streak["last_failure_at"])
         error = _error(failure)
         if not error and failure["outcome"] == LOST:
-            error = "Salesforce calls the last of them Closed, but every record failed."
+            error = f"Salesforce calls the last of them {_ended_as(streak)}, but every record failed."
         yield question.finding(
             "failing",
             *(known(streak[part]) for part in SERIES[:3]),
@@ -63,6 +63,11 @@ def _before(streak: Row) -> str:
     return f"the last job before them, of {when(streak['last_success_at'])}, was {streak['outcome_before']}"
 
 
+def _ended_as(row: Row) -> str:
+    """The state of jobs that ended well, as Salesforce sees it."""
+    return "JobComplete" if row["job_type"] == "V2Query" else "Closed"
+
+
 def lost_loads(question: Question) -> Iterator[Finding]:
     """Loads that Salesforce calls Closed, though every record failed: nothing else says so. It goes by their end, for
     one can stand open for longer than a week. Those of a series that fails every time are reported with it."""
@@ -83,13 +88,13 @@ def lost_loads(question: Question) -> Iterator[Finding]:
     for parts, alike in groups.items():
         records = sum(load["records_failed"] or 0 for load in alike)
         # Where whole batches failed, the org may have counted no records at all.
-        lost = "every batch" if not records else f"every one of {counted(records, 'record')}"
+        lost = {0: "every batch", 1: "the only record"}.get(records, f"every one of {records:,} records")
         group = {**alike[0], "jobs": len(alike)}
         yield question.finding(
             "closed but failed",
             *map(known, parts[:2]),
             parts[2],
-            message=f"{jobs_are(group)} Closed as if done, but {lost} failed; the last job ended by "
+            message=f"{jobs_are(group)} {_ended_as(group)} as if done, but {lost} failed; the last job ended by "
             f"{when(alike[0]['ended_by'])}.",
             remedy="Salesforce keeps the file that says why for seven days: Setup, Bulk Data Load Jobs.",
             ids=tuple(load["id"] for load in alike),

@@ -179,7 +179,8 @@ def _usually(series: Row) -> str:
     if series["rhythm"] == "week":
         often = f"on {series['expected_at']:%A}s" if pause > 150 else "on such weekdays"
         return f"It usually runs {often} in the hour from {at}"
-    often = "every day" if pause > 20 else f"every {pause:,.0f} hours" if pause >= 1.5 else "every hour"
+    hours = round(24 / pause)  # evenly spread or not: all that is known is how many of them there are
+    often = "every day" if hours <= 1 else "every hour" if hours >= 24 else f"in {hours} hours of a day"
     return f"It usually runs {often}, next in the hour from {at}"
 
 
