@@ -50,8 +50,8 @@ def unusual_volume(question: Question) -> Iterator[Finding]:
 
 
 def _of_failing_series(question: Question, day: Row, *, few: bool) -> int:
-    """How many jobs series lack on a day that were reported to fail, against the most that they had on that weekday; or,
-    below zero, how many they had."""
+    """How many jobs series lack on a day that were reported to fail, against the most that they had on that weekday;
+    or, below zero, how many they had."""
     found = question.ask(
         """
         select
