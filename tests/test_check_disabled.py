@@ -4,9 +4,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from planted import DAY, HOUR, NOW
+from planted import DAY, HOUR, NOW, plant
 from test_check import Row, found
 from test_check_situations import DAILY, HOURLY, kinds, nightly, of_days, rate
+
+from pipelines.answers.check import Thresholds, check
 
 LATER = [*DAILY, *HOURLY]
 
@@ -73,3 +75,10 @@ def test_a_day_without_the_jobs_of_others_as_well_is_unusual(tmp_path: Path) -> 
     told = found(tmp_path, {"query_jobs": [*jobs, *others], "listings": LATER})
 
     assert "unusual volume" in kinds(told)
+
+
+def test_what_never_failed_is_missed_even_where_no_failure_is_too_few(tmp_path: Path) -> None:
+    """Thresholds can be 0."""
+    file = plant(tmp_path / "w.duckdb", query_jobs=stopped(3, 0), listings=DAILY)
+
+    assert kinds(check(file, Thresholds(failed_jobs=0, failed_percent=0), now=NOW)) == ["missing run"]

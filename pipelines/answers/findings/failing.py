@@ -127,7 +127,7 @@ def rates(question: Question) -> Iterator[Finding]:
     question.reported.abandoned.update(
         (series_of(series), series["last_failure_at"])
         for series in found
-        if series["jobs_failed_often"] and not series["is_failing"]
+        if series["jobs_failed"] and series["jobs_failed_often"] and not series["is_failing"]
     )
     failures = _failures_since(question, min((series["since"] for series in news), default=question.proven))
     for series in news:
