@@ -297,7 +297,8 @@ def test_a_nightly_series_that_did_not_run_last_night_is_reported(tmp_path: Path
 def test_how_often_a_series_runs_does_not_say_that_its_pauses_are_alike(tmp_path: Path, hours, usually: str) -> None:
     """Two a day at eight and ten are not one every twelve hours."""
     jobs = [job for hour in hours for job in nightly(40, 1, hour) if job["created_date"] < NOW - 30 * HOUR]
-    (finding,) = found(tmp_path, {"query_jobs": jobs, "listings": HOURLY + DAILY})
+    file = plant(tmp_path / "w.duckdb", query_jobs=jobs, listings=[*HOURLY, *DAILY])
+    (finding,) = check(file, Thresholds(unusual_jobs=99), now=NOW)
 
     assert finding.message.endswith(f"It usually runs {usually}")
 
