@@ -285,6 +285,24 @@ def test_a_nightly_series_that_did_not_run_last_night_is_reported(tmp_path: Path
     assert found(tmp_path, {"query_jobs": nightly(30, 0), "listings": DAILY}) == []
 
 
+@pytest.mark.parametrize(
+    ("hours", "usually"),
+    [
+        ((8, 10), "in 2 hours of a day, next in the hour from 08:00 UTC."),
+        (range(8, 20), "in 12 hours of a day, next in the hour from 08:00 UTC."),
+        (range(0, 24, 4), "in 6 hours of a day, next in the hour from 00:00 UTC."),
+        (range(24), "every hour, next in the hour from 00:00 UTC."),
+    ],
+)
+def test_how_often_a_series_runs_does_not_say_that_its_pauses_are_alike(tmp_path: Path, hours, usually: str) -> None:
+    """Two a day at eight and ten are not one every twelve hours."""
+    jobs = [job for hour in hours for job in nightly(40, 1, hour) if job["created_date"] < NOW - 30 * HOUR]
+    file = plant(tmp_path / "w.duckdb", query_jobs=jobs, listings=[*HOURLY, *DAILY])
+    (finding,) = check(file, Thresholds(unusual_jobs=99), now=NOW)
+
+    assert finding.message.endswith(f"It usually runs {usually}")
+
+
 def test_a_missing_run_keeps_its_key_and_ends_after_a_week(tmp_path: Path) -> None:
     """What was switched off is told for a week, and then no more."""
     keys = [[f.key for f in found(tmp_path, {"query_jobs": nightly(40, n), "listings": DAILY})] for n in range(11)]

@@ -111,3 +111,28 @@ def test_orgs_of_one_name_are_told_apart(tmp_path: Path) -> None:
 
     assert [finding.org for finding in told] == [f"Acme ({ORG})", f"Acme (sandbox {SANDBOX})", "Umbrella"]
     assert rows(file, "select distinct name from orgs order by 1") == [("Acme",), ("Umbrella",)]
+
+
+def test_one_is_said_as_one(tmp_path: Path) -> None:
+    """One job, one record; and several jobs with batches to come."""
+    one = [limit("DailyBulkV2QueryJobs", 1, 1)]
+    (told,) = found(tmp_path, {"query_jobs": [{"created_date": NOW - HOUR}], "org_limits": one})
+    assert told.message.startswith("1 of 1 V2 query jobs (100 %) was created in the 24 hours up to ")
+    counts = [{"id": job_id(1), "number_records_processed": 1, "number_records_failed": 1}]
+    (told,) = found(tmp_path, {"query_jobs": [LOAD], "job_details": counts})
+    assert " is Closed as if done, but the only record failed; " in told.message
+    old = [LOAD | {"created_date": NOW - 2 * DAY}] * 2
+    provisional = [{"id": job_id(n), "provisional": True, "asked_at": NOW} for n in (1, 2)]
+    (told,) = found(tmp_path, {"query_jobs": old, "job_details": provisional})
+    assert " were Closed with batches to come, the oldest after 48 hours, when they were last asked: " in told.message
+
+
+def test_a_query_that_lost_all_records_is_in_the_state_that_it_is_in(tmp_path: Path) -> None:
+    """V2 jobs are never Closed."""
+    for jobs, said in ((1, "is JobComplete as if done"), (3, "calls the last of them JobComplete, but")):
+        counts = [
+            {"id": job_id(n), "number_records_processed": 5, "number_records_failed": 5} for n in range(1, jobs + 1)
+        ]
+        queries = [{"created_date": NOW - n * HOUR} for n in range(1, jobs + 1)]
+        (told,) = found(tmp_path, {"query_jobs": queries, "job_details": counts})
+        assert said in told.message

@@ -179,3 +179,30 @@ def test_orgs_of_one_name_have_their_ids_with_it(tmp_path: Path) -> None:
     file = plant(tmp_path / "w.duckdb", orgs=[{"name": "Acme"}, sandbox], listings=[{}, {"org_id": "00DX"}])
 
     assert [org["name"] for org in orgs(file)] == [f"Acme ({ORG})", "Acme (sandbox 00DX)"]
+
+
+def test_an_org_that_allows_no_query_jobs_is_known_to(tmp_path: Path) -> None:
+    """That is another thing than limits which the user may not see. And one job is said as one."""
+    none = {"listing_id": "listing 0", "limit_name": "DailyBulkV2QueryJobs", "max": 0, "remaining": 0}
+    words = pictures.allowance(
+        selection(plant(tmp_path / "w.duckdb", query_jobs=[job(NOW - HOUR)], org_limits=[none]))
+    ).words
+
+    assert words == "At most 1 V2 query job in 24 hours up to 2026-11-16 06:00 UTC. The org allows none."
+
+
+def test_no_weekday_is_the_fullest_without_a_job(tmp_path: Path) -> None:
+    """A Monday that is not over says nothing of Mondays, and a Tuesday without jobs had not the most."""
+    file = plant(tmp_path / "1.duckdb", query_jobs=[job(NOW - HOUR)])
+    assert pictures.week(selection(file, 7)).words.startswith("The fullest hour is Monday, 05:00 UTC")
+    file = plant(tmp_path / "2.duckdb", query_jobs=[job(NOW - DAY)], listings=MONTH)
+    assert pictures.week(selection(file)).words.startswith("Most on Sundays: 0.2 on average.")
+
+
+def test_a_gap_of_seconds_is_none(tmp_path: Path) -> None:
+    """As in `check`: it would begin and end with the same minute."""
+    for seconds, gaps in ((59, 0), (60, 1)):
+        listings = listed(10, 3 - seconds / 86_400, 0)
+        file = plant(tmp_path / f"{seconds}.duckdb", query_jobs=[job(NOW - 9 * DAY)], listings=listings)
+        assert pictures.coverage(selection(file)).words.count("A gap of 1 minute") == gaps
+        assert pictures.coverage(selection(file)).words.count("A gap") == gaps

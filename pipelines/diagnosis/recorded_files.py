@@ -62,7 +62,7 @@ def _examine_loader_file(found: Examination, file: Path, warehouse: Path) -> Non
         elif LOCK_MESSAGE in said:
             found.note(f"the loader's file is in use, by a load or by a program that should open the copy: {said}")
         else:
-            found.bad(Misconfigured(f"the loader's file cannot be opened: {said}", "README, Back up and restore."))
+            found.bad(Misconfigured(f"the loader's file cannot be opened: {said}", "docs/operations.md, Restore."))
 
 
 def _examine_copies(found: Examination, settings: Settings) -> None:

@@ -34,7 +34,7 @@ def _unexpected(error: BaseException) -> Failure:
         return Failure(
             f"DuckDB cannot read a file: {quoted(first_line)}",
             "If the next load ends the same way, save the loader's file elsewhere and restore it from an earlier copy "
-            "(README, Back up and restore).",
+            "(docs/operations.md, Restore).",
         )
     return Failure(
         f"Unexpected {type(error).__name__}: {quoted(first_line)}",

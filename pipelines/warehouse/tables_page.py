@@ -6,7 +6,7 @@ Tables come from `tables.py`, views from the headers of their SQL. Only the ques
 from pathlib import Path
 from typing import Final
 
-from pipelines.config.own_settings import PROJECT
+from pipelines.config.project import PROJECT
 from pipelines.tables import DATASET, TABLES, Table
 from pipelines.warehouse.schema import read_header, views
 

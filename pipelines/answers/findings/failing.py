@@ -22,11 +22,15 @@ where org_id = $org and covered_to = $proven
 
 def streaks(question: Question) -> Iterator[Finding]:
     """What has failed every time, and is still tried."""
-    failing = question.ask("""
+    unended = question.ask("""
         select * from failure_streaks
-        where org_id = $org and failures >= $failures_in_a_row and is_ongoing
+        where org_id = $org and failures >= $failures_in_a_row and ended_at is null
         order by failures desc, failing_since, object, operation, created_by_id
     """)
+    failing = [streak for streak in unended if streak["is_ongoing"]]
+    question.reported.abandoned.update(
+        (series_of(streak), streak["last_failure_at"]) for streak in unended if not streak["is_ongoing"]
+    )
     last = [streak["last_failed_id"] for streak in failing]
     # Asked for by id: to find them among all failures of a long history takes seconds.
     errors = question.ask("select * from failures where org_id = $org and list_contains($ids, id)", ids=last)
@@ -36,7 +40,7 @@ def streaks(question: Question) -> Iterator[Finding]:
         question.reported.failing[series_of(streak)] = (streak["failing_since"], streak["last_failure_at"])
         error = _error(failure)
         if not error and failure["outcome"] == LOST:
-            error = "Salesforce calls the last of them Closed, but every record failed."
+            error = f"Salesforce calls the last of them {_ended_as(streak)}, but every record failed."
         yield question.finding(
             "failing",
             *(known(streak[part]) for part in SERIES[:3]),
@@ -59,6 +63,11 @@ def _before(streak: Row) -> str:
     return f"the last job before them, of {when(streak['last_success_at'])}, was {streak['outcome_before']}"
 
 
+def _ended_as(row: Row) -> str:
+    """The state of jobs that ended well, as Salesforce sees it."""
+    return "JobComplete" if row["job_type"] == "V2Query" else "Closed"
+
+
 def lost_loads(question: Question) -> Iterator[Finding]:
     """Loads that Salesforce calls Closed, though every record failed: nothing else says so. It goes by their end, for
     one can stand open for longer than a week. Those of a series that fails every time are reported with it."""
@@ -79,13 +88,13 @@ def lost_loads(question: Question) -> Iterator[Finding]:
     for parts, alike in groups.items():
         records = sum(load["records_failed"] or 0 for load in alike)
         # Where whole batches failed, the org may have counted no records at all.
-        lost = "every batch" if not records else f"every one of {counted(records, 'record')}"
+        lost = {0: "every batch", 1: "the only record"}.get(records, f"every one of {records:,} records")
         group = {**alike[0], "jobs": len(alike)}
         yield question.finding(
             "closed but failed",
             *map(known, parts[:2]),
             parts[2],
-            message=f"{jobs_are(group)} Closed as if done, but {lost} failed; the last job ended by "
+            message=f"{jobs_are(group)} {_ended_as(group)} as if done, but {lost} failed; the last job ended by "
             f"{when(alike[0]['ended_by'])}.",
             remedy="Salesforce keeps the file that says why for seven days: Setup, Bulk Data Load Jobs.",
             ids=tuple(load["id"] for load in alike),
@@ -99,17 +108,27 @@ def rates(question: Question) -> Iterator[Finding]:
         return
     found = question.ask(
         f"""
-        select *, jobs_failed >= $failed_jobs and jobs_percent >= $failed_percent and is_failing as jobs_fail
-        from ({RATES})
-        where jobs_fail or (
+        select
+            *, jobs_failed >= $failed_jobs and jobs_percent >= $failed_percent as jobs_failed_often,
+            jobs_failed_often and is_failing as jobs_fail,
             records_failed >= $lost_records and records_percent >= $lost_percent and is_losing
-            and jobs_counted >= $counted
-        )
+                and jobs_counted >= $counted as records_fail
+        from ({RATES})
+        where jobs_failed_often or records_fail
         order by not jobs_fail, jobs_percent desc, records_percent desc, object, operation, created_by_id
         """,
         counted=COUNTED,
     )
-    news = [series for series in found if series_of(series) not in question.reported.failing]
+    news = [
+        series
+        for series in found
+        if (series["jobs_fail"] or series["records_fail"]) and series_of(series) not in question.reported.failing
+    ]
+    question.reported.abandoned.update(
+        (series_of(series), series["last_failure_at"])
+        for series in found
+        if series["jobs_failed"] and series["jobs_failed_often"] and not series["is_failing"]
+    )
     failures = _failures_since(question, min((series["since"] for series in news), default=question.proven))
     for series in news:
         outcome = "failed" if series["jobs_fail"] else "partly failed"

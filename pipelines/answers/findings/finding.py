@@ -47,9 +47,11 @@ class Finding:
 @dataclass(frozen=True)
 class Reported:
     """What was reported of an org so far, for one event is one finding: series that fail, with the first and the last
-    failure of each; series of which jobs hang; days and kinds with too few jobs; whether others' jobs were lost."""
+    failure of each; series that did until they were tried no more, with the last failure of each; series of which jobs
+    hang; days and kinds with too few jobs; whether others' jobs were lost."""
 
     failing: dict[Series, tuple[datetime, datetime]] = field(default_factory=dict)
+    abandoned: dict[Series, datetime] = field(default_factory=dict)
     hanging: set[Series] = field(default_factory=set)
     quiet: set[tuple[str, date]] = field(default_factory=set)
     reduced: set[str] = field(default_factory=set)

@@ -40,11 +40,11 @@ def allowance(question: Question) -> Iterator[Finding]:
         ]
         most = ", ".join(f"{user['created_by']} on {user['object']} {user['query_jobs']:,}" for user in shown)
         seen = f"of the {listed:,} that are recorded, most by" if listed < peak["used"] else "most by"
-        who = f"{seen}: {most}" if users else "none of them was ever listed: they are deleted at once"
+        who = f"{seen}: {most}" if users else "none of them was ever listed"
         yield question.finding(
             "allowance",
-            message=f"{peak['used']:,} of {peak['allowance']:,} V2 query jobs ({percent(peak['share_percent'])}) were "
-            f"created in the 24 hours up to {when(peak['peak_at'])}; {who}.",
+            message=f"{peak['used']:,} of {peak['allowance']:,} V2 query jobs ({percent(peak['share_percent'])}) "
+            f"{'was' if peak['used'] == 1 else 'were'} created in the 24 hours up to {when(peak['peak_at'])}; {who}.",
             remedy="At 100 % Salesforce refuses every further query job: see the view allowance_by_user.",
             urgent=peak["share_percent"] >= 100,
             # `until` is what peak_at was called before there was a column of it

@@ -36,7 +36,7 @@ def unfinished(question: Question) -> Iterator[Finding]:
         after = f"{'' if one else 'the oldest '}after {duration(timedelta(hours=stuck['hours']))}"
         if stuck["asked_at"]:
             asked = f"when {'it was' if one else 'they were'} last asked: {when(stuck['asked_at'])}"
-            are = f"{jobs_are(stuck, 'was', 'were')} Closed with batches to come {after}, {asked}"
+            are = f"{jobs_are(stuck, 'was', 'were')} Closed with batches to come{'' if one else ','} {after}, {asked}"
             are += "" if one else " or later"
         else:
             are = f"{jobs_are(stuck)} still {stuck['state']}, {after}"

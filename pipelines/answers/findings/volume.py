@@ -3,17 +3,19 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import groupby
-from typing import Any
+from typing import Any, Final
 
 from pipelines.answers.findings.finding import Finding, Question, series_of
 from pipelines.answers.findings.words import counted, known, series_name, when
 from pipelines.warehouse.reader import Row
 
+FIXED: Final = 3  # usual pauses without a failure, after which a series that failed often is taken to be repaired
+
 
 def unusual_volume(question: Question) -> Iterator[Finding]:
     """A whole day had far more or far fewer jobs than that weekday usually has: of the days that became whole and
-    covered since the listing before the newest, or in the last 24 hours if that is longer. What a series adds that was
-    reported to fail is no news, nor is what a client may have deleted between two listings."""
+    covered since the listing before the newest, or in the last 24 hours if that is longer. What a series adds or lacks
+    that was reported to fail is no news, nor is what a client may have deleted between two listings."""
     since = question.as_of - timedelta(days=1)
     if question.proven_before and question.proven == question.as_of:
         since = min(since, question.proven_before)
@@ -28,7 +30,8 @@ def unusual_volume(question: Question) -> Iterator[Finding]:
         since=since,
     ):
         few = day["jobs"] < day["usual"]
-        explained = _perhaps_deleted(question, day) if few else -_of_failing_series(question, day)
+        explained = _perhaps_deleted(question, day) if few else 0
+        explained += _of_failing_series(question, day, few=few)
         difference = day["jobs"] + explained - day["usual"]
         limit = max(question.thresholds.unusual_jobs, question.thresholds.unusual_percent / 100 * day["usual"])
         if abs(difference) < limit or (difference < 0) != few:
@@ -46,19 +49,31 @@ def unusual_volume(question: Question) -> Iterator[Finding]:
         )
 
 
-def _of_failing_series(question: Question, day: Row) -> int:
-    """How many jobs of a day are of series that were reported to fail."""
+def _of_failing_series(question: Question, day: Row, *, few: bool) -> int:
+    """How many jobs series lack on a day that were reported to fail, against the most that they had on that weekday;
+    or, below zero, how many they had."""
     found = question.ask(
         """
-        select job_type, operation, object, created_by_id, count(*) as jobs
-        from all_jobs
-        where org_id = $org and kind = $kind and cast(began_at at time zone 'UTC' as date) = $day
+        select
+            job_type, operation, object, created_by_id,
+            max(case when day = $day then jobs else 0 end) as jobs, max(jobs) as most
+        from (
+            select
+                job_type, operation, object, created_by_id, cast(began_at at time zone 'UTC' as date) as day,
+                count(*) as jobs
+            from all_jobs
+            where org_id = $org and kind = $kind
+                and cast(began_at at time zone 'UTC' as date) between $day - 56 and $day
+                and dayofweek(cast(began_at at time zone 'UTC' as date)) = dayofweek($day)
+            group by all
+        )
         group by all
         """,
         kind=day["kind"],
         day=day["day"],
     )
-    return sum(row["jobs"] for row in found if series_of(row) in question.reported.failing)
+    reported = set(question.reported.failing) | (set(question.reported.abandoned) if few else set())
+    return sum(row["most"] - row["jobs"] if few else -row["jobs"] for row in found if series_of(row) in reported)
 
 
 def _perhaps_deleted(question: Question, day: Row) -> int:
@@ -103,8 +118,8 @@ def _perhaps_deleted(question: Question, day: Row) -> int:
 
 def missing_runs(question: Question) -> Iterator[Finding]:
     """Series that run at usual times, and did not. All of one user's that went missing on one day are one finding: a
-    machine that stopped. What is reported already is left out: series that fail or whose job hangs, and series that
-    are silent over a day on which too few jobs ran."""
+    machine that stopped. What is reported already is left out: series that fail, or did until they were tried no more,
+    or whose job hangs, and series that are silent over a day on which too few jobs ran."""
     if not question.is_settled:
         return
     missing = question.ask("""
@@ -143,6 +158,10 @@ def _is_reported(question: Question, series: Row) -> bool:
     mine, told = series_of(series), question.reported
     if mine in told.failing or mine in told.hanging:
         return True
+    if mine in told.abandoned:  # and not repaired before its last run
+        pauses = (series["last_run_at"] - told.abandoned[mine]) / timedelta(hours=series["usual_pause_hours"])
+        if pauses <= FIXED:
+            return True
     silent_from, to = series["last_run"], series["expected"]
     return any(
         kind == series["kind"] and silent_from < _midnight(day) + timedelta(days=1) and _midnight(day) < to
@@ -160,7 +179,8 @@ def _usually(series: Row) -> str:
     if series["rhythm"] == "week":
         often = f"on {series['expected_at']:%A}s" if pause > 150 else "on such weekdays"
         return f"It usually runs {often} in the hour from {at}"
-    often = "every day" if pause > 20 else f"every {pause:,.0f} hours" if pause >= 1.5 else "every hour"
+    hours = round(24 / pause)  # evenly spread or not: all that is known is how many of them there are
+    often = "every day" if hours <= 1 else "every hour" if hours >= 24 else f"in {hours} hours of a day"
     return f"It usually runs {often}, next in the hour from {at}"
 
 

@@ -149,6 +149,11 @@ def _of_bin(start: date, size: str) -> str:
     return f"that of {day(start)}" if size == "week" else f"{start:%B %Y}" if size == "month" else f"{start:%A, %-d %B}"
 
 
+def _average(number: float) -> str:
+    """Not rounded to nothing."""
+    return f"{number:,.0f}" if number >= 10 else f"{number:,.1f}"
+
+
 def week(selection: Selection) -> Picture:
     """Jobs in an average week, hour by hour: the average of those hours that the record covers completely."""
     title = "When in the week do jobs run?"
@@ -191,7 +196,9 @@ def week(selection: Selection) -> Picture:
     }
     if not any(row["value"] for row in found):
         return Picture("week", title, "No jobs are recorded in the hours of this time that the record covers.", numbers)
-    words = [f"Most on {names[fullest - 1]}s: {by_day[fullest]:,.0f} on average."] if fullest else []
+    words = []
+    if fullest and by_day[fullest]:
+        words += [f"Most on {names[fullest - 1]}s: {_average(by_day[fullest])} on average."]
     words += [
         f"The fullest hour is {names[most['weekday'] - 1]}, {most['hour']:02}:00 UTC, with {most['value']:,.1f}.",
         f"These are averages of the hours that the record covers completely: {numbers['covered_hours']:,} of "

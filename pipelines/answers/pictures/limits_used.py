@@ -37,7 +37,7 @@ def allowance(selection: Selection) -> Picture:
     }
     if not peak.get("used"):
         return Picture("allowance", title, "No V2 query jobs are recorded in this time.", numbers, obeys=of_all)
-    of = f"{peak['used']:,} V2 query jobs"
+    of = counted(peak["used"], "V2 query job")
     if peak["share_percent"] is not None:
         of = f"{peak['used']:,} of {peak['allowance']:,} V2 query jobs ({percent(peak['share_percent'])})"
     by_count = peak["counted"] is not None and peak["counted"] > peak["recorded"]
@@ -47,6 +47,8 @@ def allowance(selection: Selection) -> Picture:
         + (f"; {peak['recorded']:,} of these are recorded." if by_count else "."),
         f"{counted(len(high), 'day') if high else 'No day'} came to {HIGH_PERCENT} % or more."
         if peak["share_percent"] is not None
+        else "The org allows none."
+        if peak["allowance"] == 0
         else "The org's allowance is not known: `extras` is off, or the user may not see the limits.",
     ]
     table = [

@@ -93,6 +93,8 @@ def _words(numbers: Row) -> list[str]:
         + (f"; the last of {when(numbers['last_listing'])}." if numbers["last_listing"] else ".")
     ]
     for hole in numbers["holes"]:
+        if hole["hours"] * 60 < 1:  # none, as in `check`: the listings themselves take as long
+            continue
         length, start, end = duration(timedelta(hours=hole["hours"])), when(hole["hole_from"]), when(hole["hole_to"])
         words.append(f"A gap of {length} from {start} to {end}: no listing came within seven days.")
     if numbers["deleted"]:

@@ -1,0 +1,84 @@
+"""A series that was reported to fail, and was then fixed by being switched off, is not reported again as being silent."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from planted import DAY, HOUR, NOW, plant
+from test_check import Row, found
+from test_check_situations import DAILY, HOURLY, kinds, nightly, of_days, rate
+
+from pipelines.answers.check import Thresholds, check
+
+LATER = [*DAILY, *HOURLY]
+
+
+def stopped(nights_ago: int, failed: int) -> list[Row]:
+    """A nightly series whose last runs failed."""
+    jobs = nightly(40, nights_ago)
+    return [job | {"state": "Failed"} if n < failed else job for n, job in enumerate(jobs)]
+
+
+@pytest.mark.parametrize(("nights", "kind"), [(1, "failing"), (2, "failing"), (3, None), (5, None), (7, None)])
+def test_what_failed_in_a_row_and_was_disabled_is_not_missed(tmp_path: Path, nights: int, kind: str | None) -> None:
+    """Fix or disable it, the finding said."""
+    told = found(tmp_path, {"query_jobs": stopped(nights, 4), "listings": DAILY})
+
+    assert kinds(told) == [kind] * (kind is not None)
+
+
+@pytest.mark.parametrize("days", [0, 1, 2, 5])
+def test_what_failed_too_often_and_was_disabled_is_not_missed(tmp_path: Path, days: int) -> None:
+    """Two of three failed, up to the last one but one."""
+    tables = rate(67, 100, DAY / 2)
+    jobs = [job | {"created_date": job["created_date"] - days * DAY} for job in tables["query_jobs"]]
+
+    assert kinds(found(tmp_path, tables | {"query_jobs": jobs})) == ["failure rate"] * (days == 0)
+
+
+@pytest.mark.parametrize("failed", [0, 2])
+def test_what_failed_less_often_is_missed(tmp_path: Path, failed: int) -> None:
+    """Two failures were never reported."""
+    assert kinds(found(tmp_path, {"query_jobs": stopped(3, failed), "listings": DAILY})) == ["missing run"]
+
+
+def test_what_was_repaired_and_then_stopped_is_missed(tmp_path: Path) -> None:
+    """Half of its jobs failed, but for the last six, and three days later there is none."""
+    jobs = [job for hour in (2, 14) for job in nightly(40, 3, hour)]
+    jobs.sort(key=lambda job: job["created_date"], reverse=True)
+    jobs = [job | {"state": "Failed"} if 6 <= n < 20 else job for n, job in enumerate(jobs)]
+
+    assert kinds(found(tmp_path, {"query_jobs": jobs, "listings": DAILY})) == ["missing run"]
+
+
+@pytest.mark.parametrize("hours", [0, 30])
+def test_a_day_without_the_jobs_of_a_disabled_series_is_not_unusual(tmp_path: Path, hours: int) -> None:
+    """Forty a day of one series, of which the last four failed; others go on."""
+    last = NOW.replace(hour=0) - timedelta(hours=hours) - DAY
+    jobs = [job for job in of_days(*[40] * 40) if job["created_date"] < last]
+    jobs.sort(key=lambda job: job["created_date"], reverse=True)
+    jobs = [job | {"state": "Failed"} if n < 4 else job for n, job in enumerate(jobs)]
+    others = of_days(*[10] * 40, object="Order")
+    told = found(tmp_path, {"query_jobs": [*jobs, *others], "listings": LATER})
+
+    assert "unusual volume" not in kinds(told)
+
+
+def test_a_day_without_the_jobs_of_others_as_well_is_unusual(tmp_path: Path) -> None:
+    """What a failing series lacks explains only that."""
+    last = NOW.replace(hour=0) - DAY - HOUR
+    jobs = [job for job in of_days(*[40] * 40) if job["created_date"] < last]
+    jobs.sort(key=lambda job: job["created_date"], reverse=True)
+    jobs = [job | {"state": "Failed"} if n < 4 else job for n, job in enumerate(jobs)]
+    others = of_days(*[50] * 40, object="Order")
+    others = [job for job in others if job["created_date"] < last]
+    told = found(tmp_path, {"query_jobs": [*jobs, *others], "listings": LATER})
+
+    assert "unusual volume" in kinds(told)
+
+
+def test_what_never_failed_is_missed_even_where_no_failure_is_too_few(tmp_path: Path) -> None:
+    """Thresholds can be 0."""
+    file = plant(tmp_path / "w.duckdb", query_jobs=stopped(3, 0), listings=DAILY)
+
+    assert kinds(check(file, Thresholds(failed_jobs=0, failed_percent=0), now=NOW)) == ["missing run"]
