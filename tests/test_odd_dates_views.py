@@ -69,3 +69,31 @@ def test_an_implausible_date_is_in_no_24_hours_of_the_recorded_time(tmp_path: Pa
 
     assert rows(file, recent) == rows(plain, recent)
     assert rows(file, "select count(*) < 200 from allowance_by_hour") == [(True,)]
+
+
+@pytest.mark.parametrize("view", ["allowance_by_hour", "allowance_by_user", "unseen_jobs"])
+@pytest.mark.parametrize("ahead", [HOUR / 2, HOUR, 6 * HOUR])
+def test_a_date_after_the_listing_is_in_no_24_hours_when_its_time_has_come(tmp_path: Path, view: str, ahead) -> None:
+    """A job cannot have been created half an hour after it was listed, neither now nor as of the next listing."""
+    for later in ([], [NOW + 12 * HOUR]):
+        listings = [{"started_at": at} for at in (NOW - DAY, NOW, *later)]
+        limits = [
+            {
+                "listing_id": f"listing {n}",
+                "limit_name": "DailyBulkV2QueryJobs",
+                "max": 9,
+                "remaining": 5,
+                "asked_at": at,
+            }
+            for n, at in enumerate((NOW - DAY, NOW, *later))
+        ]
+        plain = [{"created_date": NOW - HOUR}]
+        odd = [*plain, {"created_date": NOW + ahead, "system_modstamp": NOW, "observed_at": NOW}]
+        first, second = (
+            rows(
+                plant(tmp_path / f"{len(jobs)} {len(later)}", query_jobs=jobs, listings=listings, org_limits=limits),
+                f"select * from {view} order by all",
+            )
+            for jobs in (plain, odd)
+        )
+        assert first == second

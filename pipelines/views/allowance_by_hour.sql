@@ -12,13 +12,14 @@
 -- unique: hour, org_id
 --
 -- 24 hours are those that end with a second: they have all that was created in it, and nothing of the same second the day
--- before. An hour without a job in its 24 hours and without a snapshot has no row; in a hole of coverage, query_jobs is
--- too low. The peak of a day, or of any other time, is its row with the greatest share_percent (null is the least), of
--- these that with the greatest `used`, and of these the last.
+-- before. Jobs without a plausible created_date (all_jobs.began_at) are left out. An hour without a job in its 24 hours
+-- and without a snapshot has no row; in a hole of coverage, query_jobs is too low. The peak of a day, or of any other
+-- time, is its row with the greatest share_percent (null is the least), of these that with the greatest `used`, and of
+-- these the last.
 with jobs as (
-    select org_id, created_date at time zone 'UTC' as created
-    from salesforce.query_jobs
-    where job_type = 'V2Query' and created_date is not null
+    select org_id, began_at at time zone 'UTC' as created
+    from salesforce.all_jobs
+    where job_type = 'V2Query' and began_at is not null
 ),
 snapshots as (
     select

@@ -37,21 +37,21 @@ jobs as (
         org_id,
         created_by_id,
         object,
-        created_date,
-        cast(created_date at time zone 'UTC' as date) as day
-    from salesforce.query_jobs
-    where job_type = 'V2Query' and created_date is not null
+        began_at,
+        cast(began_at at time zone 'UTC' as date) as day
+    from salesforce.all_jobs
+    where job_type = 'V2Query' and began_at is not null
 ),
 in_peak as (
     select p.day, p.org_id, j.created_by_id, j.object, p.hour, p.allowance, p.used, p.peak_at, count(*) as query_jobs
     from (
-        select org_id, created_by_id, object, created_date, day from jobs
+        select org_id, created_by_id, object, began_at, day from jobs
         union all
-        select org_id, created_by_id, object, created_date, cast(day + interval '1' day as date) as day from jobs
+        select org_id, created_by_id, object, began_at, cast(day + interval '1' day as date) as day from jobs
     ) as j
     inner join peaks as p
         on p.org_id = j.org_id and p.day = j.day
-        and j.created_date <= p.peak_at and j.created_date > p.peak_at - interval '24' hour
+        and j.began_at <= p.peak_at and j.began_at > p.peak_at - interval '24' hour
     group by 1, 2, 3, 4, 5, 6, 7, 8
 )
 select

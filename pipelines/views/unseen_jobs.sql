@@ -14,7 +14,7 @@
 -- Where only listings looked whose filters, or reduced view, can hide V2 query jobs, nothing is known of them: such a day
 -- has no row. A sum over the days that add up leaves out what was created in the 24 hours of none of them.
 -- The counter is accurate within five minutes. That deleting a job gives nothing back to it is documented nowhere, and
--- assumed. Jobs without a readable created_date are not among the seen. Classic jobs and loads have no such counter.
+-- assumed. Jobs without a plausible created_date are not among the seen. Classic jobs and loads have no such counter.
 with snapshots as (
     select
         cast(o.asked_at at time zone 'UTC' as date) as day,
@@ -58,20 +58,20 @@ marked as (
     from last_of_day
 ),
 created as (
-    select org_id, created_date, cast(created_date at time zone 'UTC' as date) as day
-    from salesforce.query_jobs
-    where job_type = 'V2Query'
+    select org_id, began_at, cast(began_at at time zone 'UTC' as date) as day
+    from salesforce.all_jobs
+    where job_type = 'V2Query' and began_at is not null
 ),
 seen as (
     select s.day, s.org_id, count(*) as jobs
     from (
-        select org_id, created_date, day from created
+        select org_id, began_at, day from created
         union all
-        select org_id, created_date, cast(day + interval '1' day as date) as day from created
+        select org_id, began_at, cast(day + interval '1' day as date) as day from created
     ) as c
     inner join last_of_day as s
         on s.org_id = c.org_id and s.day = c.day
-        and c.created_date <= s.asked_at and c.created_date > s.asked_at - interval '24' hour
+        and c.began_at <= s.asked_at and c.began_at > s.asked_at - interval '24' hour
     group by 1, 2
 )
 select
