@@ -6,7 +6,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
-from pipelines.config import settings  # noqa: F401 - each puts its keys into KEYS
+from pipelines.answers.findings import thresholds  # noqa: F401 - each puts its keys into KEYS
+from pipelines.config import settings  # noqa: F401
 from pipelines.config.dlt_context import PINNED, active
 from pipelines.config.own_settings import KEYS, LOADER_FILE, SettingPath
 from pipelines.errors import Misconfigured
