@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,8 +50,7 @@ def test_a_signal_while_duckdb_works(recorder: Recorder, command: str, number: i
         )
     before = recorder.warehouse.read_bytes()
     run = recorder.start(command)
-    maps = Path(f"/proc/{run.pid}/fd")
-    while run.poll() is None and not any(os.path.realpath(fd) == str(recorder.warehouse) for fd in maps.glob("*")):
+    while run.poll() is None and not _has_open(run.pid, recorder.warehouse):
         time.sleep(0.02)
     time.sleep(0.5)  # from the open file to the query on it
     run.send_signal(number)
@@ -60,6 +60,15 @@ def test_a_signal_while_duckdb_works(recorder: Recorder, command: str, number: i
     assert "The next load" in errors
     assert len(errors.splitlines()) == 1
     assert recorder.warehouse.read_bytes() == before
+
+
+def _has_open(pid: int, file: Path) -> bool:
+    """Whether a process has the file open."""
+    for descriptor in Path(f"/proc/{pid}/fd").glob("*"):
+        with suppress(FileNotFoundError):  # closed meanwhile
+            if os.readlink(descriptor) == str(file):
+                return True
+    return False
 
 
 @pytest.mark.parametrize("closed", ["2>&-", ">&-", "<&-", "<&- >&- 2>&-"])
