@@ -37,9 +37,8 @@ ORGS: Final = """
 select
     o.org_id, o.name, o.as_of, coalesce(o.covered_to, o.as_of) as proven, c.covered_from,
     (
-        select max(l.listed_at) from complete_listings as l
-        left join reduced_views as r on r.org_id = l.org_id and l.listed_at between r.reduced_from and r.reduced_to
-        where l.org_id = o.org_id and l.listed_at < o.covered_to and r.org_id is null
+        select max(p.listed_at) from proving_listings as p
+        where p.org_id = o.org_id and p.listed_at < o.covered_to
     ) as proven_before
 from recorded_orgs as o
 left join coverage as c on c.org_id = o.org_id and c.covered_to = o.covered_to

@@ -10,23 +10,8 @@
 -- unique: org_id, covered_from
 --
 -- Assumed: an org keeps a finished job for seven days unless it is deleted; a listing shows all that is there when
--- it starts; the user that lists may see everybody's jobs. Only complete_listings count here, but for
--- those of reduced_views.
-with complete as (
-    select c.org_id, c.listed_at
-    from salesforce.complete_listings as c
-    left join salesforce.reduced_views as r
-        on r.org_id = c.org_id and c.listed_at >= r.reduced_from and c.listed_at <= r.reduced_to
-    where r.org_id is null
-),
-ordered as (
-    select
-        org_id,
-        listed_at,
-        lag(listed_at) over (partition by org_id order by listed_at) as listed_before
-    from complete
-),
-marked as (
+-- it starts; the user that lists may see everybody's jobs. Only proving_listings count here.
+with marked as (
     select
         org_id,
         listed_at,
@@ -35,7 +20,7 @@ marked as (
         sum(case when listed_at - interval '168' hour <= listed_before then 0 else 1 end) over (
             partition by org_id order by listed_at
         ) as span
-    from ordered
+    from salesforce.proving_listings
 )
 select
     org_id,

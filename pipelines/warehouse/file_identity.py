@@ -12,6 +12,7 @@ from typing import Final
 import duckdb
 
 from pipelines.errors import Misconfigured
+from pipelines.warehouse.database_file import said_by_macro
 
 MACRO: Final = "main.recorder_identity"  # not a table: people's lists of tables stay as they are
 MOMENT: Final = "main.recorded_at"
@@ -25,12 +26,7 @@ def new_identity(*, demo: bool = False) -> str:
 
 def read_identity(connection: duckdb.DuckDBPyConnection) -> str | None:
     """The identity inside a file; None in one that a version before identities made, or another program."""
-    try:
-        # All rows, although there is one: an unfinished result keeps the connection from other work.
-        ((identity,),) = connection.execute(f"select {MACRO}()").fetchall()
-    except duckdb.CatalogException:
-        return None
-    return str(identity)
+    return said_by_macro(connection, MACRO)
 
 
 def write_identity(connection: duckdb.DuckDBPyConnection, identity: str) -> None:
@@ -40,11 +36,8 @@ def write_identity(connection: duckdb.DuckDBPyConnection, identity: str) -> None
 
 def read_moment(connection: duckdb.DuckDBPyConnection) -> datetime | None:
     """The moment as of which a file is to be read; None where that is this machine's now."""
-    try:
-        ((moment,),) = connection.execute(f"select {MOMENT}()").fetchall()
-    except duckdb.CatalogException:
-        return None
-    return datetime.fromisoformat(moment)
+    moment = said_by_macro(connection, MOMENT)
+    return datetime.fromisoformat(moment) if moment else None
 
 
 def write_moment(connection: duckdb.DuckDBPyConnection, moment: datetime) -> None:

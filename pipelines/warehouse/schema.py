@@ -10,6 +10,7 @@ import duckdb
 import pyarrow as pa
 
 from pipelines.tables import DATASET, TABLES, Table
+from pipelines.warehouse.database_file import said_by_macro
 
 VIEWS: Final = Path(__file__).parents[1] / "views"
 APPLIED: Final = "views_fingerprint"  # a macro of the file: what was applied to it last
@@ -45,7 +46,7 @@ def apply_views(connection: duckdb.DuckDBPyConnection) -> None:
     A view's file is a header (grain, columns with type and meaning, what is unique) and one SELECT.
     Where the file has all of it already, nothing is done: four hundred statements take longer than a small load.
     """
-    if _fingerprint(connection) == _applied(connection):
+    if _fingerprint(connection) == said_by_macro(connection, f"{DATASET}.{APPLIED}"):
         return
     statements = ["begin"]
     for table in TABLES:
@@ -78,14 +79,6 @@ def _fingerprint(connection: duckdb.DuckDBPyConnection) -> str:
         [DATASET],
     ).fetchall()
     return hashlib.sha256(repr((there, [unqualified(sql) for sql in views().values()], TABLES)).encode()).hexdigest()
-
-
-def _applied(connection: duckdb.DuckDBPyConnection) -> str:
-    try:
-        row = connection.execute(f"select {DATASET}.{APPLIED}()").fetchone()
-    except duckdb.CatalogException:
-        return ""
-    return str(row[0]) if row else ""
 
 
 def views() -> dict[str, str]:

@@ -87,6 +87,7 @@ QUESTIONS: Final[dict[str, dict[str, str]]] = {
         "job_lifetimes": "From when to when did a job run, at most?",
         "job_outcomes": "How did a job end? This is the only definition of an outcome.",
         "complete_listings": "Which listings were complete?",
+        "proving_listings": "Which of these prove coverage?",
         "listing_ends": "By when had everything a listing showed been read?",
         "numbers": "Which hours, days and weeks lie in between? The other views count with it.",
     },

@@ -81,18 +81,12 @@ def _perhaps_deleted(question: Question, day: Row) -> int:
     whose jobs live for less time than the listings were apart."""
     (found,) = question.ask(
         """
-        with proving as (
-            select c.listed_at, lag(c.listed_at) over (order by c.listed_at) as listed_before
-            from complete_listings as c
-            left join reduced_views as r
-                on r.org_id = c.org_id and c.listed_at between r.reduced_from and r.reduced_to
-            where c.org_id = $org and r.org_id is null
-        ),
-        unseen as (
+        with unseen as (
             select s.* from short_lived_jobs as s
             where s.org_id = $org and s.kind = $kind and exists (
-                select 1 from proving as p
-                where p.listed_before < p.listed_at - s.hours * interval 1 hour
+                select 1 from proving_listings as p
+                where p.org_id = $org
+                    and p.listed_before < p.listed_at - s.hours * interval 1 hour
                     and (p.listed_before at time zone 'UTC') < $day + interval 1 day
                     and ((p.listed_at - s.hours * interval 1 hour) at time zone 'UTC') > $day
             )

@@ -10,15 +10,6 @@ from pipelines.answers.selection import Selection
 from pipelines.answers.time_axis import Span
 from pipelines.warehouse.reader import Row
 
-# What makes coverage (see the view): complete listings, less those that showed a fraction of the jobs only.
-PROOFS = """
-    select c.listed_at as start from complete_listings as c
-    where c.org_id = $org and not exists (
-        select 1 from reduced_views as r
-        where r.org_id = c.org_id and c.listed_at >= r.reduced_from and c.listed_at <= r.reduced_to
-    )
-"""
-
 
 def coverage(selection: Selection) -> Picture:
     """The covered time as a strip, its gaps, and what came and went between listings."""
@@ -33,9 +24,10 @@ def coverage(selection: Selection) -> Picture:
         select hole_from, hole_to, hours from coverage_holes
         where org_id = $org and hole_to > $since and hole_from < $until order by hole_from
     """, **times)  # fmt: skip
-    listings = selection.ask(
-        f"select start from ({PROOFS}) where start >= $since and start < $until order by start", **times
-    )
+    listings = selection.ask("""
+        select listed_at as start from proving_listings
+        where org_id = $org and listed_at >= $since and listed_at < $until order by start
+    """, **times)  # fmt: skip
     numbers = {
         "complete_listings": len(listings),
         "last_listing": listings[-1]["start"] if listings else None,
@@ -62,12 +54,13 @@ def coverage(selection: Selection) -> Picture:
 def _missing(selection: Selection) -> Row:
     """The longest time between two listings that overlap, the deletions that were seen, and the estimate of jobs that
     never were: of those days that can be added up, and how many these are. Null where no such day was counted."""
-    (found,) = selection.ask(f"""
+    (found,) = selection.ask("""
         select
             (
-                select cast(max(date_diff('second', before, start)) as double) / 3600
-                from (select start, lag(start) over (order by start) as before from ({PROOFS}))
-                where start - interval 168 hours <= before and start > $since and before < $until
+                select cast(max(date_diff('second', listed_before, listed_at)) as double) / 3600
+                from proving_listings
+                where org_id = $org and listed_at - interval 168 hours <= listed_before
+                    and listed_at > $since and listed_before < $until
             ) as longest_gap_hours,
             (
                 select count(*) from early_deletions

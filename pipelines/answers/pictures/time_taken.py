@@ -7,7 +7,6 @@ from typing import Any, Final
 from pipelines.answers import charts
 from pipelines.answers.findings.words import counted, when
 from pipelines.answers.pictures.picture import KINDS, NUMBER_OF, Picture, of_kind, series
-from pipelines.answers.pictures.record_gaps import PROOFS
 from pipelines.answers.selection import Selection
 from pipelines.answers.time_axis import Span
 from pipelines.warehouse.reader import Row
@@ -96,7 +95,8 @@ def at_once(selection: Selection) -> Picture:
 def _pauses(selection: Selection) -> list[tuple[datetime, datetime]]:
     """The parts of the time shown that lie before the first complete listing, after the last, or between two that are
     too far apart, in UTC."""
-    listed = [row["start"] for row in selection.ask(f"select start from ({PROOFS}) order by start")]
+    proofs = selection.ask("select listed_at from proving_listings where org_id = $org order by listed_at")
+    listed = [proof["listed_at"] for proof in proofs]
     whole = Span(selection.since, selection.until)
     never = timedelta(days=36_500)
     pauses = [
