@@ -12,10 +12,11 @@ The way of a record, room by room; a room knows only those below it (`make lint`
     recording/     from pages to rows to the loader's file
         load.py          one run, from the lock to the published copy;  progress.py: what a terminal shows meanwhile
         loader_identity.py  which loader's file this is;  merging.py: rows into it, by dlt
-        source.py        the dlt source: its resources, how they merge, the incremental mark
-        snapshot.py      one listing on its way into the warehouse;  listing_rows.py: what it proves
+        source.py        the dlt sources of a run;  merges.py: how their rows become rows of the tables
+        feeds.py         what differs between an org's listings;  snapshot.py: one of them, from first page to last
+        shown_jobs.py    what its pages have shown;  listing_row.py: what it proves;  rejected_records.py
         records.py       job records to Arrow tables; those without a key
-        known_jobs.py    what the warehouse holds already;  changes.py: which listed jobs are new or different
+        history.py       what the warehouse has recorded already;  changes.py: which listed jobs are new or different
         changed_jobs.py  these on their way to dlt;  missing_jobs.py: which jobs are listed no longer
         org_metadata.py  users' names, the org's name, its limits;  org_join.py: one org under both forms of its id
         job_details.py   a run's share of what only each job's own answer has;  job_answer.py: one of these
@@ -30,7 +31,7 @@ The way of a record, room by room; a room knows only those below it (`make lint`
 
     salesforce/    one org over HTTP; knows no table
         org.py           what is asked of it;  api_budget.py: how often;  org_clock.py: can its clock be believed?
-        job_pages.py     the listing, page by page to its end
+        job_pages.py     a listing, page by page to its end
         sign_in.py       the four ways in, sf_cli.py one of them;  session.py: what they give;  session_renewal.py
         org_id.py        which org this is;  ids.py: of 15 and 18 characters
         http_clients.py  requests and retries;  transport.py: what an answer may cost

@@ -20,13 +20,15 @@ FINISHED: Final = ("JobComplete", "Failed", "Aborted", "Closed")
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its name, type and meaning; `field` is the record's field that fills it, as Salesforce spells it."""
+    """One column: its name, type and meaning; `field` is the record's field that fills it, as Salesforce spells it;
+    `before` is what it says of rows that were recorded before there was such a column."""
 
     name: str
     type: pa.DataType
     meaning: str
     field: str | None = None
     nullable: bool = True
+    before: str | None = None
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,11 @@ class Table:
         return pa.schema(
             [pa.field(c.name, c.type, nullable=c.nullable and c.name not in self.key) for c in self.columns]
         )
+
+    @property
+    def fields(self) -> dict[str, Column]:
+        """field of a record -> the column that it fills."""
+        return {c.field: c for c in self.columns if c.field}
 
     @property
     def hints(self) -> dict[str, dict[str, Any]]:
@@ -129,6 +136,7 @@ LISTINGS: Final = Table(
     (
         Column("listing_id", TEXT, "Id of the listing, made by the recorder"),
         Column("org_id", TEXT, _ORG_ID.meaning, nullable=False),
+        Column("feed", TEXT, "Which of the org's listings it is: query (/jobs/query)", before="query"),
         Column("started_at", TIME, "Time of the first answer, by the org's clock", nullable=False),
         Column("finished_at", TIME, "Time of the last answer, by the org's clock", nullable=False),
         Column("restarted_at", TIME, "Start of its second or third try, if a lost locator made it start again: complete as of then"),
@@ -200,6 +208,7 @@ UNLISTED_JOBS: Final = Table(
             FLAG,
             "True: listings had lost most jobs at once (listings.reduced_since), so it may be there and not shown",
         ),
+        Column("feed", TEXT, "Which of the org's listings shows it no longer: query (/jobs/query)", before="query"),
     ),
 )
 

@@ -5,7 +5,6 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from pipelines.recording.records import FIELDS
 from pipelines.salesforce.ids import full_id
 from pipelines.tables import QUERY_JOBS
 
@@ -33,7 +32,7 @@ NUMBERS = [0, -1, 2**31, 2**53 + 1, 2**63, -(2**63), 2**64, 10**30, 1.5, -0.0, 5
 RAW = ["1e999", "-1e999", "NaN", "Infinity", "-Infinity", "9" * 400, "9" * 5_000, "-" + "9" * 5_000, "0." + "0" * 5_000]
 
 texts = st.sampled_from(NASTY) | st.text(st.characters(codec=None), max_size=20)  # surrogates, too
-names = st.sampled_from([*NAMES, *FIELDS]) | st.text(st.characters(codec=None), max_size=12)
+names = st.sampled_from([*NAMES, *QUERY_JOBS.fields]) | st.text(st.characters(codec=None), max_size=12)
 scalars = (
     st.none() | st.booleans() | st.sampled_from(NUMBERS) | st.integers() | st.floats() | texts | st.sampled_from(TIMES)
 )
@@ -56,7 +55,7 @@ def records(draw: st.DrawFn) -> Any:
         record["systemModstamp"] = draw(st.sampled_from(TIMES) | values)
         record["createdDate"] = draw(st.sampled_from(TIMES) | values)
     record |= draw(st.dictionaries(names, values, max_size=4))
-    for name in draw(st.sets(st.sampled_from([*FIELDS]), max_size=1)):
+    for name in draw(st.sets(st.sampled_from([*QUERY_JOBS.fields]), max_size=1)):
         record.pop(name, None)
     return record
 
@@ -101,7 +100,7 @@ def lost(record: Any, row: dict[str, Any]) -> list[str]:
 def _is_found(name: str, value: Any, row: dict[str, Any], more: dict[str, Any], others: dict[str, Any]) -> bool:
     if value is None:
         return True
-    column = FIELDS.get(name)
+    column = QUERY_JOBS.fields.get(name)
     if column is None:
         return more.get(name, row) == value or any(same(value, text) for text in others.values())
     held, beside = row[column.name], row.get(f"{column.name}_text")

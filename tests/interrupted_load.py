@@ -19,8 +19,8 @@ import dlt
 import pipelines
 
 OURS = (
-    "recording/load", "recording/loader_identity", "recording/merging", "warehouse/primary", "recording/snapshot", "recording/known_jobs", "recording/changes",
-    "recording/changed_jobs", "recording/missing_jobs", "recording/listing_rows", "recording/job_details", "recording/job_answer",
+    "recording/load", "recording/loader_identity", "recording/merging", "warehouse/primary", "recording/snapshot", "recording/history", "recording/source", "recording/merges", "recording/changes",
+    "recording/changed_jobs", "recording/missing_jobs", "recording/listing_row", "recording/org_metadata", "recording/job_details", "recording/job_answer",
     "warehouse/state_spans", "warehouse/schema",
 )  # fmt: skip
 DLTS = (

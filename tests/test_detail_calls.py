@@ -100,7 +100,7 @@ def test_what_refuses_every_job_is_not_asked_a_hundred_times(
     org.fail_next(403, [{"errorCode": "INSUFFICIENT_ACCESS", "message": "no"}], path="/jobs/query/", times=1_000)
     run = recorder.load()
 
-    assert run.listing.jobs_listed == 100
+    assert run.snapshot.shown.jobs == 100
     assert 5 <= len(detail_calls(org)) < 40
     ((notes, left),) = recorder.rows("select notes, details_left from listings")
     assert "job_details: 5 jobs in a row were refused" in notes

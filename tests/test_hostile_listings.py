@@ -69,7 +69,7 @@ def test_of_a_job_shown_twice_far_apart_the_last_shown_stays(
             shown = first if number == 0 else last if number == 24 else job(number)
             org.fail_next(200, page(100 + number, shown, done=number == 24), path=LISTING)
         run = recorder.load()
-        assert run.listing.jobs_listed == 25
+        assert run.snapshot.shown.jobs == 25
         assert recorder.states()[str(first["id"])] == "JobComplete"
     seen = {"InProgress", "JobComplete"} | ({"UploadComplete"} if lost else set())
     assert set(recorder.history(str(first["id"]))) == seen

@@ -56,7 +56,7 @@ def see(recorder: Recorder, org: DemoOrg, page: bytes, status: int) -> bool:
         assert all(c.isprintable() or c == "\n" for c in said)
         return False
     rows, listed = stored(recorder), decoded(page)["records"]
-    assert run.listing.jobs_listed == 3 + len(listed)
+    assert run.snapshot.shown.jobs == 3 + len(listed)
     assert rows.keys() >= org.jobs.keys() - set(list(org.jobs)[3:])
     table, rejected = jobs_to_arrow(listed, org.org_id, NewFields())
     kept = {record for (record,) in recorder.rows("select record from rejected_records")}

@@ -11,11 +11,12 @@ from hostile_records import broken, lost, names, pages, same, values
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipelines.recording.feeds import QUERY
 from pipelines.recording.job_answer import _values as details_values
-from pipelines.recording.records import FIELDS, NewFields, jobs_to_arrow, whole_number
+from pipelines.recording.records import NewFields, jobs_to_arrow, whole_number
 from pipelines.salesforce.ids import full_id
 from pipelines.salesforce.json_answers import decoded
-from pipelines.tables import JOB_DETAILS
+from pipelines.tables import JOB_DETAILS, QUERY_JOBS
 
 FUZZ = int(os.environ.get("FUZZ", "0"))
 DETAILS = [c.field for c in JOB_DETAILS.columns if c.field]
@@ -63,13 +64,13 @@ def test_what_is_no_json_is_refused_in_one_of_two_ways(body: bytes) -> None:
 def test_a_job_s_own_answer_becomes_a_row_whatever_it_holds(body: str) -> None:
     """What does not fit its column stands in more_fields."""
     answer = decoded(body.encode())
-    row = details_values(answer)
+    row = details_values(QUERY, answer)
     required = dict.fromkeys(("org_id", "id", "outcome", "listed_state"), "x") | {"attempts": 1}
     stamps = dict.fromkeys(("asked_at", "listed_modstamp"), NOON)
     pa.Table.from_pylist([required | stamps | row], schema=JOB_DETAILS.schema)
     more = json.loads(row["more_fields"] or "{}")
     for name, value in answer.items():
-        if value is not None and name not in FIELDS and name not in more:
+        if value is not None and name not in QUERY_JOBS.fields and name not in more:
             assert any(same(value, held) or held == whole_number(value) for held in row.values()), (name, row)
 
 

@@ -190,12 +190,12 @@ def test_what_is_asked_besides_costs_a_note_and_never_the_jobs(
         began = time.monotonic()
         run = recorder.load()
     assert time.monotonic() - began < 20
-    notes = run.listing.notes + [error for (error,) in recorder.rows("select error from job_details") if error]
+    notes = [*run.notes, *(error for (error,) in recorder.rows("select error from job_details") if error)]
     assert any(said in note for note in notes), notes
     assert set(recorder.states()) == {job}
 
     org.move_job(job, "Aborted")
-    assert recorder.load().listing.notes == []
+    assert recorder.load().notes == ()
     assert recorder.details("outcome, error") == {job: ["answered", None]}
 
 
@@ -217,7 +217,7 @@ def test_what_is_asked_besides_has_a_size_of_its_own(
     org.fail_next(200, {"id": job, "padding": "x" * int(megabytes * 2**20)}, path=path)
     run = recorder.load()
 
-    (note,) = run.listing.notes
+    (note,) = run.notes
     assert said in note
     assert recorder.rows("select count(*) from job_details where length(more_fields) > 60000") == [(0,)]
     assert set(recorder.states()) == {job}

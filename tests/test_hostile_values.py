@@ -10,6 +10,7 @@ from hostile_records import STAMP
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.errors import NotPermitted, TryLater, Unreadable, quoted
+from pipelines.recording.feeds import QUERY
 from pipelines.recording.job_answer import _values as details_values
 from pipelines.recording.records import NewFields, jobs_to_arrow
 from pipelines.salesforce.json_answers import decoded
@@ -90,7 +91,7 @@ def test_what_only_python_takes_for_a_number_is_none(version: str) -> None:
 
 def test_a_nameless_field_of_a_job_s_own_answer_is_no_column_s() -> None:
     """It became asked_at and attempts, which no table took."""
-    assert details_values({"": "x"}) == {"more_fields": '{"":"x"}'}
+    assert details_values(QUERY, {"": "x"}) == {"more_fields": '{"":"x"}'}
 
 
 def test_one_job_s_unreadable_answer_keeps_nobody_else_waiting(
@@ -103,7 +104,7 @@ def test_one_job_s_unreadable_answer_keeps_nobody_else_waiting(
     for _ in range(2):
         with answered_by(org, f"/jobs/query/{poison}", once(b"HTTP/1.1 200 OK\r\n\r\n<html>")):
             run = recorder.load()
-        assert len(run.listing.notes) == 1
+        assert len(run.notes) == 1
         assert {job for job, (outcome, *_) in recorder.details().items() if outcome == "answered"} == set(jobs)
     recorder.load()
     assert recorder.details("outcome, attempts")[poison] == ["answered", 3]

@@ -21,7 +21,7 @@ def test_the_first_run_loads_every_job(org: DemoOrg, recorder: Recorder) -> None
     run = recorder.load()
 
     assert {job_id for (job_id,) in recorder.rows("select id from query_jobs")} == ids
-    assert (run.listing.pages, run.listing.jobs_listed, run.listing.jobs_changed) == (3, 2_500, 2_500)
+    assert (run.snapshot.shown.pages, run.snapshot.shown.jobs, run.snapshot.jobs_changed) == (3, 2_500, 2_500)
     one = min(ids)
     row = recorder.rows(f"select * exclude (observed_at, current_since, org_id) from query_jobs where id = '{one}'")[0]
     assert row == (
@@ -49,7 +49,7 @@ def test_a_quiet_run_loads_no_rows_and_moves_no_time(org: DemoOrg, recorder: Rec
     run = recorder.load()
     after = recorder.everything()
 
-    assert run.listing.jobs_changed == 0
+    assert run.snapshot.jobs_changed == 0
     assert after["query_jobs"] == before["query_jobs"]
     assert after["query_job_states"] == before["query_job_states"]
     assert len(after["listings"]) == 2
@@ -121,7 +121,7 @@ def test_a_state_that_changes_while_its_stamp_stands_still_is_picked_up(org: Dem
 
     assert recorder.states() == {v2: "JobComplete", classic: "Failed"}
     assert recorder.history(classic) == ["Open", "Closed", "Failed"]
-    assert run.listing.jobs_changed_late == 1
+    assert run.snapshot.jobs_changed_late == 1
     first, second, third = recorder.rows(f"select observed_at from query_job_states where id = '{classic}' order by 1")
     assert first < second < third
 
@@ -167,7 +167,7 @@ def test_a_job_listed_for_the_first_time_is_loaded_however_old_it_is(org: DemoOr
     run = recorder.load()
 
     assert set(recorder.states()) == {mine, old}
-    assert run.listing.jobs_changed_late == 1
+    assert run.snapshot.jobs_changed_late == 1
 
 
 def test_a_job_that_vanishes_stays(org: DemoOrg, recorder: Recorder) -> None:
@@ -179,7 +179,7 @@ def test_a_job_that_vanishes_stays(org: DemoOrg, recorder: Recorder) -> None:
     assert not org.jobs
     run = recorder.load()
 
-    assert run.listing.jobs_listed == 0
+    assert run.snapshot.shown.jobs == 0
     assert recorder.states() == {purged: "JobComplete", deleted: "InProgress"}
 
 
@@ -274,7 +274,7 @@ def test_several_orgs_share_a_warehouse(org: DemoOrg, recorder: Recorder, record
         org.advance(HOUR)
         run = recorder.load()
 
-    assert run.listing.jobs_changed == 0
+    assert run.snapshot.jobs_changed == 0
     assert sorted(recorder.rows("select org_id, id, state from query_jobs")) == sorted(
         [(org.org_id, job, "InProgress"), (sandbox.org_id, job, "Failed")]
     )

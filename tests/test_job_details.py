@@ -7,6 +7,7 @@ from conftest import Recorder
 from demo_org_client import detail_calls
 
 from pipelines.demo_org.org import DemoOrg
+from pipelines.recording.feeds import QUERY
 from pipelines.recording.job_answer import _provisional, _with_counts
 
 MINUTE = timedelta(minutes=1)
@@ -93,7 +94,7 @@ def test_counts_that_are_refused_are_asked_for_three_times(org: DemoOrg, recorde
 
 def test_an_answer_that_leaves_things_out_takes_nothing_back() -> None:
     """A null where the Classic API counts, and no state: neither was ever recorded."""
-    told = _with_counts({"id": "1", "numberRecordsFailed": None}, {"numberRecordsFailed": "5"})
+    told = _with_counts(QUERY, {"id": "1", "numberRecordsFailed": None}, {"numberRecordsFailed": "5"})
     batches = {"number_batches_total": 10, "number_batches_completed": 1, "number_batches_failed": 0}
 
     assert told["numberRecordsFailed"] == "5"

@@ -115,7 +115,7 @@ def test_a_lost_locator_starts_the_listing_again(org: DemoOrg, recorder: Recorde
     run = recorder.load()
 
     assert set(recorder.states()) == ids
-    assert (run.listing.pages, run.listing.jobs_listed, len(listing_calls(org))) == (3, 25, 6)
+    assert (run.snapshot.shown.pages, run.snapshot.shown.jobs, len(listing_calls(org))) == (3, 25, 6)
     assert "starting again" in caplog.text
 
 
@@ -136,7 +136,7 @@ def test_what_was_shown_before_a_locator_was_lost_is_kept_and_counted_once(org: 
     run = recorder.load()
 
     assert set(recorder.states()) == set(jobs)
-    assert (run.listing.pages, run.listing.jobs_listed, run.listing.jobs_changed) == (24, 24, 24)
+    assert (run.snapshot.shown.pages, run.snapshot.shown.jobs, run.snapshot.jobs_changed) == (24, 24, 24)
     assert recorder.rows("select started_at, restarted_at from listings") == [(start, start + timedelta(hours=1))]
     assert recorder.rows("select distinct observed_at from query_jobs") == [(start,)]
 

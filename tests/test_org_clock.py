@@ -142,7 +142,7 @@ def test_a_jobs_own_answer_of_another_time_is_not_kept(org: DemoOrg, recorder: R
     with answered_by(org, f"/jobs/query/{job}", once(head, body)):
         run = recorder.load()
 
-    assert "2036-11-23" in run.listing.notes[0]
+    assert "2036-11-23" in run.notes[0]
     assert recorder.rows("select count(*) from job_details") == [(0,)]
     recorder.load()
     assert recorder.rows("select asked_at from job_details") == [(NOON,)]

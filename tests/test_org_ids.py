@@ -52,7 +52,7 @@ def test_a_short_id_is_the_same_org(org: DemoOrg, recorder: Recorder, give) -> N
     org.fail_next(200, {"organization_id": org.org_id[:15]}, path="/userinfo")
     runs.append(recorder.load())
 
-    assert [run.listing.jobs_changed for run in runs] == [0, 0, 0]
+    assert [run.snapshot.jobs_changed for run in runs] == [0, 0, 0]
     for table in ("query_jobs", "query_job_states", "listings"):
         assert recorder.rows(f"select distinct org_id from {table}") == [(org.org_id,)]
 
@@ -65,7 +65,7 @@ def test_a_listed_short_id_is_the_same_job_and_user(org: DemoOrg, recorder: Reco
     org.fail_next(200, {"done": True, "records": [record, {"id": job[:15]}]}, path="/jobs/query$")
     run = recorder.load()
 
-    assert (run.listing.jobs_changed, run.listing.jobs_unlisted) == (0, 0)
+    assert (run.snapshot.jobs_changed, run.snapshot.missing.jobs_unlisted) == (0, 0)
     assert recorder.rows("select id, created_by_id from query_jobs") == [(job, org.integration_user_id)]
 
 
@@ -103,7 +103,7 @@ def test_a_file_with_both_is_joined_once(org: DemoOrg, both: tuple[Recorder, dic
     org.advance(HOUR)
     run = recorder.load()
 
-    assert run.listing.jobs_changed == 0
+    assert run.snapshot.jobs_changed == 0
     for table in TABLES:
         assert recorder.rows(f"select distinct org_id from {table.name}") == [(org.org_id,)], table.name
         key = ", ".join(table.key)

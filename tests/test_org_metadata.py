@@ -179,7 +179,7 @@ def test_what_is_refused_costs_a_note_and_never_the_jobs(
     org.fail_next(status, body, path=r"v68\.0" + path, times=9)
     run = recorder.load()
 
-    assert run.listing.jobs_changed == 1
+    assert run.snapshot.jobs_changed == 1
     assert len(recorder.states()) == 1
     assert recorder.rows(f"select count(*) from {table}") == [(0,)]
     ((notes,),) = recorder.rows("select notes from listings")

@@ -173,7 +173,7 @@ def test_a_listing_that_says_done_and_names_a_next_page_is_read_on(org: DemoOrg,
     org.advance(timedelta(hours=1))
     run = recorder.load()
 
-    assert (run.listing.pages, run.listing.jobs_listed) == (4, 35)
+    assert (run.snapshot.shown.pages, run.snapshot.shown.jobs) == (4, 35)
     assert set(recorder.states()) == jobs
     assert recorder.rows("select count(*) from unlisted_jobs") == [(0,)]
     ((notes,),) = recorder.rows("select notes from listings order by started_at desc limit 1")

@@ -8,7 +8,7 @@ from conftest import NOON, Recorder
 from demo_org_client import recorded
 
 from pipelines.demo_org.org import DemoOrg
-from pipelines.recording.records import FIELDS, MAX_NEW_FIELDS, NewFields, column_name, jobs_to_arrow
+from pipelines.recording.records import MAX_NEW_FIELDS, NewFields, column_name, jobs_to_arrow
 from pipelines.tables import QUERY_JOBS, TABLES
 
 ORG = "00D000000000001EAA"
@@ -74,8 +74,8 @@ def test_recorded_single_jobs_would_load_as_they_are(name) -> None:
 
     assert rejected == []
     for field, value in record.items():
-        if field in FIELDS:
-            assert loaded[FIELDS[field].name] is not None
+        if field in QUERY_JOBS.fields:
+            assert loaded[QUERY_JOBS.fields[field].name] is not None
         elif value is not None:
             assert loaded[column_name(field)] == str(value).lower() if isinstance(value, bool) else str(value)
 
@@ -216,15 +216,15 @@ def test_rejected_records_are_counted_and_kept_once(org: DemoOrg, recorder: Reco
     first = recorder.load()
     second = recorder.load()
 
-    assert len(first.listing.rejected) == 2
+    assert len(first.snapshot.rejected) == 2
     assert "2 rejected" in str(second)
     assert recorder.rows("select rejected from listings") == [(2,), (2,)]
     assert recorder.rows(
         "select reason, record, first_listing_id, last_listing_id from rejected_records order by reason"
     ) == [
         ("no readable systemModstamp", '{"id":"750x","state":"Open","systemModstamp":"<datetime>"}',
-         first.listing.listing_id, second.listing.listing_id),
-        ("not an object", '["not","an","object"]', first.listing.listing_id, second.listing.listing_id),
+         first.snapshot.listing_id, second.snapshot.listing_id),
+        ("not an object", '["not","an","object"]', first.snapshot.listing_id, second.snapshot.listing_id),
     ]  # fmt: skip
 
 

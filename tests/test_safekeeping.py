@@ -207,7 +207,7 @@ def test_a_field_may_have_any_name(org: DemoOrg, recorder: Recorder) -> None:
     recorder.load()
     org.advance(HOUR)
 
-    assert recorder.load().listing.jobs_changed == 0
+    assert recorder.load().snapshot.jobs_changed == 0
     assert recorder.rows("select position, listed from query_jobs order by 1") == [("3", "3"), ("4", "4")]
 
 

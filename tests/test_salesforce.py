@@ -59,7 +59,7 @@ def test_passing_trouble_is_retried(org: DemoOrg, recorder: Recorder, status, he
     run = recorder.load()
 
     assert set(recorder.states()) == {job}
-    assert run.listing.org.calls == 3  # three tries; signing in is no API call
+    assert run.snapshot.org.calls == 3  # three tries; signing in is no API call
 
 
 def test_a_cut_answer_is_retried(org: DemoOrg, recorder: Recorder) -> None:
@@ -140,7 +140,7 @@ def test_the_host_is_the_one_of_the_token_answer(org: DemoOrg, recorder: Recorde
     run = recorder.load()
 
     assert set(recorder.states()) == {job}
-    assert run.listing.org.session.instance_url == org.instance_url
+    assert run.snapshot.org.session.instance_url == org.instance_url
 
 
 def test_a_run_stops_before_it_takes_the_last_calls(org: DemoOrg, recorder: Recorder, monkeypatch) -> None:
@@ -156,4 +156,4 @@ def test_a_run_stops_before_it_takes_the_last_calls(org: DemoOrg, recorder: Reco
     assert len(listing_calls(org)) == 4
     monkeypatch.setenv("SOURCES__SALESFORCE__API_BUDGET_PERCENT", "100")
     org.daily_api_requests = 100
-    assert recorder.load().listing.jobs_listed == 95
+    assert recorder.load().snapshot.shown.jobs == 95

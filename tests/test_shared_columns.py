@@ -58,7 +58,7 @@ def test_an_unchanged_org_has_no_changes_in_whatever_order_it_is_listed(
         if restored:
             shutil.rmtree(recorder.state_folder)
         listing(org, *order)
-        assert recorder.load().listing.jobs_changed == 0
+        assert recorder.load().snapshot.jobs_changed == 0
     assert everything(recorder) == kept
 
     column = column_name(first)
@@ -122,7 +122,7 @@ def test_a_field_named_like_a_column_of_ours_or_dlt_s_loses_nothing(
     """It has a column of its own, or stands in more_fields; two loads of one listing are one."""
     for changed in (1, 0):
         listing(org, [job(1, **{name: "theirs"})])
-        assert recorder.load().listing.jobs_changed == changed
+        assert recorder.load().snapshot.jobs_changed == changed
 
     ((found,),) = recorder.rows("select to_json(q)::varchar from query_jobs as q")
     row = json.loads(found)

@@ -27,7 +27,7 @@ def test_what_the_newest_listing_shows_is_the_current_row(org: DemoOrg, recorder
         runs.append(recorder.load())
 
     assert recorder.states() == {job: "JobComplete"}
-    assert [run.listing.jobs_changed for run in runs] == [1, 1, 0, 0]
+    assert [run.snapshot.jobs_changed for run in runs] == [1, 1, 0, 0]
     assert recorder.history(job) == ["InProgress", "JobComplete"]
     assert recorder.rows("select state, entered_at, left_at, seconds from state_spans order by nth") == [
         ("InProgress", NOON + HOUR, NOON + 2 * HOUR, 3_600),
@@ -51,7 +51,7 @@ def test_a_state_that_comes_back_is_current_again(org: DemoOrg, recorder: Record
         ("InProgress", NOON),
     ):
         org.move_job(job, state, stamp=stamp)
-        changed.append(recorder.load().listing.jobs_changed)
+        changed.append(recorder.load().snapshot.jobs_changed)
         org.advance(HOUR)
 
     assert changed == [1, 1, 1, 0]

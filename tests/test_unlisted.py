@@ -174,7 +174,7 @@ def test_a_restarted_listing_is_complete_as_of_its_restart(org: DemoOrg, recorde
     org.before_answer = lose
     run = recorder.load()
 
-    restart = run.listing.restarted_at
+    restart = run.snapshot.restarted_at
     assert restart
     assert [(job, at) for job, _, _, at, _ in recorder.rows(ROWS)] == [(jobs[0], restart)]
 
@@ -187,7 +187,7 @@ def test_a_listed_record_without_a_key_is_no_job_that_went(org: DemoOrg, recorde
     org.jobs[job]["systemModstamp"] = None
     run = recorder.load()
 
-    assert (len(run.listing.rejected), run.listing.jobs_unlisted) == (1, 0)
+    assert (len(run.snapshot.rejected), run.snapshot.missing.jobs_unlisted) == (1, 0)
     assert recorder.rows("select id from unlisted_jobs") == []
 
 
@@ -274,7 +274,7 @@ def test_a_filtered_listing_ends_the_absence_of_what_it_shows(
     filtered("V2Query")
     run = recorder.load()
 
-    assert run.listing.jobs_changed == 0
+    assert run.snapshot.jobs_changed == 0
     assert recorder.rows(OF_A_JOB.format(query)) == [(NOON, NOON + HOUR, NOON + 2 * HOUR)]
     assert recorder.rows(OF_A_JOB.format(load)) == [(NOON, NOON + HOUR, None)]
     counts = "select jobs_unlisted, jobs_expected, jobs_lost, reduced_since from listings order by started_at desc"
@@ -300,7 +300,7 @@ def test_every_absence_is_kept(
     first = (NOON, NOON + HOUR, NOON + 2 * HOUR)
     assert recorder.rows(OF_A_JOB.format(query)) == [first, (NOON + 2 * HOUR, NOON + 3 * HOUR, None)]
     assert recorder.rows(OF_A_JOB.format(load)) == [(NOON, NOON + HOUR, NOON + 3 * HOUR)]
-    assert run.listing.jobs_unlisted == 1
+    assert run.snapshot.missing.jobs_unlisted == 1
     assert recorder.rows("select id, unlisted_at from early_deletions") == [(query, NOON + 3 * HOUR)]
     for sees_all in (False, True):
         org.advance(HOUR)

@@ -122,7 +122,7 @@ def test_a_load_goes_on_where_an_earlier_version_left(upgrade: Upgrade) -> None:
 def test_the_load_after_that_finds_nothing_new(upgrade: Upgrade) -> None:
     """In neither org; what both know is what the orgs show, and what is theirs no longer is told apart."""
     org = upgrade.story.org
-    assert [run.listing.jobs_changed for run in upgrade.second] == [0, 0]
+    assert [run.snapshot.jobs_changed for run in upgrade.second] == [0, 0]
     assert changed(upgrade.after, upgrade.later) == {
         table: set(rows) if table == "rejected_records" else set() for table, rows in upgrade.after.items()
     }

@@ -50,7 +50,7 @@ def demo(days: int, home: Path) -> int:
                 if OUTAGE[0] < org.now < OUTAGE[1]:
                     continue
                 runs.append(record_under_lock(replace(settings, moment=org.now), _credentials(org)))
-                status.update(f"{org.now:%d %B, %H:%M} - load {len(runs)}: {runs[-1].listing.jobs_changed:,} changed")
+                status.update(f"{org.now:%d %B, %H:%M} - load {len(runs)}: {runs[-1].snapshot.jobs_changed:,} changed")
         print(f"\nThe last of {len(runs)} loads said:\n  {runs[-1]}\n")
         _summarize(org, settings.warehouse, days)
     return 0

@@ -18,9 +18,9 @@ from pipelines.diagnosis.misspelt_settings import misspelt_settings
 from pipelines.diagnosis.open_questions import open_questions
 from pipelines.diagnosis.recorded_files import examine_files
 from pipelines.errors import Failure, Misconfigured, quoted
+from pipelines.recording.feeds import QUERY
+from pipelines.recording.history import NEWEST_LISTING
 from pipelines.recording.job_answer import job_path
-from pipelines.recording.known_jobs import NEWEST_LISTING
-from pipelines.recording.source import filters
 from pipelines.salesforce.api_errors import SalesforceError
 from pipelines.salesforce.connection_errors import unreachable
 from pipelines.salesforce.job_pages import first_page
@@ -52,7 +52,7 @@ def doctor(verbose: bool = False) -> int:
         for problem in misspelt_settings():
             found.bad(problem)
         source = resolved(SourceConfiguration(), "sources.salesforce")
-        found.filters = filters(source.job_type, source.is_pk_chunking_enabled, source.concurrency_mode)
+        found.filters = QUERY.filters(source)
         found.warehouse = settings.warehouse
         org = Org(credentials, source.api_version, source.api_budget_percent, settings.clock_tolerance_hours)
     except Failure as failure:
@@ -119,7 +119,7 @@ def _examine_sign_in(found: Examination, org: Org) -> None:
 
 def _examine_listing(found: Examination, org: Org) -> None:
     """The first page of the listing, and one finished job's own answer."""
-    body = first_page(org, found.filters)
+    body = first_page(org, QUERY.path, found.filters)
     if not isinstance(body, dict) or not isinstance(body.get("records"), list):
         raise Failure("the listing is not what Salesforce documents.", "A proxy may answer instead of Salesforce.")
     found.page = [record for record in body["records"] if isinstance(record, dict)]

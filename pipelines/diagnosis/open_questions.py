@@ -5,7 +5,7 @@ from typing import Final
 
 from pipelines.diagnosis.examination import Examination
 from pipelines.errors import quoted
-from pipelines.recording.records import FIELDS
+from pipelines.recording.feeds import QUERY
 
 UNKNOWN: Final = "not known yet"
 
@@ -17,12 +17,12 @@ def open_questions(found: Examination) -> Iterator[tuple[str, str]]:
         "Does the listing show other users' jobs?",
         f"yes, of {len(creators)} users on the first page" if len(creators) > 1 else UNKNOWN,
     )
-    more = sorted(set().union(*page) - FIELDS.keys()) if page else []
+    more = sorted(set().union(*page) - QUERY.jobs.fields.keys()) if page else []
     yield (
         "Does it carry counts or error texts beside the documented fields?",
         UNKNOWN if not page else f"these: {quoted(', '.join(more))}" if more else "no, on this page",
     )
-    extra = sorted(set(found.job or ()) - FIELDS.keys())
+    extra = sorted(set(found.job or ()) - QUERY.jobs.fields.keys())
     yield "What does a single job's answer add?", quoted(", ".join(extra)) if extra else UNKNOWN
     v2 = [r for r in page if r.get("jobType") == "V2Query" and r.get("state") == "JobComplete"]
     still = sum(r.get("systemModstamp") == r.get("createdDate") for r in v2)

@@ -7,44 +7,49 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.recording.known_jobs import KnownJobs
-from pipelines.tables import DATASET, QUERY_JOB_STATES, QUERY_JOBS, TIME, Table
+from pipelines.recording.feeds import Feed
+from pipelines.recording.history import History
+from pipelines.tables import DATASET, TIME, Table
 
 OBSERVED: Final = "observed_at"
 CURRENT: Final = "current_since"
 POSITION: Final = "_dlt_position"  # of a row in its listing; no field becomes a column of this name: `_dlt` is refused
-VERSION: Final = set(QUERY_JOB_STATES.key)  # equal in any case where a listed job is the stored one
 
 
 def changes(
-    known: KnownJobs, listed: pa.Table, started_at: datetime, handed_over: list[pa.ChunkedArray]
+    history: History, feed: Feed, listed: pa.Table, started_at: datetime, handed_over: list[pa.ChunkedArray]
 ) -> tuple[pa.Table, pa.Table]:
-    """The rows of `query_jobs` and of `query_job_states` that this part of a listing adds or changes; the former
-    with their POSITION, which `listed` has.
+    """The rows of the feed's jobs and of their states that this part of a listing adds or changes; the former with
+    their POSITION, which `listed` has.
 
     A job is unchanged only if every column is: its state can change while system_modstamp stands still.
     One whose id is in `handed_over` counts as changed: dlt has another row of it, from earlier in this listing.
     `current_since` is `started_at`, and so is `observed_at`, but for a version that was observed before.
     """
-    recorded = known.has(QUERY_JOBS) and known.has(QUERY_JOB_STATES)
-    if known.connection is None or not recorded or not listed.num_rows:
-        return _with_observed(listed, pa.nulls(listed.num_rows, TIME), started_at)
+    recorded = history.has(feed.jobs) and history.has(feed.states)
+    if history.connection is None or not recorded or not listed.num_rows:
+        return _with_observed(feed, listed, pa.nulls(listed.num_rows, TIME), started_at)
     again = pa.chunked_array([chunk for ids in handed_over for chunk in ids.chunks], pa.string())
-    found = _compare(known, known.connection, listed, again)
-    return _with_observed(listed.take(found["at"]), found["first_observed_at"], started_at)
+    found = _compare(history.connection, feed, history.columns(feed.jobs), listed, again)
+    return _with_observed(feed, listed.take(found["at"]), found["first_observed_at"], started_at)
 
 
 def _compare(
-    known: KnownJobs, connection: duckdb.DuckDBPyConnection, listed: pa.Table, again: pa.ChunkedArray
+    connection: duckdb.DuckDBPyConnection,
+    feed: Feed,
+    columns: tuple[str, ...],
+    listed: pa.Table,
+    again: pa.ChunkedArray,
 ) -> pa.Table:
     """Where the changed rows are, in page order, and when each one's version was first observed, if it was.
 
     An unchanged row has the system_modstamp that is stored, so the range of those listed bounds what is read.
     """
-    stored = {c for c in known.columns(QUERY_JOBS) if c not in (OBSERVED, CURRENT) and not c.startswith("_dlt")}
+    stored = {c for c in columns if c not in (OBSERVED, CURRENT) and not c.startswith("_dlt")}
+    version = set(feed.states.key)  # equal in any case where a listed job is the stored one
     listed_columns = set(listed.column_names) - {POSITION}
     same = [
-        *(f's."{c}" is not distinct from l."{c}"' for c in sorted(listed_columns & stored - VERSION)),
+        *(f's."{c}" is not distinct from l."{c}"' for c in sorted(listed_columns & stored - version)),
         *(f'l."{c}" is null' for c in sorted(listed_columns - stored)),
         *(f's."{c}" is null' for c in sorted(stored - listed_columns)),
     ]
@@ -59,7 +64,7 @@ def _compare(
                 select l.{POSITION}, l.org_id, l.id, l.system_modstamp, l.state
                 from listed as l
                 where not exists (
-                    select 1 from {DATASET}.query_jobs as s
+                    select 1 from {DATASET}.{feed.jobs.name} as s
                     where s.system_modstamp between $min and $max
                         and s.org_id = l.org_id and s.id = l.id
                         and s.system_modstamp = l.system_modstamp and s.state = l.state
@@ -69,7 +74,7 @@ def _compare(
             select c.{POSITION} - $first as at, s.observed_at as first_observed_at
             from changed as c
             left join (
-                select * from {DATASET}.query_job_states where system_modstamp between $min and $max
+                select * from {DATASET}.{feed.states.name} where system_modstamp between $min and $max
             ) as s using (org_id, id, system_modstamp, state)
             order by c.{POSITION}
             """,
@@ -82,15 +87,15 @@ def _compare(
 
 
 def _with_observed(
-    changed: pa.Table, first: pa.Array | pa.ChunkedArray, started_at: datetime
+    feed: Feed, changed: pa.Table, first: pa.Array | pa.ChunkedArray, started_at: datetime
 ) -> tuple[pa.Table, pa.Table]:
     started = pa.scalar(started_at, TIME)
     jobs = changed.append_column(OBSERVED, pc.coalesce(first, started))
     jobs = jobs.append_column(CURRENT, pa.repeat(started, jobs.num_rows))
-    states = jobs.filter(pc.is_null(first)).select(QUERY_JOB_STATES.schema.names)
+    states = jobs.filter(pc.is_null(first)).select(feed.states.schema.names)
     positions = jobs.schema.get_field_index(POSITION)
-    rows = typed(jobs.remove_column(positions), QUERY_JOBS).append_column(POSITION, jobs[POSITION])
-    return rows, typed(states, QUERY_JOB_STATES)
+    rows = typed(jobs.remove_column(positions), feed.jobs).append_column(POSITION, jobs[POSITION])
+    return rows, typed(states, feed.states)
 
 
 def typed(rows: pa.Table, table: Table) -> pa.Table:

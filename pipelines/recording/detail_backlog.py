@@ -7,7 +7,7 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
-from pipelines.recording.snapshot import Listing
+from pipelines.recording.snapshot import Snapshot
 from pipelines.tables import DATASET, FINISHED
 
 ATTEMPTS: Final = 3  # of a job that gives no answer, in as many runs; then they become rarer
@@ -36,7 +36,7 @@ with waiting as (
                 j.created_date desc,
                 j.id
         ) as place
-    from {DATASET}.query_jobs as j
+    from {DATASET}.{{jobs}} as j
     left join (
         select * from {DATASET}.job_details where org_id = $org_id and asked_at >= $now - interval 60 days
     ) as d on d.id = j.id
@@ -77,12 +77,14 @@ order by place
 Job = dict[str, Any]
 
 
-def backlog(listing: Listing, loader: duckdb.DuckDBPyConnection, at_most: int) -> list[Job]:
+def backlog(snapshot: Snapshot, loader: duckdb.DuckDBPyConnection, at_most: int) -> list[Job]:
     """The jobs to ask for, the most urgent first, and as many more as could take the places of Classic ones."""
-    parameters = {"org_id": listing.org.org_id, "now": listing.org.clock, "at_most": at_most}
-    loader.register("shown", pa.table({"id": pa.chunked_array(listing.ids, pa.string())}))
+    parameters = {"org_id": snapshot.org.org_id, "now": snapshot.org.clock, "at_most": at_most}
+    loader.register("shown", pa.table({"id": pa.chunked_array(snapshot.shown.ids, pa.string())}))
     try:
-        jobs: list[Job] = loader.sql(BACKLOG, params=parameters).to_arrow_table().to_pylist()
+        jobs: list[Job] = (
+            loader.sql(BACKLOG.format(jobs=snapshot.feed.jobs.name), params=parameters).to_arrow_table().to_pylist()
+        )
     finally:
         loader.unregister("shown")
     return jobs

@@ -5,8 +5,9 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from pipelines.errors import Failure, NoAnswer, Unreadable, quoted
+from pipelines.recording.feeds import Feed
 from pipelines.recording.message_templates import message_template
-from pipelines.recording.records import FIELDS, as_json, text, whole_number
+from pipelines.recording.records import as_json, text, whole_number
 from pipelines.salesforce.api_errors import ENDED, SalesforceError, explained
 from pipelines.salesforce.http_clients import CLASSIC
 from pipelines.salesforce.ids import same_id
@@ -43,7 +44,7 @@ def job_path(job_id: str, job_type: str | None) -> str:
     return f"jobs/{'ingest' if job_type in INGEST else 'query'}/{quote(job_id, safe='')}"
 
 
-def details_of(org: Org, job: Row, classic: ClassicApi) -> tuple[Row, str]:
+def details_of(org: Org, feed: Feed, job: Row, classic: ClassicApi) -> tuple[Row, str]:
     """The job's row of `job_details`, and why no other job should be asked, or "". What an earlier answer told stays
     where this one tells nothing.
 
@@ -66,11 +67,11 @@ def details_of(org: Org, job: Row, classic: ClassicApi) -> tuple[Row, str]:
             if classic.off:
                 row["error"] = f"{CLASSIC_ERROR}not asked, for another job's answer was: {classic.off}"
             else:
-                answer = _with_counts(answer, _asked(org, _classic_path(org, job["id"]), job["id"]))
+                answer = _with_counts(feed, answer, _asked(org, _classic_path(org, job["id"]), job["id"]))
         except (SalesforceError, Unreadable, NoAnswer) as error:
             classic.failed(error)
             row["error"], stop = f"{CLASSIC_ERROR}{_text(error)}", _limit(error, org)
-    row |= {"outcome": "answered", "asked_at": org.clock, **_values(answer)}
+    row |= {"outcome": "answered", "asked_at": org.clock, **_values(feed, answer)}
     message = row.get("error_message")
     row["error_template"] = None if message is None else message_template(message)
     return row | {"provisional": _provisional(job, row)}, stop
@@ -102,24 +103,24 @@ def _asked(org: Org, path: str, job_id: str) -> dict[str, Any]:
     return body
 
 
-def _with_counts(answer: dict[str, Any], classic: dict[str, Any]) -> dict[str, Any]:
+def _with_counts(feed: Feed, answer: dict[str, Any], classic: dict[str, Any]) -> dict[str, Any]:
     """The REST answer and the Classic API's, which alone counts a Classic job's records and batches.
 
     That the REST answer has no counts was recorded; that the Classic API has them is inferred from its documentation:
     https://developer.salesforce.com/docs/atlas.en-us.264.0.api_asynch.meta/api_asynch/asynch_api_jobs_get_details.htm
     It writes numbers as text in some answers and calls `retries` `numberRetries`.
     """
-    counts = {name: value for name, value in classic.items() if name not in FIELDS}
+    counts = {name: value for name, value in classic.items() if name not in feed.jobs.fields}
     if "numberRetries" in counts:
         counts["retries"] = counts.pop("numberRetries")
     told = {name: value for name, value in answer.items() if value is not None}
     return counts | told  # where both tell, the newer API's word counts
 
 
-def _values(answer: dict[str, Any]) -> dict[str, Any]:
+def _values(feed: Feed, answer: dict[str, Any]) -> dict[str, Any]:
     """The answer's values by column; what has no column, or does not fit its own, goes into more_fields."""
     values: dict[str, Any] = {}
-    more = {name: value for name, value in answer.items() if name not in FIELDS}
+    more = {name: value for name, value in answer.items() if name not in feed.jobs.fields}
     for column in JOB_DETAILS.columns:
         value = answer.get(column.field) if column.field else None  # an answer may have a field without a name
         if value is None or column.name == "id":

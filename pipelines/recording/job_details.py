@@ -4,40 +4,51 @@ The listing has none of it, and the org forgets it with the job. A listing alway
 left for is a backlog that later runs work off, failures first.
 """
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from typing import Final
 
-import dlt
 import duckdb
 import pyarrow as pa
-from dlt.extract import DltResource
 
 from pipelines.errors import Failure
 from pipelines.recording.detail_backlog import Job, backlog, spread
 from pipelines.recording.job_answer import CLASSIC_ERROR, NOT_FOUND, ClassicApi, Row, details_of
-from pipelines.recording.listing_rows import listing_row
-from pipelines.recording.snapshot import Listing
-from pipelines.recording.source import merge_on
-from pipelines.tables import JOB_DETAILS, LISTINGS
+from pipelines.recording.snapshot import Snapshot
+from pipelines.tables import JOB_DETAILS
+
+logger = logging.getLogger(__name__)
 
 AT_ONCE: Final = 8  # calls in flight: an org takes 25 long ones, and these are short
+INCOMPLETE: Final = "The jobs are recorded, but not all of %s (To stop asking: details_per_run = 0 under [query_jobs].)"
 FAILURES_IN_A_ROW: Final = 5  # then it is not the job, and asking on would waste calls
 
 
+@dataclass(frozen=True)
+class DetailsOutcome:
+    """How far a run got with its share of the backlog."""
+
+    asked: int  # jobs that answered
+    left: int  # jobs that later runs are to ask
+    stopped: str = ""  # why no further job was asked
+    notes: tuple[str, ...] = ()
+
+
 class Details:
-    """One run's share of the backlog: what was asked for, what is left, and why it stopped if it did."""
+    """One run's share of the backlog, and what becomes of it; `outcome` is None until `answers` has returned."""
 
     def __init__(
         self,
-        listing: Listing,
+        snapshot: Snapshot,
         loader: duckdb.DuckDBPyConnection,
         at_most: int,
         on_answer: Callable[[int, int], None],
     ) -> None:
-        self.listing, self.org, self.at_most, self.on_answer = listing, listing.org, at_most, on_answer
-        self.jobs = backlog(listing, loader, at_most) if at_most else []  # it costs 0.4 s at 100,000 jobs
+        self.org, self.feed, self.at_most, self.on_answer = snapshot.org, snapshot.feed, at_most, on_answer
+        self.jobs = backlog(snapshot, loader, at_most) if at_most else []  # it costs 0.4 s at 100,000 jobs
         self.waiting = self.jobs[0]["waiting"] if self.jobs else 0
         self.classic = ClassicApi()
         self._calls_left = self.org.budget.calls_left
@@ -48,6 +59,7 @@ class Details:
         self._answers: dict[int, tuple[Job, Row]] = {}  # by the number of their question, until they are judged
         self._judged = self._failures = self._classic_failures = 0  # in a row, in the order of the questions
         self._failures_as_answered = 0
+        self.outcome: DetailsOutcome | None = None
 
     def _cost(self, job: Job) -> int:
         return 2 if job["job_type"] == "Classic" and not self.classic.off else 1
@@ -61,23 +73,28 @@ class Details:
                 return
             yield job
 
-    def rows(self) -> Iterator[pa.Table]:
-        """The answers as rows of `job_details`; ends early at what no further call would get past."""
+    def answers(self) -> pa.Table:
+        """Asks, and gives the answers as rows of `job_details`; ends early at what no further call would get past."""
         stopped = ""
         with ThreadPoolExecutor(AT_ONCE, "details") as pool:
             asked: dict[Future[tuple[Row, str]], tuple[int, Job]] = {}
             try:
                 while True:
                     while len(asked) < AT_ONCE and not stopped and (job := self._next()):
-                        asked[pool.submit(details_of, self.org, job, self.classic)] = self._asked, job
+                        asked[pool.submit(details_of, self.org, self.feed, job, self.classic)] = self._asked, job
                     if not asked:
                         break
                     for answer in wait(asked, return_when=FIRST_COMPLETED).done:
                         stopped = self._take(answer, *asked.pop(answer)) or stopped
             finally:
                 pool.shutdown(cancel_futures=True)
-        self._note(stopped)
-        yield pa.Table.from_pylist(self._rows, schema=JOB_DETAILS.schema)
+        self.outcome = self._outcome(stopped)
+        for note in self.outcome.notes:
+            logger.warning(
+                "The jobs are recorded, but not all of %s (To stop asking: details_per_run = 0 under [query_jobs].)",
+                note,
+            )
+        return pa.Table.from_pylist(self._rows, schema=JOB_DETAILS.schema)
 
     def _next(self) -> Job | None:
         """The next job to ask. Once the Classic API is off, the jobs that need it wait, and others take their places;
@@ -129,22 +146,25 @@ class Details:
             return _refused(FAILURES_IN_A_ROW, error)
         return ""
 
-    def _note(self, stopped: str) -> None:
-        """What became of it, for the listing's row."""
-        listing, rows = self.listing, self._rows
+    def _outcome(self, stopped: str) -> DetailsOutcome:
+        rows = self._rows
         failed = [row["error"] for row in rows if row["error"] and row["outcome"] != "gone"]
         counts = [error for error in failed if error.startswith(CLASSIC_ERROR)]
         # Of a job that was deleted since it was listed nothing is to be said.
         errors = [error for error in failed if not error.startswith((CLASSIC_ERROR, NOT_FOUND))]
-        listing.details_asked = len(rows) - len(failed) + len(counts)
-        listing.details_left = self.waiting - len(rows) + len(failed)
+        notes = []
         if stopped:
-            listing.details_stopped = stopped
-            listing.note(JOB_DETAILS.name, f"{stopped} ({self.waiting - len(rows):,} jobs were not asked)")
-        if errors and not stopped:
-            listing.note(JOB_DETAILS.name, _and_more(errors[-1], len(errors)))
+            notes.append(f"{stopped} ({self.waiting - len(rows):,} jobs were not asked)")
+        elif errors:
+            notes.append(_and_more(errors[-1], len(errors)))
         if counts:
-            listing.note(JOB_DETAILS.name, _and_more(counts[0], len(counts)))
+            notes.append(_and_more(counts[0], len(counts)))
+        return DetailsOutcome(
+            asked=len(rows) - len(failed) + len(counts),
+            left=self.waiting - len(rows) + len(failed),
+            stopped=stopped,
+            notes=tuple(f"{JOB_DETAILS.name}: {note}" for note in notes),
+        )
 
 
 def _refused(count: int, error: str) -> str:
@@ -153,20 +173,3 @@ def _refused(count: int, error: str) -> str:
 
 def _and_more(error: str, count: int) -> str:
     return error if count == 1 else f"{error} (and {count - 1:,} more {'job' if count == 2 else 'jobs'})"
-
-
-@dlt.source(name="salesforce", section="salesforce")
-def details_source(details: Details) -> tuple[DltResource, ...]:
-    """The details, and the listing's row once more: now it says how many were asked for."""
-
-    @dlt.resource(**merge_on(JOB_DETAILS))
-    def job_details() -> Iterator[pa.Table]:
-        yield from details.rows()
-
-    @dlt.resource(**merge_on(LISTINGS))
-    def listings() -> Iterator[pa.Table | None]:
-        while details.listing.details_asked is None:
-            yield None
-        yield listing_row(details.listing)
-
-    return job_details, listings

@@ -18,15 +18,16 @@ from pipelines.config.settings import Settings
 from pipelines.errors import TryLater, causes
 from pipelines.interrupts import signal_behind
 from pipelines.recording.error_templates import fill_templates
-from pipelines.recording.job_details import Details, details_source
+from pipelines.recording.history import History
+from pipelines.recording.job_details import Details, DetailsOutcome
 from pipelines.recording.kept_listings import keep, keep_left_behind, waiting
-from pipelines.recording.known_jobs import KnownJobs
 from pipelines.recording.loader_identity import identify, identity_while_held
 from pipelines.recording.merging import load_kept, load_package, pipeline_into
 from pipelines.recording.org_join import join_orgs
+from pipelines.recording.org_metadata import Metadata
 from pipelines.recording.progress import Seen
-from pipelines.recording.snapshot import Listing
-from pipelines.recording.source import salesforce
+from pipelines.recording.snapshot import Snapshot
+from pipelines.recording.source import details_source, salesforce
 from pipelines.warehouse.contents import has_listing
 from pipelines.warehouse.damage import damaged_part, is_damage
 from pipelines.warehouse.dlt_packages import PIPELINE, new_pipeline
@@ -46,21 +47,30 @@ TEMPLATES_AGAIN: Final = timedelta(days=60)  # an earlier version may have loade
 class Run:
     """What one run did, as the line that it prints."""
 
-    listing: Listing
+    snapshot: Snapshot
+    metadata: Metadata
+    details: DetailsOutcome | None  # None: no job waited for it
     resumed: int  # listings that earlier runs had to keep, and that this run loaded first
     seconds: float
     settings: Settings
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What it could not find out, and what was odd about the listing."""
+        return (*self.snapshot.notes, *self.metadata.notes, *(self.details.notes if self.details else ()))
+
     def __str__(self) -> str:
-        done, usage = self.listing, self.listing.org.budget.usage
+        shown, changed = self.snapshot.shown, self.snapshot.jobs_changed
+        rejected, filters = len(self.snapshot.rejected), self.snapshot.filters
+        usage, details = self.snapshot.org.budget.usage, self.details or DetailsOutcome(asked=0, left=0)
         parts = [
-            f"{done.pages:,} {'page' if done.pages == 1 else 'pages'}",
-            f"{done.jobs_listed:,} {'job' if done.jobs_listed == 1 else 'jobs'}",
-            f"{done.jobs_changed:,} changed",
-            f"filtered by {done.filters_text}" if done.filters else "",
-            f"{len(done.rejected):,} rejected" if done.rejected else "",
-            f"{done.details_asked:,} details" if done.details_asked else "",
-            f"{done.details_left:,} details left" if done.details_left else "",
+            f"{shown.pages:,} {'page' if shown.pages == 1 else 'pages'}",
+            f"{shown.jobs:,} {'job' if shown.jobs == 1 else 'jobs'}",
+            f"{changed:,} changed",
+            f"filtered by {self.snapshot.filters_text}" if filters else "",
+            f"{rejected:,} rejected" if rejected else "",
+            f"{details.asked:,} details" if details.asked else "",
+            f"{details.left:,} details left" if details.left else "",
             f"{self.resumed:,} kept from before" if self.resumed else "",
             f"{usage[1] - usage[0]:,} of {usage[1]:,} API calls left" if usage else "",
             f"{self.seconds:.1f} s → {os.path.relpath(self.settings.warehouse)}",
@@ -85,13 +95,13 @@ def record_under_lock(settings: Settings, credentials: SalesforceCredentials, se
         active().data_dir = state.temporary  # nothing of dlt's goes into the user's home
         try:
             with ExitStack() as closing:
-                listing, resumed = _record(settings, credentials, seen, state, closing)
+                found = _record(settings, credentials, seen, state, closing)
         except Exception as error:
             part = _damaged_part(settings.loader_file, error)
             if part is None:
                 raise
             raise damaged(settings.loader_file, settings.warehouse, part) from None
-    return Run(listing, resumed, time.monotonic() - began, settings)
+    return Run(*found, time.monotonic() - began, settings)
 
 
 def _damaged_part(loader_file: Path, error: Exception) -> str | None:
@@ -104,18 +114,18 @@ def _damaged_part(loader_file: Path, error: Exception) -> str | None:
 
 def _record(
     settings: Settings, credentials: SalesforceCredentials, seen: Seen, state: StateFolder, closing: ExitStack
-) -> tuple[Listing, int]:
-    """The listing that was made and loaded, and how many that were kept before were loaded first."""
+) -> tuple[Snapshot, Metadata, DetailsOutcome | None, int]:
+    """What was listed and loaded, and how many listings that were kept before were loaded first."""
 
-    def extracted(pipeline: dlt.Pipeline, known: KnownJobs) -> Listing:
-        done: list[Listing] = []
+    def extracted(pipeline: dlt.Pipeline, history: History) -> tuple[Snapshot, Metadata]:
+        done: list[tuple[Snapshot, Metadata]] = []
         jobs = salesforce(
             credentials,
             extras=settings.extras,
             clock_tolerance_hours=settings.clock_tolerance_hours,
-            known=known,
+            history=history,
             on_page=seen.page,
-            on_listed=done.append,
+            on_listed=lambda snapshot, metadata: done.append((snapshot, metadata)),
         )
         pipeline.extract(jobs)  # not `run`, which would first ask for the file, and give up if it is held
         return done[0]
@@ -125,18 +135,18 @@ def _record(
         identity = identity_while_held(state, settings)
         keep_left_behind(state)
         # The copy stands in for the file, but knows nothing of listings that are kept already: then load all.
-        known = KnownJobs(None if waiting(state) else open_published(settings.warehouse, identity, closing))
+        history = History(None if waiting(state) else open_published(settings.warehouse, identity, closing))
         working = state.working_folder(identity)
-        listing = extracted(new_pipeline(str(settings.loader_file), working), known)
+        snapshot, metadata = extracted(new_pipeline(str(settings.loader_file), working), history)
         keep(working / PIPELINE, state, identity)
         shutil.rmtree(working)
-        loader = _open_at_last(settings, closing, loader, listing)
+        loader = _open_at_last(settings, closing, loader, snapshot)
         identity = identify(loader, state, settings)
         resumed = load_kept(loader, state, identity) - 1  # without the one that was just made
-        if not has_listing(loader.connection, listing.listing_id):
+        if not has_listing(loader.connection, snapshot.listing_id):
             raise TryLater(
                 f"{settings.loader_file.name} was replaced by another file while it was locked. The listing of "
-                f"{listing.jobs_listed:,} jobs is kept for the earlier file.",
+                f"{snapshot.shown.jobs:,} jobs is kept for the earlier file.",
                 "The next load records into the file that is there now.",
             )
         pipeline, working = pipeline_into(loader, state, identity)
@@ -145,22 +155,22 @@ def _record(
         keep_left_behind(state)
         resumed = load_kept(loader, state, identity)
         pipeline, working = pipeline_into(loader, state, identity)
-        listing = extracted(pipeline, KnownJobs(loader.connection))
+        snapshot, metadata = extracted(pipeline, History(loader.connection))
         load_package(pipeline)
     complete_tables(loader.connection)
     join_orgs(loader.connection)
-    fill_templates(loader.connection, None if resumed else listing.org.clock - TEMPLATES_AGAIN)
-    details = Details(listing, loader.connection, settings.details_per_run, seen.details)
+    fill_templates(loader.connection, None if resumed else snapshot.org.clock - TEMPLATES_AGAIN)
+    details = Details(snapshot, loader.connection, settings.details_per_run, seen.details)
     if details.jobs:
-        pipeline.extract(details_source(details))
+        pipeline.extract(details_source(details, snapshot, metadata))
         load_package(pipeline)
     shutil.rmtree(working)
-    refresh_spans(loader.connection, listing.org.org_id)
+    refresh_spans(loader.connection, snapshot.org.org_id)
     apply_views(loader.connection)
     if settings.moment:
         write_moment(loader.connection, settings.moment)
     publish(loader, settings.warehouse, settings.keep_copies)
-    return listing, resumed
+    return snapshot, metadata, details.outcome, resumed
 
 
 def _open(settings: Settings, closing: ExitStack) -> LoaderFile | HeldBy:
@@ -174,13 +184,13 @@ def _open(settings: Settings, closing: ExitStack) -> LoaderFile | HeldBy:
     return loader
 
 
-def _open_at_last(settings: Settings, closing: ExitStack, held: HeldBy, listing: Listing) -> LoaderFile:
+def _open_at_last(settings: Settings, closing: ExitStack, held: HeldBy, snapshot: Snapshot) -> LoaderFile:
     """The file again, now that the listing is safe beside it: whoever held it may have let go."""
     try:
         loader = closing.enter_context(open_loader_file(settings.loader_file, wait=0))
     except HeldBy:
         raise TryLater(
-            f"{held.message} The listing of {listing.jobs_listed:,} jobs is kept; the next load brings it in first.",
+            f"{held.message} The listing of {snapshot.shown.jobs:,} jobs is kept; the next load brings it in first.",
             held.remedy,
         ) from None
     check_published(loader.connection, settings.loader_file, settings.warehouse)

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.recording.changes import CURRENT, typed
-from pipelines.recording.known_jobs import KnownJobs
-from pipelines.tables import DATASET, FINISHED, LISTINGS, QUERY_JOBS, TIME, UNLISTED_JOBS
+from pipelines.recording.feeds import Feed
+from pipelines.recording.history import History
+from pipelines.recording.shown_jobs import ShownJobs
+from pipelines.tables import FINISHED, LISTINGS, TIME, UNLISTED_JOBS
 
 # A listing that has lost so many, and more than half, of the jobs that cannot have expired shows a reduced view.
 LOST: Final = 20
@@ -24,12 +25,12 @@ with before as (
     select
         max(coalesce(restarted_at, started_at)) as listed_at,
         coalesce(listed_at - interval 15 days, timestamptz '-infinity') as since
-    from {DATASET}.listings
+    from feed_listings
     where org_id = $org_id and filters = '{{}}' and jobs_unlisted is not null
         and coalesce(restarted_at, started_at) < $at
 ),
 away as (
-    select id, state, last_listed_at, unlisted_at from {DATASET}.unlisted_jobs
+    select id, state, last_listed_at, unlisted_at from feed_absences
     where org_id = $org_id and listed_again_at is null
         and (unlisted_at >= (select since from before) or state not in {FINISHED})
 )
@@ -41,7 +42,7 @@ away as (
 UNLISTED: Final = f"""
 {AWAY},
 back as (
-    select id, max(listed_again_at) as listed_again_at from {DATASET}.unlisted_jobs
+    select id, max(listed_again_at) as listed_again_at from feed_absences
     where org_id = $org_id and listed_again_at > (select listed_at from before)
     group by id
 ),
@@ -60,7 +61,7 @@ known as materialized (
         ) as lasting
     from (
         select id, state, created_by_id, created_date, observed_at, coalesce(current_since, observed_at) as shown_at
-        from {DATASET}.query_jobs where org_id = $org_id
+        from feed_jobs where org_id = $org_id
     ) as j
     cross join before as b
     left join (select distinct id from listed) as l on l.id = j.id
@@ -87,10 +88,10 @@ select *, $at as listed_again_at from away as a where exists (select 1 from list
 """
 
 # The newest listing that was compared: since when it had been reduced, and how much it showed.
-COMPARED: Final = f"""
+COMPARED: Final = """
 select reduced_since, coalesce(restarted_at, started_at) as listed_at, jobs_listed
-from {DATASET}.listings
-where org_id = $org_id and filters = '{{}}' and jobs_unlisted is not null and coalesce(restarted_at, started_at) < $at
+from feed_listings
+where org_id = $org_id and filters = '{}' and jobs_unlisted is not null and coalesce(restarted_at, started_at) < $at
 order by listed_at desc
 limit 1
 """
@@ -104,20 +105,20 @@ select
             and not exists (select 1 from creators as c where c.id is not distinct from j.created_by_id)
     ) as hidden
 from (
-    select * from {DATASET}.unlisted_jobs
+    select * from feed_absences
     where org_id = $org_id and unlisted_at >= $since
     qualify row_number() over (partition by id order by unlisted_at desc) = 1
 ) as u
-inner join {DATASET}.query_jobs as j on j.org_id = u.org_id and j.id = u.id
+inner join feed_jobs as j on j.org_id = u.org_id and j.id = u.id
 where case when u.state in {FINISHED} then j.created_date else greatest(j.created_date, u.last_listed_at) end
         > $at - {RETENTION}
 """
 # Listings that were compared with nothing, between the last that was compared and this one, are taken for reduced where
 # they showed no more than half of what that one did.
-FIRST_REDUCED: Final = f"""
+FIRST_REDUCED: Final = """
 select min(coalesce(restarted_at, started_at))
-from {DATASET}.listings
-where org_id = $org_id and filters = '{{}}' and jobs_unlisted is null and jobs_listed * 2 <= $jobs_before
+from feed_listings
+where org_id = $org_id and filters = '{}' and jobs_unlisted is null and jobs_listed * 2 <= $jobs_before
     and coalesce(restarted_at, started_at) > $before and coalesce(restarted_at, started_at) < $at
 """
 
@@ -128,71 +129,77 @@ class Comparison:
     jobs cannot have expired by then, and how many of these it lost; since when listings have shown a fraction only."""
 
     rows: pa.Table
+    jobs_unlisted: int
     jobs_expected: int
     jobs_lost: int
     reduced_since: datetime | None
 
 
-def compared(
-    known: KnownJobs, listed: pa.ChunkedArray, creators: dict[Any, datetime | None], org_id: str, at: datetime
-) -> Comparison | None:
-    """A complete listing, given by the ids that it shows and the newest job of each creator, beside what is known.
+def compared(history: History, feed: Feed, shown: ShownJobs, org_id: str, at: datetime) -> Comparison | None:
+    """What a complete listing showed, beside what is known.
 
     None where there is nothing to compare with.
     """
-    if known.connection is None or not _can_compare(known):
+    if history.connection is None or not _can_compare(history, feed):
         return None
-    newest = {"id": pa.array(creators, pa.string()), "newest": pa.array(creators.values(), TIME)}
-    known.connection.register("listed", pa.table({"id": listed}))
-    known.connection.register("creators", pa.table(newest))
+    newest = {"id": pa.array(shown.creators, pa.string()), "newest": pa.array(shown.creators.values(), TIME)}
+    history.connection.register("listed", pa.table({"id": shown.all_ids}))
+    history.connection.register("creators", pa.table(newest))
     try:
-        found = known.connection.sql(UNLISTED, params={"org_id": org_id, "at": at}).to_arrow_table()
+        found = history.connection.sql(
+            history.of_feed(feed, UNLISTED), params={"org_id": org_id, "at": at}
+        ).to_arrow_table()
         lost, expected = pc.sum(found["lasting"]).as_py() or 0, pc.max(found["expected"]).as_py()
-        since = _reduced_since(known.connection, org_id, at, lost >= LOST and 2 * lost > expected)
+        since = _reduced_since(history, feed, org_id, at, lost >= LOST and 2 * lost > expected)
     finally:
-        known.connection.unregister("listed")
-        known.connection.unregister("creators")
-    rows = _absences(found.drop_columns(["lasting", "expected"]), org_id, hidden=since is not None)
-    return Comparison(rows, expected or 0, lost, since)
+        history.connection.unregister("listed")
+        history.connection.unregister("creators")
+    rows = _absences(found.drop_columns(["lasting", "expected"]), feed, org_id, hidden=since is not None)
+    return Comparison(rows, rows["listed_again_at"].null_count, expected or 0, lost, since)
 
 
-def listed_again(known: KnownJobs, listed: pa.ChunkedArray, org_id: str, at: datetime) -> pa.Table | None:
-    """The rows of `unlisted_jobs` that a filtered listing, given by the ids that it shows, ends; None where there
-    is nothing to compare with."""
-    if known.connection is None or not _can_compare(known):
+def listed_again(history: History, feed: Feed, shown: ShownJobs, org_id: str, at: datetime) -> pa.Table | None:
+    """The rows of `unlisted_jobs` that a filtered listing ends; None where there is nothing to compare with."""
+    if history.connection is None or not _can_compare(history, feed):
         return None
-    known.connection.register("listed", pa.table({"id": listed}))
+    history.connection.register("listed", pa.table({"id": shown.all_ids}))
     try:
-        found = known.connection.sql(LISTED_AGAIN, params={"org_id": org_id, "at": at}).to_arrow_table()
+        found = history.connection.sql(
+            history.of_feed(feed, LISTED_AGAIN), params={"org_id": org_id, "at": at}
+        ).to_arrow_table()
     finally:
-        known.connection.unregister("listed")
-    return _absences(found, org_id)
+        history.connection.unregister("listed")
+    return _absences(found, feed, org_id)
 
 
-def _can_compare(known: KnownJobs) -> bool:
-    looks = {QUERY_JOBS: CURRENT, LISTINGS: "reduced_since", UNLISTED_JOBS: "hidden"}  # earlier versions had none
-    return all(column in known.columns(table) for table, column in looks.items())
+def _can_compare(history: History, feed: Feed) -> bool:
+    looks = {feed.jobs: CURRENT, LISTINGS: "reduced_since", UNLISTED_JOBS: "hidden"}  # earlier versions had none
+    return all(column in history.columns(table) for table, column in looks.items())
 
 
-def _reduced_since(connection: duckdb.DuckDBPyConnection, org_id: str, at: datetime, now: bool) -> datetime | None:
+def _reduced_since(history: History, feed: Feed, org_id: str, at: datetime, now: bool) -> datetime | None:
     """Since when listings have shown a reduced view, if they do: from the one on that lost most of what it had to
     show (`now`: this one), until most of that is shown again, its creators are, or it has expired."""
-    known = {"org_id": org_id, "at": at}
-    for since, before, jobs_before in connection.execute(COMPARED, known).fetchall():
+
+    def rows(sql: str, **more: Any) -> list[tuple[Any, ...]]:
+        parameters = {"org_id": org_id, "at": at, **more}
+        return history.connection.execute(history.of_feed(feed, sql), parameters).fetchall()  # type: ignore[union-attr]
+
+    for since, before, jobs_before in rows(COMPARED):
         if since:
-            ((lost, hidden),) = connection.execute(STILL_LOST, known | {"since": since}).fetchall()
+            ((lost, hidden),) = rows(STILL_LOST, since=since)
             if now or 2 * hidden > lost:
                 return since  # type: ignore[no-any-return]
         if now:
-            between = known | {"before": before, "jobs_before": jobs_before}
-            ((first,),) = connection.execute(FIRST_REDUCED, between).fetchall()
+            ((first,),) = rows(FIRST_REDUCED, before=before, jobs_before=jobs_before)
             return first or at
     return at if now else None
 
 
-def _absences(found: pa.Table, org_id: str, *, hidden: bool = False) -> pa.Table:
+def _absences(found: pa.Table, feed: Feed, org_id: str, *, hidden: bool = False) -> pa.Table:
     """Rows of `unlisted_jobs`; of those that a listing ends it is not known whether the job was hidden."""
-    rows = found.add_column(0, "org_id", pa.array([org_id] * found.num_rows, pa.string()))
+    rows = found.append_column("org_id", pa.repeat(org_id, found.num_rows))
+    rows = rows.append_column("feed", pa.repeat(feed.name, found.num_rows))
     away = pc.is_null(rows["listed_again_at"])
     rows = rows.append_column("hidden", pc.if_else(away, pa.scalar(hidden), pa.scalar(None, pa.bool_())))
     return typed(rows, UNLISTED_JOBS)

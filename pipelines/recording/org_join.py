@@ -8,7 +8,7 @@ from pipelines.salesforce.ids import full_id
 from pipelines.tables import DATASET, LISTINGS, STATE_SPANS, TABLES
 from pipelines.warehouse.schema import stored_columns
 
-# Of two rows with one key, the one that comes first in this order stays, as the merges of `source.py` would have it.
+# Of two rows with one key, the one that comes first in this order stays, as `merges.py` would have it.
 ORDER: Final = {
     "query_jobs": "coalesce(current_since, observed_at) desc",
     "query_job_states": "observed_at",

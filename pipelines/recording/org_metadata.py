@@ -1,40 +1,95 @@
 """What there is to know of an org beside its jobs: its name, its users' names, its limits. A few calls a run."""
 
+import logging
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
 import pyarrow as pa
 
 from pipelines.errors import Failure, Unreadable, quoted
+from pipelines.recording.history import History
+from pipelines.recording.merges import Rows
 from pipelines.recording.records import as_json, text, whole_number
-from pipelines.recording.snapshot import Listing
+from pipelines.recording.snapshot import Snapshot
 from pipelines.salesforce.ids import same_id
 from pipelines.salesforce.org import Org
 from pipelines.tables import ORG_LIMITS, ORGS, USERS, Table
 
+logger = logging.getLogger(__name__)
+
 USER_ID: Final = re.compile(r"005[0-9A-Za-z]{12}(?:[0-9A-Za-z]{3})?")  # what may be put into a SOQL text
 NAMES_KEPT: Final = timedelta(days=7)  # before users and the org are asked for their names again
 MOST_USERS: Final = 2_000  # in one run: ten calls; the next one asks for the rest
+INCOMPLETE: Final = "The jobs are recorded, but not all of %s (To stop asking: extras = false under [query_jobs].)"
 IDS_PER_QUERY: Final = 200  # some 4 KB of URL, and an answer of one page
 
 
-def questions(listing: Listing) -> dict[Table, Callable[[], pa.Table | None]]:
-    """Table -> what asks for its rows once the listing is read; None where nothing is to be asked now."""
-    org, known = listing.org, listing.known
+@dataclass(frozen=True)
+class Metadata:
+    """What a run found out about the org beside its jobs, other than the rows of the tables."""
+
+    listed_by_id: str | None = None  # the user whose access listed the jobs
+    notes: tuple[str, ...] = ()  # what could not be found out, and why
+
+
+def ask_for_metadata(
+    snapshot: Snapshot, history: History, tables: Collection[Table]
+) -> Generator[Rows, None, Metadata]:
+    """Asks the org for the rows of these tables that are due. What goes wrong there costs a note, never the listing."""
+    org = snapshot.org
 
     def asked_lately(table: Table) -> set[str]:
-        return known.asked(table, org.org_id, listing.started_at - NAMES_KEPT)
+        return history.asked_since(table, org.org_id, snapshot.started_at - NAMES_KEPT)
 
     def names() -> pa.Table | None:
-        creators = {creator for creator in listing.creators if creator} - asked_lately(USERS)
-        return users(org, creators, known.stored(USERS, org.org_id)) if creators else None
+        creators = {creator for creator in snapshot.shown.creators if creator} - asked_lately(USERS)
+        return users(org, creators, history.stored(USERS, org.org_id)) if creators else None
 
     def name() -> pa.Table | None:
-        return None if asked_lately(ORGS) else orgs(org, known.stored(ORGS, org.org_id))
+        return None if asked_lately(ORGS) else orgs(org, history.stored(ORGS, org.org_id))
 
-    return {USERS: names, ORGS: name, ORG_LIMITS: lambda: org_limits(org, listing.listing_id)}
+    questions: dict[Table, Callable[[], pa.Table | None]] = {
+        USERS: names,
+        ORGS: name,
+        ORG_LIMITS: lambda: org_limits(org, snapshot.listing_id),
+    }
+    usernames: dict[str, str] = {}
+    notes: list[str] = []
+    for table in tables:
+        try:
+            rows = questions[table]()
+        except Failure as failure:
+            notes.append(f"{table.name}: {failure.message}")
+            logger.warning(
+                "The jobs are recorded, but not all of %s (To stop asking: extras = false under [query_jobs].)",
+                notes[-1],
+            )
+            continue
+        if rows:
+            if table == USERS:
+                usernames = _usernames(rows)
+            yield Rows(table, rows)
+    return Metadata(_listed_by(org, usernames, history), tuple(notes))
+
+
+def _usernames(rows: pa.Table) -> dict[str, str]:
+    return {row["id"]: (row["username"] or "").lower() for row in rows.select(["id", "username"]).to_pylist()}
+
+
+def _listed_by(org: Org, usernames: dict[str, str], history: History) -> str | None:
+    """The user whose access listed the jobs: by the sign-in, or by the username that it gave, which is one user's
+    in all of Salesforce, whatever its case."""
+    user_id, username = org.user
+    if USER_ID.fullmatch(user_id):
+        return user_id
+    if not username:
+        return None
+    stored = {i: (row.get("username") or "").lower() for i, row in history.stored(USERS, org.org_id).items()}
+    found = [user for user, name in (stored | usernames).items() if name == username.lower()]
+    return found[0] if len(found) == 1 else None
 
 
 def users(org: Org, ids: Iterable[str], known: Mapping[str, dict[str, Any]]) -> pa.Table:

@@ -18,10 +18,9 @@ import pyarrow.compute as pc
 from dlt.common.normalizers.naming.snake_case import NamingConvention
 
 from pipelines.salesforce.ids import full_id
-from pipelines.tables import NUMBER, QUERY_JOBS, TEXT, TIME
+from pipelines.tables import NUMBER, QUERY_JOBS, TEXT, TIME, Table
 
 IDS: Final = ("id", "createdById")
-FIELDS: Final = {c.field: c for c in QUERY_JOBS.columns if c.field}
 DEPTH: Final = 4_096  # of calls: orjson reads values of 1,024 levels
 MAX_NEW_FIELDS: Final = 50  # in one run; what is beyond goes into more_fields
 MAX_COLUMNS: Final = 300  # of the table, over all runs: every one of them costs every load
@@ -57,10 +56,11 @@ class NewFields:
     new_owners: dict[str, str] = field(default_factory=dict)
     columns: dict[str, str | None] = field(default_factory=dict)
     too_many: int = 0  # fields without a column only because there were too many
+    table: Table = QUERY_JOBS
 
     def __post_init__(self) -> None:
         self.known |= frozenset(self.owners)
-        self._ours = {c.name for c in QUERY_JOBS.columns}
+        self._ours = {c.name for c in self.table.columns}
         self.columns |= {name: column for column, name in self.owners.items() if column not in self._ours}
 
     def place(self, names: set[str]) -> None:
@@ -99,7 +99,7 @@ def column_name(name: str) -> str:
 
 
 def jobs_to_arrow(records: Sequence[Any], org_id: str, new_fields: NewFields) -> tuple[pa.Table, list[Rejected]]:
-    """The records as a table with the columns of `query_jobs` but `observed_at`, and those that have no key.
+    """The records as a table with the columns of `new_fields.table` but `observed_at`, and those that have no key.
 
     Undocumented fields become text columns, nested values JSON text. Nothing is dropped: a value that does not fit
     its column stands in the `_text` column beside it, a record that cannot be keyed comes back as Rejected.
@@ -107,7 +107,7 @@ def jobs_to_arrow(records: Sequence[Any], org_id: str, new_fields: NewFields) ->
     rejected = [_reject(r, "not an object") for r in records if type(r) is not dict]
     jobs = [r for r in records if type(r) is dict] if rejected else records
     columns: dict[str, pa.Array] = {"org_id": pa.array([org_id] * len(jobs), TEXT)}
-    for name, column in FIELDS.items():
+    for name, column in new_fields.table.fields.items():
         values = _values(jobs, name)
         if column.type == TIME:
             columns[column.name] = _times(values)
@@ -136,7 +136,7 @@ def _values(jobs: Sequence[dict[str, Any]], name: str) -> list[Any]:
 
 def _more(jobs: Sequence[dict[str, Any]], new_fields: NewFields) -> dict[str, pa.Array]:
     """The columns of undocumented fields, and `more_fields`."""
-    names = set().union(*jobs) - FIELDS.keys()
+    names = set().union(*jobs) - new_fields.table.fields.keys()
     new_fields.place(names)
     columns = {c: _texts([r.get(n) for r in jobs]) for n in sorted(names) if (c := new_fields.columns.get(n))}
     overflow = {n for n in names if new_fields.columns.get(n) is None}

@@ -1,6 +1,6 @@
-"""The listing of an org's Bulk API jobs: page after page, to the end or not at all.
+"""A listing of an org's Bulk API jobs: page after page, to the end or not at all.
 
-GET /services/data/vXX.X/jobs/query - "Get Information About All Query Jobs",
+GET /services/data/vXX.X/jobs/query, for one - "Get Information About All Query Jobs",
 Bulk API 2.0 and Bulk API Developer Guide,
 https://developer.salesforce.com/docs/atlas.en-us.264.0.api_asynch.meta/api_asynch/query_get_all_jobs.htm
 """
@@ -20,7 +20,6 @@ from pipelines.salesforce.transport import ANSWER_BYTES, BEHIND
 
 logger = logging.getLogger(__name__)
 
-PATH: Final = "jobs/query"
 RESTARTS: Final = 2  # a lost locator starts the listing again, this often
 # Where a listing stops being one. An org at its limits has some 70 pages of up to 1,000 jobs, of 0.6 KB each, to show;
 # a hundred times that is no org's, and what is six hours old when it ends is a picture of no moment. Rows of more than
@@ -49,7 +48,7 @@ class Page:
     odd: str = ""  # what was not as documented about it, though it is no reason to stop
 
 
-def job_pages(org: Org, filters: dict[str, str]) -> Iterator[Page]:
+def job_pages(org: Org, path: str, filters: dict[str, str]) -> Iterator[Page]:
     """Every job that the org lists, page by page, until it says `done` and names no next page.
 
     Page number 1 can come again: then a locator was lost, and the listing started over. What the pages before
@@ -58,7 +57,7 @@ def job_pages(org: Org, filters: dict[str, str]) -> Iterator[Page]:
     """
     for restart in range(RESTARTS + 1):
         try:
-            yield from _one_listing(org, filters, last_try=restart == RESTARTS)
+            yield from _one_listing(org, path, filters, last_try=restart == RESTARTS)
             return
         except LocatorLost as lost:
             if restart == RESTARTS:
@@ -69,7 +68,7 @@ def job_pages(org: Org, filters: dict[str, str]) -> Iterator[Page]:
             logger.warning("The listing's locator was lost (%s): starting again from the first page.", lost)
 
 
-def _one_listing(org: Org, filters: dict[str, str], last_try: bool) -> Iterator[Page]:
+def _one_listing(org: Org, path: str, filters: dict[str, str], last_try: bool) -> Iterator[Page]:
     locator: str | None = None
     was_done = noted = False
     seen: set[str] = set()
@@ -79,7 +78,7 @@ def _one_listing(org: Org, filters: dict[str, str], last_try: bool) -> Iterator[
     while True:
         number += 1
         try:
-            body = _page(org, filters, locator)
+            body = _page(org, path, filters, locator)
         except LocatorLost:
             if not (was_done and last_try):
                 raise
@@ -133,16 +132,16 @@ def _one_listing(org: Org, filters: dict[str, str], last_try: bool) -> Iterator[
             )
 
 
-def first_page(org: Org, filters: dict[str, str]) -> Any:
+def first_page(org: Org, path: str, filters: dict[str, str]) -> Any:
     """The first answer of a listing, as it came. Raises a Failure."""
-    return _page(org, filters, None)
+    return _page(org, path, filters, None)
 
 
-def _page(org: Org, filters: dict[str, str], locator: str | None) -> Any:
+def _page(org: Org, path: str, filters: dict[str, str], locator: str | None) -> Any:
     """One page of our own path on our own host, the filters repeated: whether a locator remembers them is open."""
     params = {**filters, "queryLocator": locator} if locator else filters
     try:
-        return org.ask(PATH, params, ANSWER_BYTES)
+        return org.ask(path, params, ANSWER_BYTES)
     except SalesforceError as error:
         # INVALID_QUERY_LOCATOR, QUERY_LOCATOR_EXPIRED, INVALID_QUERY_LOCATOR_FORMAT: KB 000384958. That the listing
         # answers so too is inferred; a 404 can only mean the locator, once the same path has answered before.

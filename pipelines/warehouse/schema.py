@@ -36,6 +36,11 @@ def complete_tables(connection: duckdb.DuckDBPyConnection) -> None:
                 statements += [f"alter table {name} add column {column}" for column in columns]
             else:
                 statements.append(f"create table {name} ({', '.join(columns)})")
+        statements += [
+            f"update {DATASET}.{table.name} set {column.name} = '{column.before}' where {column.name} is null"
+            for column in table.columns
+            if column.before and there
+        ]
     if statements:
         connection.execute(";\n".join(["begin", *statements, "commit"]))
 

@@ -25,9 +25,9 @@ def main() -> int:
         seen = Seen(page=lambda page: seen_at.append(time.perf_counter()))
         done = record(settings, credentials, seen)  # type: ignore[arg-type]
         TIMES["first to last page"] = seen_at[-1] - seen_at[0]
-        TIMES["calls"] = done.listing.calls
-        TIMES["pages"] = done.listing.pages
-        TIMES["changed"] = done.listing.jobs_changed
+        TIMES["calls"] = done.snapshot.calls
+        TIMES["pages"] = done.snapshot.shown.pages
+        TIMES["changed"] = done.snapshot.jobs_changed
         return done
 
     run.publish, query_jobs.record = timed_publish, timed_record  # type: ignore[assignment]

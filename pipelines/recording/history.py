@@ -1,12 +1,14 @@
-"""What the warehouse holds already: what a listing is compared with, and what need not be asked for again."""
+"""What the warehouse has recorded already: what a listing is compared with, and what need not be asked for again."""
 
+import re
 from datetime import datetime
 from typing import Any, Final
 
 import duckdb
 import orjson
 
-from pipelines.tables import DATASET, LISTINGS, REJECTED_RECORDS, Table
+from pipelines.recording.feeds import QUERY, Feed
+from pipelines.tables import DATASET, LISTINGS, REJECTED_RECORDS, UNLISTED_JOBS, Table
 from pipelines.warehouse.database_file import cursor_of
 from pipelines.warehouse.schema import stored_columns
 
@@ -17,11 +19,11 @@ where left(org_id, 15) = left($org_id, 15)
 """
 
 
-class KnownJobs:
-    """What the warehouse holds, by a connection that whoever made it closes.
+class History:
+    """What the warehouse has recorded, by a connection that whoever made it closes.
 
-    Without a connection nothing is known, and every job counts as changed. That costs time and nothing else: the
-    merges of `source.py` let no version through that the warehouse has already, and nothing of an older listing.
+    Without a connection there is none, and every job counts as changed. That costs time and nothing else: the merges
+    of `merges.py` let no version through that the warehouse has already, and nothing of an older listing.
     """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection | None = None) -> None:
@@ -45,26 +47,41 @@ class KnownJobs:
         (newest,) = self.connection.execute(NEWEST_LISTING, {"org_id": org_id}).fetchall()
         return newest
 
-    def fields(self) -> dict[str, str]:
-        """column -> field of the undocumented fields that have a column of `query_jobs`, by the listings that gave it
-        to them: the first keeps it."""
+    def of_feed(self, feed: Feed, sql: str) -> str:
+        """The query with `feed_jobs`, `feed_listings` and `feed_absences` for what the warehouse has of this feed."""
+
+        def rows(table: Table) -> str:
+            # An earlier version recorded QUERY alone, and had no column that says so.
+            its_own = f"feed = '{feed.name}'" if "feed" in self.columns(table) else str(feed == QUERY).lower()
+            return f"(select * from {DATASET}.{table.name} where {its_own})"
+
+        named = {"feed_jobs": f"{DATASET}.{feed.jobs.name}", "feed_listings": rows(LISTINGS)}
+        named["feed_absences"] = rows(UNLISTED_JOBS)
+        return re.sub(r"\bfeed_(jobs|listings|absences)\b", lambda name: named[name[0]], sql)
+
+    def fields(self, feed: Feed) -> dict[str, str]:
+        """column -> field of the undocumented fields that have a column of the feed's jobs, by the listings that gave
+        it to them: the first keeps it."""
         if self.connection is None or "new_columns" not in self.columns(LISTINGS):
             return {}
         newest_first = self.connection.execute(
-            f"select new_columns from {DATASET}.listings where new_columns is not null order by started_at desc"
+            self.of_feed(
+                feed, "select new_columns from feed_listings where new_columns is not null order by started_at desc"
+            )
         ).fetchall()
         return {column: name for (text,) in newest_first for column, name in orjson.loads(text).items()}
 
-    def last_started_at(self, org_id: str, filters: str) -> datetime | None:
+    def last_started_at(self, org_id: str, feed: Feed, filters: str) -> datetime | None:
         """When the newest listing of the org with these filters started."""
         if self.connection is None or not self.has(LISTINGS):
             return None
         row = self.connection.execute(
-            f"select max(started_at) from {DATASET}.listings where org_id = ? and filters = ?", [org_id, filters]
+            self.of_feed(feed, "select max(started_at) from feed_listings where org_id = ? and filters = ?"),
+            [org_id, filters],
         ).fetchone()
         return row[0] if row else None
 
-    def asked(self, table: Table, org_id: str, since: datetime) -> set[str]:
+    def asked_since(self, table: Table, org_id: str, since: datetime) -> set[str]:
         """The ids of the users, or of the org, that were asked for since then."""
         if self.connection is None or not self.has(table):
             return set()

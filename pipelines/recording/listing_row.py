@@ -1,0 +1,55 @@
+"""The row of `listings`: the proof that a listing was read to its end, and what the run asked for besides."""
+
+import pyarrow as pa
+
+from pipelines.recording.job_details import DetailsOutcome
+from pipelines.recording.org_metadata import Metadata
+from pipelines.recording.records import as_json
+from pipelines.recording.snapshot import Snapshot
+from pipelines.tables import LISTINGS
+
+
+def listing_row(snapshot: Snapshot, metadata: Metadata, details: DetailsOutcome | None = None) -> pa.Table:
+    """One row of `listings`. It is written once the listing is complete, and again after the details."""
+    used, allowed = snapshot.api_usage or (None, None)
+    missing = snapshot.missing
+    notes = [*snapshot.notes, *metadata.notes, *(details.notes if details else ())]
+    values = {
+        "listing_id": snapshot.listing_id,
+        "org_id": snapshot.org.org_id,
+        "feed": snapshot.feed.name,
+        "started_at": snapshot.started_at,
+        "finished_at": snapshot.finished_at,
+        "restarted_at": snapshot.restarted_at,
+        "since": snapshot.since,
+        "pages": snapshot.shown.pages,
+        "calls": snapshot.calls,
+        "jobs_listed": snapshot.shown.jobs,
+        "jobs_changed": snapshot.jobs_changed,
+        "jobs_changed_late": snapshot.jobs_changed_late,
+        "jobs_unlisted": missing.jobs_unlisted if missing else None,
+        "jobs_expected": missing.jobs_expected if missing else None,
+        "jobs_lost": missing.jobs_lost if missing else None,
+        "reduced_since": missing.reduced_since if missing else None,
+        "creators": len(snapshot.shown.creators),
+        "only_creator_id": _only_creator(snapshot),
+        "listed_by_id": metadata.listed_by_id,
+        "rejected": len(snapshot.rejected),
+        "filters": snapshot.filters_text,
+        "api_version": snapshot.org.api_version,
+        "api_usage": used,
+        "api_usage_max": allowed,
+        "calls_after": snapshot.org.calls - snapshot.calls,
+        "details_asked": details.asked if details else None,
+        "details_left": details.left if details else None,
+        "details_stopped": details.stopped or None if details else None,
+        "new_columns": as_json(snapshot.new_columns) if snapshot.new_columns else None,
+        "notes": "\n".join(notes) or None,
+    }
+    return pa.Table.from_pylist([values], schema=LISTINGS.schema)
+
+
+def _only_creator(snapshot: Snapshot) -> str | None:
+    """The one user who created all that was shown. A record without a creator may be anybody's."""
+    creators = snapshot.shown.creators.keys() | {record.created_by_id for record in snapshot.rejected.values()}
+    return creators.pop() if len(creators) == 1 else None

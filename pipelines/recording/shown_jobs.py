@@ -1,0 +1,36 @@
+"""What the pages of a listing have shown so far: how much, which jobs, and whose."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+
+from pipelines.recording.records import Rejected
+
+
+@dataclass
+class ShownJobs:
+    """Counts and ids of the pages that were read. A listing that starts again starts with none of them."""
+
+    pages: int = 0
+    jobs: int = 0
+    creators: dict[Any, datetime | None] = field(default_factory=dict)  # created_by_id -> creation of their newest job
+    ids: list[pa.Array] = field(default_factory=list)
+    keyless: set[str] = field(default_factory=set)  # ids of records that have no key
+
+    @property
+    def all_ids(self) -> pa.ChunkedArray:
+        """The ids of all jobs that are there: a record without a key shows its job all the same."""
+        return pa.chunked_array([*self.ids, pa.array(self.keyless, pa.string())])
+
+    def add(self, listed: pa.Table, rejected: list[Rejected]) -> None:
+        """Counts a page's jobs, and its records that have no key."""
+        self.pages += 1
+        self.jobs += listed.num_rows + len(rejected)
+        self.keyless |= {r.job_id for r in rejected if r.job_id}
+        self.ids += listed["id"].chunks
+        newest = listed.group_by("created_by_id").aggregate([("created_date", "max")]).to_pydict()
+        for creator, created in zip(newest["created_by_id"], newest["created_date_max"], strict=True):
+            known = self.creators.get(creator)
+            self.creators[creator] = max(created, known) if created and known else created or known
