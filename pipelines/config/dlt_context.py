@@ -113,30 +113,32 @@ class RecorderContext(RunContext):
 
     def __init__(self, project: Path, data_dir: Path | None = None, settings: OwnSettings | None = None) -> None:
         super().__init__(str(project))
+        self.project = str(project)
         self.settings = settings or OwnSettings(project)
-        self._data_dir = data_dir
+        self._folder = data_dir
+        self._initialized = False
 
     @property
     def run_dir(self) -> str:
-        return self._init_run_dir
+        return self.project
 
     @property
     def local_dir(self) -> str:
-        return self._init_run_dir
+        return self.project
 
     @property
     def settings_dir(self) -> str:
-        return os.path.join(self._init_run_dir, FOLDER)
+        return os.path.join(self.project, FOLDER)
 
     @property
     def data_dir(self) -> str:
-        if self._data_dir is None:
+        if self._folder is None:
             raise RuntimeError("dlt needs a folder to work in: the load that it works for is to set one")
-        return str(self._data_dir)
+        return str(self._folder)
 
     @data_dir.setter
     def data_dir(self, folder: Path) -> None:
-        self._data_dir = folder
+        self._folder = folder
 
     @property
     def global_dir(self) -> str:
@@ -150,8 +152,9 @@ class RecorderContext(RunContext):
         return [Answers(self.settings)]
 
     def initialize_runtime(self, runtime_config: RuntimeConfiguration | None = None) -> None:
-        if runtime_config is None and self._runtime_config is not None:
+        if runtime_config is None and self._initialized:
             return  # dlt does it twice for each context
+        self._initialized = True
         super().initialize_runtime(runtime_config or _resolved(RuntimeConfiguration(), "runtime"))
 
 
