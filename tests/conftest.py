@@ -171,7 +171,7 @@ def recorder_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...
             "DESTINATION__DUCKDB__CREDENTIALS": str(home / "loader.duckdb"),
             "QUERY_JOBS__LOCK_WAIT": "0",
             "QUERY_JOBS__CLOCK_TOLERANCE_HOURS": "0",  # a test's org has a clock of its own
-            # Most tests are about the listing: tests/test_job_details.py and test_org_metadata.py ask for more.
+            # Most tests are about the listing: recording/test_job_details.py and test_org_metadata.py ask for more.
             "QUERY_JOBS__DETAILS_PER_RUN": "0",
             "QUERY_JOBS__EXTRAS": "false",
             "RUNTIME__REQUEST_BACKOFF_FACTOR": "0.01",

@@ -13,6 +13,7 @@ from pipelines.demo_org.org import DemoOrg
 
 Answer = Callable[[Callable[[bytes], None]], None]  # says bytes, one after the other, until it returns or is cut off
 PACE = 0.02  # seconds between two bytes of an answer that trickles
+FOR_EVER = 120  # seconds of an answer without an end: then a load that goes on reading is found out
 
 
 class Hostile:
@@ -92,11 +93,12 @@ def once(*parts: bytes) -> Answer:
 
 
 def for_ever(head: bytes, part: bytes, pace: float = 0) -> Answer:
-    """The head, and then the part again and again."""
+    """The head, and then the part again and again, for longer than anybody waits."""
 
     def answer(say: Callable[[bytes], None]) -> None:
         say(head)
-        while True:
+        end = time.monotonic() + FOR_EVER
+        while time.monotonic() < end:
             say(part)
             time.sleep(pace)
 

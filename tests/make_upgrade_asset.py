@@ -1,4 +1,5 @@
-"""Makes a recording that later versions are held to (tests/test_upgrade.py), with the code that is on the PYTHONPATH.
+"""Makes a recording that later versions are held to (tests/warehouse/test_upgrade.py), with the code that is on the
+PYTHONPATH.
 
     PYTHONPATH=. .venv/bin/python tests/make_upgrade_asset.py 0.1.0
 

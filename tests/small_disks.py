@@ -24,7 +24,7 @@ def mounted(where: Path) -> Iterator[Path]:
     if run.returncode:
         pytest.skip(
             f"No disk can be filled here: {run.stderr.strip()} Root may mount one, and so may whoever is root of a "
-            "name space: unshare -Urm .venv/bin/python -m pytest tests/test_full_disk.py tests/test_read_only.py"
+            "name space: unshare -Urm .venv/bin/python -m pytest tests/proofs/test_full_disk.py tests/warehouse/test_read_only.py"
         )
     try:
         yield where

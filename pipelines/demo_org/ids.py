@@ -1,7 +1,7 @@
 """Salesforce record ids: 15 case-sensitive characters, and the 3 that make them safe to compare without case.
 
 SOURCE: https://help.salesforce.com/s/articleView?id=000385585 (how the 18-character form is made from the
-15-character one); held to ids from recorded answers in tests/test_demo_org.py.
+15-character one); held to ids from recorded answers in tests/demo_org/test_demo_org.py.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def test_what_the_header_calls_unique_is(filled: Settings, view: str) -> None:
     (unique,) = [line for line in VIEWS[view].splitlines() if line.startswith("-- unique: ")]
     key = unique.removeprefix("-- unique: ")
 
-    # All of it was shown all the time, but not for two weeks: tests/test_reduced_views.py, test_usual_runs.py have others.
+    # All of it was shown all the time, but not for two weeks: tests/views/test_reduced_views.py, test_usual_runs.py have others.
     assert rows(filled.warehouse, f"select count(*) > 0 from {view}") == [(view not in EMPTY,)]
     assert rows(filled.warehouse, f"select {key} from {view} group by {key} having count(*) > 1") == []
 

@@ -5,7 +5,6 @@ import gzip
 import os
 import subprocess
 import sys
-import time
 import zlib
 
 import pytest
@@ -20,6 +19,7 @@ from pipelines.salesforce import transport
 OK = b"HTTP/1.1 200 OK\r\n"
 GZIP = OK + b"Content-Encoding: gzip\r\n"
 LISTING, TOKEN = "/jobs/query", "/oauth2/token"
+TRIES = 5  # as .dlt/config.toml has it
 
 
 def packed(megabytes: int, times: int = 1) -> bytes:
@@ -94,42 +94,40 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "ANSWER_SECONDS", 1.0)
 
 
-def ends(recorder: Recorder, org: DemoOrg, path: str, answer: Answer) -> tuple[str, Failure, float]:
-    """The message of a load that is answered so, what it was, and how long it took."""
+def ends(recorder: Recorder, org: DemoOrg, path: str, answer: Answer) -> tuple[str, Failure, int]:
+    """The message of a load that is answered so, what it was, and how often it asked."""
     with answered_by(org, path, answer) as hostile:
         if path == TOKEN:
             os.environ["SOURCES__SALESFORCE__CREDENTIALS__INSTANCE_URL"] = hostile.url  # the fixture takes it back
-        began = time.monotonic()
         found = recorder.failure()
-        took = time.monotonic() - began
     os.environ["SOURCES__SALESFORCE__CREDENTIALS__INSTANCE_URL"] = org.instance_url
-    return check(found, org), found, took
+    return check(found, org), found, sum(path in asked for asked, _ in hostile.seen)
 
 
 def test_an_answer_has_its_time_and_no_more(org: DemoOrg, recorder: Recorder, patience: None) -> None:
     """However alive it looks; it is for a later try, and is not asked for again at once."""
     for name, answer in TRICKLES.items():
-        message, found, took = ends(recorder, org, LISTING, answer)
+        message, found, asked = ends(recorder, org, LISTING, answer)
         assert "within 1 s" in message, name
-        assert (found.exit_code, took < 5) == (75, True), (name, took)
+        assert (found.exit_code, asked) == (75, 1), name
     recorder.load()
 
 
 def test_an_answer_has_its_size_and_no_more(org: DemoOrg, recorder: Recorder) -> None:
     """Packed or not."""
     for name, answer in FLOODS.items():
-        message, found, took = ends(recorder, org, LISTING, answer)
+        message, found, asked = ends(recorder, org, LISTING, answer)
         assert "larger than 16 MB" in message, name
-        assert (found.exit_code, took < 20) == (70, True), (name, took)
+        assert (found.exit_code, asked) == (70, 1), name
     recorder.load()
 
 
 def test_what_is_no_http_is_said_so(org: DemoOrg, recorder: Recorder) -> None:
     """After a few tries, and with the host's name."""
     for name, answer in JUNK.items():
-        message, found, took = ends(recorder, org, LISTING, answer)
+        message, found, asked = ends(recorder, org, LISTING, answer)
         assert "no HTTP" in message, (name, message)
-        assert (found.exit_code, took < 20) == (75, True), (name, took)
+        assert (found.exit_code, 1 <= asked <= TRIES) == (75, True), name
     recorder.load()
 
 
@@ -137,7 +135,7 @@ def test_http_that_is_no_listing_is_said_so(org: DemoOrg, recorder: Recorder, ca
     """Nothing that a head can hold makes it one; and the next load is asked on a sound connection."""
     job = org.add_job()
     for name, answer in NO_LISTING.items():
-        message, _, took = ends(recorder, org, LISTING, answer)
+        message, _, asked = ends(recorder, org, LISTING, answer)
         said = (
             "is not what Salesforce documents",
             "not with JSON",
@@ -146,7 +144,7 @@ def test_http_that_is_no_listing_is_said_so(org: DemoOrg, recorder: Recorder, ca
             "the org's cannot be right",
         )
         assert any(one in message for one in said), (name, message)
-        assert took < 5, name
+        assert asked == 1, name
     recorder.load()
 
     assert set(recorder.states()) == {job}
@@ -162,8 +160,8 @@ SAMPLES = {
 def test_the_sign_in_is_bounded_as_well(org: DemoOrg, recorder: Recorder, patience: None) -> None:
     """And what it answers with has no place in a message."""
     for said, answer in SAMPLES.items():
-        message, _, took = ends(recorder, org, TOKEN, answer)
-        assert (said in message, took < 20) == (True, True), message
+        message, *_ = ends(recorder, org, TOKEN, answer)
+        assert said in message
     recorder.load()
 
 
@@ -187,9 +185,7 @@ def test_what_is_asked_besides_costs_a_note_and_never_the_jobs(
     monkeypatch.setenv("QUERY_JOBS__EXTRAS", "true")
     job = org.add_job(jobType="Classic", state="Closed", operation="insert")
     with answered_by(org, path, SAMPLES[said]):
-        began = time.monotonic()
         run = recorder.load()
-    assert time.monotonic() - began < 20
     notes = [*run.notes, *(error for (error,) in recorder.rows("select error from job_details") if error)]
     assert any(said in note for note in notes), notes
     assert set(recorder.states()) == {job}

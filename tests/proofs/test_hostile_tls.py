@@ -29,11 +29,9 @@ def quick(recorder: Recorder, certificate: tuple[str, str], monkeypatch: pytest.
 
 
 def ends(recorder: Recorder, url: str) -> Failure:
-    """What a load from this host ends in, before long and without a word of the secret."""
+    """What a load from this host ends in, without a word of the secret."""
     os.environ[KEY] = url  # the fixture takes it back
-    began = time.monotonic()
     found = recorder.failure()
-    assert time.monotonic() - began < 10
     assert recorder.org.client_secret not in str(found)
     return found
 

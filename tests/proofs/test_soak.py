@@ -1,4 +1,4 @@
-"""Weeks of loads, one after the other: tests/soak.py runs the same for a month and for a year."""
+"""Weeks of loads, one after the other: tests/proofs/soak.py runs the same for a month and for a year."""
 
 from datetime import timedelta
 from pathlib import Path

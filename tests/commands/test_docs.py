@@ -133,7 +133,7 @@ def test_make_clean_leaves_what_cannot_be_made_again(tmp_path: Path) -> None:
         ".venv/bin/python",
         ".pytest_cache/x",
         "pipelines/__pycache__/x.pyc",
-        "tests/__pycache__/x.pyc",
+        "tests/views/__pycache__/x.pyc",
         "notebooks/__marimo__/session/n.py.json",
         "notebooks/n.py",
     ]

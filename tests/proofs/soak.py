@@ -1,10 +1,10 @@
-"""Loads over months of simulated time: `.venv/bin/python tests/soak.py year|month`, and --help for the rest.
+"""Loads over months of simulated time: `.venv/bin/python tests/proofs/soak.py year|month`, and --help for the rest.
 
 `year`: every six hours, up to 2,000 jobs a day. `month`: every hour, 10,000 a day. Each takes some forty minutes, also
 both at once on two cores; --minutes ends one early. The org forgets finished jobs after seven days, and moves while it
 is listed. Exit code 1: the warehouse does not equal a model of what listings showed. Besides, the figures show whether
 a load's time, its memory and dlt's home stayed what they were, and whether the file grew with its rows alone: by CPU
-time, where others work on the machine. tests/test_soak.py does the same for some days, and holds the figures to bounds.
+time, where others work on the machine. tests/proofs/test_soak.py does the same for some days, and holds the figures to bounds.
 """
 
 import argparse
@@ -24,6 +24,9 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+
+sys.path.append(str(Path(__file__).parents[1]))  # what all tests share, where this runs as a script
+
 from busy_org import BusyOrg
 from soak_truth import Truth
 

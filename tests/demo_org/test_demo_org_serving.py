@@ -59,9 +59,7 @@ def test_a_cut_answer_declares_more_than_it_sends(org: DemoOrg, client: Client) 
 
 def test_a_stalled_answer_comes_late(org: DemoOrg, client: Client) -> None:
     org.stall_next(0.2)
-    began = time.perf_counter()
     assert client.get(LIMITS).status_code == 200
-    assert time.perf_counter() - began >= 0.2
     org.stall_next(30)
     with pytest.raises(requests.exceptions.ReadTimeout):
         client.http.get(org.instance_url + LIMITS, headers={"Authorization": f"Bearer {org.access_token}"}, timeout=0.1)
@@ -70,11 +68,13 @@ def test_a_stalled_answer_comes_late(org: DemoOrg, client: Client) -> None:
 def test_stopping_waits_for_no_stalled_answer() -> None:
     org = DemoOrg(now=NOON)
     org.stall_next(60, path="")
-    began = time.perf_counter()
+    ended = []
 
     def wait(url: str) -> None:
-        with pytest.raises(requests.ConnectionError):
-            requests.get(url, timeout=60)
+        try:
+            ended.append(requests.get(url, timeout=120))
+        except requests.ConnectionError as error:
+            ended.append(error)
 
     with serving(org) as url:
         waiting = threading.Thread(target=wait, args=(url,))
@@ -82,7 +82,8 @@ def test_stopping_waits_for_no_stalled_answer() -> None:
         while not org.requests:
             time.sleep(0.01)
     waiting.join()
-    assert time.perf_counter() - began < 5
+    (end,) = ended
+    assert isinstance(end, requests.ConnectionError), end  # no answer, as there would be after a minute
 
 
 # --- connections ---
@@ -167,15 +168,6 @@ def test_it_serves_this_machine_only_and_leaves_nothing_behind() -> None:
         socket.create_connection((host, int(port)), timeout=1)
     with serving(org, int(port)):  # free again at once
         pass
-
-
-def test_a_page_of_a_thousand_jobs_takes_milliseconds(org: DemoOrg, client: Client) -> None:
-    for _ in range(5_000):
-        org.add_job()
-    client.pages()
-    began = time.perf_counter()
-    assert [len(page) for page in client.pages()] == [1_000] * 5
-    assert (time.perf_counter() - began) / 5 < 0.05  # 0.007 s, decoding included, where it was written
 
 
 # --- control ---

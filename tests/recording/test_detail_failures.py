@@ -167,7 +167,8 @@ def test_a_classic_api_that_is_off_stops_its_own_calls(
 
     assert answered(recorder) >= set(others)
     calls = sum(ASYNC in request.path for request in org.requests)
-    assert 0 < calls <= loads * 32  # some eight in flight when it is found out, each asked again with a new session
+    # Some eight are in flight when it is found out; more where the first answer is slow, but not all.
+    assert 0 < calls < loads * min(len(classic), per_run) * (2 if kind == "401" else 1)
     for notes, stopped in recorder.rows("select notes, details_stopped from listings"):
         assert said in notes
         assert stopped is None

@@ -24,7 +24,7 @@ ORG = "00D000000000001EAA"
 often = settings(
     max_examples=FUZZ or 300,
     deadline=None,
-    derandomize=not FUZZ,
+    derandomize=settings.default.derandomize and not FUZZ,
     database=None,
     suppress_health_check=list(HealthCheck),
 )

@@ -15,10 +15,11 @@ from planted import NOW, plant
 from test_pictures import MONTH, job
 
 from pipelines.answers import pictures
+from pipelines.config.project import PROJECT
 from pipelines.config.settings import Settings
 from pipelines.demo_org.org import DemoOrg
 
-NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "history.py"
+NOTEBOOK = PROJECT / "notebooks" / "history.py"
 Shown = tuple[str, dict[str, Any]]
 
 
