@@ -6,7 +6,7 @@ The way of a record, room by room; a room knows only those below it (`make lint`
     query_jobs.py  the command line (this file)
     diagnosis/     what is wrong
         doctor.py        with the set-up;  examination.py: what it found;  recorded_files.py;  open_questions.py
-        misspelt_settings.py, ignored_settings.py: of other programs;  run_errors.py: why a run ended
+        misspelt_settings.py, renamed_settings.py, ignored_settings.py: of other programs;  run_errors.py: why a run ended
     demo/          the built-in org of demo_org/, recorded on a simulated clock
 
     recording/     from pages to rows to the loader's file
@@ -157,7 +157,7 @@ def _check(options: argparse.Namespace) -> int:
         if found:
             _say(
                 *found,
-                "Already being handled? Mute it: add its key (see check --json) to known_findings in .dlt/config.toml.",
+                "Already being handled? Mute it: add its key (see check --json) to muted_findings in .dlt/config.toml.",
                 sep="\n\n",
             )
     return 1 if found else 0

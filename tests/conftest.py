@@ -173,7 +173,7 @@ def recorder_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...
             "QUERY_JOBS__CLOCK_TOLERANCE_HOURS": "0",  # a test's org has a clock of its own
             # Most tests are about the listing: tests/test_job_details.py and test_org_metadata.py ask for more.
             "QUERY_JOBS__DETAILS_PER_RUN": "0",
-            "QUERY_JOBS__EXTRAS": "false",
+            "QUERY_JOBS__FETCH_ORG_METADATA": "false",
             "RUNTIME__REQUEST_BACKOFF_FACTOR": "0.01",
             "SOURCES__SALESFORCE__CREDENTIALS__INSTANCE_URL": org.instance_url,
             "SOURCES__SALESFORCE__CREDENTIALS__CLIENT_ID": org.client_id,

@@ -43,7 +43,7 @@ def grown(
 ) -> Callable[..., Recorder]:
     """Makes a recorder at a place, with one load behind it, and an org that has changed since."""
     monkeypatch.setenv("QUERY_JOBS__DETAILS_PER_RUN", "500")
-    monkeypatch.setenv("QUERY_JOBS__EXTRAS", "true")
+    monkeypatch.setenv("QUERY_JOBS__FETCH_ORG_METADATA", "true")
 
     def make(home: Path) -> Recorder:
         recorder = recorder_of(org, home)  # an absolute name replaces tmp_path

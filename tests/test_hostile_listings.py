@@ -128,7 +128,7 @@ def test_users_without_number_are_asked_for_in_parts(
     org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So many in a run; the others in the next ones."""
-    monkeypatch.setenv("QUERY_JOBS__EXTRAS", "true")
+    monkeypatch.setenv("QUERY_JOBS__FETCH_ORG_METADATA", "true")
     monkeypatch.setattr(org_metadata, "MOST_USERS", 3)
     for n in range(5):
         org.add_job(createdById=f"005{n:015}")

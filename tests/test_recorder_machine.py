@@ -158,7 +158,7 @@ class RecorderMachine(RuleBasedStateMachine):
         truth.meanwhile = events
         environment = {
             "SOURCES__SALESFORCE__API_VERSION": version,
-            "QUERY_JOBS__EXTRAS": str(besides).lower(),
+            "QUERY_JOBS__FETCH_ORG_METADATA": str(besides).lower(),
             "QUERY_JOBS__DETAILS_PER_RUN": "3" if besides else "0",
             "RUNTIME__LOG_LEVEL": "CRITICAL",
         } | ({"SOURCES__SALESFORCE__JOB_TYPE": job_type} if job_type else {})

@@ -17,6 +17,7 @@ from pipelines.diagnosis.ignored_settings import ignored_settings
 from pipelines.diagnosis.misspelt_settings import misspelt_settings
 from pipelines.diagnosis.open_questions import open_questions
 from pipelines.diagnosis.recorded_files import examine_files
+from pipelines.diagnosis.renamed_settings import renamed_settings
 from pipelines.errors import Failure, Misconfigured, quoted
 from pipelines.recording.job_answer import job_path
 from pipelines.recording.known_jobs import NEWEST_LISTING
@@ -41,6 +42,8 @@ def doctor(verbose: bool = False) -> int:
     print("Settings")
     for file in active().settings.not_ours:
         found.note(f"{file} is not read: users other than this one and root may have written it")
+    for renamed in renamed_settings():
+        found.note(renamed)
     if verbose:
         for ignored in ignored_settings():
             found.note(f"not read: {ignored}")

@@ -111,7 +111,7 @@ def _record(
         done: list[Listing] = []
         jobs = salesforce(
             credentials,
-            extras=settings.extras,
+            fetch_org_metadata=settings.fetch_org_metadata,
             clock_tolerance_hours=settings.clock_tolerance_hours,
             known=known,
             on_page=seen.page,

@@ -168,7 +168,7 @@ class Listing:
     def note(self, what: str, why: str) -> None:
         """Keeps in `listings`, and warns of, what could not be found out besides the jobs."""
         self.notes.append(f"{what}: {why}")
-        setting = "details_per_run = 0" if what == JOB_DETAILS.name else "extras = false"
+        setting = "details_per_run = 0" if what == JOB_DETAILS.name else "fetch_org_metadata = false"
         logger.warning(
             "The jobs are recorded, but not all of %s: %s (To stop asking: %s under [query_jobs].)",
             what, why, setting,

@@ -130,7 +130,7 @@ def salesforce(  # noqa: PLR0917 - dlt fills these from the configuration
     is_pk_chunking_enabled: bool | None = None,
     concurrency_mode: str | None = None,
     api_budget_percent: float = BUDGET_PERCENT,
-    extras: bool = True,
+    fetch_org_metadata: bool = True,
     clock_tolerance_hours: float = 24.0,
     known: KnownJobs | None = None,
     on_page: Callable[[Page], None] | None = None,
@@ -139,8 +139,9 @@ def salesforce(  # noqa: PLR0917 - dlt fills these from the configuration
     """The Bulk API jobs that an org lists now, and what changed among them since they were last recorded.
 
     Settings come from `[sources.salesforce]`; unset filters are not sent. `known` is a look into the warehouse:
-    without one, all jobs are loaded, and the merge keeps what is stored. `extras` asks for users, org and limits, too.
-    `on_page` hears of every page, `on_listed` of the completed listing. The resources belong together.
+    without one, all jobs are loaded, and the merge keeps what is stored. `fetch_org_metadata` asks for users,
+    org and limits, too. `on_page` hears of every page, `on_listed` of the completed listing. The resources belong
+    together.
     """
     sent = filters(job_type, is_pk_chunking_enabled, concurrency_mode)
     org = Org(credentials, api_version, api_budget_percent, clock_tolerance_hours)
@@ -181,7 +182,7 @@ def salesforce(  # noqa: PLR0917 - dlt fills these from the configuration
         return rows
 
     # To dlt each costs time, rows or none.
-    besides = [asked(table, ask) for table, ask in questions(listing).items() if extras]
+    besides = [asked(table, ask) for table, ask in questions(listing).items() if fetch_org_metadata]
 
     @dlt.resource(**merge_on(LISTINGS))
     def listings() -> Iterator[pa.Table | None]:
