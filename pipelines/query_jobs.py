@@ -6,7 +6,7 @@ The way of a record, room by room; a room knows only those below it (`make lint`
     query_jobs.py  the command line (this file)
     diagnosis/     what is wrong
         doctor.py        with the set-up;  examination.py: what it found;  recorded_files.py;  open_questions.py
-        misspelt_settings.py, renamed_settings.py, ignored_settings.py: of other programs;  run_errors.py: why a run ended
+        misspelt_settings.py, renamed_settings.py, ignored_settings.py;  run_errors.py: why a run ended
     demo/          the built-in org of demo_org/, recorded on a simulated clock
 
     recording/     from pages to rows to the loader's file
