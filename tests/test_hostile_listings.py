@@ -105,7 +105,7 @@ def test_fields_without_number_cost_a_page_no_more_than_its_size() -> None:
     table, rejected = jobs_to_arrow([job(0, **flood), *(job(n) for n in range(1, 1_000))], ORG, new_fields)
 
     assert (table.num_rows, rejected) == (1_000, [])
-    assert json.loads(table["more_fields"][0].as_py()) == flood
+    assert json.loads(table["extra_fields"][0].as_py()) == flood
     assert len(new_fields.columns) == MAX_NAMES
 
 
@@ -116,7 +116,7 @@ def test_columns_do_not_grow_for_ever() -> None:
         new_fields = NewFields(known)
         fields = {f"field{run}n{n}": "x" for n in range(50)}
         table, _ = jobs_to_arrow([job(0, **fields), job(1, field0n0="y")], ORG, new_fields)
-        more = json.loads(table["more_fields"][0].as_py() or "{}")
+        more = json.loads(table["extra_fields"][0].as_py() or "{}")
         placed = {name for name, column in new_fields.columns.items() if column}
         assert fields.keys() - more.keys() == fields.keys() & placed
         assert table["field0n0"][1].as_py() == "y"

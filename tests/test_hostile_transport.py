@@ -219,7 +219,7 @@ def test_what_is_asked_besides_has_a_size_of_its_own(
 
     (note,) = run.listing.notes
     assert said in note
-    assert recorder.rows("select count(*) from job_details where length(more_fields) > 60000") == [(0,)]
+    assert recorder.rows("select count(*) from job_details where length(extra_fields) > 60000") == [(0,)]
     assert set(recorder.states()) == {job}
 
 

@@ -78,7 +78,7 @@ def test_a_page_nested_beyond_any_decoder_is_said_so(org: DemoOrg, recorder: Rec
 
 def test_names_that_differ_in_half_a_character_stay_two() -> None:
     """Each half becomes the same replacement character."""
-    assert sorted(json.loads(str(row('"\\ud800": "a", "\\ud801": "b"')["more_fields"])).values()) == ["a", "b"]
+    assert sorted(json.loads(str(row('"\\ud800": "a", "\\ud801": "b"')["extra_fields"])).values()) == ["a", "b"]
 
 
 @pytest.mark.parametrize("version", ["6_8", "٦٨", "0x44", "1e400"])
@@ -90,7 +90,7 @@ def test_what_only_python_takes_for_a_number_is_none(version: str) -> None:
 
 def test_a_nameless_field_of_a_job_s_own_answer_is_no_column_s() -> None:
     """It became asked_at and attempts, which no table took."""
-    assert details_values({"": "x"}) == {"more_fields": '{"":"x"}'}
+    assert details_values({"": "x"}) == {"extra_fields": '{"":"x"}'}
 
 
 def test_one_job_s_unreadable_answer_keeps_nobody_else_waiting(

@@ -117,7 +117,7 @@ def _with_counts(answer: dict[str, Any], classic: dict[str, Any]) -> dict[str, A
 
 
 def _values(answer: dict[str, Any]) -> dict[str, Any]:
-    """The answer's values by column; what has no column, or does not fit its own, goes into more_fields."""
+    """The answer's values by column; what has no column, or does not fit its own, goes into extra_fields."""
     values: dict[str, Any] = {}
     more = {name: value for name, value in answer.items() if name not in FIELDS}
     for column in JOB_DETAILS.columns:
@@ -134,7 +134,7 @@ def _values(answer: dict[str, Any]) -> dict[str, Any]:
             values[column.name] = read
             more.pop(column.field or "", None)
     more = {name: value for name, value in more.items() if value is not None}
-    return values | {"more_fields": as_json(more) if more else None}
+    return values | {"extra_fields": as_json(more) if more else None}
 
 
 def _provisional(job: dict[str, Any], row: dict[str, Any]) -> bool | None:

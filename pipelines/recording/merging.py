@@ -16,7 +16,7 @@ from pipelines.recording.kept_listings import KeptListing, UnreadableListing, ro
 from pipelines.recording.org_join import join_orgs
 from pipelines.recording.source import kept_rows
 from pipelines.tables import LISTINGS, TABLES
-from pipelines.warehouse.dlt_packages import interruptible, new_pipeline
+from pipelines.warehouse.dlt_packages import interruptible, synced_pipeline
 from pipelines.warehouse.primary import LoaderFile
 from pipelines.warehouse.schema import complete_tables, stored_columns
 from pipelines.warehouse.state_folder import StateFolder
@@ -35,9 +35,7 @@ logger = logging.getLogger(__name__)
 def pipeline_into(loader: LoaderFile, state: StateFolder, identity: str) -> tuple[dlt.Pipeline, Path]:
     """dlt's pipeline into the loader's file, with the state and the schema that are stored there, and its folder."""
     working = state.working_folder(identity)
-    pipeline = new_pipeline(loader.connection, working)
-    pipeline.sync_destination()
-    return pipeline, working
+    return synced_pipeline(loader.connection, working), working
 
 
 def load_package(pipeline: dlt.Pipeline) -> None:
@@ -72,8 +70,7 @@ def load_kept(loader: LoaderFile, state: StateFolder, identity: str) -> int:
 def _load_one(loader: LoaderFile, state: StateFolder, kept: KeptListing) -> None:
     tables = kept.tables()
     working = state.temporary / "kept"  # not in `work`: it is there already, should this be killed
-    pipeline = new_pipeline(loader.connection, working)
-    pipeline.sync_destination()
+    pipeline = synced_pipeline(loader.connection, working)
     pipeline.extract(kept_rows({table: rows_of(tables[table.name], table) for table in TABLES if table.name in tables}))
     load_package(pipeline)
     kept.remove()

@@ -178,7 +178,7 @@ class Listing:
 def _warn_of_too_many(new_fields: NewFields) -> None:
     if new_fields.too_many:
         logger.warning(
-            "%d new fields of the listing are kept as JSON in query_jobs.more_fields: a run adds %d columns at "
+            "%d new fields of the listing are kept as JSON in query_jobs.extra_fields: a run adds %d columns at "
             "most, and the table has %d at most.",
             new_fields.too_many, MAX_NEW_FIELDS, MAX_COLUMNS,
         )  # fmt: skip
