@@ -1,4 +1,4 @@
-"""Columns that had another name in earlier versions: renamed in the file, in dlt's schema of it, and in what was kept."""
+"""Columns that earlier versions called otherwise: renamed in files, in dlt's schema of them, and in kept listings."""
 
 from typing import Final
 
