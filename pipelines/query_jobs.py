@@ -82,13 +82,13 @@ from pipelines.config.settings import (
     warehouse_to_read,
 )
 from pipelines.diagnosis.run_errors import failure_of
-from pipelines.errors import Failure, causes
-from pipelines.interrupts import end_on_signals, signal_behind
+from pipelines.errors import Failure, exception_chain
+from pipelines.interrupts import causing_signal, end_on_signals
 from pipelines.recording.load import record
 from pipelines.recording.progress import progress
 from pipelines.warehouse.reader import Warehouse
 
-MOST_DAYS: Final = 36_500
+MAX_DAYS: Final = 36_500
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ def main(arguments: list[str] | None = None) -> int:
         if not options.verbose:
             logging.getLogger("dlt").addFilter(_without_traceback)
         exit_code = int(options.command(options))
-        number = signal_behind(())  # swallowed by what was running
+        number = causing_signal(())  # swallowed by what was running
         return _stopped(number) if number else exit_code
     except BrokenPipeError:  # `doctor | head`: as the shell's own tools end
         return 128 + 13  # SIGPIPE, which Windows does not have
@@ -232,8 +232,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _days(given: str) -> int:
-    if not given.isdecimal() or not 1 <= int(given) <= MOST_DAYS:
-        raise argparse.ArgumentTypeError(f"{given!r} is not a number of days from 1 to {MOST_DAYS:,}")
+    if not given.isdecimal() or not 1 <= int(given) <= MAX_DAYS:
+        raise argparse.ArgumentTypeError(f"{given!r} is not a number of days from 1 to {MAX_DAYS:,}")
     return int(given)
 
 
@@ -241,7 +241,7 @@ def _explain(error: BaseException, verbose: bool) -> int:
     """Prints what went wrong to stderr, for the person who gets it as mail; returns the exit code."""
     if verbose:
         logger.error("Traceback, as asked for by --verbose", exc_info=error)
-    if number := signal_behind(causes(error)):
+    if number := causing_signal(exception_chain(error)):
         return _stopped(number)
     failure = failure_of(error)
     print(failure, file=sys.stderr)
@@ -284,4 +284,4 @@ if __name__ == "__main__":
     except SystemExit as leaving:  # of argparse
         _leave(int(leaving.code or 0))
     except KeyboardInterrupt as interrupt:  # while the last words were said
-        _leave(_stopped(signal_behind([interrupt])))
+        _leave(_stopped(causing_signal([interrupt])))

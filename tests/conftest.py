@@ -24,7 +24,7 @@ from pipelines.demo.command import FIRST_LOAD, LOAD_EVERY, UNTIL, _credentials, 
 from pipelines.demo_org.life import live
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
-from pipelines.errors import Failure, failure_behind
+from pipelines.errors import Failure, unwrap_error
 from pipelines.recording.load import Run, record
 
 KEYS = "SOURCES__SALESFORCE__CREDENTIALS__"
@@ -63,7 +63,7 @@ class Recorder:
         before = self._written()
         with pytest.raises(Exception) as raised:  # noqa: PT011 - the kind is what the caller looks at
             self.load()
-        found = failure_behind(raised.value)
+        found = unwrap_error(raised.value)
         assert found, raised.value
         assert self._written() == before
         return found

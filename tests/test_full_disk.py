@@ -21,7 +21,7 @@ from planted import spans_by_hand
 from small_disks import FILLER, fill, make_room, mounted
 
 from pipelines.demo_org.org import DemoOrg
-from pipelines.errors import Failure, full_disk
+from pipelines.errors import Failure, disk_full_error
 from pipelines.tables import TABLES
 from pipelines.warehouse.primary import open_loader_file
 
@@ -171,7 +171,7 @@ def test_a_loaders_file_appears_whole_or_not_at_all(disk: Path) -> None:
         made |= {file.name} if file.exists() else set()
         make_room(disk)
     assert 0 < len(made) < 8
-    assert all(isinstance(error, Failure) or full_disk(error) for error in failed)
+    assert all(isinstance(error, Failure) or disk_full_error(error) for error in failed)
 
 
 def test_a_file_that_may_not_grow_is_told_apart_from_a_full_disk(

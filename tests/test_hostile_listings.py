@@ -30,11 +30,11 @@ def job(number: int, **fields: object) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("limit", "most", "pages", "said"),
     [
-        ("MOST_EMPTY_PAGES", 20, map(page, itertools.count()), "after 20 pages, the last 20 of them empty"),
-        ("MOST_PAGES", 30, (page(n, job(n)) for n in itertools.count()), "after 30 pages, the last 0 of them empty"),
-        ("MOST_PAGES", 30, (page(n, job(0)) for n in itertools.count()), "after 30 pages"),
-        ("MOST_SECONDS", 0.2, (page(n, job(n)) for n in itertools.count()), " s: no org's"),
-        ("MOST_BYTES", 50_000, (page(n, job(n, x="x" * 3_000)) for n in itertools.count()), "after 16 pages"),
+        ("MAX_EMPTY_PAGES", 20, map(page, itertools.count()), "after 20 pages, the last 20 of them empty"),
+        ("MAX_PAGES", 30, (page(n, job(n)) for n in itertools.count()), "after 30 pages, the last 0 of them empty"),
+        ("MAX_PAGES", 30, (page(n, job(0)) for n in itertools.count()), "after 30 pages"),
+        ("MAX_SECONDS", 0.2, (page(n, job(n)) for n in itertools.count()), " s: no org's"),
+        ("MAX_BYTES", 50_000, (page(n, job(n, x="x" * 3_000)) for n in itertools.count()), "after 16 pages"),
     ],
 )  # fmt: skip
 def test_a_listing_comes_to_its_end(
@@ -129,7 +129,7 @@ def test_users_without_number_are_asked_for_in_parts(
 ) -> None:
     """So many in a run; the others in the next ones."""
     monkeypatch.setenv("QUERY_JOBS__FETCH_ORG_METADATA", "true")
-    monkeypatch.setattr(org_metadata, "MOST_USERS", 3)
+    monkeypatch.setattr(org_metadata, "MAX_USERS", 3)
     for n in range(5):
         org.add_job(createdById=f"005{n:015}")
     counts = []

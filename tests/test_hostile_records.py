@@ -35,7 +35,7 @@ def test_nothing_is_dropped_whatever_a_page_holds(page: bytes) -> None:
     """Row or rejected record, never both, never none."""
     try:
         listed = decoded(page)["records"]
-    except RecursionError:  # only with half a character beside five hundred levels; `Org.ask` says so
+    except RecursionError:  # only with half a character beside five hundred levels; `Org.request` says so
         return
     table, rejected = jobs_to_arrow(listed, ORG, NewFields())
     rows = table.to_pylist()
@@ -53,7 +53,7 @@ def test_nothing_is_dropped_whatever_a_page_holds(page: bytes) -> None:
 @often
 @given(broken() | st.binary())
 def test_what_is_no_json_is_refused_in_one_of_two_ways(body: bytes) -> None:
-    """The two that `Org.ask` has a sentence for."""
+    """The two that `Org.request` has a sentence for."""
     with suppress(ValueError, RecursionError):
         decoded(body)
 

@@ -9,7 +9,7 @@ from hostile_org import answered_by, once
 from hostile_records import STAMP
 
 from pipelines.demo_org.org import DemoOrg
-from pipelines.errors import NotPermitted, TryLater, Unreadable, quoted
+from pipelines.errors import NotPermitted, TryLater, Unreadable, sanitize
 from pipelines.recording.job_answer import _values as details_values
 from pipelines.recording.records import NewFields, jobs_to_arrow
 from pipelines.salesforce.json_answers import decoded
@@ -162,9 +162,9 @@ def test_a_host_as_long_as_none_is_no_host(org: DemoOrg, recorder: Recorder) -> 
 
 def test_quoted_is_one_line_of_bounded_length() -> None:
     """Whatever it is made of."""
-    assert quoted("a\n\tb\x1b[0m\u202ec") == "a b\ufffd[0m\ufffdc"
-    assert len(quoted("x" * 10**6)) == 300
-    assert quoted({"a": 1}) == "{'a': 1}"
+    assert sanitize("a\n\tb\x1b[0m\u202ec") == "a b\ufffd[0m\ufffdc"
+    assert len(sanitize("x" * 10**6)) == 300
+    assert sanitize({"a": 1}) == "{'a': 1}"
 
 
 def test_of_a_job_shown_twice_the_last_shown_stays_though_it_was_stored_before(

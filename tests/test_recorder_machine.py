@@ -25,7 +25,7 @@ from pipelines.config.settings import read_settings
 from pipelines.demo.command import _credentials
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
-from pipelines.errors import failure_behind
+from pipelines.errors import unwrap_error
 from pipelines.recording import load as run
 
 SECOND = timedelta(seconds=1)
@@ -172,7 +172,7 @@ class RecorderMachine(RuleBasedStateMachine):
                 scene.enter_context(self.trouble(org, fault))
                 self.attempt(truth, f'{{"jobType":"{job_type}"}}' if job_type else "{}", locked)
         except Exception as error:
-            if not (failure_behind(error) or fault):
+            if not (unwrap_error(error) or fault):
                 raise
             self.count(f"loads that failed: {fault[0] if fault else 'locked'}")
         finally:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipelines.config.project import INSTALLED
-from pipelines.errors import Misconfigured, quoted
+from pipelines.errors import Misconfigured, sanitize
 
 FOLDER: Final = ".dlt"
 SECRETS, CONFIG = "secrets.toml", "config.toml"
@@ -149,7 +149,7 @@ def read_toml(file: Path, ours: bool = False) -> dict[str, Any]:
         if not ours and not may_be_ours:
             return {}
         said = error.strerror if isinstance(error, OSError) else error
-        raise Misconfigured(f"{file} cannot be read: {quoted(said)}", "Correct it: it must be TOML.") from None
+        raise Misconfigured(f"{file} cannot be read: {sanitize(said)}", "Correct it: it must be TOML.") from None
 
 
 def user_id() -> int | None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
-from pipelines.errors import Failure, NoAnswer, Unreadable, quoted
+from pipelines.errors import Failure, NoAnswer, Unreadable, sanitize
 from pipelines.recording.message_templates import message_template
 from pipelines.recording.records import FIELDS, as_json, text, whole_number
 from pipelines.salesforce.api_errors import ENDED, SalesforceError, explained
@@ -93,12 +93,12 @@ def _limit(error: SalesforceError | Failure, org: Org) -> str:
 
 def _asked(org: Org, path: str, job_id: str) -> dict[str, Any]:
     """The job's own answer. Raises SalesforceError, or a Failure: Unreadable where it is about another job, too."""
-    body = org.ask(path, at_most=ANSWER_BYTES, patient=False)
+    body = org.request(path, at_most=ANSWER_BYTES, patient=False)
     if not isinstance(body, dict):
         raise Unreadable(f"GET {org.url(path)} answered with a JSON {type(body).__name__}, not an object.")
     found = body.get("id")
     if not isinstance(found, str) or not same_id(found, job_id):
-        raise Unreadable(f"GET {org.url(path)} answered with another job, or none: id {quoted(found, 40)}.")
+        raise Unreadable(f"GET {org.url(path)} answered with another job, or none: id {sanitize(found, 40)}.")
     return body
 
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 from dlt.common.schema.exceptions import DataValidationError
 from dlt.load.exceptions import LoadClientJobFailed
 
-from pipelines.errors import causes
-from pipelines.interrupts import signal_behind
+from pipelines.errors import exception_chain
+from pipelines.interrupts import causing_signal
 from pipelines.recording.kept_listings import KeptListing, UnreadableListing, rows_of, waiting
 from pipelines.recording.org_join import join_orgs
 from pipelines.recording.source import kept_rows
@@ -56,8 +56,9 @@ def load_kept(loader: LoaderFile, state: StateFolder, identity: str) -> int:
             _load_one(loader, state, kept)
             loaded += 1
         except Exception as error:
-            unfit = next((one for one in causes(error) if isinstance(one, (UnreadableListing, *DOES_NOT_FIT))), None)
-            if unfit is None or signal_behind(causes(error)):
+            chain = list(exception_chain(error))
+            unfit = next((one for one in chain if isinstance(one, (UnreadableListing, *DOES_NOT_FIT))), None)
+            if unfit is None or causing_signal(chain):
                 raise
             there = kept.set_aside(state)
             said = str(unfit).splitlines()[0][:300]

@@ -10,7 +10,7 @@ import duckdb
 import pyarrow as pa
 
 from pipelines.tables import DATASET, TABLES, Table
-from pipelines.warehouse.database_file import said_by_macro
+from pipelines.warehouse.database_file import read_macro
 from pipelines.warehouse.renamed_columns import old_names, rename_columns
 
 VIEWS: Final = Path(__file__).parents[1] / "views"
@@ -49,7 +49,7 @@ def apply_views(connection: duckdb.DuckDBPyConnection) -> None:
     A view's file is a header (grain, columns with type and meaning, what is unique) and one SELECT.
     Where the file has all of it already, nothing is done: four hundred statements take longer than a small load.
     """
-    if _fingerprint(connection) == said_by_macro(connection, f"{DATASET}.{APPLIED}"):
+    if _fingerprint(connection) == read_macro(connection, f"{DATASET}.{APPLIED}"):
         return
     statements = ["begin"]
     for table in TABLES:
