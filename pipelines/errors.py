@@ -53,14 +53,14 @@ class Misconfigured(Failure):
     exit_code = os.EX_CONFIG  # 78
 
 
-def quoted(text: object, at_most: int = 300) -> str:
+def sanitize(text: object, at_most: int = 300) -> str:
     """What somebody else wrote, fit to stand in a message: on one line, cut off, and without a character that a
     terminal would obey instead of showing (escape sequences, bidirectional marks)."""
     line = " ".join(str(text)[: 4 * at_most].split())[:at_most]
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
 
 
-def causes(error: BaseException) -> Iterator[BaseException]:
+def exception_chain(error: BaseException) -> Iterator[BaseException]:
     """The error and what is behind it, outermost first: dlt wraps what happens inside a step in errors of its own."""
     seen: BaseException | None = error
     while seen is not None:
@@ -68,12 +68,12 @@ def causes(error: BaseException) -> Iterator[BaseException]:
         seen = seen.__cause__ or seen.__context__
 
 
-def failure_behind(error: BaseException) -> Failure | None:
+def unwrap_error(error: BaseException) -> Failure | None:
     """The `Failure` that an error wraps, if there is one."""
-    return next((cause for cause in causes(error) if isinstance(cause, Failure)), None)
+    return next((cause for cause in exception_chain(error) if isinstance(cause, Failure)), None)
 
 
-def full_disk(error: BaseException) -> Failure | None:
+def disk_full_error(error: BaseException) -> Failure | None:
     """What to say where an error means that there is no room."""
     if _means(error, errno.EFBIG):
         return Failure(
@@ -85,7 +85,7 @@ def full_disk(error: BaseException) -> Failure | None:
     return None
 
 
-def not_permitted(error: BaseException) -> bool:
+def is_permission_error(error: BaseException) -> bool:
     """Whether an error means that something may not be written, or not be read."""
     return _means(error, errno.EACCES, errno.EPERM, errno.EROFS)
 

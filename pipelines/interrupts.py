@@ -33,12 +33,12 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
 
 def raise_if_interrupted(error: BaseException) -> None:
     """Raises Interrupted where a signal is behind an error of DuckDB's: the first thing in whatever catches one."""
-    number = signal_behind([error])
+    number = causing_signal([error])
     if number:
         raise Interrupted(number) from None
 
 
-def signal_behind(errors: Iterable[BaseException]) -> int:
+def causing_signal(errors: Iterable[BaseException]) -> int:
     """The signal that one of the errors comes from; 0 where none does.
 
     DuckDB stops a query at a signal by an InterruptException or by RuntimeError("Query interrupted"). DuckDB 1.5 keeps

@@ -6,7 +6,7 @@ The way of a record, room by room; a room knows only those below it (`make lint`
     query_jobs.py  the command line (this file)
     diagnosis/     what is wrong
         doctor.py        with the set-up;  examination.py: what it found;  recorded_files.py;  open_questions.py
-        misspelt_settings.py, ignored_settings.py: of other programs;  run_errors.py: why a run ended
+        misspelt_settings.py, renamed_settings.py, ignored_settings.py;  run_errors.py: why a run ended
     demo/          the built-in org of demo_org/, recorded on a simulated clock
 
     recording/     from pages to rows to the loader's file
@@ -83,13 +83,13 @@ from pipelines.config.settings import (
     warehouse_to_read,
 )
 from pipelines.diagnosis.run_errors import failure_of
-from pipelines.errors import Failure, causes
-from pipelines.interrupts import end_on_signals, signal_behind
+from pipelines.errors import Failure, exception_chain
+from pipelines.interrupts import causing_signal, end_on_signals
 from pipelines.recording.load import record
 from pipelines.recording.progress import progress
 from pipelines.warehouse.reader import Warehouse
 
-MOST_DAYS: Final = 36_500
+MAX_DAYS: Final = 36_500
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ def main(arguments: list[str] | None = None) -> int:
         if not options.verbose:
             logging.getLogger("dlt").addFilter(_without_traceback)
         exit_code = int(options.command(options))
-        number = signal_behind(())  # swallowed by what was running
+        number = causing_signal(())  # swallowed by what was running
         return _stopped(number) if number else exit_code
     except BrokenPipeError:  # `doctor | head`: as the shell's own tools end
         return 128 + 13  # SIGPIPE, which Windows does not have
@@ -158,7 +158,7 @@ def _check(options: argparse.Namespace) -> int:
         if found:
             _say(
                 *found,
-                "Already being handled? Mute it: add its key (see check --json) to known_findings in .dlt/config.toml.",
+                "Already being handled? Mute it: add its key (see check --json) to muted_findings in .dlt/config.toml.",
                 sep="\n\n",
             )
     return 1 if found else 0
@@ -233,8 +233,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _days(given: str) -> int:
-    if not given.isdecimal() or not 1 <= int(given) <= MOST_DAYS:
-        raise argparse.ArgumentTypeError(f"{given!r} is not a number of days from 1 to {MOST_DAYS:,}")
+    if not given.isdecimal() or not 1 <= int(given) <= MAX_DAYS:
+        raise argparse.ArgumentTypeError(f"{given!r} is not a number of days from 1 to {MAX_DAYS:,}")
     return int(given)
 
 
@@ -242,7 +242,7 @@ def _explain(error: BaseException, verbose: bool) -> int:
     """Prints what went wrong to stderr, for the person who gets it as mail; returns the exit code."""
     if verbose:
         logger.error("Traceback, as asked for by --verbose", exc_info=error)
-    if number := signal_behind(causes(error)):
+    if number := causing_signal(exception_chain(error)):
         return _stopped(number)
     failure = failure_of(error)
     print(failure, file=sys.stderr)
@@ -285,4 +285,4 @@ if __name__ == "__main__":
     except SystemExit as leaving:  # of argparse
         _leave(int(leaving.code or 0))
     except KeyboardInterrupt as interrupt:  # while the last words were said
-        _leave(_stopped(signal_behind([interrupt])))
+        _leave(_stopped(causing_signal([interrupt])))

@@ -98,7 +98,7 @@ QUERY_JOBS: Final = Table(
         _OBSERVED_AT,
         Column("created_date_text", TEXT, "createdDate as it was sent, only where it could not be read as a time"),
         Column("api_version_text", TEXT, "apiVersion as it was sent, only where it could not be read as a number"),
-        Column("more_fields", TEXT, "JSON object of new fields without a column: more than 50 in one run or 300 columns in all, or a name that is taken"),
+        Column("extra_fields", TEXT, "JSON object of new fields without a column: more than 50 in one run or 300 columns in all, or a name that is taken"),
         Column("current_since", TIME, "Start of the listing that first showed the job as this row has it: what a later one shows replaces it. Null for rows of earlier versions of this program"),
     ),
 )  # fmt: skip
@@ -241,7 +241,7 @@ JOB_DETAILS: Final = Table(
         Column("is_pk_chunking_supported", FLAG, "Whether the object can be chunked by primary key", "isPkChunkingSupported"),
         Column("error_message", TEXT, "Why the job failed, in Salesforce's words", "errorMessage"),
         Column("error_template", TEXT, "error_message with its ids, numbers, quoted and bracketed text taken out: equal for failures of one kind"),
-        Column("more_fields", TEXT, "JSON object of further fields of the answers, and of values that do not fit their column"),
+        Column("extra_fields", TEXT, "JSON object of further fields of the answers, and of values that do not fit their column"),
     ),
 )  # fmt: skip
 

@@ -24,7 +24,7 @@ from pipelines.demo.command import FIRST_LOAD, LOAD_EVERY, UNTIL, _credentials, 
 from pipelines.demo_org.life import live
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
-from pipelines.errors import Failure, failure_behind
+from pipelines.errors import Failure, unwrap_error
 from pipelines.recording.load import Run, record
 
 KEYS = "SOURCES__SALESFORCE__CREDENTIALS__"
@@ -63,7 +63,7 @@ class Recorder:
         before = self._written()
         with pytest.raises(Exception) as raised:  # noqa: PT011 - the kind is what the caller looks at
             self.load()
-        found = failure_behind(raised.value)
+        found = unwrap_error(raised.value)
         assert found, raised.value
         assert self._written() == before
         return found
@@ -173,7 +173,7 @@ def recorder_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...
             "QUERY_JOBS__CLOCK_TOLERANCE_HOURS": "0",  # a test's org has a clock of its own
             # Most tests are about the listing: recording/test_job_details.py and test_org_metadata.py ask for more.
             "QUERY_JOBS__DETAILS_PER_RUN": "0",
-            "QUERY_JOBS__EXTRAS": "false",
+            "QUERY_JOBS__FETCH_ORG_METADATA": "false",
             "RUNTIME__REQUEST_BACKOFF_FACTOR": "0.01",
             "SOURCES__SALESFORCE__CREDENTIALS__INSTANCE_URL": org.instance_url,
             "SOURCES__SALESFORCE__CREDENTIALS__CLIENT_ID": org.client_id,

@@ -1,7 +1,7 @@
 """`make check`: what needs a person, in words with the numbers and the ids; on a healthy day nothing at all.
 
 Reads the published warehouse only, through the views; what it looks for is in `findings/`. What a finding is called
-(`key`) stays the same while the trouble lasts, so that `known_findings` of config.toml can silence what is being
+(`key`) stays the same while the trouble lasts, so that `muted_findings` of config.toml can silence what is being
 handled already.
 """
 
@@ -62,7 +62,7 @@ def check(warehouse: Path | Warehouse, thresholds: Thresholds, now: datetime | N
             )  # fmt: skip
             for examine in EXAMINATIONS:
                 found += examine(question)
-    muted = {_current_key(key) for key in thresholds.known_findings}
+    muted = {_current_key(key) for key in thresholds.muted_findings}
     return sorted((finding for finding in found if finding.key not in muted), key=lambda finding: not finding.urgent)
 
 

@@ -36,7 +36,7 @@ from pipelines.config.own_settings import (
     named_project,
 )
 from pipelines.config.project import PROJECT
-from pipelines.errors import Misconfigured, quoted
+from pipelines.errors import Misconfigured, sanitize
 
 Spec = TypeVar("Spec", bound=BaseConfiguration)
 
@@ -205,7 +205,7 @@ def misconfigured(error: ConfigurationException) -> Misconfigured:
         for name in [name for name, keys in KEYS.items() if key in keys]:
             found = active().settings.find((*name.split("."), key))
             if found and found.value == value:
-                shown = "" if name == ".".join(CREDENTIALS) else f"{quoted(repr(value), 100)}, "
+                shown = "" if name == ".".join(CREDENTIALS) else f"{sanitize(repr(value), 100)}, "
                 kind = KINDS.get(getattr(error.hint, "__origin__", error.hint), "text")
                 return Misconfigured(f"{named(f'{name}.{key}')} is {shown}not {kind}.", SEE)
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]

@@ -6,12 +6,13 @@ import os
 import re
 import stat
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from pipelines.config.project import INSTALLED
-from pipelines.errors import Misconfigured, quoted
+from pipelines.errors import Misconfigured, sanitize
 
 FOLDER: Final = ".dlt"
 SECRETS, CONFIG = "secrets.toml", "config.toml"
@@ -32,6 +33,12 @@ KEYS: Final[dict[str, frozenset[str]]] = {
     ".".join(LOADER_FILE[:-1]): frozenset({LOADER_FILE[-1]}),
     ".".join(LOADER_FILE): frozenset({"database"}),
 }  # fmt: skip
+# Settings that have another name now: old -> new. The old name works until the next major version; where both are set,
+# the new one counts. `doctor` names them.
+RENAMED: Final[dict[SettingPath, SettingPath]] = {
+    ("query_jobs", "extras"): ("query_jobs", "fetch_org_metadata"),
+    ("check", "known_findings"): ("check", "muted_findings"),
+}
 # By these a project is one of this recorder: [query_jobs], or one of our keys in these two.
 TELLING: Final = ("sources.salesforce", ".".join(CREDENTIALS))
 SECTION_HEAD: Final = re.compile(r"^\s*\[\s*(query_jobs|sources\.salesforce)\b", re.MULTILINE)
@@ -39,13 +46,16 @@ SECTION_HEAD: Final = re.compile(r"^\s*\[\s*(query_jobs|sources\.salesforce)\b",
 
 @dataclass(frozen=True)
 class Found:
-    """A setting's value, and the file or the variable that gives it."""
+    """A setting's value, the file or variable that gives it, and the name that it has there if that is an old one."""
 
     value: Any
     place: Path | str
+    old_name: str = ""
 
     def __str__(self) -> str:
-        return f"in {self.place}" if isinstance(self.place, Path) else f"variable {self.place}"
+        if isinstance(self.place, Path):
+            return f"{f'as `{self.old_name}` ' if self.old_name else ''}in {self.place}"
+        return f"variable {self.place}"
 
 
 class OwnSettings:
@@ -72,15 +82,21 @@ class OwnSettings:
 
     def find(self, path: SettingPath, secret: bool = False) -> Found | None:
         """The setting, wherever it is set. `secret` looks among a container's secrets, too."""
+        old = next((old for old, new in RENAMED.items() if new == path), None)
+        found = next(self.places(path, secret), None)
+        return found or (next(self.places(old, secret), None) if old else None)
+
+    def places(self, path: SettingPath, secret: bool = False) -> Iterator[Found]:
+        """Every place that sets it by this name, the one that counts first."""
         variable = "__".join(path).upper()
+        old_name = ".".join(path) if path in RENAMED else ""
         if secret and (value := _docker_secret(variable)) is not None:
-            return Found(value, f"{DOCKER_SECRETS}/{_docker_name(variable)}")
+            yield Found(value, f"{DOCKER_SECRETS}/{_docker_name(variable)}", old_name)
         if variable in os.environ:
-            return Found(os.environ[variable], variable)
+            yield Found(os.environ[variable], variable, old_name)
         for file, settings in self.files.items():
             if (value := _at(settings, path)) is not None:
-                return Found(value, file)
-        return None
+                yield Found(value, file, old_name)
 
 
 class NoSettings(OwnSettings):
@@ -89,8 +105,8 @@ class NoSettings(OwnSettings):
     def __init__(self) -> None:
         self.files, self.not_ours = {}, []
 
-    def find(self, path: SettingPath, secret: bool = False) -> None:
-        return None
+    def places(self, path: SettingPath, secret: bool = False) -> Iterator[Found]:
+        yield from ()
 
 
 def named_project() -> Path | None:
@@ -133,7 +149,7 @@ def read_toml(file: Path, ours: bool = False) -> dict[str, Any]:
         if not ours and not may_be_ours:
             return {}
         said = error.strerror if isinstance(error, OSError) else error
-        raise Misconfigured(f"{file} cannot be read: {quoted(said)}", "Correct it: it must be TOML.") from None
+        raise Misconfigured(f"{file} cannot be read: {sanitize(said)}", "Correct it: it must be TOML.") from None
 
 
 def user_id() -> int | None:

@@ -46,7 +46,7 @@ class RecorderConfiguration(BaseConfiguration):
     warehouse: str = "warehouse.duckdb"
     lock_wait: float = 30.0
     details_per_run: int = 500
-    extras: bool = True
+    fetch_org_metadata: bool = True
     keep_copies: int = 7
     clock_tolerance_hours: float = 24.0
 
@@ -73,7 +73,7 @@ class Settings:
     warehouse: Path
     lock_wait: float = 30.0
     details_per_run: int = 500
-    extras: bool = True
+    fetch_org_metadata: bool = True
     keep_copies: int = 0
     clock_tolerance_hours: float = 24.0
     demo: bool = False  # whether these are the demo's own files
@@ -120,7 +120,7 @@ def read_settings() -> Settings:
         warehouse,
         recorder.lock_wait,
         recorder.details_per_run,
-        recorder.extras,
+        recorder.fetch_org_metadata,
         recorder.keep_copies,
         recorder.clock_tolerance_hours,
     )

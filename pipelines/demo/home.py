@@ -17,7 +17,7 @@ from typing import Final
 import duckdb
 
 from pipelines.config.settings import Settings, unusable_in
-from pipelines.errors import Failure, Misconfigured, TryLater, full_disk
+from pipelines.errors import Failure, Misconfigured, TryLater, disk_full_error
 from pipelines.interrupts import raise_if_interrupted
 from pipelines.recording.kept_listings import listings_in
 from pipelines.regular_files import holds_something
@@ -25,7 +25,7 @@ from pipelines.tables import DATASET
 from pipelines.warehouse.atomic_file import is_mount
 from pipelines.warehouse.database_file import CATALOG, open_database
 from pipelines.warehouse.file_identity import is_demo, read_identity
-from pipelines.warehouse.primary import LOCK_MESSAGE, HeldBy, no_locks_behind, only_load
+from pipelines.warehouse.primary import LOCK_MESSAGE, HeldBy, exclusive_load, locking_problem
 from pipelines.warehouse.state_folder import StateFolder
 
 MARKER_OF_0_1_0: Final = ".made_by_demo"
@@ -51,7 +51,7 @@ def cleared(settings: Settings, org_id: str) -> Iterator[None]:
         raise _cannot_use(home, error) from None
     with ExitStack() as held:
         try:
-            held.enter_context(only_load(settings.loader_file))
+            held.enter_context(exclusive_load(settings.loader_file))
         except TryLater as busy:
             raise TryLater(busy.message, f"Wait until it has ended, or {ELSEWHERE}.") from None
         except Misconfigured as unusable:
@@ -102,7 +102,7 @@ def _check_file(file: Path, org_id: str) -> None:
     except (duckdb.Error, RuntimeError) as error:
         raise_if_interrupted(error)
         if LOCK_MESSAGE in str(error):
-            raise no_locks_behind(file) or _held(file, error) from None
+            raise locking_problem(file) or _held(file, error) from None
         names = shlex.join(map(str, (file, log)))
         raise Misconfigured(
             f"{file} cannot be read, so whether it is a demo's cannot be told: {str(error).splitlines()[0][:300]}",
@@ -166,7 +166,7 @@ def _check_held_by_nobody(file: Path) -> None:
     except (duckdb.Error, RuntimeError) as error:
         raise_if_interrupted(error)
         if LOCK_MESSAGE in str(error):
-            raise no_locks_behind(file) or _held(file, error) from None
+            raise locking_problem(file) or _held(file, error) from None
 
 
 def _held(file: Path, error: Exception) -> TryLater:
@@ -195,7 +195,7 @@ def _log(file: Path) -> Path:
 def _cannot_use(home: Path, error: OSError) -> Failure:
     why = "it is a mount of its own, which cannot be replaced" if is_mount(error) else error.strerror
     where = "" if error.filename in (None, str(home)) else f" ({error.filename})"
-    return full_disk(error) or Misconfigured(
+    return disk_full_error(error) or Misconfigured(
         f"A demo cannot put its files into {home}: {why}{where}.",
         f"{ELSEWHERE.capitalize()}, a directory where this user may write.",
     )

@@ -17,7 +17,8 @@ from pipelines.diagnosis.ignored_settings import ignored_settings
 from pipelines.diagnosis.misspelt_settings import misspelt_settings
 from pipelines.diagnosis.open_questions import open_questions
 from pipelines.diagnosis.recorded_files import examine_files
-from pipelines.errors import Failure, Misconfigured, quoted
+from pipelines.diagnosis.renamed_settings import renamed_settings
+from pipelines.errors import Failure, Misconfigured, sanitize
 from pipelines.recording.feeds import QUERY
 from pipelines.recording.history import NEWEST_LISTING
 from pipelines.recording.job_answer import job_path
@@ -41,6 +42,8 @@ def doctor(verbose: bool = False) -> int:
     print("Settings")
     for file in active().settings.not_ours:
         found.note(f"{file} is not read: users other than this one and root may have written it")
+    for renamed in renamed_settings():
+        found.note(renamed)
     if verbose:
         for ignored in ignored_settings():
             found.note(f"not read: {ignored}")
@@ -78,7 +81,7 @@ def _examine_host(found: Examination, org: Org) -> None:
     host = org.credentials.instance_url or org.session.instance_url
     try:
         answer = org.http.get(f"{host}/services/data", allow_redirects=False, auth=lambda request: request)
-        oldest, *_, newest = versions = [quoted(version["version"], 20) for version in decoded(answer.content)]
+        oldest, *_, newest = versions = [sanitize(version["version"], 20) for version in decoded(answer.content)]
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         raise Misconfigured(
             f"{host} does not answer as Salesforce's API does.",
@@ -139,10 +142,10 @@ def _examine_listing(found: Examination, org: Org) -> None:
     finished = [record for record in found.page if record.get("state") in FINISHED and record.get("id")]
     if finished:
         try:
-            job = org.ask(job_path(str(finished[0]["id"]), str(finished[0].get("jobType"))))
+            job = org.request(job_path(str(finished[0]["id"]), str(finished[0].get("jobType"))))
             found.job = job if isinstance(job, dict) else None
         except SalesforceError as error:
-            found.note(f"the single job {quoted(finished[0]['id'], 40)} cannot be read: {error}")
+            found.note(f"the single job {sanitize(finished[0]['id'], 40)} cannot be read: {error}")
 
 
 def _examine_budget(found: Examination, org: Org) -> None:

@@ -10,7 +10,7 @@ from dlt.common.configuration.specs import BaseConfiguration
 
 from pipelines.config import dlt_variables
 from pipelines.config.dlt_context import active
-from pipelines.config.own_settings import KEYS, SettingPath, named_project
+from pipelines.config.own_settings import KEYS, RENAMED, SettingPath, named_project
 from pipelines.diagnosis.misspelt_settings import unread
 
 # Whose specifications take part in a load; credentials of other destinations do not.
@@ -45,7 +45,7 @@ def _files() -> Iterator[str]:
 
 
 def _is_read(path: SettingPath) -> bool:
-    return path[-1] in KEYS.get(".".join(path[:-1]), ()) or ".".join(path) in KEYS
+    return path[-1] in KEYS.get(".".join(path[:-1]), ()) or path in RENAMED or ".".join(path) in KEYS
 
 
 def _leaves(found: dict[str, Any], path: SettingPath = ()) -> Iterator[SettingPath]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from pipelines.answers.findings import thresholds  # noqa: F401 - each puts its keys into KEYS
 from pipelines.config import settings  # noqa: F401
 from pipelines.config.dlt_context import PINNED, active
-from pipelines.config.own_settings import KEYS, LOADER_FILE, SettingPath
+from pipelines.config.own_settings import KEYS, LOADER_FILE, RENAMED, SettingPath
 from pipelines.errors import Misconfigured
 
 # dlt reads these sections, and so did version 0.1.0.
@@ -41,7 +41,7 @@ def unread(found: dict[str, Any], path: SettingPath = ()) -> Iterator[SettingPat
         if isinstance(value, dict) and (name in KEYS or name in PARENTS or here[0] in DLTS):
             yield from unread(value, here)
         elif section in KEYS:
-            if key not in KEYS[section] and PINNED.get(here) != value:
+            if not (key in KEYS[section] or here in RENAMED or PINNED.get(here) == value):
                 yield here
         elif not isinstance(value, dict):
             if PINNED.get(here) != value:
@@ -54,18 +54,22 @@ def _in_environment() -> Iterator[Misconfigured]:
     for name in sorted(os.environ):
         path = tuple(name.lower().split("__"))
         section, key = ".".join(path[:-1]), path[-1]
-        if section in KEYS.keys() - SHARED and key not in KEYS[section] and ".".join(path) not in KEYS:
+        if section in KEYS.keys() - SHARED and not (key in KEYS[section] or path in RENAMED or ".".join(path) in KEYS):
             yield _problem(path, "the environment")
 
 
 def _problem(path: SettingPath, where: str) -> Misconfigured:
     section, key = ".".join(path[:-1]), path[-1]
     homes = [name for name, known in KEYS.items() if key in known and name != section]
-    close = get_close_matches(key if section else ".".join(path), KEYS.get(section, {*KEYS, *PARENTS}), n=1, cutoff=0.6)
+    renamed = {old[-1]: new for old, new in RENAMED.items()}
+    known = KEYS[section] | {old[-1] for old in RENAMED if ".".join(old[:-1]) == section} if section in KEYS else None
+    close = get_close_matches(key if section else ".".join(path), known or {*KEYS, *PARENTS}, n=1, cutoff=0.6)
     if homes:
         remedy = f"It belongs under [{homes[0]}]."
+    elif key in renamed:
+        remedy = f"It is now called {renamed[key][-1]}, and belongs under [{'.'.join(renamed[key][:-1])}]."
     elif close:
-        remedy = f"Did you mean {close[0]}?"
+        remedy = f"Did you mean {renamed[close[0]][-1] if close[0] in renamed else close[0]}?"
     elif path[0] in DLTS or section in SHARED | PARENTS:
         remedy = "Remove it: the recorder sets up dlt itself, and does not read this."
     else:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from pipelines.diagnosis.examination import Examination
-from pipelines.errors import quoted
+from pipelines.errors import sanitize
 from pipelines.recording.feeds import QUERY
 
 UNKNOWN: Final = "not known yet"
@@ -20,10 +20,10 @@ def open_questions(found: Examination) -> Iterator[tuple[str, str]]:
     more = sorted(set().union(*page) - QUERY.jobs.fields.keys()) if page else []
     yield (
         "Does it carry counts or error texts beside the documented fields?",
-        UNKNOWN if not page else f"these: {quoted(', '.join(more))}" if more else "no, on this page",
+        UNKNOWN if not page else f"these: {sanitize(', '.join(more))}" if more else "no, on this page",
     )
     extra = sorted(set(found.job or ()) - QUERY.jobs.fields.keys())
-    yield "What does a single job's answer add?", quoted(", ".join(extra)) if extra else UNKNOWN
+    yield "What does a single job's answer add?", sanitize(", ".join(extra)) if extra else UNKNOWN
     v2 = [r for r in page if r.get("jobType") == "V2Query" and r.get("state") == "JobComplete"]
     still = sum(r.get("systemModstamp") == r.get("createdDate") for r in v2)
     yield (

@@ -17,7 +17,7 @@ from pipelines.warehouse.copies import copies, space_taken
 from pipelines.warehouse.damage import damaged_part, is_damage
 from pipelines.warehouse.database_file import open_database
 from pipelines.warehouse.file_identity import read_identity, refuse_demo
-from pipelines.warehouse.primary import LOCK_MESSAGE, no_locks_behind
+from pipelines.warehouse.primary import LOCK_MESSAGE, locking_problem
 from pipelines.warehouse.publishing_guards import check_begun, check_published
 from pipelines.warehouse.reader import read
 from pipelines.warehouse.restoring import damaged
@@ -57,7 +57,7 @@ def _examine_loader_file(found: Examination, file: Path, warehouse: Path) -> Non
             found.bad(damaged(file, warehouse, part))
             return
         said = str(error).splitlines()[0][:300]
-        if without := no_locks_behind(file) if LOCK_MESSAGE in said else None:
+        if without := locking_problem(file) if LOCK_MESSAGE in said else None:
             found.bad(without)
         elif LOCK_MESSAGE in said:
             found.note(f"the loader's file is in use, by a load or by a program that should open the copy: {said}")

@@ -3,26 +3,34 @@
 from dlt.common.configuration.exceptions import ConfigurationException
 
 from pipelines.config.dlt_context import misconfigured
-from pipelines.errors import Failure, Misconfigured, causes, failure_behind, full_disk, not_permitted, quoted
+from pipelines.errors import (
+    Failure,
+    Misconfigured,
+    disk_full_error,
+    exception_chain,
+    is_permission_error,
+    sanitize,
+    unwrap_error,
+)
 
 
 def failure_of(error: BaseException) -> Failure:
     """The Failure that an error is, or is caused by; one that says what kind of error it was where that is unknown."""
-    if failure := failure_behind(error):
+    if failure := unwrap_error(error):
         return failure
-    behind = list(causes(error))
+    behind = list(exception_chain(error))
     wrong_setting = next((cause for cause in behind if isinstance(cause, ConfigurationException)), None)
-    full = next(filter(None, map(full_disk, behind)), None)  # what led to it may be another error
+    full = next(filter(None, map(disk_full_error, behind)), None)  # what led to it may be another error
     return misconfigured(wrong_setting) if wrong_setting else full or _unexpected(behind[-1])
 
 
 def _unexpected(error: BaseException) -> Failure:
     first_line, *_ = str(error).strip().splitlines() or ["no message"]
     places = PermissionError | NotADirectoryError | FileNotFoundError | FileExistsError
-    if isinstance(error, places) or (isinstance(error, OSError) and not_permitted(error)):
+    if isinstance(error, places) or (isinstance(error, OSError) and is_permission_error(error)):
         if error.filename is None:
             return Misconfigured(
-                f"A file cannot be used: {quoted(first_line)}.", "Does another run use the same files?"
+                f"A file cannot be used: {sanitize(first_line)}.", "Does another run use the same files?"
             )
         return Misconfigured(
             f"Cannot use {error.filename}: {error.strerror}.",
@@ -32,11 +40,11 @@ def _unexpected(error: BaseException) -> Failure:
 
     if is_damage(error):  # yet no checksum is wrong
         return Failure(
-            f"DuckDB cannot read a file: {quoted(first_line)}",
+            f"DuckDB cannot read a file: {sanitize(first_line)}",
             "If the next load ends the same way, save the loader's file elsewhere and restore it from an earlier copy "
             "(docs/operations.md, Restore).",
         )
     return Failure(
-        f"Unexpected {type(error).__name__}: {quoted(first_line)}",
+        f"Unexpected {type(error).__name__}: {sanitize(first_line)}",
         "What was recorded before stays. The next load tries again; --verbose shows where it happened.",
     )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
-from pipelines.errors import Failure, NoAnswer, Unreadable, quoted
+from pipelines.errors import Failure, NoAnswer, Unreadable, sanitize
 from pipelines.recording.feeds import Feed
 from pipelines.recording.message_templates import message_template
 from pipelines.recording.records import as_json, text, whole_number
@@ -94,12 +94,12 @@ def _limit(error: SalesforceError | Failure, org: Org) -> str:
 
 def _asked(org: Org, path: str, job_id: str) -> dict[str, Any]:
     """The job's own answer. Raises SalesforceError, or a Failure: Unreadable where it is about another job, too."""
-    body = org.ask(path, at_most=ANSWER_BYTES, patient=False)
+    body = org.request(path, at_most=ANSWER_BYTES, patient=False)
     if not isinstance(body, dict):
         raise Unreadable(f"GET {org.url(path)} answered with a JSON {type(body).__name__}, not an object.")
     found = body.get("id")
     if not isinstance(found, str) or not same_id(found, job_id):
-        raise Unreadable(f"GET {org.url(path)} answered with another job, or none: id {quoted(found, 40)}.")
+        raise Unreadable(f"GET {org.url(path)} answered with another job, or none: id {sanitize(found, 40)}.")
     return body
 
 
@@ -118,7 +118,7 @@ def _with_counts(feed: Feed, answer: dict[str, Any], classic: dict[str, Any]) ->
 
 
 def _values(feed: Feed, answer: dict[str, Any]) -> dict[str, Any]:
-    """The answer's values by column; what has no column, or does not fit its own, goes into more_fields."""
+    """The answer's values by column; what has no column, or does not fit its own, goes into extra_fields."""
     values: dict[str, Any] = {}
     more = {name: value for name, value in answer.items() if name not in feed.jobs.fields}
     for column in JOB_DETAILS.columns:
@@ -135,7 +135,7 @@ def _values(feed: Feed, answer: dict[str, Any]) -> dict[str, Any]:
             values[column.name] = read
             more.pop(column.field or "", None)
     more = {name: value for name, value in more.items() if value is not None}
-    return values | {"more_fields": as_json(more) if more else None}
+    return values | {"extra_fields": as_json(more) if more else None}
 
 
 def _provisional(job: dict[str, Any], row: dict[str, Any]) -> bool | None:

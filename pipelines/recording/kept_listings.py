@@ -22,6 +22,7 @@ from dlt.common.runtime.run_context import global_dir
 from pipelines.tables import LISTINGS, TABLES, Table
 from pipelines.warehouse.atomic_file import replacing
 from pipelines.warehouse.dlt_packages import PIPELINE, TABLES_OF_DLT, Package, packages_in
+from pipelines.warehouse.renamed_columns import with_new_names
 from pipelines.warehouse.state_folder import StateFolder
 
 FORMAT: Final = 1  # of these folders; a version that changes it reads the earlier ones
@@ -104,13 +105,14 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def rows_of(files: list[Path], table: Table) -> Iterator[pa.Table]:
-    """The rows of a table as they were extracted, some at a time, without dlt's own columns; columns that came with a
-    later version are null."""
+    """The rows of a table as they were extracted, some at a time, without dlt's own columns; columns that a later
+    version renamed have its names, and those that came with it are null."""
     for file in files:
         with pq.ParquetFile(file) as parquet:
             for number in range(parquet.num_row_groups):
                 rows = parquet.read_row_group(number)
                 rows = rows.drop_columns([name for name in rows.column_names if name.startswith(TABLES_OF_DLT)])
+                rows = with_new_names(rows, table)
                 for field in table.schema:
                     if field.name not in rows.column_names:
                         rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))

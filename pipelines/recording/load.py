@@ -15,8 +15,8 @@ import duckdb
 from pipelines.config.credentials import SalesforceCredentials
 from pipelines.config.dlt_context import active
 from pipelines.config.settings import Settings
-from pipelines.errors import TryLater, causes
-from pipelines.interrupts import signal_behind
+from pipelines.errors import TryLater, exception_chain
+from pipelines.interrupts import causing_signal
 from pipelines.recording.error_templates import fill_templates
 from pipelines.recording.history import History
 from pipelines.recording.job_details import Details, DetailsOutcome
@@ -32,7 +32,7 @@ from pipelines.warehouse.contents import has_listing
 from pipelines.warehouse.damage import damaged_part, is_damage
 from pipelines.warehouse.dlt_packages import PIPELINE, new_pipeline
 from pipelines.warehouse.file_identity import write_moment
-from pipelines.warehouse.primary import HeldBy, LoaderFile, only_load, open_loader_file
+from pipelines.warehouse.primary import HeldBy, LoaderFile, exclusive_load, open_loader_file
 from pipelines.warehouse.publish import open_published, publish
 from pipelines.warehouse.publishing_guards import check_begun, check_published
 from pipelines.warehouse.restoring import damaged
@@ -83,7 +83,7 @@ def record(settings: Settings, credentials: SalesforceCredentials, seen: Seen = 
 
     Raises a Failure that says what to do; what could not be done now, the next run does.
     """
-    with only_load(settings.loader_file):
+    with exclusive_load(settings.loader_file):
         return record_under_lock(settings, credentials, seen)
 
 
@@ -106,7 +106,7 @@ def record_under_lock(settings: Settings, credentials: SalesforceCredentials, se
 
 def _damaged_part(loader_file: Path, error: Exception) -> str | None:
     """What of the loader's file, which is closed by now, is damaged, where an error looks like it."""
-    if is_damage(error) and not signal_behind(causes(error)):
+    if is_damage(error) and not causing_signal(exception_chain(error)):
         with suppress(OSError, duckdb.Error):  # it cannot be looked into now: the error itself is all that is known
             return damaged_part(loader_file)
     return None
@@ -121,7 +121,7 @@ def _record(
         done: list[tuple[Snapshot, Metadata]] = []
         jobs = salesforce(
             credentials,
-            extras=settings.extras,
+            fetch_org_metadata=settings.fetch_org_metadata,
             clock_tolerance_hours=settings.clock_tolerance_hours,
             history=history,
             on_page=seen.page,

@@ -10,13 +10,13 @@ import pyarrow as pa
 from dlt.common.schema.exceptions import DataValidationError
 from dlt.load.exceptions import LoadClientJobFailed
 
-from pipelines.errors import causes
-from pipelines.interrupts import signal_behind
+from pipelines.errors import exception_chain
+from pipelines.interrupts import causing_signal
 from pipelines.recording.kept_listings import KeptListing, UnreadableListing, rows_of, waiting
 from pipelines.recording.org_join import join_orgs
 from pipelines.recording.source import kept_rows
 from pipelines.tables import LISTINGS, TABLES
-from pipelines.warehouse.dlt_packages import interruptible, new_pipeline
+from pipelines.warehouse.dlt_packages import interruptible, synced_pipeline
 from pipelines.warehouse.primary import LoaderFile
 from pipelines.warehouse.schema import complete_tables, stored_columns
 from pipelines.warehouse.state_folder import StateFolder
@@ -35,9 +35,7 @@ logger = logging.getLogger(__name__)
 def pipeline_into(loader: LoaderFile, state: StateFolder, identity: str) -> tuple[dlt.Pipeline, Path]:
     """dlt's pipeline into the loader's file, with the state and the schema that are stored there, and its folder."""
     working = state.working_folder(identity)
-    pipeline = new_pipeline(loader.connection, working)
-    pipeline.sync_destination()
-    return pipeline, working
+    return synced_pipeline(loader.connection, working), working
 
 
 def load_package(pipeline: dlt.Pipeline) -> None:
@@ -58,8 +56,9 @@ def load_kept(loader: LoaderFile, state: StateFolder, identity: str) -> int:
             _load_one(loader, state, kept)
             loaded += 1
         except Exception as error:
-            unfit = next((one for one in causes(error) if isinstance(one, (UnreadableListing, *DOES_NOT_FIT))), None)
-            if unfit is None or signal_behind(causes(error)):
+            chain = list(exception_chain(error))
+            unfit = next((one for one in chain if isinstance(one, (UnreadableListing, *DOES_NOT_FIT))), None)
+            if unfit is None or causing_signal(chain):
                 raise
             there = kept.set_aside(state)
             said = str(unfit).splitlines()[0][:300]
@@ -72,8 +71,7 @@ def load_kept(loader: LoaderFile, state: StateFolder, identity: str) -> int:
 def _load_one(loader: LoaderFile, state: StateFolder, kept: KeptListing) -> None:
     tables = kept.tables()
     working = state.temporary / "kept"  # not in `work`: it is there already, should this be killed
-    pipeline = new_pipeline(loader.connection, working)
-    pipeline.sync_destination()
+    pipeline = synced_pipeline(loader.connection, working)
     pipeline.extract(kept_rows({table: rows_of(tables[table.name], table) for table in TABLES if table.name in tables}))
     load_package(pipeline)
     kept.remove()

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from pipelines.errors import Failure, Unreadable, quoted
+from pipelines.errors import Failure, Unreadable, sanitize
 from pipelines.recording.history import History
 from pipelines.recording.merges import Rows
 from pipelines.recording.records import as_json, text, whole_number
@@ -22,8 +22,10 @@ logger = logging.getLogger(__name__)
 
 USER_ID: Final = re.compile(r"005[0-9A-Za-z]{12}(?:[0-9A-Za-z]{3})?")  # what may be put into a SOQL text
 NAMES_KEPT: Final = timedelta(days=7)  # before users and the org are asked for their names again
-MOST_USERS: Final = 2_000  # in one run: ten calls; the next one asks for the rest
-INCOMPLETE: Final = "The jobs are recorded, but not all of %s (To stop asking: extras = false under [query_jobs].)"
+MAX_USERS: Final = 2_000  # in one run: ten calls; the next one asks for the rest
+INCOMPLETE: Final = (
+    "The jobs are recorded, but not all of %s (To stop asking: fetch_org_metadata = false under [query_jobs].)"
+)
 IDS_PER_QUERY: Final = 200  # some 4 KB of URL, and an answer of one page
 
 
@@ -63,10 +65,7 @@ def ask_for_metadata(
             rows = questions[table]()
         except Failure as failure:
             notes.append(f"{table.name}: {failure.message}")
-            logger.warning(
-                "The jobs are recorded, but not all of %s (To stop asking: extras = false under [query_jobs].)",
-                notes[-1],
-            )
+            logger.warning(INCOMPLETE, notes[-1])
             continue
         if rows:
             if table == USERS:
@@ -99,7 +98,7 @@ def users(org: Org, ids: Iterable[str], known: Mapping[str, dict[str, Any]]) -> 
     Raises a Failure: not permitted, or not answered as documented.
     GET /services/data/vXX.X/query?q=SELECT … FROM User, see resources_query.htm of the REST API Developer Guide
     """
-    asked = sorted(i for i in ids if USER_ID.fullmatch(i))[:MOST_USERS]
+    asked = sorted(i for i in ids if USER_ID.fullmatch(i))[:MAX_USERS]
     found: dict[str, dict[str, Any]] = {}
     for start in range(0, len(asked), IDS_PER_QUERY):
         batch = asked[start : start + IDS_PER_QUERY]
@@ -121,7 +120,7 @@ def orgs(org: Org, known: Mapping[str, dict[str, Any]]) -> pa.Table:
     records = _queried(org, ORGS)
     others = [str(record.get("Id")) for record in records if not same_id(str(record.get("Id")), org.org_id)]
     if others:
-        raise Unreadable(f"Asked for its name, the org answered for another one: {quoted(others[0], 40)}.")
+        raise Unreadable(f"Asked for its name, the org answered for another one: {sanitize(others[0], 40)}.")
     values = _values(ORGS, records[0]) if records else known.get(org.org_id, {})
     row = {**values, "org_id": org.org_id, "instance_url": org.session.instance_url, "asked_at": org.clock}
     return pa.Table.from_pylist([row], schema=ORGS.schema)

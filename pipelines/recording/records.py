@@ -19,12 +19,13 @@ from dlt.common.normalizers.naming.snake_case import NamingConvention
 
 from pipelines.salesforce.ids import full_id
 from pipelines.tables import NUMBER, QUERY_JOBS, TEXT, TIME, Table
+from pipelines.warehouse.renamed_columns import old_names
 
 IDS: Final = ("id", "createdById")
 DEPTH: Final = 4_096  # of calls: orjson reads values of 1,024 levels
-MAX_NEW_FIELDS: Final = 50  # in one run; what is beyond goes into more_fields
+MAX_NEW_FIELDS: Final = 50  # in one run; what is beyond goes into extra_fields
 MAX_COLUMNS: Final = 300  # of the table, over all runs: every one of them costs every load
-MAX_NAMES: Final = 10_000  # that a run remembers; what it meets beyond them goes into more_fields, too
+MAX_NAMES: Final = 10_000  # that a run remembers; what it meets beyond them goes into extra_fields, too
 EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(3000, 1, 1, tzinfo=UTC)  # beyond them calendars end within a time zone or a view's sum
 DECIMAL: Final = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
@@ -48,7 +49,7 @@ class NewFields:
     `known` are the columns that the warehouse has; `owners` the field that got each column in an earlier run, and
     `new_owners` in this one. It keeps it: fooBar, FooBar and foo_bar share foo_bar, and come in any order. A field
     whose column is one of ours or another field's, and all fields of a batch that would bring more than MAX_NEW_FIELDS
-    new columns into one run, or more than MAX_COLUMNS into the table, get none: they go into `more_fields`.
+    new columns into one run, or more than MAX_COLUMNS into the table, get none: they go into `extra_fields`.
     """
 
     known: frozenset[str] = frozenset()
@@ -60,7 +61,7 @@ class NewFields:
 
     def __post_init__(self) -> None:
         self.known |= frozenset(self.owners)
-        self._ours = {c.name for c in self.table.columns}
+        self._ours = {*(c.name for c in self.table.columns), *old_names(self.table)}
         self.columns |= {name: column for column, name in self.owners.items() if column not in self._ours}
 
     def place(self, names: set[str]) -> None:
@@ -135,16 +136,16 @@ def _values(jobs: Sequence[dict[str, Any]], name: str) -> list[Any]:
 
 
 def _more(jobs: Sequence[dict[str, Any]], new_fields: NewFields) -> dict[str, pa.Array]:
-    """The columns of undocumented fields, and `more_fields`."""
+    """The columns of undocumented fields, and `extra_fields`."""
     names = set().union(*jobs) - new_fields.table.fields.keys()
     new_fields.place(names)
     columns = {c: _texts([r.get(n) for r in jobs]) for n in sorted(names) if (c := new_fields.columns.get(n))}
     overflow = {n for n in names if new_fields.columns.get(n) is None}
     if overflow:
         rests = [{n: value for n, value in r.items() if n in overflow} for r in jobs]
-        columns["more_fields"] = pa.array([as_json(rest) if rest else None for rest in rests], TEXT)
+        columns["extra_fields"] = pa.array([as_json(rest) if rest else None for rest in rests], TEXT)
     else:
-        columns["more_fields"] = pa.nulls(len(jobs), TEXT)
+        columns["extra_fields"] = pa.nulls(len(jobs), TEXT)
     return columns
 
 

@@ -149,7 +149,7 @@ def _states(feed: Feed, changes: ChangedJobs) -> Generator[Rows]:
 def _warn_of_too_many(new_fields: NewFields) -> None:
     if new_fields.too_many:
         logger.warning(
-            "%d new fields of the listing are kept as JSON in %s.more_fields: a run adds %d columns at most, and the "
+            "%d new fields of the listing are kept as JSON in %s.extra_fields: a run adds %d columns at most, and the "
             "table has %d at most.",
             new_fields.too_many, new_fields.table.name, MAX_NEW_FIELDS, MAX_COLUMNS,
         )  # fmt: skip

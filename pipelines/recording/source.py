@@ -38,7 +38,7 @@ def salesforce(  # noqa: PLR0917 - dlt fills these from the configuration
     is_pk_chunking_enabled: bool | None = None,
     concurrency_mode: str | None = None,
     api_budget_percent: float = BUDGET_PERCENT,
-    extras: bool = True,
+    fetch_org_metadata: bool = True,
     clock_tolerance_hours: float = 24.0,
     history: History | None = None,
     on_page: Callable[[Page], None] = lambda page: None,
@@ -47,7 +47,7 @@ def salesforce(  # noqa: PLR0917 - dlt fills these from the configuration
     """The Bulk API jobs that an org lists now, and what changed among them since they were last recorded.
 
     Settings come from `[sources.salesforce]`; unset filters are not sent. `history` is what the warehouse has: without
-    it all jobs are loaded, and the merge keeps what is stored. `extras` asks for users, org and limits, too.
+    it all jobs are loaded, and the merge keeps what is stored. `fetch_org_metadata` asks for users, org and limits, too.
     `on_page` hears of every page, `on_listed` of the completed listing.
     """
     settings: dict[str, Any] = {
@@ -55,7 +55,7 @@ def salesforce(  # noqa: PLR0917 - dlt fills these from the configuration
         "is_pk_chunking_enabled": is_pk_chunking_enabled,
         "concurrency_mode": concurrency_mode,
     }
-    metadata_tables = (USERS, ORGS, ORG_LIMITS) if extras else ()  # to dlt each costs time, rows or none
+    metadata_tables = (USERS, ORGS, ORG_LIMITS) if fetch_org_metadata else ()  # to dlt each costs time, rows or none
     org = Org(credentials, api_version, api_budget_percent, clock_tolerance_hours)
     recorded = history or History()
 

@@ -4,9 +4,9 @@ from typing import Final
 
 from requests import Response
 
-from pipelines.errors import Failure, Misconfigured, NotPermitted, TryLater, quoted
+from pipelines.errors import Failure, Misconfigured, NotPermitted, TryLater, sanitize
 from pipelines.salesforce.json_answers import decoded_classic
-from pipelines.salesforce.redaction import as_said
+from pipelines.salesforce.redaction import redact
 
 ENDED: Final = ("InvalidSessionId", "INVALID_SESSION_ID")
 
@@ -31,7 +31,7 @@ def error_of(response: Response) -> tuple[str, str]:
     try:
         body = decoded_classic(response.content[:65_536], "exceptionCode")
     except (ValueError, RecursionError):
-        return "", f"the answer is not JSON ({quoted(response.headers.get('Content-Type', 'no content type'), 80)})"
+        return "", f"the answer is not JSON ({sanitize(response.headers.get('Content-Type', 'no content type'), 80)})"
     first = body[0] if isinstance(body, list) and body else body
     if not isinstance(first, dict):
         return "", "the answer is not an error that Salesforce documents"
@@ -39,7 +39,7 @@ def error_of(response: Response) -> tuple[str, str]:
     said = first.get("message") or first.get("exceptionMessage") or first.get("error_description") or ""
     sent = response.request.headers
     secrets = sent.get("Authorization", "").removeprefix("Bearer "), sent.get("X-SFDC-Session")
-    return as_said(code, 80, *secrets), as_said(said, 300, *secrets)
+    return redact(code, 80, *secrets), redact(said, 300, *secrets)
 
 
 def is_transient(response: Response | None, error: BaseException | None) -> bool:

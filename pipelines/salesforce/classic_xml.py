@@ -11,7 +11,7 @@ answer with a DOCTYPE is refused before any is read; the callers bound the size.
 from typing import Any, Final
 from xml.parsers import expat
 
-DEEPEST: Final = 20  # levels; the documented answers have two
+MAX_DEPTH: Final = 20  # levels; the documented answers have two
 
 
 def read_xml(content: bytes) -> dict[str, Any]:
@@ -21,8 +21,8 @@ def read_xml(content: bytes) -> dict[str, Any]:
     open_elements: list[tuple[str, dict[str, Any], list[str]]] = []
 
     def start(name: str, attributes: dict[str, str]) -> None:
-        if len(open_elements) == DEEPEST:
-            raise ValueError(f"XML of more than {DEEPEST} levels")
+        if len(open_elements) == MAX_DEPTH:
+            raise ValueError(f"XML of more than {MAX_DEPTH} levels")
         open_elements.append((name.rpartition(" ")[2], {}, []))
 
     def end(_: str) -> None:

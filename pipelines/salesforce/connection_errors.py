@@ -7,7 +7,7 @@ from dlt.sources.helpers import requests
 from requests.exceptions import ChunkedEncodingError, ContentDecodingError, InvalidURL, SSLError
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
-from pipelines.errors import Failure, Misconfigured, NoAnswer, TryLater, causes, quoted
+from pipelines.errors import Failure, Misconfigured, NoAnswer, TryLater, exception_chain, sanitize
 
 BUNDLE: Final = "REQUESTS_CA_BUNDLE, or CURL_CA_BUNDLE, has to name a file of certificates in PEM form."
 
@@ -15,7 +15,7 @@ BUNDLE: Final = "REQUESTS_CA_BUNDLE, or CURL_CA_BUNDLE, has to name a file of ce
 def _tls(host: str, error: ssl.SSLError) -> Failure:
     if isinstance(error, ssl.SSLCertVerificationError):
         return Misconfigured(
-            f"{host} could not prove who it is (TLS certificate: {quoted(error.verify_message, 120)}).",
+            f"{host} could not prove who it is (TLS certificate: {sanitize(error.verify_message, 120)}).",
             "Behind a company proxy, set REQUESTS_CA_BUNDLE to the proxy's certificate file.",
         )
     if error.library == "X509":
@@ -32,9 +32,10 @@ BROKEN: Final = (ChunkedEncodingError, ContentDecodingError, OverflowError, Valu
 def unreachable(host: str, error: Exception) -> Failure:
     """What a connection error means. Its own text is left out: it quotes URLs with their parameters."""
     if not isinstance(error, requests.RequestException) and isinstance(error, OSError):
-        return Misconfigured(quoted(error), BUNDLE)
+        return Misconfigured(sanitize(error), BUNDLE)
     if isinstance(error, SSLError):
-        return _tls(host, next((cause for cause in causes(error) if isinstance(cause, ssl.SSLError)), ssl.SSLError()))
+        tls_errors = (cause for cause in exception_chain(error) if isinstance(cause, ssl.SSLError))
+        return _tls(host, next(tls_errors, ssl.SSLError()))
     kind = "could not be reached"
     behind = error.args[0] if error.args else None
     if isinstance(error, requests.Timeout) or isinstance(behind, ReadTimeoutError):

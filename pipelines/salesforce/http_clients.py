@@ -44,7 +44,7 @@ class _ClassicSession(_Bearer):
         return request
 
 
-class _Impatient(requests.Client):
+class _SingleTry(requests.Client):
     """Waits for nothing: an error answer is an answer, and a connection that broke is tried once more, at once (the org
     may have closed one that was kept)."""
 
@@ -54,7 +54,7 @@ class _Impatient(requests.Client):
         super().update_from_config(once)
 
 
-def patient_client(on_answer: Callable[..., None]) -> requests.Client:
+def retrying_client(on_answer: Callable[..., None]) -> requests.Client:
     """A client that asks again, and waits as it is asked to; `on_answer` hears of every answer, retried ones too."""
     client = requests.Client(
         raise_for_status=False,
@@ -67,9 +67,9 @@ def patient_client(on_answer: Callable[..., None]) -> requests.Client:
     return client
 
 
-def impatient_client(on_answer: Callable[..., None]) -> requests.Client:
-    """As `patient_client`, but an error answer is an answer."""
-    client = _Impatient(
+def single_try_client(on_answer: Callable[..., None]) -> requests.Client:
+    """As `retrying_client`, but an error answer is an answer."""
+    client = _SingleTry(
         raise_for_status=False,
         status_codes=(),
         exceptions=(BrokenConnection, ChunkedEncodingError),

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 from pipelines.errors import Failure, Misconfigured, TryLater, Unreadable
 from pipelines.salesforce.api_errors import SalesforceError, explained
 from pipelines.salesforce.org import Org
-from pipelines.salesforce.transport import ANSWER_BYTES, BEHIND
+from pipelines.salesforce.transport import ANSWER_BYTES, PROXY_HINT
 
 logger = logging.getLogger(__name__)
 
@@ -24,11 +24,11 @@ RESTARTS: Final = 2  # a lost locator starts the listing again, this often
 # Where a listing stops being one. An org at its limits has some 70 pages of up to 1,000 jobs, of 0.6 KB each, to show;
 # a hundred times that is no org's, and what is six hours old when it ends is a picture of no moment. Rows of more than
 # 4 KB would also take DuckDB more memory than the loader's file has: their package would never load.
-MOST_PAGES: Final = 10_000
-MOST_EMPTY_PAGES: Final = 100  # in a row, with more to follow
-MOST_BYTES: Final = 2**30
-MOST_BYTES_PER_JOB: Final = 4 * 2**10, 2**25  # on the average, and beside that
-MOST_SECONDS: Final = 6 * 3_600.0
+MAX_PAGES: Final = 10_000
+MAX_EMPTY_PAGES: Final = 100  # in a row, with more to follow
+MAX_BYTES: Final = 2**30
+MAX_BYTES_PER_JOB: Final = 4 * 2**10, 2**25  # on the average, and beside that
+MAX_SECONDS: Final = 6 * 3_600.0
 LOCATOR_LENGTH: Final = 2_048  # characters; those that were recorded have some 30
 Record = dict[str, Any]
 
@@ -97,10 +97,8 @@ def _one_listing(org: Org, path: str, filters: dict[str, str], last_try: bool) -
         empty = 0 if records else empty + 1
         jobs += len(records)
         read = org.bytes_read - read_before
-        if read > MOST_BYTES_PER_JOB[0] * jobs + MOST_BYTES_PER_JOB[1]:
-            raise Unreadable(
-                f"The listing takes {read / 2**20:,.0f} MB for {jobs:,} jobs, which none of Salesforce's does.", BEHIND
-            )
+        if read > MAX_BYTES_PER_JOB[0] * jobs + MAX_BYTES_PER_JOB[1]:
+            raise Unreadable(f"The listing is implausibly large: {read / 2**20:,.0f} MB for {jobs:,} jobs.", PROXY_HINT)
         # Done is a listing when a page says so and names no other: a page more can only add jobs. There is no early
         # stop at a known or an old job: "Job records are returned in an indeterminate order" (264.0 docs), so whatever
         # is new can be on the last page.
@@ -120,15 +118,15 @@ def _one_listing(org: Org, path: str, filters: dict[str, str], last_try: bool) -
             )
         seen.add(locator)
         if (
-            number >= MOST_PAGES
-            or empty >= MOST_EMPTY_PAGES
-            or read > MOST_BYTES
-            or time.monotonic() - began > MOST_SECONDS
+            number >= MAX_PAGES
+            or empty >= MAX_EMPTY_PAGES
+            or read > MAX_BYTES
+            or time.monotonic() - began > MAX_SECONDS
         ):
             raise Unreadable(
                 f"The listing had not come to its end after {number:,} pages, the last {empty:,} of them empty, "
                 f"{read / 2**20:,.0f} MB and {time.monotonic() - began:,.0f} s: no org's has as much to show.",
-                BEHIND,
+                PROXY_HINT,
             )
 
 
@@ -141,7 +139,7 @@ def _page(org: Org, path: str, filters: dict[str, str], locator: str | None) -> 
     """One page of our own path on our own host, the filters repeated: whether a locator remembers them is open."""
     params = {**filters, "queryLocator": locator} if locator else filters
     try:
-        return org.ask(path, params, ANSWER_BYTES)
+        return org.request(path, params, ANSWER_BYTES)
     except SalesforceError as error:
         # INVALID_QUERY_LOCATOR, QUERY_LOCATOR_EXPIRED, INVALID_QUERY_LOCATOR_FORMAT: KB 000384958. That the listing
         # answers so too is inferred; a 404 can only mean the locator, once the same path has answered before.

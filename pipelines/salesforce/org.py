@@ -13,15 +13,15 @@ from requests import Response
 
 from pipelines.config.credentials import SalesforceCredentials
 from pipelines.config.defaults import BUDGET_PERCENT, CURRENT_API_VERSION
-from pipelines.errors import Unreadable, quoted
+from pipelines.errors import Unreadable, sanitize
 from pipelines.salesforce.api_budget import ApiBudget
 from pipelines.salesforce.api_errors import SalesforceError, explained, session_has_ended
 from pipelines.salesforce.connection_errors import unreachable
-from pipelines.salesforce.http_clients import CLASSIC, impatient_client, patient_client, signed
+from pipelines.salesforce.http_clients import CLASSIC, retrying_client, signed, single_try_client
 from pipelines.salesforce.ids import full_id
 from pipelines.salesforce.json_answers import decoded, decoded_classic
 from pipelines.salesforce.org_clock import OrgClock
-from pipelines.salesforce.org_id import ORG_ID, asked_org_id
+from pipelines.salesforce.org_id import ORG_ID, fetch_org_id
 from pipelines.salesforce.session import Session
 from pipelines.salesforce.session_renewal import Sessions
 from pipelines.salesforce.sign_in import TOKEN_PATH, can_renew
@@ -48,8 +48,8 @@ class Org:
         self.budget = ApiBudget(api_budget_percent)
         self.calls = self.bytes_read = 0
         self._clock = OrgClock(timedelta(hours=clock_tolerance_hours) if clock_tolerance_hours else None)
-        self.http, self._impatient = patient_client(self._note), impatient_client(self._note)
-        self._sessions = Sessions(credentials, self.http, self._ask_once, api_version)
+        self.http, self._impatient = retrying_client(self._note), single_try_client(self._note)
+        self._sessions = Sessions(credentials, self.http, self._request_once, api_version)
         self._lock = threading.Lock()
 
     @property
@@ -78,11 +78,11 @@ class Org:
         """
         org_id, user_id = self.session.org_id, ""
         if not org_id:
-            org_id, user_id = asked_org_id(self.ask, self.api_version)
+            org_id, user_id = fetch_org_id(self.request, self.api_version)
             self._sessions.add_user(user_id)
         if not ORG_ID.fullmatch(org_id):
             raise Unreadable(
-                f"The org gives {quoted(org_id, 40)!r} as its id, which is none.",
+                f"The org gives {sanitize(org_id, 40)!r} as its id, which is none.",
                 "A proxy may answer instead of Salesforce. Nothing was changed.",
             )
         self._sessions.org_id = str(full_id(org_id))
@@ -91,14 +91,14 @@ class Org:
     def get(self, path: str, params: dict[str, str] | None = None, at_most: int = SMALL) -> Any:
         """The decoded JSON of GET {instance_url}{path}; a relative path counts from our API version.
 
-        Raises a Failure in plain words; see `ask` for the error as Salesforce gave it.
+        Raises a Failure in plain words; see `request` for the error as Salesforce gave it.
         """
         try:
-            return self.ask(path, params, at_most)
+            return self.request(path, params, at_most)
         except SalesforceError as error:
             raise explained(error, self.api_version) from error
 
-    def ask(
+    def request(
         self, path: str, params: dict[str, str] | None = None, at_most: int = SMALL, *, patient: bool = True
     ) -> Any:
         """As `get`, but raises SalesforceError where the caller wants to tell the errors apart. An impatient question
@@ -110,8 +110,8 @@ class Org:
             response = self._send(self._sessions.renewed(session), path, params, patient)
         return self._read(response, path, at_most)
 
-    def _ask_once(self, session: Session, path: str, params: dict[str, str] | None = None) -> Any:
-        """As `ask`, with a session that is not the org's yet."""
+    def _request_once(self, session: Session, path: str, params: dict[str, str] | None = None) -> Any:
+        """As `request`, with a session that is not the org's yet."""
         return self._read(self._send(session, path, params), path)
 
     def _read(self, response: Response, path: str, at_most: int = SMALL) -> Any:
@@ -128,7 +128,7 @@ class Org:
             kind = response.headers.get("Content-Type", "no content type")
             forms = "with JSON or XML" if path.startswith(CLASSIC) else "with JSON"
             raise Unreadable(
-                f"GET {self.url(path)} answered with HTTP 200 but not {forms} that can be read ({quoted(kind, 80)}).",
+                f"GET {self.url(path)} answered with HTTP 200 but not {forms} that can be read ({sanitize(kind, 80)}).",
                 "A proxy or a maintenance page may answer instead of Salesforce. Nothing was changed.",
             ) from None
 

@@ -11,18 +11,18 @@ from pipelines.salesforce.ids import full_id
 ORG_ID: Final = re.compile(r"[0-9A-Za-z]{18}|[0-9A-Za-z]{15}", re.ASCII)
 
 
-def asked_org_id(ask: Callable[..., Any], api_version: str) -> tuple[str, str]:
+def fetch_org_id(request: Callable[..., Any], api_version: str) -> tuple[str, str]:
     """The org's id, asked of Organization, or of userinfo where the user may not read that; then the user's id, too,
-    otherwise "". `ask` is as `Org.ask`. Raises a Failure."""
+    otherwise "". `request` is as `Org.request`. Raises a Failure."""
     try:
-        return str(ask("query", {"q": "SELECT Id FROM Organization"})["records"][0]["Id"]), ""
+        return str(request("query", {"q": "SELECT Id FROM Organization"})["records"][0]["Id"]), ""
     except SalesforceError as error:
         if error.status == 401:
             raise explained(error, api_version) from error
     except (KeyError, IndexError, TypeError):
         pass
     try:
-        userinfo = ask("/services/oauth2/userinfo")
+        userinfo = request("/services/oauth2/userinfo")
         return str(userinfo["organization_id"]), full_id(str(userinfo.get("user_id") or ""))
     except (SalesforceError, KeyError, TypeError, AttributeError) as error:
         failure = explained(error, api_version) if isinstance(error, SalesforceError) else None

@@ -8,9 +8,9 @@ from typing import Any
 from dlt.sources.helpers import requests
 
 from pipelines.config.credentials import SalesforceCredentials
-from pipelines.errors import TryLater, quoted
+from pipelines.errors import TryLater, sanitize
 from pipelines.salesforce.ids import same_id
-from pipelines.salesforce.org_id import asked_org_id
+from pipelines.salesforce.org_id import fetch_org_id
 from pipelines.salesforce.session import Session
 from pipelines.salesforce.sign_in import sign_in
 
@@ -22,14 +22,14 @@ class OtherOrg(TryLater):
 class Sessions:
     """Signs in when a session is first needed. Threads may ask at the same time.
 
-    `org_id` is that of the org, "" until it is known. `ask` sends one request with a session that is not checked yet.
+    `org_id` is that of the org, "" until it is known. `request` sends a request with a session that is not checked yet.
     """
 
     def __init__(
-        self, credentials: SalesforceCredentials, http: requests.Client, ask: Callable[..., Any], api_version: str
+        self, credentials: SalesforceCredentials, http: requests.Client, request: Callable[..., Any], api_version: str
     ) -> None:
         self.org_id = ""
-        self._credentials, self._http, self._ask, self._api_version = credentials, http, ask, api_version
+        self._credentials, self._http, self._request, self._api_version = credentials, http, request, api_version
         self._session: Session | None = None
         self._users: set[tuple[str, str]] = set()
         self._elsewhere: OtherOrg | None = None
@@ -72,12 +72,12 @@ class Sessions:
             return None  # nothing was asked yet but which org this is
         found = renewed.org_id
         if not found:
-            found, user_id = asked_org_id(partial(self._ask, renewed), self._api_version)
+            found, user_id = fetch_org_id(partial(self._request, renewed), self._api_version)
             self.add_user(user_id)
         if same_id(known, found) and renewed.instance_url == first.instance_url:
             return None
         return OtherOrg(
-            f"The session ended, and the next sign-in leads elsewhere: to org {quoted(found, 40)} at "
+            f"The session ended, and the next sign-in leads elsewhere: to org {sanitize(found, 40)} at "
             f"{renewed.instance_url}, where this run began with org {known} at {first.instance_url}.",
             "Nothing was stored of what it leads to now. If that is the org to record, load again; otherwise check "
             "instance_url and the keys of the sign-in.",

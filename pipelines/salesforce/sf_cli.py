@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from pipelines.config.credentials import REDACTED, https_origin
 from pipelines.errors import Misconfigured, NotPermitted, TryLater
-from pipelines.salesforce.redaction import as_said
+from pipelines.salesforce.redaction import redact
 from pipelines.salesforce.session import Session
 
 SF_CLI_TIMEOUT: Final = 120  # seconds; the first call of a day checks for updates
@@ -50,7 +50,7 @@ def _sf(command: list[str], org: str) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError, RecursionError):
         answer, result = {}, {}
     if not isinstance(result, dict) or not result:
-        said = as_said(answer.get("message") or "", 300) if isinstance(answer, dict) else ""
+        said = redact(answer.get("message") or "", 300) if isinstance(answer, dict) else ""
         raise NotPermitted(
             f"`{asked}` failed with exit code {run.returncode}{f': {said}' if said else ''}.",
             f"Run it by hand; perhaps sign in again: sf org login web --alias {org}",

@@ -16,7 +16,7 @@ from dlt.sources.helpers import requests
 from pipelines.config.credentials import SalesforceCredentials, https_origin
 from pipelines.errors import Failure, Misconfigured, NotPermitted, TryLater
 from pipelines.salesforce.connection_errors import unreachable
-from pipelines.salesforce.redaction import as_said
+from pipelines.salesforce.redaction import redact
 from pipelines.salesforce.session import Session
 from pipelines.salesforce.sf_cli import sf_cli_session
 
@@ -155,7 +155,7 @@ OAUTH_REMEDIES: Final = {
 def _refused(status: int, body: Any, host: str, form: Mapping[str, str | None]) -> Failure:
     said = body if isinstance(body, dict) else {}
     error = f"{said.get('error', f'HTTP {status}')}: {said.get('error_description', 'no description')}"
-    error = as_said(error, 300, form.get("client_secret"), form.get("assertion"))
+    error = redact(error, 300, form.get("client_secret"), form.get("assertion"))
     if status in (420, 429) or status >= 500:
         return TryLater(f"Salesforce could not sign in just now ({error}).", "Try again later.")
     if not said.get("error"):

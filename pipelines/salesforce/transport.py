@@ -25,10 +25,10 @@ ANSWER_BYTES: Final = 16 * 2**20
 ANSWER_SECONDS: Final = 300.0  # to its last byte; the 60 s of [runtime] are those between two packets
 CHUNK: Final = 2**18
 CONNECTIONS: Final = 50  # dlt's own number
-BEHIND: Final = "A proxy may answer instead of Salesforce. Nothing was changed; try again later."
+PROXY_HINT: Final = "A proxy may answer instead of Salesforce. Nothing was changed; try again later."
 
 
-class _Within(io.RawIOBase):
+class _DeadlineReader(io.RawIOBase):
     """The bytes that come over a connection for one answer, heads and all: so many of them, and for so long."""
 
     def __init__(self, raw: io.RawIOBase, connection: socket.socket) -> None:
@@ -51,7 +51,7 @@ class _Within(io.RawIOBase):
                 raise
             seconds = 0
         if seconds <= 0:
-            raise NoAnswer(f"An answer did not come to its end within {ANSWER_SECONDS:g} s.", BEHIND)
+            raise NoAnswer(f"An answer did not come to its end within {ANSWER_SECONDS:g} s.", PROXY_HINT)
         self._left -= count or 0
         if self._left < 0:
             raise too_large()
@@ -65,7 +65,7 @@ class _Within(io.RawIOBase):
 class _Answer(HTTPResponse):
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
-        self.fp = io.BufferedReader(_Within(self.fp.detach(), sock))
+        self.fp = io.BufferedReader(_DeadlineReader(self.fp.detach(), sock))
 
 
 class _Connection(HTTPConnection):
@@ -99,7 +99,7 @@ def read_whole(response: Response, **_: object) -> None:
 
 def too_large(at_most: int = ANSWER_BYTES) -> Unreadable:
     size = f"{at_most / 2**20:g} MB" if at_most >= 2**20 else f"{at_most / 2**10:g} KB"
-    return Unreadable(f"An answer was larger than {size}, which none of Salesforce's to this question is.", BEHIND)
+    return Unreadable(f"An answer was larger than {size}, which none of Salesforce's to this question is.", PROXY_HINT)
 
 
 def session_attributes(*hooks: Any) -> dict[str, Any]:

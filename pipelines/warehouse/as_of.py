@@ -19,7 +19,7 @@ from typing import Final
 
 import duckdb
 
-from pipelines.errors import Misconfigured, quoted
+from pipelines.errors import Misconfigured, sanitize
 from pipelines.tables import DATASET
 from pipelines.warehouse.database_file import CATALOG
 from pipelines.warehouse.reader import Warehouse, lacking, opened
@@ -114,7 +114,7 @@ def read_time(given: str) -> datetime:
         time = datetime.fromisoformat(given.strip())
         return time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise Misconfigured(f"--as-of {quoted(given, 60)} is not a time.", REMEDY) from None
+        raise Misconfigured(f"--as-of {sanitize(given, 60)} is not a time.", REMEDY) from None
 
 
 def rewound(file: Warehouse, at: datetime) -> Warehouse:

@@ -17,7 +17,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.errors import causes, full_disk, not_permitted
+from pipelines.errors import disk_full_error, exception_chain, is_permission_error
 from pipelines.interrupts import raise_if_interrupted
 from pipelines.warehouse.database_file import open_database
 from pipelines.warehouse.primary import LOCK_MESSAGE
@@ -32,7 +32,7 @@ WORD: Final = 8
 NO_BLOCK: Final = 2**64 - 1
 FACTOR: Final = pa.scalar(0xBF58476D1CE4E5B9, pa.uint64())
 SEED: Final = 5381
-MOST_FREE: Final = 1 << 24  # blocks, which are 4 TB: a list that names more is none
+MAX_FREE: Final = 1 << 24  # blocks, which are 4 TB: a list that names more is none
 UNREADABLE: Final = "the header or the catalog"
 HEADERS: Final = -1  # in place of a block's number
 
@@ -119,7 +119,7 @@ def _free_blocks(file: BufferedReader, pointer: int, size: int, intact: set[int]
     part, words = (size - WORD) // 64 // WORD, list[int]()
     while pointer != NO_BLOCK and (not words or len(words) <= words[0]):
         number, nth = pointer & (2**56 - 1), pointer >> 56
-        if number not in intact or len(words) > MOST_FREE:
+        if number not in intact or len(words) > MAX_FREE:
             return set()  # DuckDB cannot read the list either
         file.seek(FIRST_BLOCK + number * size + WORD + nth * part * WORD)
         found = file.read(part * WORD)
@@ -154,8 +154,8 @@ def damaged_table(path: Path) -> str | None:
 def is_damage(error: BaseException) -> bool:
     """Whether DuckDB's error, or one behind it, is what a damaged file gives. An internal error may also be a fault of
     DuckDB's own: `damaged_part` tells, once the file is closed."""
-    behind = list(causes(error))
-    if any(full_disk(cause) or not_permitted(cause) or LOCK_MESSAGE in str(cause) for cause in behind):
+    behind = list(exception_chain(error))
+    if any(disk_full_error(cause) or is_permission_error(cause) or LOCK_MESSAGE in str(cause) for cause in behind):
         return False
     inner = duckdb.InternalException | duckdb.FatalException | duckdb.SerializationException
     return any(

@@ -41,7 +41,7 @@ def cursor_of(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnectio
     return _settle(connection.cursor())
 
 
-def said_by_macro(connection: duckdb.DuckDBPyConnection, name: str) -> str | None:
+def read_macro(connection: duckdb.DuckDBPyConnection, name: str) -> str | None:
     """What a file says of itself by a macro without parameters, given with its schema; None where it has none."""
     try:
         # All rows, although there is one: an unfinished result keeps the connection from other work.

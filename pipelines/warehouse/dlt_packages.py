@@ -21,8 +21,9 @@ from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
 from dlt.destinations.impl.duckdb.duck import DuckDbClient, DuckDbCopyJob
 from dlt.extract.storage import ExtractorItemStorage
 
-from pipelines.tables import DATASET
+from pipelines.tables import DATASET, TABLES
 from pipelines.warehouse.database_file import SESSION
+from pipelines.warehouse.renamed_columns import old_names
 
 PIPELINE: Final = "query_jobs"
 TABLES_OF_DLT: Final = "_dlt"  # how dlt's own tables and columns begin
@@ -94,6 +95,19 @@ def new_pipeline(file: duckdb.DuckDBPyConnection | str, folder: Path) -> dlt.Pip
     """dlt's pipeline into a DuckDB file, by a connection that is open, or by the path of one that cannot be opened yet.
     `folder` is its working folder."""
     return dlt.pipeline(PIPELINE, destination=_LoaderFile(file), dataset_name=DATASET, pipelines_dir=str(folder))
+
+
+def synced_pipeline(file: duckdb.DuckDBPyConnection, folder: Path) -> dlt.Pipeline:
+    """A pipeline with the state and the schema that are stored in the file. What the file's tables call by a new name
+    leaves that schema: dlt would add the old columns again."""
+    pipeline = new_pipeline(file, folder)
+    pipeline.sync_destination()
+    for name in pipeline.schema_names:
+        stored = pipeline.schemas[name].tables
+        for table in TABLES:
+            for old in old_names(table).keys() & stored.get(table.name, {}).get("columns", {}).keys():
+                del stored[table.name]["columns"][old]
+    return pipeline
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Final
 import duckdb
 
 from pipelines.errors import Misconfigured
-from pipelines.warehouse.database_file import said_by_macro
+from pipelines.warehouse.database_file import read_macro
 
 MACRO: Final = "main.recorder_identity"  # not a table: people's lists of tables stay as they are
 MOMENT: Final = "main.recorded_at"
@@ -26,7 +26,7 @@ def new_identity(*, demo: bool = False) -> str:
 
 def read_identity(connection: duckdb.DuckDBPyConnection) -> str | None:
     """The identity inside a file; None in one that a version before identities made, or another program."""
-    return said_by_macro(connection, MACRO)
+    return read_macro(connection, MACRO)
 
 
 def write_identity(connection: duckdb.DuckDBPyConnection, identity: str) -> None:
@@ -36,7 +36,7 @@ def write_identity(connection: duckdb.DuckDBPyConnection, identity: str) -> None
 
 def read_moment(connection: duckdb.DuckDBPyConnection) -> datetime | None:
     """The moment as of which a file is to be read; None where that is this machine's now."""
-    moment = said_by_macro(connection, MOMENT)
+    moment = read_macro(connection, MOMENT)
     return datetime.fromisoformat(moment) if moment else None
 
 

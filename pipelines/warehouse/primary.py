@@ -13,7 +13,7 @@ from typing import Final
 
 import duckdb
 
-from pipelines.errors import Failure, Misconfigured, TryLater, full_disk, not_permitted
+from pipelines.errors import Failure, Misconfigured, TryLater, disk_full_error, is_permission_error
 from pipelines.interrupts import raise_if_interrupted
 from pipelines.regular_files import check_regular, holds_something
 from pipelines.warehouse.atomic_file import is_mount, leftovers, replacing
@@ -47,7 +47,7 @@ class HeldBy(TryLater):
 
 
 @contextmanager
-def only_load(path: Path) -> Iterator[None]:
+def exclusive_load(path: Path) -> Iterator[None]:
     """Holds the right to load into `path`. Raises TryLater at once while another load holds it.
 
     The kernel lets go of the lock when the process ends, however it ends.
@@ -76,14 +76,14 @@ def only_load(path: Path) -> Iterator[None]:
                 "This one recorded nothing; the next one tries again.",
             ) from None
         except OSError as error:
-            raise no_locks(path, error) from None
+            raise locking_unsupported(path, error) from None
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
         yield
 
 
-def no_locks(path: Path, error: OSError) -> Misconfigured:
+def locking_unsupported(path: Path, error: OSError) -> Misconfigured:
     """What to say of a file system that has no locks, as some network and container mounts are."""
     return Misconfigured(
         f"{path.parent} is on a file system where files cannot be locked: {error.strerror}.",
@@ -91,7 +91,7 @@ def no_locks(path: Path, error: OSError) -> Misconfigured:
     )
 
 
-def no_locks_behind(path: Path) -> Misconfigured | None:
+def locking_problem(path: Path) -> Misconfigured | None:
     """What to say where DuckDB could not lock a file because its file system has no locks; None where another process
     has it. DuckDB says the same of both."""
     import fcntl  # noqa: PLC0415 - which only POSIX has
@@ -101,7 +101,7 @@ def no_locks_behind(path: Path) -> Misconfigured | None:
             fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno not in (errno.EAGAIN, errno.EACCES, errno.ENOENT):
-            return no_locks(path, error)
+            return locking_unsupported(path, error)
     return None
 
 
@@ -155,7 +155,7 @@ def open_loader_file(path: Path, wait: float, *, demo: bool = False) -> LoaderFi
             raise_if_interrupted(error)
             if LOCK_MESSAGE not in str(error):
                 raise _unusable(path, error) from error  # which may be one of a damaged file
-            if without := no_locks_behind(path):
+            if without := locking_problem(path):
                 raise without from None
             if time.monotonic() >= deadline:
                 raise HeldBy(path, str(error)) from None
@@ -173,10 +173,10 @@ def _opened(path: Path) -> BufferedReader:
 
 
 def _unusable(path: Path, error: Exception) -> Failure:
-    if full := full_disk(error):
+    if full := disk_full_error(error):
         return full
     said = str(error).splitlines()[0][:300]
-    if not_permitted(error):
+    if is_permission_error(error):
         return Misconfigured(
             f"{path} cannot be opened: this user may not read and write it.",
             "Let this user do both, or change DESTINATION__DUCKDB__CREDENTIALS (see .dlt/config.toml).",
@@ -198,7 +198,7 @@ def _make(path: Path, identity: str) -> None:
     for left in leftovers(path):  # by a load that was killed
         left.unlink()
     with replacing(path) as new:
-        if without := no_locks_behind(new):
+        if without := locking_problem(new):
             raise without
         new.unlink()  # DuckDB takes an empty file for a damaged one
         try:

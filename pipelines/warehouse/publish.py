@@ -12,7 +12,7 @@ from typing import Final
 
 import duckdb
 
-from pipelines.errors import Failure, Misconfigured, TryLater, not_permitted
+from pipelines.errors import Failure, Misconfigured, TryLater, is_permission_error
 from pipelines.interrupts import raise_if_interrupted
 from pipelines.regular_files import holds_something
 from pipelines.warehouse.atomic_file import is_mount, leftovers, replacing
@@ -20,7 +20,7 @@ from pipelines.warehouse.copies import copy_bytes, free_room, has_room, keep_cop
 from pipelines.warehouse.damage import DamagedFile, damaged_part, fingerprint, suspects_in
 from pipelines.warehouse.database_file import open_database
 from pipelines.warehouse.file_identity import read_identity
-from pipelines.warehouse.primary import POLL, LoaderFile, no_locks
+from pipelines.warehouse.primary import POLL, LoaderFile, locking_unsupported
 from pipelines.warehouse.publishing_guards import check_published
 from pipelines.warehouse.restoring import PUBLISHED, damaged
 from pipelines.warehouse.state_folder import StateFolder
@@ -64,7 +64,7 @@ def publish(loader: LoaderFile, warehouse: Path, keep_copies: int) -> None:
 
 
 def _not_published(loader_file: Path, warehouse: Path, error: OSError) -> Failure:
-    wrong_place = not_permitted(error) or isinstance(error, FileNotFoundError | IsADirectoryError)
+    wrong_place = is_permission_error(error) or isinstance(error, FileNotFoundError | IsADirectoryError)
     said = f"The jobs are recorded in {loader_file.name}, but the copy {warehouse} could not be published: "
     if is_mount(error):
         return Misconfigured(
@@ -98,7 +98,7 @@ def _only_publisher(warehouse: Path) -> Iterator[None]:
                     ) from None
                 time.sleep(POLL)
             except OSError as error:
-                raise no_locks(warehouse, error) from None
+                raise locking_unsupported(warehouse, error) from None
         yield
 
 

@@ -11,14 +11,14 @@ from tempfile import TemporaryDirectory
 
 import duckdb
 
-from pipelines.errors import Misconfigured, TryLater, not_permitted, quoted
+from pipelines.errors import Misconfigured, TryLater, is_permission_error, sanitize
 from pipelines.interrupts import raise_if_interrupted
 from pipelines.regular_files import holds_something
 from pipelines.tables import LISTINGS
 from pipelines.warehouse.contents import Contents, contents, has_listing
 from pipelines.warehouse.damage import fingerprint, is_damage
 from pipelines.warehouse.database_file import open_database
-from pipelines.warehouse.primary import LOCK_MESSAGE, no_locks_behind
+from pipelines.warehouse.primary import LOCK_MESSAGE, locking_problem
 from pipelines.warehouse.restoring import PUBLISHED, copied, restore
 from pipelines.warehouse.schema import stored_columns
 from pipelines.warehouse.state_folder import StateFolder
@@ -80,7 +80,7 @@ def _contents_of(warehouse: Path) -> Contents:
             return _contents_in(Path(shutil.copyfile(warehouse, Path(folder) / "copy.duckdb")), warehouse)
     except (duckdb.Error, RuntimeError, OSError) as error:
         raise_if_interrupted(error)
-        raise no_locks_behind(warehouse) or TryLater(
+        raise locking_problem(warehouse) or TryLater(
             f"{warehouse} cannot be read: {said}",
             "Close the program that has it open for writing; until then it is not replaced.",
         ) from None
@@ -96,8 +96,8 @@ def _contents_in(file: Path, warehouse: Path) -> Contents:
 
 def _no_warehouse(warehouse: Path, error: Exception | None = None) -> Misconfigured:
     remedy = "Move it away, or give `warehouse` under [query_jobs] another name: publishing would replace it."
-    if error and (is_damage(error) or not_permitted(error)):
-        return Misconfigured(f"{warehouse} cannot be read: {quoted(str(error).splitlines()[0])}", remedy)
+    if error and (is_damage(error) or is_permission_error(error)):
+        return Misconfigured(f"{warehouse} cannot be read: {sanitize(str(error).splitlines()[0])}", remedy)
     return Misconfigured(f"{warehouse} exists, but is not a warehouse that this recorder published.", remedy)
 
 

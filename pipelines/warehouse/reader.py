@@ -13,13 +13,13 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from pipelines.errors import Misconfigured, TryLater, full_disk, not_permitted
+from pipelines.errors import Misconfigured, TryLater, disk_full_error, is_permission_error
 from pipelines.interrupts import raise_if_interrupted
 from pipelines.regular_files import holds_something
 from pipelines.tables import DATASET
 from pipelines.warehouse.database_file import CATALOG, open_database
 from pipelines.warehouse.file_identity import is_demo, read_identity, read_moment
-from pipelines.warehouse.primary import LOCK_MESSAGE, no_locks_behind
+from pipelines.warehouse.primary import LOCK_MESSAGE, locking_problem
 
 Row = dict[str, Any]
 
@@ -69,7 +69,7 @@ class Warehouse:
         except (duckdb.CatalogException, duckdb.BinderException) as error:
             raise lacking(self.path, error) from None
         except duckdb.IOException as error:
-            raise full_disk(error) or _unreadable(self.path, error) from None
+            raise disk_full_error(error) or _unreadable(self.path, error) from None
         return [{name: _shown(value) for name, value in row.items()} for row in found]
 
 
@@ -125,8 +125,8 @@ def lacking(path: Path, error: duckdb.Error) -> Misconfigured:
 def _unreadable(path: Path, error: Exception) -> Misconfigured | TryLater:
     if LOCK_MESSAGE in str(error):
         writing = TryLater(f"{path} is open for writing in another program.", "Close it there, then try again.")
-        return no_locks_behind(path) or writing
-    if not_permitted(error):
+        return locking_problem(path) or writing
+    if is_permission_error(error):
         return Misconfigured(f"{path} cannot be opened: this user may not read it.", "Let this user read it.")
     if ".wal" in str(error) or "WAL" in str(error):
         # Written after a newer copy had been published, by a process that still had the old one open.

@@ -10,7 +10,8 @@ import duckdb
 import pyarrow as pa
 
 from pipelines.tables import DATASET, TABLES, Table
-from pipelines.warehouse.database_file import said_by_macro
+from pipelines.warehouse.database_file import read_macro
+from pipelines.warehouse.renamed_columns import old_names, rename_columns
 
 VIEWS: Final = Path(__file__).parents[1] / "views"
 APPLIED: Final = "views_fingerprint"  # a macro of the file: what was applied to it last
@@ -19,12 +20,14 @@ HEADER_COLUMN: Final = re.compile(r"--  ?(\w+) {2,}([A-Z][A-Z0-9 ()]*?) {2,}(\S.
 
 
 def complete_tables(connection: duckdb.DuckDBPyConnection) -> None:
-    """Creates the tables that no load has filled yet, and the columns that a newer version of this code brings: the
-    views read all of them. dlt finds them there once rows come for them."""
-    statements = []
+    """Creates the tables that no load has filled yet, renames columns that had another name in an earlier version, and
+    adds those that it did not have: the views read all of them. dlt finds them there once rows come for them."""
+    statements: list[str] = []
     for table in TABLES:
         there = stored_columns(connection, table)
-        missing = [column for column in table.schema if column.name not in there]
+        statements += rename_columns(connection, table, there)
+        renamed = {new for old, new in old_names(table).items() if old in there}
+        missing = [column for column in table.schema if column.name not in {*there, *renamed}]
         if missing:
             types = connection.from_arrow(pa.schema(missing).empty_table()).types
             columns = [
@@ -51,7 +54,7 @@ def apply_views(connection: duckdb.DuckDBPyConnection) -> None:
     A view's file is a header (grain, columns with type and meaning, what is unique) and one SELECT.
     Where the file has all of it already, nothing is done: four hundred statements take longer than a small load.
     """
-    if _fingerprint(connection) == said_by_macro(connection, f"{DATASET}.{APPLIED}"):
+    if _fingerprint(connection) == read_macro(connection, f"{DATASET}.{APPLIED}"):
         return
     statements = ["begin"]
     for table in TABLES:

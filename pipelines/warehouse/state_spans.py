@@ -10,7 +10,7 @@ from typing import Final
 import duckdb
 
 from pipelines.tables import DATASET
-from pipelines.warehouse.database_file import said_by_macro
+from pipelines.warehouse.database_file import read_macro
 from pipelines.warehouse.schema import views
 
 REBUILD_MEMORY: Final = "1GB"  # sorting the whole history is the one thing that takes longer with less
@@ -113,7 +113,7 @@ def refresh_spans(loader: duckdb.DuckDBPyConnection, org_id: str) -> None:
 
 def _is_defined(loader: duckdb.DuckDBPyConnection) -> bool:
     """Whether the spans were made as this version makes them."""
-    return said_by_macro(loader, f"{DATASET}.{DEFINED}") == DEFINITION
+    return read_macro(loader, f"{DATASET}.{DEFINED}") == DEFINITION
 
 
 def _is_current(loader: duckdb.DuckDBPyConnection) -> bool:

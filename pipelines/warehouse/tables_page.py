@@ -33,7 +33,7 @@ DuckDB shows the same descriptions: `comment` of `duckdb_tables()`, `duckdb_view
 - The listing called "query jobs" includes Classic loads. The views tell them apart by `kind`: `query` or `load`.
 - Don't add up `jobs_listed` over listings: every listing counts the same jobs again.
 - A field that Salesforce adds later becomes a text column of `query_jobs`.
-  If two fields map to the same column name, the first keeps it and the other goes into `more_fields`.
+  If two fields map to the same column name, the first keeps it and the other goes into `extra_fields`.
 """
 QUESTIONS: Final[dict[str, dict[str, str]]] = {
     "What went wrong": {

@@ -29,7 +29,7 @@ def test_load_and_check_are_silent_on_a_healthy_day(recorder_of: Callable[[DemoO
             org.add_job(state=state)
         org.advance(datetime.now(UTC) - org.now)
         for command in (["load", "--quiet"], ["check"]):
-            run = recorder.run(*command, QUERY_JOBS__EXTRAS="true", QUERY_JOBS__DETAILS_PER_RUN="10")
+            run = recorder.run(*command, QUERY_JOBS__FETCH_ORG_METADATA="true", QUERY_JOBS__DETAILS_PER_RUN="10")
             assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
         told = json.loads(recorder.run("check", "--json").stdout)
 
@@ -44,7 +44,7 @@ def test_findings_end_with_exit_code_1(recorder: Recorder, tmp_path: Path) -> No
     assert (run.returncode, run.stderr) == (1, "")
     assert run.stdout.startswith("URGENT COVERAGE in ")
     assert "\n\nUNFINISHED in " in run.stdout
-    assert run.stdout.endswith("known_findings in .dlt/config.toml.\n")
+    assert run.stdout.endswith("muted_findings in .dlt/config.toml.\n")
     duckdb.connect(file).close()
 
 
@@ -70,7 +70,7 @@ def test_a_known_finding_is_silenced_and_no_other(
     jobs = [{"state": state, "created_date": NOW - 3 * DAY} for state in ("InProgress", "UploadComplete")]
     file = plant(tmp_path / "w.duckdb", query_jobs=jobs)
     found = check(file, Thresholds(), now=NOW)
-    monkeypatch.setenv("CHECK__KNOWN_FINDINGS", json.dumps([found[0].key]))
+    monkeypatch.setenv("CHECK__MUTED_FINDINGS", json.dumps([found[0].key]))
 
     assert len(found) == 2
     assert check(file, read_thresholds(), now=NOW) == found[1:]

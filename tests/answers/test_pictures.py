@@ -162,7 +162,7 @@ def test_without_the_limits_the_allowance_is_not_known(tmp_path: Path) -> None:
     """The chart stands all the same, without its line."""
     picture = pictures.allowance(selection(plant(tmp_path / "w.duckdb", query_jobs=[job(NOW - DAY)])))
 
-    assert "allowance is not known: `extras` is off" in picture.words
+    assert "allowance is not known: `fetch_org_metadata` is off" in picture.words
     assert picture.draw is not None
     picture.draw(800).to_dict()
 

@@ -53,7 +53,7 @@ class Bench:
             "QUERY_JOBS__WAREHOUSE": str(self.home / "warehouse.duckdb"),
             # The listing and nothing else: the prepared org answers nothing else either.
             "QUERY_JOBS__DETAILS_PER_RUN": "0",
-            "QUERY_JOBS__EXTRAS": "false",
+            "QUERY_JOBS__FETCH_ORG_METADATA": "false",
             "RUNTIME__DLTHUB_TELEMETRY": "false",
         }
         self.floor = [PYTHON, str(HERE / "floor.py"), url, str(folder / "floor.duckdb")]
@@ -223,7 +223,7 @@ def tiny(rounds: int) -> str:
 
 def details(rounds: int) -> str:
     """What it costs to ask for users, limits and the details of 500 jobs besides, each answered at once."""
-    with_all = {"QUERY_JOBS__DETAILS_PER_RUN": "500", "QUERY_JOBS__EXTRAS": "true"}
+    with_all = {"QUERY_JOBS__DETAILS_PER_RUN": "500", "QUERY_JOBS__FETCH_ORG_METADATA": "true"}
     with prepared(10_000) as bench:
 
         def cold_with_all() -> Cost:

@@ -139,7 +139,15 @@ def variables(place: Place) -> None:
     """Bare, below sections, and below the pipeline's name, where dlt looks first."""
     settings = foreign_settings()
     harm = as_variables(settings)
-    assert {"REFRESH", "DEV_MODE", "CREDENTIALS", "EXTRAS", "JOB_TYPE", "WAREHOUSE", "NAMING"} <= harm.keys()
+    assert {
+        "REFRESH",
+        "DEV_MODE",
+        "CREDENTIALS",
+        "FETCH_ORG_METADATA",
+        "JOB_TYPE",
+        "WAREHOUSE",
+        "NAMING",
+    } <= harm.keys()
     assert len(harm) > 1_000
     of_pipeline = {(PIPELINE, *path): value for path, value in settings.items() if not is_ours((PIPELINE, *path))}
     place.environment.update(as_variables(of_pipeline))

@@ -36,7 +36,11 @@ WRONG = [
     ("QUERY_JOBS__LOCK_WAIT", "soon", "`query_jobs.lock_wait` ({place}) is 'soon', not a number."),
     ("QUERY_JOBS__LOCK_WAIT", "-1", "`query_jobs.lock_wait` ({place}) is -1."),
     ("QUERY_JOBS__DETAILS_PER_RUN", "1.5", "`query_jobs.details_per_run` ({place}) is '1.5', not a whole number."),
-    ("QUERY_JOBS__EXTRAS", "perhaps", "`query_jobs.extras` ({place}) is 'perhaps', not true or false."),
+    (
+        "QUERY_JOBS__FETCH_ORG_METADATA",
+        "perhaps",
+        "`query_jobs.fetch_org_metadata` ({place}) is 'perhaps', not true or false.",
+    ),
     ("QUERY_JOBS__WAREHOUSE", "/no/such/folder/x.duckdb", "`query_jobs.warehouse` ({place}) is /no/such/folder/x"),
     (
         "DESTINATION__DUCKDB__CREDENTIALS",

@@ -16,7 +16,7 @@ from pipelines.demo.home import MARKER_OF_0_1_0, cleared
 from pipelines.demo_org.org import DemoOrg
 from pipelines.errors import Failure, Misconfigured, TryLater
 from pipelines.warehouse.file_identity import new_identity, write_identity
-from pipelines.warehouse.primary import only_load
+from pipelines.warehouse.primary import exclusive_load
 from pipelines.warehouse.state_folder import StateFolder
 
 DEMO_ORG = DemoOrg().org_id
@@ -69,7 +69,7 @@ def replaced(home: Path) -> None:
             assert not file.exists()
             assert not file.with_name(f"{file.name}.wal").exists()
         assert not StateFolder(settings.loader_file).path.exists()
-        with pytest.raises(TryLater, match="Another load"), only_load(settings.loader_file):
+        with pytest.raises(TryLater, match="Another load"), exclusive_load(settings.loader_file):
             pass
 
 
@@ -180,7 +180,7 @@ def test_what_others_put_into_the_state_folder_stays(home: Path, loader_file: Pa
 def test_one_demo_or_load_at_a_time(home: Path, loader_file: Path) -> None:
     """The second leaves at once, and says which process is at it."""
     recording(loader_file)
-    with only_load(loader_file):
+    with exclusive_load(loader_file):
         said = refused(home, TryLater)
     assert f"process {os.getpid()}" in said
     assert "--home" in said
@@ -190,7 +190,7 @@ def test_one_demo_or_load_at_a_time(home: Path, loader_file: Path) -> None:
 def test_who_holds_the_loader_s_file_is_named(home: Path, loader_file: Path, read_only: bool) -> None:
     """A notebook that has it open; once it is closed, the demo can be made again."""
     recording(loader_file)
-    with only_load(loader_file):
+    with exclusive_load(loader_file):
         pass
     (home / "query_jobs.duckdb.lock").write_text(str(os.getpid()))
     with holding(loader_file, read_only=read_only) as holder:

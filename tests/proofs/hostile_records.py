@@ -16,7 +16,7 @@ NASTY = [
 ]  # fmt: skip
 NAMES = [
     "", " ", "_", "$", "é", "\x00", "\ud800", "\ud801", "id", "Id", "ID", "orgId", "org_id", "observedAt", "_dlt_id",
-    "_dlt_load_id", "_dlt_position", "createdDate_text", "created_date_text", "more_fields", "rowid", "ROWID", "select",
+    "_dlt_load_id", "_dlt_position", "createdDate_text", "created_date_text", "extra_fields", "more_fields", "rowid", "ROWID", "select",
     "order", "group", "table", "from", "user", "l", "s", "c", "stored", "listed", "filename", "file_row_number",
     "oid", "ctid", "excluded", "value", "key", "a;drop table x", 'a"b', "a'b", "a.b", "a__b", "newField", "new_field",
     "NewField", "new-field", "x" * 100, "x" * 101, "Aa" * 50, "1", "1a", "__", "_1", "columns", "index", "constructor",
@@ -92,7 +92,7 @@ def broken(draw: st.DrawFn) -> bytes:
 
 def lost(record: Any, row: dict[str, Any]) -> list[str]:
     """The fields of a record that cannot be found again in its row."""
-    found = json.loads(row["more_fields"] or "{}")
+    found = json.loads(row["extra_fields"] or "{}")
     others = {name: value for name, value in row.items() if name not in {c.name for c in QUERY_JOBS.columns}}
     return [name for name, value in record.items() if not _is_found(name, value, row, found, others)]
 

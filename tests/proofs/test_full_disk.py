@@ -21,7 +21,7 @@ from planted import spans_by_hand
 from small_disks import FILLER, fill, make_room, mounted
 
 from pipelines.demo_org.org import DemoOrg
-from pipelines.errors import Failure, full_disk
+from pipelines.errors import Failure, disk_full_error
 from pipelines.tables import TABLES
 from pipelines.warehouse.primary import open_loader_file
 
@@ -43,7 +43,7 @@ def grown(
 ) -> Callable[..., Recorder]:
     """Makes a recorder at a place, with one load behind it, and an org that has changed since."""
     monkeypatch.setenv("QUERY_JOBS__DETAILS_PER_RUN", "500")
-    monkeypatch.setenv("QUERY_JOBS__EXTRAS", "true")
+    monkeypatch.setenv("QUERY_JOBS__FETCH_ORG_METADATA", "true")
 
     def make(home: Path) -> Recorder:
         recorder = recorder_of(org, home)  # an absolute name replaces tmp_path
@@ -171,7 +171,7 @@ def test_a_loaders_file_appears_whole_or_not_at_all(disk: Path) -> None:
         made |= {file.name} if file.exists() else set()
         make_room(disk)
     assert 0 < len(made) < 8
-    assert all(isinstance(error, Failure) or full_disk(error) for error in failed)
+    assert all(isinstance(error, Failure) or disk_full_error(error) for error in failed)
 
 
 def test_a_file_that_may_not_grow_is_told_apart_from_a_full_disk(

@@ -30,11 +30,11 @@ def job(number: int, **fields: object) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("limit", "most", "pages", "said"),
     [
-        ("MOST_EMPTY_PAGES", 20, map(page, itertools.count()), "after 20 pages, the last 20 of them empty"),
-        ("MOST_PAGES", 30, (page(n, job(n)) for n in itertools.count()), "after 30 pages, the last 0 of them empty"),
-        ("MOST_PAGES", 30, (page(n, job(0)) for n in itertools.count()), "after 30 pages"),
-        ("MOST_SECONDS", 0.2, (page(n, job(n)) for n in itertools.count()), " s: no org's"),
-        ("MOST_BYTES", 50_000, (page(n, job(n, x="x" * 3_000)) for n in itertools.count()), "after 16 pages"),
+        ("MAX_EMPTY_PAGES", 20, map(page, itertools.count()), "after 20 pages, the last 20 of them empty"),
+        ("MAX_PAGES", 30, (page(n, job(n)) for n in itertools.count()), "after 30 pages, the last 0 of them empty"),
+        ("MAX_PAGES", 30, (page(n, job(0)) for n in itertools.count()), "after 30 pages"),
+        ("MAX_SECONDS", 0.2, (page(n, job(n)) for n in itertools.count()), " s: no org's"),
+        ("MAX_BYTES", 50_000, (page(n, job(n, x="x" * 3_000)) for n in itertools.count()), "after 16 pages"),
     ],
 )  # fmt: skip
 def test_a_listing_comes_to_its_end(
@@ -105,7 +105,7 @@ def test_fields_without_number_cost_a_page_no_more_than_its_size() -> None:
     table, rejected = jobs_to_arrow([job(0, **flood), *(job(n) for n in range(1, 1_000))], ORG, new_fields)
 
     assert (table.num_rows, rejected) == (1_000, [])
-    assert json.loads(table["more_fields"][0].as_py()) == flood
+    assert json.loads(table["extra_fields"][0].as_py()) == flood
     assert len(new_fields.columns) == MAX_NAMES
 
 
@@ -116,7 +116,7 @@ def test_columns_do_not_grow_for_ever() -> None:
         new_fields = NewFields(known)
         fields = {f"field{run}n{n}": "x" for n in range(50)}
         table, _ = jobs_to_arrow([job(0, **fields), job(1, field0n0="y")], ORG, new_fields)
-        more = json.loads(table["more_fields"][0].as_py() or "{}")
+        more = json.loads(table["extra_fields"][0].as_py() or "{}")
         placed = {name for name, column in new_fields.columns.items() if column}
         assert fields.keys() - more.keys() == fields.keys() & placed
         assert table["field0n0"][1].as_py() == "y"
@@ -128,8 +128,8 @@ def test_users_without_number_are_asked_for_in_parts(
     org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So many in a run; the others in the next ones."""
-    monkeypatch.setenv("QUERY_JOBS__EXTRAS", "true")
-    monkeypatch.setattr(org_metadata, "MOST_USERS", 3)
+    monkeypatch.setenv("QUERY_JOBS__FETCH_ORG_METADATA", "true")
+    monkeypatch.setattr(org_metadata, "MAX_USERS", 3)
     for n in range(5):
         org.add_job(createdById=f"005{n:015}")
     counts = []

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pipelines.answers.check import Thresholds, check
 from pipelines.answers.report import write_report
 from pipelines.demo_org.org import DemoOrg
-from pipelines.errors import failure_behind
+from pipelines.errors import unwrap_error
 from pipelines.recording.records import NewFields, jobs_to_arrow
 from pipelines.salesforce.json_answers import decoded
 from pipelines.warehouse.schema import views
@@ -48,7 +48,7 @@ def see(recorder: Recorder, org: DemoOrg, page: bytes, status: int) -> bool:
     try:
         run = recorder.load()
     except Exception as error:
-        said = str(failure_behind(error))
+        said = str(unwrap_error(error))
         if said == "None":
             raise
         assert len(said) < 1_000

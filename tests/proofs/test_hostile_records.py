@@ -36,7 +36,7 @@ def test_nothing_is_dropped_whatever_a_page_holds(page: bytes) -> None:
     """Row or rejected record, never both, never none."""
     try:
         listed = decoded(page)["records"]
-    except RecursionError:  # only with half a character beside five hundred levels; `Org.ask` says so
+    except RecursionError:  # only with half a character beside five hundred levels; `Org.request` says so
         return
     table, rejected = jobs_to_arrow(listed, ORG, NewFields())
     rows = table.to_pylist()
@@ -54,7 +54,7 @@ def test_nothing_is_dropped_whatever_a_page_holds(page: bytes) -> None:
 @often
 @given(broken() | st.binary())
 def test_what_is_no_json_is_refused_in_one_of_two_ways(body: bytes) -> None:
-    """The two that `Org.ask` has a sentence for."""
+    """The two that `Org.request` has a sentence for."""
     with suppress(ValueError, RecursionError):
         decoded(body)
 
@@ -62,13 +62,13 @@ def test_what_is_no_json_is_refused_in_one_of_two_ways(body: bytes) -> None:
 @often
 @given(st.dictionaries(names | st.sampled_from(DETAILS), values, max_size=8).map(json.dumps))
 def test_a_job_s_own_answer_becomes_a_row_whatever_it_holds(body: str) -> None:
-    """What does not fit its column stands in more_fields."""
+    """What does not fit its column stands in extra_fields."""
     answer = decoded(body.encode())
     row = details_values(QUERY, answer)
     required = dict.fromkeys(("org_id", "id", "outcome", "listed_state"), "x") | {"attempts": 1}
     stamps = dict.fromkeys(("asked_at", "listed_modstamp"), NOON)
     pa.Table.from_pylist([required | stamps | row], schema=JOB_DETAILS.schema)
-    more = json.loads(row["more_fields"] or "{}")
+    more = json.loads(row["extra_fields"] or "{}")
     for name, value in answer.items():
         if value is not None and name not in QUERY_JOBS.fields and name not in more:
             assert any(same(value, held) or held == whole_number(value) for held in row.values()), (name, row)

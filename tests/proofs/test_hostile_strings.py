@@ -42,7 +42,7 @@ def test_from_the_listing_to_every_page(org: DemoOrg, recorder: Recorder) -> Non
     }
     org.add_raw({"id": "750x", "state": ESCAPES, "systemModstamp": ESCAPES})
     org.add_raw(dict.fromkeys(EVIL.values(), "a field's name"))
-    load = recorder.run("load", "--verbose", QUERY_JOBS__DETAILS_PER_RUN="50", QUERY_JOBS__EXTRAS="true")
+    load = recorder.run("load", "--verbose", QUERY_JOBS__DETAILS_PER_RUN="50", QUERY_JOBS__FETCH_ORG_METADATA="true")
     assert load.returncode == 0, load.stderr
     clean(load)
 

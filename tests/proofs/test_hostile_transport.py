@@ -182,7 +182,7 @@ def test_what_is_asked_besides_costs_a_note_and_never_the_jobs(
 ) -> None:
     """Details, counts, names, limits: the next run asks again."""
     monkeypatch.setenv("QUERY_JOBS__DETAILS_PER_RUN", "5")
-    monkeypatch.setenv("QUERY_JOBS__EXTRAS", "true")
+    monkeypatch.setenv("QUERY_JOBS__FETCH_ORG_METADATA", "true")
     job = org.add_job(jobType="Classic", state="Closed", operation="insert")
     with answered_by(org, path, SAMPLES[said]):
         run = recorder.load()
@@ -208,14 +208,14 @@ def test_what_is_asked_besides_has_a_size_of_its_own(
 ) -> None:
     """Sound in all else: a run asks for hundreds of jobs, and keeps what their answers say."""
     monkeypatch.setenv("QUERY_JOBS__DETAILS_PER_RUN", "5")
-    monkeypatch.setenv("QUERY_JOBS__EXTRAS", "true")
+    monkeypatch.setenv("QUERY_JOBS__FETCH_ORG_METADATA", "true")
     job = org.add_job(jobType="Classic", state="Closed", operation="insert")
     org.fail_next(200, {"id": job, "padding": "x" * int(megabytes * 2**20)}, path=path)
     run = recorder.load()
 
     (note,) = run.notes
     assert said in note
-    assert recorder.rows("select count(*) from job_details where length(more_fields) > 60000") == [(0,)]
+    assert recorder.rows("select count(*) from job_details where length(extra_fields) > 60000") == [(0,)]
     assert set(recorder.states()) == {job}
 
 

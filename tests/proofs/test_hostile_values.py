@@ -9,7 +9,7 @@ from hostile_org import answered_by, once
 from hostile_records import STAMP
 
 from pipelines.demo_org.org import DemoOrg
-from pipelines.errors import NotPermitted, TryLater, Unreadable, quoted
+from pipelines.errors import NotPermitted, TryLater, Unreadable, sanitize
 from pipelines.recording.feeds import QUERY
 from pipelines.recording.job_answer import _values as details_values
 from pipelines.recording.records import NewFields, jobs_to_arrow
@@ -79,7 +79,7 @@ def test_a_page_nested_beyond_any_decoder_is_said_so(org: DemoOrg, recorder: Rec
 
 def test_names_that_differ_in_half_a_character_stay_two() -> None:
     """Each half becomes the same replacement character."""
-    assert sorted(json.loads(str(row('"\\ud800": "a", "\\ud801": "b"')["more_fields"])).values()) == ["a", "b"]
+    assert sorted(json.loads(str(row('"\\ud800": "a", "\\ud801": "b"')["extra_fields"])).values()) == ["a", "b"]
 
 
 @pytest.mark.parametrize("version", ["6_8", "٦٨", "0x44", "1e400"])
@@ -91,7 +91,7 @@ def test_what_only_python_takes_for_a_number_is_none(version: str) -> None:
 
 def test_a_nameless_field_of_a_job_s_own_answer_is_no_column_s() -> None:
     """It became asked_at and attempts, which no table took."""
-    assert details_values(QUERY, {"": "x"}) == {"more_fields": '{"":"x"}'}
+    assert details_values(QUERY, {"": "x"}) == {"extra_fields": '{"":"x"}'}
 
 
 def test_one_job_s_unreadable_answer_keeps_nobody_else_waiting(
@@ -163,9 +163,9 @@ def test_a_host_as_long_as_none_is_no_host(org: DemoOrg, recorder: Recorder) -> 
 
 def test_quoted_is_one_line_of_bounded_length() -> None:
     """Whatever it is made of."""
-    assert quoted("a\n\tb\x1b[0m\u202ec") == "a b\ufffd[0m\ufffdc"
-    assert len(quoted("x" * 10**6)) == 300
-    assert quoted({"a": 1}) == "{'a': 1}"
+    assert sanitize("a\n\tb\x1b[0m\u202ec") == "a b\ufffd[0m\ufffdc"
+    assert len(sanitize("x" * 10**6)) == 300
+    assert sanitize({"a": 1}) == "{'a': 1}"
 
 
 def test_of_a_job_shown_twice_the_last_shown_stays_though_it_was_stored_before(

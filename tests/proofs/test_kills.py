@@ -97,7 +97,7 @@ class Stopped:
 @pytest.fixture
 def scene(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> Stopped:
     monkeypatch.setenv("QUERY_JOBS__DETAILS_PER_RUN", "500")
-    monkeypatch.setenv("QUERY_JOBS__EXTRAS", "true")
+    monkeypatch.setenv("QUERY_JOBS__FETCH_ORG_METADATA", "true")
     return Stopped(recorder)
 
 

@@ -25,7 +25,7 @@ from pipelines.config.settings import read_settings
 from pipelines.demo.command import _credentials
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
-from pipelines.errors import failure_behind
+from pipelines.errors import unwrap_error
 from pipelines.recording import load as run
 
 SECOND = timedelta(seconds=1)
@@ -158,7 +158,7 @@ class RecorderMachine(RuleBasedStateMachine):
         truth.meanwhile = events
         environment = {
             "SOURCES__SALESFORCE__API_VERSION": version,
-            "QUERY_JOBS__EXTRAS": str(besides).lower(),
+            "QUERY_JOBS__FETCH_ORG_METADATA": str(besides).lower(),
             "QUERY_JOBS__DETAILS_PER_RUN": "3" if besides else "0",
             "RUNTIME__LOG_LEVEL": "CRITICAL",
         } | ({"SOURCES__SALESFORCE__JOB_TYPE": job_type} if job_type else {})
@@ -172,7 +172,7 @@ class RecorderMachine(RuleBasedStateMachine):
                 scene.enter_context(self.trouble(org, fault))
                 self.attempt(truth, f'{{"jobType":"{job_type}"}}' if job_type else "{}", locked)
         except Exception as error:
-            if not (failure_behind(error) or fault):
+            if not (unwrap_error(error) or fault):
                 raise
             self.count(f"loads that failed: {fault[0] if fault else 'locked'}")
         finally:

@@ -191,7 +191,7 @@ def watch(recorder: Recorder, org: TellTale, monkeypatch: pytest.MonkeyPatch) ->
         "HOME": str(recorder.home),
         "TMPDIR": str(recorder.home / "tmp"),
         "QUERY_JOBS__DETAILS_PER_RUN": "2",
-        "QUERY_JOBS__EXTRAS": "true",
+        "QUERY_JOBS__FETCH_ORG_METADATA": "true",
         f"{KEYS}CLIENT_ID": CLIENT_ID,
         f"{KEYS}CLIENT_SECRET": CLIENT_SECRET,
     }

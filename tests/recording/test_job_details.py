@@ -203,7 +203,7 @@ def test_odd_answers_are_kept_beside(org: DemoOrg, recorder: Recorder) -> None:
     org.fail_next(200, body, path="/jobs/query/")
     recorder.load()
 
-    columns = "number_records_processed, retries, total_processing_time, error_message, more_fields"
+    columns = "number_records_processed, retries, total_processing_time, error_message, extra_fields"
     assert recorder.details(columns) == {
         job: [
             None, None, 77, '["a",1]',

@@ -74,7 +74,7 @@ def both(org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> t
     """A recorder whose file holds one org under both of its ids: two listings under the short one, as an earlier
     version recorded them, and one under the other."""
     monkeypatch.setenv("QUERY_JOBS__DETAILS_PER_RUN", "10")
-    monkeypatch.setenv("QUERY_JOBS__EXTRAS", "true")
+    monkeypatch.setenv("QUERY_JOBS__FETCH_ORG_METADATA", "true")
     jobs = {name: org.add_job(state=state) for name, state in
             (("stays", "InProgress"), ("moves", "InProgress"), ("goes", "JobComplete"), ("went", "JobComplete"))}  # fmt: skip
     org.add_raw({"id": None})
@@ -212,4 +212,4 @@ def test_a_finding_that_was_muted_by_the_short_id_stays_so(org: DemoOrg, recorde
     (found,) = check(recorder.warehouse, Thresholds(), NOON + 2 * DAY)
     muted = found.key.replace(org.org_id, org.org_id[:15])
 
-    assert check(recorder.warehouse, Thresholds(known_findings=[muted]), NOON + 2 * DAY) == []
+    assert check(recorder.warehouse, Thresholds(muted_findings=[muted]), NOON + 2 * DAY) == []

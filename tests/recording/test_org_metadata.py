@@ -12,7 +12,7 @@ from pipelines.demo_org.org import DemoOrg
 
 @pytest.fixture(autouse=True)
 def extras_are_on(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("QUERY_JOBS__EXTRAS", "true")
+    monkeypatch.setenv("QUERY_JOBS__FETCH_ORG_METADATA", "true")
 
 
 def queries(org: DemoOrg) -> list[str]:
@@ -203,7 +203,7 @@ def test_a_spent_budget_costs_the_extras_first(org: DemoOrg, recorder: Recorder)
 
 def test_extras_can_be_switched_off(org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     """Then a run is its listing; the tables are there, empty."""
-    monkeypatch.setenv("QUERY_JOBS__EXTRAS", "false")
+    monkeypatch.setenv("QUERY_JOBS__FETCH_ORG_METADATA", "false")
     org.add_job()
     recorder.load()
 

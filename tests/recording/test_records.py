@@ -49,7 +49,7 @@ def test_the_documented_page_becomes_rows() -> None:
         "job_type": "V2Query",
         "line_ending": "LF",
         "column_delimiter": "COMMA",
-        "more_fields": None,
+        "extra_fields": None,
     }
 
 
@@ -154,13 +154,13 @@ def test_odd_values_load_as_they_are() -> None:
     assert row(nested={"b": 1, "a": 2})["nested"] == row(nested={"a": 2, "b": 1})["nested"]
 
 
-def test_fields_whose_column_is_taken_go_into_more_fields() -> None:
+def test_fields_whose_column_is_taken_go_into_extra_fields() -> None:
     """An org_id of Salesforce's must not become ours, nor two fields one column."""
     loaded = row(orgId="x", observedAt="y", **{"$": {"xmlns": "z"}, "newField": 1, "new_field": 2, "_dlt_id": "i"})
 
     assert loaded["org_id"] == ORG
     assert loaded["new_field"] == "1"
-    assert json.loads(loaded["more_fields"]) == {
+    assert json.loads(loaded["extra_fields"]) == {
         "$": {"xmlns": "z"}, "_dlt_id": "i", "new_field": 2, "observedAt": "y", "orgId": "x",
     }  # fmt: skip
 
@@ -176,7 +176,7 @@ def test_more_than_fifty_new_fields_at_once_go_into_one_column() -> None:
     new_fields = NewFields(known=frozenset({"old"}))
     table, _ = jobs_to_arrow([job(**fields, old=1)], ORG, new_fields)
     assert set(table.column_names) - {c.name for c in QUERY_JOBS.columns} == {"old"}
-    assert len(json.loads(table["more_fields"][0].as_py())) == new_fields.too_many == MAX_NEW_FIELDS + 1
+    assert len(json.loads(table["extra_fields"][0].as_py())) == new_fields.too_many == MAX_NEW_FIELDS + 1
 
 
 def test_a_field_of_tomorrow_arrives_as_a_column(org: DemoOrg, recorder: Recorder) -> None:
@@ -203,7 +203,7 @@ def test_a_flood_of_fields_is_one_column_and_a_warning(org: DemoOrg, recorder: R
 
     assert run.returncode == 0
     assert "60 new fields of the listing are kept as JSON" in run.stderr
-    (more,) = recorder.rows("select more_fields from query_jobs")[0]
+    (more,) = recorder.rows("select extra_fields from query_jobs")[0]
     assert json.loads(more)["field59"] == 59
     assert len(recorder.rows("describe query_jobs")) == len(QUERY_JOBS.columns)
 

@@ -63,7 +63,7 @@ def test_an_unchanged_org_has_no_changes_in_whatever_order_it_is_listed(
 
     column = column_name(first)
     if column_name(second) == column:
-        rows = dict(recorder.rows(f'select id, coalesce("{column}", more_fields) from query_jobs'))
+        rows = dict(recorder.rows(f'select id, coalesce("{column}", extra_fields) from query_jobs'))
         assert rows["7500"] == "a0"
         assert json.loads(rows["75020"]) == {second: "b20"}
 
@@ -77,7 +77,7 @@ def test_the_field_that_came_first_is_remembered_while_it_is_away(org: DemoOrg, 
     listing(org, [job(3, FooBar="other", fooBar="ours")], [job(1, fooBar="ours")])
     recorder.load()
 
-    assert recorder.rows("select id, foo_bar, more_fields from query_jobs order by id") == [
+    assert recorder.rows("select id, foo_bar, extra_fields from query_jobs order by id") == [
         ("7501", "ours", None),
         ("7502", None, '{"FooBar":"other"}'),
         ("7503", "ours", '{"FooBar":"other"}'),
@@ -93,7 +93,7 @@ def test_a_listing_that_fails_gives_no_field_a_column(org: DemoOrg, recorder: Re
     listing(org, [job(1, fooBar="y")])
     recorder.load()
 
-    assert recorder.rows("select foo_bar, more_fields from query_jobs") == [("y", None)]
+    assert recorder.rows("select foo_bar, extra_fields from query_jobs") == [("y", None)]
 
 
 @pytest.mark.parametrize(
@@ -119,14 +119,14 @@ def test_a_listing_that_fails_gives_no_field_a_column(org: DemoOrg, recorder: Re
 def test_a_field_named_like_a_column_of_ours_or_dlt_s_loses_nothing(
     org: DemoOrg, recorder: Recorder, name: str
 ) -> None:
-    """It has a column of its own, or stands in more_fields; two loads of one listing are one."""
+    """It has a column of its own, or stands in extra_fields; two loads of one listing are one."""
     for changed in (1, 0):
         listing(org, [job(1, **{name: "theirs"})])
         assert recorder.load().snapshot.jobs_changed == changed
 
     ((found,),) = recorder.rows("select to_json(q)::varchar from query_jobs as q")
     row = json.loads(found)
-    beside = json.loads(row["more_fields"] or "{}")
+    beside = json.loads(row["extra_fields"] or "{}")
     ours = {column.name for column in QUERY_JOBS.columns}
     assert beside.get(name) == "theirs" or row[column_name(name)] == "theirs"
     assert name in beside or column_name(name) not in ours

@@ -118,7 +118,7 @@ def test_what_is_asked_after_the_listing_is_not_asked_of_another_org(
 ) -> None:
     """The jobs are recorded; of what came after a note says why it is missing."""
     monkeypatch.setenv("QUERY_JOBS__DETAILS_PER_RUN", "50")
-    monkeypatch.setenv("QUERY_JOBS__EXTRAS", "true")
+    monkeypatch.setenv("QUERY_JOBS__FETCH_ORG_METADATA", "true")
     first = org.org_id
     jobs = {org.add_job(state="JobComplete") for _ in range(20)}
     lead = lead_to(other)
@@ -139,7 +139,7 @@ def test_what_is_asked_after_the_listing_is_not_asked_of_another_org(
 
 def test_the_org_s_name_is_its_own(org: DemoOrg, other: DemoOrg, recorder: Recorder, monkeypatch) -> None:
     """And its users are those that were asked for; an id may come with 15 characters."""
-    monkeypatch.setenv("QUERY_JOBS__EXTRAS", "true")
+    monkeypatch.setenv("QUERY_JOBS__FETCH_ORG_METADATA", "true")
     ada = org.add_user("Ada", "ada@example.org")
     org.add_job(createdById=ada)
     name = {"Id": other.org_id, "Name": "Another"}

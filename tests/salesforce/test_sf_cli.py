@@ -139,7 +139,7 @@ def test_the_sf_cli_gives_a_username(
     recorder.load()
     assert recorder.rows(WHO) == [(2, None, None)]  # no users are asked for
     calls = len(org.requests)
-    monkeypatch.setenv("QUERY_JOBS__EXTRAS", "true")
+    monkeypatch.setenv("QUERY_JOBS__FETCH_ORG_METADATA", "true")
     monkeypatch.setenv("QUERY_JOBS__DETAILS_PER_RUN", "5")  # the listing's row is written twice
     me = org.integration_user_id if "recorder" in name.lower() else None
     for _ in range(2):

@@ -138,7 +138,7 @@ def test_netrc_is_not_sent_along(org: DemoOrg, recorder: Recorder, monkeypatch) 
     netrc.chmod(0o600)
     monkeypatch.setenv("NETRC", str(netrc))
     monkeypatch.setenv("QUERY_JOBS__DETAILS_PER_RUN", "5")
-    monkeypatch.setenv("QUERY_JOBS__EXTRAS", "true")
+    monkeypatch.setenv("QUERY_JOBS__FETCH_ORG_METADATA", "true")
     org.add_job(state="Closed", jobType="Classic", operation="insert")
     with answered_by(org, "^nothing", once()) as between:
         monkeypatch.setenv(f"{KEYS}INSTANCE_URL", between.url)

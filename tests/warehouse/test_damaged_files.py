@@ -15,7 +15,7 @@ from processes import holding
 from small_disks import fill, make_room, mounted
 
 from pipelines.demo_org.org import DemoOrg
-from pipelines.errors import Failure, Misconfigured, failure_behind
+from pipelines.errors import Failure, Misconfigured, unwrap_error
 from pipelines.warehouse.copies import copies, keep_copy
 from pipelines.warehouse.damage import FIRST_BLOCK, HEADER_SIZE, UNREADABLE, damaged_part, suspect_blocks
 
@@ -77,7 +77,7 @@ def refusal(recorder: Recorder) -> Failure:
     was = recorder.warehouse.read_bytes() if recorder.warehouse.exists() else None
     with pytest.raises(Exception) as raised:  # noqa: PT011 - the kind is looked at here
         recorder.load()
-    found = failure_behind(raised.value)
+    found = unwrap_error(raised.value)
     assert isinstance(found, Misconfigured), raised.value
     assert "Nothing is lost" not in str(found)
     assert (recorder.warehouse.read_bytes() if recorder.warehouse.exists() else None) == was

@@ -20,6 +20,7 @@ from pipelines.demo_org.server import serving
 from pipelines.recording.load import Run, record
 from pipelines.recording.message_templates import message_template
 from pipelines.tables import DATASET, TABLES
+from pipelines.warehouse.renamed_columns import RENAMED
 from pipelines.warehouse.schema import read_header, views
 
 ARCHIVES = sorted(HERE.glob("*.tar.xz"))
@@ -62,7 +63,8 @@ def upgrade(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 def stored(file: Path) -> dict[str, Rows]:
-    """Table -> key -> row, without dlt's own columns; of tables that are there. A key that is there twice fails."""
+    """Table -> key -> row, without dlt's own columns, by the names that columns have now; of tables that are there. A
+    key that is there twice fails."""
     found: dict[str, Rows] = {}
     with duckdb.connect(file, read_only=True) as connection:
         connection.execute("set TimeZone = 'UTC'")
@@ -73,7 +75,8 @@ def stored(file: Path) -> dict[str, Rows]:
                 continue
             key = table.key
             found[table.name] = {
-                tuple(row[k] for k in key): {c: v for c, v in row.items() if not c.startswith("_dlt")} for row in rows
+                tuple(row[k] for k in key): {RENAMED.get(c, c): v for c, v in row.items() if not c.startswith("_dlt")}
+                for row in rows
             }
             assert len(found[table.name]) == len(rows), table.name
     return found

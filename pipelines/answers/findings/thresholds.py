@@ -28,7 +28,7 @@ class Thresholds(BaseConfiguration):
     unusual_percent: float = 50.0
     unusual_jobs: int = 20
     listing_age_hours: float = 24.0
-    known_findings: list[str] = field(default_factory=list)
+    muted_findings: list[str] = field(default_factory=list)
 
 
 def read_thresholds() -> Thresholds:

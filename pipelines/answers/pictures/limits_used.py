@@ -49,7 +49,7 @@ def allowance(selection: Selection) -> Picture:
         if peak["share_percent"] is not None
         else "The org allows none."
         if peak["allowance"] == 0
-        else "The org's allowance is not known: `extras` is off, or the user may not see the limits.",
+        else "The org's allowance is not known: `fetch_org_metadata` is off, or the user may not see the limits.",
     ]
     table = [
         {"day": day, "most in 24 hours": row["value"], "allowance": row["limit"]} for day, row in sorted(by_day.items())

@@ -1,0 +1,54 @@
+"""Columns that earlier versions called otherwise: renamed in files, in dlt's schema of them, and in kept listings."""
+
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+
+from pipelines.tables import DATASET, Table
+
+RENAMED: Final = {"more_fields": "extra_fields"}  # old -> new
+# Both are there where an earlier version has loaded again into a migrated file, or where a field of Salesforce's had a
+# column by the new name before. Each is a JSON object; a field's value becomes one.
+_BOTH: Final = """
+case when {new} is null then {old} when {old} is null then {object} else json_merge_patch({old}, {object}) end
+"""
+_OBJECT: Final = """
+case when json_valid({new}) and json_type({new}) = 'OBJECT' then {new} else json_object('{new}', {new}) end
+"""
+
+
+def old_names(table: Table) -> dict[str, str]:
+    """old -> new name of the table's columns that were renamed."""
+    return {old: new for old, new in RENAMED.items() if new in table.schema.names}
+
+
+def rename_columns(connection: duckdb.DuckDBPyConnection, table: Table, stored: tuple[str, ...]) -> list[str]:
+    """The statements that give a stored table's columns the names of this version. Where both are there, the values of
+    the old one are in the new one when this returns: DuckDB 1.5 does not alter a table that it has updated in the same
+    transaction. If the statements never run, doing it again changes nothing."""
+    name = f"{DATASET}.{table.name}"
+    statements: list[str] = []
+    for old, new in old_names(table).items():
+        if old in stored and new in stored:
+            connection.execute(f"update {name} set {new} = {_both(old, new)}")
+            statements.append(f"alter table {name} drop column {old}")
+        elif old in stored:
+            statements.append(f"alter table {name} rename column {old} to {new}")
+    return statements
+
+
+def with_new_names(rows: pa.Table, table: Table) -> pa.Table:
+    """Rows that an earlier version extracted, with the column names of this one."""
+    for old, new in old_names(table).items():
+        if new in rows.column_names and old in rows.column_names:
+            with duckdb.connect() as connection:
+                both = connection.sql(f"select {_both(old, new)} as both from rows").to_arrow_table()["both"]
+            rows = rows.set_column(rows.column_names.index(new), new, both).drop_columns(old)
+        elif old in rows.column_names:
+            rows = rows.rename_columns({old: new})
+    return rows
+
+
+def _both(old: str, new: str) -> str:
+    return _BOTH.format(old=old, new=new, object=_OBJECT.format(new=new))
