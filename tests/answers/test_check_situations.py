@@ -80,6 +80,7 @@ def test_rates_have_thresholds(
     assert kinds(check(file, Thresholds(unusual_jobs=99, **settings), now=NOW)) == ["failure rate"] * reported
 
 
+@pytest.mark.slow
 def test_a_rate_needs_two_covered_weeks(tmp_path: Path) -> None:
     """A first listing covers one; a week later there are two."""
     for ages, reported in (((0,), False), ((0, 6.9), False), ((0, 7), True), ((0, 7.1, 15), False)):
@@ -244,6 +245,7 @@ def test_jobs_that_were_deleted_between_two_listings_are_not_missing(tmp_path: P
     assert found(tmp_path, tables) == []
 
 
+@pytest.mark.slow
 def test_jobs_that_would_have_been_seen_are_missing(tmp_path: Path) -> None:
     """Listings came every two hours, and none of the day's sixty jobs was there; nor did they come where the jobs live
     for longer than the listings were apart."""
@@ -303,6 +305,7 @@ def test_how_often_a_series_runs_does_not_say_that_its_pauses_are_alike(tmp_path
     assert finding.message.endswith(f"It usually runs {usually}")
 
 
+@pytest.mark.slow
 def test_a_missing_run_keeps_its_key_and_ends_after_a_week(tmp_path: Path) -> None:
     """What was switched off is told for a week, and then no more."""
     keys = [[f.key for f in found(tmp_path, {"query_jobs": nightly(40, n), "listings": DAILY})] for n in range(11)]
@@ -347,6 +350,7 @@ PATTERNS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_a_series_is_missed_after_its_next_time_and_not_before(tmp_path: Path, pattern: str) -> None:
     """Whatever its rhythm is; weekends and nights are no silence."""
@@ -394,6 +398,7 @@ def healthy(dice: Random, until: datetime) -> Iterator[Row]:
             yield {"object": "Order", "created_by_id": "005C", "created_date": midnight + dice.uniform(0, 24) * HOUR}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_no_run_is_missed_in_healthy_weeks(tmp_path: Path, seed: int) -> None:
     """Asked every 37 hours of a fortnight."""

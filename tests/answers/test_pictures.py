@@ -80,6 +80,7 @@ def test_streaks_last_or_came_to_an_end(tmp_path: Path) -> None:
     assert "1 streak of three or more failures ended with a job that did not fail." in picture.words
 
 
+@pytest.mark.slow
 def test_what_the_org_did_not_tell_is_a_question_mark(tmp_path: Path) -> None:
     """Jobs without an operation, an object or a user are in every sum and every chart, and stop none."""
     nothing = {"operation": None, "object": None, "created_by_id": None, "job_type": None}

@@ -42,6 +42,7 @@ def test_quiet_says_nothing_on_success(org: DemoOrg, recorder: Recorder) -> None
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
 
 
+@pytest.mark.slow
 def test_a_quiet_run_after_another_and_a_new_field_say_nothing_either(org: DemoOrg, recorder: Recorder) -> None:
     """dlt's chatter about columns that are null, or schemas that grew, is no reason for a mail."""
     org.add_job(lineEnding=..., columnDelimiter=...)
@@ -109,6 +110,7 @@ def test_the_exit_code_tells_what_kind_of_trouble_it_is(
     assert "Traceback" not in run.stderr
 
 
+@pytest.mark.slow
 def test_a_refused_sign_in_is_77_and_shows_no_secret(org: DemoOrg, recorder: Recorder) -> None:
     """Not with --verbose either."""
     for verbose in ([], ["--verbose"]):
@@ -119,6 +121,7 @@ def test_a_refused_sign_in_is_77_and_shows_no_secret(org: DemoOrg, recorder: Rec
     assert "Traceback" in run.stderr
 
 
+@pytest.mark.slow
 def test_an_unexpected_error_is_70_without_a_traceback(org: DemoOrg, recorder: Recorder) -> None:
     """Which --verbose shows."""
     recorder.run()
@@ -278,6 +281,7 @@ def test_an_answer_that_cannot_be_written_is_no_success(recorder: Recorder) -> N
     assert recorder.rows("select count(*) from listings") == [(1,)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("command", "code"), [(["load"], 0), (["check", "--json"], 1), (["check"], 1)])
 def test_a_reader_that_has_gone_changes_nothing(
     org: DemoOrg, recorder: Recorder, command: list[str], code: int

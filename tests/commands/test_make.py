@@ -98,6 +98,7 @@ def other() -> Iterator[DemoOrg]:
         yield other
 
 
+@pytest.mark.slow
 def test_a_copied_project_records_its_own_org(project: Path, org: DemoOrg, other: DemoOrg) -> None:
     """With the .venv that was copied along, and with the one that `make setup` makes anew."""
     sandbox = project.parent / "a sandbox"
@@ -131,6 +132,7 @@ def test_a_moved_project_goes_on(project: Path, org: DemoOrg) -> None:
     assert files(moved) == RECORDED
 
 
+@pytest.mark.slow
 def test_make_makes_the_environment_anew_where_its_python_does_not_run(project: Path) -> None:
     """It was copied from another machine, or the machine's Python was replaced. The version before this one left an
     empty stamp, and so `make setup` makes it anew as well."""
@@ -159,6 +161,7 @@ def install_by_absolute_path(project: Path) -> None:
     assert installed.returncode == 0, installed.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["load", "doctor", "check", "report", "demo"])
 def test_a_copys_python_never_runs_the_original(project: Path, command: str) -> None:
     """Where it was installed by an absolute path, PYTHONPATH names the original, or it is the working directory.
@@ -182,6 +185,7 @@ def test_a_copys_python_never_runs_the_original(project: Path, command: str) -> 
         assert "make setup" in refused.stderr
 
 
+@pytest.mark.slow
 def test_make_repairs_what_was_installed_by_an_absolute_path(project: Path, org: DemoOrg) -> None:
     """In place with the first target that is made with the new Makefile, and in a copy."""
     install_by_absolute_path(project)
@@ -196,6 +200,7 @@ def test_make_repairs_what_was_installed_by_an_absolute_path(project: Path, org:
     assert not list(sandbox.glob(".venv/lib/python*/site-packages/__editable__*"))
 
 
+@pytest.mark.slow
 def test_an_environment_outside_any_project_may_run_one(project: Path, org: DemoOrg) -> None:
     """/opt/venv with the project's path in it, say, and a .venv that is a link to elsewhere."""
     point_at(project, org)
@@ -221,6 +226,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE, ids=["one line", "three lines", "an option"])
 def test_the_name_of_a_file_is_a_name(project: Path, name: str) -> None:
     """Whatever is in it: neither make nor the shell takes a part of it for something to do."""
@@ -236,7 +242,19 @@ def test_the_name_of_a_file_is_a_name(project: Path, name: str) -> None:
 def test_variables_of_other_programs_change_nothing(project: Path, options: tuple[str, ...]) -> None:
     """Only the command line names a file to read; what is called like a variable of the Makefile is not one of it."""
     plant(project / "warehouse.duckdb")
-    names = ("PYTHON", "VENV", "RUN", "READ", "FILE_TO_READ", "PIP", "INSTALL", "LOCK", "PIP_MAY_READ", "WAREHOUSE")
+    names = (
+        "PYTHON",
+        "VENV",
+        "RUN",
+        "READ",
+        "FILE_TO_READ",
+        "PIP",
+        "INSTALL",
+        "LOCK",
+        "PIP_MAY_READ",
+        "WAREHOUSE",
+        "SEED",
+    )
     foreign = dict.fromkeys(names, "COMPUTE_WH; touch here") | {"PYTHONPATH": "/nowhere", "PYTHONHOME": "/nowhere"}
     report = in_folder(project, "make", *options, "report", **foreign)
 
@@ -264,6 +282,7 @@ def require_one_package(project: Path) -> Path:
     return wheels
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "foreign",
     [

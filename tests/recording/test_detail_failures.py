@@ -80,6 +80,7 @@ def test_jobs_that_give_no_answer_cost_themselves_an_attempt(
     assert (said in (notes or "")) == (kind != "404")  # a job that was deleted meanwhile is nothing to warn of
 
 
+@pytest.mark.slow
 def test_jobs_that_fail_hold_up_nobody_where_a_run_asks_fewer_than_they_are(
     org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,6 +96,7 @@ def test_jobs_that_fail_hold_up_nobody_where_a_run_asks_fewer_than_they_are(
     assert {recorder.details("attempts")[job][0] for job in poison} == {1}
 
 
+@pytest.mark.slow
 def test_what_fails_for_days_is_asked_ever_more_rarely_and_not_given_up(org: DemoOrg, recorder: Recorder) -> None:
     """Three times at once, and after that at least twice a day: an outage of days costs no details for good."""
     (job,) = add(org, 1, state="JobComplete", numberRecordsProcessed=5)
@@ -152,6 +154,7 @@ OFF = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "per_run", "loads"), [*((kind, 500, 1) for kind in OFF), ("401", 20, 2)])
 def test_a_classic_api_that_is_off_stops_its_own_calls(
     org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch, kind: str, per_run: int, loads: int
@@ -340,6 +343,7 @@ def found(recorder: Recorder, org: DemoOrg) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trouble", ["classic", "jobs", "stopped"])
 def test_check_finds_what_could_not_be_asked_before_it_is_lost(org: DemoOrg, recorder: Recorder, trouble: str) -> None:
     """After a day, with how many, since when and why; urgent from the fifth day on, and over with the trouble."""
@@ -372,6 +376,7 @@ def test_check_finds_what_could_not_be_asked_before_it_is_lost(org: DemoOrg, rec
     assert found(recorder, org) == []
 
 
+@pytest.mark.slow
 def test_a_long_backlog_is_no_finding(org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is wrong: it waits for its turn."""
     monkeypatch.setenv(PER_RUN, "1")

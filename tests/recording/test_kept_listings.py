@@ -61,6 +61,7 @@ NAMES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_path_may_have_any_name(org: DemoOrg, recorder: Recorder, monkeypatch, name: str) -> None:
     """Nothing of the name becomes a value, and nothing fails: of the file's folder, of dlt's home, of a kept listing."""
@@ -106,6 +107,7 @@ def test_dlts_home_may_have_any_name(org: DemoOrg, recorder: Recorder, monkeypat
     assert not (recorder.home / "org_id=prod?").exists()
 
 
+@pytest.mark.slow
 def test_nothing_is_left_when_a_load_is_done(org: DemoOrg, recorder: Recorder) -> None:
     """Neither of loads nor of listings that broke off; and dlt's home is not used."""
     org.page_size = 2
@@ -144,6 +146,7 @@ def test_a_listing_whose_load_was_killed_is_loaded_by_the_next(org: DemoOrg, rec
     assert "kept from before" not in recorder.run().stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "damage",
     [
@@ -195,6 +198,7 @@ def rewrite(file: Path, **values: object) -> None:
     file.write_text(json.dumps(json.loads(file.read_text()) | values))
 
 
+@pytest.mark.slow
 def test_one_that_does_not_fit_is_set_aside_and_named(org: DemoOrg, recorder: Recorder, short_lived: str) -> None:
     """Its column has become a number in the file."""
     org.add_job(newField="text")
@@ -210,6 +214,7 @@ def test_one_that_does_not_fit_is_set_aside_and_named(org: DemoOrg, recorder: Re
     assert set(recorder.states()) == {short_lived}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("held", ["before the first load", "later"])
 def test_a_listing_is_never_loaded_into_another_file(org: DemoOrg, recorder: Recorder, monkeypatch, held: str) -> None:
     """Both files are moved away to begin anew, for another org; the listing stays, and is loaded when they are back."""
@@ -243,6 +248,7 @@ def test_a_listing_is_never_loaded_into_another_file(org: DemoOrg, recorder: Rec
         assert set(recorder.states()) == {short_lived}
 
 
+@pytest.mark.slow
 def test_two_recorders_may_share_a_home(org: DemoOrg, recorder_of: Callable[..., Recorder], monkeypatch) -> None:
     """As two containers do, each with its own volume at one and the same path."""
     jobs, volumes, homes = [], [], []
@@ -272,6 +278,7 @@ def test_two_recorders_may_share_a_home(org: DemoOrg, recorder_of: Callable[...,
             mounted.rename(volumes[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["moved", "by a link"])
 def test_a_listing_waits_for_a_file_that_has_another_path_now(
     org: DemoOrg, recorder: Recorder, short_lived: str, monkeypatch, way: str
@@ -293,6 +300,7 @@ def test_a_listing_waits_for_a_file_that_has_another_path_now(
     assert set(recorder.states()) == {short_lived}
 
 
+@pytest.mark.slow
 def test_a_listing_kept_by_one_user_is_loaded_by_another_of_the_group(
     org: DemoOrg, recorder: Recorder, tmp_path
 ) -> None:
@@ -337,6 +345,7 @@ def as_user(recorder: Recorder, user: int) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("let_go", ["later", "at once"])
 def test_the_folder_beside_a_file_may_be_lost_while_the_file_is_held(
     org: DemoOrg, recorder: Recorder, let_go: str
@@ -360,6 +369,7 @@ def test_the_folder_beside_a_file_may_be_lost_while_the_file_is_held(
     assert short_lived in recorder.states()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["identity", "published.json"])
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"\xff\xfe\0garbled", b"[1]", b"00000000-0000-0000-0000-000000000000\n"]
@@ -393,6 +403,7 @@ def of_0_1_0(request: pytest.FixtureRequest, recorder: Recorder, monkeypatch) ->
     return recorder
 
 
+@pytest.mark.slow
 def test_what_0_1_0_left_in_dlts_home_is_loaded_once(of_0_1_0: Recorder) -> None:
     """Then that home is used no more; the file has an identity from then on."""
     recorder = of_0_1_0
@@ -430,6 +441,7 @@ def test_a_package_that_was_half_removed_counts_as_normalized(of_0_1_0: Recorder
     assert len(whole) == 2
 
 
+@pytest.mark.slow
 def test_a_file_of_0_1_0_may_be_held_at_its_first_load(of_0_1_0: Recorder) -> None:
     """What was left, and what is listed meanwhile, waits for it; it gets the identity that they wait for."""
     recorder = of_0_1_0

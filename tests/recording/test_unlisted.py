@@ -30,6 +30,7 @@ def test_a_deleted_job_is_noticed_by_the_next_listing(org: DemoOrg, recorder: Re
     assert recorder.rows("select outcome from jobs order by outcome") == [("gone unfinished",), ("unfinished",)]
 
 
+@pytest.mark.slow
 def test_an_expired_job_is_no_early_deletion(org: DemoOrg, recorder: Recorder) -> None:
     """Seven days are the org's own doing; less is somebody's."""
     expired = org.add_job(state="JobComplete")
@@ -45,6 +46,7 @@ def test_an_expired_job_is_no_early_deletion(org: DemoOrg, recorder: Recorder) -
     assert recorder.rows("select id, age_hours from early_deletions") == [(deleted, 2.0)]
 
 
+@pytest.mark.slow
 def test_what_went_while_nobody_loaded_for_weeks_is_noticed(org: DemoOrg, recorder: Recorder) -> None:
     """However long ago it was listed last, and by however many listings before."""
     first = org.add_job(state="JobComplete")
@@ -60,6 +62,7 @@ def test_what_went_while_nobody_loaded_for_weeks_is_noticed(org: DemoOrg, record
     assert recorder.rows(away) == [(first, weeks[0], weeks[1]), (second, weeks[1], weeks[2])]
 
 
+@pytest.mark.slow
 def test_what_went_after_the_first_listing_was_kept_is_noticed(org: DemoOrg, recorder: Recorder) -> None:
     """The file was held from the very first run on; the first one that has it compares with what was kept."""
     gone = org.add_job(state="JobComplete")
@@ -104,6 +107,7 @@ def test_a_filtered_listing_proves_nothing(org: DemoOrg, recorder: Recorder, mon
     ]
 
 
+@pytest.mark.slow
 def test_a_job_that_a_filtered_listing_shows_again_is_not_gone(
     org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,6 +124,7 @@ def test_a_job_that_a_filtered_listing_shows_again_is_not_gone(
     assert recorder.rows("select outcome from jobs") == [("done",)]
 
 
+@pytest.mark.slow
 def test_a_job_that_ran_for_weeks_is_noticed_when_it_goes(org: DemoOrg, recorder: Recorder) -> None:
     """Though nothing about it was new for longer than any finished job lives."""
     old = org.add_job(
@@ -191,6 +196,7 @@ def test_a_listed_record_without_a_key_is_no_job_that_went(org: DemoOrg, recorde
     assert recorder.rows("select id from unlisted_jobs") == []
 
 
+@pytest.mark.slow
 def test_a_job_that_only_a_filtered_listing_showed_again_is_noticed_when_it_goes_again(
     org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -216,6 +222,7 @@ def test_a_job_that_only_a_filtered_listing_showed_again_is_noticed_when_it_goes
     assert recorder.rows(away) == [(*hours[:2], hours[2]), (*hours[2:], None)]
 
 
+@pytest.mark.slow
 def test_a_listing_that_was_kept_and_compared_with_nothing_hides_none(
     org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -266,6 +273,7 @@ def away(org: DemoOrg, recorder: Recorder) -> tuple[str, str]:
 OF_A_JOB = "select last_listed_at, unlisted_at, listed_again_at from unlisted_jobs where id = '{}' order by unlisted_at"
 
 
+@pytest.mark.slow
 def test_a_filtered_listing_ends_the_absence_of_what_it_shows(
     org: DemoOrg, recorder: Recorder, away: tuple[str, str], filtered: Callable[[str], None]
 ) -> None:
@@ -285,6 +293,7 @@ def test_a_filtered_listing_ends_the_absence_of_what_it_shows(
     assert recorder.rows(OF_A_JOB.format(query)) == [(NOON, NOON + HOUR, NOON + 2 * HOUR)]
 
 
+@pytest.mark.slow
 def test_every_absence_is_kept(
     org: DemoOrg, recorder: Recorder, away: tuple[str, str], filtered: Callable[[str], None]
 ) -> None:
@@ -312,6 +321,7 @@ def test_every_absence_is_kept(
     ]
 
 
+@pytest.mark.slow
 def test_a_job_that_a_filtered_listing_found_again_is_asked_for_its_details(
     org: DemoOrg, recorder: Recorder, away: tuple[str, str], filtered: Callable[[str], None], monkeypatch
 ) -> None:
@@ -329,6 +339,7 @@ def test_a_job_that_a_filtered_listing_found_again_is_asked_for_its_details(
     assert len(recorder.rows(OF_A_JOB.format(load))) == 2
 
 
+@pytest.mark.slow
 def test_a_listing_that_was_compared_with_nothing_shows_jobs_all_the_same(
     org: DemoOrg, recorder: Recorder, away: tuple[str, str], filtered: Callable[[str], None]
 ) -> None:
@@ -350,6 +361,7 @@ def test_a_listing_that_was_compared_with_nothing_shows_jobs_all_the_same(
     assert recorder.rows(OF_A_JOB.format(load)) == [(NOON, NOON + HOUR, NOON + 3 * HOUR)]
 
 
+@pytest.mark.slow
 def test_a_replayed_listing_neither_doubles_an_absence_nor_begins_it_anew(org: DemoOrg, recorder: Recorder) -> None:
     """One that was kept when the job went, and is found again beside the file when it is back."""
     job = org.add_job(state="JobComplete", createdById=org.add_user("Amara Osei", "amara@example.org"))

@@ -96,6 +96,7 @@ def free_blocks(file: Path) -> set[int]:
     return found
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_is_found_in_every_block_in_use_and_ignored_in_free_ones(file: Path) -> None:
     assert damaged_part(file) is None
     free = free_blocks(file)
@@ -205,6 +206,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_a_file_whose_writers_were_killed_is_not_damaged(tmp_path: Path) -> None:
     """While they wrote, deleted, rolled back, made a checkpoint; before and after the next one has opened it."""
     file, dice = tmp_path / "file.duckdb", random.Random(13)
@@ -270,6 +272,7 @@ def test_every_error_of_a_damaged_file_is_known_as_damage(file: Path) -> None:
     } <= seen
 
 
+@pytest.mark.slow
 def test_errors_of_blocks_in_the_wrong_place_are_known_as_damage(file: Path) -> None:
     """The catalog's block in the place of another and back: no checksum is wrong, but nothing there makes sense."""
     free = free_blocks(file)

@@ -111,6 +111,7 @@ def test_damage_is_never_published_and_the_command_restores_the_file(org: DemoOr
     ]
 
 
+@pytest.mark.slow
 def test_damage_in_old_blocks_that_no_load_reads_is_found(grown: Recorder) -> None:
     with duckdb.connect(grown.loader_file) as connection:
         connection.execute("create table main.old as select md5(n::varchar) as text from range(100_000) as t(n)")
@@ -127,6 +128,7 @@ def test_damage_in_old_blocks_that_no_load_reads_is_found(grown: Recorder) -> No
     grown.load()
 
 
+@pytest.mark.slow
 def test_damage_that_the_load_meets_in_the_middle_is_said_in_the_same_words(org: DemoOrg, grown: Recorder) -> None:
     """dlt's merge ends in a StopIteration there, without a word."""
     was = grown.loader_file.read_bytes()
@@ -149,6 +151,7 @@ def test_damage_that_the_load_meets_in_the_middle_is_said_in_the_same_words(org:
     assert grown.run().returncode == 0
 
 
+@pytest.mark.slow
 def test_where_the_published_copy_was_written_into_the_daily_one_restores(grown: Recorder) -> None:
     """The copy that is in the way is moved, and nothing that was moved there before is overwritten."""
     (daily,) = copies(grown.warehouse)
@@ -166,6 +169,7 @@ def test_where_the_published_copy_was_written_into_the_daily_one_restores(grown:
     assert grown.warehouse.with_name("warehouse.duckdb.old+").exists()
 
 
+@pytest.mark.slow
 def test_a_copy_that_was_written_into_is_named_where_it_is_all_that_is_left(grown: Recorder) -> None:
     shutil.rmtree(copies(grown.warehouse)[0].parent)
     with duckdb.connect(grown.warehouse) as writer:
@@ -183,6 +187,7 @@ def test_a_copy_that_was_written_into_is_named_where_it_is_all_that_is_left(grow
     assert "No good copy of it was found" in str(refusal(grown))
 
 
+@pytest.mark.slow
 def test_a_copy_that_was_moved_with_its_project_is_as_good(grown: Recorder) -> None:
     """The file system has another number and another time for it then."""
     moved = grown.home.with_name("moved")
@@ -195,6 +200,7 @@ def test_a_copy_that_was_moved_with_its_project_is_as_good(grown: Recorder) -> N
     grown.load()
 
 
+@pytest.mark.slow
 def test_an_emptied_file_is_not_begun_anew(org: DemoOrg, grown: Recorder) -> None:
     """With a copy beside it or not."""
     os.truncate(grown.loader_file, 0)
@@ -220,6 +226,7 @@ def test_an_emptied_file_is_not_begun_anew(org: DemoOrg, grown: Recorder) -> Non
     assert len(grown.rows("select 1 from listings")) == 1
 
 
+@pytest.mark.slow
 def test_what_lies_beside_is_no_part_of_the_choice_but_by_identity(org: DemoOrg, grown: Recorder) -> None:
     """A state folder that is lost or garbled; a daily copy of another recorder."""
     for harm in ("lost", "garbled"):
@@ -239,6 +246,7 @@ def test_what_lies_beside_is_no_part_of_the_choice_but_by_identity(org: DemoOrg,
     assert "No good copy of it was found" in str(refusal(grown))
 
 
+@pytest.mark.slow
 def test_a_damaged_published_copy_is_replaced_by_a_whole_one(org: DemoOrg, grown: Recorder) -> None:
     """What was published is remembered: who reads a damaged one is told, and the next load publishes."""
     for start in list(used_blocks(grown.warehouse)):
@@ -290,6 +298,7 @@ def test_earlier_copies_do_not_make_room_for_a_damaged_file(
         assert len(copies(recorder.warehouse)) < len(there)
 
 
+@pytest.mark.slow
 def test_damage_is_named_while_somebody_writes_into_the_copy(grown: Recorder) -> None:
     """Then a daily one is the newest that can be relied on."""
     os.truncate(grown.loader_file, 5000)

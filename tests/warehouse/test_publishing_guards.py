@@ -36,6 +36,7 @@ def change(file: Path, sql: str) -> None:
         connection.execute(sql)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", TABLES)
 def test_a_file_with_fewer_rows_is_not_published(org: DemoOrg, recorder: Recorder, table: str) -> None:
     """Known before anything is asked. Who moves the copy away goes on without them."""
@@ -85,6 +86,7 @@ def recorder_failure(recorder: Recorder) -> str:
     return str(raised.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("written", [False, True])
 def test_an_older_file_does_not_replace_a_newer_copy_that_is_held(org: DemoOrg, recorder: Recorder, written) -> None:
     """Held for writing, so that it cannot be opened; what it holds is known all the same, whether the folder beside the
@@ -123,6 +125,7 @@ def test_an_older_file_does_not_replace_a_newer_copy_that_is_held(org: DemoOrg, 
         shutil.rmtree(old_state)
 
 
+@pytest.mark.slow
 def test_a_held_copy_is_replaced_by_what_is_newer(org: DemoOrg, recorder: Recorder) -> None:
     """Also one that was written into, and one that this folder knows nothing of."""
     recorder.load()
@@ -146,6 +149,7 @@ def test_a_held_copy_is_replaced_by_what_is_newer(org: DemoOrg, recorder: Record
     assert len(recorder.states()) == 4
 
 
+@pytest.mark.slow
 def test_a_held_copy_of_another_file_is_not_replaced(org: DemoOrg, recorder: Recorder) -> None:
     recorder.load()
     other = recorder.home / "other.duckdb"
@@ -193,6 +197,7 @@ def test_of_two_recorders_with_one_warehouse_one_publishes(org: DemoOrg, recorde
         assert recorder.rows("select id from query_jobs", recorder.home / "other.duckdb") == [(other,)]
 
 
+@pytest.mark.slow
 def test_copies_of_a_project_go_on_by_themselves_and_do_not_share_one_warehouse(
     org: DemoOrg, recorder: Recorder, monkeypatch
 ) -> None:
@@ -215,6 +220,7 @@ def test_copies_of_a_project_go_on_by_themselves_and_do_not_share_one_warehouse(
     assert recorder.warehouse.read_bytes() == was
 
 
+@pytest.mark.slow
 def test_the_loaders_file_is_locked_until_the_run_ends(org: DemoOrg, recorder: Recorder) -> None:
     """Whatever is read for the copy: while it is published, and after, another process cannot open it, even to read."""
     org.add_job()
@@ -278,6 +284,7 @@ main(["load"])
 """
 
 
+@pytest.mark.slow
 def test_killed_between_any_two_steps_the_next_load_goes_on(org: DemoOrg, recorder: Recorder) -> None:
     """The copy is the old one or the new one; a file that is damaged or older meanwhile is not published either way."""
     org.add_job()
@@ -304,6 +311,7 @@ def test_killed_between_any_two_steps_the_next_load_goes_on(org: DemoOrg, record
             assert not list(recorder.home.rglob("*.new"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("who", ["root", "bound by permissions"])
 def test_mode_and_links_survive(org: DemoOrg, recorder: Recorder, who: str) -> None:
     """Of the copy, and of the daily one that is made of it."""
@@ -334,6 +342,7 @@ def test_mode_and_links_survive(org: DemoOrg, recorder: Recorder, who: str) -> N
         assert not real.samefile(daily)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("link", [os.symlink, os.link])
 @pytest.mark.parametrize("which", ["the warehouse to the file", "the file to the warehouse"])
 def test_links_between_the_two_files_are_refused(org: DemoOrg, recorder: Recorder, link, which: str) -> None:
@@ -351,6 +360,7 @@ def test_links_between_the_two_files_are_refused(org: DemoOrg, recorder: Recorde
     assert not org.requests
 
 
+@pytest.mark.slow
 def test_loads_keep_daily_copies(org: DemoOrg, recorder: Recorder, monkeypatch) -> None:
     """One a day, the newest of them whole and fit to go on with; the oldest go; none if none are wanted."""
     today = datetime(2026, 1, 1, tzinfo=UTC)
@@ -388,6 +398,7 @@ def test_a_daily_copy_that_cannot_be_made_is_a_warning(org: DemoOrg, recorder: R
     assert f"The daily copy {folder}" in run.stderr
 
 
+@pytest.mark.slow
 def test_the_warehouse_on_another_disk(org: DemoOrg, recorder: Recorder, tmp_path: Path) -> None:
     with mounted(tmp_path / "disk") as disk:
         there = disk / "warehouse.duckdb"
@@ -398,6 +409,7 @@ def test_the_warehouse_on_another_disk(org: DemoOrg, recorder: Recorder, tmp_pat
         assert len(copies(there)) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("archive", sorted(HERE.glob("0.1.0-*.tar.xz")), ids=lambda path: path.name)
 def test_files_of_before_identities_are_guarded_as_well(
     org: DemoOrg, recorder: Recorder, tmp_path: Path, archive

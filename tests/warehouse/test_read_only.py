@@ -86,6 +86,7 @@ def test_what_a_load_writes_is_named_where_it_may_not(begun: Recorder, closed, w
     assert len(begun.states()) == 2
 
 
+@pytest.mark.slow
 def test_where_only_the_copy_cannot_be_published_the_jobs_are_recorded(begun: Recorder, closed, monkeypatch) -> None:
     """Its directory may not be written; the old copy stays, and the next load publishes again."""
     shared = begun.home / "shared"
@@ -102,6 +103,7 @@ def test_where_only_the_copy_cannot_be_published_the_jobs_are_recorded(begun: Re
     assert len(begun.rows("select * from query_jobs", shared / "warehouse.duckdb")) == 2
 
 
+@pytest.mark.slow
 def test_a_read_only_copy_is_replaced_and_read(begun: Recorder, closed) -> None:
     """It is a name in a directory that matters; `check` reads where nobody may write."""
     begun.warehouse.chmod(0o444)
@@ -115,6 +117,7 @@ def test_a_read_only_copy_is_replaced_and_read(begun: Recorder, closed) -> None:
     assert looked.stderr == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("setting", "name", "said"),
     [
