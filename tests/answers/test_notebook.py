@@ -11,8 +11,8 @@ from typing import Any
 import duckdb
 import pytest
 from conftest import Recorder
+from picture_rows import MONTH, job
 from planted import NOW, plant
-from test_pictures import MONTH, job
 
 from pipelines.answers import pictures
 from pipelines.config.project import PROJECT

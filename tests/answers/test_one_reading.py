@@ -11,8 +11,8 @@ from pathlib import Path
 import duckdb
 import pytest
 from conftest import Recorder
+from picture_rows import MONTH, job, selection
 from planted import NOW, plant
-from test_pictures import MONTH, job, selection
 
 from pipelines.answers import pictures
 from pipelines.answers.check import Thresholds, check

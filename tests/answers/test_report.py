@@ -13,8 +13,8 @@ from xml.etree import ElementTree
 
 import pytest
 from conftest import Recorder
+from picture_rows import MONTH, job
 from planted import DAY, HOUR, NOW, plant
-from test_pictures import MONTH, job
 
 from pipelines.answers.report import MOST_ROWS, write_report
 from pipelines.errors import Misconfigured

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from conftest import NOON
-from test_make import in_folder, point_at
+from projects import in_folder, point_at
 
 from pipelines.config.project import PROJECT
 from pipelines.demo_org.org import DemoOrg

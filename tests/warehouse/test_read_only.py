@@ -1,6 +1,5 @@
 """What may not be written is named, with what to do; what can be recorded all the same is."""
 
-import ctypes
 import subprocess
 from collections.abc import Iterator
 from datetime import timedelta
@@ -8,19 +7,10 @@ from pathlib import Path
 
 import pytest
 from conftest import Recorder
+from permissions import bound_by_permissions
 from small_disks import mounted, remount
 
 from pipelines.demo_org.org import DemoOrg
-
-PR_CAPBSET_DROP = 24
-CAPABILITIES = (1, 2)  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH: what makes root pass by permission bits
-
-
-def bound_by_permissions() -> None:
-    """In a child, before it becomes the load: root goes by the permission bits of its own files, as others do."""
-    libc = ctypes.CDLL(None)
-    for capability in CAPABILITIES:
-        libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
 
 
 def run(recorder: Recorder, *arguments: str) -> subprocess.CompletedProcess[str]:
