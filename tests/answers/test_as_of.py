@@ -173,6 +173,7 @@ def test_what_is_no_time_is_refused(recorder: Recorder, tmp_path: Path, given: s
     assert "\x1b" not in run.stderr
 
 
+@pytest.mark.slow
 def test_neither_the_future_nor_what_was_before_the_first_listing_is_known(recorder: Recorder, tmp_path: Path) -> None:
     """78; up to now, nothing new since the last listing is known, and that is what is said."""
     now = datetime.now(UTC)

@@ -62,6 +62,7 @@ def test_a_copied_project_records_its_own_org(project: Path, org: DemoOrg, other
     assert (files(sandbox), files(project)) == (RECORDED, set())
 
 
+@pytest.mark.slow
 def test_a_moved_project_goes_on(project: Path, org: DemoOrg) -> None:
     """By the cron line and by make, which does not make .venv again: it may have no network there."""
     point_at(project, org)
@@ -179,7 +180,7 @@ def test_the_name_of_a_file_is_a_name(project: Path, name: str) -> None:
     assert not (project / "here").exists()
 
 
-@pytest.mark.parametrize("options", [(), ("-e",)])
+@pytest.mark.parametrize("options", [(), pytest.param(("-e",), marks=pytest.mark.slow)])
 def test_variables_of_other_programs_change_nothing(project: Path, options: tuple[str, ...]) -> None:
     """Only the command line names a file to read; what is called like a variable of the Makefile is not one of it."""
     plant(project / "warehouse.duckdb")

@@ -81,6 +81,7 @@ def test_rows_that_an_earlier_version_added_meanwhile_get_theirs(org: DemoOrg, r
     assert recorder.rows(TEMPLATES) == WANTED
 
 
+@pytest.mark.slow
 def test_more_messages_than_are_held_at_once(org: DemoOrg, recorder: Recorder) -> None:
     """All different."""
     edit(

@@ -58,7 +58,6 @@ def test_a_quiet_run_loads_no_rows_and_moves_no_time(org: DemoOrg, recorder: Rec
     assert loaded == {"listings", "rejected_records"}
 
 
-@pytest.mark.slow
 def test_a_job_that_changes_after_its_page_was_read_is_picked_up_by_the_next_run(
     org: DemoOrg, recorder: Recorder
 ) -> None:
