@@ -3,16 +3,19 @@
 # .venv/bin/python -m pipelines.query_jobs, as README and docs/operations.md show.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test load check doctor report notebook notebook-edit demo-org setup lint docs bench lock clean FORCE
+.PHONY: help demo test test-all load check doctor report notebook notebook-edit demo-org setup lint docs bench lock clean FORCE
 .SUFFIXES:
 
-# Two variables are yours, and only on the command line: other programs (Snowflake, node-gyp) have variables of these
+# Three variables are yours, and only on the command line: other programs (Snowflake, node-gyp) have variables of these
 # names in the environment. `override` keeps `make -e` from taking them, and the rest, from there.
 ifneq ($(origin PYTHON),command line)
 override PYTHON := python3
 endif
 ifneq ($(origin WAREHOUSE),command line)
 override WAREHOUSE :=
+endif
+ifneq ($(origin SEED),command line)
+override SEED := $$(od -An -N3 -tu4 /dev/urandom | tr -d ' ')
 endif
 # The name of a file goes to the shell as a variable: in a command's text, the shell would run what is in backquotes.
 # Not as WAREHOUSE, which dlt would take for the setting of this name, and publish there.
@@ -39,8 +42,12 @@ help: ## show this list
 demo: .venv/.loader ## record 30 days of the built-in demo org; needs no Salesforce org
 	@$(RUN) demo
 
-test: .venv/.everything ## run all tests
-	@.venv/bin/python -m pytest
+test: .venv/.everything ## run the tests, without the slow ones
+	@.venv/bin/python -m pytest -m "not slow"
+
+test-all: .venv/.everything ## run all tests, on random data of a new seed (SEED=number repeats one)
+	@seed=$(SEED) && echo "To repeat this run: make test-all SEED=$$seed" && \
+	.venv/bin/python -m pytest --hypothesis-profile=random --hypothesis-seed=$$seed
 
 load: .venv/.loader ## record what is new in the org configured in .dlt/
 	@$(RUN) load
@@ -85,7 +92,7 @@ lock: .venv/.everything ## update the locked requirements from pyproject.toml
 override LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 
 clean: ## remove what can be made again; never a warehouse, a loader's file or dlt's home
-	rm -rf .venv .venv-duckdb-1.5 build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-duckdb-1.5 .venv-newest build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find pipelines tests notebooks \( -name __pycache__ -o -name __marimo__ \) -prune -exec rm -rf {} +
 
 # Copied or moved with its folder, .venv works on: it finds the code by a relative path, and no target calls a script

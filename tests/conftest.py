@@ -14,7 +14,9 @@ import duckdb
 import isolated  # noqa: F401 - before anything of ours: the user's own settings are not those of the tests
 import pytest
 from demo_org_client import Client
+from hypothesis import settings
 from keys import make_certificate
+from slow import pytest_addoption, pytest_collection_modifyitems  # noqa: F401 - hooks
 
 from pipelines.config.credentials import SalesforceCredentials
 from pipelines.config.dlt_context import use_project
@@ -29,6 +31,11 @@ from pipelines.recording.load import Run, record
 
 KEYS = "SOURCES__SALESFORCE__CREDENTIALS__"
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)  # a Monday
+
+# The same examples in every run; `--hypothesis-profile=random` draws others, as `make test-all` does.
+settings.register_profile("fixed", derandomize=True, database=None, deadline=None)
+settings.register_profile("random", derandomize=False, database=None, deadline=None, print_blob=True)
+settings.load_profile("fixed")
 
 # What a shell's `&` or nohup starts ignores Ctrl-C, and so would every load that a test starts and interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -48,6 +48,7 @@ def comparable(findings: list[Finding]) -> list[tuple[Any, ...]]:
     ]
 
 
+@pytest.mark.slow
 def test_check_says_of_each_load_what_it_said_after_it(life) -> None:
     """Twelve loads later as well as at once; but for Closed loads with batches to come, of which newer answers have
     taken the place of those that were known then."""
@@ -64,6 +65,7 @@ def test_check_says_of_each_load_what_it_said_after_it(life) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_tables_hold_what_was_recorded_by_then(life, tmp_path: Path) -> None:
     """As a copy of the file made then would: jobs, their versions and spans, listings and absences."""
     settings, said = life
@@ -90,6 +92,7 @@ def test_the_tables_hold_what_was_recorded_by_then(life, tmp_path: Path) -> None
             then.rows(f"select count(*) as n from {view}")
 
 
+@pytest.mark.slow
 def test_a_job_is_in_the_state_in_which_it_was_seen(recorder: Recorder, org: DemoOrg) -> None:
     """Three listings, three states, one of which it had before; and a job that came later is not there."""
     job = org.add_job(state="UploadComplete")
@@ -170,6 +173,7 @@ def test_what_is_no_time_is_refused(recorder: Recorder, tmp_path: Path, given: s
     assert "\x1b" not in run.stderr
 
 
+@pytest.mark.slow
 def test_neither_the_future_nor_what_was_before_the_first_listing_is_known(recorder: Recorder, tmp_path: Path) -> None:
     """78; up to now, nothing new since the last listing is known, and that is what is said."""
     now = datetime.now(UTC)
@@ -202,6 +206,7 @@ def test_a_file_with_a_moment_of_its_own_is_read_as_of_that(recorder: Recorder, 
     assert (run.returncode, "is in the future: it is 2026-11-15 06:00:00 UTC" in run.stderr) == (78, True)
 
 
+@pytest.mark.slow
 def test_the_demo_carries_its_moment_into_the_published_copy(recorder: Recorder, tmp_path: Path) -> None:
     """That of its last load; a load of one's own org carries none."""
     recorder.load()
@@ -212,6 +217,7 @@ def test_the_demo_carries_its_moment_into_the_published_copy(recorder: Recorder,
             assert (warehouse.clock == NOW) == (moment is not None)
 
 
+@pytest.mark.slow
 def test_a_demo_of_an_earlier_version_stands_still_at_its_newest_listing(life) -> None:
     """Its file has no moment."""
     settings, said = life

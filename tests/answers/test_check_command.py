@@ -48,6 +48,7 @@ def test_findings_end_with_exit_code_1(recorder: Recorder, tmp_path: Path) -> No
     duckdb.connect(file).close()
 
 
+@pytest.mark.slow
 def test_json_has_every_id_and_number(recorder: Recorder, tmp_path: Path) -> None:
     """Also those that the words leave out."""
     jobs = [{"state": "Open", "job_type": "Classic", "created_date": NOW - 3 * DAY}] * 9
@@ -145,6 +146,7 @@ def test_urgent_things_come_first(tmp_path: Path) -> None:
     assert [(finding.org, finding.urgent) for finding in found] == [("Umbrella", True), ("Acme", False)]
 
 
+@pytest.mark.slow
 def test_hostile_names_do_nothing_to_a_terminal(recorder: Recorder, tmp_path: Path) -> None:
     """In every text that comes from Salesforce; JSON is text for a program, and has them no more."""
     failing = {"object": EVIL, "created_by_id": "005E", "state": "Failed"}

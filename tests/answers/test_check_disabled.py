@@ -4,9 +4,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from check_rows import Row, found
+from check_situations import DAILY, HOURLY, kinds, nightly, of_days, rate
 from planted import DAY, HOUR, NOW, plant
-from test_check import Row, found
-from test_check_situations import DAILY, HOURLY, kinds, nightly, of_days, rate
 
 from pipelines.answers.check import Thresholds, check
 

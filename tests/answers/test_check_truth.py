@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from check_rows import LOAD, found, job_id, limit, listed
 from planted import DAY, HOUR, NOW, ORG, plant, rows
-from test_check import LOAD, found, job_id, limit, listed
 
 from pipelines.answers.check import Thresholds, check
 

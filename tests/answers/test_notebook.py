@@ -11,8 +11,8 @@ from typing import Any
 import duckdb
 import pytest
 from conftest import Recorder
+from picture_rows import MONTH, job
 from planted import NOW, plant
-from test_pictures import MONTH, job
 
 from pipelines.answers import pictures
 from pipelines.config.project import PROJECT
@@ -52,6 +52,7 @@ def test_the_notebook_shows_the_demo_from_top_to_bottom(filled: Settings, open_n
     assert "InvalidBatch" in text[text.index("And what else?") :]
 
 
+@pytest.mark.slow
 def test_a_filter_changes_what_is_shown(filled: Settings, open_notebook: Callable[..., Shown]) -> None:
     """And a picture that cannot follow it says so, once for each of the four."""
     _, defined = open_notebook(filled.warehouse)
@@ -64,6 +65,7 @@ def test_a_filter_changes_what_is_shown(filled: Settings, open_notebook: Callabl
     assert text.count("Of all objects:") == 4
 
 
+@pytest.mark.slow
 def test_the_filters_offer_what_is_recorded(tmp_path: Path, open_notebook: Callable[..., Shown]) -> None:
     """Two users of one name are told apart."""
     file = plant(
@@ -79,6 +81,7 @@ def test_the_filters_offer_what_is_recorded(tmp_path: Path, open_notebook: Calla
     assert set(defined["job_types"].options) == {"V2Query"}
 
 
+@pytest.mark.slow
 def test_names_are_text_and_no_markup(tmp_path: Path, open_notebook: Callable[..., Shown]) -> None:
     """What Salesforce's users call things is never taken for HTML or Markdown."""
     evil = "<img src=x onerror=alert(1)> [a](javascript:alert(1))"
@@ -91,6 +94,7 @@ def test_names_are_text_and_no_markup(tmp_path: Path, open_notebook: Callable[..
     assert 'href="javascript' not in source
 
 
+@pytest.mark.slow
 def test_a_warehouse_without_a_listing_is_said_to_be_empty(tmp_path: Path, open_notebook: Callable[..., Shown]) -> None:
     """No cell fails."""
     text, _ = open_notebook(plant(tmp_path / "w.duckdb", listings=[]))
@@ -98,6 +102,7 @@ def test_a_warehouse_without_a_listing_is_said_to_be_empty(tmp_path: Path, open_
     assert "no listing was ever completed" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["2026", "not there.duckdb", "no=database"])
 def test_what_is_wrong_with_a_file_is_said(
     tmp_path: Path, monkeypatch, open_notebook: Callable[..., Shown], name
@@ -111,6 +116,7 @@ def test_what_is_wrong_with_a_file_is_said(
     assert name in text
 
 
+@pytest.mark.slow
 def test_a_wrong_threshold_is_said(filled: Settings, monkeypatch, open_notebook: Callable[..., Shown]) -> None:
     """In the place of the findings; the pictures are there."""
     monkeypatch.setenv("CHECK__FAILURES_IN_A_ROW", "-1")
@@ -120,6 +126,7 @@ def test_a_wrong_threshold_is_said(filled: Settings, monkeypatch, open_notebook:
     assert "vega" in text
 
 
+@pytest.mark.slow
 def test_the_notebook_holds_no_file(org: DemoOrg, recorder: Recorder, open_notebook: Callable[..., Shown]) -> None:
     """The loader publishes, and could write, while it is open."""
     org.add_job()

@@ -11,14 +11,15 @@ from pathlib import Path
 import duckdb
 import pytest
 from conftest import Recorder
+from picture_rows import MONTH, job, selection
 from planted import NOW, plant
-from test_pictures import MONTH, job, selection
 
 from pipelines.answers import pictures
 from pipelines.answers.check import Thresholds, check
 from pipelines.warehouse.reader import opened
 
 
+@pytest.mark.slow
 def test_a_publish_between_two_questions_changes_no_page(tmp_path: Path) -> None:
     """What is opened stays; who opens later sees the new one, in the same process too."""
     file = plant(tmp_path / "w.duckdb", query_jobs=[job(NOW, state="Failed")], listings=MONTH)
@@ -71,6 +72,7 @@ def _has_open(pid: int, file: Path) -> bool:
     return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", ["2>&-", ">&-", "<&-", "<&- >&- 2>&-"])
 def test_closed_standard_streams(recorder: Recorder, closed: str) -> None:
     """Each command works, and no message gets into a file that was opened in a stream's place."""

@@ -5,29 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from planted import DAY, HOUR, NOW, ORG, plant
+from picture_rows import MONTH, everything, job, selection
+from planted import DAY, HOUR, NOW, plant
 
 from pipelines.answers import pictures
 from pipelines.answers.charts import styled
 from pipelines.answers.check import Thresholds, check
-from pipelines.answers.pictures import Picture
-from pipelines.answers.selection import Selection
-
-MONTH = [{"started_at": NOW - 12 * n * HOUR} for n in range(80)]  # listings over forty days, none missing
-TODAY = NOW.date()
-
-
-def job(at: datetime, **fields: Any) -> dict[str, Any]:
-    """A finished query, ten minutes long."""
-    return {"created_date": at, "system_modstamp": at + timedelta(minutes=10), "observed_at": at + HOUR, **fields}
-
-
-def selection(file: Path, days: int = 30, **filters: tuple[str, ...]) -> Selection:
-    return Selection(file, ORG, TODAY - timedelta(days=days - 1), TODAY, **filters)
-
-
-def everything(file: Path, **rest: Any) -> list[Picture]:
-    return list(pictures.pictures(selection(file, **rest)))
 
 
 def test_what_went_wrong_has_its_reason_and_its_number(tmp_path: Path) -> None:
@@ -80,6 +63,7 @@ def test_streaks_last_or_came_to_an_end(tmp_path: Path) -> None:
     assert "1 streak of three or more failures ended with a job that did not fail." in picture.words
 
 
+@pytest.mark.slow
 def test_what_the_org_did_not_tell_is_a_question_mark(tmp_path: Path) -> None:
     """Jobs without an operation, an object or a user are in every sum and every chart, and stop none."""
     nothing = {"operation": None, "object": None, "created_by_id": None, "job_type": None}

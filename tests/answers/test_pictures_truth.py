@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from picture_rows import MONTH, TODAY, job, selection
 from planted import DAY, HOUR, NOW, ORG, plant
-from test_pictures import MONTH, TODAY, job, selection
 
 from pipelines.answers import pictures
 from pipelines.answers.check import Thresholds, check

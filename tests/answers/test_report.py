@@ -13,8 +13,8 @@ from xml.etree import ElementTree
 
 import pytest
 from conftest import Recorder
+from picture_rows import MONTH, job
 from planted import DAY, HOUR, NOW, plant
-from test_pictures import MONTH, job
 
 from pipelines.answers.report import MOST_ROWS, write_report
 from pipelines.errors import Misconfigured
@@ -126,6 +126,7 @@ def test_the_page_asks_no_network_for_anything(page: Page) -> None:
     assert not re.search(r"url\((?!#)", page.source)
 
 
+@pytest.mark.slow
 def test_every_chart_is_told_in_words(page: Page) -> None:
     """As text beside it, and for a reader that cannot see it; its parts are not spelled out besides."""
     figures = page.all("figure")
@@ -175,6 +176,7 @@ def test_the_page_says_of_which_org_and_time_it_is(tmp_path: Path) -> None:
     assert "Unfinished:" in page.text
 
 
+@pytest.mark.slow
 def test_two_orgs_have_a_part_each(tmp_path: Path) -> None:
     """With their own findings."""
     page = report(plant(tmp_path / "w.duckdb", **WAREHOUSES["two orgs"]))
@@ -215,6 +217,7 @@ def test_texts_are_shown_and_never_obeyed(tmp_path: Path) -> None:
     assert "<script>alert(1)</script>" in drawn
 
 
+@pytest.mark.slow
 def test_a_long_table_says_how_much_is_left_out(tmp_path: Path) -> None:
     """It is a page, not a dump."""
     jobs = [job(NOW - timedelta(minutes=n), object=f"Object{n}__c", state="Failed") for n in range(MOST_ROWS + 20)]
@@ -224,6 +227,7 @@ def test_a_long_table_says_how_much_is_left_out(tmp_path: Path) -> None:
     assert max(len(re.findall("<tr>", table)) for table in page.source.split("<table>")) == MOST_ROWS + 1
 
 
+@pytest.mark.slow
 def test_the_report_is_the_same_wherever_it_is_made(recorder: Recorder, tmp_path: Path) -> None:
     """Times are UTC, whatever the machine's zone: byte by byte."""
     file = plant(tmp_path / "w.duckdb", query_jobs=some(20), listings=MONTH, org_limits=limits(20))
@@ -239,6 +243,7 @@ def test_the_report_is_the_same_wherever_it_is_made(recorder: Recorder, tmp_path
     assert not list(recorder.home.glob(".*.new"))
 
 
+@pytest.mark.slow
 def test_a_page_replaces_a_page_and_nothing_else(tmp_path: Path) -> None:
     """Not a warehouse whose name was given by mistake."""
     warehouse = plant(tmp_path / "w.duckdb")

@@ -96,6 +96,7 @@ def test_the_head_is_that_of_the_rows(planted: tuple[Path, Tables], told: Told) 
         ]
 
 
+@pytest.mark.slow
 def test_every_numeral_of_the_words_is_one_of_the_numbers(planted: tuple[Path, Tables]) -> None:
     """As the words write it: with its commas, rounded, as a date. So no sentence counts for itself."""
     file, _ = planted
@@ -144,6 +145,7 @@ def test_findings_and_pictures_speak_of_one_peak(planted: tuple[Path, Tables], t
                 assert finding["numbers"]["share_percent"] == numbers["peak_share_percent"]
 
 
+@pytest.mark.slow
 def test_the_page_is_written_beside_its_numbers(recorder: Recorder, planted: tuple[Path, Tables]) -> None:
     """Both in files, each of which a newer one replaces; or one of them on stdout, and nothing else there."""
     file, _ = planted
@@ -188,6 +190,7 @@ def test_the_page_as_of_an_earlier_time(recorder: Recorder, planted: tuple[Path,
             )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("numbers", "why"),
     [

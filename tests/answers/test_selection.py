@@ -7,8 +7,8 @@ from random import Random
 from typing import Any
 
 import pytest
+from picture_rows import MONTH, TODAY, everything, job, selection
 from planted import DAY, HOUR, NOW, ORG, plant, rows
-from test_pictures import MONTH, TODAY, everything, job, selection
 
 from pipelines.answers import pictures
 from pipelines.answers.pictures import Picture

@@ -1,11 +1,7 @@
 """What cron and the person at three in the morning see: one line, nothing, or what is wrong and what to do."""
 
-import os
-import pty
 import re
-import shlex
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -42,6 +38,7 @@ def test_quiet_says_nothing_on_success(org: DemoOrg, recorder: Recorder) -> None
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
 
 
+@pytest.mark.slow
 def test_a_quiet_run_after_another_and_a_new_field_say_nothing_either(org: DemoOrg, recorder: Recorder) -> None:
     """dlt's chatter about columns that are null, or schemas that grew, is no reason for a mail."""
     org.add_job(lineEnding=..., columnDelimiter=...)
@@ -109,6 +106,7 @@ def test_the_exit_code_tells_what_kind_of_trouble_it_is(
     assert "Traceback" not in run.stderr
 
 
+@pytest.mark.slow
 def test_a_refused_sign_in_is_77_and_shows_no_secret(org: DemoOrg, recorder: Recorder) -> None:
     """Not with --verbose either."""
     for verbose in ([], ["--verbose"]):
@@ -119,6 +117,7 @@ def test_a_refused_sign_in_is_77_and_shows_no_secret(org: DemoOrg, recorder: Rec
     assert "Traceback" in run.stderr
 
 
+@pytest.mark.slow
 def test_an_unexpected_error_is_70_without_a_traceback(org: DemoOrg, recorder: Recorder) -> None:
     """Which --verbose shows."""
     recorder.run()
@@ -152,14 +151,6 @@ def test_an_interrupted_run_ends_cleanly(org: DemoOrg, recorder: Recorder, numbe
     assert "The next load picks up where this one stopped" in errors
     assert "Traceback" not in errors
     assert recorder.run().returncode == 0
-
-
-def test_a_terminal_without_our_characters_is_no_reason_to_fail(org: DemoOrg, recorder: Recorder) -> None:
-    """The line is printed as far as it goes."""
-    run = recorder.run(PYTHONIOENCODING="ascii")
-
-    assert run.returncode == 0
-    assert "0 changed ? 15" in run.stdout or "0 changed ? 14" in run.stdout
 
 
 def test_a_state_folder_that_cannot_be_used_is_named(org: DemoOrg, recorder: Recorder) -> None:
@@ -230,73 +221,7 @@ def test_credentials_come_from_secrets_toml_too(org: DemoOrg, recorder: Recorder
     assert recorder.run().returncode == 0
 
 
-def test_a_terminal_sees_progress(org: DemoOrg, recorder: Recorder) -> None:
-    """Pages, jobs and the rate, on stderr, gone when the run is done."""
-    org.page_size = 10
-    for _ in range(45):
-        org.add_job()
-    org.before_answer = lambda demo_org, listing, page: time.sleep(0.15)
-    terminal, stderr = pty.openpty()
-    load = subprocess.Popen(
-        recorder.command("load"),
-        stdout=subprocess.PIPE,
-        stderr=stderr,
-        env=os.environ | {"TERM": "xterm"},
-        cwd=recorder.home,
-    )
-    os.close(stderr)
-    shown = b""
-    while True:
-        try:
-            chunk = os.read(terminal, 4096)
-        except OSError:  # the other end is closed
-            break
-        if not chunk:
-            break
-        shown += chunk
-    output, _ = load.communicate(timeout=60)
-    os.close(terminal)
-
-    assert load.returncode == 0
-    assert re.search(r"Listing: \d pages · \d+ jobs · [\d,]+ jobs/s", shown.decode())
-    assert output.decode().startswith("5 pages · 45 jobs")
-
-
 def test_help_names_the_commands(recorder: Recorder) -> None:
     """And a wrong one is refused by name."""
     assert "doctor" in recorder.run("--help").stdout
     assert recorder.run("frobnicate").returncode == 2
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
-def test_an_answer_that_cannot_be_written_is_no_success(recorder: Recorder) -> None:
-    """The disk behind the redirection is full: the jobs are recorded, but who reads the exit code must know."""
-    with Path("/dev/full").open("w") as full:
-        run = subprocess.run(recorder.command("load"), stdout=full, stderr=subprocess.PIPE, timeout=120, check=False)
-
-    assert run.returncode == 70
-    assert recorder.rows("select count(*) from listings") == [(1,)]
-
-
-@pytest.mark.parametrize(("command", "code"), [(["load"], 0), (["check", "--json"], 1), (["check"], 1)])
-def test_a_reader_that_has_gone_changes_nothing(
-    org: DemoOrg, recorder: Recorder, command: list[str], code: int
-) -> None:
-    """`… | head -1`, or an output that was closed beforehand; the check finds a listing of weeks ago."""
-    recorder.load()
-    shell = " ".join(map(shlex.quote, recorder.command(*command)))
-    for redirection in ("| true", ">&-"):
-        script = f"set -o pipefail; {shell} {redirection}"
-        run = subprocess.run(["bash", "-c", script], cwd=recorder.home, capture_output=True, text=True, check=False)
-        assert (run.returncode, run.stderr) == (code, ""), redirection
-
-
-def test_ctrl_c_during_the_first_second_leaves_no_traceback(recorder: Recorder) -> None:
-    """Python is still reading modules."""
-    for tenths in range(1, 7):
-        load = recorder.start("load", SOURCES__SALESFORCE__CREDENTIALS__INSTANCE_URL="http://127.0.0.1:9")
-        time.sleep(tenths / 10)
-        load.send_signal(signal.SIGINT)
-        _, errors = load.communicate(timeout=30)
-        assert "Traceback" not in errors
-        assert load.returncode in (-signal.SIGINT, 130, 75), errors

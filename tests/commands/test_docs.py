@@ -3,12 +3,12 @@
 import os
 import re
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 from conftest import Recorder
+from pages import DOCS, MAKEFILE, PAGES, README
 
 from pipelines import errors as failures
 from pipelines.answers.check import Thresholds
@@ -17,26 +17,11 @@ from pipelines.config.project import PROJECT
 from pipelines.config.settings import RecorderConfiguration
 from pipelines.demo_org.org import DemoOrg
 from pipelines.recording.source import salesforce
-from pipelines.tables import TABLES, Table
-from pipelines.warehouse import tables_page
-from pipelines.warehouse.schema import VIEWS, read_header
 
-README = (PROJECT / "README.md").read_text(encoding="utf-8")
-DOCS = PROJECT / "docs"
-PAGES = {file: file.read_text(encoding="utf-8") for file in (PROJECT / "README.md", *sorted(DOCS.glob("*.md")))}
 ALL = "\n".join(PAGES.values())
 MAX_WORDS = 1_500
 CHANGELOG = (PROJECT / "CHANGELOG.md").read_text(encoding="utf-8")
-MAKEFILE = (PROJECT / "Makefile").read_text(encoding="utf-8")
 CONFIG = (PROJECT / ".dlt" / "config.toml").read_text(encoding="utf-8")
-DERIVED = {"state_spans", "rejected_records"}  # the README leaves these to docs/tables.md
-TYPES = {
-    "string": "VARCHAR",
-    "double": "DOUBLE",
-    "int64": "BIGINT",
-    "bool": "BOOLEAN",
-    "timestamp[us, tz=UTC]": "TIMESTAMP WITH TIME ZONE",
-}
 
 
 def code(language: str) -> list[str]:
@@ -49,50 +34,6 @@ def part(page: str, heading: str) -> str:
     text = (DOCS / page).read_text(encoding="utf-8")
     (found,) = re.findall(rf"(?ms)^{re.escape(heading)}$\n(.*?)(?=^##? |\Z)", text)
     return found
-
-
-def columns_of(table: Table) -> str:
-    """The table of columns as the page has it."""
-    rows = [f"| `{c.name}` | {TYPES[str(c.type)]} | {c.meaning} |" for c in table.columns]
-    return "\n".join(["| column | type | meaning |", "| --- | --- | --- |", *rows])
-
-
-@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-def test_the_page_of_tables_has_every_column(table: Table) -> None:
-    """With the meaning that DuckDB's comments have."""
-    page = PAGES[tables_page.PAGE]
-    assert f"### `{table.name}`" in page
-    assert columns_of(table) in page
-    assert f"`{table.name}`" in README or table.name in DERIVED
-
-
-@pytest.mark.parametrize("file", sorted(VIEWS.glob("*.sql")), ids=lambda file: file.stem)
-def test_the_page_of_tables_has_every_view(file: Path) -> None:
-    """With its grain, its columns, and the question that it answers."""
-    grain, columns = read_header(file.read_text(encoding="utf-8"))
-    page = PAGES[tables_page.PAGE]
-
-    described = page.split(f"### `{file.stem}`\n\n{grain}\n")[1].split("\n## ")[0].split("\n### ")[0]
-    assert re.findall(r"(?m)^\| `(\w+)` \| ([A-Z ]+) \| (.*) \|$", described) == columns
-    assert re.search(rf"(?m)^\| .+[?.] \| \[`{file.stem}`\]\(#{file.stem}\) \|$", page)
-
-
-def test_the_page_of_tables_is_what_make_docs_writes(tmp_path: Path) -> None:
-    """Whoever changes a table or view runs `make docs`, too."""
-    copy = tmp_path / "tables.md"
-    write = f"from pathlib import Path; from pipelines.warehouse.tables_page import write; write(Path({str(copy)!r}))"
-    subprocess.run([sys.executable, "-c", write], cwd=PROJECT, check=True)
-
-    assert copy.read_text(encoding="utf-8") == PAGES[tables_page.PAGE], "Run make docs, and commit docs/tables.md."
-    assert "-m pipelines.warehouse.tables_page" in MAKEFILE.split("\ndocs:")[1].split("\n\n")[0]
-
-
-def test_a_view_without_a_question_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A new view gets one, or its page is not written."""
-    monkeypatch.delitem(tables_page.QUESTIONS["One job"], "job_timeline")
-
-    with pytest.raises(KeyError, match="job_timeline"):
-        tables_page.page()
 
 
 def test_the_readme_takes_five_minutes() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from conftest import NOON
-from test_make import in_folder, point_at
+from projects import in_folder, point_at
 
 from pipelines.config.project import PROJECT
 from pipelines.demo_org.org import DemoOrg
@@ -57,6 +57,7 @@ def test_a_wheel_holds_all_files_that_the_sources_have(wheel: Path) -> None:
     assert packed == sources
 
 
+@pytest.mark.slow
 def test_the_command_says_its_version_and_its_name(installed: Path, tmp_path: Path) -> None:
     said = in_folder(tmp_path, str(installed / "bulk-jobs"), "--version")
     assert (said.returncode, said.stdout) == (0, f"bulk-jobs {VERSION}\n"), said.stderr
@@ -66,6 +67,7 @@ def test_the_command_says_its_version_and_its_name(installed: Path, tmp_path: Pa
     assert of_the_sources.stdout == said.stdout
 
 
+@pytest.mark.slow
 def test_the_demo_runs_where_the_code_is_a_package(installed: Path, tmp_path: Path) -> None:
     """Its views and the page of the report come out of the wheel; nothing is written beside the code."""
     before = {path for path in installed.parent.rglob("*") if path.suffix != ".pyc" and "__pycache__" not in path.parts}
@@ -86,6 +88,7 @@ def test_the_demo_runs_where_the_code_is_a_package(installed: Path, tmp_path: Pa
     assert after == before
 
 
+@pytest.mark.slow
 def test_an_installed_recorder_has_its_settings_and_files_in_the_working_directory(
     installed: Path, tmp_path: Path
 ) -> None:
@@ -106,6 +109,7 @@ def test_an_installed_recorder_has_its_settings_and_files_in_the_working_directo
     assert os.listdir(another) == []
 
 
+@pytest.mark.slow
 def test_the_dlt_folder_of_another_program_gives_no_setting(installed: Path, tmp_path: Path) -> None:
     """Its `[destination.duckdb]` names a file of that program's, which no load of ours is to write into."""
     (tmp_path / ".dlt").mkdir()

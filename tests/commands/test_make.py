@@ -1,7 +1,6 @@
 """What `make` is given by its surroundings, and what a copied or moved project folder runs, with real folders."""
 
 import hashlib
-import os
 import shutil
 import subprocess
 import sysconfig
@@ -12,68 +11,10 @@ from pathlib import Path
 import pytest
 from conftest import NOON
 from planted import plant
+from projects import RECORDED, files, in_folder, lend_packages, make_project, point_at, run
 
-from pipelines.config.project import PROJECT
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
-
-RECORDED = {"query_jobs.duckdb", "warehouse.duckdb"}
-
-
-def in_folder(folder: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """A command in a folder, with nothing in its environment but what a command needs, and what is given."""
-    plain = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(folder.parent),
-        "LANG": "C.UTF-8",
-        "QUERY_JOBS__CLOCK_TOLERANCE_HOURS": "0",  # the demo org has a clock of its own
-    }
-    return subprocess.run(
-        command, cwd=folder, env=plain | environment, capture_output=True, text=True, timeout=300, check=False
-    )
-
-
-def make_project(folder: Path) -> Path:
-    """The project with a .venv of its own, made as a user makes it, but from requirements that name no package: its
-    Python finds the packages of this one."""
-    folder.mkdir()
-    for name in ("Makefile", "pyproject.toml"):
-        shutil.copy(PROJECT / name, folder)
-    for name in ("pipelines", "notebooks"):
-        shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "__marimo__"))
-    for name in ("requirements.txt", "requirements-dev.txt"):
-        (folder / name).touch()
-    (folder / ".dlt").mkdir()
-    shutil.copy(PROJECT / ".dlt" / "config.toml", folder / ".dlt")
-    made = in_folder(folder, "make", "setup")
-    assert made.returncode == 0, made.stderr
-    lend_packages(folder)
-    return folder
-
-
-def lend_packages(folder: Path) -> None:
-    (site,) = folder.glob(".venv/lib/python*/site-packages")
-    (site / "packages_of_the_tests.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
-
-
-def point_at(folder: Path, org: DemoOrg) -> None:
-    """Has a project record an org."""
-    secrets = folder / ".dlt" / "secrets.toml"
-    secrets.write_text(
-        f"[sources.salesforce.credentials]\ninstance_url = '{org.instance_url}'\n"
-        f"client_id = '{org.client_id}'\nclient_secret = '{org.client_secret}'\n"
-    )
-    secrets.chmod(0o600)
-
-
-def run(folder: Path, *arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-    """The README's cron line, from another working directory."""
-    python = folder / ".venv" / "bin" / "python"
-    return in_folder(cwd or folder.parent, str(python), "-m", "pipelines.query_jobs", *arguments, **environment)
-
-
-def files(folder: Path) -> set[str]:
-    return {path.name for path in folder.glob("*.duckdb")}
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +39,7 @@ def other() -> Iterator[DemoOrg]:
         yield other
 
 
+@pytest.mark.slow
 def test_a_copied_project_records_its_own_org(project: Path, org: DemoOrg, other: DemoOrg) -> None:
     """With the .venv that was copied along, and with the one that `make setup` makes anew."""
     sandbox = project.parent / "a sandbox"
@@ -120,6 +62,7 @@ def test_a_copied_project_records_its_own_org(project: Path, org: DemoOrg, other
     assert (files(sandbox), files(project)) == (RECORDED, set())
 
 
+@pytest.mark.slow
 def test_a_moved_project_goes_on(project: Path, org: DemoOrg) -> None:
     """By the cron line and by make, which does not make .venv again: it may have no network there."""
     point_at(project, org)
@@ -131,6 +74,7 @@ def test_a_moved_project_goes_on(project: Path, org: DemoOrg) -> None:
     assert files(moved) == RECORDED
 
 
+@pytest.mark.slow
 def test_make_makes_the_environment_anew_where_its_python_does_not_run(project: Path) -> None:
     """It was copied from another machine, or the machine's Python was replaced. The version before this one left an
     empty stamp, and so `make setup` makes it anew as well."""
@@ -159,6 +103,7 @@ def install_by_absolute_path(project: Path) -> None:
     assert installed.returncode == 0, installed.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["load", "doctor", "check", "report", "demo"])
 def test_a_copys_python_never_runs_the_original(project: Path, command: str) -> None:
     """Where it was installed by an absolute path, PYTHONPATH names the original, or it is the working directory.
@@ -182,6 +127,7 @@ def test_a_copys_python_never_runs_the_original(project: Path, command: str) -> 
         assert "make setup" in refused.stderr
 
 
+@pytest.mark.slow
 def test_make_repairs_what_was_installed_by_an_absolute_path(project: Path, org: DemoOrg) -> None:
     """In place with the first target that is made with the new Makefile, and in a copy."""
     install_by_absolute_path(project)
@@ -196,6 +142,7 @@ def test_make_repairs_what_was_installed_by_an_absolute_path(project: Path, org:
     assert not list(sandbox.glob(".venv/lib/python*/site-packages/__editable__*"))
 
 
+@pytest.mark.slow
 def test_an_environment_outside_any_project_may_run_one(project: Path, org: DemoOrg) -> None:
     """/opt/venv with the project's path in it, say, and a .venv that is a link to elsewhere."""
     point_at(project, org)
@@ -221,6 +168,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE, ids=["one line", "three lines", "an option"])
 def test_the_name_of_a_file_is_a_name(project: Path, name: str) -> None:
     """Whatever is in it: neither make nor the shell takes a part of it for something to do."""
@@ -232,11 +180,23 @@ def test_the_name_of_a_file_is_a_name(project: Path, name: str) -> None:
     assert not (project / "here").exists()
 
 
-@pytest.mark.parametrize("options", [(), ("-e",)])
+@pytest.mark.parametrize("options", [(), pytest.param(("-e",), marks=pytest.mark.slow)])
 def test_variables_of_other_programs_change_nothing(project: Path, options: tuple[str, ...]) -> None:
     """Only the command line names a file to read; what is called like a variable of the Makefile is not one of it."""
     plant(project / "warehouse.duckdb")
-    names = ("PYTHON", "VENV", "RUN", "READ", "FILE_TO_READ", "PIP", "INSTALL", "LOCK", "PIP_MAY_READ", "WAREHOUSE")
+    names = (
+        "PYTHON",
+        "VENV",
+        "RUN",
+        "READ",
+        "FILE_TO_READ",
+        "PIP",
+        "INSTALL",
+        "LOCK",
+        "PIP_MAY_READ",
+        "WAREHOUSE",
+        "SEED",
+    )
     foreign = dict.fromkeys(names, "COMPUTE_WH; touch here") | {"PYTHONPATH": "/nowhere", "PYTHONHOME": "/nowhere"}
     report = in_folder(project, "make", *options, "report", **foreign)
 
@@ -264,6 +224,7 @@ def require_one_package(project: Path) -> Path:
     return wheels
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "foreign",
     [

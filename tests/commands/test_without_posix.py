@@ -36,6 +36,7 @@ def test_help_needs_no_posix(command: list[str], tmp_path: Path) -> None:
     assert (said.returncode, said.stderr) == (0, "")
 
 
+@pytest.mark.slow
 def test_check_and_report_need_no_posix(tmp_path: Path) -> None:
     file = plant(tmp_path / "warehouse.duckdb", query_jobs=[{}], listings=[{}])
     checked = run(tmp_path, "check", "--json", "--warehouse", str(file))

@@ -106,6 +106,7 @@ def test_settings_of_the_working_directory_count_nothing(recorder: Recorder, tmp
     assert recorder.run("load", cwd=elsewhere.parent).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_broken_file_of_the_users_counts_where_it_is_about_us(recorder: Recorder, users: Path) -> None:
     """Another program's is passed over; one with a section of ours may hide a setting."""
     (users / "config.toml").write_text("[load\nworkers = 1\n")
@@ -117,6 +118,7 @@ def test_a_broken_file_of_the_users_counts_where_it_is_about_us(recorder: Record
     assert "line 2" in run.stderr
 
 
+@pytest.mark.slow
 def test_what_others_may_have_written_is_not_read(recorder: Recorder, users: Path) -> None:
     """And the doctor says so."""
     file = users / "config.toml"
@@ -196,6 +198,7 @@ def test_the_environment_names_the_loaders_file_before_any_file(recorder: Record
     assert read_settings().loader_file == recorder.home / "of_the_environment.duckdb"
 
 
+@pytest.mark.slow
 def test_what_an_earlier_version_recorded_elsewhere_is_not_begun_anew(
     org: DemoOrg, recorder: Recorder, tmp_path: Path, monkeypatch
 ) -> None:
@@ -212,6 +215,7 @@ def test_what_an_earlier_version_recorded_elsewhere_is_not_begun_anew(
     assert recorder.run(DLT_LOCAL_DIR=str(left)).returncode == 0  # the project's own goes on
 
 
+@pytest.mark.slow
 def test_the_doctor_lists_what_is_not_read_by_its_names(org: DemoOrg, recorder: Recorder, users: Path) -> None:
     """With --verbose; the values are nobody's."""
     set_in(users / "config.toml", 'refresh = "drop_data"\n[load]\nworkers = 918273645')

@@ -35,6 +35,7 @@ def told() -> list[str]:
     return said
 
 
+@pytest.mark.slow
 def test_a_quiet_load_tells_it_in_one_line_and_loads(org: DemoOrg, recorder: Recorder, secrets: Path) -> None:
     """cron mails it: that somebody else can read the secret needs a person, and waits for none."""
     org.add_job()

@@ -138,6 +138,7 @@ def test_the_demo_touches_nothing_of_the_users(recorder: Recorder, tmp_path: Pat
     assert recorder.rows("select distinct filters from listings", tmp_path / "demo" / "warehouse.duckdb") == [("{}",)]
 
 
+@pytest.mark.slow
 def test_the_demo_can_be_made_again(recorder: Recorder, tmp_path: Path) -> None:
     """Over the files of the one before, while somebody looks at them."""
     for _ in range(2):
@@ -149,6 +150,7 @@ def test_the_demo_can_be_made_again(recorder: Recorder, tmp_path: Path) -> None:
     assert os.listdir(tmp_path / "demo")
 
 
+@pytest.mark.slow
 def test_a_demo_that_was_killed_stands_in_nobodys_way(recorder: Recorder, tmp_path: Path) -> None:
     """Its loader's file has a log that belongs to no other."""
     home = tmp_path / "demo"
@@ -173,6 +175,7 @@ def test_a_demo_replaces_no_recording(recorder: Recorder) -> None:
     assert (recorder.home / "query_jobs.duckdb").read_text() == "history"
 
 
+@pytest.mark.slow
 def test_two_demos_in_one_home(recorder: Recorder, tmp_path: Path) -> None:
     """The second leaves at once, and so does a load into the demo's file; the first goes on to its end. So does one
     that comes after a kill."""

@@ -1,53 +1,22 @@
 """What `demo` removes, it knows for a demo's: by what the file holds. Everything else stays as it is."""
 
 import os
-import shutil
-import stat
 from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
 import pytest
-from planted import NOW, plant
 from processes import holding
+from recordings import DEMO_ORG, everything, recording
 
 from pipelines.demo.command import _settings
 from pipelines.demo.home import MARKER_OF_0_1_0, cleared
-from pipelines.demo_org.org import DemoOrg
 from pipelines.errors import Failure, Misconfigured, TryLater
-from pipelines.warehouse.file_identity import new_identity, write_identity
+from pipelines.warehouse.file_identity import new_identity
 from pipelines.warehouse.primary import exclusive_load
 from pipelines.warehouse.state_folder import StateFolder
 
-DEMO_ORG = DemoOrg().org_id
 OTHER_ORG = "00D5g000004VJ7PEAW"
-
-
-def recording(
-    file: Path, *, demo: bool | None = True, org: str = DEMO_ORG, also: str = "select 1", copy: bool = True
-) -> Path:
-    """A recording of one job and one listing; `demo` None: without an identity, as version 0.1.0 made it; with the
-    published copy of it, or without."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    plant(file, query_jobs=[{"org_id": org}], listings=[{"org_id": org, "started_at": NOW}])
-    with duckdb.connect(file) as connection:
-        if demo is not None:
-            write_identity(connection, new_identity(demo=demo))
-        connection.execute(also)
-    if copy:
-        shutil.copy(file, file.with_name("warehouse.duckdb"))
-    return file
-
-
-def everything(folder: Path) -> dict[str, object]:
-    """Each path in a folder: what it is, and what it holds."""
-    return {
-        str(path.relative_to(folder)): (
-            stat.S_IFMT(path.lstat().st_mode),
-            os.readlink(path) if path.is_symlink() else path.read_bytes() if path.is_file() else None,
-        )
-        for path in folder.rglob("*")
-    }
 
 
 def refused(home: Path, kind: type[Failure] = Misconfigured) -> str:

@@ -100,6 +100,7 @@ def test_the_org_comes_near_its_allowance_and_never_passes_it() -> None:
     assert 0 < len(weekend) < len(month().by("Order Sync")) / 10
 
 
+@pytest.mark.slow
 def test_every_six_hourly_look_finds_jobs_in_motion() -> None:
     assert min(month().moving) >= 1
     moved = Counter(len(states) for states in month().states.values())

@@ -213,6 +213,7 @@ def test_a_wrong_control_request_is_told_why(org: DemoOrg, method: str, body: st
 # --- the command ---
 
 
+@pytest.mark.slow
 def test_the_command_serves_an_org_with_a_past_until_it_is_told_to_stop() -> None:
     command = [sys.executable, "-m", "pipelines.demo_org", "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -228,6 +228,7 @@ def jsforce(request: pytest.FixtureRequest) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_jsforce_gets_all_that_its_users_ask_for(jsforce: Path) -> None:
     """tests/demo_org/jsforce/ask.js signs in three ways, lists, reads and is refused."""
     with serving(org := peopled_org()) as url:

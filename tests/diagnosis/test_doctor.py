@@ -106,6 +106,7 @@ def test_a_clock_that_is_far_off_is_told(recorder_of) -> None:
     assert "clock differs from the org's by 3,6" in found.stdout
 
 
+@pytest.mark.slow
 def test_secrets_that_others_can_read_are_told(org: DemoOrg, recorder: Recorder, monkeypatch) -> None:
     """With the command that mends it."""
     monkeypatch.delenv(f"{KEYS}CLIENT_SECRET")
@@ -132,6 +133,7 @@ def test_an_old_listing_is_told(recorder_of) -> None:
         assert "3 days and 2 hours old" in recorder.run("doctor").stdout  # a filtered listing proves nothing of the org
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("percent", ["-5", "0", "900", "nan", "much"])
 def test_a_share_of_the_budget_that_is_none_is_refused(recorder: Recorder, percent: str) -> None:
     """By a load as by the doctor."""

@@ -16,7 +16,7 @@ NASTY = [
 ]  # fmt: skip
 NAMES = [
     "", " ", "_", "$", "é", "\x00", "\ud800", "\ud801", "id", "Id", "ID", "orgId", "org_id", "observedAt", "_dlt_id",
-    "_dlt_load_id", "_dlt_position", "createdDate_text", "created_date_text", "extra_fields", "more_fields", "rowid", "ROWID", "select",
+    "_dlt_load_id", "_dlt_position", "createdDate_text", "created_date_text", "extra_fields", "extra_fields", "rowid", "ROWID", "select",
     "order", "group", "table", "from", "user", "l", "s", "c", "stored", "listed", "filename", "file_row_number",
     "oid", "ctid", "excluded", "value", "key", "a;drop table x", 'a"b', "a'b", "a.b", "a__b", "newField", "new_field",
     "NewField", "new-field", "x" * 100, "x" * 101, "Aa" * 50, "1", "1a", "__", "_1", "columns", "index", "constructor",

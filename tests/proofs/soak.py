@@ -4,7 +4,8 @@
 both at once on two cores; --minutes ends one early. The org forgets finished jobs after seven days, and moves while it
 is listed. Exit code 1: the warehouse does not equal a model of what listings showed. Besides, the figures show whether
 a load's time, its memory and dlt's home stayed what they were, and whether the file grew with its rows alone: by CPU
-time, where others work on the machine. tests/proofs/test_soak.py does the same for some days, and holds the figures to bounds.
+time, where others work on the machine. tests/proofs/test_soak.py does the same for some days, and holds memory and sizes
+to bounds.
 """
 
 import argparse

@@ -109,6 +109,7 @@ def put_back(home: Path, was: Path) -> None:
 FULL = r"^The disk is full\.|could not be published: No space left on device\."
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_while_loading_costs_nothing_but_that_load(
     disk: Path, grown: Callable[..., Recorder], tmp_path
 ) -> None:
@@ -136,6 +137,7 @@ def test_a_disk_that_fills_while_loading_costs_nothing_but_that_load(
     assert len(outcomes) >= 2  # before the copy, and while it was made
 
 
+@pytest.mark.slow
 def test_a_first_load_onto_a_full_disk_leaves_nothing_in_the_way(
     disk: Path, org: DemoOrg, recorder_of: Callable[..., Recorder], tmp_path: Path
 ) -> None:
@@ -174,6 +176,7 @@ def test_a_loaders_file_appears_whole_or_not_at_all(disk: Path) -> None:
     assert all(isinstance(error, Failure) or disk_full_error(error) for error in failed)
 
 
+@pytest.mark.slow
 def test_a_file_that_may_not_grow_is_told_apart_from_a_full_disk(
     grown: Callable[..., Recorder], tmp_path: Path
 ) -> None:

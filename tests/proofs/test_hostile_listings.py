@@ -27,6 +27,7 @@ def job(number: int, **fields: object) -> dict[str, object]:
     return {"id": f"750{number:015}", "state": "Open", "createdDate": STAMP, "systemModstamp": STAMP} | fields
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("limit", "most", "pages", "said"),
     [
@@ -54,6 +55,7 @@ def test_a_listing_comes_to_its_end(
     assert set(recorder.states()) == {kept}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lost", [None, 1, 22], ids=["at one go", "restarted soon", "restarted late"])
 def test_of_a_job_shown_twice_far_apart_the_last_shown_stays(
     org: DemoOrg, recorder: Recorder, lost: int | None
@@ -124,6 +126,7 @@ def test_columns_do_not_grow_for_ever() -> None:
     assert len(known) <= MAX_COLUMNS
 
 
+@pytest.mark.slow
 def test_users_without_number_are_asked_for_in_parts(
     org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

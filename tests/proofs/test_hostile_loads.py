@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pytest
 from conftest import Recorder
 from hostile_records import broken, lost, pages
 from hypothesis import HealthCheck, Phase, given, settings
@@ -80,6 +81,7 @@ def is_rejected(record: Any, rejected: list[Any]) -> bool:
     return any(json.dumps(json.loads(one.record), sort_keys=True) == text for one in rejected)
 
 
+@pytest.mark.slow
 def test_fuzzed_pages_load_one_after_the_other(org: DemoOrg, recorder: Recorder, record_property: Callable) -> None:
     """Into one warehouse, which stays one: each load is the good load after a bad one."""
     org.page_size, org.order = 3, "oldest"

@@ -59,6 +59,7 @@ def test_from_the_listing_to_every_page(org: DemoOrg, recorder: Recorder) -> Non
     assert not re.search("[\x00\x07\x1b\x9b\u202e\u2028]", page)
 
 
+@pytest.mark.slow
 def test_an_error_answer_is_quoted_and_not_obeyed(org: DemoOrg, recorder: Recorder) -> None:
     """As the run's end, as the doctor's finding, and never with the token that it quotes back."""
     error = [{"errorCode": ESCAPES, "message": f"{ESCAPES}\nERROR: {{token}} {'x' * 50_000} [bold red]"}]
@@ -95,6 +96,7 @@ def test_a_secret_that_comes_back_is_not_shown(org: DemoOrg, recorder: Recorder)
     assert "not [REDACTED]" in found.message
 
 
+@pytest.mark.slow
 def test_logged_lines_are_quoted_too(org: DemoOrg, recorder: Recorder) -> None:
     """What other libraries warn of holds heads as they came, and a lost locator the org's own word for it."""
     head = b"HTTP/1.1 200 OK\r\n\x1b[31m evil\x07 header\r\nX: x\r\n\r\n{}"
@@ -121,6 +123,7 @@ DOCTOR = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", DOCTOR)
 def test_the_doctor_is_not_taken_in(org: DemoOrg, recorder: Recorder, case: str) -> None:
     """It says what it can, and ends with a code of its own."""

@@ -36,6 +36,7 @@ def ends(recorder: Recorder, url: str) -> Failure:
     return found
 
 
+@pytest.mark.slow
 def test_certificates(org: DemoOrg, recorder: Recorder, certificate: tuple[str, str], monkeypatch: pytest.MonkeyPatch):
     """Trusted, of another name, not trusted; a file of trusted ones that is broken, or not there."""
     broken = Path(recorder.home / "broken.pem")
@@ -111,6 +112,7 @@ def trickle(connection: socket.socket) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("handshake", "said"),
     [(cut, "broke its answer off"), (junk, "TLS with"), (stall, "in time"), (trickle, "in time")],
@@ -125,6 +127,7 @@ def test_a_handshake_that_comes_to_nothing(
     assert (found.exit_code, said in found.message) == (75, True), found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rest", [b"", b"\x17\x03\x03\x00\x30" + b"x" * 48], ids=["cut", "not of this connection"])
 def test_an_answer_that_breaks_off_within_tls(
     org: DemoOrg, recorder: Recorder, certificate: tuple[str, str], rest: bytes

@@ -122,6 +122,7 @@ def test_an_answer_has_its_size_and_no_more(org: DemoOrg, recorder: Recorder) ->
     recorder.load()
 
 
+@pytest.mark.slow
 def test_what_is_no_http_is_said_so(org: DemoOrg, recorder: Recorder) -> None:
     """After a few tries, and with the host's name."""
     for name, answer in JUNK.items():
@@ -131,6 +132,7 @@ def test_what_is_no_http_is_said_so(org: DemoOrg, recorder: Recorder) -> None:
     recorder.load()
 
 
+@pytest.mark.slow
 def test_http_that_is_no_listing_is_said_so(org: DemoOrg, recorder: Recorder, caplog: pytest.LogCaptureFixture) -> None:
     """Nothing that a head can hold makes it one; and the next load is asked on a sound connection."""
     job = org.add_job()
@@ -157,6 +159,7 @@ SAMPLES = {
 }
 
 
+@pytest.mark.slow
 def test_the_sign_in_is_bounded_as_well(org: DemoOrg, recorder: Recorder, patience: None) -> None:
     """And what it answers with has no place in a message."""
     for said, answer in SAMPLES.items():
@@ -176,6 +179,7 @@ ASIDE = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("path", "said"), ASIDE)
 def test_what_is_asked_besides_costs_a_note_and_never_the_jobs(
     org: DemoOrg, recorder: Recorder, patience: None, monkeypatch: pytest.MonkeyPatch, path: str, said: str
@@ -219,6 +223,7 @@ def test_what_is_asked_besides_has_a_size_of_its_own(
     assert set(recorder.states()) == {job}
 
 
+@pytest.mark.slow
 def test_a_redirect_is_not_followed_and_a_cookie_not_kept(org: DemoOrg, recorder: Recorder) -> None:
     """Neither leaves anything with another host, or with the same host's next answer."""
     other = DemoOrg()
@@ -248,6 +253,7 @@ sys.exit(load.stderr if load.returncode == 70 else f"exit code {load.returncode}
 """
 
 
+@pytest.mark.slow
 def test_a_bomb_of_ten_gigabytes_fits_into_memory(org: DemoOrg, recorder: Recorder) -> None:
     """The peak of a whole process, which then has a good load."""
     with answered_by(org, LISTING, once(GZIP + b"\r\n", packed(int(os.environ.get("BOMB", "512"))))):

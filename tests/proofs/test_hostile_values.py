@@ -94,6 +94,7 @@ def test_a_nameless_field_of_a_job_s_own_answer_is_no_column_s() -> None:
     assert details_values(QUERY, {"": "x"}) == {"extra_fields": '{"":"x"}'}
 
 
+@pytest.mark.slow
 def test_one_job_s_unreadable_answer_keeps_nobody_else_waiting(
     org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

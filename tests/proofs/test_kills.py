@@ -117,6 +117,7 @@ class Countdown:
             time.sleep(0.2)  # the signal is there before the answer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", SAID)
 def test_stopped_at_every_request(scene: Stopped, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the answer to the first is on its way, to the second, and so on, until a load comes through."""
@@ -136,6 +137,7 @@ def test_stopped_at_every_request(scene: Stopped, number: int, monkeypatch: pyte
     scene.all_is_right()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", SAID)
 def test_stopped_at_any_line(scene: Stopped, number: int, record_property: Callable[[str, object], None]) -> None:
     """Of extract, normalize, load, details, spans, views and publishing."""
@@ -150,6 +152,7 @@ def test_stopped_at_any_line(scene: Stopped, number: int, record_property: Calla
     assert scene.stopped >= len(places) / 2
 
 
+@pytest.mark.slow
 def test_killed_at_any_time(scene: Stopped, record_property: Callable[[str, object], None]) -> None:
     """In the middle of a statement, or of anything else that has no lines."""
     scene.live()

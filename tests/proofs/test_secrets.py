@@ -119,6 +119,7 @@ def test_no_way_to_sign_in_leaks(org: TellTale, watched: Watched, give, way: str
     assert watched.leaks() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["client credentials", "JWT bearer"])
 def test_no_secret_leaks_out_of_its_file(org: TellTale, watched: Watched, give, way: str) -> None:
     """As cron has it."""
@@ -133,6 +134,7 @@ def test_no_secret_leaks_out_of_its_file(org: TellTale, watched: Watched, give, 
     assert watched.leaks() == []
 
 
+@pytest.mark.slow
 def test_no_other_command_leaks(org: TellTale, watched: Watched) -> None:
     """An org that quotes in every answer besides the listing what it was asked with; then all who look at the record."""
 

@@ -3,6 +3,7 @@
 import uuid
 from datetime import timedelta
 
+import pytest
 from conftest import NOON
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ Change = st.tuples(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     before=st.lists(Change, max_size=8),

@@ -59,6 +59,7 @@ def test_at_most_half_of_what_the_budget_leaves_is_asked(recorder: Recorder, org
     assert recorder.rows("select details_asked, details_left, calls, calls_after from listings") == [(34, 26, 1, 44)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("status", "code", "tries"), [(403, "INSUFFICIENT_ACCESS", 3), (400, "INVALIDJOB", 3)])
 def test_a_refused_job_is_tried_three_times_and_keeps_nobody_else_waiting(
     org: DemoOrg, recorder: Recorder, status: int, code: str, tries: int
@@ -77,6 +78,7 @@ def test_a_refused_job_is_tried_three_times_and_keeps_nobody_else_waiting(
     assert recorder.rows(f"select outcome from jobs where id = '{odd}'") == [("failed",)]
 
 
+@pytest.mark.slow
 def test_a_refused_job_is_tried_again_after_those_that_were_not_tried(
     org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,6 +200,7 @@ def test_a_job_last_seen_finished_a_week_ago_is_asked_for_no_longer(
     assert detail_calls(org) == [new]
 
 
+@pytest.mark.slow
 def test_a_job_that_the_listing_shows_no_longer_is_asked_for_no_longer(
     org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,18 +1,16 @@
 """What goes wrong with one job's answer costs that job an attempt; what is wrong with an API costs its calls alone."""
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from conftest import Recorder
 from demo_org_client import FIXTURES, detail_calls, recorded
+from finished_jobs import ASYNC, PER_RUN, add, answered, closed
 from hostile_org import answered_by, once
 
 from pipelines.answers.check import Thresholds, check
 from pipelines.demo_org.org import DemoOrg
 
-PER_RUN = "QUERY_JOBS__DETAILS_PER_RUN"
-ASYNC = "/services/async/"
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 INVALID_SESSION = (FIXTURES / "e_62_classic_invalid_session.xml").read_text()
 
@@ -22,28 +20,10 @@ def details_are_on(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(PER_RUN, "500")
 
 
-def add(org: DemoOrg, count: int, **fields: Any) -> list[str]:
-    return [org.add_job(**fields) for _ in range(count)]
-
-
-def closed(org: DemoOrg, count: int) -> list[str]:
-    counts = {
-        "numberRecordsProcessed": 9,
-        "numberRecordsFailed": 0,
-        "numberBatchesTotal": 1,
-        "numberBatchesCompleted": 1,
-    }
-    return add(org, count, jobType="Classic", operation="insert", state="Closed", **counts)
-
-
 def refuse(org: DemoOrg, jobs: list[str], status: int, body: object) -> None:
     """Their own calls, for ever; no other."""
     for job in jobs:
         org.fail_next(status, body, path=f"/jobs/query/{job}", times=999)
-
-
-def answered(recorder: Recorder) -> set[str]:
-    return {job for (job,) in recorder.rows("select id from job_details where outcome = 'answered'")}
 
 
 OWN = {
@@ -80,6 +60,7 @@ def test_jobs_that_give_no_answer_cost_themselves_an_attempt(
     assert (said in (notes or "")) == (kind != "404")  # a job that was deleted meanwhile is nothing to warn of
 
 
+@pytest.mark.slow
 def test_jobs_that_fail_hold_up_nobody_where_a_run_asks_fewer_than_they_are(
     org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,6 +76,7 @@ def test_jobs_that_fail_hold_up_nobody_where_a_run_asks_fewer_than_they_are(
     assert {recorder.details("attempts")[job][0] for job in poison} == {1}
 
 
+@pytest.mark.slow
 def test_what_fails_for_days_is_asked_ever_more_rarely_and_not_given_up(org: DemoOrg, recorder: Recorder) -> None:
     """Three times at once, and after that at least twice a day: an outage of days costs no details for good."""
     (job,) = add(org, 1, state="JobComplete", numberRecordsProcessed=5)
@@ -113,33 +95,6 @@ def test_what_fails_for_days_is_asked_ever_more_rarely_and_not_given_up(org: Dem
     assert recorder.details() == {job: ["answered", 5, None]}
 
 
-def test_an_answer_about_another_job_changes_nothing(org: DemoOrg, recorder: Recorder) -> None:
-    """Of one that was answered before."""
-    job = org.add_job(
-        jobType="Classic", operation="insert", state="Closed", numberBatchesTotal=2, numberBatchesCompleted=1,
-        numberRecordsProcessed=5,
-    )  # fmt: skip
-    org.advance(timedelta(minutes=1))
-    recorder.load()
-    org.advance(HOUR)
-    other = {"id": "750000000000001AAA", "state": "Failed", "numberRecordsProcessed": 7, "errorMessage": "not ours"}
-    org.fail_next(200, other, path="/jobs/query/")
-    recorder.load()
-
-    columns = "outcome, state, number_records_processed, error_message, attempts"
-    assert recorder.details(columns) == {job: ["answered", "Closed", 5, None, 2]}
-
-
-def test_an_id_of_fifteen_characters_is_the_same_job(org: DemoOrg, recorder: Recorder) -> None:
-    """In either API's answer; one that differs in case alone is another's."""
-    job, odd = org.add_job(state="JobComplete"), org.add_job(state="JobComplete")
-    org.fail_next(200, {"id": job[:15], "numberRecordsProcessed": 7}, path=f"/jobs/query/{job}")
-    org.fail_next(200, {"id": odd[:15].swapcase(), "numberRecordsProcessed": 7}, path=f"/jobs/query/{odd}")
-    recorder.load()
-
-    assert recorder.details() == {job: ["answered", 7, None], odd: ["refused", None, None]}
-
-
 OFF = {
     "401": (401, recorded("e_34_invalid_session"), "HTTP 401 INVALID_SESSION_ID"),
     "503": (503, "", "HTTP 503"),
@@ -152,6 +107,7 @@ OFF = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "per_run", "loads"), [*((kind, 500, 1) for kind in OFF), ("401", 20, 2)])
 def test_a_classic_api_that_is_off_stops_its_own_calls(
     org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch, kind: str, per_run: int, loads: int
@@ -240,95 +196,6 @@ def test_a_host_that_breaks_off_one_job_s_answer_is_not_down(org: DemoOrg, recor
     )
 
 
-# --- the Classic API's XML ---
-
-
-def test_xml_is_read_as_json_is(org: DemoOrg, recorder: Recorder) -> None:
-    """The documented answer for a CSV job, whatever is asked for: 251 records of 251 failed."""
-    job = org.add_job(id="750R00000000001AAA", jobType="Classic", operation="insert", object="Lead", state="Closed")
-    org.fail_next(200, (FIXTURES / "c_one_61_doc_csv.xml").read_bytes(), path=ASYNC)
-    recorder.load()
-
-    columns = "number_records_processed, number_records_failed, number_batches_total, retries, provisional, error"
-    assert recorder.details(columns) == {job: [251, 251, 1, 0, False, None]}
-    assert recorder.rows("select outcome from jobs") == [("every record failed",)]
-
-
-@pytest.mark.parametrize("form", ["content type", "asked"])
-@pytest.mark.parametrize("content", ["CSV", "XML", "JSON"])
-def test_either_form_of_the_demo_org_s_answer_is_read(
-    org: DemoOrg, recorder: Recorder, form: Any, content: str
-) -> None:
-    """The documented one and the recorded one."""
-    org.async_form = form
-    counts = {
-        "numberRecordsProcessed": 4,
-        "numberRecordsFailed": 3,
-        "numberBatchesTotal": 1,
-        "numberBatchesCompleted": 1,
-    }
-    job = org.add_job(jobType="Classic", operation="insert", state="Closed", contentType=content, **counts)
-    recorder.load()
-
-    assert recorder.details() == {job: ["answered", 4, 3]}
-
-
-@pytest.mark.parametrize(
-    "xml",
-    [
-        '<!DOCTYPE jobInfo [<!ENTITY a "750">]><jobInfo><id>&a;</id></jobInfo>',
-        '<!DOCTYPE jobInfo [<!ENTITY a SYSTEM "file:///etc/passwd">]><jobInfo><id>JOB</id><x>&a;</x></jobInfo>',
-        '<!DOCTYPE jobInfo SYSTEM "http://127.0.0.1:9/x.dtd"><jobInfo><id>JOB</id></jobInfo>',
-        "<a>" * 10_000,
-        "<jobInfo><id>JOB</id><id>750000000000001AAA</id></jobInfo>",
-        "<jobInfo><id>750000000000001AAA</id><numberRecordsFailed>1</numberRecordsFailed></jobInfo>",
-        '<?xml version="1.0" encoding="none"?><jobInfo><id>JOB</id></jobInfo>',
-        "<jobInfo><id>JOB</id><numberRecordsFailed>1</jobInfo>",
-        f"<jobInfo><id>JOB</id><x>{'x' * 70_000}</x></jobInfo>",
-    ],
-)
-def test_xml_that_is_no_answer_of_salesforce_s_is_not_read(org: DemoOrg, recorder: Recorder, xml: str) -> None:
-    """Entities above all: nothing is fetched, nothing expanded, and it costs this job's counts alone."""
-    (job,) = closed(org, 1)
-    org.fail_next(200, xml.replace("JOB", job), path=ASYNC)
-    recorder.load()
-
-    ((outcome, failed, error),) = recorder.details("outcome, number_records_failed, error").values()
-    assert (outcome, failed) == ("answered", None)
-    assert error.startswith("Classic API: ")
-
-
-# --- where a job has its answer ---
-
-
-@pytest.mark.parametrize("kind", ["V2Ingest", "BigObjectIngest"])
-def test_a_load_that_the_listing_shows_is_asked_for_among_the_loads(
-    org: DemoOrg, recorder: Recorder, kind: str
-) -> None:
-    """It is not at jobs/query/{id}."""
-    org.lists_loads = True
-    job = org.add_job(
-        jobType=kind, operation="upsert", state="JobComplete", numberRecordsProcessed=8, numberRecordsFailed=8
-    )
-    recorder.load()
-
-    assert recorder.details() == {job: ["answered", 8, 8]}
-    assert any(request.path.endswith(f"/jobs/ingest/{job}") for request in org.requests)
-
-
-def test_a_job_that_was_just_listed_is_never_gone(org: DemoOrg, recorder: Recorder) -> None:
-    """Nor one that 0.1.0 called so: it is asked again; one that is deleted is asked no longer."""
-    job, deleted = org.add_job(state="JobComplete"), org.add_job(state="JobComplete")
-    org.fail_next(404, recorded("e_33_not_found"), path="/jobs/query/", times=2)
-    recorder.load()
-    assert recorder.details("outcome, attempts") == {job: ["refused", 1], deleted: ["refused", 1]}
-
-    org.delete_job(deleted)
-    org.advance(HOUR)
-    recorder.load()
-    assert recorder.details("outcome, attempts") == {job: ["answered", 2], deleted: ["refused", 1]}
-
-
 # --- what `check` finds ---
 
 
@@ -340,6 +207,7 @@ def found(recorder: Recorder, org: DemoOrg) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trouble", ["classic", "jobs", "stopped"])
 def test_check_finds_what_could_not_be_asked_before_it_is_lost(org: DemoOrg, recorder: Recorder, trouble: str) -> None:
     """After a day, with how many, since when and why; urgent from the fifth day on, and over with the trouble."""
@@ -372,6 +240,7 @@ def test_check_finds_what_could_not_be_asked_before_it_is_lost(org: DemoOrg, rec
     assert found(recorder, org) == []
 
 
+@pytest.mark.slow
 def test_a_long_backlog_is_no_finding(org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is wrong: it waits for its turn."""
     monkeypatch.setenv(PER_RUN, "1")

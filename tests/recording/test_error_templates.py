@@ -47,6 +47,7 @@ def test_a_recording_of_a_version_without_templates_has_them_after_a_load(org: D
     assert recorder.rows(TEMPLATES) == WANTED
 
 
+@pytest.mark.slow
 def test_another_definition_makes_all_anew(org: DemoOrg, recorder: Recorder) -> None:
     """Once; then they stay as they are."""
     edit(
@@ -63,6 +64,7 @@ def test_another_definition_makes_all_anew(org: DemoOrg, recorder: Recorder) -> 
     assert recorder.rows("select distinct error_template from job_details order by 1") == [("stays",), (None,)]
 
 
+@pytest.mark.slow
 def test_rows_that_an_earlier_version_added_meanwhile_get_theirs(org: DemoOrg, recorder: Recorder) -> None:
     """It loaded into the file of this one: lately, or into a listing that was kept for long."""
     edit(recorder, f"update {DATASET}.job_details set error_template = null")
@@ -79,6 +81,7 @@ def test_rows_that_an_earlier_version_added_meanwhile_get_theirs(org: DemoOrg, r
     assert recorder.rows(TEMPLATES) == WANTED
 
 
+@pytest.mark.slow
 def test_more_messages_than_are_held_at_once(org: DemoOrg, recorder: Recorder) -> None:
     """All different."""
     edit(

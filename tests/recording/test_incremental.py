@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import dlt
+import pytest
 from conftest import NOON, Recorder
 
 from pipelines.demo_org.org import DemoOrg
@@ -82,6 +83,7 @@ def test_a_job_that_changes_after_its_page_was_read_is_picked_up_by_the_next_run
     assert all(recorder.history(job) == ["InProgress", "JobComplete"] for job in jobs)
 
 
+@pytest.mark.slow
 def test_two_changes_within_one_second_end_in_the_newest_state(org: DemoOrg, recorder: Recorder) -> None:
     """systemModstamp has whole seconds: two states can have the same one."""
     job = org.add_job(state="UploadComplete")
@@ -126,6 +128,7 @@ def test_a_state_that_changes_while_its_stamp_stands_still_is_picked_up(org: Dem
     assert first < second < third
 
 
+@pytest.mark.slow
 def test_a_field_that_changes_without_state_and_stamp_is_picked_up(org: DemoOrg, recorder: Recorder) -> None:
     """The current row is what the org shows, to the last column; the history has no new version."""
     job = org.add_job(state="JobComplete")
@@ -141,6 +144,7 @@ def test_a_field_that_changes_without_state_and_stamp_is_picked_up(org: DemoOrg,
     assert recorder.history(job) == ["JobComplete"]
 
 
+@pytest.mark.slow
 def test_a_state_that_comes_back_within_the_same_second_is_the_current_one(org: DemoOrg, recorder: Recorder) -> None:
     """A, B, and A again with one stamp: the row shows A, first observed when it was first observed."""
     job = org.add_job(state="InProgress")
@@ -210,6 +214,7 @@ def test_a_run_that_fails_moves_nothing_and_the_next_makes_it_good(org: DemoOrg,
     assert recorder.rows("select since from listings order by started_at")[-1][0] == NOON - timedelta(minutes=5)
 
 
+@pytest.mark.slow
 def test_filters_have_marks_of_their_own(org: DemoOrg, recorder: Recorder, monkeypatch) -> None:
     """Changing a filter starts a chain of listings of its own, and loses nothing of the other."""
     classic = org.add_job(jobType="Classic", state="Open")
@@ -243,6 +248,7 @@ def test_a_lost_state_folder_costs_nothing(org: DemoOrg, recorder: Recorder) -> 
     assert recorder.rows("select since from listings order by started_at")[-1][0] == NOON - timedelta(minutes=5)
 
 
+@pytest.mark.slow
 def test_a_published_copy_restores_a_lost_loaders_file(org: DemoOrg, recorder: Recorder) -> None:
     """With the state folder of then, which knows more than the backup does."""
     lost, kept = org.add_job(state="JobComplete"), org.add_job()

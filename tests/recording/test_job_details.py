@@ -76,6 +76,7 @@ def test_without_the_classic_api_record_failures_are_unknown_and_never_none(org:
     assert recorder.rows("select outcome, records_failed from jobs") == [("done: record failures unknown", None)]
 
 
+@pytest.mark.slow
 def test_counts_that_are_refused_are_asked_for_three_times(org: DemoOrg, recorder: Recorder) -> None:
     """A refusal may be of the moment; where it is not, it costs no more."""
     job = org.add_job(jobType="Classic", operation="insert", state="Closed", **LOST)
@@ -101,6 +102,7 @@ def test_an_answer_that_leaves_things_out_takes_nothing_back() -> None:
     assert _provisional({"job_type": "Classic", "listed_state": "Closed"}, {"state": None} | batches)
 
 
+@pytest.mark.slow
 def test_a_closed_job_is_asked_for_again_until_its_batches_are_done(org: DemoOrg, recorder: Recorder) -> None:
     """Each time it is twice as old; its listing record does not change meanwhile."""
     job = org.add_job(
@@ -156,6 +158,7 @@ def test_a_job_that_went_between_listing_and_call_is_normal(
     assert recorder.rows("select details from jobs") == [("refused",)]
 
 
+@pytest.mark.slow
 def test_a_job_that_a_filter_hides_may_be_gone(
     org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

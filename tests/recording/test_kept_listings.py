@@ -1,14 +1,12 @@
 """Listings that wait beside the loader's file: for that file and no other, whole or not at all, never in the way."""
 
-import hashlib
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,14 +14,9 @@ import duckdb
 import pytest
 from conftest import NOON, Recorder
 from processes import holding
-from recorded_story import HERE, unpack
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
-from pipelines.recording.kept_listings import waiting
-from pipelines.warehouse.dlt_packages import packages_in
-from pipelines.warehouse.file_identity import read_identity
-from pipelines.warehouse.state_folder import StateFolder
 
 HOUR = timedelta(hours=1)
 NOBODY = 65_534
@@ -47,65 +40,7 @@ def kept_in(recorder: Recorder) -> Path:
     return folder
 
 
-NAMES = [
-    "org_id=prod",
-    "state=x'y",
-    "100%",
-    "a*b",
-    "a[b]",
-    'quo"te',
-    "a{b}",
-    "größe äé",
-    "a b",
-    "#a;b$c",
-]
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_path_may_have_any_name(org: DemoOrg, recorder: Recorder, monkeypatch, name: str) -> None:
-    """Nothing of the name becomes a value, and nothing fails: of the file's folder, of dlt's home, of a kept listing."""
-    folder = recorder.home / name
-    folder.mkdir()
-    monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(folder / "loader.duckdb"))
-    monkeypatch.setenv("QUERY_JOBS__WAREHOUSE", str(folder / "warehouse.duckdb"))
-    monkeypatch.setenv("DLT_DATA_DIR", str(folder / "dlt"))
-    first = org.add_job()
-    assert recorder.run().returncode == 0
-    second = org.add_job()
-    org.advance(HOUR)
-    with holding(folder / "loader.duckdb"):
-        assert recorder.run().returncode == 75
-    org.delete_job(second)
-    run = recorder.run()
-
-    assert run.returncode == 0, run.stderr
-    jobs = recorder.rows("select org_id, id, state from query_jobs", folder / "warehouse.duckdb")
-    assert set(jobs) == {(org.org_id, first, "InProgress"), (org.org_id, second, "InProgress")}
-
-
-@pytest.mark.parametrize("name", ["a?b", "back\\slash"])
-@pytest.mark.parametrize("key", ["DESTINATION__DUCKDB__CREDENTIALS", "QUERY_JOBS__WAREHOUSE"])
-def test_a_path_that_duckdb_cannot_write_to_is_refused(org: DemoOrg, recorder: Recorder, key: str, name: str) -> None:
-    """At once, with the reason, and before anything is asked."""
-    (recorder.home / name).mkdir()
-    run = recorder.run(**{key: str(recorder.home / name / "file.duckdb")})
-
-    assert run.returncode == 78
-    assert key in run.stderr
-    assert "DuckDB takes that for something else" in run.stderr
-    assert not org.requests
-
-
-def test_dlts_home_may_have_any_name(org: DemoOrg, recorder: Recorder, monkeypatch) -> None:
-    """It is not used."""
-    monkeypatch.setenv("DLT_DATA_DIR", str(recorder.home / "org_id=prod?" / "100%"))
-    job = org.add_job()
-
-    assert recorder.run().returncode == 0
-    assert recorder.rows("select org_id, id from query_jobs") == [(org.org_id, job)]
-    assert not (recorder.home / "org_id=prod?").exists()
-
-
+@pytest.mark.slow
 def test_nothing_is_left_when_a_load_is_done(org: DemoOrg, recorder: Recorder) -> None:
     """Neither of loads nor of listings that broke off; and dlt's home is not used."""
     org.page_size = 2
@@ -144,6 +79,7 @@ def test_a_listing_whose_load_was_killed_is_loaded_by_the_next(org: DemoOrg, rec
     assert "kept from before" not in recorder.run().stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "damage",
     [
@@ -195,6 +131,7 @@ def rewrite(file: Path, **values: object) -> None:
     file.write_text(json.dumps(json.loads(file.read_text()) | values))
 
 
+@pytest.mark.slow
 def test_one_that_does_not_fit_is_set_aside_and_named(org: DemoOrg, recorder: Recorder, short_lived: str) -> None:
     """Its column has become a number in the file."""
     org.add_job(newField="text")
@@ -210,6 +147,7 @@ def test_one_that_does_not_fit_is_set_aside_and_named(org: DemoOrg, recorder: Re
     assert set(recorder.states()) == {short_lived}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("held", ["before the first load", "later"])
 def test_a_listing_is_never_loaded_into_another_file(org: DemoOrg, recorder: Recorder, monkeypatch, held: str) -> None:
     """Both files are moved away to begin anew, for another org; the listing stays, and is loaded when they are back."""
@@ -243,35 +181,7 @@ def test_a_listing_is_never_loaded_into_another_file(org: DemoOrg, recorder: Rec
         assert set(recorder.states()) == {short_lived}
 
 
-def test_two_recorders_may_share_a_home(org: DemoOrg, recorder_of: Callable[..., Recorder], monkeypatch) -> None:
-    """As two containers do, each with its own volume at one and the same path."""
-    jobs, volumes, homes = [], [], []
-    with ExitStack() as closing:
-        for number in range(2):
-            demo_org = DemoOrg(now=NOON, seed=number + 2)
-            closing.enter_context(serving(demo_org))
-            recorder = recorder_of(demo_org, f"volume{number}")
-            monkeypatch.setenv("HOME", str(recorder.home.parent / "home"))
-            monkeypatch.delenv("DLT_DATA_DIR")
-            mounted = recorder.home.parent / "data"
-            volumes.append(recorder.home)
-            homes.append(mounted)
-            recorder.home.rename(mounted)
-            monkeypatch.setenv("DLT_PROJECT_DIR", str(mounted))
-            monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(mounted / "loader.duckdb"))
-            monkeypatch.setenv("QUERY_JOBS__WAREHOUSE", str(mounted / "warehouse.duckdb"))
-            recorder.home = mounted
-            recorder.load()
-            jobs.append(demo_org.add_job())
-            if not number:
-                with holding(mounted / "loader.duckdb"):
-                    assert recorder.run().returncode == 75
-            else:
-                assert recorder.run().returncode == 0
-                assert set(recorder.states()) == {jobs[1]}
-            mounted.rename(volumes[-1])
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["moved", "by a link"])
 def test_a_listing_waits_for_a_file_that_has_another_path_now(
     org: DemoOrg, recorder: Recorder, short_lived: str, monkeypatch, way: str
@@ -293,6 +203,7 @@ def test_a_listing_waits_for_a_file_that_has_another_path_now(
     assert set(recorder.states()) == {short_lived}
 
 
+@pytest.mark.slow
 def test_a_listing_kept_by_one_user_is_loaded_by_another_of_the_group(
     org: DemoOrg, recorder: Recorder, tmp_path
 ) -> None:
@@ -337,6 +248,7 @@ def as_user(recorder: Recorder, user: int) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("let_go", ["later", "at once"])
 def test_the_folder_beside_a_file_may_be_lost_while_the_file_is_held(
     org: DemoOrg, recorder: Recorder, let_go: str
@@ -358,85 +270,3 @@ def test_the_folder_beside_a_file_may_be_lost_while_the_file_is_held(
 
     assert (run.returncode, run.stderr) == (0, "")
     assert short_lived in recorder.states()
-
-
-@pytest.mark.parametrize("name", ["identity", "published.json"])
-@pytest.mark.parametrize(
-    "content", [b"", b"{", b"\xff\xfe\0garbled", b"[1]", b"00000000-0000-0000-0000-000000000000\n"]
-)
-def test_what_is_remembered_beside_the_file_may_be_garbled(org: DemoOrg, recorder: Recorder, name, content) -> None:
-    """Whatever it says, the file itself knows better, and it is written anew."""
-    recorder.load()
-    before = (recorder.state_folder / "identity").read_bytes()
-    (recorder.state_folder / name).write_bytes(content)
-    job = org.add_job()
-    org.advance(HOUR)
-    run = recorder.run()
-
-    assert run.returncode == 0, run.stderr
-    assert run.stderr == ""
-    assert set(recorder.states()) == {job}
-    assert (recorder.state_folder / "identity").read_bytes() == before
-
-
-@pytest.fixture(params=sorted(HERE.glob("0.1.0-*.tar.xz")), ids=lambda archive: archive.stem)
-def of_0_1_0(request: pytest.FixtureRequest, recorder: Recorder, monkeypatch) -> Iterator[Recorder]:
-    """A recording of version 0.1.0, with two listings in dlt's home for the file by this path; the org's clock is where
-    it ended."""
-    recorder.org.advance(153 * HOUR)
-    unpack(request.param, recorder.home)
-    monkeypatch.chdir(recorder.home)
-    (recorder.home / "query_jobs.duckdb").rename(recorder.loader_file)
-    (home,) = (recorder.home / "dlt" / "pipelines").glob("query_jobs_*")
-    digest = hashlib.sha256(str(recorder.loader_file).encode()).hexdigest()[:8]
-    home.rename(home.with_name(f"query_jobs_{digest}"))
-    return recorder
-
-
-def test_what_0_1_0_left_in_dlts_home_is_loaded_once(of_0_1_0: Recorder) -> None:
-    """Then that home is used no more; the file has an identity from then on."""
-    recorder = of_0_1_0
-    first, second = recorder.run(), recorder.run()
-
-    assert "2 kept from before" in first.stdout, first.stderr
-    assert "kept from before" not in second.stdout, second.stderr
-    assert not list((recorder.home / "dlt" / "pipelines").glob("query_jobs_*"))
-    with duckdb.connect(recorder.loader_file, read_only=True) as loader:
-        assert read_identity(loader) == StateFolder(recorder.loader_file).identity
-
-
-def test_what_0_1_0_left_for_a_file_that_is_gone_is_loaded_into_no_other(of_0_1_0: Recorder) -> None:
-    """Both files were moved away to begin anew."""
-    recorder = of_0_1_0
-    recorder.loader_file.unlink()
-    recorder.warehouse.unlink()
-    run = recorder.run()
-
-    assert run.returncode == 0, run.stderr
-    assert recorder.states() == {}
-    assert list((recorder.home / "dlt" / "pipelines").glob("query_jobs_*"))
-
-
-def test_a_package_that_was_half_removed_counts_as_normalized(of_0_1_0: Recorder) -> None:
-    """dlt removes a listing as extracted when it is normalized: killed between two files, it leaves a part of it."""
-    (working,) = (of_0_1_0.home / "dlt" / "pipelines").glob("query_jobs_*")
-    whole = packages_in(working)
-    load_id, tables = next(iter(whole.items()))
-    half = working / "normalize" / "extracted" / load_id / "new_jobs"
-    half.mkdir(parents=True)
-    shutil.copy(tables["listings"][0], half)
-
-    assert packages_in(working) == whole
-    assert len(whole) == 2
-
-
-def test_a_file_of_0_1_0_may_be_held_at_its_first_load(of_0_1_0: Recorder) -> None:
-    """What was left, and what is listed meanwhile, waits for it; it gets the identity that they wait for."""
-    recorder = of_0_1_0
-    with holding(recorder.loader_file):
-        assert recorder.run().returncode == 75
-    assert len(waiting(StateFolder(recorder.loader_file))) == 3
-    run = recorder.run()
-
-    assert "3 kept from before" in run.stdout, run.stderr
-    assert run.stderr == ""

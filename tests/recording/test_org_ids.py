@@ -39,6 +39,7 @@ def token(org: DemoOrg, org_id: str) -> dict[str, Any]:
     return {"access_token": org.access_token, "instance_url": org.instance_url, "id": identity}
 
 
+@pytest.mark.slow
 def test_a_short_id_is_the_same_org(org: DemoOrg, recorder: Recorder, give) -> None:
     """By the sign-in, by Organization, and by userinfo."""
     org.add_job()
@@ -97,6 +98,7 @@ def both(org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> t
     return recorder, jobs
 
 
+@pytest.mark.slow
 def test_a_file_with_both_is_joined_once(org: DemoOrg, both: tuple[Recorder, dict[str, str]]) -> None:
     """Nothing is there twice, what was first seen stays first, and the published copy follows."""
     recorder, jobs = both
@@ -188,6 +190,7 @@ def test_what_came_back_under_one_form_and_went_before_the_other_is_noticed(tmp_
     assert rows(file, found) == [tuple(row.values()) for row in absences((full, 0, 1, 2), (full, 3, 5, None))]
 
 
+@pytest.mark.slow
 def test_a_join_that_breaks_off_changes_nothing(
     org: DemoOrg, both: tuple[Recorder, dict[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -43,6 +43,7 @@ def everything(recorder: Recorder) -> list[tuple[Any, ...]]:
     return recorder.rows("select * from query_jobs order by id")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("names", "restored"), [*((names, False) for names in ALIKE), (ALIKE[0], True)])
 def test_an_unchanged_org_has_no_changes_in_whatever_order_it_is_listed(
     org: DemoOrg, recorder: Recorder, names: tuple[str, str], restored: bool
@@ -68,6 +69,7 @@ def test_an_unchanged_org_has_no_changes_in_whatever_order_it_is_listed(
         assert json.loads(rows["75020"]) == {second: "b20"}
 
 
+@pytest.mark.slow
 def test_the_field_that_came_first_is_remembered_while_it_is_away(org: DemoOrg, recorder: Recorder) -> None:
     """The other one, on its own, does not take its column; one record may have both."""
     listing(org, [job(1, fooBar="ours")])

@@ -40,6 +40,7 @@ def test_what_the_newest_listing_shows_is_the_current_row(org: DemoOrg, recorder
     ]
 
 
+@pytest.mark.slow
 def test_a_state_that_comes_back_is_current_again(org: DemoOrg, recorder: Recorder) -> None:
     """With the very stamp that it had: observed when it first was, current since the listing that showed it again."""
     job = org.add_job(state="InProgress", systemModstamp=NOON)
@@ -60,6 +61,7 @@ def test_a_state_that_comes_back_is_current_again(org: DemoOrg, recorder: Record
     assert recorder.history(job) == ["InProgress", "JobComplete"]
 
 
+@pytest.mark.slow
 def test_a_listing_that_was_kept_and_comes_late_wins_over_nothing(org: DemoOrg, recorder: Recorder) -> None:
     """Though its stamp is the newest, and though the job is listed no longer: a later listing showed another state."""
     job = org.add_job(state="UploadComplete")

@@ -94,6 +94,7 @@ def test_a_session_that_is_renewed_is_the_same_users(org: DemoOrg, recorder: Rec
     assert recorder.rows(WHO) == [(1, me, None)]
 
 
+@pytest.mark.slow
 def test_a_kept_listing_says_who_listed_it(org: DemoOrg, recorder: Recorder) -> None:
     """The row waits beside the file as it was made."""
     me = org.integration_user_id

@@ -63,6 +63,7 @@ def test_a_tolerance_that_is_none_is_refused(recorder: Recorder, tolerance: str)
     assert "clock_tolerance_hours" in run.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("held", [False, True])
 def test_a_clock_before_the_newest_listing_is_not_believed(org: DemoOrg, recorder: Recorder, recorder_of, held) -> None:  # fmt: skip
     """As far as the published copy tells while the file is held; the doctor says so, too."""

@@ -1,7 +1,7 @@
 """How much of the org's allowances was used, by whom, and how near the limits came: added up another way."""
 
 from collections import Counter
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -266,77 +266,7 @@ def test_without_limits_nothing_is_divided(tmp_path: Path) -> None:
             ]
 
 
-@pytest.fixture(scope="module")
-def limits(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
-    """Four weeks of snapshots; each week another maximum, none of them twice at one height."""
-    dice, taken = Random(13), []
-    for org in (ORG, OTHER):
-        for name, app in (("DailyApiRequests", ""), ("DailyApiRequests", "Loader"), (LIMIT, "")):
-            for week in range(4):
-                monday = MIDNIGHT - week * 7 * DAY
-                allowed = dice.choice((300, 5_000))
-                minutes = dice.sample(range(7 * 24 * 60), 12)
-                moments = [monday, monday + 7 * DAY - timedelta(seconds=1), *(monday + m * MINUTE for m in minutes)]
-                lefts = dice.sample(range(-50, 300), len(moments))
-                taken += [
-                    {"org_id": org, "limit_name": name, "app": app, "max": allowed, "remaining": left, "asked_at": at}
-                    for at, left in zip(moments, lefts, strict=True)
-                ]
-    taken += [{"limit_name": "None", "max": 0, "remaining": 0}, {"limit_name": "Unread", "max": None, "remaining": 5}]
-    taken = [{"listing_id": str(n), "app": "", "asked_at": NOW, "org_id": ORG, **row} for n, row in enumerate(taken)]
-    return plant(tmp_path_factory.mktemp("limits") / "w.duckdb", org_limits=taken), taken
-
-
-def test_each_week_has_its_last_snapshot_and_its_peak(limits: tuple[Path, list[dict[str, Any]]]) -> None:
-    """By org, limit and app, below zero, too; a limit of which nothing may be used has no percentage."""
-    file, taken = limits
-    weeks: dict[tuple, list[dict[str, Any]]] = {}
-    for row in (row for row in taken if row["max"] is not None):
-        monday = row["asked_at"].date() - timedelta(days=row["asked_at"].weekday())
-        weeks.setdefault((monday, row["org_id"], row["limit_name"], row["app"]), []).append(row)
-
-    def percent(row: dict[str, Any]) -> float | None:
-        return round(100 * (row["max"] - row["remaining"]) / row["max"], 9) if row["max"] else None
-
-    told = []
-    for key, week in weeks.items():
-        last, peak = max(week, key=lambda r: r["asked_at"]), max(week, key=lambda r: r["max"] - r["remaining"])
-        used = (peak["max"] - peak["remaining"], percent(peak), peak["asked_at"])
-        told.append((*key, last["max"], last["remaining"], percent(last), *used, len(week)))
-    found = rows(file, "select * from limits_by_week")
-
-    assert Counter(tuple(round(v, 9) if isinstance(v, float) else v for v in row) for row in found) == Counter(told)
-    assert len(found) == 25
-    assert rows(file, "select count(*) > 0 from limits_by_week where remaining < 0 or peak_percent > 100") == [(True,)]
-
-
-@pytest.mark.parametrize(("before", "after"), [((100, 10), (1_000, 850)), ((0, -5), (0, -2)), ((0, -5), (100, 97))])
-def test_the_peak_is_the_snapshot_that_came_nearest_to_the_limit(
-    tmp_path: Path, before: tuple[int, int], after: tuple[int, int]
-) -> None:
-    """Also where the maximum was raised within the week, or is zero."""
-    taken = [
-        {"listing_id": str(n), "limit_name": LIMIT, "max": most, "remaining": left, "asked_at": NOW + n * HOUR}
-        for n, (most, left) in enumerate((before, after))
-    ]
-    file = plant(tmp_path / "w", org_limits=taken)
-    nearest = max((before, after), key=lambda limit: ((limit[0] - limit[1]) / limit[0] if limit[0] else -9, -limit[1]))
-
-    assert rows(file, "select peak_used, snapshots from limits_by_week") == [(nearest[0] - nearest[1], 2)]
-
-
-def test_weeks_begin_on_monday_at_midnight_utc(tmp_path: Path) -> None:
-    """A second earlier is the week before."""
-    moments = (MIDNIGHT - timedelta(seconds=1), MIDNIGHT)
-    taken = [{"listing_id": str(at), "limit_name": "A", "max": 2, "remaining": 1, "asked_at": at} for at in moments]
-    file = plant(tmp_path / "w", org_limits=taken)
-
-    told = rows(file, "select week, snapshots, peak_at from limits_by_week order by 1")
-    assert told == [(date(2026, 11, 9), 1, moments[0]), (date(2026, 11, 16), 1, moments[1].astimezone(UTC))]
-
-
-@pytest.mark.parametrize("view", ["allowance_by_hour", "allowance_by_user", "limits_by_week"])
-def test_it_does_not_matter_where_the_reader_lives(file: Path, limits: tuple[Path, list], view: str) -> None:
-    """Hours, days and weeks are UTC's."""
-    warehouse = limits[0] if view == "limits_by_week" else file
-    assert Counter(rows_elsewhere(warehouse, view)) == Counter(rows(warehouse, f"select * from {view}"))
+@pytest.mark.parametrize("view", ["allowance_by_hour", "allowance_by_user"])
+def test_it_does_not_matter_where_the_reader_lives(file: Path, view: str) -> None:
+    """Days and weeks are UTC's."""
+    assert Counter(rows_elsewhere(file, view)) == Counter(rows(file, f"select * from {view}"))

@@ -67,6 +67,7 @@ def test_a_permission_that_was_lost_is_found(org: DemoOrg, lost: Recorder) -> No
     assert [age.kind for age in findings(lost, org, "coverage")] == ["coverage"]
 
 
+@pytest.mark.slow
 def test_when_the_jobs_come_back_listings_prove_again(org: DemoOrg, lost: Recorder) -> None:
     """One that is missed then was deleted, but nobody can tell when."""
     org.delete_job(next(job for job, row in org.jobs.items() if row["createdById"] != org.integration_user_id))
@@ -83,6 +84,7 @@ def test_when_the_jobs_come_back_listings_prove_again(org: DemoOrg, lost: Record
     assert lost.rows("select id from early_deletions") == [(gone,)]
 
 
+@pytest.mark.slow
 def test_new_jobs_of_the_users_that_were_lost_end_it(org: DemoOrg, lost: Recorder) -> None:
     """They are shown again, though their old jobs are gone."""
     users = {row["createdById"] for row in org.jobs.values()} - {org.integration_user_id}
@@ -97,6 +99,7 @@ def test_new_jobs_of_the_users_that_were_lost_end_it(org: DemoOrg, lost: Recorde
     assert lost.rows("select count(*) from early_deletions") == [(0,)]
 
 
+@pytest.mark.slow
 def test_a_week_later_what_was_lost_would_have_expired(org: DemoOrg, lost: Recorder) -> None:
     """Until then nothing is proven, and what came in between is a hole."""
     for _ in range(13):
@@ -112,6 +115,7 @@ def test_a_week_later_what_was_lost_would_have_expired(org: DemoOrg, lost: Recor
     assert lost.rows("select hole_from from coverage_holes") == [(NOON,)]
 
 
+@pytest.mark.slow
 def test_one_empty_listing_deletes_nothing(org: DemoOrg, recorder: Recorder) -> None:
     """The next one shows all again."""
     jobs = [*others(org, 20, users=2), org.add_job(state="InProgress"), org.add_job(state="InProgress")]
@@ -130,6 +134,7 @@ def test_one_empty_listing_deletes_nothing(org: DemoOrg, recorder: Recorder) -> 
     assert set(recorder.states()) == set(jobs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("lose", "of", "found"), [(19, 20, 0), (20, 40, 0), (20, 39, 1), (20, 20, 1), (21, 40, 1)])
 def test_it_is_twenty_jobs_and_more_than_half(org: DemoOrg, recorder: Recorder, lose: int, of: int, found: int) -> None:
     """Of the whole org, by whomever."""
@@ -197,6 +202,7 @@ def deleted_at_once(org: DemoOrg, recorder: Recorder) -> None:
     assert recorder.rows("select count(*) from early_deletions") == [(120,)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("story", [expired, outage, first_seen_late, filtered, deleted_at_once])
 def test_what_goes_as_it_must_is_no_reduced_view(
     org: DemoOrg, recorder: Recorder, story: Callable[[DemoOrg, Recorder], None]
@@ -208,6 +214,7 @@ def test_what_goes_as_it_must_is_no_reduced_view(
     assert findings(recorder, org, "reduced view") == []
 
 
+@pytest.mark.slow
 def test_what_was_kept_and_compared_with_nothing_proves_nothing_in_between(org: DemoOrg, recorder: Recorder) -> None:
     """The file was held while the permission went."""
     others(org, 60)

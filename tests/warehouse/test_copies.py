@@ -199,6 +199,7 @@ def test_copies_on_another_disk_do_not_make_room_here(warehouse: Path, tmp_path:
         assert len(names(warehouse)) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("system", ["xfs", "btrfs"])
 def test_a_file_system_that_can_share_the_bytes_does(system: str, made: Path, tmp_path: Path) -> None:
     """On a disk of its own within a file: seven copies of twenty megabytes take next to nothing."""
@@ -245,6 +246,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_leaves_whole_copies_and_no_other_file_for_long(warehouse: Path, made: Path) -> None:
     dice, was, halves = random.Random(13), made.read_bytes(), 0
     for number in range(KILLS):

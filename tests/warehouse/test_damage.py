@@ -1,4 +1,4 @@
-"""Damage is found wherever it is, and a file that is whole is never called damaged. KILLS sets how many are tried."""
+"""Damage is found wherever it is, and a file that is whole is never called damaged."""
 
 import os
 import random
@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,6 @@ from pipelines.warehouse.damage import (
 )
 from pipelines.warehouse.primary import CONFIG, STORAGE_VERSION
 
-KILLS = int(os.environ.get("KILLS", "10"))
 BLOCK = 262_144
 PLACES = (0, 7, 8, BLOCK // 2, BLOCK - 1)  # bytes of a block: its checksum, and what that is about
 
@@ -96,6 +94,7 @@ def free_blocks(file: Path) -> set[int]:
     return found
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_is_found_in_every_block_in_use_and_ignored_in_free_ones(file: Path) -> None:
     assert damaged_part(file) is None
     free = free_blocks(file)
@@ -182,46 +181,6 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     assert pool.max_memory() < 4e6
 
 
-CHURN = """
-import random, sys, duckdb
-file, dice = sys.argv[1], random.Random(int(sys.argv[2]))
-config = {"memory_limit": "256MB", "checkpoint_threshold": dice.choice(["1MB", "256MB"]), "preserve_insertion_order": False}
-db = duckdb.connect(file, config=config)
-db.execute("create table if not exists t (id bigint, s varchar, l varchar[])")
-print("begun", flush=True)
-while True:
-    rows = dice.choice([100, 5_000, 200_000])
-    what = [
-        f"insert into t select i, md5(i::varchar) || repeat('y', (i % 50)::int), [md5(i::varchar)] from range({rows}) r(i)",
-        f"delete from t where id % {dice.choice([2, 3, 7])} = 0",
-        f"update t set s = s || 'z' where id % 11 = {dice.randrange(11)}",
-        f"begin; create or replace table u as select sha256(i::varchar) as h from range({rows}) r(i); rollback",
-        f"create or replace table u as select sha256(i::varchar) as h from range({rows}) r(i)",
-        "truncate t" if dice.random() < 0.2 else "select 1",
-        "vacuum",
-        "checkpoint",
-    ]
-    db.execute(dice.choice(what))
-"""
-
-
-def test_a_file_whose_writers_were_killed_is_not_damaged(tmp_path: Path) -> None:
-    """While they wrote, deleted, rolled back, made a checkpoint; before and after the next one has opened it."""
-    file, dice = tmp_path / "file.duckdb", random.Random(13)
-    for number in range(KILLS):
-        command = [sys.executable, "-c", CHURN, file, str(number)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
-            assert writer.stdout
-            assert writer.stdout.readline() == "begun\n"
-            time.sleep(dice.random() * 2)
-            writer.kill()
-        assert suspect_blocks(file) == []
-        assert damaged_table(file) is None
-        with duckdb.connect(file) as next_one:
-            next_one.execute("checkpoint")
-        assert suspect_blocks(file) == []
-
-
 def errors(file: Path, *statements: str) -> Iterator[duckdb.Error]:
     """What a connection like the loader's ends in, at each of these statements."""
     try:
@@ -270,6 +229,7 @@ def test_every_error_of_a_damaged_file_is_known_as_damage(file: Path) -> None:
     } <= seen
 
 
+@pytest.mark.slow
 def test_errors_of_blocks_in_the_wrong_place_are_known_as_damage(file: Path) -> None:
     """The catalog's block in the place of another and back: no checksum is wrong, but nothing there makes sense."""
     free = free_blocks(file)

@@ -4,22 +4,22 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
 import pytest
 from conftest import Recorder
+from harm import BLOCK, damaged_parts, flip, used_blocks
 from processes import holding
 from small_disks import fill, make_room, mounted
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.errors import Failure, Misconfigured, unwrap_error
 from pipelines.warehouse.copies import copies, keep_copy
-from pipelines.warehouse.damage import FIRST_BLOCK, HEADER_SIZE, UNREADABLE, damaged_part, suspect_blocks
+from pipelines.warehouse.damage import FIRST_BLOCK, UNREADABLE, damaged_part
 
-BLOCK = 262_144
 HOUR = timedelta(hours=1)
 
 
@@ -36,40 +36,6 @@ def grown(org: DemoOrg, recorder_of: Callable[..., Recorder]) -> Recorder:
         org.move_job(job, "JobComplete")
     org.requests.clear()
     return recorder
-
-
-def flip(file: Path, at: int) -> None:
-    with file.open("r+b") as opened:
-        opened.seek(at)
-        (was,) = opened.read(1)
-        opened.seek(at)
-        opened.write(bytes([was ^ 4]))
-
-
-def used_blocks(file: Path) -> Iterator[int]:
-    """Where each block begins in which a flipped bit matters."""
-    for start in range(FIRST_BLOCK, file.stat().st_size - BLOCK + 1, BLOCK):
-        flip(file, start + 100)
-        suspect = suspect_blocks(file)
-        flip(file, start + 100)
-        if suspect:
-            yield start
-
-
-def damaged_parts(file: Path) -> Iterator[str]:
-    """Harms a file in each of its regions and at many lengths, and gives what is damaged then."""
-    was = file.read_bytes()
-    harms: list[Callable[[], None]] = [
-        lambda at=at: flip(file, at)  # type: ignore[misc]
-        for at in (0, HEADER_SIZE + 9, 2 * HEADER_SIZE + 9, *(start + 100 for start in used_blocks(file)))
-    ]
-    lengths = (1, 4095, FIRST_BLOCK - 1, FIRST_BLOCK, FIRST_BLOCK + BLOCK, len(was) // 2, len(was) - BLOCK - 1)
-    harms += [lambda length=length: os.truncate(file, length) for length in lengths]  # type: ignore[misc]
-    for harm in harms:
-        file.write_bytes(was)
-        harm()
-        if part := damaged_part(file):
-            yield part
 
 
 def refusal(recorder: Recorder) -> Failure:
@@ -111,6 +77,7 @@ def test_damage_is_never_published_and_the_command_restores_the_file(org: DemoOr
     ]
 
 
+@pytest.mark.slow
 def test_damage_in_old_blocks_that_no_load_reads_is_found(grown: Recorder) -> None:
     with duckdb.connect(grown.loader_file) as connection:
         connection.execute("create table main.old as select md5(n::varchar) as text from range(100_000) as t(n)")
@@ -127,6 +94,7 @@ def test_damage_in_old_blocks_that_no_load_reads_is_found(grown: Recorder) -> No
     grown.load()
 
 
+@pytest.mark.slow
 def test_damage_that_the_load_meets_in_the_middle_is_said_in_the_same_words(org: DemoOrg, grown: Recorder) -> None:
     """dlt's merge ends in a StopIteration there, without a word."""
     was = grown.loader_file.read_bytes()
@@ -149,6 +117,7 @@ def test_damage_that_the_load_meets_in_the_middle_is_said_in_the_same_words(org:
     assert grown.run().returncode == 0
 
 
+@pytest.mark.slow
 def test_where_the_published_copy_was_written_into_the_daily_one_restores(grown: Recorder) -> None:
     """The copy that is in the way is moved, and nothing that was moved there before is overwritten."""
     (daily,) = copies(grown.warehouse)
@@ -166,6 +135,7 @@ def test_where_the_published_copy_was_written_into_the_daily_one_restores(grown:
     assert grown.warehouse.with_name("warehouse.duckdb.old+").exists()
 
 
+@pytest.mark.slow
 def test_a_copy_that_was_written_into_is_named_where_it_is_all_that_is_left(grown: Recorder) -> None:
     shutil.rmtree(copies(grown.warehouse)[0].parent)
     with duckdb.connect(grown.warehouse) as writer:
@@ -183,6 +153,7 @@ def test_a_copy_that_was_written_into_is_named_where_it_is_all_that_is_left(grow
     assert "No good copy of it was found" in str(refusal(grown))
 
 
+@pytest.mark.slow
 def test_a_copy_that_was_moved_with_its_project_is_as_good(grown: Recorder) -> None:
     """The file system has another number and another time for it then."""
     moved = grown.home.with_name("moved")
@@ -195,6 +166,7 @@ def test_a_copy_that_was_moved_with_its_project_is_as_good(grown: Recorder) -> N
     grown.load()
 
 
+@pytest.mark.slow
 def test_an_emptied_file_is_not_begun_anew(org: DemoOrg, grown: Recorder) -> None:
     """With a copy beside it or not."""
     os.truncate(grown.loader_file, 0)
@@ -220,6 +192,7 @@ def test_an_emptied_file_is_not_begun_anew(org: DemoOrg, grown: Recorder) -> Non
     assert len(grown.rows("select 1 from listings")) == 1
 
 
+@pytest.mark.slow
 def test_what_lies_beside_is_no_part_of_the_choice_but_by_identity(org: DemoOrg, grown: Recorder) -> None:
     """A state folder that is lost or garbled; a daily copy of another recorder."""
     for harm in ("lost", "garbled"):
@@ -239,6 +212,7 @@ def test_what_lies_beside_is_no_part_of_the_choice_but_by_identity(org: DemoOrg,
     assert "No good copy of it was found" in str(refusal(grown))
 
 
+@pytest.mark.slow
 def test_a_damaged_published_copy_is_replaced_by_a_whole_one(org: DemoOrg, grown: Recorder) -> None:
     """What was published is remembered: who reads a damaged one is told, and the next load publishes."""
     for start in list(used_blocks(grown.warehouse)):
@@ -290,6 +264,7 @@ def test_earlier_copies_do_not_make_room_for_a_damaged_file(
         assert len(copies(recorder.warehouse)) < len(there)
 
 
+@pytest.mark.slow
 def test_damage_is_named_while_somebody_writes_into_the_copy(grown: Recorder) -> None:
     """Then a daily one is the newest that can be relied on."""
     os.truncate(grown.loader_file, 5000)

@@ -53,6 +53,7 @@ def test_both_files_may_have_any_name(org: DemoOrg, recorder: Recorder, name: st
         assert people.execute("select count(*) from recorded.salesforce.jobs").fetchall() == counts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["QUERY_JOBS__WAREHOUSE", "DESTINATION__DUCKDB__CREDENTIALS"])
 def test_an_empty_file_is_one_that_is_to_be_made(org: DemoOrg, recorder: Recorder, key: str) -> None:
     """`touch` gives a file its owner and mode before there is anything in it; these are kept."""

@@ -15,6 +15,7 @@ from pipelines.demo_org.org import DemoOrg
 HOUR = timedelta(hours=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("read_only", [True, False])
 def test_jobs_that_lived_only_while_the_file_was_locked_are_kept(org: DemoOrg, recorder: Recorder, read_only) -> None:
     """The listing is made all the same, and the next load brings it in before it lists again."""
@@ -40,6 +41,7 @@ def test_jobs_that_lived_only_while_the_file_was_locked_are_kept(org: DemoOrg, r
     assert recorder.rows("select started_at from listings order by 1") == [(NOON,), (NOON + HOUR,), (NOON + 2 * HOUR,)]
 
 
+@pytest.mark.slow
 def test_a_file_locked_for_several_runs_moves_no_time(org: DemoOrg, recorder: Recorder) -> None:
     """Each run keeps its listing; what was first seen in the first of them keeps that time, with a key or without."""
     old = org.add_job()
@@ -64,6 +66,7 @@ def test_a_file_locked_for_several_runs_moves_no_time(org: DemoOrg, recorder: Re
     assert len(recorder.rows("select * from listings")) == 5
 
 
+@pytest.mark.slow
 def test_a_stale_published_copy_moves_no_time_either(org: DemoOrg, recorder: Recorder) -> None:
     """While the file is locked the copy stands in for it. If it is behind, or somebody emptied it, the merge holds."""
     job, moved = org.add_job(), org.add_job()
@@ -87,6 +90,7 @@ def test_a_stale_published_copy_moves_no_time_either(org: DemoOrg, recorder: Rec
     assert recorder.states() == {job: "InProgress", moved: "JobComplete"}
 
 
+@pytest.mark.slow
 def test_the_very_first_run_may_meet_a_locked_file(org: DemoOrg, recorder: Recorder) -> None:
     """dlt's sync wipes its folder when the file has no dataset yet: what is kept there must be loaded before."""
     short_lived = org.add_job()
@@ -130,6 +134,7 @@ def test_a_file_let_go_while_the_listing_ran_is_loaded_at_once(org: DemoOrg, rec
     assert set(recorder.states()) == {job}
 
 
+@pytest.mark.slow
 def test_nobody_takes_the_file_between_listing_and_load(org: DemoOrg, recorder: Recorder) -> None:
     """The loader holds it for the whole run."""
     refused = []

@@ -41,6 +41,7 @@ def without_locks(request: pytest.FixtureRequest, shim: str, recorder: Recorder)
     }
 
 
+@pytest.mark.slow
 def test_files_that_cannot_be_locked(org: DemoOrg, recorder: Recorder, without_locks: dict[str, str]) -> None:
     """No load may go on without: neither the first, nor one on files that were recorded elsewhere; no later one helps."""
     org.add_job()
@@ -55,6 +56,7 @@ def test_files_that_cannot_be_locked(org: DemoOrg, recorder: Recorder, without_l
     assert recorder.everything() == before
 
 
+@pytest.mark.slow
 def test_readers_say_so_too(org: DemoOrg, recorder: Recorder, without_locks: dict[str, str]) -> None:
     """DuckDB reads without a lock where a file system has none, but not where it has run out of them."""
     org.add_job()
@@ -69,6 +71,7 @@ def test_readers_say_so_too(org: DemoOrg, recorder: Recorder, without_locks: dic
     assert CANNOT_BE_LOCKED in demo.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("without_locks", ["ENOLCK", "ENOLCK, but flock works"], indirect=True)
 def test_a_warehouse_that_cannot_be_locked(org: DemoOrg, recorder: Recorder, without_locks, tmp_path: Path) -> None:
     """The jobs are recorded, where the loader's file can be locked; the copy, where that needs no lock."""
@@ -83,6 +86,7 @@ def test_a_warehouse_that_cannot_be_locked(org: DemoOrg, recorder: Recorder, wit
         assert recorder.rows("select count(*) from query_jobs", recorder.loader_file) == [(number,)]
 
 
+@pytest.mark.slow
 def test_a_published_copy_that_is_a_mount_of_its_own(org: DemoOrg, recorder: Recorder) -> None:
     """A container's volume of a single file: the jobs are recorded, and the directory is to be mounted."""
     for number, before in enumerate(("nothing", "an empty file", "a copy"), 1):
@@ -103,6 +107,7 @@ def test_a_published_copy_that_is_a_mount_of_its_own(org: DemoOrg, recorder: Rec
     assert recorder.run().returncode == 0
 
 
+@pytest.mark.slow
 def test_other_files_that_are_mounts_of_their_own(org: DemoOrg, recorder: Recorder, tmp_path: Path) -> None:
     """An empty loader's file cannot be filled, one that has a history is written to; a page cannot be replaced."""
     org.add_job()

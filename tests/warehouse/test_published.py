@@ -29,6 +29,7 @@ def test_a_reader_keeps_its_copy_and_the_loader_goes_on(org: DemoOrg, recorder: 
     assert len(recorder.states()) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("killed", ["before the load", "after the load"])
 def test_a_write_ahead_log_of_the_old_copy_never_meets_the_new_one(org: DemoOrg, recorder: Recorder, killed) -> None:
     """Somebody wrote into the published copy and was killed: the log goes with the copy that it belongs to."""
@@ -57,6 +58,7 @@ def test_a_write_ahead_log_of_the_old_copy_never_meets_the_new_one(org: DemoOrg,
         recorder.rows("select * from mine")
 
 
+@pytest.mark.slow
 def test_a_log_written_after_a_newer_copy_was_published_is_named_and_goes_with_the_next_load(
     org: DemoOrg, recorder: Recorder
 ) -> None:
@@ -85,6 +87,7 @@ def test_a_log_written_after_a_newer_copy_was_published_is_named_and_goes_with_t
     assert read("select count(*) as jobs from query_jobs", recorder.warehouse).to_pylist() == [{"jobs": 1}]
 
 
+@pytest.mark.slow
 def test_a_copy_that_is_half_made_is_never_visible(org: DemoOrg, recorder: Recorder) -> None:
     """Readers that open the warehouse as fast as they can, while it is published again and again, never fail."""
     for _ in range(300):
@@ -154,6 +157,7 @@ def test_every_table_and_column_is_there_after_the_first_load(org: DemoOrg, reco
             assert kind in ("VARCHAR", "DOUBLE", "BIGINT", "BOOLEAN", "TIMESTAMP WITH TIME ZONE")
 
 
+@pytest.mark.slow
 def test_a_warehouse_of_before_gets_the_columns_of_now(org: DemoOrg, recorder: Recorder) -> None:
     """And tables that it never had: the next load adds them, and goes on filling what dlt did not make."""
     org.add_job()

@@ -1,13 +1,9 @@
 """The published copy is replaced by nothing that holds less, and by no other recorder's file."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
-import textwrap
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import duckdb
@@ -15,14 +11,10 @@ import pytest
 from conftest import NOON, Recorder
 from processes import holding, process
 from recorded_story import HERE, unpack
-from small_disks import mounted
-from test_read_only import bound_by_permissions
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
 from pipelines.recording import load as running
-from pipelines.warehouse.copies import copies
-from pipelines.warehouse.damage import damaged_part
 from pipelines.warehouse.file_identity import read_identity
 
 HOUR = timedelta(hours=1)
@@ -36,6 +28,7 @@ def change(file: Path, sql: str) -> None:
         connection.execute(sql)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", TABLES)
 def test_a_file_with_fewer_rows_is_not_published(org: DemoOrg, recorder: Recorder, table: str) -> None:
     """Known before anything is asked. Who moves the copy away goes on without them."""
@@ -85,6 +78,7 @@ def recorder_failure(recorder: Recorder) -> str:
     return str(raised.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("written", [False, True])
 def test_an_older_file_does_not_replace_a_newer_copy_that_is_held(org: DemoOrg, recorder: Recorder, written) -> None:
     """Held for writing, so that it cannot be opened; what it holds is known all the same, whether the folder beside the
@@ -123,6 +117,7 @@ def test_an_older_file_does_not_replace_a_newer_copy_that_is_held(org: DemoOrg, 
         shutil.rmtree(old_state)
 
 
+@pytest.mark.slow
 def test_a_held_copy_is_replaced_by_what_is_newer(org: DemoOrg, recorder: Recorder) -> None:
     """Also one that was written into, and one that this folder knows nothing of."""
     recorder.load()
@@ -146,6 +141,7 @@ def test_a_held_copy_is_replaced_by_what_is_newer(org: DemoOrg, recorder: Record
     assert len(recorder.states()) == 4
 
 
+@pytest.mark.slow
 def test_a_held_copy_of_another_file_is_not_replaced(org: DemoOrg, recorder: Recorder) -> None:
     recorder.load()
     other = recorder.home / "other.duckdb"
@@ -193,6 +189,7 @@ def test_of_two_recorders_with_one_warehouse_one_publishes(org: DemoOrg, recorde
         assert recorder.rows("select id from query_jobs", recorder.home / "other.duckdb") == [(other,)]
 
 
+@pytest.mark.slow
 def test_copies_of_a_project_go_on_by_themselves_and_do_not_share_one_warehouse(
     org: DemoOrg, recorder: Recorder, monkeypatch
 ) -> None:
@@ -215,189 +212,7 @@ def test_copies_of_a_project_go_on_by_themselves_and_do_not_share_one_warehouse(
     assert recorder.warehouse.read_bytes() == was
 
 
-def test_the_loaders_file_is_locked_until_the_run_ends(org: DemoOrg, recorder: Recorder) -> None:
-    """Whatever is read for the copy: while it is published, and after, another process cannot open it, even to read."""
-    org.add_job()
-    recorder.load()
-    code = """
-        import subprocess, sys
-        from pipelines.warehouse import publish
-        from pipelines.recording import load as run
-        from pipelines.query_jobs import main
-
-        def intrude(when):
-            for how in ("False", "True"):
-                code = f"import duckdb, sys; duckdb.connect(sys.argv[1], read_only={how})"
-                tried = subprocess.run([sys.executable, "-c", code, sys.argv[1]], capture_output=True, text=True)
-                print(when, "refused" if "Could not set lock" in tried.stderr else "opened")
-
-        def between(module, name):
-            real = getattr(module, name)
-            def intruded(*arguments):
-                found = real(*arguments)
-                intrude(name)
-                return found
-            setattr(module, name, intruded)
-
-        between(publish, "copy_bytes")
-        between(publish, "damaged_part")
-        between(publish, "check_published")
-        between(publish, "keep_copy")
-        between(run, "publish")
-        print(main(["load", "--quiet"]))
-    """
-    run = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code), recorder.loader_file],
-        cwd=recorder.home, capture_output=True, text=True, timeout=100, check=False,
-    )  # fmt: skip
-    lines = run.stdout.split("\n")[:-1]
-    assert lines[-1] == "0", run
-    steps = ("copy_bytes", "damaged_part", "check_published", "keep_copy", "publish")
-    assert lines[:-1] == [f"{step} refused" for step in steps for _ in range(2)]
-
-
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from pipelines.warehouse import publish
-from pipelines.query_jobs import main
-
-def die(*_): os.kill(os.getpid(), signal.SIGKILL)
-
-place, name, when = sys.argv[1:]
-owner = {"publish": publish, "state": publish.StateFolder, "path": Path}[place]
-real = getattr(owner, name)
-def dying(self, *arguments, **named):
-    ours = place != "path" or str(arguments[0] if name == "replace" else self).endswith("warehouse.duckdb")
-    if ours and when == "before": die()
-    found = real(self, *arguments, **named)
-    if ours and when == "after": die()
-    return found
-setattr(owner, name, dying)
-main(["load"])
-"""
-
-
-def test_killed_between_any_two_steps_the_next_load_goes_on(org: DemoOrg, recorder: Recorder) -> None:
-    """The copy is the old one or the new one; a file that is damaged or older meanwhile is not published either way."""
-    org.add_job()
-    recorder.load()
-    killed = 0
-    for place, name in (("publish", "copy_bytes"), ("publish", "keep_copy"), ("state", "write"), ("path", "replace")):
-        for when in ("before", "after"):
-            org.advance(HOUR)
-            org.add_job()
-            older = recorder.loader_file.read_bytes()
-            command = [sys.executable, "-c", KILLED, place, name, when]
-            run = subprocess.run(command, cwd=recorder.home, capture_output=True, timeout=100, check=False)
-            assert run.returncode == -9, run
-            killed += 1
-            assert damaged_part(recorder.warehouse) is None
-            if (place, name, when) == ("path", "replace", "after"):
-                newer = recorder.loader_file.read_bytes()
-                recorder.loader_file.write_bytes(older)
-                with holding(recorder.warehouse):
-                    assert recorder.run().returncode == 78
-                recorder.loader_file.write_bytes(newer)
-            recorder.load()
-            assert len(recorder.states()) == killed + 1
-            assert not list(recorder.home.rglob("*.new"))
-
-
-@pytest.mark.parametrize("who", ["root", "bound by permissions"])
-def test_mode_and_links_survive(org: DemoOrg, recorder: Recorder, who: str) -> None:
-    """Of the copy, and of the daily one that is made of it."""
-    before = bound_by_permissions if who != "root" else None
-    place = recorder.home / "elsewhere"
-    place.mkdir()
-    real = place / "real.duckdb"
-
-    def load() -> None:
-        run = subprocess.run(
-            recorder.command("load"), cwd=recorder.home, capture_output=True, text=True, check=False, preexec_fn=before
-        )
-        assert run.returncode == 0, run
-
-    for mode in (0o600, 0o640, 0o444):
-        recorder.warehouse.unlink(missing_ok=True)
-        recorder.warehouse.symlink_to(real)  # to nothing at first
-        load()
-        real.chmod(mode)
-        shutil.rmtree(copies(recorder.warehouse)[0].parent)
-        load()
-        assert recorder.warehouse.is_symlink()
-        assert real.stat().st_mode & 0o777 == mode
-        (daily,) = copies(recorder.warehouse)
-        assert daily.parent == place / "real.duckdb.copies"
-        assert (daily.stat().st_mode & 0o777, daily.stat().st_nlink) == (mode, 1)
-        assert daily.read_bytes() == real.read_bytes()
-        assert not real.samefile(daily)
-
-
-@pytest.mark.parametrize("link", [os.symlink, os.link])
-@pytest.mark.parametrize("which", ["the warehouse to the file", "the file to the warehouse"])
-def test_links_between_the_two_files_are_refused(org: DemoOrg, recorder: Recorder, link, which: str) -> None:
-    recorder.load()
-    recorder.warehouse.unlink()
-    if which == "the file to the warehouse":
-        recorder.loader_file.rename(recorder.warehouse)
-        link(recorder.warehouse, recorder.loader_file)
-    else:
-        link(recorder.loader_file, recorder.warehouse)
-    org.requests.clear()
-    run = recorder.run()
-    assert run.returncode == 78
-    assert "same file" in run.stderr
-    assert not org.requests
-
-
-def test_loads_keep_daily_copies(org: DemoOrg, recorder: Recorder, monkeypatch) -> None:
-    """One a day, the newest of them whole and fit to go on with; the oldest go; none if none are wanted."""
-    today = datetime(2026, 1, 1, tzinfo=UTC)
-
-    class Clock(datetime):
-        @classmethod
-        def now(cls, tz=None):
-            return today
-
-    monkeypatch.setattr("pipelines.warehouse.copies.datetime", Clock)
-    monkeypatch.setenv("QUERY_JOBS__KEEP_COPIES", "3")
-    for _ in range(5):
-        org.add_job()
-        recorder.load()
-        once = copies(recorder.warehouse)[-1].read_bytes()
-        recorder.load()
-        assert copies(recorder.warehouse)[-1].read_bytes() == once
-        today += timedelta(days=1)
-    assert [copy.name for copy in copies(recorder.warehouse)] == [f"2026-01-0{day}.duckdb" for day in (3, 4, 5)]
-    assert "daily copies in" in recorder.run("doctor").stdout
-
-    shutil.copyfile(copies(recorder.warehouse)[-1], recorder.loader_file)
-    recorder.warehouse.unlink()
-    monkeypatch.setenv("QUERY_JOBS__KEEP_COPIES", "0")
-    recorder.load()
-    assert len(recorder.states()) == 5
-    assert len(copies(recorder.warehouse)) == 3
-
-
-def test_a_daily_copy_that_cannot_be_made_is_a_warning(org: DemoOrg, recorder: Recorder) -> None:
-    folder = recorder.home / "warehouse.duckdb.copies"
-    folder.write_text("in the way")
-    run = recorder.run()
-    assert run.returncode == 0
-    assert f"The daily copy {folder}" in run.stderr
-
-
-def test_the_warehouse_on_another_disk(org: DemoOrg, recorder: Recorder, tmp_path: Path) -> None:
-    with mounted(tmp_path / "disk") as disk:
-        there = disk / "warehouse.duckdb"
-        for _ in range(2):
-            org.add_job()
-            assert recorder.run(QUERY_JOBS__WAREHOUSE=str(there)).returncode == 0
-        assert len(recorder.rows("select 1 from query_jobs", there)) == 2
-        assert len(copies(there)) == 1
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize("archive", sorted(HERE.glob("0.1.0-*.tar.xz")), ids=lambda path: path.name)
 def test_files_of_before_identities_are_guarded_as_well(
     org: DemoOrg, recorder: Recorder, tmp_path: Path, archive

@@ -1,6 +1,5 @@
 """What may not be written is named, with what to do; what can be recorded all the same is."""
 
-import ctypes
 import subprocess
 from collections.abc import Iterator
 from datetime import timedelta
@@ -8,19 +7,10 @@ from pathlib import Path
 
 import pytest
 from conftest import Recorder
+from permissions import bound_by_permissions
 from small_disks import mounted, remount
 
 from pipelines.demo_org.org import DemoOrg
-
-PR_CAPBSET_DROP = 24
-CAPABILITIES = (1, 2)  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH: what makes root pass by permission bits
-
-
-def bound_by_permissions() -> None:
-    """In a child, before it becomes the load: root goes by the permission bits of its own files, as others do."""
-    libc = ctypes.CDLL(None)
-    for capability in CAPABILITIES:
-        libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
 
 
 def run(recorder: Recorder, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -86,6 +76,7 @@ def test_what_a_load_writes_is_named_where_it_may_not(begun: Recorder, closed, w
     assert len(begun.states()) == 2
 
 
+@pytest.mark.slow
 def test_where_only_the_copy_cannot_be_published_the_jobs_are_recorded(begun: Recorder, closed, monkeypatch) -> None:
     """Its directory may not be written; the old copy stays, and the next load publishes again."""
     shared = begun.home / "shared"
@@ -102,6 +93,7 @@ def test_where_only_the_copy_cannot_be_published_the_jobs_are_recorded(begun: Re
     assert len(begun.rows("select * from query_jobs", shared / "warehouse.duckdb")) == 2
 
 
+@pytest.mark.slow
 def test_a_read_only_copy_is_replaced_and_read(begun: Recorder, closed) -> None:
     """It is a name in a directory that matters; `check` reads where nobody may write."""
     begun.warehouse.chmod(0o444)
@@ -115,6 +107,7 @@ def test_a_read_only_copy_is_replaced_and_read(begun: Recorder, closed) -> None:
     assert looked.stderr == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("setting", "name", "said"),
     [

@@ -46,6 +46,7 @@ def test_a_lost_loaders_file_is_not_begun_anew(org: DemoOrg, recorder: Recorder)
     assert recorder.states() == {job: "InProgress"}
 
 
+@pytest.mark.slow
 def test_a_log_that_belongs_to_no_restored_copy_is_named(org: DemoOrg, recorder: Recorder) -> None:
     """A load that was killed left it; the copy that is put in its file's place is an older one."""
     recorder.load()
@@ -83,6 +84,7 @@ def test_an_older_loaders_file_does_not_replace_a_newer_copy(org: DemoOrg, recor
     assert recorder.rows("select id, observed_at from query_jobs") == [(job, NOON + HOUR)]
 
 
+@pytest.mark.slow
 def test_an_older_loaders_file_that_is_let_go_late_does_not_either(org: DemoOrg, recorder: Recorder) -> None:
     """It was held when the run began, and is seen only when the listing is made. That one is kept, for the right file."""
     recorder.load()
@@ -113,6 +115,7 @@ def test_an_older_loaders_file_that_is_let_go_late_does_not_either(org: DemoOrg,
     assert dict(recorder.rows("select id, observed_at from query_jobs")) == {job: NOON + HOUR, late: NOON + 2 * HOUR}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("begun", [True, False])
 def test_a_file_that_is_no_warehouse_of_ours_is_not_replaced(org: DemoOrg, recorder: Recorder, tmp_path, begun) -> None:
     """Neither a database of the user's nor anything else, at the first run and later."""
@@ -130,6 +133,7 @@ def test_a_file_that_is_no_warehouse_of_ours_is_not_replaced(org: DemoOrg, recor
         assert file.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_listing_kept_for_one_file_is_never_loaded_into_another(org: DemoOrg, recorder: Recorder) -> None:
     """Two warehouses of one user, with one dlt home between them."""
     theirs = {
@@ -151,6 +155,7 @@ def test_a_listing_kept_for_one_file_is_never_loaded_into_another(org: DemoOrg, 
     assert recorder.rows("select id from query_jobs", recorder.home / "other_warehouse.duckdb") == [(other,)]
 
 
+@pytest.mark.slow
 def test_a_job_without_a_readable_created_date_keeps_its_first_observation(org: DemoOrg, recorder: Recorder) -> None:
     """Over locked runs, beside one that has a date."""
     recorder.load()
@@ -167,6 +172,7 @@ def test_a_job_without_a_readable_created_date_keeps_its_first_observation(org: 
     assert recorder.rows("select distinct observed_at from query_job_states") == [(NOON + HOUR,)]
 
 
+@pytest.mark.slow
 def test_a_state_that_came_back_while_the_file_was_locked_is_the_current_one(org: DemoOrg, recorder: Recorder) -> None:
     """Each locked run keeps all that it lists, for it cannot know what is kept already."""
     job = org.add_job(state="InProgress")
@@ -182,6 +188,7 @@ def test_a_state_that_came_back_while_the_file_was_locked_is_the_current_one(org
     assert recorder.states() == {job: "InProgress"}
 
 
+@pytest.mark.slow
 def test_a_column_that_no_row_has_filled_yet_is_no_trouble(org: DemoOrg, recorder: Recorder, monkeypatch) -> None:
     """A newer version may know columns that a quiet run brings no row for."""
     org.add_job()
@@ -198,6 +205,7 @@ def test_a_column_that_no_row_has_filled_yet_is_no_trouble(org: DemoOrg, recorde
     ) == [("What comes tomorrow",)]
 
 
+@pytest.mark.slow
 def test_a_field_may_have_any_name(org: DemoOrg, recorder: Recorder) -> None:
     """Those of our own SQL included; and the next run finds nothing new."""
     names = ("position", "listed", "l", "s", "select", 'quo"te', "größe", "rowid", "foo__bar", "changed", "%s", "{x}")

@@ -32,6 +32,7 @@ def test_a_report_keeps_the_mode_and_the_link(recorder: Recorder, tmp_path: Path
     assert [file.name for file in page.parent.iterdir()] == [page.name]
 
 
+@pytest.mark.slow
 def test_a_report_to_stdout_and_to_devices(recorder: Recorder, tmp_path: Path) -> None:
     """A device stays one."""
     warehouse = plant(tmp_path / "w.duckdb", listings=[])
@@ -42,6 +43,7 @@ def test_a_report_to_stdout_and_to_devices(recorder: Recorder, tmp_path: Path) -
     assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
 
 
+@pytest.mark.slow
 def test_a_report_to_a_fifo(recorder: Recorder, tmp_path: Path) -> None:
     """Written where there is a reader, refused where there is none."""
     warehouse, fifo = plant(tmp_path / "w.duckdb", listings=[]), tmp_path / "fifo"
@@ -59,6 +61,7 @@ def test_a_report_to_a_fifo(recorder: Recorder, tmp_path: Path) -> None:
     assert stat.S_ISFIFO(fifo.stat().st_mode)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["fifo", "directory"])
 @pytest.mark.parametrize(
     "name",

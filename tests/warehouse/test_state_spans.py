@@ -35,6 +35,7 @@ def test_it_follows_every_load(org: DemoOrg, recorder: Recorder, seed: int) -> N
         )
 
 
+@pytest.mark.slow
 def test_times_in_states_add_up(org: DemoOrg, recorder: Recorder) -> None:
     """By the org's own stamps where they moved, else by the listing that showed it."""
     job, still = org.add_job(state="UploadComplete"), org.add_job()
@@ -56,6 +57,7 @@ def test_times_in_states_add_up(org: DemoOrg, recorder: Recorder) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_state_is_entered_by_the_end_of_the_listing_that_showed_it(org: DemoOrg, recorder: Recorder) -> None:
     """A listing takes its time: what its last page shows may have come minutes after its start. What is entered before
     that, by the stamp of the next version, was left by then."""
@@ -100,6 +102,7 @@ def test_two_orgs_do_not_disturb_each_other(org: DemoOrg, recorder: Recorder, re
     )
 
 
+@pytest.mark.slow
 def test_listings_of_two_orgs_that_were_kept_are_both_told(org: DemoOrg, recorder: Recorder, recorder_of) -> None:
     """The load that brings them in is one org's; the file was held when the other's was made."""
     job = org.add_job()

@@ -225,6 +225,7 @@ def test_a_job_that_an_earlier_version_missed_may_come_back_and_go_again(archive
     assert {name for name, column in columns.items() if column.get("primary_key")} == {"org_id", "id", "unlisted_at"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("upgrade", ARCHIVES[-1:], indirect=True, ids=ids)
 def test_the_report_draws_what_an_earlier_version_recorded(upgrade: Upgrade, tmp_path: Path) -> None:
     """Of the oldest recording; pictures take seconds, and ask nothing but the views."""

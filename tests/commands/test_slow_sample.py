@@ -1,0 +1,47 @@
+"""`--slow-sample`: the same tests in every run, some of each file, and in the end all of them."""
+
+import subprocess
+import sys
+from fractions import Fraction
+
+import pytest
+from slow import outside_sample
+
+from pipelines.config.project import PROJECT
+
+TESTS = [f"tests/{file}.py::test_{n}" for file, count in (("many", 80), ("some", 5), ("one", 1)) for n in range(count)]
+
+
+def drawn(share: str, seed: str = "1") -> set[str]:
+    return set(TESTS) - outside_sample(TESTS, Fraction(share), seed)
+
+
+@pytest.mark.parametrize(("share", "many", "some"), [("1/8", 10, 1), ("1/2", 40, 2), ("1/1000", 1, 1)])
+def test_a_share_of_each_file_is_drawn_and_one_at_least(share: str, many: int, some: int) -> None:
+    """A file with one slow test always has it."""
+    counts = {name: sum(f"/{name}.py" in test for test in drawn(share)) for name in ("many", "some", "one")}
+
+    assert counts == {"many": many, "some": some, "one": 1}
+
+
+def test_a_sample_depends_on_names_and_seed_alone() -> None:
+    """Not on the order of the tests, nor on how many others there are."""
+    again = set(TESTS) - outside_sample([*reversed(TESTS), "tests/another.py::test"], Fraction(1, 8), "1")
+
+    assert again == drawn("1/8")
+    assert drawn("1/8", seed="2") != drawn("1/8")
+
+
+def test_other_seeds_reach_every_test() -> None:
+    """Whoever draws often enough has run all."""
+    assert set().union(*(drawn("1/8", str(seed)) for seed in range(100))) == set(TESTS)
+
+
+@pytest.mark.parametrize(("chosen", "count"), [("not slow", 1), ("slow", 12)])
+def test_of_a_test_that_makes_loads_all_cases_but_the_first_are_slow(chosen: str, count: int) -> None:
+    """Which pytest itself says of one that has thirteen."""
+    test = "tests/warehouse/test_file_names.py::test_both_files_may_have_any_name"
+    collect = [sys.executable, "-m", "pytest", "-n", "0", "--collect-only", "-m", chosen, test]
+    said = subprocess.run(collect, cwd=PROJECT, capture_output=True, text=True, check=True, timeout=120)
+
+    assert sum(line.startswith(test) for line in said.stdout.splitlines()) == count

@@ -1,0 +1,84 @@
+"""Listings that version 0.1.0 left in dlt's home: loaded once, into the file that they are of."""
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from datetime import timedelta
+
+import duckdb
+import pytest
+from conftest import Recorder
+from processes import holding
+from recorded_story import HERE, unpack
+
+from pipelines.recording.kept_listings import waiting
+from pipelines.warehouse.dlt_packages import packages_in
+from pipelines.warehouse.file_identity import read_identity
+from pipelines.warehouse.state_folder import StateFolder
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture(params=sorted(HERE.glob("0.1.0-*.tar.xz")), ids=lambda archive: archive.stem)
+def of_0_1_0(request: pytest.FixtureRequest, recorder: Recorder, monkeypatch) -> Iterator[Recorder]:
+    """A recording of version 0.1.0, with two listings in dlt's home for the file by this path; the org's clock is where
+    it ended."""
+    recorder.org.advance(153 * HOUR)
+    unpack(request.param, recorder.home)
+    monkeypatch.chdir(recorder.home)
+    (recorder.home / "query_jobs.duckdb").rename(recorder.loader_file)
+    (home,) = (recorder.home / "dlt" / "pipelines").glob("query_jobs_*")
+    digest = hashlib.sha256(str(recorder.loader_file).encode()).hexdigest()[:8]
+    home.rename(home.with_name(f"query_jobs_{digest}"))
+    return recorder
+
+
+@pytest.mark.slow
+def test_what_0_1_0_left_in_dlts_home_is_loaded_once(of_0_1_0: Recorder) -> None:
+    """Then that home is used no more; the file has an identity from then on."""
+    recorder = of_0_1_0
+    first, second = recorder.run(), recorder.run()
+
+    assert "2 kept from before" in first.stdout, first.stderr
+    assert "kept from before" not in second.stdout, second.stderr
+    assert not list((recorder.home / "dlt" / "pipelines").glob("query_jobs_*"))
+    with duckdb.connect(recorder.loader_file, read_only=True) as loader:
+        assert read_identity(loader) == StateFolder(recorder.loader_file).identity
+
+
+def test_what_0_1_0_left_for_a_file_that_is_gone_is_loaded_into_no_other(of_0_1_0: Recorder) -> None:
+    """Both files were moved away to begin anew."""
+    recorder = of_0_1_0
+    recorder.loader_file.unlink()
+    recorder.warehouse.unlink()
+    run = recorder.run()
+
+    assert run.returncode == 0, run.stderr
+    assert recorder.states() == {}
+    assert list((recorder.home / "dlt" / "pipelines").glob("query_jobs_*"))
+
+
+def test_a_package_that_was_half_removed_counts_as_normalized(of_0_1_0: Recorder) -> None:
+    """dlt removes a listing as extracted when it is normalized: killed between two files, it leaves a part of it."""
+    (working,) = (of_0_1_0.home / "dlt" / "pipelines").glob("query_jobs_*")
+    whole = packages_in(working)
+    load_id, tables = next(iter(whole.items()))
+    half = working / "normalize" / "extracted" / load_id / "new_jobs"
+    half.mkdir(parents=True)
+    shutil.copy(tables["listings"][0], half)
+
+    assert packages_in(working) == whole
+    assert len(whole) == 2
+
+
+@pytest.mark.slow
+def test_a_file_of_0_1_0_may_be_held_at_its_first_load(of_0_1_0: Recorder) -> None:
+    """What was left, and what is listed meanwhile, waits for it; it gets the identity that they wait for."""
+    recorder = of_0_1_0
+    with holding(recorder.loader_file):
+        assert recorder.run().returncode == 75
+    assert len(waiting(StateFolder(recorder.loader_file))) == 3
+    run = recorder.run()
+
+    assert "3 kept from before" in run.stdout, run.stderr
+    assert run.stderr == ""
