@@ -59,7 +59,7 @@ def test_it_answers_open_questions_and_says_what_it_cannot_know(org: DemoOrg, re
         (lambda org: org.fail_next(200, "<html>", path="/services/data$"), {}, 78, "does not answer as Salesforce"),
         (lambda org: None, {"INSTANCE_URL": "http://127.0.0.1:9"}, 75, "could not be reached"),
         (lambda org: None, {"INSTANCE_URL": "https://login.salesforce.com"}, 78, "My Domain"),
-        (lambda org: None, {"ACCESS_TOKEN": "[REDACTED] Use 'sf org"}, 78, "one way"),
+        (lambda org: None, {"ACCESS_TOKEN": "[REDACTED] Use 'sf org"}, 78, "one method"),
     ],
 )
 def test_each_trouble_has_its_words(org: DemoOrg, recorder: Recorder, trouble, environment, code, said) -> None:
@@ -113,7 +113,7 @@ def test_secrets_that_others_can_read_are_told(org: DemoOrg, recorder: Recorder,
     secrets.write_text(f'[sources.salesforce.credentials]\nclient_secret = "{org.client_secret}"\n')
     secrets.chmod(0o644)
     told = recorder.run("doctor")
-    assert f"  BAD   {secrets} can be read by other users of this machine: chmod 600 {secrets}\n" in told.stdout
+    assert f"  BAD   {secrets} can be read by other users of this machine. Run: chmod 600 {secrets}\n" in told.stdout
     assert told.returncode == 78
     secrets.chmod(0o600)
     assert recorder.run("doctor").returncode == 0

@@ -1,9 +1,8 @@
 """How many records and batches the Classic jobs of the demo org's life have.
 
-Every figure comes from dice of its own: those that roll the life itself must not be touched in between.
-SOURCE: https://developer.salesforce.com/docs/atlas.en-us.264.0.api_asynch.meta/api_asynch/asynch_api_reference_jobinfo.htm
-(what is counted, and that a job is done when all its batches are completed or failed)
-"""
+Every figure comes from dice of its own: those that roll the life itself must not be touched in between. SOURCE:
+https://developer.salesforce.com/docs/atlas.en-us.264.0.api_asynch.meta/api_asynch/asynch_api_reference_jobinfo.htm
+(what is counted, and that a job is done when all its batches are completed or failed)"""
 
 from __future__ import annotations
 

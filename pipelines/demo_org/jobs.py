@@ -12,9 +12,9 @@ from pipelines.demo_org.listings import Filters, Order, in_order, matching
 from pipelines.demo_org.records import DETAIL_FIELDS, TERMINAL_STATES, Job, moment_of, new_job, timestamp
 from pipelines.demo_org.usage import Usage
 
-# "Jobs in a terminal state … that are older than seven days are deleted. Jobs in a non-terminal state that are
-# older than seven days are periodically cleaned up." How long that takes is not said: 14 days is our choice.
-# SOURCE: https://developer.salesforce.com/docs/atlas.en-us.salesforce_app_limits_cheatsheet.meta/salesforce_app_limits_cheatsheet/salesforce_app_limits_platform_bulkapi.htm
+# "Jobs in a terminal state … that are older than seven days are deleted. Jobs in a non-terminal state that are older
+# than seven days are periodically cleaned up." How long that takes is not said: 14 days is our choice. SOURCE:
+# https://developer.salesforce.com/docs/atlas.en-us.salesforce_app_limits_cheatsheet.meta/salesforce_app_limits_cheatsheet/salesforce_app_limits_platform_bulkapi.htm
 TERMINAL_KEPT = timedelta(days=7)
 UNFINISHED_KEPT = timedelta(days=14)
 PURGE_EVERY = timedelta(seconds=1)  # looking through all jobs on every request would slow the pages down

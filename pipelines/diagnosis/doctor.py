@@ -51,7 +51,7 @@ def doctor(verbose: bool = False) -> int:
         settings = read_settings()
         examine_files(found, settings)
         credentials = read_credentials(found.bad)
-        found.good(f"sign-in by {credentials.way}")
+        found.good(f"sign-in by {credentials.method}")
         for problem in misspelt_settings():
             found.bad(problem)
         source = resolved(SourceConfiguration(), "sources.salesforce")

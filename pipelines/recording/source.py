@@ -61,8 +61,8 @@ _OLDEST_STAGED: Final = f""">= (
 )"""
 NOT_STALE: Final = f"{_NEWER % _OLDEST_STAGED} and {_NEWER % 'is null'}"
 FIRST_STAYS_FIRST: Final = f"""not exists (
-    select 1 from (select org_id as o, record_hash as h, first_observed_at as t from {DATASET}.rejected_records) as stored
-    where stored.o = org_id and stored.h = record_hash and stored.t < first_observed_at
+    select 1 from (select org_id as o, record_hash as h, first_observed_at as t from {DATASET}.rejected_records) as
+    stored where stored.o = org_id and stored.h = record_hash and stored.t < first_observed_at
 )"""
 
 # An absence that has ended stays so, and ends where it first did.
