@@ -200,7 +200,7 @@ def test_two_demos_in_one_home(recorder: Recorder, tmp_path: Path) -> None:
     assert not list(home.glob("query_jobs.duckdb.state/kept/*"))
     for run in (second, load):
         assert run.returncode == 75, run.stderr
-        assert f"process {first.pid}" in run.stderr
+        assert f"PID {first.pid}" in run.stderr
     assert not (tmp_path / "mine.duckdb").exists()
 
 
