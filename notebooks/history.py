@@ -1,5 +1,5 @@
-"""What happens in an org, as charts: `make notebook`, or `make notebook-edit` to change the code. It has the same charts
-as `make report`, but with filters, and a place for your own SQL at the end. Every cell closes the file after reading."""
+"""What happens in an org, as charts: `make notebook`, or `make notebook-edit` to change the code. It has the charts of
+`make report`, with filters, and a place for your own SQL at the end. Every cell closes the file after reading."""
 
 import marimo
 
