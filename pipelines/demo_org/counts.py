@@ -14,10 +14,10 @@ Counts = dict[str, int]
 
 
 def finished(dice: Random, *, lost: bool) -> Counts:
-    """Give the counts of a load whose batches are all completed: one in ten failed in part, one in fifty whole.
+    """Return the counts of a load whose batches are all completed: one in ten failed in part, one in fifty whole.
 
     A batch is completed whatever became of its records. A load with every record failed and no failed batch was
-    told of in public in February 2026. `lost`: this load is one of those, whatever the dice say.
+    reported in public in February 2026. `lost`: this load is one of those, whatever the dice say.
     """
     records = int(10 ** dice.uniform(1.4, 4.7))
     fate, share = dice.random(), dice.uniform(0, 0.2)
@@ -27,7 +27,7 @@ def finished(dice: Random, *, lost: bool) -> Counts:
 
 
 def unfinished(dice: Random) -> tuple[Counts, Counts]:
-    """Give the counts of a load with batches still to come as it is closed, and when the last one has failed.
+    """Return the counts of a load with batches still to come as it is closed, and when the last one has failed.
 
     The records of a batch that fails as a whole are neither processed nor failed: our choice, after jobs that
     failed with 0 of both (tests/fixtures/i_one_08).
@@ -39,7 +39,7 @@ def unfinished(dice: Random) -> tuple[Counts, Counts]:
 
 
 def extracted(dice: Random) -> Counts:
-    """Give the counts of a Classic query: one batch, as in tests/fixtures/c_one_17."""
+    """Return the counts of a Classic query: one batch, as in tests/fixtures/c_one_17."""
     return _counts(dice.randint(500_000, 700_000), 0, total=1, completed=1)
 
 
