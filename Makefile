@@ -1,13 +1,13 @@
-# A thin front for `python -m pipelines.query_jobs`; every target says what it does in `make help`.
-# make turns every failure into its own exit code 2: where the exit code matters (cron), call
-# .venv/bin/python -m pipelines.query_jobs, as README and docs/operations.md show.
+# A thin wrapper around `python -m pipelines.query_jobs`; `make help` lists the targets.
+# make turns every failure into exit code 2: where the exit code matters (cron), call
+# .venv/bin/python -m pipelines.query_jobs directly, as README and docs/operations.md show.
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all load check doctor report notebook notebook-edit demo-org setup lint docs bench lock clean FORCE
 .SUFFIXES:
 
-# Three variables are yours, and only on the command line: other programs (Snowflake, node-gyp) have variables of these
-# names in the environment. `override` keeps `make -e` from taking them, and the rest, from there.
+# You can set three variables, on the command line only: other programs (Snowflake, node-gyp) use these names in the
+# environment. `override` prevents `make -e` from taking them, or the others, from there.
 ifneq ($(origin PYTHON),command line)
 override PYTHON := python3
 endif
@@ -17,26 +17,27 @@ endif
 ifneq ($(origin SEED),command line)
 override SEED := $$(od -An -N3 -tu4 /dev/urandom | tr -d ' ')
 endif
-# The name of a file goes to the shell as a variable: in a command's text, the shell would run what is in backquotes.
-# Not as WAREHOUSE, which dlt would take for the setting of this name, and publish there.
+# The file name is passed to the shell in a variable: within a command, the shell would run what is in backquotes. The
+# variable is not called WAREHOUSE, which could be mistaken for the setting of this name.
 unexport WAREHOUSE
 override FILE_TO_READ := $(value WAREHOUSE)
 export FILE_TO_READ
 override READ := $${FILE_TO_READ:+--warehouse="$$FILE_TO_READ"}
 
-# Where pip gets packages from is yours to set. Where they go, and which code runs, is not: PIP_USER, PYTHONPATH.
+# You can configure where pip gets packages from, but not where it installs them or which code runs (PIP_USER,
+# PYTHONPATH).
 override PIP_MAY_READ := INDEX_URL EXTRA_INDEX_URL NO_INDEX FIND_LINKS TRUSTED_HOST CERT CLIENT_CERT PROXY TIMEOUT \
     DEFAULT_TIMEOUT RETRIES CACHE_DIR NO_CACHE_DIR CONFIG_FILE KEYRING_PROVIDER USE_FEATURE USE_DEPRECATED \
     ROOT_USER_ACTION
 unexport $(filter-out $(addprefix PIP_,$(PIP_MAY_READ)),$(filter PIP_%,$(.VARIABLES)))
 unexport PYTHONHOME PYTHONPATH PYTHONUSERBASE PYTHONPLATLIBDIR PYTHONINSPECT PYTHONOPTIMIZE
-unexport PYTHONHASHSEED # with it, whoever reads the notebook's code knows the token that `marimo run` asks for
+unexport PYTHONHASHSEED # a fixed seed would make the token of `marimo run` predictable
 
 override RUN := .venv/bin/python -m pipelines.query_jobs
 override PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet
 override INSTALL := $(PIP) install --no-user --target= --prefix="$$(pwd)/.venv" --require-hashes
 
-help: ## show this list
+help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-21s %s\n", $$1, $$2}'
 
 demo: .venv/.loader ## record 30 days of the built-in demo org; needs no Salesforce org
@@ -64,7 +65,7 @@ report: .venv/.loader ## write report.html: one page of charts, for a mail or a 
 notebook: .venv/.everything ## open the charts in your browser, with filters and SQL (WAREHOUSE=file)
 	@exec .venv/bin/python -m marimo run notebooks/history.py --token -- $(READ)
 
-notebook-edit: .venv/.everything ## open the notebook in an editor, to change its code (WAREHOUSE=file)
+notebook-edit: .venv/.everything ## open the notebook in an editor, with its code (WAREHOUSE=file)
 	@exec .venv/bin/python -m marimo edit notebooks/history.py --skip-update-check -- $(READ)
 
 demo-org: .venv/.loader ## serve the demo org on 127.0.0.1, to try your own client
@@ -74,16 +75,16 @@ setup: ## install everything into .venv, at locked versions
 	@test "$$(cat .venv/.python 2> /dev/null)" = "$$(pwd -P)" || rm -f .venv/.python
 	@$(MAKE) --no-print-directory .venv/.everything
 
-lint: .venv/.everything ## what CI checks besides the tests: ruff, mypy, and which room imports which
+lint: .venv/.everything ## run ruff, mypy and the import rules
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/python -m mypy
 	@.venv/bin/python -c 'from importlinter.cli import lint_imports_command as lint; lint()' --no-cache --no-logo
 
-docs: .venv/.loader ## write docs/tables.md: every table and view, from the code
+docs: .venv/.loader ## generate docs/tables.md from the code
 	@.venv/bin/python -m pipelines.warehouse.tables_page
 
-bench: .venv/.everything ## measure speed and memory beside other loaders; takes ten minutes
+bench: .venv/.everything ## compare speed and memory with other loaders; takes ten minutes
 	@.venv/bin/python tests/benchmarks/bench.py
 
 lock: .venv/.everything ## update the locked requirements from pyproject.toml
@@ -91,19 +92,19 @@ lock: .venv/.everything ## update the locked requirements from pyproject.toml
 	@.venv/bin/uv pip compile -q pyproject.toml --upgrade $(LOCK) --group dev -c requirements.txt -o requirements-dev.txt
 override LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 
-clean: ## remove what can be made again; never a warehouse, a loader's file or dlt's home
+clean: ## remove .venv, caches and builds; never a database or dlt's home
 	rm -rf .venv .venv-duckdb-1.5 .venv-newest build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find pipelines tests notebooks \( -name __pycache__ -o -name __marimo__ \) -prune -exec rm -rf {} +
 
-# Copied or moved with its folder, .venv works on: it finds the code by a relative path, and no target calls a script
-# in it, which would start the Python of the old place. It is made anew where its Python does not run, and by
-# `make setup` where it was made elsewhere, because its scripts and `activate` name that place.
+# .venv still works after its folder was copied or moved: it finds the code by a relative path, and no target calls a
+# script in it, which would start the Python at the old path. It is rebuilt if its Python does not run, and by
+# `make setup` if it was created elsewhere, because its scripts and `activate` contain that path.
 .venv/.python: FORCE
 	@test -e $@ && .venv/bin/python -c 'import pip' 2> /dev/null || { \
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; this is %s. Try: make PYTHON=python3.12 ..." % sys.version.split()[0])' && \
-	echo "Making .venv (once, about half a minute) …" && $(PYTHON) -m venv --clear .venv && pwd -P > $@; }
+	echo "Creating .venv (once, about half a minute) …" && $(PYTHON) -m venv --clear .venv && pwd -P > $@; }
 
-# The Makefile, because versions before this one installed the code by an absolute path.
+# Depends on the Makefile, because earlier versions installed the code by an absolute path.
 .venv/.loader: .venv/.python requirements.txt Makefile
 	@$(INSTALL) -r requirements.txt
 	@$(PIP) --quiet uninstall --yes salesforce-bulk-query-jobs

@@ -1,6 +1,5 @@
-"""What is going on in this org, top to bottom: `make notebook`, or `make notebook-edit` to change it. The pictures are
-those of `make report`; here they follow your filters, and at the end there is a place for SQL of your own. Every cell
-lets go of the file at once."""
+"""What happens in an org, as charts: `make notebook`, or `make notebook-edit` to change the code. It has the charts of
+`make report`, with filters, and a place for your own SQL at the end. Every cell closes the file after reading."""
 
 import marimo
 
@@ -52,7 +51,7 @@ def imports():
 @app.cell
 def failing(mo):
     def explanation(failure):
-        """What went wrong and what to do, where an app would show no more than that something did."""
+        """What went wrong and what to do; marimo alone would only show that something did."""
         return mo.callout(mo.plain_text(str(failure)), kind="danger")
 
     return (explanation,)
@@ -71,7 +70,7 @@ def choose(
     use_project,
     warehouse_to_read,
 ):
-    # Not mo.cli_args(), which takes a file called 2026 for a number.
+    # Not mo.cli_args(), which turns a file name like 2026 into a number.
     _parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     _parser.add_argument("--warehouse", type=Path)
     try:
@@ -81,7 +80,7 @@ def choose(
             recorded, _is_demo = orgs(_file), _file.is_demo
     except Failure as _failure:
         mo.stop(True, explanation(_failure))
-    _demo = "the demo org, as <code>make demo</code> recorded it"
+    _demo = "the demo org, recorded by <code>make demo</code>"
     _whose = _demo if _is_demo else f"<code>{html.escape(str(warehouse))}</code>"
     mo.vstack(
         [mo.md("# What is going on with Bulk API jobs?"), mo.Html(f"<p>This is {_whose}. All times are UTC.</p>")]
@@ -91,8 +90,8 @@ def choose(
 
 @app.cell
 def choose_org(mo, recorded):
-    mo.stop(not recorded, mo.md("Nothing is recorded yet: no listing was ever completed."))
-    # Where two orgs have one name, it comes with the id.
+    mo.stop(not recorded, mo.md("Nothing is recorded yet: there is no complete listing."))
+    # If two orgs have the same name, show the id, too.
     _named = {
         row["name"] if row["org_id"] in row["name"] else f"{row['name']} ({row['org_id']})": row for row in recorded
     }
@@ -130,7 +129,7 @@ def choose_jobs(mo, org, read, select, warehouse):
     mo.vstack(
         [
             mo.hstack([org, time, job_types, objects, creators], justify="start", wrap=True),
-            mo.md("Nothing chosen: all."),
+            mo.md("Where nothing is selected, everything is shown."),
         ]
     )
     return creators, job_types, objects, time
@@ -154,20 +153,20 @@ def showing(Failure, html, mo, explanation, opened, replace, selection, styled):
     _names = {"job_types": "types", "objects": "objects", "creators": "users"}
 
     def show(make):
-        """A picture as part of the page: question, answer, chart, numbers."""
+        """One section of the page: question, answer, chart, numbers."""
         try:
-            with opened(selection.warehouse) as _file:  # one for all questions of a picture
+            with opened(selection.warehouse) as _file:  # one connection for all queries of a section
                 picture = make(replace(selection, warehouse=_file))
         except Failure as failure:
             return explanation(failure)
         ignored = [name for field, name in _names.items() if getattr(selection, field) and field not in picture.obeys]
         parts = [
             mo.md(f"## {picture.title}"),
-            # The words carry names from Salesforce, which are no Markdown of ours.
+            # The text contains names from Salesforce, which must not be read as Markdown.
             mo.Html(f"<p>{html.escape(picture.words)}</p>"),
         ]
         if ignored:
-            parts.append(mo.md(f"*Of all {' and '.join(ignored)}: this one cannot be filtered by them.*"))
+            parts.append(mo.md(f"*Shows all {' and '.join(ignored)}: this filter does not apply here.*"))
         if picture.draw:
             parts.append(styled(picture.draw(760)))
         if picture.table:
@@ -274,13 +273,13 @@ def coverage(pictures, show):
 @app.cell
 def ask(mo):
     sql = mo.ui.code_editor(
-        value="-- Everything about the jobs that failed last; docs/tables.md lists all views and tables\n"
+        value="-- The most recent failures; docs/tables.md describes all tables and views\n"
         "select created_date, created_by, kind, object, outcome, error_code, error\n"
         "from failures\norder by created_date desc\nlimit 100",
         language="sql",
-        label="A question of your own, in SQL",
+        label="Your own SQL",
     )
-    mo.vstack([mo.md("## And what else?"), sql])
+    mo.vstack([mo.md("## What else do you want to know?"), sql])
     return (sql,)
 
 

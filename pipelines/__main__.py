@@ -4,7 +4,7 @@ import runpy
 
 
 def run() -> None:
-    """Runs query_jobs.py as the program that it is: what it does before it imports anything is done here, too."""
+    """Runs query_jobs.py as a program, including what it does before its imports."""
     runpy.run_module("pipelines.query_jobs", run_name="__main__")
 
 

@@ -1,6 +1,6 @@
-"""What can go wrong, as four exceptions that cron can tell apart by their exit code.
+"""What can go wrong: exceptions with exit codes that cron and systemd can tell apart.
 
-The codes are those of sysexits.h, which cron wrappers and systemd know.
+The exit codes are those of sysexits.h.
 """
 
 import errno
@@ -11,11 +11,11 @@ import duckdb
 
 
 class Failure(Exception):
-    """Something that ends the run. `message` says what happened, `remedy` what to do next."""
+    """Any error that ends the run. `message` says what happened, `remedy` what to do next."""
 
     exit_code = os.EX_SOFTWARE  # 70
-    # What `from None` hides may quote a secret: a key taken for a file's name, a proxy's password. dlt writes the
-    # context of an error into its trace.pickle all the same, so a Failure has none.
+    # The original exception may contain a secret (a key used as a file name, a proxy's password). `from None` hides it,
+    # but dlt pickles an error's context into its trace.pickle regardless, so a Failure has no context.
     __context__ = None
 
     def __init__(self, message: str, remedy: str = "") -> None:
@@ -28,40 +28,40 @@ class Failure(Exception):
 
 
 class Unreadable(Failure):
-    """An answer that is not what Salesforce documents: a proxy or a maintenance page may have given it."""
+    """A response that is not what Salesforce documents; perhaps from a proxy or a maintenance page."""
 
 
 class TryLater(Failure):
-    """Nothing is wrong with the set-up: locked, busy, quota spent, Salesforce or the network down."""
+    """A temporary problem: a lock, a spent API budget, Salesforce or the network down."""
 
     exit_code = os.EX_TEMPFAIL  # 75
 
 
 class NoAnswer(TryLater):
-    """One request got no answer: not in time, broken off, or the host could not be reached."""
+    """A request got no response: timed out, cut off, or the host was unreachable."""
 
 
 class NotPermitted(Failure):
-    """Salesforce refused the sign-in, or the user behind it may not do this."""
+    """Salesforce refused the sign-in, or the user lacks a permission."""
 
     exit_code = os.EX_NOPERM  # 77
 
 
 class Misconfigured(Failure):
-    """A setting is missing or wrong: no later try helps until somebody changes it."""
+    """A setting is missing or wrong. Retrying does not help until it is changed."""
 
     exit_code = os.EX_CONFIG  # 78
 
 
 def sanitize(text: object, at_most: int = 300) -> str:
-    """What somebody else wrote, fit to stand in a message: on one line, cut off, and without a character that a
-    terminal would obey instead of showing (escape sequences, bidirectional marks)."""
+    """Text from outside, made safe for a message: one line, shortened, and without characters that would control the
+    terminal (escape sequences, bidirectional marks)."""
     line = " ".join(str(text)[: 4 * at_most].split())[:at_most]
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
 
 
 def exception_chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and what is behind it, outermost first: dlt wraps what happens inside a step in errors of its own."""
+    """The error and its causes, outermost first. dlt wraps errors inside a step in exceptions of its own."""
     seen: BaseException | None = error
     while seen is not None:
         yield seen
@@ -69,29 +69,29 @@ def exception_chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def unwrap_error(error: BaseException) -> Failure | None:
-    """The `Failure` that an error wraps, if there is one."""
+    """The `Failure` inside an error, if there is one."""
     return next((cause for cause in exception_chain(error) if isinstance(cause, Failure)), None)
 
 
 def disk_full_error(error: BaseException) -> Failure | None:
-    """What to say where an error means that there is no room."""
-    if _means(error, errno.EFBIG):
+    """The Failure for an error that means a full disk or a file size limit; None for other errors."""
+    if _has_errno(error, errno.EFBIG):
         return Failure(
-            "A file reached its size limit: this user's (ulimit -f shows it), or the file system's.",
-            "Raise the limit and run this again. What was recorded before stays.",
+            "File size limit reached: this user's (see ulimit -f) or the file system's.",
+            "Raise the limit and run this again. Everything recorded before is safe.",
         )
-    if _means(error, errno.ENOSPC, errno.EDQUOT):
-        return Failure("The disk is full.", "Free some space and run this again. What was recorded before stays.")
+    if _has_errno(error, errno.ENOSPC, errno.EDQUOT):
+        return Failure("The disk is full.", "Free some space and run this again. Everything recorded before is safe.")
     return None
 
 
 def is_permission_error(error: BaseException) -> bool:
-    """Whether an error means that something may not be written, or not be read."""
-    return _means(error, errno.EACCES, errno.EPERM, errno.EROFS)
+    """Whether an error means missing permission to read or write."""
+    return _has_errno(error, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
-def _means(error: BaseException, *numbers: int) -> bool:
-    """Whether it is one of these errors of the system: by its number, or by the text that DuckDB gives in its own."""
+def _has_errno(error: BaseException, *numbers: int) -> bool:
+    """Whether it is one of these system errors: by errno, or by its text inside a DuckDB error."""
     if isinstance(error, OSError):
         return error.errno in numbers
     return isinstance(error, duckdb.Error) and any(os.strerror(number) in str(error) for number in numbers)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: remembered from the moment they come, for DuckDB may put an error of its own in their place."""
+"""Ctrl-C and SIGTERM: remembered when they arrive, because DuckDB may raise an error of its own instead."""
 
 import signal
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 def end_on_signals() -> None:
-    """From here on SIGTERM and Ctrl-C raise Interrupted, unless whoever started us has Ctrl-C ignored (nohup)."""
+    """From now on SIGTERM and Ctrl-C raise Interrupted, unless the parent process set Ctrl-C to be ignored (nohup)."""
     _received.clear()
     signal.signal(signal.SIGTERM, _interrupt)
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
@@ -32,17 +32,17 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def raise_if_interrupted(error: BaseException) -> None:
-    """Raises Interrupted where a signal is behind an error of DuckDB's: the first thing in whatever catches one."""
+    """Raises Interrupted if a signal caused this DuckDB error. Call it first in every handler of DuckDB errors."""
     number = causing_signal([error])
     if number:
         raise Interrupted(number) from None
 
 
 def causing_signal(errors: Iterable[BaseException]) -> int:
-    """The signal that one of the errors comes from; 0 where none does.
+    """The signal that caused one of the errors, or 0.
 
-    DuckDB stops a query at a signal by an InterruptException or by RuntimeError("Query interrupted"). DuckDB 1.5 keeps
-    the handler's own exception as the cause, 2.0 does not.
+    When a signal stops a query, DuckDB raises InterruptException or RuntimeError("Query interrupted"). DuckDB 1.5 keeps
+    the handler's exception as the cause, 2.0 does not.
     """
     for error in errors:
         if isinstance(error, KeyboardInterrupt):

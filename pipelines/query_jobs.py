@@ -1,64 +1,64 @@
 """START HERE: record an org's Bulk API jobs. `python -m pipelines.query_jobs load|demo|doctor|report|check`
-Installed as a package, `bulk-jobs` is the same (__main__.py).
+As an installed package, the same command is `bulk-jobs` (__main__.py).
 
-The way of a record, room by room; a room knows only those below it (`make lint` holds it to that):
+The path of a record, room by room. A room imports only from the rooms below it; `make lint` enforces that.
 
     query_jobs.py  the command line (this file)
     diagnosis/     what is wrong
-        doctor.py        with the set-up;  examination.py: what it found;  recorded_files.py;  open_questions.py
-        misspelt_settings.py, renamed_settings.py, ignored_settings.py;  run_errors.py: why a run ended
-    demo/          the built-in org of demo_org/, recorded on a simulated clock
+        doctor.py        checks the set-up;  examination.py: its findings;  recorded_files.py;  open_questions.py
+        misspelt_settings.py, renamed_settings.py, ignored_settings.py;  run_errors.py: why a run failed
+    demo/          records the built-in org of demo_org/ on a simulated clock
 
-    recording/     from pages to rows to the loader's file
-        load.py          one run, from the lock to the published copy;  progress.py: what a terminal shows meanwhile
-        loader_identity.py  which loader's file this is;  merging.py: rows into it, by dlt
-        source.py        the dlt sources of a run;  merges.py: how their rows become rows of the tables
-        feeds.py         what differs between an org's listings;  snapshot.py: one of them, from first page to last
-        shown_jobs.py    what its pages have shown;  listing_row.py: what it proves;  rejected_records.py
-        records.py       job records to Arrow tables; those without a key
-        history.py       what the warehouse has recorded already;  changes.py: which listed jobs are new or different
-        changed_jobs.py  these on their way to dlt;  missing_jobs.py: which jobs are listed no longer
-        org_metadata.py  users' names, the org's name, its limits;  org_join.py: one org under both forms of its id
-        job_details.py   a run's share of what only each job's own answer has;  job_answer.py: one of these
-        detail_backlog.py  which jobs are asked for it
-        message_templates.py  what error messages of one kind have in common;  error_templates.py: for recorded rows
-        kept_listings.py  listings that wait beside the loader's file until it can be opened
-    answers/       what people ask, out of the published copy
-        check.py         what needs attention;  findings/: the rules, and their words
-        pictures/        the questions of report and notebook, their numbers and words;  charts.py: how they are drawn
-        time_axis.py     the time that they show
-        selection.py     of which org, days and jobs;  report.py: one page of it;  report_numbers.py: the same as JSON
+    recording/     from pages to rows to the primary database
+        load.py          one run, from taking the lock to publishing;  progress.py: progress in a terminal
+        loader_identity.py  which primary database this is;  merging.py: rows into it, through dlt
+        source.py        the dlt sources of a run;  merges.py: a dlt resource per table, and how it merges
+        feeds.py         what differs between an org's listings;  snapshot.py: reads one, from first page to last
+        shown_jobs.py    what its pages showed;  listing_row.py: its row in `listings`;  rejected_records.py: quarantine
+        records.py       job records to Arrow tables
+        history.py       what the warehouse already has;  changes.py: which listed jobs are new or different
+        changed_jobs.py  passes these on;  missing_jobs.py: which jobs are no longer listed
+        org_metadata.py  users' names, the org's name, its limits;  org_join.py: merges the two forms of an org's id
+        job_details.py   fetches details of finished jobs, within the budget;  job_answer.py: one job's details
+        detail_backlog.py  which jobs come first
+        message_templates.py  groups similar error messages;  error_templates.py: fills them in for recorded rows
+        kept_listings.py  listings that wait on disk while the primary database is locked
+    answers/       what people ask of the published copy
+        check.py         problems that need attention;  findings/: the rules and their wording
+        pictures/        the questions of report and notebook, with numbers and wording;  charts.py: draws them
+        time_axis.py     the time range shown
+        selection.py     which org, days and jobs;  report.py: one HTML page;  report_numbers.py: its numbers as JSON
 
-    salesforce/    one org over HTTP; knows no table
-        org.py           what is asked of it;  api_budget.py: how often;  org_clock.py: can its clock be believed?
-        job_pages.py     a listing, page by page to its end
-        sign_in.py       the four ways in, sf_cli.py one of them;  session.py: what they give;  session_renewal.py
-        org_id.py        which org this is;  ids.py: of 15 and 18 characters
-        http_clients.py  requests and retries;  transport.py: what an answer may cost
-        json_answers.py  what an answer holds;  classic_xml.py: one that is XML
-        api_errors.py    answers that are errors;  connection_errors.py: no answer;  redaction.py: secrets in either
-    warehouse/     the loader's own file, and what is published of it
-        primary.py       the loader's file and its locks;  database_file.py: how a DuckDB file is opened
-        state_folder.py  the folder beside it;  file_identity.py: which file it is;  dlt_packages.py: dlt's inside
-        schema.py        its columns and views (../views/);  state_spans.py: the one derived table
-        tables_page.py   docs/tables.md, out of tables.py and the views
-        publish.py       the published copy;  copies.py: one a day
-        publishing_guards.py  what must not be replaced, by contents.py: what a file holds
-        restoring.py     how to get the loader's file back;  damage.py: which part of a file is damaged
-        reader.py        how it is read;  as_of.py: as it was earlier;  atomic_file.py: how files are replaced
+    salesforce/    one org over HTTP; knows nothing of tables
+        org.py           sends requests;  api_budget.py: how many;  org_clock.py: can its clock be trusted?
+        job_pages.py     reads a listing, page by page, to its end
+        sign_in.py       the four ways to sign in, sf_cli.py one of them;  session.py: the result;  session_renewal.py
+        org_id.py        which org this is;  ids.py: ids of 15 and 18 characters
+        http_clients.py  requests and retries;  transport.py: limits on size and time of a response
+        json_answers.py  decodes responses;  classic_xml.py: those in XML
+        api_errors.py    error responses;  connection_errors.py: no response at all;  redaction.py: removes secrets
+    warehouse/     the primary database and its published copy
+        primary.py       the primary database and its locks;  database_file.py: how a DuckDB file is opened
+        state_folder.py  the folder beside it;  file_identity.py: its identity;  dlt_packages.py: dlt's internals
+        schema.py        columns and views (../views/);  renamed_columns.py: migration;  state_spans.py: a derived table
+        tables_page.py   writes docs/tables.md from tables.py and the views
+        publish.py       publishes the copy;  copies.py: keeps one per day
+        publishing_guards.py  what must not be overwritten, judged by contents.py: what a file contains
+        restoring.py     how to restore the primary database;  damage.py: which part of a file is damaged
+        reader.py        how it is read;  as_of.py: as it was earlier;  atomic_file.py: replaces files atomically
 
-    config/        where things are: project, settings, credentials, what dlt is answered when it asks for a setting
-    tables.py      the columns of all tables;  errors.py: what can go wrong, and its exit code
-    regular_files.py  files that are none;  interrupts.py: Ctrl-C and SIGTERM;  streams.py: streams that are closed
+    config/        where things are: project, settings, credentials, and the settings that dlt gets to see
+    tables.py      the columns of all tables;  errors.py: errors and their exit codes
+    regular_files.py  refuses FIFOs and the like;  interrupts.py: Ctrl-C and SIGTERM;  streams.py: closed streams
 """
 
 import gc
 import signal
 
 if __name__ == "__main__":
-    gc.disable()  # until all is imported: a tenth of a small run would go into looking for garbage among modules
+    gc.disable()  # during the imports: collecting garbage among modules would take a tenth of a small run
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # until `main` can say so in a sentence; nothing is begun yet
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # end quietly until `main` can explain it; nothing has started yet
     from pipelines.config.dlt_variables import set_aside
 
     set_aside()  # before dlt is imported
@@ -95,9 +95,9 @@ logger = logging.getLogger(__name__)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns the exit code (see `errors.py` and docs/operations.md, Exit codes)."""
+    """Runs the command line; returns the exit code (see `errors.py` and docs/operations.md, Exit codes)."""
     options = _parser().parse_args(arguments)
-    for stream in (sys.stdout, sys.stderr):  # a line of ours never fails for a character that a terminal has not
+    for stream in (sys.stdout, sys.stderr):  # printing must not fail because the terminal lacks a character
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO if options.verbose else logging.WARNING)
@@ -107,9 +107,9 @@ def main(arguments: list[str] | None = None) -> int:
         if not options.verbose:
             logging.getLogger("dlt").addFilter(_without_traceback)
         exit_code = int(options.command(options))
-        number = causing_signal(())  # swallowed by what was running
+        number = causing_signal(())  # a signal that a library swallowed
         return _stopped(number) if number else exit_code
-    except BrokenPipeError:  # `doctor | head`: as the shell's own tools end
+    except BrokenPipeError:  # `doctor | head`: end as other Unix tools do
         return 128 + 13  # SIGPIPE, which Windows does not have
     except (Exception, KeyboardInterrupt) as error:
         return _explain(error, options.verbose)
@@ -126,14 +126,14 @@ def _load(options: argparse.Namespace) -> int:
 
 
 def _warn_of_misspelt_settings() -> None:
-    from pipelines.diagnosis.misspelt_settings import misspelt_settings  # noqa: PLC0415 - of `check`'s settings, too
+    from pipelines.diagnosis.misspelt_settings import misspelt_settings  # noqa: PLC0415 - imports `check`'s settings
 
     for problem in misspelt_settings():
         logger.warning("%s", problem)
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from pipelines.demo.command import demo  # noqa: PLC0415 - the demo org is no part of a load
+    from pipelines.demo.command import demo  # noqa: PLC0415 - a load does not need the demo org
 
     return demo(options.days, Path(os.path.realpath(options.home)))
 
@@ -176,12 +176,12 @@ def _report(options: argparse.Namespace) -> int:
         write_report(warehouse, options.output, options.days, options.numbers)
         if not quiet:
             for written in filter(None, (options.output, options.numbers)):
-                _say(f"Written: {os.path.relpath(written)}, of {os.path.relpath(warehouse.path)}")
+                _say(f"Wrote {os.path.relpath(written)} from {os.path.relpath(warehouse.path)}")
     return 0
 
 
 def _say(*lines: object, sep: str = "\n") -> None:
-    """Prints. Whoever has closed the other end has seen enough: what was done is done, and the exit code says it."""
+    """Prints. A reader that has closed the pipe is no error: the work is done, and the exit code tells the result."""
     try:
         print(*lines, sep=sep, flush=True)
     except BrokenPipeError:
@@ -190,45 +190,45 @@ def _say(*lines: object, sep: str = "\n") -> None:
 
 def _say_if_demo(given: Path | None, warehouse: Warehouse) -> None:
     if given is None and warehouse.is_demo:
-        _say("Nothing of your own is recorded yet: this is the demo org, its clock stopped at the last load.")
+        _say("Your own org is not recorded yet. This is the demo org; its clock stopped at the last load.")
 
 
 def _parser() -> argparse.ArgumentParser:
     name = "bulk-jobs" if Path(sys.argv[0]).stem == "bulk-jobs" else "python -m pipelines.query_jobs"
-    parser = argparse.ArgumentParser(prog=name, description="Record an org's Bulk API jobs.")
+    parser = argparse.ArgumentParser(prog=name, description="Record a Salesforce org's Bulk API jobs.")
     parser.add_argument("--version", action="version", version=f"bulk-jobs {version()}")
     commands = parser.add_subparsers(required=True, metavar="load|demo|doctor|report|check")
-    load = commands.add_parser("load", help="one incremental run against the configured org")
-    load.add_argument("--quiet", action="store_true", help="print nothing but warnings on success; for cron")
+    load = commands.add_parser("load", help="record what is new in the configured org")
+    load.add_argument("--quiet", action="store_true", help="print only warnings and errors; for cron")
     load.set_defaults(command=_load)
-    demo = commands.add_parser("demo", help="record the built-in demo org and show what there is to see")
-    demo.add_argument("--days", type=_days, default=30, help="simulated days (30)")
-    demo.add_argument("--home", type=Path, default=DEMO_HOME, help="directory for its files (demo/)")
+    demo = commands.add_parser("demo", help="record the built-in demo org and show the result")
+    demo.add_argument("--days", type=_days, default=30, help="days to simulate (default: 30)")
+    demo.add_argument("--home", type=Path, default=DEMO_HOME, help="directory for its files (default: demo/)")
     demo.set_defaults(command=_demo)
     doctor = commands.add_parser("doctor", help="diagnose the set-up and suggest fixes")
     doctor.set_defaults(command=_doctor)
-    report = commands.add_parser("report", help="write one HTML page of pictures, for a mail or a wiki")
+    report = commands.add_parser("report", help="write one HTML page of charts, for a mail or a wiki")
     report.add_argument(
-        "--output", type=Path, default=Path("report.html"), help="the file to write (report.html; -: stdout)"
+        "--output", type=Path, default=Path("report.html"), help="file to write (default: report.html; - for stdout)"
     )
     report.add_argument(
         "--numbers",
         type=Path,
         metavar="FILE",
-        help="write each number of the page to this file, too, as JSON (-: stdout)",
+        help="also write all numbers of the page to this file, as JSON (- for stdout)",
     )
-    report.add_argument("--days", type=_days, default=30, help="days before the last load to show (30)")
+    report.add_argument("--days", type=_days, default=30, help="days to show, up to the last load (default: 30)")
     report.set_defaults(command=_report)
     check = commands.add_parser("check", help="list problems that need attention (exit code 1), or print nothing")
-    check.add_argument("--json", action="store_true", help="the findings as JSON, an empty list too")
+    check.add_argument("--json", action="store_true", help="print the findings as JSON, even if there are none")
     check.set_defaults(command=_check)
     for command in (report, check):
         command.add_argument(
-            "--as-of", metavar="TIME", help="answer as at that time (ISO 8601; UTC unless it has an offset)"
+            "--as-of", metavar="TIME", help="answer as of that time (ISO 8601; UTC unless it has an offset)"
         )
-        command.add_argument("--warehouse", type=Path, help="the warehouse to read (the published one, or the demo's)")
+        command.add_argument("--warehouse", type=Path, help="warehouse to read (default: the published copy)")
     for command in (load, demo, doctor, report, check):
-        command.add_argument("--verbose", action="store_true", help="show tracebacks and what is going on")
+        command.add_argument("--verbose", action="store_true", help="show tracebacks and log messages")
     return parser
 
 
@@ -239,9 +239,9 @@ def _days(given: str) -> int:
 
 
 def _explain(error: BaseException, verbose: bool) -> int:
-    """Prints what went wrong to stderr, for the person who gets it as mail; returns the exit code."""
+    """Prints what went wrong to stderr, for the person who gets it by mail; returns the exit code."""
     if verbose:
-        logger.error("Traceback, as asked for by --verbose", exc_info=error)
+        logger.error("Traceback (because of --verbose)", exc_info=error)
     if number := causing_signal(exception_chain(error)):
         return _stopped(number)
     failure = failure_of(error)
@@ -250,27 +250,26 @@ def _explain(error: BaseException, verbose: bool) -> int:
 
 
 def _without_traceback(entry: logging.LogRecord) -> bool:
-    """dlt logs with a traceback, as a package left over or as a signal what it then raises; `_explain` tells it in a
-    sentence."""
+    """Drops log entries in which dlt reports an error that it also raises: `_explain` reports it in a sentence."""
     text = entry.getMessage()
-    said = "Traceback", "was not fully loaded", "due to signal"
-    return not (entry.exc_info or any(words in text for words in said))
+    repeated = "Traceback", "was not fully loaded", "due to signal"
+    return not (entry.exc_info or any(words in text for words in repeated))
 
 
 def _stopped(number: int) -> int:
-    """Says that a signal has ended the run; returns the exit code that shells give that."""
+    """Reports that a signal has ended the run; returns the exit code that shells use for that."""
     what = "Terminated" if number == signal.SIGTERM else "Interrupted"
     print(f"{what}. The next load picks up where this one stopped.", file=sys.stderr)
     return 128 + number
 
 
 def _leave(exit_code: int) -> NoReturn:
-    """Ends the process without taking it apart: every file is closed by now, and Python would go through all that dlt
-    has ever made, 0.15 s a run."""
-    for stream in filter(None, (sys.stdout, sys.stderr)):  # either may have been closed by whoever started us
+    """Ends the process without Python's cleanup: every file is closed by now, and destroying all of dlt's objects takes
+    0.15 s per run."""
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # the parent process may have closed either
         try:
             stream.flush()
-        except BrokenPipeError:  # whoever read it has seen enough
+        except BrokenPipeError:  # the reader has gone
             pass
         except OSError:  # the disk is full
             exit_code = exit_code or Failure.exit_code
@@ -284,5 +283,5 @@ if __name__ == "__main__":
         _leave(main())
     except SystemExit as leaving:  # of argparse
         _leave(int(leaving.code or 0))
-    except KeyboardInterrupt as interrupt:  # while the last words were said
+    except KeyboardInterrupt as interrupt:  # while printing the last lines
         _leave(_stopped(causing_signal([interrupt])))

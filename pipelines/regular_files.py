@@ -1,4 +1,4 @@
-"""Files that are not what their name promises: directories, FIFOs, devices, empty ones."""
+"""Refuses paths that are not regular files (directories, FIFOs, devices); recognises empty files."""
 
 import stat
 from pathlib import Path
@@ -7,24 +7,24 @@ from pipelines.errors import Misconfigured
 
 
 def check_regular(path: Path) -> None:
-    """Raises Misconfigured where a directory, a FIFO or a device has this name."""
+    """Raises Misconfigured if the path is a directory, a FIFO or a device."""
     try:
         mode = path.stat().st_mode
-    except OSError:  # not there, or not to be seen: opening it says so
+    except OSError:  # missing or not accessible: opening it will report that
         return
     if not stat.S_ISREG(mode):
         raise Misconfigured(f"{path} is {kind_of(mode)}, not a DuckDB file.", "Give the path of a file.")
 
 
 def kind_of(mode: int) -> str:
-    """What a file's mode (`st_mode`) says that it is, with its article."""
+    """The kind of file, from its mode (`st_mode`), with an article."""
     kinds = {stat.S_IFDIR: "a directory", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket", stat.S_IFREG: "a file"}
     return kinds.get(stat.S_IFMT(mode), "a device")
 
 
 def holds_something(path: Path) -> bool:
-    """Whether there is a file that is not empty. DuckDB takes an empty one, as `touch` makes it, for a damaged
-    database; here it is one that is still to be made."""
+    """Whether the file exists and is not empty. DuckDB treats an empty file (from `touch`) as a damaged database; here
+    it means a database that is still to be created."""
     try:
         return path.stat().st_size > 0 or not path.is_file()
     except FileNotFoundError:

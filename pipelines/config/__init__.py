@@ -1,1 +1,1 @@
-"""Where things are, and how settings are read: files, environment, dlt."""
+"""Paths, and how settings are read: from files and the environment, for ourselves and for dlt."""

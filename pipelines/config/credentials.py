@@ -1,4 +1,4 @@
-"""The credentials: four ways to sign in, told apart by which keys are given (`.dlt/secrets.example.toml`)."""
+"""The credentials. The keys that are set decide which of four sign-in methods is used (`.dlt/secrets.example.toml`)."""
 
 import os
 import re
@@ -16,7 +16,7 @@ from pipelines.config.own_settings import CREDENTIALS
 from pipelines.errors import Misconfigured
 
 SECTION: Final = ".".join(CREDENTIALS)
-WAYS: Final = {
+METHODS: Final = {
     "client credentials": ("instance_url", "client_id", "client_secret"),
     "JWT bearer": ("instance_url", "client_id", "username", "private_key"),
     "sf CLI": ("sf_cli_org",),
@@ -27,9 +27,9 @@ ORIGIN: Final = re.compile(
 )
 # What `sf org display` shows instead of a token since @salesforce/cli 2.136.8 (forcedotcom/cli#3560).
 REDACTED: Final = "[REDACTED]"
-TOKEN: Final = re.compile(r"00D[A-Za-z0-9]{12,15}![^\s\"'<>&]+")  # an access token, by its looks
+TOKEN: Final = re.compile(r"00D[A-Za-z0-9]{12,15}![^\s\"'<>&]+")  # what an access token looks like
 LOGIN_HOSTS: Final = ("login.salesforce.com", "test.salesforce.com")
-# Hosts of the same org that people copy from the browser, and that do not answer the API.
+# Hosts of the same org that people copy from the browser, but that do not serve the API.
 # https://help.salesforce.com/s/articleView?id=xcloud.remoteaccess_oauth_client_credentials_flow.htm
 BROWSER_HOSTS: Final = (".lightning.force.com", ".salesforce-setup.com")
 
@@ -37,7 +37,7 @@ BROWSER_HOSTS: Final = (".lightning.force.com", ".salesforce-setup.com")
 @section(SECTION)
 @configspec
 class SalesforceCredentials(CredentialsConfiguration):
-    """How to sign in: one complete set of the keys in `WAYS`, from secrets.toml or the environment."""
+    """How to sign in: one complete set of keys in `METHODS`, from secrets.toml or the environment."""
 
     instance_url: str | None = None
     access_token: TSecretStrValue | None = None
@@ -49,47 +49,47 @@ class SalesforceCredentials(CredentialsConfiguration):
     sf_cli_org: str | None = None
 
     @property
-    def way(self) -> str:
-        """Which of `WAYS` the given keys complete. Raises Misconfigured: none, half of one, or two."""
-        given = {key for keys in WAYS.values() for key in keys if getattr(self, key)}
-        complete = [way for way, keys in WAYS.items() if given.issuperset(keys)]
+    def method(self) -> str:
+        """The one of `METHODS` whose keys are all set. Raises Misconfigured if none is complete, or more than one."""
+        given = {key for keys in METHODS.values() for key in keys if getattr(self, key)}
+        complete = [way for way, keys in METHODS.items() if given.issuperset(keys)]
         if len(complete) == 1:
-            spare = given - set(WAYS[complete[0]]) - {"instance_url"}
+            spare = given - set(METHODS[complete[0]]) - {"instance_url"}
             if not spare:
                 return complete[0]
             raise Misconfigured(
-                f"The sign-in is ambiguous: [{SECTION}] completes the {complete[0]} sign-in, "
-                f"and has {_listed(spare)} besides.",
-                f"Keep only the keys of one way. {_set_where(given)}\n{_where()}",
+                f"The sign-in is ambiguous: [{SECTION}] has all keys for the {complete[0]} sign-in, "
+                f"and also {_listed(spare)}.",
+                f"Keep the keys of one method only. {_set_where(given)}\n{_where()}",
             )
         if complete:
             raise Misconfigured(
-                f"The sign-in is ambiguous: the keys of {' and '.join(complete)} are all there.",
-                f"Keep only the keys of one way. {_set_where(given)}\n{_where()}",
+                f"The sign-in is ambiguous: all keys for {' and '.join(complete)} are set.",
+                f"Keep the keys of one method only. {_set_where(given)}\n{_where()}",
             )
-        ways = "\n".join(f"  {way}: {', '.join(keys)}" for way, keys in WAYS.items())
+        ways = "\n".join(f"  {way}: {', '.join(keys)}" for way, keys in METHODS.items())
         if not given:
             raise Misconfigured(
-                "No credentials for Salesforce: nothing was asked, nothing was loaded.",
-                f"Give the keys of one of these ways:\n{ways}\n{_where()}\n"
-                "To see it work without an org, try: make demo",
+                "No Salesforce credentials are set. Nothing was loaded.",
+                f"Set the keys for one of these sign-in methods:\n{ways}\n{_where()}\n"
+                "To try it without an org: make demo",
             )
-        closest = min(WAYS.values(), key=lambda keys: (-len(given & set(keys)), len(set(keys) - given)))
+        closest = min(METHODS.values(), key=lambda keys: (-len(given & set(keys)), len(set(keys) - given)))
         raise Misconfigured(
-            f"The sign-in is incomplete: {_listed(given)} given, {_listed(set(closest) - given)} missing or empty.",
-            f"Give all keys of one of these ways:\n{ways}\n{_set_where(given)}\n{_where()}",
+            f"The sign-in is incomplete: {_listed(given)} set, {_listed(set(closest) - given)} missing or empty.",
+            f"Set all keys for one of these sign-in methods:\n{ways}\n{_set_where(given)}\n{_where()}",
         )
 
     @property
     def key_file(self) -> Path | None:
-        """The file that `private_key` names, relative to the project; None where it is the PEM text itself."""
+        """The file that `private_key` names, relative to the project; None if it is the PEM text itself."""
         if not self.private_key or "-----BEGIN" in self.private_key:
             return None
-        # os.path's expanduser, unlike Path's own, raises nothing.
+        # os.path's expanduser, unlike Path's, never raises.
         return Path(active().local_dir) / os.path.expanduser(self.private_key)
 
     def parse_native_representation(self, native_value: Any) -> None:
-        """All keys at once, as the JSON object that one environment variable may hold."""
+        """All keys at once, from one environment variable that contains a JSON object."""
         try:
             keys = orjson.loads(native_value)
         except (orjson.JSONDecodeError, TypeError):
@@ -100,20 +100,21 @@ class SalesforceCredentials(CredentialsConfiguration):
             setattr(self, key, value)
 
     def on_resolved(self) -> None:
-        for key in self.get_resolvable_fields():  # a secret out of a file often ends in a line end
+        for key in self.get_resolvable_fields():  # a secret read from a file often ends with a newline
             if isinstance(value := getattr(self, key), str):
                 setattr(self, key, value.strip())
-        self.way  # noqa: B018 - raises before the first request
+        self.method  # noqa: B018 - raises before the first request
         if (self.access_token or "").startswith(REDACTED):
             raise Misconfigured(
                 f"{_named('access_token')} is the [REDACTED] placeholder that `sf org display` prints, not a token.",
-                "Take the token from: sf org auth show-access-token --target-org <alias> "
-                "- or set sf_cli_org, and it is asked for at each run.",
+                "Get the token with: sf org auth show-access-token --target-org <alias> "
+                "- or set sf_cli_org instead, which gets it at each run.",
             )
-        if TOKEN.match(self.sf_cli_org or ""):  # `sf` takes one, too, but every user of the machine sees its arguments
+        # `sf` would accept a token, but every user of the machine can see its arguments.
+        if TOKEN.match(self.sf_cli_org or ""):
             raise Misconfigured(
                 f"{_named('sf_cli_org')} is an access token.",
-                "Give the alias or user name that `sf org list` shows, or the token as access_token with instance_url.",
+                "Set it to an alias or username from `sf org list`, or set access_token and instance_url instead.",
             )
         for key in ("instance_url", "login_url"):
             if getattr(self, key):
@@ -121,7 +122,7 @@ class SalesforceCredentials(CredentialsConfiguration):
         host = urlsplit(self.instance_url or "").hostname or ""
         if host in LOGIN_HOSTS or host.endswith(BROWSER_HOSTS):
             raise Misconfigured(
-                f"{_named('instance_url')} is {self.instance_url}, which is not the address of an org's API.",
+                f"{_named('instance_url')} is {self.instance_url}, which does not serve the API.",
                 "Use the org's My Domain, https://<name>.my.salesforce.com "
                 "(Setup, My Domain; a sandbox: https://<name>--<sandbox>.sandbox.my.salesforce.com).",
             )
@@ -130,13 +131,13 @@ class SalesforceCredentials(CredentialsConfiguration):
 def https_origin(name: str, url: Any) -> str:
     """`https://host[:port]` of a URL, or of a bare host name.
 
-    http is taken for loopback only: a token never travels in the clear. Raises Misconfigured.
+    http is allowed for loopback only, so that a token is never sent unencrypted. Raises Misconfigured.
     """
     text = str(url).strip()
     found = ORIGIN.match(text if "://" in text else f"https://{text}")
     loopback = found is not None and found["host"] in ("localhost", "127.0.0.1", "[::1]")
     if found is None or not (found["scheme"] == "https" or loopback) or int(found["port"] or 0) > 65535:
-        shown = "" if "@" in text or "!" in text else f"; it is {text[:100]!r}"  # no password, and no token put here
+        shown = "" if "@" in text or "!" in text else f"; it is {text[:100]!r}"  # do not show a password or a token
         raise Misconfigured(
             f"{name} must be an https:// address of an org{shown}.", "Example: https://yourdomain.my.salesforce.com"
         )
@@ -152,11 +153,11 @@ def _named(key: str) -> str:
 
 
 def _set_where(given: set[str]) -> str:
-    return f"Given now: {', '.join(place_of(f'{SECTION}.{key}', key) for key in sorted(given))}."
+    return f"Set now: {', '.join(place_of(f'{SECTION}.{key}', key) for key in sorted(given))}."
 
 
 def _where() -> str:
     return (
-        f"They go into .dlt/secrets.toml under [{SECTION}] (see .dlt/secrets.example.toml), "
+        f"Put them into .dlt/secrets.toml under [{SECTION}] (see .dlt/secrets.example.toml), "
         f"or into the environment as {SECTION.upper().replace('.', '__')}__<KEY>."
     )

@@ -1,6 +1,6 @@
-"""Defaults of settings that more than one room names."""
+"""Defaults of settings that more than one room uses."""
 
 from typing import Final
 
-CURRENT_API_VERSION: Final = "68.0"  # Winter '27; a version is supported for three years at least
+CURRENT_API_VERSION: Final = "68.0"  # Winter '27; Salesforce supports a version for at least three years
 BUDGET_PERCENT: Final = 90.0  # of an org's daily API calls: a run stops before the org has used more

@@ -1,10 +1,9 @@
-"""What dlt is answered when it asks for settings: our own, by their full names, and nothing else.
+"""Which settings dlt gets to see: only our own, by their full names.
 
-dlt looks for every field of every part of it in the environment and in files: under its sections, under fewer of them,
-and at last by its bare name. A variable REFRESH, or a `[load]` that is meant for another project, would so decide what
-becomes of the history. Here dlt gets an answer where the sections and the key are exactly those of a setting of ours;
-whatever else it asks for stays at its default.
-https://dlthub.com/docs/general-usage/credentials/setup says how dlt looks.
+dlt looks up every field of its configuration in the environment and in files: under all its sections, then under fewer
+of them, and finally by its bare name. A variable REFRESH, or a `[load]` section meant for another project, could so
+destroy the history. Here dlt gets a value only if sections and key are exactly those of one of our settings; everything
+else stays at its default. How dlt looks: https://dlthub.com/docs/general-usage/credentials/setup
 """
 
 import os
@@ -43,20 +42,20 @@ Spec = TypeVar("Spec", bound=BaseConfiguration)
 SEE: Final = "See .dlt/config.toml and .dlt/secrets.example.toml."
 KINDS: Final = {bool: "true or false", int: "a whole number", float: "a number", list: "a list"}
 DEFAULTS: Final[Mapping[SettingPath, Any]] = {
-    ("runtime", "request_max_retry_delay"): 60.0,  # whatever Retry-After asks for; dlt's own is 300
+    ("runtime", "request_max_retry_delay"): 60.0,  # even if Retry-After asks for more; dlt's own default is 300
 }
 PINNED: Final[Mapping[SettingPath, Any]] = {
-    # Without these the file keeps a second copy of what was loaded last, and dlt's home a third.
+    # Otherwise the file keeps a second copy of the last load, and dlt's working folder a third.
     ("load", "truncate_staging_dataset"): True,
     ("load", "delete_completed_jobs"): True,
     ("runtime", "dlthub_telemetry"): False,
-    # Where Airflow is installed, dlt would take settings from Airflow's variables, too.
+    # If Airflow is installed, dlt would also read settings from Airflow's variables.
     ("providers", "enable_airflow_secrets"): False,
 }
 
 
 def section(name: str) -> Callable[[type[Spec]], type[Spec]]:
-    """Makes the fields of a specification settings of ours: `key` under [name] in the files, NAME__KEY in the
+    """Registers the fields of a specification as our settings: `key` under [name] in the files, NAME__KEY in the
     environment."""
 
     def register(spec: type[Spec]) -> type[Spec]:
@@ -67,7 +66,7 @@ def section(name: str) -> Callable[[type[Spec]], type[Spec]]:
 
 
 class Answers(ConfigProvider):
-    """The one provider that dlt asks."""
+    """The only configuration provider that dlt has."""
 
     def __init__(self, settings: OwnSettings) -> None:
         self.settings = settings
@@ -83,12 +82,12 @@ class Answers(ConfigProvider):
         if not (path == CREDENTIALS or (of_dlts_interest and key in KEYS.get(".".join(sections), ()))):
             return None, name
         found = self.settings.find(path, secret=is_secret_hint(hint))
-        if found is None or (path == CREDENTIALS and isinstance(found.value, dict)):  # dlt asks for each of its keys
+        if found is None or (path == CREDENTIALS and isinstance(found.value, dict)):  # dlt then asks for each key
             return DEFAULTS.get(path), name
         if is_secret_hint(hint) and isinstance(found.place, Path) and found.place.name == CONFIG:
             raise Misconfigured(
                 f"`{name}` is a secret, but is set in {found.place}.",
-                f"Move it to {found.place.with_name(SECRETS)}, and chmod 600 that file.",
+                f"Move it to {found.place.with_name(SECRETS)}, and run chmod 600 on that file.",
             )
         return found.value, name
 
@@ -106,9 +105,9 @@ class Answers(ConfigProvider):
 
 
 class RecorderContext(RunContext):
-    """Where dlt works, and the settings that it is answered with: those of `project` unless others are given.
+    """Where dlt works, and the settings it gets: those of `project`, unless others are given.
 
-    `data_dir` is where dlt keeps its working folders; set it before a pipeline is made.
+    `data_dir` is where dlt keeps its working folders; set it before a pipeline is created.
     """
 
     def __init__(self, project: Path, data_dir: Path | None = None, settings: OwnSettings | None = None) -> None:
@@ -133,7 +132,7 @@ class RecorderContext(RunContext):
     @property
     def data_dir(self) -> str:
         if self._folder is None:
-            raise RuntimeError("dlt needs a folder to work in: the load that it works for is to set one")
+            raise RuntimeError("data_dir is not set: a load must set it before it uses dlt")
         return str(self._folder)
 
     @data_dir.setter
@@ -146,47 +145,47 @@ class RecorderContext(RunContext):
 
     @property
     def module(self) -> ModuleType | None:
-        return None  # dlt would import whatever module has the name of the project's folder
+        return None  # dlt would import any module named like the project's folder
 
     def initial_providers(self) -> list[ConfigProvider]:
         return [Answers(self.settings)]
 
     def initialize_runtime(self, runtime_config: RuntimeConfiguration | None = None) -> None:
         if runtime_config is None and self._initialized:
-            return  # dlt does it twice for each context
+            return  # dlt calls this twice per context
         self._initialized = True
         super().initialize_runtime(runtime_config or _resolved(RuntimeConfiguration(), "runtime"))
 
 
 def use(context: RecorderContext) -> RecorderContext:
-    """Makes dlt live in this context, in all threads, until another one is used."""
-    # Put there, not switched to: dlt would first create its own context, with the settings of the working directory.
+    """Makes this dlt's context, in all threads, until another one is used."""
+    # Set directly: dlt's own switch would first create a default context, with the working directory's settings.
     Container()[PluggableRunContext] = PluggableRunContext(context)
     return context
 
 
 def use_project() -> RecorderContext:
-    """Makes dlt live in this project, whatever the working directory; or in the one that DLT_PROJECT_DIR names, if that
-    is a project of this recorder. Its files are read anew. Raises Misconfigured where one cannot be read, and before
-    any is, if another copy's Python runs this code."""
+    """Uses this project's settings, whatever the working directory; or those of DLT_PROJECT_DIR, if that is a project
+    of this recorder. Reads its files again. Raises Misconfigured if one cannot be read, or if another copy's Python
+    runs this code."""
     check_interpreter()
     return use(RecorderContext(named_project() or PROJECT))
 
 
 def use_no_settings(folder: Path, data_dir: Path) -> RecorderContext:
-    """Makes dlt live in a folder, with every setting at its default."""
+    """Makes dlt work in a folder, with every setting at its default."""
     return use(RecorderContext(folder, data_dir, NoSettings()))
 
 
 def active() -> RecorderContext:
-    """The context that dlt lives in; this project's, if it is none of ours yet."""
+    """dlt's current context; if that is not one of ours yet, switches to this project's."""
     container = Container()
     context = container[PluggableRunContext].context if PluggableRunContext in container else None
     return context if isinstance(context, RecorderContext) else use_project()
 
 
 def resolved(spec: Spec, name: str) -> Spec:
-    """The specification with the settings of a section. Raises Misconfigured, naming the key and where it is set."""
+    """The specification, filled with a section's settings. Raises Misconfigured with the key and where it is set."""
     active()
     return _resolved(spec, name)
 
@@ -199,7 +198,7 @@ def _resolved(spec: Spec, name: str) -> Spec:
 
 
 def misconfigured(error: ConfigurationException) -> Misconfigured:
-    """dlt's configuration error without its pages of places it looked in: which setting, where it is set."""
+    """dlt's configuration error as one sentence: which setting is wrong, and where it is set."""
     if isinstance(error, ConfigValueCannotBeCoercedException):
         key, value = error.field_name, error.field_value
         for name in [name for name, keys in KEYS.items() if key in keys]:
@@ -213,12 +212,12 @@ def misconfigured(error: ConfigurationException) -> Misconfigured:
 
 
 def named(setting: str) -> str:
-    """A setting as a message shows it, with where it is set: `check.unusual_jobs` (variable CHECK__UNUSUAL_JOBS)."""
+    """A setting as messages show it, with where it is set: `check.unusual_jobs` (variable CHECK__UNUSUAL_JOBS)."""
     return place_of(setting, f"`{setting}`")
 
 
 def place_of(setting: str, shown: str) -> str:
-    """As `named`, for a setting that is shown by another name."""
+    """Like `named`, but shows the setting by another name."""
     path, find = tuple(setting.split(".")), active().settings.find
     found = find(path, secret=path[:3] == CREDENTIALS)
     if found is None and path[:-1] == CREDENTIALS:

@@ -1,5 +1,6 @@
-"""Our own settings, and where each is set: the environment, two files of the project and two of the user's, by their
-full names. A bare variable, or a file's top level, fills nothing: those are meant for something else.
+"""Our own settings and where they are set: in the environment, two files of the project and two of the user.
+
+Only full names count: a bare variable, or a key at a file's top level, belongs to some other program.
 """
 
 import os
@@ -17,10 +18,10 @@ from pipelines.errors import Misconfigured, sanitize
 FOLDER: Final = ".dlt"
 SECRETS, CONFIG = "secrets.toml", "config.toml"
 NAMES: Final = (SECRETS, CONFIG)
-DOCKER_SECRETS: Final = Path("/run/secrets")  # where Docker and Kubernetes put them
+DOCKER_SECRETS: Final = Path("/run/secrets")  # where Docker and Kubernetes mount them
 
 SettingPath = tuple[str, ...]  # sections and key
-# The path of the loader's file, as text or as `database`. dlt itself is given the file, and no setting about it.
+# The path of the primary database, as text or as `database`. dlt gets a connection, and never sees this setting.
 LOADER_FILE: Final[SettingPath] = ("destination", "duckdb", "credentials")
 CREDENTIALS: Final[SettingPath] = ("sources", "salesforce", "credentials")  # may be one variable, too
 
@@ -33,20 +34,20 @@ KEYS: Final[dict[str, frozenset[str]]] = {
     ".".join(LOADER_FILE[:-1]): frozenset({LOADER_FILE[-1]}),
     ".".join(LOADER_FILE): frozenset({"database"}),
 }  # fmt: skip
-# Settings that have another name now: old -> new. The old name works until the next major version; where both are set,
-# the new one counts. `doctor` names them.
+# Renamed settings, old -> new. The old name works until the next major version; if both are set, the new one counts.
+# `doctor` reports old names.
 RENAMED: Final[dict[SettingPath, SettingPath]] = {
     ("query_jobs", "extras"): ("query_jobs", "fetch_org_metadata"),
     ("check", "known_findings"): ("check", "muted_findings"),
 }
-# By these a project is one of this recorder: [query_jobs], or one of our keys in these two.
-TELLING: Final = ("sources.salesforce", ".".join(CREDENTIALS))
+# A project belongs to this recorder if it has [query_jobs], or one of our keys in these sections.
+IDENTIFYING_SECTIONS: Final = ("sources.salesforce", ".".join(CREDENTIALS))
 SECTION_HEAD: Final = re.compile(r"^\s*\[\s*(query_jobs|sources\.salesforce)\b", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Found:
-    """A setting's value, the file or variable that gives it, and the name that it has there if that is an old one."""
+    """A setting's value, the file or variable that sets it, and the name used there if it is an old one."""
 
     value: Any
     place: Path | str
@@ -59,14 +60,14 @@ class Found:
 
 
 class OwnSettings:
-    """The settings of a project, as its files are when this is made, and as the environment is when one is looked for.
+    """The settings of a project. Files are read once, here; the environment at each lookup.
 
-    Raises Misconfigured where a file cannot be read.
+    Raises Misconfigured if a file cannot be read.
     """
 
     def __init__(self, project: Path) -> None:
-        self.files: dict[Path, dict[str, Any]] = {}  # the first that has a setting wins
-        self.not_ours: list[Path] = []  # files of the user's that others may have written
+        self.files: dict[Path, dict[str, Any]] = {}  # the first file that has a setting wins
+        self.not_ours: list[Path] = []  # the user's files that others could have written
         users = users_folder()
         own = {name: read_toml(project / FOLDER / name, ours=not INSTALLED) for name in NAMES}
         another_programs = INSTALLED and not any(map(_is_recorders, own.values()))
@@ -81,13 +82,13 @@ class OwnSettings:
                 self.not_ours.append(users / name)
 
     def find(self, path: SettingPath, secret: bool = False) -> Found | None:
-        """The setting, wherever it is set. `secret` looks among a container's secrets, too."""
+        """The setting, wherever it is set. With `secret`, also looks among a container's secrets."""
         old = next((old for old, new in RENAMED.items() if new == path), None)
         found = next(self.places(path, secret), None)
         return found or (next(self.places(old, secret), None) if old else None)
 
     def places(self, path: SettingPath, secret: bool = False) -> Iterator[Found]:
-        """Every place that sets it by this name, the one that counts first."""
+        """Every place that sets it by this name, in order of precedence."""
         variable = "__".join(path).upper()
         old_name = ".".join(path) if path in RENAMED else ""
         if secret and (value := _docker_secret(variable)) is not None:
@@ -100,7 +101,7 @@ class OwnSettings:
 
 
 class NoSettings(OwnSettings):
-    """Nothing is read from outside: everything is at its default."""
+    """Reads nothing: every setting has its default."""
 
     def __init__(self) -> None:
         self.files, self.not_ours = {}, []
@@ -110,8 +111,8 @@ class NoSettings(OwnSettings):
 
 
 def named_project() -> Path | None:
-    """The folder that DLT_PROJECT_DIR names, if its settings are those of a recorder; otherwise the variable is meant
-    for something else. Raises Misconfigured where they are, and cannot be read."""
+    """The folder that DLT_PROJECT_DIR names, if it has settings of a recorder; otherwise the variable is meant for
+    another program. Raises Misconfigured if it has, and they cannot be read."""
     given = os.environ.get("DLT_PROJECT_DIR")
     if not given:
         return None
@@ -125,7 +126,7 @@ def _is_recorders(settings: dict[str, Any]) -> bool:
         found = _at(settings, tuple(section.split(".")))
         return isinstance(found, dict) and bool(KEYS.get(section, frozenset()) & found.keys())
 
-    return isinstance(settings.get("query_jobs"), dict) or any(map(has_key_of_ours, TELLING))
+    return isinstance(settings.get("query_jobs"), dict) or any(map(has_key_of_ours, IDENTIFYING_SECTIONS))
 
 
 def _at(settings: dict[str, Any], path: SettingPath) -> Any:
@@ -136,8 +137,8 @@ def _at(settings: dict[str, Any], path: SettingPath) -> Any:
 
 
 def read_toml(file: Path, ours: bool = False) -> dict[str, Any]:
-    """A file of settings; nothing if there is none. One that cannot be read raises Misconfigured if it is `ours`, or
-    may be, and is nothing otherwise."""
+    """The settings in a file; none if it does not exist. Raises Misconfigured if it cannot be read and is `ours`, or
+    may be; a foreign file that cannot be read is ignored."""
     content = b""
     try:
         if not file.is_file():
@@ -149,26 +150,26 @@ def read_toml(file: Path, ours: bool = False) -> dict[str, Any]:
         if not ours and not may_be_ours:
             return {}
         said = error.strerror if isinstance(error, OSError) else error
-        raise Misconfigured(f"{file} cannot be read: {sanitize(said)}", "Correct it: it must be TOML.") from None
+        raise Misconfigured(f"{file} cannot be read: {sanitize(said)}", "It must be valid TOML: correct it.") from None
 
 
 def user_id() -> int | None:
-    """The number of the user who runs this; None on Windows, which has none."""
+    """The current user's id; None on Windows."""
     return os.geteuid() if hasattr(os, "geteuid") else None
 
 
 def users_folder() -> Path | None:
-    """The folder of the user's settings for all projects, where dlt has it: `~/.dlt`, or else `dlt` in XDG_DATA_HOME;
-    of root /var/dlt. Never the /tmp/dlt that dlt falls back to: anybody may have made that."""
+    """The folder of the user's settings for all projects, where dlt has it: `dlt` in XDG_DATA_HOME, or `~/.dlt`; for
+    root /var/dlt. Never /tmp/dlt, which dlt falls back to: any user could have created that."""
     usual = Path("/var/dlt") if user_id() == 0 else Path(os.path.expanduser("~")) / FOLDER
     other = Path(os.environ.get("XDG_DATA_HOME", "")) / "dlt"
-    # Of root, dlt never asks XDG_DATA_HOME. Who sets it for root, and has made that folder, means it.
+    # dlt ignores XDG_DATA_HOME for root. It still counts here, but second.
     first = (other, usual) if user_id() == 0 else (usual, other)
     return next((folder for folder in first if folder.is_absolute() and folder.is_dir()), None)
 
 
 def _only_ours(file: Path) -> bool:
-    """Whether nobody but this user and root may have written it."""
+    """Whether only this user and root could have written it."""
     try:
         found = file.stat()
     except OSError:
@@ -181,7 +182,7 @@ def _docker_name(variable: str) -> str:
 
 
 def _docker_secret(variable: str) -> str | None:
-    """Kubernetes makes a directory of each, with a file of its name."""
+    """Docker mounts a secret as a file, Kubernetes as a directory that contains a file of the same name."""
     name = _docker_name(variable)
     for file in (DOCKER_SECRETS / name, DOCKER_SECRETS / name / name):
         try:

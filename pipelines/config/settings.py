@@ -1,4 +1,4 @@
-"""Where things are and how long to wait: `[query_jobs]`, `[destination.duckdb]` and the credentials."""
+"""The settings of `[query_jobs]` and `[destination.duckdb]`, and the credentials, read and checked."""
 
 import logging
 import os
@@ -32,7 +32,7 @@ MAX_CLOCK_TOLERANCE_HOURS: Final = 1_000_000
 DEMO_HOME: Final = PROJECT / "demo"
 DEMO_WAREHOUSE: Final = DEMO_HOME / "warehouse.duckdb"
 
-# DuckDB 1.5 and 2.0 put a log's `.wal` before a question mark, as in an address, and take a backslash for a slash.
+# DuckDB 1.5 and 2.0 put `.wal` before a question mark, as in a URL, and read a backslash as a slash.
 UNUSABLE: Final = frozenset("?\\")
 
 logger = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 @section("query_jobs")
 @configspec
 class RecorderConfiguration(BaseConfiguration):
-    """`[query_jobs]` of .dlt/config.toml, or QUERY_JOBS__… of the environment."""
+    """`[query_jobs]` in .dlt/config.toml, or QUERY_JOBS__… in the environment."""
 
     warehouse: str = "warehouse.duckdb"
     lock_wait: float = 30.0
@@ -54,7 +54,7 @@ class RecorderConfiguration(BaseConfiguration):
 @section("sources.salesforce")
 @configspec
 class SourceConfiguration(BaseConfiguration):
-    """`[sources.salesforce]`, but for the credentials, as dlt gives it to the source."""
+    """`[sources.salesforce]` without the credentials, as dlt passes it to the source."""
 
     api_version: str = CURRENT_API_VERSION
     api_budget_percent: float = BUDGET_PERCENT
@@ -65,23 +65,21 @@ class SourceConfiguration(BaseConfiguration):
 
 @dataclass(frozen=True)
 class Settings:
-    """Absolute paths of the loader's own file and the published warehouse; seconds to wait for a held file; how many
-    finished jobs to ask for their details (0: none), and whether to ask for users, limits and the org's name; by how
-    many hours the org's clock may differ from this machine's (0: any)."""
+    """The settings of a run, with absolute paths."""
 
-    loader_file: Path
-    warehouse: Path
-    lock_wait: float = 30.0
-    details_per_run: int = 500
-    fetch_org_metadata: bool = True
-    keep_copies: int = 0
-    clock_tolerance_hours: float = 24.0
-    demo: bool = False  # whether these are the demo's own files
-    moment: datetime | None = None  # of a recording with a clock of its own: as of when it is read
+    loader_file: Path  # the primary database
+    warehouse: Path  # the published copy
+    lock_wait: float = 30.0  # seconds to wait while the primary database is locked
+    details_per_run: int = 500  # finished jobs whose details are fetched; 0: none
+    fetch_org_metadata: bool = True  # users, limits and the org's name
+    keep_copies: int = 0  # daily copies
+    clock_tolerance_hours: float = 24.0  # allowed difference between the org's clock and this machine's; 0: any
+    demo: bool = False  # whether these are the demo's files
+    moment: datetime | None = None  # what the published copy takes as "now"; None: this machine's clock
 
 
 def read_settings() -> Settings:
-    """The settings; relative paths count from the project. Raises Misconfigured, naming the key and where it is set."""
+    """The settings; relative paths start at the project. Raises Misconfigured with the key and where it is set."""
     recorder = resolved(RecorderConfiguration(), "query_jobs")
     if not 0 <= recorder.lock_wait < float("inf"):
         raise Misconfigured(
@@ -90,12 +88,12 @@ def read_settings() -> Settings:
     if recorder.details_per_run < 0:
         raise Misconfigured(
             f"{named('query_jobs.details_per_run')} is {recorder.details_per_run}.",
-            "It must be a number of jobs; 0 switches it off.",
+            "It must be a number of jobs; 0 turns it off.",
         )
     if recorder.keep_copies < 0:
         raise Misconfigured(
             f"{named('query_jobs.keep_copies')} is {recorder.keep_copies}.",
-            "It must be a number of daily copies of the published warehouse; 0 switches them off.",
+            "It must be a number of daily copies; 0 turns them off.",
         )
     if not 0 <= recorder.clock_tolerance_hours <= MAX_CLOCK_TOLERANCE_HOURS:
         raise Misconfigured(
@@ -112,8 +110,8 @@ def read_settings() -> Settings:
         warehouse.exists() and loader_file.exists() and warehouse.samefile(loader_file)
     ):
         raise Misconfigured(
-            f"The loader's file and the published warehouse are the same file: {warehouse}.",
-            "Readers would block the loader: give `warehouse` under [query_jobs] another name.",
+            f"The primary database and the published copy are the same file: {warehouse}.",
+            "Readers would block the loader: set `warehouse` under [query_jobs] to another path.",
         )
     return Settings(
         loader_file,
@@ -129,17 +127,18 @@ def read_settings() -> Settings:
 def _check_path(key: str, path: Path) -> None:
     if path.is_dir():
         raise Misconfigured(
-            f"{named(key)} is {path}, which is a directory.", "Give the path of a file, existing or new."
+            f"{named(key)} is {path}, which is a directory.",
+            "Set it to the path of a file; the file need not exist yet.",
         )
     if not path.parent.is_dir():
         raise Misconfigured(
-            f"{named(key)} is {path}, whose directory does not exist.", "Make it, or see .dlt/config.toml."
+            f"{named(key)} is {path}, whose directory does not exist.",
+            "Create the directory, or change the setting (see .dlt/config.toml).",
         )
     if unusable := unusable_in(path):
         raise Misconfigured(
-            f"{named(key)} is {path}, with {unusable} in it: DuckDB takes that for something else, and cannot write "
-            "there.",
-            "Give the path of a file in a directory without it.",
+            f"{named(key)} is {path}, which contains {unusable}: DuckDB misreads that and cannot write there.",
+            "Choose a path without it.",
         )
     try:
         check_regular(path)
@@ -148,62 +147,66 @@ def _check_path(key: str, path: Path) -> None:
 
 
 def unusable_in(path: Path) -> str:
-    """What DuckDB misreads in a path, as words for a message; empty where there is nothing."""
+    """What DuckDB misreads in a path, as text for a message; empty if nothing."""
     try:
         str(path).encode()
-    except UnicodeEncodeError:  # a name is bytes, and Python keeps what it cannot decode
+    except UnicodeEncodeError:  # file names are bytes; Python keeps those it cannot decode
         return "a character that is not UTF-8"
     return " and ".join(sorted(set(str(path)) & UNUSABLE))
 
 
 def _loader_file() -> tuple[str, str]:
-    """`credentials` of [destination.duckdb], a path as text or as `database`: the key that names it, and the path."""
+    """The primary database: the key that sets it, and its path, given as `credentials` or as `credentials.database`."""
     keys = (LOADER_FILE_PATH, (*LOADER_FILE_PATH, "database"))
     found = [(".".join(key), one) for key in keys if (one := active().settings.find(key, secret=True))]
     found = [(key, one) for key, one in found if not isinstance(one.value, dict)]
-    # The environment goes before the files, whichever way it names the path.
+    # The environment takes precedence over files, whichever key it uses.
     key, one = min(found, key=lambda item: isinstance(item[1].place, Path), default=(LOADER_FILE, None))
     try:
         spec = DuckDbCredentials()
         spec.parse_native_representation((one.value.strip() if one else "") or f"{PIPELINE}.duckdb")
     except (ValueError, TypeError, AttributeError, ConfigurationException):
-        raise Misconfigured(f"{named(key)} must be the path of the loader's file.", "See .dlt/config.toml.") from None
+        raise Misconfigured(
+            f"{named(key)} must be the path of the primary database.", "See .dlt/config.toml."
+        ) from None
     return key, str(spec.database)
 
 
 def _check_not_left_behind(given: str, loader_file: Path) -> None:
-    """Version 0.1.0 counted relative paths from DLT_LOCAL_DIR, where that was set: what it recorded there goes on only
-    if its place is named in full."""
+    """In version 0.1.0, relative paths started at DLT_LOCAL_DIR if that was set. What it recorded there is continued
+    only if its full path is set. Raises Misconfigured where a new history would start unnoticed."""
     elsewhere = dlt_variables.aside.get("DLT_LOCAL_DIR", os.environ.get("DLT_LOCAL_DIR"))
     if not elsewhere or loader_file.exists():
         return
     left = Path(os.path.abspath(Path(elsewhere) / Path(given).expanduser()))
     if left.is_file():
         raise Misconfigured(
-            f"{loader_file} does not exist yet, but {left} does: DLT_LOCAL_DIR had version 0.1.0 record there.",
-            "Relative paths now count from the project. To continue with that file, give its full path as "
-            "`credentials` under [destination.duckdb], and that of its copy as `warehouse` under [query_jobs]; to "
-            "start a new history, unset DLT_LOCAL_DIR.",
+            f"{loader_file} does not exist yet, but {left} does: DLT_LOCAL_DIR made version 0.1.0 record there.",
+            "Relative paths now start at the project. To continue that history, set its full path as `credentials` "
+            "under [destination.duckdb], and that of its copy as `warehouse` under [query_jobs]. To start a new "
+            "history, unset DLT_LOCAL_DIR.",
         )
 
 
 def warehouse_to_read(given: Path | None) -> Path:
-    """The warehouse that a reader means: the one given, else the published one, else the demo's.
+    """The warehouse to read: the one given, else the published copy, else the demo's.
 
-    Raises Misconfigured where there is none of these, naming what makes one.
+    Raises Misconfigured if there is none, and says how to create one.
     """
     if given:
         if not given.is_file():
-            raise Misconfigured(f"There is no warehouse {given}.", "Give the path of a published warehouse.")
+            raise Misconfigured(f"There is no warehouse at {given}.", "Give the path of a published copy.")
         return given.resolve()
     settings = read_settings()
     if settings.warehouse.is_file():
         return settings.warehouse
     if settings.loader_file.exists():
-        raise Misconfigured(f"There is no warehouse {settings.warehouse}.", "The next load publishes it: make load.")
+        raise Misconfigured(f"There is no warehouse at {settings.warehouse}.", "The next load publishes it: make load.")
     if DEMO_WAREHOUSE.is_file():
         return DEMO_WAREHOUSE
-    raise Misconfigured(f"There is no warehouse {settings.warehouse} yet.", "Make one: make demo, or make load.")
+    raise Misconfigured(
+        f"There is no warehouse at {settings.warehouse} yet.", "Create one with make load, or try make demo."
+    )
 
 
 def _warn(failure: Failure) -> None:
@@ -211,16 +214,16 @@ def _warn(failure: Failure) -> None:
 
 
 def read_credentials(on_exposed: Callable[[Failure], None] = _warn) -> SalesforceCredentials:
-    """The credentials, complete and of one way. Raises Misconfigured before any request is made.
+    """The credentials, complete, for one sign-in method. Raises Misconfigured before any request is sent.
 
-    `on_exposed` hears of each file they come from that others can read. By default it is a warning, which `--quiet`
-    prints, too: cron mails it, the load goes on, and one chmod ends it.
+    `on_exposed` is called for each of their files that other users can read. By default it logs a warning, which also
+    appears with `--quiet`: cron mails it, and the load continues.
     """
     try:
         credentials = resolved(SalesforceCredentials(), SECTION)
     finally:
-        # dlt pickles all that it resolved with the next run's trace. It leaves secrets out of that, but not what came
-        # with an address: a password, or the session of a link out of the browser.
+        # dlt pickles every value that it resolved into the next run's trace. It leaves out secrets, but not those
+        # inside a URL: a password, or the session id of a link copied from the browser.
         get_resolved_traces().clear()
     found = [
         active().settings.find((*CREDENTIALS, key), secret=True)
@@ -232,20 +235,20 @@ def read_credentials(on_exposed: Callable[[Failure], None] = _warn) -> Salesforc
         read.add(key_file)
     for file in filter(_is_exposed, sorted(read)):
         shown = shlex.quote(str(file))
-        on_exposed(Misconfigured(f"{file} can be read by other users of this machine: chmod 600 {shown}"))
+        on_exposed(Misconfigured(f"{file} can be read by other users of this machine. Run: chmod 600 {shown}"))
     return credentials
 
 
 def _is_exposed(file: Path) -> bool:
-    """Whether others can read it. If it is not ours, its group may: we could not read it otherwise."""
+    """Whether other users can read it. If the file is not ours, group access is fine: we may need it ourselves."""
     try:
         found = file.stat()
-    except (OSError, ValueError):  # a key that is neither PEM nor a path is told at the sign-in
+    except (OSError, ValueError):  # a key that is neither PEM nor a path is reported at sign-in
         return False
     others = stat.S_IROTH | (stat.S_IRGRP if found.st_uid == os.geteuid() else 0)
     return stat.S_ISREG(found.st_mode) and bool(found.st_mode & others)
 
 
 def project_path(path: str) -> Path:
-    """The path, made absolute: relative ones count from the project."""
+    """The path, made absolute: relative paths start at the project."""
     return Path(os.path.abspath(Path(active().local_dir) / Path(path).expanduser()))

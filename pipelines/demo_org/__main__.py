@@ -1,4 +1,4 @@
-"""`python -m pipelines.demo_org`: a demo org to point the pipeline, or a client of your own, at."""
+"""`python -m pipelines.demo_org`: serves a demo org for the pipeline, or for your own client."""
 
 from __future__ import annotations
 
@@ -14,21 +14,23 @@ from pipelines.demo_org.life import live
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
 
-PAST = timedelta(days=28)  # of life behind the org when it starts
+PAST = timedelta(days=28)  # of history when the org starts
 
 
 def main() -> int:
-    """Serve until Ctrl-C or SIGTERM. 0: stopped; 1: the port is taken."""
+    """Serve until Ctrl-C or SIGTERM. Return 0 when stopped, 1 if the port is taken."""
     parser = argparse.ArgumentParser(prog="python -m pipelines.demo_org", description=__doc__)
-    parser.add_argument("--port", type=int, default=8765, help="on 127.0.0.1; 0 takes a free one (default: 8765)")
-    parser.add_argument("--seed", type=int, default=0, help="another seed is another org (default: 0)")
+    parser.add_argument(
+        "--port", type=int, default=8765, help="port on 127.0.0.1; 0 chooses a free one (default: 8765)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="another seed makes another org (default: 0)")
     asked = parser.parse_args()
 
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     org = DemoOrg(seed=asked.seed)
-    # From a midnight on, so that the same jobs exist whatever the time of day
+    # Start at midnight, so that the same jobs exist at any time of day
     now = datetime.now(UTC)
     start = (now - PAST).replace(hour=0, minute=0, second=0, microsecond=0)
     live(org, start=start, until=now, seed=asked.seed)
@@ -39,7 +41,7 @@ def main() -> int:
             print(f"Port {asked.port} cannot be used: {error.strerror}. Try --port 0.", file=sys.stderr)
             return 1
         print(_welcome(org, url), flush=True)
-        while not stop.wait(1):  # a wait without end would not let signals through everywhere
+        while not stop.wait(1):  # an endless wait would block signals on some systems
             pass
     print("Stopped.")
     return 0
@@ -49,7 +51,7 @@ def _welcome(org: DemoOrg, url: str) -> str:
     return f"""\
 {org.name} with {len(org.jobs):,} query and Classic jobs: {url}
 
-To point the pipeline at it, put this into the environment:
+To point the pipeline at it, set these environment variables:
 
   export SOURCES__SALESFORCE__CREDENTIALS__INSTANCE_URL={url}
   export SOURCES__SALESFORCE__CREDENTIALS__CLIENT_ID={org.client_id}

@@ -1,4 +1,4 @@
-"""Requests as they come in, answers as they go out, and errors in Salesforce's two shapes."""
+"""Requests and responses, and errors in Salesforce's two formats."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ JSON = "application/json;charset=UTF-8"
 
 @dataclass(frozen=True)
 class Asked:
-    """A request: the path without its query, header names in small letters."""
+    """A request: the path without its query, header names in lower case."""
 
     method: str
     path: str
@@ -23,14 +23,14 @@ class Asked:
 
     @property
     def bearer(self) -> str | None:
-        """The bearer token, if one came along."""
+        """The bearer token, if there is one."""
         scheme, _, token = self.headers.get("authorization", "").partition(" ")
         return token.strip() if scheme.lower() == "bearer" else None
 
 
 @dataclass
 class Answer:
-    """An answer; `cut` and `stall` are for the server to do."""
+    """A response; the server carries out `cut` and `stall`."""
 
     status: int
     body: bytes = b""
@@ -40,12 +40,12 @@ class Answer:
 
 
 def answer(status: int, value: object, **headers: str) -> Answer:
-    """Give an answer with a JSON body."""
+    """Return an answer with a JSON body."""
     return Answer(status, orjson.dumps(value), {"Content-Type": JSON, **headers})
 
 
 def refusal(status: int, code: str, message: str) -> Answer:
-    """Give an error of the REST API: an array of objects.
+    """Return an error of the REST API: an array of objects.
 
     SOURCE: https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/errorcodes.htm
     """
@@ -53,17 +53,17 @@ def refusal(status: int, code: str, message: str) -> Answer:
 
 
 def not_found() -> Answer:
-    """Give the answer for whatever is not there (tests/fixtures/e_33_not_found.json)."""
+    """Return the response for what does not exist (tests/fixtures/e_33_not_found.json)."""
     return refusal(404, "NOT_FOUND", "The requested resource does not exist")
 
 
 def sign_in_refusal(error: str, description: str) -> Answer:
-    """Give an error of the sign-in: one object (tests/fixtures/e_40_oauth_wrong_domain.json)."""
+    """Return an error of the sign-in: one object (tests/fixtures/e_40_oauth_wrong_domain.json)."""
     return answer(400, {"error": error, "error_description": description}, **{"Cache-Control": "no-store"})
 
 
 def plain(status: int, body: Any, headers: Mapping[str, str]) -> Answer:
-    """Give an ordered answer: bytes and text as they are, anything else as JSON."""
+    """Return an injected response: bytes and text unchanged, anything else as JSON."""
     content = body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else orjson.dumps(body)
     kind = "text/html;charset=UTF-8" if isinstance(body, str | bytes) else JSON
     return Answer(status, content, {"Content-Type": kind, **headers})

@@ -1,6 +1,6 @@
-"""The imitated API: a request in, an answer out. The routes that need a session count as calls.
+"""The imitated API: requests in, responses out. Routes that need a session count as API calls.
 
-This is the REST API; requests for the Classic API go on to `classic.py`.
+This is the REST API; `classic.py` handles the Classic API.
 
 SOURCE: https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/ (REST API) and
 https://developer.salesforce.com/docs/atlas.en-us.264.0.api_asynch.meta/api_asynch/ (the job listings)
@@ -36,7 +36,7 @@ _KNOWN = re.compile(r"|limits|query(All)?(/[^/]+)?")  # "" is the list of all
 
 
 def handle(org: DemoOrg, asked: Asked) -> Answer:
-    """Answer a request to the imitated API, put it into the org's log, and let an ordered fault happen."""
+    """Answer a request to the imitated API, log it, and apply an injected fault."""
     with org.lock:
         org.tick()
         fault = org.faults.take(asked.path)
@@ -72,7 +72,7 @@ def _version(number: int) -> dict[str, str]:
 
 
 def _data(org: DemoOrg, asked: Asked, version: str, resource: str) -> Answer:
-    """Answer a request for data: with a session, and as long as the org may be asked."""
+    """Answer a request for data, if the session is valid and API calls are left."""
     with org.lock:
         if org.user_of(asked.bearer or "") is None:
             return refusal(401, "INVALID_SESSION_ID", "Session expired or invalid")  # tests/fixtures/e_34
@@ -106,11 +106,11 @@ def _resource(org: DemoOrg, asked: Asked, version: str, resource: str) -> Answer
     if jobs is not None:
         return _page(org, asked, version, jobs[1])
     with org.lock:
-        return _besides_jobs(org, asked, version, resource)
+        return _other_resource(org, asked, version, resource)
 
 
-def _besides_jobs(org: DemoOrg, asked: Asked, version: str, resource: str) -> Answer:
-    """Answer what there is in this version, the limits, or a page of what a query finds.
+def _other_resource(org: DemoOrg, asked: Asked, version: str, resource: str) -> Answer:
+    """Answer the list of resources, the limits, or a page of a query's results.
 
     SOURCE: resources_discoveryresource.htm, of which the list is a part.
     """
@@ -127,9 +127,8 @@ def _besides_jobs(org: DemoOrg, asked: Asked, version: str, resource: str) -> An
 def _page(org: DemoOrg, asked: Asked, version: str, surface: str) -> Answer:
     """Answer one page of a listing.
 
-    jobType=V2Ingest is a documented value for the query listing, and what it brings there is not settled
-    publicly: here an empty list. What an unknown value is refused with is our choice.
-    """
+    jobType=V2Ingest is a documented value for the query listing, but what it lists there is not: here, nothing. The
+    error for an unknown value is our choice."""
     filters: Filters = tuple((name, asked.query[name]) for name in FILTERS if asked.query.get(name))
     job_type = dict(filters).get("jobType")
     if job_type is not None and job_type not in JOB_TYPES[surface]:
@@ -143,7 +142,7 @@ def _page(org: DemoOrg, asked: Asked, version: str, surface: str) -> Answer:
         if found is None:
             return refusal(400, "INVALID_QUERY_LOCATOR", "invalid query locator")
         listing, offset = found
-        if listing.surface != surface:  # followed onto the other listing: that one begins, at its beginning
+        if listing.surface != surface:  # a locator of the other listing: that one starts from the beginning
             listing, offset = None, 0
     if org.before_answer is not None:
         org.before_answer(org, surface, offset // org.page_size + 1)

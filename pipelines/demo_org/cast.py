@@ -1,8 +1,8 @@
-"""Who runs jobs in the demo org's life, and what each of them does on a day.
+"""The users of the simulated org, and the jobs each of them runs on a day.
 
-Times are UTC. One day of one seed is always the same day, whenever the life began. Invented, but after public
-stories: a nightly job that failed for three weeks unseen, a connector that deletes its jobs as soon as they are
-done, jobs left in progress for days, loads that are Closed and fail hours later, or without one good record.
+Times are UTC. With the same seed, a day is always the same, whenever the simulation started. Invented, but modelled on
+public reports: a nightly job that failed unnoticed for three weeks, a connector that deletes its jobs as soon as they
+are done, jobs stuck in progress for days, loads that are Closed and fail hours later, or that lost every record.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Plan:
 
 
 def day_of(day: int, seed: int, until: int) -> Iterator[Plan]:
-    """Give what is begun on a day (days since 1970), in no order; the story comes to its point at `until`."""
+    """Return the jobs started on a day (days since 1970), unordered; the story is arranged to end at `until`."""
     dice, counts = Random(f"{seed}/{day}"), Random(f"{seed}/{day}/counts")
     weekday = (day + 3) % 7  # the first day of 1970 was a Thursday; Monday is 0
     start = day * DAY
@@ -77,7 +77,7 @@ def day_of(day: int, seed: int, until: int) -> Iterator[Plan]:
 
 
 def _query(at: int, user: str, name: str, lasts: int, dice: Random, **fields: Any) -> Plan:
-    """Plan a V2 query: some are seen as UploadComplete first, one in two hundred fails."""
+    """Plan a V2 query: some start as UploadComplete, one in two hundred fails."""
     waits = dice.randint(2, 40) if lasts > 90 else 0
     first = (Move(waits, "InProgress"),) if waits else ()
     if dice.random() < 0.005:
@@ -119,7 +119,7 @@ def _warehouse(start: int, dice: Random, until: int) -> Iterator[Plan]:
 
 
 def _orders(start: int, weekday: int, dice: Random) -> Iterator[Plan]:
-    """The chatty one: one object from six to eight, busiest on Tuesdays and Thursdays, seldom at weekends."""
+    """The chatty one: one object, from 6:00 to 20:00, busiest on Tuesdays and Thursdays, rarely at weekends."""
     at = start + 6 * HOUR
     gap = 360 if weekday > 4 else 66 if weekday in (1, 3) else 76
     while at < start + 20 * HOUR:
@@ -138,7 +138,7 @@ def _connector(start: int, dice: Random) -> Iterator[Plan]:
 
 
 def _lost_day(until: int) -> int:
-    """Give the day of the story's last week on which a load is Closed and every record of it has failed.
+    """Return the day of the story's last week on which a load is Closed and every record of it has failed.
 
     A working day, with loads enough for one of them to be Closed and to stay so.
     """
@@ -163,7 +163,7 @@ def _loads(start: int, weekday: int, dice: Random, counts: Random, *, lost: bool
             early, complete = unfinished(counts)
             failed = Move(later, "Failed", details={"errorMessage": LOAD_TROUBLE, **complete})
             moves = [Move(lasts, "Closed", details=times | early), failed]
-        elif luck < 0.07:  # left open without a batch, and tidied up by somebody
+        elif luck < 0.07:  # left open without a batch, and aborted later
             moves = [Move(dice.randint(20 * HOUR, 50 * HOUR), "Aborted")]
         else:
             moves = [Move(lasts, "Closed", details=times | finished(counts, lost=lost))]

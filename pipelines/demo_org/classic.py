@@ -60,7 +60,7 @@ def job_details(org: DemoOrg, asked: Asked, path: str) -> Answer:
 
 
 def _not_now(org: DemoOrg, asked: Asked) -> Answer | None:
-    """Give the refusal of whatever is asked; None: it may be asked."""
+    """Return the error for this request; None if it is allowed."""
     # 400, and this text: https://github.com/heroku/salesforce-bulk/issues/44; for no session at all, our choice
     if org.user_of(asked.headers.get("x-sfdc-session", "")) is None:
         return _refusal(asked, 400, "InvalidSessionId", "Invalid session id")
@@ -73,9 +73,9 @@ def _not_now(org: DemoOrg, asked: Asked) -> Answer | None:
 
 
 def _job_info(job: Job, details: Job) -> Job:
-    """Give a job as the Classic API knows it, Bulk API 2.0 jobs too (tests/fixtures/c_one_15).
+    """Return a job as the Classic API knows it, Bulk API 2.0 jobs too (tests/fixtures/c_one_15).
 
-    Whatever nobody counted is 0, also the batches of a Bulk API 2.0 job: our choice.
+    What was not counted is 0, also the batches of a Bulk API 2.0 job: our choice.
     """
     counts = dict.fromkeys((*CLASSIC_ONLY, *_TIMES), 0) | {"numberRetries": details.get("retries", 0)}
     counts |= {name: value for name, value in details.items() if name in counts}
@@ -86,7 +86,7 @@ def _job_info(job: Job, details: Job) -> Job:
 
 
 def _as_text(info: Job) -> dict[str, str]:
-    """Give what XML says: text only, nothing that is null, and times that end with Z."""
+    """Return what XML says: text only, nothing that is null, and times that end with Z."""
     return {
         name: re.sub(r"\+0000$", "Z", value) if isinstance(value, str) else str(value)
         for name, value in info.items()
@@ -95,7 +95,7 @@ def _as_text(info: Job) -> dict[str, str]:
 
 
 def _refusal(asked: Asked, status: int, code: str, message: str) -> Answer:
-    """Give an error of the Classic API: one object.
+    """Return an error of the Classic API: one object.
 
     SOURCE: https://github.com/simple-salesforce/simple-salesforce/issues/619 (JSON) and
     https://github.com/heroku/salesforce-bulk/issues/44 (XML)

@@ -17,7 +17,7 @@ class Clock:
         if now is not None and now.tzinfo is None:
             raise ValueError("now must have a time zone, such as datetime(2026, 11, 2, tzinfo=UTC)")
         self.lock = threading.RLock()
-        self.on_time: Callable[[datetime], None] | None = None  # told the time whenever the org looks at it
+        self.on_time: Callable[[datetime], None] | None = None  # called with the time whenever the org reads it
         self._simulated = None if now is None else now.astimezone(UTC)
         self._shift = timedelta()
         self._held: datetime | None = None

@@ -1,9 +1,8 @@
 """How many records and batches the Classic jobs of the demo org's life have.
 
-Every figure comes from dice of its own: those that roll the life itself must not be touched in between.
-SOURCE: https://developer.salesforce.com/docs/atlas.en-us.264.0.api_asynch.meta/api_asynch/asynch_api_reference_jobinfo.htm
-(what is counted, and that a job is done when all its batches are completed or failed)
-"""
+Every figure comes from dice of its own: those that roll the life itself must not be touched in between. SOURCE:
+https://developer.salesforce.com/docs/atlas.en-us.264.0.api_asynch.meta/api_asynch/asynch_api_reference_jobinfo.htm
+(what is counted, and that a job is done when all its batches are completed or failed)"""
 
 from __future__ import annotations
 
@@ -15,10 +14,10 @@ Counts = dict[str, int]
 
 
 def finished(dice: Random, *, lost: bool) -> Counts:
-    """Give the counts of a load whose batches are all completed: one in ten failed in part, one in fifty whole.
+    """Return the counts of a load whose batches are all completed: one in ten failed in part, one in fifty whole.
 
     A batch is completed whatever became of its records. A load with every record failed and no failed batch was
-    told of in public in February 2026. `lost`: this load is one of those, whatever the dice say.
+    reported in public in February 2026. `lost`: this load is one of those, whatever the dice say.
     """
     records = int(10 ** dice.uniform(1.4, 4.7))
     fate, share = dice.random(), dice.uniform(0, 0.2)
@@ -28,7 +27,7 @@ def finished(dice: Random, *, lost: bool) -> Counts:
 
 
 def unfinished(dice: Random) -> tuple[Counts, Counts]:
-    """Give the counts of a load with batches still to come as it is closed, and when the last one has failed.
+    """Return the counts of a load with batches still to come as it is closed, and when the last one has failed.
 
     The records of a batch that fails as a whole are neither processed nor failed: our choice, after jobs that
     failed with 0 of both (tests/fixtures/i_one_08).
@@ -40,7 +39,7 @@ def unfinished(dice: Random) -> tuple[Counts, Counts]:
 
 
 def extracted(dice: Random) -> Counts:
-    """Give the counts of a Classic query: one batch, as in tests/fixtures/c_one_17."""
+    """Return the counts of a Classic query: one batch, as in tests/fixtures/c_one_17."""
     return _counts(dice.randint(500_000, 700_000), 0, total=1, completed=1)
 
 

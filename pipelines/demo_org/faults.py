@@ -1,4 +1,4 @@
-"""What the demo org does wrong when it is told to: refuse, stall, or break off in the middle of an answer."""
+"""Fault injection: errors, delays, and responses that break off half-way."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-# Sign-in has errors of its own, so a fault without a path waits for a request for data.
+# Sign-in has its own errors, so a fault without a path waits for a data request.
 DATA_PATHS = r"^/services/data/v"
 
 
@@ -46,7 +46,7 @@ class Faults:
         self._waiting.append(fault)
 
     def take(self, path: str) -> Fault | None:
-        """Give the fault for this request, if one is due; every waiting fault counts the request."""
+        """Return the fault for this request, if one is due; every waiting fault counts the request."""
         due: Fault | None = None
         for fault in self._waiting:
             if not re.search(fault.path, path):
@@ -67,7 +67,7 @@ class Faults:
 
 
 class Faulty:
-    """What an org offers to those who want something to go wrong next."""
+    """The fault injection methods of an org."""
 
     faults: Faults
     lock: threading.RLock

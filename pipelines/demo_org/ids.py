@@ -15,7 +15,7 @@ INSTANCE = "Dm0"  # positions 4 to 6 name the instance that made the record; any
 
 
 def salesforce_id(prefix: str, number: int) -> str:
-    """Give the 18-character id of the number-th record of a kind: "750" jobs, "005" users, "00D" orgs.
+    """Return the 18-character id of the number-th record of a kind: "750" jobs, "005" users, "00D" orgs.
 
     Neighbouring numbers may differ by the case of one letter only, as in a real org.
     Raises ValueError: the prefix is not three characters long, or the number needs more than nine places.
@@ -30,7 +30,7 @@ def salesforce_id(prefix: str, number: int) -> str:
 
 
 def eighteen(id15: str) -> str:
-    """Give the 18-character form of a 15-character id; anything else comes back as it is.
+    """Return the 18-character form of a 15-character id; anything else comes back as it is.
 
     Each suffix character stands for five characters, one bit for each capital, the first one lowest.
     """

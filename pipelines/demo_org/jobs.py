@@ -12,9 +12,9 @@ from pipelines.demo_org.listings import Filters, Order, in_order, matching
 from pipelines.demo_org.records import DETAIL_FIELDS, TERMINAL_STATES, Job, moment_of, new_job, timestamp
 from pipelines.demo_org.usage import Usage
 
-# "Jobs in a terminal state … that are older than seven days are deleted. Jobs in a non-terminal state that are
-# older than seven days are periodically cleaned up." How long that takes is not said: 14 days is our choice.
-# SOURCE: https://developer.salesforce.com/docs/atlas.en-us.salesforce_app_limits_cheatsheet.meta/salesforce_app_limits_cheatsheet/salesforce_app_limits_platform_bulkapi.htm
+# "Jobs in a terminal state … that are older than seven days are deleted. Jobs in a non-terminal state that are older
+# than seven days are periodically cleaned up." How long that takes is not said: 14 days is our choice. SOURCE:
+# https://developer.salesforce.com/docs/atlas.en-us.salesforce_app_limits_cheatsheet.meta/salesforce_app_limits_cheatsheet/salesforce_app_limits_platform_bulkapi.htm
 TERMINAL_KEPT = timedelta(days=7)
 UNFINISHED_KEPT = timedelta(days=14)
 PURGE_EVERY = timedelta(seconds=1)  # looking through all jobs on every request would slow the pages down
@@ -112,7 +112,7 @@ class Jobs(Clock):
             self._remove(eighteen(job_id))
 
     def job(self, job_id: str) -> Job:
-        """Give a job's listing record, by 15 or 18 characters. Raises KeyError: no such job."""
+        """Return a job's listing record, by 15 or 18 characters. Raises KeyError: no such job."""
         key = eighteen(job_id)
         found = self.jobs.get(key) or self.ingest_jobs.get(key)
         if found is None:
@@ -120,7 +120,7 @@ class Jobs(Clock):
         return found
 
     def listed(self, surface: str, filters: Filters = ()) -> list[str]:
-        """Give the keys of what the "query" or "ingest" listing holds now, in its order; for `records_of`."""
+        """Return the keys of what the "query" or "ingest" listing holds now, in its order; for `records_of`."""
         with self.lock:
             wanted = (surface, filters, self.order, self.sees_all, self.lists_loads)
             keys = self._keys.get(wanted)
@@ -129,7 +129,7 @@ class Jobs(Clock):
             return keys
 
     def records_of(self, surface: str, keys: list[str]) -> list[Any]:
-        """Give what the listing shows for these keys as things stand now; jobs gone since are left out."""
+        """Return what the listing shows for these keys as things stand now; jobs gone since are left out."""
         jobs = self.jobs if surface == "query" and not self.lists_loads else {**self.ingest_jobs, **self.jobs}
         return [
             self.raw[int(key[4:])] if key.startswith("raw ") else jobs[key]
@@ -145,7 +145,7 @@ class Jobs(Clock):
                 self.purge()
 
     def purge(self) -> None:
-        """Remove the jobs that are too old; a job whose createdDate nobody can read never is."""
+        """Remove the jobs that are too old; one with an unreadable createdDate never is."""
         with self.lock:
             now = self._purged = self.now
             for job_id, created in list(self._created.items()):

@@ -1,4 +1,4 @@
-"""A believable life for the demo org: a queue of events that is played as the org's clock moves on."""
+"""A realistic simulation of the demo org: a queue of events, played as the org's clock advances."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Life:
         if what == _CREATE:
             self._create(plan)
         elif job_id not in org.jobs and job_id not in org.ingest_jobs:
-            return  # somebody else deleted it
+            return  # it was deleted meanwhile
         elif what == _DELETE:
             org.delete_job(job_id)
         else:
@@ -79,7 +79,7 @@ class Life:
 
 
 def live(org: DemoOrg, *, until: datetime, start: datetime | None = None, seed: int = 0) -> Life:
-    """Give an org a life that is played whenever its clock moves, from `start` (or now) on.
+    """Return an org a life that is played whenever its clock moves, from `start` (or now) on.
 
     With a simulated clock, `org.advance(...)` moves the life along; a start in the past is caught up with at
     once.

@@ -17,7 +17,7 @@ APP_CALLS = 10_000  # what the org grants each named app
 
 
 def limits(org: DemoOrg, version: float) -> dict[str, Any]:
-    """Give the limits by name. Remaining goes below zero when more was used than allowed."""
+    """Return the limits by name. Remaining goes below zero when more was used than allowed."""
     now = org.now
     batches = _limit(DAILY_BATCHES, org.usage.batches(now))
     apps = {app: _limit(APP_CALLS, calls) for app, calls in org.usage.app_calls(now).items()}
@@ -46,12 +46,12 @@ def limits(org: DemoOrg, version: float) -> dict[str, Any]:
 
 
 def spent(org: DemoOrg) -> bool:
-    """Tell whether the calls of the last 24 hours have used up the allowance."""
+    """Return whether the calls of the last 24 hours have used up the allowance."""
     return org.usage.calls(org.now) >= org.daily_api_requests
 
 
 def usage_header(org: DemoOrg) -> str:
-    """Give the value of Sforce-Limit-Info, such as api-usage=18/5000.
+    """Return the value of Sforce-Limit-Info, such as api-usage=18/5000.
 
     The calling app's own share follows if it has one: `; per-app-api-usage=17/250(appName=Some App)`.
     """

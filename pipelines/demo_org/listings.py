@@ -56,7 +56,7 @@ class OpenListings:
         return listing
 
     def find(self, query_locator: str, now: datetime) -> tuple[Listing, int] | None:
-        """Give the listing and the offset that a queryLocator stands for; None: unknown, malformed or expired."""
+        """Return the listing and the offset that a queryLocator stands for; None: unknown, malformed or expired."""
         locator, _, offset = query_locator.rpartition("-")
         listing = self._open.get(locator)
         if listing is None or not (offset.isascii() and offset.isdigit()) or now - listing.opened > LOCATOR_LIFE:
@@ -88,7 +88,7 @@ def rotated(keys: list[str], number: int) -> list[str]:
 
 
 def matching(filters: Filters, pk_chunking: set[str]) -> Callable[[str, Job], bool]:
-    """Give the test that a job (its key and record) passes when it belongs into a listing with these filters.
+    """Return the test that a job (its key and record) passes when it belongs into a listing with these filters.
 
     concurrencyMode is documented as for future use; here it filters.
     """

@@ -86,7 +86,7 @@ class DemoOrg(Jobs, Faulty):
         self.client_id = "3MVG9.demo-org.consumer-key"
         self.client_secret = "demo-org-consumer-secret"  # noqa: S105 - a demo's
         self.jwt_public_key: str | bytes | None = None  # PEM; None: no certificate is registered
-        self.jwt_audience: str | None = None  # taken besides the documented login hosts
+        self.jwt_audience: str | None = None  # accepted in addition to the documented login hosts
         self.client_credentials_user = True  # False: the app has no run-as user
         self.wrong_domain = False  # True: sign-in answers as login.salesforce.com does for client credentials
         self.disabled: str | None = None  # an errorCode that every request for data is refused with (403)
@@ -119,7 +119,7 @@ class DemoOrg(Jobs, Faulty):
             return user_id
 
     def issue_token(self) -> str:
-        """Give a new access token of the integration user: Salesforce's form, and the same on every run."""
+        """Return a new access token of the integration user: Salesforce's form, and the same on every run."""
         with self.lock:
             self._token_count += 1
             text = f"{self.org_id}/{self.seed}/{self._token_count}"
@@ -128,7 +128,7 @@ class DemoOrg(Jobs, Faulty):
             return token
 
     def user_of(self, token: str) -> User | None:
-        """Give the user of a valid access token."""
+        """Return the user of a valid access token."""
         return self.users.get(self._tokens.get(token, ""))
 
     def revoke(self, token: str) -> bool:
@@ -142,7 +142,7 @@ class DemoOrg(Jobs, Faulty):
             self._tokens.clear()
 
     def renew_access_token(self) -> str:
-        """Give `access_token` a new value, valid until the sessions expire again."""
+        """Return `access_token` a new value, valid until the sessions expire again."""
         self.access_token = self.issue_token()
         return self.access_token
 

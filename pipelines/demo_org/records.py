@@ -58,7 +58,7 @@ _DETAILS: dict[str, Job] = {
 
 
 def timestamp(moment: datetime) -> str:
-    """Give a time as the listing spells it, in whole seconds: 2018-12-07T19:58:09.000+0000."""
+    """Return a time as the listing spells it, in whole seconds: 2018-12-07T19:58:09.000+0000."""
     return moment.astimezone(UTC).isoformat(timespec="seconds")[:19] + ".000+0000"
 
 
@@ -72,7 +72,7 @@ def moment_of(text: object) -> datetime | None:
 
 
 def new_job(job_id: str, created_by: str, created: str, fields: Job) -> Job:
-    """Give a listing record: a V2 query of Account in CSV, unless the fields say otherwise.
+    """Return a listing record: a V2 query of Account in CSV, unless the fields say otherwise.
 
     Classic jobs have neither lineEnding nor columnDelimiter (tests/fixtures/q_list_03).
     """
@@ -101,7 +101,7 @@ def new_job(job_id: str, created_by: str, created: str, fields: Job) -> Job:
 
 
 def full_job(job: Job, details: Job, version: float) -> Job:
-    """Give the single-job answer: the listing record and what only this answer tells.
+    """Return the single-job answer: the listing record and what only this answer tells.
 
     isPkChunkingSupported is missing from a recorded v57 answer and present in v62 (tests/fixtures/q_one_05,
     i_one_12); which version began with it is not documented, 61 is our choice.

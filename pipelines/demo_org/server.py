@@ -58,7 +58,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self._send(given)
 
     def _body(self) -> bytes:
-        """The request's body, of a length told beforehand or in chunks, as jsforce sends every form.
+        """The request's body, with a Content-Length or in chunks, as jsforce sends every form.
 
         Raises ValueError: neither.
         """

@@ -71,7 +71,7 @@ def _jwt_bearer(org: DemoOrg, assertion: str) -> Answer:
 
     Which error wins when several claims are wrong is not documented.
     """
-    import jwt  # noqa: PLC0415 - brings cryptography along, which slows the start of those who never need it
+    import jwt  # noqa: PLC0415 - importing cryptography is slow, and often not needed
 
     if org.jwt_public_key is None:
         return sign_in_refusal("invalid_grant", "invalid assertion")
@@ -116,7 +116,7 @@ def revoke(org: DemoOrg, asked: Asked) -> Answer:
 
 
 def identity_url(org: DemoOrg, user: User | None) -> str:
-    """Give the address that tells who a user is."""
+    """Return the address that tells who a user is."""
     return f"{org.instance_url}/id/{org.org_id}/{user.id if user else org.integration_user_id}"
 
 

@@ -26,7 +26,7 @@ _QUERY = re.compile(
 
 
 def batch_size(options: str) -> int:
-    """Give the records of a page, as the header Sforce-Query-Options asks for: batchSize=200 to 2000.
+    """Return the records of a page, as the header Sforce-Query-Options asks for: batchSize=200 to 2000.
 
     SOURCE: https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/headers_queryoptions.htm
     """

@@ -38,19 +38,19 @@ class Usage:
         insort(self._batches, created.timestamp())
 
     def calls(self, now: datetime) -> int:
-        """Give the calls of the last 24 hours."""
+        """Return the calls of the last 24 hours."""
         return _last_day(self._calls, now)
 
     def app_calls(self, now: datetime) -> dict[str, int]:
-        """Give the calls of the last 24 hours of each named app."""
+        """Return the calls of the last 24 hours of each named app."""
         return {app: _last_day(calls, now) for app, calls in self._app_calls.items()}
 
     def query_jobs(self, now: datetime) -> int:
-        """Give the Bulk API 2.0 query jobs created in the last 24 hours, deleted ones included."""
+        """Return the Bulk API 2.0 query jobs created in the last 24 hours, deleted ones included."""
         return _within(self._query_jobs, now)
 
     def batches(self, now: datetime) -> int:
-        """Give the batches of the last 24 hours."""
+        """Return the batches of the last 24 hours."""
         return _within(self._batches, now)
 
 

@@ -1,1 +1,1 @@
-"""What is wrong with the set-up, and unknown settings."""
+"""What is wrong: with the set-up, with settings, with a run that failed."""

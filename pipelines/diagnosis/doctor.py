@@ -1,6 +1,6 @@
-"""`make doctor`: with a handful of calls, what is wrong with the set-up, in plain words, and what to do about it.
+"""`make doctor`: diagnoses the set-up with a handful of API calls and suggests fixes.
 
-Also answers, for the org that it looks at, what Salesforce's documentation leaves open; see `open_questions.py`.
+It also answers, for this org, questions that Salesforce's documentation leaves open; see `open_questions.py`.
 """
 
 from collections.abc import Callable
@@ -30,28 +30,28 @@ from pipelines.salesforce.org import Org
 from pipelines.tables import FINISHED
 from pipelines.warehouse.reader import read
 
-CLOCK_TOLERANCE: Final = timedelta(minutes=2)  # a JWT assertion lives for three
+CLOCK_TOLERANCE: Final = timedelta(minutes=2)  # a JWT assertion is valid for three
 
 
 def doctor(verbose: bool = False) -> int:
-    """Looks at settings, versions, clock, sign-in, listing and budget; returns 0, or what the first fault means.
+    """Checks settings, versions, clock, sign-in, listing and budget; returns 0, or the exit code of the first problem.
 
-    `verbose` lists also, by their names, the settings outside that are meant for something else and are not read.
+    `verbose` also lists settings of other programs that are not read, by name only.
     """
     found = Examination()
     print("Settings")
     for file in active().settings.not_ours:
-        found.note(f"{file} is not read: users other than this one and root may have written it")
+        found.note(f"{file} is ignored: users other than this one and root could have written it")
     for renamed in renamed_settings():
         found.note(renamed)
     if verbose:
         for ignored in ignored_settings():
-            found.note(f"not read: {ignored}")
+            found.note(f"ignored: {ignored}")
     try:
         settings = read_settings()
         examine_files(found, settings)
         credentials = read_credentials(found.bad)
-        found.good(f"sign-in by {credentials.way}")
+        found.good(f"sign-in by {credentials.method}")
         for problem in misspelt_settings():
             found.bad(problem)
         source = resolved(SourceConfiguration(), "sources.salesforce")
@@ -67,9 +67,9 @@ def doctor(verbose: bool = False) -> int:
             examine(found, org)
         except Failure as failure:
             found.bad(failure)
-            break  # what comes after it needs it
+            break  # the following checks need this one
     if found.page:
-        print("What the documentation leaves open, for this org")
+        print("What the documentation leaves open, answered for this org")
         for question, answer in open_questions(found):
             print(f"  {question}\n    {answer}")
     print("All is well." if not found.exit_code else "Fix the items marked BAD, then run make doctor again.")
@@ -77,24 +77,25 @@ def doctor(verbose: bool = False) -> int:
 
 
 def _examine_host(found: Examination, org: Org) -> None:
-    """Versions and clock need no sign-in: GET {instance_url}/services/data."""
+    """API versions and clock, which need no sign-in: GET {instance_url}/services/data."""
     host = org.credentials.instance_url or org.session.instance_url
     try:
         answer = org.http.get(f"{host}/services/data", allow_redirects=False, auth=lambda request: request)
         oldest, *_, newest = versions = [sanitize(version["version"], 20) for version in decoded(answer.content)]
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         raise Misconfigured(
-            f"{host} does not answer as Salesforce's API does.",
-            "instance_url must be the org's My Domain: https://<name>.my.salesforce.com.",
+            f"{host} does not answer like Salesforce's API.",
+            "Set instance_url to the org's My Domain: https://<name>.my.salesforce.com.",
         ) from None
-    except OSError as error:  # all of requests' are
+    except OSError as error:  # all of requests' errors
         raise unreachable(host, error) from None
     if org.api_version in versions:
-        found.good(f"API version {org.api_version} is supported; the newest is {newest}")
+        latest = "latest" if org.api_version == newest else f"the latest is {newest}"
+        found.good(f"API version {org.api_version} is supported ({latest})")
     else:
         found.bad(
             Misconfigured(
-                f"api_version {org.api_version} is not supported by the org ({oldest} to {newest} are).",
+                f"API version {org.api_version} is not supported by the org, which supports {oldest} to {newest}.",
                 f'Set api_version = "{newest}" under [sources.salesforce] in .dlt/config.toml.',
             )
         )
@@ -104,8 +105,8 @@ def _examine_host(found: Examination, org: Org) -> None:
         found.bad(
             Misconfigured(
                 f"this machine's clock differs from the org's by {off.total_seconds():,.0f} seconds.",
-                "Set it (timedatectl set-ntp true): signed assertions live for three minutes. "
-                "Recorded times are the org's own.",
+                "Set it (timedatectl set-ntp true): JWT assertions are valid for three minutes only. "
+                "Recorded times are not affected: they are the org's.",
             )
         )
     else:
@@ -115,7 +116,7 @@ def _examine_host(found: Examination, org: Org) -> None:
 def _examine_sign_in(found: Examination, org: Org) -> None:
     found.good(f"signed in at {org.session.instance_url}, org {org.org_id}")
     if found.warehouse and found.warehouse.exists():
-        with suppress(duckdb.Error, Misconfigured):  # that it cannot be read is said already
+        with suppress(duckdb.Error, Misconfigured):  # an unreadable file was reported above
             newest = read(NEWEST_LISTING, found.warehouse, {"org_id": org.org_id}).to_pylist()[0]
             org.check_clock(newest["ended_at"])
 
@@ -124,9 +125,9 @@ def _examine_listing(found: Examination, org: Org) -> None:
     """The first page of the listing, and one finished job's own answer."""
     body = first_page(org, QUERY.path, found.filters)
     if not isinstance(body, dict) or not isinstance(body.get("records"), list):
-        raise Failure("the listing is not what Salesforce documents.", "A proxy may answer instead of Salesforce.")
+        raise Failure("the listing is not what Salesforce documents.", "Perhaps a proxy answers instead of Salesforce.")
     found.page = [record for record in body["records"] if isinstance(record, dict)]
-    more = "" if body.get("done") is True else ", and more follow"
+    more = "" if body.get("done") is True else "; more pages follow"
     more += (
         f"; filtered by {', '.join(f'{name} = {value}' for name, value in found.filters.items())}"
         if found.filters
@@ -135,8 +136,8 @@ def _examine_listing(found: Examination, org: Org) -> None:
     found.good(f"the first page of the listing has {len(found.page):,} job{'' if len(found.page) == 1 else 's'}{more}")
     creators = {str(record.get("createdById")) for record in found.page}
     if creators == {org.session.user_id}:
-        found.note("it shows our own user's jobs only. If others run jobs in this org, give the user")
-        found.note("'Manage Data Integrations': whether the listing needs it is not documented")
+        found.note("it only shows jobs of the signed-in user. If others run jobs in this org, give this user the")
+        found.note("permission 'Manage Data Integrations' (whether the listing requires it is not documented)")
     elif creators:
         found.good(f"it shows jobs of {len(creators)} user{'s' if len(creators) > 1 else ''}")
     finished = [record for record in found.page if record.get("state") in FINISHED and record.get("id")]
@@ -150,13 +151,16 @@ def _examine_listing(found: Examination, org: Org) -> None:
 
 def _examine_budget(found: Examination, org: Org) -> None:
     if not org.budget.usage:
-        found.note("the org does not say how many API calls it has used")
+        found.note("the org does not report how many API calls it has used")
         return
     used, allowed = org.budget.usage
     said = f"{used:,} of {allowed:,} API calls used in 24 hours"
     if org.budget.is_spent:
         found.bad(
-            Failure(f"{said}: a load stops at {org.budget.percent:g} %.", "See who uses them, or list less often.")
+            Failure(
+                f"{said}, above this tool's limit of {org.budget.percent:g} %: loads stop.",
+                "Find out what uses them, load less often, or raise api_budget_percent.",
+            )
         )
     else:
         found.good(said)

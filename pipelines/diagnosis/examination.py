@@ -1,4 +1,4 @@
-"""What the doctor has found so far, and how it says so."""
+"""What the doctor has found, and how it prints that."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +9,7 @@ from pipelines.salesforce.job_pages import Record
 
 @dataclass
 class Examination:
-    """What has been found: lines for the person, the worst exit code for whoever scripts it."""
+    """The findings: lines to read, and an exit code for scripts."""
 
     exit_code: int = 0
     page: list[Record] = field(default_factory=list)  # the first page of the listing

@@ -1,5 +1,5 @@
-"""What stands outside for some other program, and would be a setting of dlt's, or of ours, if we read it: `doctor
---verbose` lists it by its names, never by its values."""
+"""Settings of other programs that dlt, or we, would use if they were read. `doctor --verbose` lists their names, never
+their values."""
 
 import os
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from pipelines.config.dlt_context import active
 from pipelines.config.own_settings import KEYS, RENAMED, SettingPath, named_project
 from pipelines.diagnosis.misspelt_settings import unread
 
-# Whose specifications take part in a load; credentials of other destinations do not.
+# Packages whose specifications matter for a load; credentials of other destinations do not.
 TAKE_PART: Final = (
     "dlt.common.data_writers", "dlt.common.destination", "dlt.common.normalizers", "dlt.common.schema",
     "dlt.common.storages", "dlt.common.configuration.specs.runtime", "dlt.destinations.impl.duckdb", "dlt.extract",
@@ -22,14 +22,14 @@ TAKE_PART: Final = (
 
 
 def ignored_settings() -> list[str]:
-    """A line for each."""
+    """One line for each."""
     return [*_variables(), *_files()]
 
 
 def _variables() -> Iterator[str]:
     yield from sorted(dlt_variables.aside)
     if os.environ.get("DLT_PROJECT_DIR") and named_project() is None:
-        yield "DLT_PROJECT_DIR: that folder is no project of this recorder"
+        yield "DLT_PROJECT_DIR: that folder is not a project of this recorder"
     fields = {field.upper() for spec in specifications() for field in spec.get_resolvable_fields()}
     for name in sorted(os.environ):
         path = tuple(name.split("__"))
@@ -57,7 +57,7 @@ def _leaves(found: dict[str, Any], path: SettingPath = ()) -> Iterator[SettingPa
 
 
 def specifications(of: type[BaseConfiguration] = BaseConfiguration) -> Iterator[type[BaseConfiguration]]:
-    """All specifications, of those that are imported, that take part in a load."""
+    """All imported specifications that matter for a load."""
     for spec in of.__subclasses__():
         if spec.__module__.startswith(TAKE_PART):
             yield spec

@@ -1,4 +1,4 @@
-"""Settings that nothing reads: misspelt, in the wrong section, or meant for dlt, which is not asked about them."""
+"""Unknown settings: misspelt, in the wrong section, or meant for dlt, which does not get to see them."""
 
 import os
 from collections.abc import Iterator
@@ -6,21 +6,21 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
-from pipelines.answers.findings import thresholds  # noqa: F401 - each puts its keys into KEYS
+from pipelines.answers.findings import thresholds  # noqa: F401 - importing them registers their keys
 from pipelines.config import settings  # noqa: F401
 from pipelines.config.dlt_context import PINNED, active
 from pipelines.config.own_settings import KEYS, LOADER_FILE, RENAMED, SettingPath
 from pipelines.errors import Misconfigured
 
-# dlt reads these sections, and so did version 0.1.0.
+# Sections of dlt, which version 0.1.0 read, too.
 DLTS: Final = frozenset({"load", "extract", "normalize", "schema", "data_writer", "pipeline", "providers"})
-SHARED: Final = {"runtime", ".".join(LOADER_FILE[:-1]), ".".join(LOADER_FILE)}  # with other users of dlt
+# Other programs that use dlt have these, too
+SHARED: Final = {"runtime", ".".join(LOADER_FILE[:-1]), ".".join(LOADER_FILE)}
 PARENTS: Final = {"sources", "destination"}
 
 
 def misspelt_settings() -> list[Misconfigured]:
-    """One for each setting in the project's `.dlt/`, and for each in our sections of the environment, that no code
-    reads."""
+    """An error for each unknown setting in the project's `.dlt/`, and in our sections of the environment."""
     return [*_in_files(), *_in_environment()]
 
 
@@ -33,7 +33,7 @@ def _in_files() -> Iterator[Misconfigured]:
 
 
 def unread(found: dict[str, Any], path: SettingPath = ()) -> Iterator[SettingPath]:
-    """The settings of a file that nothing reads, but for sections of other programs."""
+    """The unknown settings of a file, except in sections of other programs."""
     section = ".".join(path)
     for key, value in found.items():
         here = (*path, key)
@@ -71,7 +71,7 @@ def _problem(path: SettingPath, where: str) -> Misconfigured:
     elif close:
         remedy = f"Did you mean {renamed[close[0]][-1] if close[0] in renamed else close[0]}?"
     elif path[0] in DLTS or section in SHARED | PARENTS:
-        remedy = "Remove it: the recorder sets up dlt itself, and does not read this."
+        remedy = "Remove it: the recorder configures dlt itself, and ignores this."
     else:
         remedy = "See .dlt/config.toml."
     return Misconfigured(f"`{'.'.join(path)}` in {where} is an unknown setting.", remedy)

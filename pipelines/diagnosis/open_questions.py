@@ -1,4 +1,4 @@
-"""What Salesforce's documentation leaves open: what one page and one job of an org can show of it."""
+"""Questions that Salesforce's documentation leaves open, answered from one page and one job of an org."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -7,30 +7,30 @@ from pipelines.diagnosis.examination import Examination
 from pipelines.errors import sanitize
 from pipelines.recording.feeds import QUERY
 
-UNKNOWN: Final = "not known yet"
+UNKNOWN: Final = "unknown so far"
 
 
 def open_questions(found: Examination) -> Iterator[tuple[str, str]]:
-    """The questions, and what one page and one job can show of them."""
+    """Each question with its answer."""
     page, creators = found.page, {str(record.get("createdById")) for record in found.page}
     yield (
         "Does the listing show other users' jobs?",
-        f"yes, of {len(creators)} users on the first page" if len(creators) > 1 else UNKNOWN,
+        f"yes, jobs of {len(creators)} users on the first page" if len(creators) > 1 else UNKNOWN,
     )
     more = sorted(set().union(*page) - QUERY.jobs.fields.keys()) if page else []
     yield (
-        "Does it carry counts or error texts beside the documented fields?",
-        UNKNOWN if not page else f"these: {sanitize(', '.join(more))}" if more else "no, on this page",
+        "Does it have counts or error texts in addition to the documented fields?",
+        UNKNOWN if not page else f"yes: {sanitize(', '.join(more))}" if more else "no, on this page",
     )
     extra = sorted(set(found.job or ()) - QUERY.jobs.fields.keys())
-    yield "What does a single job's answer add?", sanitize(", ".join(extra)) if extra else UNKNOWN
+    yield "Which fields do a single job's details add?", sanitize(", ".join(extra)) if extra else UNKNOWN
     v2 = [r for r in page if r.get("jobType") == "V2Query" and r.get("state") == "JobComplete"]
     still = sum(r.get("systemModstamp") == r.get("createdDate") for r in v2)
     yield (
-        "Does a finished V2 query's systemModstamp always move?",
+        "Does systemModstamp always change when a V2 query finishes?",
         UNKNOWN
         if not v2
-        else f"no: {still} of {len(v2)} stand still"
+        else f"no: not for {still} of {len(v2)}"
         if still
         else f"it did for all {len(v2)} on this page",
     )
@@ -44,5 +44,5 @@ def open_questions(found: Examination) -> Iterator[tuple[str, str]]:
         "Does a Classic job ever become JobComplete in the listing?",
         "yes" if "JobComplete" in classic else UNKNOWN,
     )
-    yield "How long does a locator live?", UNKNOWN
+    yield "How long is a locator valid?", UNKNOWN
     yield "What does jobType=V2Ingest list?", UNKNOWN

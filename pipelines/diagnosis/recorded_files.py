@@ -1,4 +1,4 @@
-"""The loader's file, the published warehouse, and what lies beside them."""
+"""Checks the primary database, the published copy, and the files beside them."""
 
 import os
 from datetime import UTC, datetime, timedelta
@@ -23,19 +23,19 @@ from pipelines.warehouse.reader import read
 from pipelines.warehouse.restoring import damaged
 from pipelines.warehouse.state_folder import StateFolder
 
-# As `check` has it: filtered listings prove nothing of the whole org, unless there are no others.
+# As in `check`: filtered listings prove nothing about the whole org, unless there are no others.
 LAST: Final = """
 select coalesce((select max(covered_to) from coverage), (select max(finished_at) from listings)) as last
 """
 
 
 def examine_files(found: Examination, settings: Settings) -> None:
-    """Raises a Failure where no load could begin."""
-    for name, file in (("loader's file", settings.loader_file), ("published warehouse", settings.warehouse)):
+    """Raises a Failure if no load could start."""
+    for name, file in (("primary database", settings.loader_file), ("published copy", settings.warehouse)):
         if not os.access(file.parent, os.W_OK):
-            found.bad(Misconfigured(f"{name} {file}: the directory is not writable.", "See .dlt/config.toml."))
+            found.bad(Misconfigured(f"{name} {file}: the directory is not writable.", "Let this user write there."))
         else:
-            found.good(f"{name}: {file}{'' if file.exists() else ' (will be made)'}")
+            found.good(f"{name}: {file}{'' if file.exists() else ' (will be created)'}")
     check_begun(settings.loader_file, settings.warehouse)
     _examine_loader_file(found, settings.loader_file, settings.warehouse)
     _examine_kept(found, StateFolder(settings.loader_file))
@@ -60,9 +60,13 @@ def _examine_loader_file(found: Examination, file: Path, warehouse: Path) -> Non
         if without := locking_problem(file) if LOCK_MESSAGE in said else None:
             found.bad(without)
         elif LOCK_MESSAGE in said:
-            found.note(f"the loader's file is in use, by a load or by a program that should open the copy: {said}")
+            found.note(
+                f"the primary database is locked, by a load or by a program that should open the published copy: {said}"
+            )
         else:
-            found.bad(Misconfigured(f"the loader's file cannot be opened: {said}", "docs/operations.md, Restore."))
+            found.bad(
+                Misconfigured(f"the primary database cannot be opened: {said}", "See docs/operations.md, Restore.")
+            )
 
 
 def _examine_copies(found: Examination, settings: Settings) -> None:
@@ -70,17 +74,17 @@ def _examine_copies(found: Examination, settings: Settings) -> None:
         daily = copies(settings.warehouse)
         if daily:
             size = space_taken(settings.warehouse) / 1e6
-            found.good(f"daily copies in {daily[0].parent}: {len(daily)}, of {size:,.0f} MB together")
+            found.good(f"daily copies in {daily[0].parent}: {len(daily)}, {size:,.0f} MB in total")
     except OSError as error:
         found.note(f"the daily copies of {settings.warehouse} cannot be read: {error.strerror}")
 
 
 def _examine_kept(found: Examination, state: StateFolder) -> None:
     for kept in waiting(state):
-        whose = "" if kept.identity in (state.identity, "None") else " into another loader's file than the current one"
-        found.note(f"a listing waits to be loaded{whose}: {kept.folder}")
+        whose = "" if kept.identity in (state.identity, "None") else " into another primary database, not this one"
+        found.note(f"a listing is waiting to be loaded{whose}: {kept.folder}")
     for folder in sorted(state.set_aside.glob("*/")):
-        found.note(f"a kept listing could not be loaded, and was moved to {folder}")
+        found.note(f"a kept listing could not be loaded and was moved to {folder}")
 
 
 def _examine_history(found: Examination, warehouse: Path) -> None:
@@ -91,13 +95,14 @@ def _examine_history(found: Examination, warehouse: Path) -> None:
         (last,) = read(LAST, warehouse)["last"].to_pylist()
     except (duckdb.Error, Failure) as error:
         raise_if_interrupted(error)
-        found.note(f"the published warehouse cannot be read: {str(error).splitlines()[0][:300]}")
+        found.note(f"the published copy cannot be read: {str(error).splitlines()[0][:300]}")
         return
     age = max(datetime.now(UTC) - last, timedelta(0)) if last else timedelta(0)
     hours, minutes = age.seconds // 3600, age.seconds // 60 % 60
-    old = f"{age.days} days and {hours} hours" if age.days else f"{hours} hours and {minutes} minutes"
-    said = f"the last complete listing is {old} old"
+    minutes_ago = f"{hours} hours {minutes} minutes" if hours else f"{minutes} minutes"
+    ago = f"{age.days} days {hours} hours" if age.days else minutes_ago
+    last_listing = f"last complete listing: {ago} ago"
     if age > timedelta(hours=24):
-        found.note(f"{said}: the org forgets a finished job after seven days")
+        found.note(f"{last_listing}; the org forgets a finished job after seven days")
     else:
-        found.good(said)
+        found.good(last_listing)

@@ -1,4 +1,4 @@
-"""Settings that are given by a name that they no longer have."""
+"""Settings that are set by an old name."""
 
 from collections.abc import Iterator
 
@@ -15,6 +15,6 @@ def renamed_settings() -> Iterator[str]:
             said = f"`{'.'.join(old)}` is now called `{'.'.join(new)}`"
             where = found.place if isinstance(found.place, str) else f"in {found.place}"
             if wins:
-                yield f"{said}, which is set, too ({wins}): the old name ({where}) has no effect. Remove it"
+                yield f"{said}, which is also set ({wins}): remove the old name ({where}), it has no effect"
             else:
                 yield f"{said} ({where}): the old name still works"

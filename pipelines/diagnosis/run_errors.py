@@ -1,4 +1,4 @@
-"""Why a run ended: whatever was raised, as a sentence that says what happened and what to do."""
+"""Turns any exception that ends a run into a Failure that says what happened and what to do."""
 
 from dlt.common.configuration.exceptions import ConfigurationException
 
@@ -15,13 +15,13 @@ from pipelines.errors import (
 
 
 def failure_of(error: BaseException) -> Failure:
-    """The Failure that an error is, or is caused by; one that says what kind of error it was where that is unknown."""
+    """The Failure inside an error; for any other error, a Failure that describes it."""
     if failure := unwrap_error(error):
         return failure
-    behind = list(exception_chain(error))
-    wrong_setting = next((cause for cause in behind if isinstance(cause, ConfigurationException)), None)
-    full = next(filter(None, map(disk_full_error, behind)), None)  # what led to it may be another error
-    return misconfigured(wrong_setting) if wrong_setting else full or _unexpected(behind[-1])
+    chain = list(exception_chain(error))
+    wrong_setting = next((cause for cause in chain if isinstance(cause, ConfigurationException)), None)
+    full = next(filter(None, map(disk_full_error, chain)), None)  # not necessarily the root cause
+    return misconfigured(wrong_setting) if wrong_setting else full or _unexpected(chain[-1])
 
 
 def _unexpected(error: BaseException) -> Failure:
@@ -30,21 +30,21 @@ def _unexpected(error: BaseException) -> Failure:
     if isinstance(error, places) or (isinstance(error, OSError) and is_permission_error(error)):
         if error.filename is None:
             return Misconfigured(
-                f"A file cannot be used: {sanitize(first_line)}.", "Does another run use the same files?"
+                f"Cannot use a file: {sanitize(first_line)}.", "Check whether another run uses the same files."
             )
         return Misconfigured(
             f"Cannot use {error.filename}: {error.strerror}.",
-            "Let this user read and write there. What was recorded before stays.",
+            "Let this user read and write there. Everything recorded before is safe.",
         )
-    from pipelines.warehouse.damage import is_damage  # noqa: PLC0415 - a load has it
+    from pipelines.warehouse.damage import is_damage  # noqa: PLC0415 - a load has imported it
 
-    if is_damage(error):  # yet no checksum is wrong
+    if is_damage(error):  # although every checksum is right
         return Failure(
             f"DuckDB cannot read a file: {sanitize(first_line)}",
-            "If the next load ends the same way, save the loader's file elsewhere and restore it from an earlier copy "
+            "If the next load fails the same way, back up the primary database and restore an earlier copy "
             "(docs/operations.md, Restore).",
         )
     return Failure(
         f"Unexpected {type(error).__name__}: {sanitize(first_line)}",
-        "What was recorded before stays. The next load tries again; --verbose shows where it happened.",
+        "Everything recorded before is safe. The next load tries again; --verbose shows the traceback.",
     )

@@ -1,1 +1,1 @@
-"""HTTP, sign-in and JSON: what an org answers. Knows no table."""
+"""One org over HTTP: sign-in, requests, responses. Knows nothing of tables."""

@@ -1,4 +1,4 @@
-"""How many of the org's daily API calls a run may take, by what the org's answers say of those that are used."""
+"""The API budget: how many of the org's daily API calls a run may use, judged by the usage that responses report."""
 
 import re
 from typing import Final
@@ -11,43 +11,43 @@ API_USAGE: Final = re.compile(r"(?<![\w-])api-usage=(\d{1,15})/(\d{1,15})(?!\d)"
 
 
 class ApiBudget:
-    """`usage` is (used, allowed), None until an answer has told; `percent` the share of them at which a run stops.
+    """`usage` is (used, allowed), None until a response has reported it; a run stops when `percent` of them are used.
 
-    Raises Misconfigured where that is no share.
+    Raises Misconfigured if that is not a percentage.
     """
 
     def __init__(self, percent: float) -> None:
         if not 0 < percent <= 100:
             raise Misconfigured(
                 f"{named('sources.salesforce.api_budget_percent')} is {percent:g}.",
-                "It must be a number above 0, and 100 at the most: the share of its daily API calls that an org may "
-                "have used when a run stops.",
+                "It must be above 0 and at most 100: a run stops when the org has used this share of its daily calls.",
             )
         self.percent = percent
         self.usage: tuple[int, int] | None = None
 
     def read(self, limit_info: str) -> None:
-        """Notes what an answer's header Sforce-Limit-Info says, if it has one."""
+        """Reads the usage from a response's Sforce-Limit-Info header, if it has one."""
         if usage := API_USAGE.search(limit_info):
             self.usage = int(usage[1]), int(usage[2])
 
     @property
     def calls_left(self) -> int | None:
-        """How many calls more take the org to `percent`; None as long as no answer has told."""
+        """How many more calls the budget allows; None until a response has reported the usage."""
         used, allowed = self.usage or (0, 0)
         return max(0, int(allowed * self.percent / 100) - used) if allowed else None
 
     @property
     def is_spent(self) -> bool:
-        """Whether one call more would take the org past `percent`, as far as its answers have told."""
+        """Whether one more call would exceed the budget, as far as is known."""
         return self.calls_left == 0
 
     def check(self) -> None:
-        """Raises TryLater where the budget is spent."""
+        """Raises TryLater if the budget is spent."""
         if self.usage and self.is_spent:
             used, allowed = self.usage
             raise TryLater(
-                f"The org has used {used:,} of its {allowed:,} daily API calls; "
-                f"this run stops at {self.percent:g} %, before it takes the last ones.",
-                "Nothing was changed. Try again later, list less often, or raise api_budget_percent.",
+                f"Stopped: the org has used {used:,} of its {allowed:,} daily API calls; "
+                f"the limit for this tool is {self.percent:g} %.",
+                "Nothing was written; the next run tries again. To avoid this, load less often or raise "
+                "api_budget_percent.",
             )

@@ -1,22 +1,22 @@
-"""The Classic API's answers where they are XML: for jobs of content type CSV and XML, whatever is asked for.
+"""Reads the Classic API's XML: it answers so for jobs of content type CSV or XML, whatever format is requested.
 
-`<jobInfo xmlns="…"><id>750…</id><state>Closed</state>…</jobInfo>`, `<error xmlns="…"><exceptionCode>…</error>`: text
-alone, one level deep. See "Get Information for a Job",
+`<jobInfo xmlns="…"><id>750…</id><state>Closed</state>…</jobInfo>`, `<error xmlns="…"><exceptionCode>…</error>`: only
+text, one level deep. See "Get Information for a Job",
 https://developer.salesforce.com/docs/platform/api-asynch/guide/asynch-api-jobs-get-details.html
 
-The standard library's expat is enough for it. Entities, its one danger, can be declared in a DOCTYPE only, and an
-answer with a DOCTYPE is refused before any is read; the callers bound the size.
+The standard library's expat is safe here: entities, its one danger, can only be declared in a DOCTYPE, and a document
+with a DOCTYPE is refused before any entity is read. The callers limit the size.
 """
 
 from typing import Any, Final
 from xml.parsers import expat
 
-MAX_DEPTH: Final = 20  # levels; the documented answers have two
+MAX_DEPTH: Final = 20  # levels; documented responses have two
 
 
 def read_xml(content: bytes) -> dict[str, Any]:
-    """The elements within the root by name, without namespaces: text, null where empty, a dict where they have elements
-    of their own, a list where a name comes more than once. Raises ValueError for what is no XML, or has a DOCTYPE."""
+    """The elements below the root by name, without namespaces: text, null if empty, a dict if nested, a list if a name
+    is repeated. Raises ValueError if it is not XML, or has a DOCTYPE."""
     root: dict[str, Any] = {}
     open_elements: list[tuple[str, dict[str, Any], list[str]]] = []
 
@@ -50,6 +50,6 @@ def read_xml(content: bytes) -> dict[str, Any]:
     parser.CharacterDataHandler = text
     try:
         parser.Parse(content, True)
-    except (expat.ExpatError, LookupError) as error:  # LookupError: an encoding that there is none of
+    except (expat.ExpatError, LookupError) as error:  # LookupError: an unknown encoding
         raise ValueError(str(error)) from None
     return root

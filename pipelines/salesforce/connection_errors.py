@@ -1,4 +1,4 @@
-"""Where no answer came: what a broken connection, a proxy or a certificate means for whoever runs this."""
+"""Errors without a response (connection, proxy, certificate), explained to the user."""
 
 import ssl
 from typing import Final
@@ -9,20 +9,20 @@ from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
 from pipelines.errors import Failure, Misconfigured, NoAnswer, TryLater, exception_chain, sanitize
 
-BUNDLE: Final = "REQUESTS_CA_BUNDLE, or CURL_CA_BUNDLE, has to name a file of certificates in PEM form."
+BUNDLE: Final = "Set REQUESTS_CA_BUNDLE (or CURL_CA_BUNDLE) to a file of certificates in PEM format."
 
 
 def _tls(host: str, error: ssl.SSLError) -> Failure:
     if isinstance(error, ssl.SSLCertVerificationError):
         return Misconfigured(
-            f"{host} could not prove who it is (TLS certificate: {sanitize(error.verify_message, 120)}).",
+            f"TLS certificate verification failed for {host}: {sanitize(error.verify_message, 120)}.",
             "Behind a company proxy, set REQUESTS_CA_BUNDLE to the proxy's certificate file.",
         )
     if error.library == "X509":
-        return Misconfigured("The file of trusted certificates holds none that can be read.", BUNDLE)
+        return Misconfigured("The file of trusted certificates contains no readable certificate.", BUNDLE)
     return TryLater(
         f"TLS with {host} failed ({error.reason or 'no reason given'}).",
-        "Try again later. If it never works: check instance_url, the network and its proxy.",
+        "Try again later. If it keeps failing, check instance_url, the network and its proxy.",
     )
 
 
@@ -30,7 +30,7 @@ BROKEN: Final = (ChunkedEncodingError, ContentDecodingError, OverflowError, Valu
 
 
 def unreachable(host: str, error: Exception) -> Failure:
-    """What a connection error means. Its own text is left out: it quotes URLs with their parameters."""
+    """The Failure for a connection error. Its own text is left out, because it contains URLs with parameters."""
     if not isinstance(error, requests.RequestException) and isinstance(error, OSError):
         return Misconfigured(sanitize(error), BUNDLE)
     if isinstance(error, SSLError):
@@ -41,8 +41,8 @@ def unreachable(host: str, error: Exception) -> Failure:
     if isinstance(error, requests.Timeout) or isinstance(behind, ReadTimeoutError):
         kind = "did not answer in time"
     elif (isinstance(error, BROKEN) and not isinstance(error, InvalidURL)) or isinstance(behind, ProtocolError):
-        kind = "broke its answer off, or gave one that is no HTTP"
+        kind = "closed the connection or sent an invalid HTTP response"
     return NoAnswer(
         f"{host} {kind} ({type(error).__name__}).",
-        "Try again later. If it never works: check instance_url, the network and its proxy.",
+        "Try again later. If it keeps failing, check instance_url, the network and its proxy.",
     )

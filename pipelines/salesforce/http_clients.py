@@ -1,8 +1,7 @@
-"""How a request is signed and sent: dlt's client, which asks again where that may help, and one that waits for nothing.
+"""HTTP clients: dlt's, which retries, and one that does not; and how requests are authenticated.
 
-The retries are dlt's (429 with Retry-After, 5xx, cut connections), bounded by `[runtime]`; added here are what
-only Salesforce does.
-"""
+Retries are dlt's (429 with Retry-After, 5xx, broken connections), limited by `[runtime]`; added here is what is
+specific to Salesforce."""
 
 from collections.abc import Callable
 from typing import Final
@@ -19,14 +18,14 @@ from pipelines.salesforce.api_errors import is_transient
 from pipelines.salesforce.transport import session_attributes
 
 JSON: Final = "application/json"
-CLASSIC: Final = "/services/async/"  # where the Classic API lives
-# 420 comes from Salesforce Edge, the network in front of the orgs.
+CLASSIC: Final = "/services/async/"  # path of the Classic API
+# Salesforce Edge, the network in front of the orgs, sends 420.
 RETRY_STATUS: Final = (420, *DEFAULT_RETRY_STATUS)
 RETRY_EXCEPTIONS: Final = (*DEFAULT_RETRY_EXCEPTIONS, ContentDecodingError)
 
 
 class _Bearer(AuthBase):
-    """Signs each request by itself: a header of the session would lose to an entry in ~/.netrc."""
+    """Authenticates each request: an entry in ~/.netrc would override a header of the HTTP session."""
 
     def __init__(self, token: str) -> None:
         self.token = token
@@ -37,7 +36,7 @@ class _Bearer(AuthBase):
 
 
 class _ClassicSession(_Bearer):
-    """Signs a request of the Classic API, which has a header of its own, and asks for JSON: its default is XML."""
+    """Authenticates Classic API requests, which use another header, and asks for JSON: the default is XML."""
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         request.headers.update({"X-SFDC-Session": self.token, "Accept": JSON, "Content-Type": JSON})
@@ -45,8 +44,8 @@ class _ClassicSession(_Bearer):
 
 
 class _SingleTry(requests.Client):
-    """Waits for nothing: an error answer is an answer, and a connection that broke is tried once more, at once (the org
-    may have closed one that was kept)."""
+    """Does not wait: error responses are returned, and a broken connection is retried once, immediately (the org may
+    have closed a kept-alive connection)."""
 
     def update_from_config(self, config: RuntimeConfiguration) -> None:
         once = config.copy()
@@ -55,7 +54,7 @@ class _SingleTry(requests.Client):
 
 
 def retrying_client(on_answer: Callable[..., None]) -> requests.Client:
-    """A client that asks again, and waits as it is asked to; `on_answer` hears of every answer, retried ones too."""
+    """A client that retries, and honours Retry-After; `on_answer` gets every response, including retried ones."""
     client = requests.Client(
         raise_for_status=False,
         status_codes=RETRY_STATUS,
@@ -68,7 +67,7 @@ def retrying_client(on_answer: Callable[..., None]) -> requests.Client:
 
 
 def single_try_client(on_answer: Callable[..., None]) -> requests.Client:
-    """As `retrying_client`, but an error answer is an answer."""
+    """Like `retrying_client`, but returns error responses at once."""
     client = _SingleTry(
         raise_for_status=False,
         status_codes=(),
@@ -80,5 +79,5 @@ def single_try_client(on_answer: Callable[..., None]) -> requests.Client:
 
 
 def signed(path: str, token: str) -> AuthBase:
-    """The signature of a request for a path, as the API that lives there takes it."""
+    """The authentication for a request to this path: the Classic API has its own."""
     return _ClassicSession(token) if path.startswith(CLASSIC) else _Bearer(token)

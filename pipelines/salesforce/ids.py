@@ -1,4 +1,4 @@
-"""Salesforce record ids: 15 case-sensitive characters, or the same with a suffix that holds their case."""
+"""Salesforce record ids: 15 case-sensitive characters, or 18 with a suffix that encodes their case."""
 
 import re
 from typing import Any, Final
@@ -9,9 +9,9 @@ _SUFFIX: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 
 
 def full_id(given: Any) -> Any:
-    """The 18-character form of a 15-character id; anything else as it is.
+    """The 18-character form of a 15-character id; anything else unchanged.
 
-    Each character of the suffix stands for five of the id, a bit for each capital, the first one lowest:
+    Each character of the suffix encodes five of the id, one bit per capital letter, the first one lowest:
     https://help.salesforce.com/s/articleView?id=000385585
     """
     if not isinstance(given, str) or not _SHORT.fullmatch(given):
@@ -21,5 +21,5 @@ def full_id(given: Any) -> Any:
 
 
 def same_id(one: str, other: str) -> bool:
-    """Whether two ids are one record's: an id of 18 characters is one of 15, in which case counts, and a checksum."""
+    """Whether two ids, of 15 or 18 characters, identify the same record."""
     return one == other or (len(one) in ID_LENGTHS and len(other) in ID_LENGTHS and one[:15] == other[:15])

@@ -1,4 +1,4 @@
-"""A listing of an org's Bulk API jobs: page after page, to the end or not at all.
+"""A listing of an org's Bulk API jobs: all pages, or an error.
 
 GET /services/data/vXX.X/jobs/query, for one - "Get Information About All Query Jobs",
 Bulk API 2.0 and Bulk API Developer Guide,
@@ -20,40 +20,40 @@ from pipelines.salesforce.transport import ANSWER_BYTES, PROXY_HINT
 
 logger = logging.getLogger(__name__)
 
-RESTARTS: Final = 2  # a lost locator starts the listing again, this often
-# Where a listing stops being one. An org at its limits has some 70 pages of up to 1,000 jobs, of 0.6 KB each, to show;
-# a hundred times that is no org's, and what is six hours old when it ends is a picture of no moment. Rows of more than
-# 4 KB would also take DuckDB more memory than the loader's file has: their package would never load.
+RESTARTS: Final = 2  # how often a listing starts again after its locator was lost
+# Beyond these, something is wrong. An org at its limits lists some 70 pages of up to 1,000 jobs of 0.6 KB each; no org
+# has a hundred times as many, and a listing that takes more than six hours shows no single moment. Rows above 4 KB
+# would also exceed DuckDB's memory limit for the primary database, so that the package could never load.
 MAX_PAGES: Final = 10_000
 MAX_EMPTY_PAGES: Final = 100  # in a row, with more to follow
 MAX_BYTES: Final = 2**30
-MAX_BYTES_PER_JOB: Final = 4 * 2**10, 2**25  # on the average, and beside that
+MAX_BYTES_PER_JOB: Final = 4 * 2**10, 2**25  # on average, and in addition
 MAX_SECONDS: Final = 6 * 3_600.0
-LOCATOR_LENGTH: Final = 2_048  # characters; those that were recorded have some 30
+LOCATOR_LENGTH: Final = 2_048  # characters; real ones have about 30
 Record = dict[str, Any]
 
 
 class LocatorLost(Exception):
-    """The org no longer knows the locator that its last page gave."""
+    """The org no longer accepts the locator of its last page."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """Up to 1,000 records as the org gave them, in no promised order, and which listing they are of."""
+    """Up to 1,000 records as the org sent them, in no particular order, and the listing they belong to."""
 
     records: list[Any]
     number: int  # from 1
-    started_at: datetime  # by the org's clock: the answer that opened this listing
+    started_at: datetime  # by the org's clock: the first response of this listing
     last: bool
-    odd: str = ""  # what was not as documented about it, though it is no reason to stop
+    odd: str = ""  # what about it is not as documented, if that is no reason to stop
 
 
 def job_pages(org: Org, path: str, filters: dict[str, str]) -> Iterator[Page]:
-    """Every job that the org lists, page by page, until it says `done` and names no next page.
+    """Every job that the org lists, page by page, until a page says `done` and names no next page.
 
-    Page number 1 can come again: then a locator was lost, and the listing started over. What the pages before
-    showed was true, but they are not part of the listing that gets completed.
-    Raises a Failure: no documented answer, `done: false` without a way on, a locator lost more than twice.
+    Page number 1 can come again: if a locator is lost, the listing starts over. What the earlier pages showed was true,
+    but they do not belong to the listing that is completed.
+    Raises a Failure: an undocumented response, `done: false` without a locator, a locator lost more than twice.
     """
     for restart in range(RESTARTS + 1):
         try:
@@ -62,10 +62,10 @@ def job_pages(org: Org, path: str, filters: dict[str, str]) -> Iterator[Page]:
         except LocatorLost as lost:
             if restart == RESTARTS:
                 raise TryLater(
-                    f"The listing's locator was lost {RESTARTS + 1} times ({lost}). Nothing was changed.",
+                    f"Salesforce lost the listing's locator {RESTARTS + 1} times ({lost}). Nothing was changed.",
                     "Try again later.",
                 ) from None
-            logger.warning("The listing's locator was lost (%s): starting again from the first page.", lost)
+            logger.warning("Salesforce lost the listing's locator (%s); starting again from the first page.", lost)
 
 
 def _one_listing(org: Org, path: str, filters: dict[str, str], last_try: bool) -> Iterator[Page]:
@@ -82,13 +82,13 @@ def _one_listing(org: Org, path: str, filters: dict[str, str], last_try: bool) -
         except LocatorLost:
             if not (was_done and last_try):
                 raise
-            # In three tries the org did not know the locator that came with `done`: no page is left.
+            # The org rejected the locator that came with `done` three times: there is no further page.
             yield Page(
                 [],
                 number,
                 started_at,
                 last=True,
-                odd="listing: the last page named a next one, which the org does not know",
+                odd="listing: the last page named a next one, which the org rejects",
             )
             return
         if number == 1:
@@ -99,12 +99,12 @@ def _one_listing(org: Org, path: str, filters: dict[str, str], last_try: bool) -
         read = org.bytes_read - read_before
         if read > MAX_BYTES_PER_JOB[0] * jobs + MAX_BYTES_PER_JOB[1]:
             raise Unreadable(f"The listing is implausibly large: {read / 2**20:,.0f} MB for {jobs:,} jobs.", PROXY_HINT)
-        # Done is a listing when a page says so and names no other: a page more can only add jobs. There is no early
-        # stop at a known or an old job: "Job records are returned in an indeterminate order" (264.0 docs), so whatever
-        # is new can be on the last page.
+        # A listing is complete when a page says so and names no next page: reading one more can only add jobs. There is
+        # no early stop at a known or old job: "Job records are returned in an indeterminate order" (264.0 docs), so new
+        # jobs can be on the last page.
         following = _locator(body, number, done)
         was_done = done and following is not None
-        last = following is None or (done and following in seen)  # which were read already
+        last = following is None or (done and following in seen)  # that page was read already
         odd = f"listing: page {number:,} was the last (done: true), but named a next one" if was_done else ""
         yield Page(records, number, started_at, last, "" if noted else odd)
         noted = noted or was_done
@@ -113,7 +113,7 @@ def _one_listing(org: Org, path: str, filters: dict[str, str], last_try: bool) -
         locator = following
         if locator in seen:
             raise Failure(
-                f"Page {number} of the listing names a locator that an earlier page named: it would go round for ever.",
+                f"Pagination loop: page {number} of the listing repeats an earlier queryLocator.",
                 "Nothing was changed. Try again later.",
             )
         seen.add(locator)
@@ -124,31 +124,32 @@ def _one_listing(org: Org, path: str, filters: dict[str, str], last_try: bool) -
             or time.monotonic() - began > MAX_SECONDS
         ):
             raise Unreadable(
-                f"The listing had not come to its end after {number:,} pages, the last {empty:,} of them empty, "
-                f"{read / 2**20:,.0f} MB and {time.monotonic() - began:,.0f} s: no org's has as much to show.",
+                f"The listing has no plausible end: {number:,} pages, the last {empty:,} of them empty, "
+                f"{read / 2**20:,.0f} MB and {time.monotonic() - began:,.0f} s so far.",
                 PROXY_HINT,
             )
 
 
 def first_page(org: Org, path: str, filters: dict[str, str]) -> Any:
-    """The first answer of a listing, as it came. Raises a Failure."""
+    """The first page of a listing, unchecked. Raises a Failure."""
     return _page(org, path, filters, None)
 
 
 def _page(org: Org, path: str, filters: dict[str, str], locator: str | None) -> Any:
-    """One page of our own path on our own host, the filters repeated: whether a locator remembers them is open."""
+    """One page, always from our own path and host. Repeats the filters: whether a locator implies them is
+    undocumented."""
     params = {**filters, "queryLocator": locator} if locator else filters
     try:
         return org.request(path, params, ANSWER_BYTES)
     except SalesforceError as error:
         # INVALID_QUERY_LOCATOR, QUERY_LOCATOR_EXPIRED, INVALID_QUERY_LOCATOR_FORMAT: KB 000384958. That the listing
-        # answers so too is inferred; a 404 can only mean the locator, once the same path has answered before.
+        # uses them too is inferred; a 404 can only mean the locator, since the path itself has worked before.
         if locator and ("LOCATOR" in error.code or error.status == 404):
             raise LocatorLost(error.code or f"HTTP {error.status}") from None
         if error.status == 400 and filters:
             sent = ", ".join(f"{name}={value}" for name, value in filters.items())
             raise Misconfigured(
-                f"Salesforce refuses the listing with {sent}: HTTP 400 {error.code}: {error.said}",
+                f"Salesforce rejects the listing's filters {sent}: HTTP 400 {error.code}: {error.text}",
                 "Check the filters under [sources.salesforce] in .dlt/config.toml, or remove them.",
             ) from error
         raise explained(error, org.api_version) from error
@@ -165,15 +166,15 @@ def _envelope(body: Any, number: int) -> tuple[list[Any], bool]:
     if problem:
         raise Failure(
             f"Page {number} of the listing is not what Salesforce documents: {problem}. Nothing was changed.",
-            "A proxy may answer instead of Salesforce, or api_version is one with another answer.",
+            "Perhaps a proxy answered instead of Salesforce, or this api_version answers differently.",
         )
     return body["records"], body["done"]
 
 
 def _locator(body: Record, number: int, done: bool) -> str | None:
-    """The locator out of `nextRecordsUrl`, and nothing else of it; None where the listing ends.
+    """The locator from `nextRecordsUrl`; None at the end of the listing.
 
-    The documentation's own example names /jobs/ingest there: following the path would list other jobs.
+    Nothing else of that URL is used: the documentation's example names /jobs/ingest, which lists other jobs.
     """
     url = body.get("nextRecordsUrl")
     if done and not url:
@@ -182,8 +183,8 @@ def _locator(body: Record, number: int, done: bool) -> str | None:
     if len(locators) != 1 or len(locators[0]) > LOCATOR_LENGTH:
         says = "names a next page" if done else "says that more follows (done: false)"
         raise Failure(
-            f"Page {number} of the listing {says}, but gives no queryLocator. "
-            "Nothing was changed: a listing that ends early is no listing.",
+            f"Page {number} of the listing {says}, but has no queryLocator. "
+            "Nothing was changed: incomplete listings are not stored.",
             "Try again later.",
         )
     return locators[0]

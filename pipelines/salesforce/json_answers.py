@@ -1,4 +1,4 @@
-"""What an answer's bytes mean: JSON with all that real records hold, and the Classic API's XML."""
+"""Decodes responses: JSON, including what strict decoders reject, and the Classic API's XML."""
 
 import json
 import math
@@ -12,8 +12,8 @@ from pipelines.salesforce.classic_xml import read_xml
 def decoded(content: bytes) -> Any:
     """The value of a JSON text. Raises ValueError or RecursionError.
 
-    orjson refuses half an emoji, NaN and 1e999, which one record in a thousand pages may hold: Python's own decoder
-    takes them. Half a character becomes a replacement character; a number that no computer's number holds, its text.
+    orjson rejects half an emoji, NaN and 1e999, any of which one record in a thousand pages may contain; Python's own
+    decoder accepts them. Half a character becomes a replacement character, an unrepresentable number its text.
     """
     try:
         return orjson.loads(content)
@@ -22,7 +22,7 @@ def decoded(content: bytes) -> Any:
 
 
 def decoded_classic(content: bytes, needed: str = "id") -> Any:
-    """The value of a Classic API's answer, which is JSON, or XML with an element of that name: HTML can be XML, too.
+    """The value of a Classic API response: JSON, or XML with the `needed` element (HTML can be XML, too).
     Raises ValueError or RecursionError."""
     try:
         return decoded(content)
@@ -34,7 +34,7 @@ def decoded_classic(content: bytes, needed: str = "id") -> Any:
 
 
 def _integer(digits: str) -> int | str:
-    return int(digits) if len(digits) <= 4_000 else digits  # Python refuses 4,300 of them
+    return int(digits) if len(digits) <= 4_000 else digits  # Python refuses to convert more than 4,300
 
 
 def _decimal(digits: str) -> float | str:
@@ -51,7 +51,7 @@ def _whole_characters(value: Any) -> Any:
         whole: dict[str, Any] = {}
         for name, item in value.items():
             whole_name = _whole_characters(name)
-            while whole_name in whole:  # two names that differed in their halves alone
+            while whole_name in whole:  # two names that differed only in their half characters
                 whole_name += "\N{REPLACEMENT CHARACTER}"
             whole[whole_name] = _whole_characters(item)
         return whole

@@ -1,7 +1,7 @@
-"""One org over HTTP: what is asked of it, and what it answers.
+"""One org over HTTP: sends requests and decodes the responses.
 
-How a request is sent is for `http_clients.py`, with which session for `session_renewal.py`, and how many may be for
-`api_budget.py`; what the answers mean as jobs is for `job_pages.py`.
+How requests are sent is in `http_clients.py`, sessions are in `session_renewal.py`, the limit on calls in
+`api_budget.py`, and what responses mean as jobs in `job_pages.py`.
 """
 
 import threading
@@ -27,13 +27,13 @@ from pipelines.salesforce.session_renewal import Sessions
 from pipelines.salesforce.sign_in import TOKEN_PATH, can_renew
 from pipelines.salesforce.transport import too_large
 
-SMALL: Final = 2**20  # bytes of an answer that is no page of the listing: two hundred users take 60 KB
+SMALL: Final = 2**20  # bytes; for all responses but pages of the listing: two hundred users take 60 KB
 
 
 class Org:
-    """An org that we ask. Signs in at the first request; counts what it asks. Threads may ask at the same time.
+    """An org. Signs in at the first request and counts API calls. Safe to use from several threads.
 
-    `calls` and `budget` follow every answer, retries included; `bytes_read` those that were read as JSON.
+    `calls` and `budget` include every response, also retried ones; `bytes_read` those that were decoded.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Org:
         credentials: SalesforceCredentials,
         api_version: str = CURRENT_API_VERSION,
         api_budget_percent: float = BUDGET_PERCENT,
-        clock_tolerance_hours: float = 0.0,  # 0: whatever the org's clock says is believed, as long as it runs evenly
+        clock_tolerance_hours: float = 0.0,  # 0: any clock is trusted, as long as it runs evenly
     ) -> None:
         self.credentials = credentials
         self.api_version = api_version
@@ -54,11 +54,11 @@ class Org:
 
     @property
     def clock(self) -> datetime:
-        """The org's time, by its newest answer."""
+        """The org's time, from its newest response."""
         return self._clock.now
 
     def check_clock(self, newest: datetime | None = None) -> None:
-        """Raises TryLater where the org's clock cannot be believed, or is before the `newest` recorded listing."""
+        """Raises TryLater if the org's clock cannot be trusted, or is earlier than the `newest` recorded listing."""
         self._clock.check_against(newest, self.org_id if newest else "")
 
     @property
@@ -67,14 +67,14 @@ class Org:
 
     @property
     def user(self) -> tuple[str, str]:
-        """Id and username of the user who asks, "" for what the sign-ins do not say; of several users, of none."""
+        """Id and username of the signed-in user, "" if unknown, or if the sessions had different users."""
         return self._sessions.user
 
     @cached_property
     def org_id(self) -> str:
         """The org's 18-character id, which is part of every key in the warehouse.
 
-        A bare token does not tell it; then Organization or userinfo does, whichever answers.
+        If the sign-in does not tell it (a bare token does not), Organization or userinfo does.
         """
         org_id, user_id = self.session.org_id, ""
         if not org_id:
@@ -82,16 +82,16 @@ class Org:
             self._sessions.add_user(user_id)
         if not ORG_ID.fullmatch(org_id):
             raise Unreadable(
-                f"The org gives {sanitize(org_id, 40)!r} as its id, which is none.",
-                "A proxy may answer instead of Salesforce. Nothing was changed.",
+                f"Salesforce returned an invalid organization ID: {sanitize(org_id, 40)!r}.",
+                "Perhaps a proxy answered instead of Salesforce. Nothing was changed.",
             )
         self._sessions.org_id = str(full_id(org_id))
         return self._sessions.org_id
 
     def get(self, path: str, params: dict[str, str] | None = None, at_most: int = SMALL) -> Any:
-        """The decoded JSON of GET {instance_url}{path}; a relative path counts from our API version.
+        """The decoded response of GET {instance_url}{path}; a relative path starts at our API version.
 
-        Raises a Failure in plain words; see `request` for the error as Salesforce gave it.
+        Raises a Failure; `request` raises the error as Salesforce sent it.
         """
         try:
             return self.request(path, params, at_most)
@@ -101,8 +101,8 @@ class Org:
     def request(
         self, path: str, params: dict[str, str] | None = None, at_most: int = SMALL, *, patient: bool = True
     ) -> Any:
-        """As `get`, but raises SalesforceError where the caller wants to tell the errors apart. An impatient question
-        is not asked again where the answer is an error: for one of hundreds, which has another turn later."""
+        """Like `get`, but raises SalesforceError, for callers that distinguish errors. `patient=False` does not retry
+        after an error response: for one of hundreds of requests, which has another chance in the next run."""
         self.budget.check()
         session = self.session
         response = self._send(session, path, params, patient)
@@ -111,11 +111,11 @@ class Org:
         return self._read(response, path, at_most)
 
     def _request_once(self, session: Session, path: str, params: dict[str, str] | None = None) -> Any:
-        """As `request`, with a session that is not the org's yet."""
+        """Like `request`, with a session that has not been accepted yet."""
         return self._read(self._send(session, path, params), path)
 
     def _read(self, response: Response, path: str, at_most: int = SMALL) -> Any:
-        """What an answer holds. Raises SalesforceError or Unreadable."""
+        """Decodes a response. Raises SalesforceError or Unreadable."""
         if response.status_code != 200:
             raise SalesforceError(response)
         self._clock.check(response.headers.get("Date"))
@@ -126,10 +126,10 @@ class Org:
             return decoded_classic(response.content) if path.startswith(CLASSIC) else decoded(response.content)
         except (ValueError, RecursionError):
             kind = response.headers.get("Content-Type", "no content type")
-            forms = "with JSON or XML" if path.startswith(CLASSIC) else "with JSON"
+            forms = "valid JSON or XML" if path.startswith(CLASSIC) else "valid JSON"
             raise Unreadable(
-                f"GET {self.url(path)} answered with HTTP 200 but not {forms} that can be read ({sanitize(kind, 80)}).",
-                "A proxy or a maintenance page may answer instead of Salesforce. Nothing was changed.",
+                f"GET {self.url(path)} answered with HTTP 200, but without {forms} ({sanitize(kind, 80)}).",
+                "Perhaps a proxy or a maintenance page answered instead of Salesforce. Nothing was changed.",
             ) from None
 
     def url(self, path: str) -> str:
@@ -140,20 +140,20 @@ class Org:
     ) -> Response:
         client = self.http if patient else self._impatient
         try:
-            # No redirect is ever followed: our host is the one that the sign-in named.
+            # Redirects are never followed: only the host from the sign-in gets the token.
             return client.get(
                 session.instance_url + self.url(path),
                 params=params,
                 auth=signed(path, session.access_token),
                 allow_redirects=False,
             )
-        except (OSError, ValueError, OverflowError) as error:  # all of requests', and a Retry-After beyond reason
+        except (OSError, ValueError, OverflowError) as error:  # all of requests' errors, and an absurd Retry-After
             raise unreachable(session.instance_url, error) from None
 
     def _note(self, response: Response, **_: object) -> None:
-        """Runs on every answer, also those that dlt's client retries."""
+        """Called for every response, including those that are retried."""
         with self._lock:
-            self.calls += TOKEN_PATH not in response.url  # signing in is none of the API calls that the org counts
+            self.calls += TOKEN_PATH not in response.url  # the org does not count a sign-in as an API call
         self.budget.read(response.headers.get("Sforce-Limit-Info", ""))
         with self._lock:
             self._clock.read(response.headers.get("Date"))

@@ -1,4 +1,4 @@
-"""Which org this is, where the sign-in does not say: the question that each sign-in's user may ask."""
+"""Fetches the org's id, if the sign-in does not tell it, by a request that the user is allowed to make."""
 
 import re
 from collections.abc import Callable
@@ -12,8 +12,8 @@ ORG_ID: Final = re.compile(r"[0-9A-Za-z]{18}|[0-9A-Za-z]{15}", re.ASCII)
 
 
 def fetch_org_id(request: Callable[..., Any], api_version: str) -> tuple[str, str]:
-    """The org's id, asked of Organization, or of userinfo where the user may not read that; then the user's id, too,
-    otherwise "". `request` is as `Org.request`. Raises a Failure."""
+    """The org's id from Organization, or from userinfo if the user may not read that; then also the user's id, else "".
+    `request` is `Org.request`. Raises a Failure."""
     try:
         return str(request("query", {"q": "SELECT Id FROM Organization"})["records"][0]["Id"]), ""
     except SalesforceError as error:
@@ -29,6 +29,6 @@ def fetch_org_id(request: Callable[..., Any], api_version: str) -> tuple[str, st
         if failure and not isinstance(failure, NotPermitted | Misconfigured):
             raise failure from error
         raise NotPermitted(
-            "Salesforce tells this user neither Organization nor userinfo, so the org's id is not known.",
+            "This user can read neither Organization nor userinfo, so the org's id is unknown.",
             "Give the user read access to Organization, or sign in by client credentials.",
         ) from None

@@ -1,4 +1,4 @@
-"""What a sign-in gives: a token, the org's own host, and as far as it says them the org and the user."""
+"""The result of a sign-in: a token, the org's host and, if the sign-in tells them, the org and the user."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -6,18 +6,18 @@ from typing import Final
 from pipelines.errors import NotPermitted
 from pipelines.salesforce.ids import full_id
 
-TOKEN_LENGTH: Final = 8_192  # characters: more than most servers take in a header, and twenty times what tokens have
+TOKEN_LENGTH: Final = 8_192  # characters: more than most servers accept in a header, and twenty times a real token
 
 
 @dataclass(frozen=True)
 class Session:
-    """A signed-in session: where to ask, with what, and as whom."""
+    """A signed-in session: host, token and user."""
 
     instance_url: str
     access_token: str
-    org_id: str = ""  # 18 characters; "" where the sign-in does not tell
-    user_id: str = ""  # as org_id
-    username: str = ""  # where the sign-in tells this instead
+    org_id: str = ""  # 18 characters; "" if the sign-in does not tell it
+    user_id: str = ""  # likewise
+    username: str = ""  # if the sign-in tells this instead
 
     def __post_init__(self) -> None:
         for name in ("org_id", "user_id"):
@@ -25,9 +25,9 @@ class Session:
         token = self.access_token
         if not (token.isascii() and token.isprintable() and " " not in token and len(token) <= TOKEN_LENGTH):
             raise NotPermitted(
-                "The access token is too long for one, or has characters in it that no token has: spaces, line ends "
-                "or the like.",
-                "Take it again, whole and on one line.",
+                "The access token is not valid: it is too long, or contains spaces, line breaks or other characters "
+                "that tokens do not have.",
+                "Copy it again, in full and on one line.",
             )
 
     def __repr__(self) -> str:

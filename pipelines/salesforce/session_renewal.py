@@ -1,4 +1,4 @@
-"""The sessions of one run, one after the other: a new one where the last has ended, and all of them in the same org."""
+"""The sessions of one run: renewed when they expire, and always of the same org."""
 
 import threading
 from collections.abc import Callable
@@ -16,13 +16,13 @@ from pipelines.salesforce.sign_in import sign_in
 
 
 class OtherOrg(TryLater):
-    """The sign-in leads to another org, or another host, than it did when the run began."""
+    """The sign-in leads to another org, or another host, than at the start of the run."""
 
 
 class Sessions:
-    """Signs in when a session is first needed. Threads may ask at the same time.
+    """Signs in when a session is first needed. Safe to use from several threads.
 
-    `org_id` is that of the org, "" until it is known. `request` sends a request with a session that is not checked yet.
+    `org_id` is the org's id, "" until it is known. `request` sends a request with a session that is not accepted yet.
     """
 
     def __init__(
@@ -37,13 +37,13 @@ class Sessions:
 
     @property
     def current(self) -> Session:
-        """Raises a Failure where the sign-in fails."""
+        """Raises a Failure if the sign-in fails."""
         with self._lock:
             return self._session or self.renewed(None)
 
     def renewed(self, spent: Session | None) -> Session:
-        """A new session in place of a spent one, unless another thread was quicker. Raises OtherOrg: the app was
-        pointed at another org meanwhile, or a sandbox was refreshed."""
+        """A new session in place of an expired one, unless another thread was faster. Raises OtherOrg if the app now
+        points at another org, or the sandbox was refreshed."""
         with self._lock:
             if self._elsewhere:
                 raise self._elsewhere
@@ -57,7 +57,7 @@ class Sessions:
             return self._session
 
     def add_user(self, user_id: str) -> None:
-        """Notes the id of a user whom a sign-in did not name."""
+        """Adds the id of a user whom the sign-in did not tell."""
         self._users.add((user_id, ""))
 
     @property
@@ -69,7 +69,7 @@ class Sessions:
     def _other_org(self, first: Session, renewed: Session) -> OtherOrg | None:
         known = self.org_id or first.org_id
         if not known:
-            return None  # nothing was asked yet but which org this is
+            return None  # nothing was requested yet except the org's id
         found = renewed.org_id
         if not found:
             found, user_id = fetch_org_id(partial(self._request, renewed), self._api_version)
@@ -77,8 +77,8 @@ class Sessions:
         if same_id(known, found) and renewed.instance_url == first.instance_url:
             return None
         return OtherOrg(
-            f"The session ended, and the next sign-in leads elsewhere: to org {sanitize(found, 40)} at "
-            f"{renewed.instance_url}, where this run began with org {known} at {first.instance_url}.",
-            "Nothing was stored of what it leads to now. If that is the org to record, load again; otherwise check "
-            "instance_url and the keys of the sign-in.",
+            f"The session expired, and the new sign-in leads to another org: {sanitize(found, 40)} at "
+            f"{renewed.instance_url}. This run started with org {known} at {first.instance_url}.",
+            "Nothing of the other org was stored. If that is the org to record, load again; otherwise check "
+            "instance_url and the sign-in keys.",
         )

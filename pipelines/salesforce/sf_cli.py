@@ -1,4 +1,4 @@
-"""A session of the Salesforce CLI's: of an org that `sf` on this machine is signed in to."""
+"""Takes over a session of the Salesforce CLI, for an org that `sf` on this machine is signed in to."""
 
 import json
 import subprocess
@@ -13,10 +13,10 @@ SF_CLI_TIMEOUT: Final = 120  # seconds; the first call of a day checks for updat
 
 
 def sf_cli_session(org: str) -> Session:
-    """What the sf CLI on this machine knows of an org that it is signed in to.
+    """The sf CLI's session for an org.
 
-    The host comes from `sf org display`. The token comes from `sf org auth show-access-token`, and with a CLI
-    from before May 2026, which has no such command, from `sf org display` as well.
+    The host comes from `sf org display`, the token from `sf org auth show-access-token`. A CLI from before May 2026
+    lacks that command; its `sf org display` shows the token as well.
     https://developer.salesforce.com/docs/platform/salesforce-cli-reference/guide/cli_reference_org_auth_show-access-token.html
     """
     shown = _sf(["org", "display"], org)
@@ -26,24 +26,24 @@ def sf_cli_session(org: str) -> Session:
     if token.startswith(REDACTED):
         raise NotPermitted(
             f"The sf CLI does not show its access token for {org!r}: it prints [REDACTED].",
-            f"Update it (sf update), and see that this shows one: sf org auth show-access-token --target-org {org}",
+            f"Update it (sf update). This must show a token: sf org auth show-access-token --target-org {org}",
         )
     instance_url = https_origin("The sf CLI's instanceUrl", shown.get("instanceUrl"))
     return Session(instance_url, token, str(shown.get("id") or ""), username=str(shown.get("username") or ""))
 
 
 def _sf(command: list[str], org: str) -> dict[str, Any]:
-    words = ["sf", *command, "--target-org", org, "--json"]  # --json skips the question before a token is shown
+    words = ["sf", *command, "--target-org", org, "--json"]  # --json skips the confirmation before a token is shown
     asked = " ".join(words)
     try:
         run = subprocess.run(words, capture_output=True, timeout=SF_CLI_TIMEOUT, stdin=subprocess.DEVNULL, check=False)
     except FileNotFoundError:
         raise Misconfigured(
             "sf_cli_org is set, but there is no `sf` command on the PATH.",
-            "Install the Salesforce CLI, extend PATH (cron has a short one), or sign in another way.",
+            "Install the Salesforce CLI, extend PATH (cron's is short), or use another sign-in method.",
         ) from None
     except subprocess.TimeoutExpired:
-        raise TryLater(f"`{asked}` gave no answer within {SF_CLI_TIMEOUT} s.", "Run it by hand.") from None
+        raise TryLater(f"`{asked}` did not finish within {SF_CLI_TIMEOUT} s.", "Run it by hand to see why.") from None
     try:
         answer = json.loads(run.stdout)
         result = answer["result"] if run.returncode == 0 else {}
@@ -53,6 +53,6 @@ def _sf(command: list[str], org: str) -> dict[str, Any]:
         said = redact(answer.get("message") or "", 300) if isinstance(answer, dict) else ""
         raise NotPermitted(
             f"`{asked}` failed with exit code {run.returncode}{f': {said}' if said else ''}.",
-            f"Run it by hand; perhaps sign in again: sf org login web --alias {org}",
+            f"Run it by hand to see why. You may have to sign in again: sf org login web --alias {org}",
         )
     return result

@@ -1,4 +1,4 @@
-"""Sign in to an org: credentials in, an access token and the org's own host out. Nothing here knows of jobs."""
+"""Signs in to an org: credentials in, an access token and the org's host out."""
 
 import errno
 import os
@@ -21,22 +21,22 @@ from pipelines.salesforce.session import Session
 from pipelines.salesforce.sf_cli import sf_cli_session
 
 TOKEN_PATH: Final = "/services/oauth2/token"  # noqa: S105 - a path, not a password
-ASSERTION_LIFE: Final = 180  # seconds; Salesforce takes three minutes at most
-KEY_WAIT: Final = 10  # seconds for whoever writes the key into a FIFO
+ASSERTION_LIFE: Final = 180  # seconds; Salesforce accepts at most three minutes
+KEY_WAIT: Final = 10  # seconds to wait for a FIFO's writer
 MAX_KEY: Final = 1_000_000  # bytes
 
 
 def sign_in(credentials: SalesforceCredentials, http: requests.Client) -> Session:
-    """A new session by the way that the credentials complete.
+    """A new session, by the method whose keys are set.
 
-    Raises NotPermitted (refused, with Salesforce's own error code), TryLater (not reachable) or Misconfigured.
+    Raises NotPermitted (refused, with Salesforce's error code), TryLater (not reachable) or Misconfigured.
     """
-    return SIGN_INS[credentials.way](credentials, http)
+    return SIGN_INS[credentials.method](credentials, http)
 
 
 def can_renew(credentials: SalesforceCredentials) -> bool:
-    """Whether a second sign-in can bring a new token: a bare token is all there is."""
-    return credentials.way != "access token"
+    """Whether another sign-in can get a new token; not with a bare token."""
+    return credentials.method != "access token"
 
 
 def _access_token(credentials: SalesforceCredentials, http: requests.Client) -> Session:
@@ -57,11 +57,11 @@ def _client_credentials(credentials: SalesforceCredentials, http: requests.Clien
 
 
 def _jwt_bearer(credentials: SalesforceCredentials, http: requests.Client) -> Session:
-    """OAuth 2.0 JWT bearer flow: a short-lived assertion, signed with the private key, for a token.
+    """OAuth 2.0 JWT bearer flow: exchanges a short-lived assertion, signed with the private key, for a token.
 
     https://help.salesforce.com/s/articleView?id=xcloud.remoteaccess_oauth_jwt_flow.htm
     """
-    import jwt  # noqa: PLC0415 - brings cryptography along, which the other ways do not need
+    import jwt  # noqa: PLC0415 - imports cryptography, which the other methods do not need
 
     claims = {
         "iss": credentials.client_id,
@@ -71,33 +71,34 @@ def _jwt_bearer(credentials: SalesforceCredentials, http: requests.Client) -> Se
     }
     try:
         assertion = jwt.encode(claims, _pem(credentials), algorithm="RS256")
-    except (ValueError, TypeError, jwt.PyJWTError):  # their texts may quote the key
+    except (ValueError, TypeError, jwt.PyJWTError):  # their texts may contain the key
         raise Misconfigured(
-            "private_key is not an RSA private key in PEM form without a passphrase.",
-            "Make a pair with: openssl req -x509 -newkey rsa:2048 -nodes -keyout server.key -out server.crt "
+            "private_key is not an RSA private key in PEM format without a passphrase.",
+            "Create a pair with: openssl req -x509 -newkey rsa:2048 -nodes -keyout server.key -out server.crt "
             "- upload server.crt to the app, and set private_key to the path of server.key.",
         ) from None
     form = {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": assertion}
-    # The assertion is for the login host, the request goes to the org itself: a My Domain answers both.
+    # The assertion names the login host, but the request goes to the org: its My Domain accepts both.
     return _token(credentials, http, credentials.instance_url or "", form)
 
 
 def _pem(credentials: SalesforceCredentials) -> str:
     file = credentials.key_file
     if file is None:
-        return (credentials.private_key or "").replace("\\n", "\n")  # the environment often holds \n as two characters
+        # Environment variables often contain \n as two characters
+        return (credentials.private_key or "").replace("\\n", "\n")
     try:
         return _without_waiting(file).decode("ascii")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a PEM text file"
         raise Misconfigured(
             f"The file that private_key names cannot be read: {reason}.",
-            "private_key is the path of a PEM file (relative ones count from the project), or the PEM text itself.",
+            "Set private_key to the path of a PEM file (relative to the project, or absolute), or to the PEM text.",
         ) from None
 
 
 def _without_waiting(file: Path) -> bytes:
-    """What a file holds; of a FIFO (a shell's `<(command)` is one) what its writer gives within some seconds."""
+    """The contents of a file or FIFO (such as a shell's `<(command)`), waiting a few seconds for the writer."""
     with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY), "rb") as opened:
         if stat.S_ISFIFO(os.fstat(opened.fileno()).st_mode):
             if not select.select([opened], [], [], KEY_WAIT)[0]:
@@ -110,10 +111,10 @@ def _token(
     credentials: SalesforceCredentials, http: requests.Client, host: str, form: Mapping[str, str | None]
 ) -> Session:
     try:
-        # The form holds a secret: a redirect must not carry it to another host.
-        # `auth` that adds nothing keeps an entry of ~/.netrc from being sent along.
+        # The form contains a secret: a redirect must not send it to another host.
+        # An `auth` that adds nothing prevents an entry in ~/.netrc from being sent.
         answer = http.post(host + TOKEN_PATH, data=form, allow_redirects=False, auth=lambda request: request)
-    except (OSError, ValueError, OverflowError) as error:  # all of requests' are OSErrors
+    except (OSError, ValueError, OverflowError) as error:  # all of requests' errors are OSErrors
         raise unreachable(host, error) from None
     try:
         body = orjson.loads(answer.content)
@@ -123,7 +124,9 @@ def _token(
         raise _refused(answer.status_code, body, host, form)
     org_id, user_id = _identity(body.get("id"))
     instance_url = body.get("instance_url") or credentials.instance_url
-    return Session(https_origin("The token answer's instance_url", instance_url), body["access_token"], org_id, user_id)
+    return Session(
+        https_origin("instance_url in the token response", instance_url), body["access_token"], org_id, user_id
+    )
 
 
 def _identity(url: Any) -> tuple[str, str]:
@@ -132,20 +135,20 @@ def _identity(url: Any) -> tuple[str, str]:
     return (parts[2], parts[3]) if len(parts) == 4 and parts[1] == "id" else ("", "")
 
 
-# What the OAuth errors mean in practice; the first text found in `error: error_description` wins. Sources:
-# help.salesforce.com xcloud.remoteaccess_oauth_flow_errors, and threads that end in these answers.
+# What OAuth errors mean in practice; the first text found in `error: error_description` wins. Sources:
+# help.salesforce.com xcloud.remoteaccess_oauth_flow_errors, and forum threads about these errors.
 OAUTH_REMEDIES: Final = {
     "not supported on this domain": "instance_url must be the org's My Domain, https://<name>.my.salesforce.com; "
-    "login.salesforce.com and test.salesforce.com do not take this sign-in.",
+    "login.salesforce.com and test.salesforce.com do not support this flow.",
     "no client credentials user": "The app has no run-as user: Setup, External Client App Manager, the app, "
     "Policies, Client Credentials Flow, Run As.",
-    "user hasn't approved": "Let the user in beforehand: the app's OAuth policies, Permitted Users: "
-    "admin approved users are pre-authorized, and add the user's profile or permission set.",
+    "user hasn't approved": "Pre-authorize the user: in the app's OAuth policies, set Permitted Users to "
+    "'Admin approved users are pre-authorized', and add the user's profile or permission set.",
     "audience": "login_url must be https://login.salesforce.com, or https://test.salesforce.com for a sandbox.",
     "assertion": "Check username, login_url, the certificate in the app, and this machine's clock.",
-    "expired": "Check this machine's clock: an assertion lives for three minutes.",
+    "expired": "Check this machine's clock: an assertion is valid for three minutes.",
     "invalid_client": "Check client_id and client_secret (Setup, External Client App Manager, the app, "
-    "OAuth Settings, Consumer Key and Secret). A new app takes some ten minutes to be known.",
+    "OAuth Settings, Consumer Key and Secret). A new app takes about ten minutes to become active.",
     "inactive": "The user is inactive or may not use the API: Setup, Users.",
     "unsupported_grant_type": "Enable this flow in the app's OAuth settings.",
     "not enabled": "Enable this flow in the app's OAuth settings.",
@@ -157,16 +160,16 @@ def _refused(status: int, body: Any, host: str, form: Mapping[str, str | None]) 
     error = f"{said.get('error', f'HTTP {status}')}: {said.get('error_description', 'no description')}"
     error = redact(error, 300, form.get("client_secret"), form.get("assertion"))
     if status in (420, 429) or status >= 500:
-        return TryLater(f"Salesforce could not sign in just now ({error}).", "Try again later.")
+        return TryLater(f"Salesforce cannot process the sign-in right now ({error}).", "Try again later.")
     if not said.get("error"):
         return Misconfigured(
-            f"{host}{TOKEN_PATH} answered with HTTP {status}, and not as Salesforce's sign-in does.",
+            f"{host}{TOKEN_PATH} answered with HTTP {status}, but not like Salesforce's sign-in.",
             "Check instance_url: it must be the org's My Domain, https://<name>.my.salesforce.com.",
         )
     remedy = next((text for key, text in OAUTH_REMEDIES.items() if key in error.lower()), "")
     return NotPermitted(
         f"Salesforce refused the sign-in ({error}).",
-        remedy or "Check the keys of the sign-in in .dlt/secrets.toml; `make doctor` looks closer.",
+        remedy or "Check the sign-in keys in .dlt/secrets.toml.",
     )
 
 

@@ -1,7 +1,7 @@
-"""HTTP within bounds: whatever answers, and whatever it sends, one answer ends in time and fits into memory.
+"""Limits for HTTP responses: each ends in time and fits into memory, whatever the server sends.
 
-requests and urllib3 know a timeout between two packets, and no size: an answer that trickles, or that unpacks to a
-thousand times its size, would go on for as long as its sender likes.
+requests and urllib3 only have a timeout between two packets, and no size limit: a response that trickles, or unpacks to
+a thousand times its size, could go on for ever.
 """
 
 import io
@@ -19,17 +19,17 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from pipelines.errors import NoAnswer, Unreadable
 
-# A page of 1,000 jobs is some 0.6 MB; with 16 KB in every record it would be this. Its values take up to fifty times
-# as much as its text while they are read, so more would be no bound at all.
+# A page of 1,000 jobs has about 0.6 MB; with 16 KB in every record it would have this. While it is decoded, its values
+# take up to fifty times as much memory as its text, so a higher limit would be useless.
 ANSWER_BYTES: Final = 16 * 2**20
-ANSWER_SECONDS: Final = 300.0  # to its last byte; the 60 s of [runtime] are those between two packets
+ANSWER_SECONDS: Final = 300.0  # until the last byte; the 60 s in [runtime] apply between two packets
 CHUNK: Final = 2**18
 CONNECTIONS: Final = 50  # dlt's own number
-PROXY_HINT: Final = "A proxy may answer instead of Salesforce. Nothing was changed; try again later."
+PROXY_HINT: Final = "Perhaps a proxy answered instead of Salesforce. Nothing was changed; try again later."
 
 
 class _DeadlineReader(io.RawIOBase):
-    """The bytes that come over a connection for one answer, heads and all: so many of them, and for so long."""
+    """Reads the bytes of one response, headers included, up to a size and a deadline."""
 
     def __init__(self, raw: io.RawIOBase, connection: socket.socket) -> None:
         self._raw, self._connection = raw, connection
@@ -51,7 +51,7 @@ class _DeadlineReader(io.RawIOBase):
                 raise
             seconds = 0
         if seconds <= 0:
-            raise NoAnswer(f"An answer did not come to its end within {ANSWER_SECONDS:g} s.", PROXY_HINT)
+            raise NoAnswer(f"A response was not complete within {ANSWER_SECONDS:g} s.", PROXY_HINT)
         self._left -= count or 0
         if self._left < 0:
             raise too_large()
@@ -77,7 +77,7 @@ class _TLSConnection(HTTPSConnection):
 
 
 class _Adapter(HTTPAdapter):
-    """requests' own, over connections whose answers are bounded from their first byte on."""
+    """requests' adapter, with limits from the first byte of a response."""
 
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
         pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
@@ -86,7 +86,7 @@ class _Adapter(HTTPAdapter):
 
 
 def read_whole(response: Response, **_: object) -> None:
-    """Reads an answer's body, unpacked, up to ANSWER_BYTES. Runs as a hook, before requests would read all of it."""
+    """Reads a response's body, unpacked, up to ANSWER_BYTES. Runs as a hook, before requests would read all of it."""
     parts, size = [], 0
     for part in response.iter_content(CHUNK):
         size += len(part)
@@ -99,13 +99,14 @@ def read_whole(response: Response, **_: object) -> None:
 
 def too_large(at_most: int = ANSWER_BYTES) -> Unreadable:
     size = f"{at_most / 2**20:g} MB" if at_most >= 2**20 else f"{at_most / 2**10:g} KB"
-    return Unreadable(f"An answer was larger than {size}, which none of Salesforce's to this question is.", PROXY_HINT)
+    return Unreadable(f"A response exceeded the {size} limit for this request.", PROXY_HINT)
 
 
 def session_attributes(*hooks: Any) -> dict[str, Any]:
-    """What makes a session of dlt's client a bounded one; the hooks hear of every answer, before its body is read.
+    """Attributes for an HTTP session of dlt's client that enforce the limits; the hooks get every response before its
+    body is read.
 
-    Cookies are neither kept nor sent: the API needs none, and one that somebody else set would come along for ever.
+    Cookies are neither stored nor sent: the API does not need them.
     """
     adapter = _Adapter(pool_maxsize=CONNECTIONS)
     cookies = RequestsCookieJar(DefaultCookiePolicy(allowed_domains=[]))

@@ -1,4 +1,4 @@
-"""The loader's own file, what is published of it, and how both are read."""
+"""The primary database and its published copy: created, migrated, published, read."""
 
 from pipelines.warehouse.reader import read
 

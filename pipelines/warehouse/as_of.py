@@ -1,14 +1,14 @@
 """`--as-of TIME`: a warehouse as it was at an earlier moment, from what had been recorded by then.
 
-Views of the tables' names, in a catalogue in memory, let through what was known at TIME; the views of `views/` are
-applied over them. Nothing is written anywhere. What a later load replaced is not kept, and so not known as of before:
+An in-memory catalog has a view for each table that shows only what was known at TIME, and the views of `views/` on top.
+Nothing is written. Values that a later load has replaced are no longer known:
 
-- the answer of a job that was asked again later (its details are missing until it was), and a rejected record's last
-  listing (taken to have been in every listing since the first);
-- names of users and orgs, which are those of today;
-- of a job whose state changed later, columns other than state, system_modstamp and observed_at.
+- the details of a job that were fetched again later (missing before that), and the last listing of a rejected record
+  (assumed to be in every listing since the first);
+- former names of users and orgs (today's are shown);
+- for a job whose state changed later, all columns but state, system_modstamp and observed_at.
 
-What a load kept while the file was held counts from its listing on, though it came into the file later.
+A listing that was kept on disk while the database was locked counts from the time of the listing.
 """
 
 from collections.abc import Iterator
@@ -26,11 +26,11 @@ from pipelines.warehouse.reader import Warehouse, lacking, opened
 from pipelines.warehouse.schema import unqualified, views
 from pipelines.warehouse.state_spans import ORDER, SPANS
 
-REMEDY: Final = "Give it as 2026-11-16T06:00 (UTC), 2026-11-16T06:00+01:00, or 2026-11-16 (when that day began)."
-THEN: Final = "back_then"  # a schema for what is worked out once
+REMEDY: Final = "Use a form like 2026-11-16T06:00 (UTC), 2026-11-16T06:00+01:00, or 2026-11-16 (start of that day)."
+THEN: Final = "back_then"  # a schema for what is computed once
 
-# By org, the start of the newest listing that had ended by then: rows bear the start of the listing that showed them.
-# Jobs whose row is of a later listing are told by their versions; the same jobs' spans are made anew of these.
+# Per org, the start of the newest listing that had ended by then: rows carry the start of the listing that showed them.
+# Jobs whose current row comes from a later listing are shown by their earlier versions, and their spans recomputed.
 SEEN: Final = f"""
 select org_id, max(coalesce(restarted_at, started_at)) as seen_to
 from {CATALOG}.{DATASET}.listings where finished_at <= $at group by 1
@@ -98,10 +98,9 @@ TABLES_THEN: Final = {
 
 @contextmanager
 def opened_as_of(path: Path, time: str | None) -> Iterator[Warehouse]:
-    """The warehouse as it was at a time, given as text; without one, as it is (see `reader.opened`).
+    """The warehouse as it was at a time, given as text; without a time, as it is (see `reader.opened`).
 
-    Raises Misconfigured where the time cannot be read, lies in the future, or before anything was recorded; and as
-    `reader.opened` does.
+    Raises Misconfigured if the time is invalid, in the future, or before the first listing; and like `reader.opened`.
     """
     at = None if time is None else read_time(time)
     with opened(path) as file:
@@ -118,19 +117,19 @@ def read_time(given: str) -> datetime:
 
 
 def rewound(file: Warehouse, at: datetime) -> Warehouse:
-    """The same open file as it was at a moment. The connection reads nothing else from then on.
+    """The same open file as it was at a moment. From then on the connection shows nothing else.
 
-    Raises Misconfigured where that lies in the future, by the file's clock, or before anything was recorded.
+    Raises Misconfigured if that is in the future, by the file's clock, or before the first listing.
     """
     (recorded,) = file.rows("select min(finished_at) as first, max(finished_at) as last from listings")
     now = max(filter(None, (file.clock, recorded["last"])))
     if at > now:
-        raise Misconfigured(f"--as-of {_shown(at)} is in the future: it is {_shown(now)}.", REMEDY)
+        raise Misconfigured(f"--as-of {_shown(at)} is in the future: it is now {_shown(now)}.", REMEDY)
     if recorded["first"] is None or at < recorded["first"]:
-        first = f"the first listing is of {_shown(recorded['first'])}" if recorded["first"] else "there is no listing"
-        raise Misconfigured(f"Nothing was recorded yet at {_shown(at)}: {first}.", "Give a later time: --as-of.")
+        first = f"the first listing was at {_shown(recorded['first'])}" if recorded["first"] else "there is no listing"
+        raise Misconfigured(f"Nothing was recorded yet at {_shown(at)}: {first}.", "Use a later time with --as-of.")
     then = Warehouse(file.path, file.connection, at)
-    is_demo = file.is_demo  # asked for here: the file's own schemas are not looked into from now on
+    is_demo = file.is_demo  # read now: the file's own schemas are not visible after this
     try:
         _rewind(file.connection, at)
     except (duckdb.CatalogException, duckdb.BinderException) as error:
@@ -145,7 +144,7 @@ def _rewind(connection: duckdb.DuckDBPyConnection, at: datetime) -> None:
     connection.execute(f"create table {THEN}.seen as {SEEN}", {"at": at})
     connection.execute(f"create table {THEN}.states as {STATES}; create table {THEN}.newest as {NEWEST}")
     for name, sql in TABLES_THEN.items():
-        if name == "state_spans":  # made of listings as they were, too
+        if name == "state_spans":  # computed from the listings as they were then
             connection.execute(f"create table {THEN}.spans as {SPANS % f'select * from {THEN}.states'}")
         table = f"{CATALOG}.{DATASET}.{name}"
         connection.execute(f"create view {DATASET}.{name} as {sql.format(table=table, at=at.isoformat())}")

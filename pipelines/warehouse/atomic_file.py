@@ -1,4 +1,4 @@
-"""A file, replaced in one step: whoever reads meanwhile has the old one or the new one, never a part of either."""
+"""Replaces files atomically: a reader sees the old file or the new one, never a part."""
 
 import errno
 import os
@@ -10,21 +10,20 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """The path of a new, empty file beside `path`, to be written. It takes that one's place when the block ends, and is
-    removed when the block raises. A symlink stays, and what it points to is replaced. Mode and owner stay as they were,
-    as far as this user may set them; a file that is new gets what the umask leaves of rw-rw-rw-.
+    """The path of a new, empty file beside `path`, to write to. It replaces `path` when the block ends, and is removed
+    if the block raises. If `path` is a symlink, its target is replaced. Mode and owner are preserved as far as this
+    user may set them; a new file gets mode rw-rw-rw- minus the umask.
 
-    Raises OSError: FileExistsError where something other than a regular file has the name, or whatever writing,
-    flushing to the disk and replacing raise.
+    Raises OSError; FileExistsError if `path` is not a regular file.
     """
     target = Path(os.path.realpath(path))
     before = _regular(target)
     new = target.with_name(f".{target.name}.{os.getpid()}.new")
     try:
-        new.unlink(missing_ok=True)  # of a run that was killed, and had this number
+        new.unlink(missing_ok=True)  # from a killed run with the same process id
         os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if before else 0o666))
         yield new
-        with new.open("r+b") as written:  # Windows flushes only what is open for writing
+        with new.open("r+b") as written:  # Windows flushes only files that are open for writing
             os.fsync(written.fileno())
         if before:
             _give(new, before)
@@ -36,12 +35,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def is_mount(error: OSError) -> bool:
-    """Whether a file could not be replaced because it is a mount of its own, as a container's single file is."""
+    """Whether a file could not be replaced because it is a mount point, such as a single file mounted into a
+    container."""
     return error.errno in (errno.EBUSY, errno.EXDEV)
 
 
 def leftovers(path: Path) -> list[Path]:
-    """New files beside `path` that runs which were killed have left."""
+    """Unfinished new files beside `path`, left by killed runs."""
     target = Path(os.path.realpath(path))
     return [file for file in target.parent.iterdir() if _is_leftover(file.name, target.name)]
 
@@ -51,7 +51,7 @@ def _is_leftover(name: str, target: str) -> bool:
 
 
 def _regular(target: Path) -> os.stat_result | None:
-    """What is there now; None where nothing is."""
+    """The existing file; None if there is none."""
     try:
         before = target.stat()
     except FileNotFoundError:
@@ -62,14 +62,14 @@ def _regular(target: Path) -> os.stat_result | None:
 
 
 def _give(new: Path, before: os.stat_result) -> None:
-    """The owner before the mode: changing the owner clears bits of the mode."""
+    """Owner first, then mode: changing the owner clears mode bits."""
     mode = stat.S_IMODE(before.st_mode)
-    if not hasattr(os, "chown"):  # Windows, whose files have other owners and modes
+    if not hasattr(os, "chown"):  # Windows has other owners and modes
         return
     for owner, group in ((before.st_uid, before.st_gid), (-1, before.st_gid)):  # only root may give a file away
         with suppress(OSError):
             os.chown(new, owner, group)
             break
     else:
-        mode &= ~stat.S_IRWXG  # another group than before is given nothing
+        mode &= ~stat.S_IRWXG  # the group differs from before: it gets no access
     os.chmod(new, mode)

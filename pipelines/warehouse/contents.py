@@ -1,4 +1,4 @@
-"""What a file holds, as far as it decides whether another file may take its place."""
+"""What a file contains, as far as it matters for whether another file may replace it."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -9,17 +9,17 @@ from pipelines.tables import DATASET, LISTINGS, QUERY_JOB_STATES, QUERY_JOBS, Ta
 from pipelines.warehouse.file_identity import read_identity
 from pipelines.warehouse.schema import stored_columns
 
-# Tables whose rows only ever grow in number, counted together: a migration may move rows from one to another.
+# Tables whose number of rows never decreases, counted together: a migration may move rows between them.
 COUNTED: Final = {"listings": (LISTINGS,), "jobs": (QUERY_JOBS,), "states": (QUERY_JOB_STATES,)}
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What a file holds, as far as it decides whether another file may take its place."""
+    """What a file contains, as far as it matters for whether another file may replace it."""
 
     identity: str | None
     newest_listing: str | None
-    newest_at: str  # when that was finished, for people
+    newest_at: str  # when that was finished, for messages
     counts: dict[str, int]
 
     def __str__(self) -> str:
@@ -27,7 +27,7 @@ class Contents:
 
 
 def contents(connection: duckdb.DuckDBPyConnection) -> Contents:
-    """What a file holds. Raises duckdb.Error."""
+    """The contents of an open file. Raises duckdb.Error."""
     counts = {}
     for what, tables in COUNTED.items():
         there = [table for table in tables if stored_columns(connection, table)]
@@ -45,8 +45,8 @@ def contents(connection: duckdb.DuckDBPyConnection) -> Contents:
 
 
 def _count(connection: duckdb.DuckDBPyConnection, table: Table) -> str:
-    """The query that counts a table's rows; where an org is there under both forms of its id, as the rows that are left
-    when it is joined (`org_join.py`)."""
+    """The query that counts a table's rows. If an org is recorded under both forms of its id, it counts the rows that
+    will be left when these are merged (`org_join.py`)."""
     if stored_columns(connection, LISTINGS):
         short = f"select 1 from {DATASET}.listings where length(org_id) = 15 limit 1"
         if connection.execute(short).fetchone():

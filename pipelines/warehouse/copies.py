@@ -1,8 +1,7 @@
-"""Earlier copies of the published warehouse: one a day, each a file of its own, the oldest removed first.
+"""Daily copies of the published copy: each a separate file, the oldest removed first.
 
-They lie in `<name of the warehouse>.copies` beside it, named by their days (UTC). Where `keep_copies` is 0, none is
-made, and those that are there stay.
-"""
+They are in `<warehouse>.copies` beside it, named by day (UTC). With `keep_copies = 0` none is created, and existing
+ones stay."""
 
 import errno
 import os
@@ -19,27 +18,27 @@ import duckdb
 from pipelines.warehouse.damage import damaged_part
 
 NAME: Final = re.compile(r"\d{4}-\d{2}-\d{2}\.duckdb")
-FICLONE: Final = 0x40049409  # of Linux's fs.h: ioctl_ficlone(2), on Btrfs, XFS and others
+FICLONE: Final = 0x40049409  # from Linux's fs.h: ioctl_ficlone(2), on Btrfs, XFS and others
 
 
 def copies(warehouse: Path) -> list[Path]:
-    """The copies that there are, the oldest first. Raises OSError."""
+    """The existing copies, oldest first. Raises OSError."""
     folder = _folder(warehouse)
     found = folder.iterdir() if folder.is_dir() else ()
     return sorted(path for path in found if NAME.fullmatch(path.name) and path.is_file())
 
 
 def space_taken(warehouse: Path) -> int:
-    """Bytes of all copies; what they share with each other on a file system that clones files counts more than once.
+    """The size of all copies in bytes; blocks that they share on a file system with cloning are counted for each.
     Raises OSError."""
     return sum(path.stat().st_size for path in copies(warehouse))
 
 
 def keep_copy(verified: Path, warehouse: Path, keep: int, now: datetime | None = None) -> str | None:
-    """Makes today's copy from a file just found whole, if there is none yet, and removes the oldest beyond `keep`.
+    """Creates today's copy from a file just verified, if there is none yet, and removes the oldest beyond `keep`.
 
-    Never raises for what a disk or its permissions can do: gives a sentence to warn with. `verified` must not be open
-    in DuckDB in this process, and nobody else may be publishing this warehouse.
+    Does not raise for disk or permission errors, but returns a warning. `verified` must not be open in DuckDB in this
+    process, and no other process may be publishing to this path.
     """
     if keep < 1:
         return None
@@ -55,20 +54,20 @@ def keep_copy(verified: Path, warehouse: Path, keep: int, now: datetime | None =
             _remove(path)
     except OSError as error:
         return (
-            f"The daily copy {today} could not be made: {error.strerror or error}. "
+            f"Could not create the daily copy {today}: {error.strerror or error}. "
             "Free some space or let this user write there; keep_copies = 0 under [query_jobs] turns daily copies off."
         )
     return None
 
 
 def has_room(warehouse: Path, needed: int) -> bool:
-    """Whether so many bytes are free beside the warehouse. Raises OSError."""
+    """Whether that many bytes are free beside the warehouse. Raises OSError."""
     return _room(_folder(warehouse).parent) >= needed
 
 
 def free_room(warehouse: Path, needed: int) -> bool:
-    """Removes the oldest copies until `needed` bytes are free beside the warehouse, or no copy is left; whether they
-    are free now. Copies on another disk stay. Never raises OSError."""
+    """Removes the oldest copies until `needed` bytes are free beside the warehouse or no copy is left; returns whether
+    they are free. Copies on another disk stay. Never raises OSError."""
     beside, folder = _folder(warehouse).parent, _folder(warehouse)
     with suppress(OSError):
         if folder.is_dir() and folder.stat().st_dev == beside.stat().st_dev and _room(beside) < needed:
@@ -82,11 +81,11 @@ def free_room(warehouse: Path, needed: int) -> bool:
 
 
 def newest_good(warehouse: Path, usable: Callable[[Path], bool] = lambda path: True) -> Path | None:
-    """The newest of the published warehouse and its copies that is not damaged, that no write-ahead log lies beside,
-    and that `usable` says yes to; None if there is none. None of them may be open in DuckDB in this process."""
+    """The newest of the published copy and the daily copies that is undamaged, has no write-ahead log beside it, and
+    that `usable` accepts; None if there is none. None of them may be open in DuckDB in this process."""
     with suppress(OSError):
         for path in [warehouse, *reversed(copies(warehouse))]:
-            with suppress(OSError, duckdb.Error):  # one that cannot be looked into now is none to rely on
+            with suppress(OSError, duckdb.Error):  # do not rely on one that cannot be read now
                 if not _log(path).exists() and path.is_file() and damaged_part(path) is None and usable(path):
                     return path
     return None
@@ -98,8 +97,7 @@ def _folder(warehouse: Path) -> Path:
 
 
 def _make(copy: Path, verified: Path, warehouse: Path) -> None:
-    """Makes room for a copy, if it takes any, by removing the oldest; the newest one stays for as long as this one is
-    not there."""
+    """Creates a copy, removing the oldest ones if the disk is full; the newest one stays until the new one exists."""
     while True:
         new = copy.with_name(f".{copy.name}.{os.getpid()}.new")
         try:
@@ -118,8 +116,8 @@ def _make(copy: Path, verified: Path, warehouse: Path) -> None:
 
 
 def _clone(source: Path, new: Path) -> None:
-    """The same bytes in a file of its own: shared by the file system until one of both is written to, where it can do
-    so, else copied. A copy leaves room for publishing once more."""
+    """Clones the file if the file system supports it (copy on write), or else copies it. A copy leaves enough space for
+    publishing once more."""
     private = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with source.open("rb") as old, open(private, "wb") as file:
         if not _shared(old, file):
@@ -131,7 +129,7 @@ def _clone(source: Path, new: Path) -> None:
 
 
 def _shared(source: BinaryIO, new: BinaryIO) -> bool:
-    """Whether the file system lets a new file share the bytes of another."""
+    """Clones a file; False if the file system does not support that."""
     import fcntl  # noqa: PLC0415 - which only POSIX has
 
     try:
@@ -142,7 +140,7 @@ def _shared(source: BinaryIO, new: BinaryIO) -> bool:
 
 
 def copy_bytes(source: BinaryIO, new: BinaryIO) -> None:
-    """Copies what an open file holds, from its beginning, into another one. Raises OSError."""
+    """Copies an open file, from its beginning, into another one. Raises OSError."""
     source.seek(0)
     shutil.copyfileobj(source, new, 4 * 2**20)
 
@@ -158,7 +156,7 @@ def _remove(copy: Path) -> None:
 
 
 def _remove_unfinished(folder: Path) -> None:
-    for left in folder.glob(".*.duckdb.*.new"):  # by a load that was killed
+    for left in folder.glob(".*.duckdb.*.new"):  # by a killed load
         left.unlink(missing_ok=True)
 
 

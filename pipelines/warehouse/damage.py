@@ -1,8 +1,7 @@
-"""Whether a DuckDB file can be read whole. A damaged block may be an old one, which no load ever reads.
+"""Detects damage in DuckDB files, also in old blocks that no load ever reads.
 
-Found is what breaks a checksum or a file's length. Not found are blocks that are intact but in the wrong place: swapped
-ones, or an earlier state of a block that the disk brought back. Nothing in a block says where and when it belongs.
-"""
+It finds wrong checksums and truncated files. It cannot find blocks that are intact but in the wrong place: swapped
+ones, or an older state of a block that the disk brought back. A block does not tell where and when it belongs."""
 
 import functools
 import hashlib
@@ -22,17 +21,17 @@ from pipelines.interrupts import raise_if_interrupted
 from pipelines.warehouse.database_file import open_database
 from pipelines.warehouse.primary import LOCK_MESSAGE
 
-# Of DuckDB's source: storage_info.hpp, checksum.cpp, single_file_block_manager.cpp, metadata_manager.cpp.
+# From DuckDB's source: storage_info.hpp, checksum.cpp, single_file_block_manager.cpp, metadata_manager.cpp.
 # Three headers, then blocks of one size. Each begins with its checksum.
 HEADER_SIZE: Final = 4096
 FIRST_BLOCK: Final = 3 * HEADER_SIZE
 BLOCK_SIZES: Final = [1 << bits for bits in range(14, 19)]
-FORMATS: Final = [*range(64, 70), 999]  # of DuckDB 0.9 to 2.0, which differ in what is inside the blocks
+FORMATS: Final = [*range(64, 70), 999]  # DuckDB 0.9 to 2.0, which differ in the contents of blocks
 WORD: Final = 8
 NO_BLOCK: Final = 2**64 - 1
 FACTOR: Final = pa.scalar(0xBF58476D1CE4E5B9, pa.uint64())
 SEED: Final = 5381
-MAX_FREE: Final = 1 << 24  # blocks, which are 4 TB: a list that names more is none
+MAX_FREE: Final = 1 << 24  # blocks, or 4 TB: a longer list is invalid
 UNREADABLE: Final = "the header or the catalog"
 HEADERS: Final = -1  # in place of a block's number
 
@@ -44,15 +43,15 @@ DAMAGE: Final = re.compile(
 
 
 class DamagedFile(Exception):
-    """The loader's file has been found damaged; which part of it is, can be found when it is closed."""
+    """The primary database is damaged; which part, can be determined after it is closed."""
 
 
 def damaged_part(path: Path) -> str | None:
-    """What of a DuckDB file is damaged, as words for a message; None where all of it is whole.
+    """The damaged part of a DuckDB file, as text for a message; None if the file is intact.
 
-    The file is read once, a block at a time, and once more by DuckDB where something is wrong. It must not be open in
-    this process: closing it drops the process's POSIX locks on it, DuckDB's with them. Raises OSError, and duckdb.Error
-    where a damaged file cannot be looked into now, because it is locked for example.
+    Reads the file once, block by block, and again with DuckDB if something is wrong. It must not be open in this
+    process: closing it here would drop all POSIX locks of the process on it, including DuckDB's. Raises OSError, and
+    duckdb.Error if a damaged file cannot be examined now, for example because it is locked.
     """
     suspects = suspect_blocks(path)
     if not suspects:
@@ -60,26 +59,26 @@ def damaged_part(path: Path) -> str | None:
     damaged = damaged_table(path)
     if damaged or suspects == [HEADERS]:
         return damaged
-    return f"block {suspects[0]}, which holds no table's rows"
+    return f"block {suspects[0]}, which contains no table rows"
 
 
 def suspect_blocks(path: Path) -> list[int]:
-    """The numbers of the blocks in use that have a wrong checksum, or that the file is too short for.
+    """The numbers of used blocks with a wrong checksum, or beyond the end of the file.
 
-    [HEADERS] where a header is damaged, or the file's format is not one that is known here.
+    [HEADERS] if a header is damaged or the file's format is unknown.
     """
     with path.open("rb") as file:
         return suspects_in(file)
 
 
 def suspects_in(file: BufferedReader) -> list[int]:
-    """The same of a file that is open, such as one that may not be opened once more."""
+    """The same for an open file, such as one that must not be opened a second time."""
     file.seek(0)
     headers = [file.read(HEADER_SIZE) for _ in range(3)]
     if any(len(header) < HEADER_SIZE or not _intact(header) for header in headers):
         return [HEADERS]
     main, *databases = headers
-    # The one that was written last holds. Its words: iteration, catalog, free list, number of blocks, their size.
+    # The newer one counts. Its words: iteration, catalog, free list, number of blocks, block size.
     holding = max(reversed(databases), key=lambda header: _word(header, 1))
     free_list, blocks, size = (_word(holding, n) for n in (3, 4, 5))
     version, flags = (int.from_bytes(main[at : at + WORD], "little") for at in (12, 20))
@@ -91,8 +90,8 @@ def suspects_in(file: BufferedReader) -> list[int]:
 
 
 def fingerprint(path: Path) -> str:
-    """What tells the contents of DuckDB files apart, wherever they lie: a checksum of the headers and of all blocks'
-    checksums. Two files of one origin may have equal headers and differ. Raises OSError."""
+    """Identifies the contents of a DuckDB file, wherever it is: a checksum of the headers and of all block checksums.
+    (Two copies of one file may have equal headers and still differ.) Raises OSError."""
     found = hashlib.sha256()
     with path.open("rb", buffering=0) as file:
         found.update(file.read(FIRST_BLOCK))
@@ -102,7 +101,7 @@ def fingerprint(path: Path) -> str:
 
 
 def _intact(block: bytes | bytearray) -> bool:
-    """Whether a block's first word is its checksum: the xor of all others, each multiplied by FACTOR, and SEED."""
+    """Whether a block's first word is its checksum: the xor of SEED and all other words, each multiplied by FACTOR."""
     words = pa.Array.from_buffers(pa.uint64(), len(block) // WORD, [None, pa.py_buffer(block)])
     mixed = pc.multiply(words, FACTOR)
     first = mixed[0].as_py()
@@ -114,8 +113,8 @@ def _intact(block: bytes | bytearray) -> bool:
 
 
 def _free_blocks(file: BufferedReader, pointer: int, size: int, intact: set[int]) -> set[int]:
-    """The blocks that the free list names. They hold nothing: a killed process leaves them half written, or never
-    written at all. The list begins with its length; each 64th of a block that it fills, with where it goes on."""
+    """The blocks on the free list. They are unused: a killed process may leave them half written or not written at all.
+    The list starts with its length; each 64th of a block that it fills starts with a pointer to the next."""
     part, words = (size - WORD) // 64 // WORD, list[int]()
     while pointer != NO_BLOCK and (not words or len(words) <= words[0]):
         number, nth = pointer & (2**56 - 1), pointer >> 56
@@ -133,8 +132,8 @@ def _word(data: bytes | bytearray, nth: int) -> int:
 
 
 def damaged_table(path: Path) -> str | None:
-    """Reads all rows of all tables. "the table …" for the first that cannot be read, "the header or the catalog"
-    where the file cannot be opened at all, None where all can be read. Raises duckdb.Error for what is no damage."""
+    """Reads all rows of all tables. Returns "the table …" for the first that cannot be read, "the header or the
+    catalog" if the file cannot be opened at all, or None. Raises duckdb.Error for errors other than damage."""
     part = UNREADABLE
     try:
         with open_database(path, read_only=True, config={"memory_limit": "256MB"}) as connection:
@@ -152,14 +151,14 @@ def damaged_table(path: Path) -> str | None:
 
 
 def is_damage(error: BaseException) -> bool:
-    """Whether DuckDB's error, or one behind it, is what a damaged file gives. An internal error may also be a fault of
-    DuckDB's own: `damaged_part` tells, once the file is closed."""
-    behind = list(exception_chain(error))
-    if any(disk_full_error(cause) or is_permission_error(cause) or LOCK_MESSAGE in str(cause) for cause in behind):
+    """Whether DuckDB's error, or one of its causes, looks like a damaged file. An internal error may also be a bug of
+    DuckDB: call `damaged_part` after closing the file to find out."""
+    chain = list(exception_chain(error))
+    if any(disk_full_error(cause) or is_permission_error(cause) or LOCK_MESSAGE in str(cause) for cause in chain):
         return False
     inner = duckdb.InternalException | duckdb.FatalException | duckdb.SerializationException
     return any(
         isinstance(cause, inner | DamagedFile)
         or (isinstance(cause, duckdb.Error) and DAMAGE.search(str(cause)) is not None)
-        for cause in behind
+        for cause in chain
     )

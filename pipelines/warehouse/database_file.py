@@ -1,4 +1,4 @@
-"""A DuckDB file, opened: under a name of our own, and never anything but a regular file."""
+"""Opens DuckDB files under a fixed catalog name, and only if they are regular files."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,11 +8,11 @@ import duckdb
 
 from pipelines.regular_files import check_regular
 
-# DuckDB calls a database after its file, up to the first dot. In salesforce.prod.duckdb that would be `salesforce`, and
-# `salesforce.query_jobs` could be a table of that database or of our schema: DuckDB refuses to choose. Attached under a
-# name of our own, the file may have any name.
+# DuckDB names a database after its file, up to the first dot. For salesforce.prod.duckdb that would be `salesforce`,
+# and DuckDB would reject `salesforce.query_jobs` as ambiguous: a table of that database, or of our schema. Attached
+# under a fixed name, the file can have any name.
 CATALOG: Final = "recorder"
-SESSION: Final = f"search_path='{CATALOG}.main'"  # DuckDB's cursors do not have it from their connection
+SESSION: Final = f"search_path='{CATALOG}.main'"  # cursors do not inherit it from their connection
 
 
 def open_database(
@@ -20,14 +20,14 @@ def open_database(
 ) -> duckdb.DuckDBPyConnection:
     """A connection to a DuckDB file, with times in UTC. Closing it closes the file.
 
-    Raises Misconfigured where something other than a regular file has the name (opening a FIFO would never return), and
-    duckdb.Error where DuckDB cannot open the file, which it makes unless `read_only`.
+    Raises Misconfigured if it is not a regular file (opening a FIFO would hang), and duckdb.Error if DuckDB cannot open
+    it. Unless `read_only`, a missing file is created.
     """
     check_regular(path)
     connection = duckdb.connect(config={"temp_directory": f"{path}.tmp", **(config or {})})
     try:
         name = str(path).replace("'", "''")
-        # The type is named, for DuckDB downloads an extension for whatever it takes for a database of another kind.
+        # The type is explicit: DuckDB would download an extension for what looks like another kind of database.
         connection.execute(f"ATTACH '{name}' AS {CATALOG} (TYPE duckdb{', READ_ONLY' if read_only else ''})")
         _settle(connection)
     except BaseException:
@@ -37,18 +37,18 @@ def open_database(
 
 
 def cursor_of(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
-    """A cursor of a connection that `open_database` gave: as it is made, it would look into an empty database."""
+    """A cursor of a connection from `open_database`, with its settings: a plain cursor would see an empty database."""
     return _settle(connection.cursor())
 
 
 def read_macro(connection: duckdb.DuckDBPyConnection, name: str) -> str | None:
-    """What a file says of itself by a macro without parameters, given with its schema; None where it has none."""
+    """The value of a macro without parameters, by its qualified name; None if the file does not have it."""
     try:
-        # All rows, although there is one: an unfinished result keeps the connection from other work.
-        ((said,),) = connection.execute(f"select {name}()").fetchall()
+        # fetchall, although it is one row: an unfinished result blocks the connection.
+        ((value,),) = connection.execute(f"select {name}()").fetchall()
     except duckdb.CatalogException:
         return None
-    return str(said)
+    return str(value)
 
 
 def _settle(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:

@@ -1,4 +1,4 @@
-"""All that touches dlt's inside, and why. Each touch has a test that fails when a later dlt changes it."""
+"""Everything that depends on dlt's internals, and why. For each there is a test that fails if dlt changes it."""
 
 import os
 import tempfile
@@ -26,13 +26,13 @@ from pipelines.warehouse.database_file import SESSION
 from pipelines.warehouse.renamed_columns import old_names
 
 PIPELINE: Final = "query_jobs"
-TABLES_OF_DLT: Final = "_dlt"  # how dlt's own tables and columns begin
+TABLES_OF_DLT: Final = "_dlt"  # prefix of dlt's own tables and columns
 Package = dict[str, list[Path]]  # table -> its Parquet files
 
 
 def _template_of_any_path(storage: type[DataItemStorage]) -> None:
-    """dlt makes the names of its files by `%` from a template that has the whole path in it: with a directory called
-    `100%` no file could be made."""
+    """dlt builds file names with `%` from a template that contains the whole path, which fails in a directory named
+    `100%`. This escapes the path."""
     made = storage._get_data_item_path_template
 
     def escaped(self: DataItemStorage, load_id: str, schema_name: str, table_name: str) -> str:
@@ -47,8 +47,8 @@ for _storage in (ExtractorItemStorage, LoadItemStorage):
 
 
 class _CopyJob(DuckDbCopyJob):
-    """dlt puts the path of a package's file between quotes as it is. DuckDB would then read `key=value` in the name of
-    a directory as a column, `*`, `?` and `[` as patterns, and end the text at a quote."""
+    """dlt does not escape the path of a package's file. DuckDB would read `key=value` in a directory's name as a
+    column, `*`, `?` and `[` as patterns, and end the string at a quote."""
 
     def run(self) -> None:
         client = self._job_client.sql_client
@@ -68,9 +68,10 @@ class _Client(DuckDbClient):
 
 
 class _LoaderFile(dlt.destinations.duckdb):
-    """dlt's DuckDB destination, with the two changes that `_CopyJob` and `capabilities` make."""
+    """dlt's DuckDB destination, changed in two ways: `_CopyJob` and `capabilities`."""
 
-    destination_type = "dlt.destinations.duckdb"  # the name that dlt keeps in the file's state: not of this class
+    # Dlt stores this in the file's state: keep its own name, not this class's
+    destination_type = "dlt.destinations.duckdb"
 
     def __init__(self, file: duckdb.DuckDBPyConnection | str) -> None:
         super().__init__(file if isinstance(file, str) else DuckDbCredentials(file, pragmas=[SESSION]))
@@ -83,8 +84,8 @@ class _LoaderFile(dlt.destinations.duckdb):
     def capabilities(
         self, config: DuckDbClientConfiguration | None = None, naming: NamingConvention | None = None
     ) -> DestinationCapabilitiesContext:
-        """What DuckDB can do. dlt looks it up in all settings at every step and for every table: 0.1 s a run, a tenth
-        of one that finds little."""
+        """Cached: dlt computes it from all settings, at every step and for every table, which takes 0.1 s per run, a
+        tenth of a run that finds little."""
         kind = type(naming) if naming else None
         if kind not in self._known:
             self._known[kind] = super().capabilities(config, naming)
@@ -92,14 +93,14 @@ class _LoaderFile(dlt.destinations.duckdb):
 
 
 def new_pipeline(file: duckdb.DuckDBPyConnection | str, folder: Path) -> dlt.Pipeline:
-    """dlt's pipeline into a DuckDB file, by a connection that is open, or by the path of one that cannot be opened yet.
-    `folder` is its working folder."""
+    """dlt's pipeline into a DuckDB file, given as an open connection, or as a path if it cannot be opened yet. `folder`
+    is its working folder."""
     return dlt.pipeline(PIPELINE, destination=_LoaderFile(file), dataset_name=DATASET, pipelines_dir=str(folder))
 
 
 def synced_pipeline(file: duckdb.DuckDBPyConnection, folder: Path) -> dlt.Pipeline:
-    """A pipeline with the state and the schema that are stored in the file. What the file's tables call by a new name
-    leaves that schema: dlt would add the old columns again."""
+    """A pipeline with the state and schema that are stored in the file. Renamed columns are removed from that schema:
+    dlt would add them to the tables again."""
     pipeline = new_pipeline(file, folder)
     pipeline.sync_destination()
     for name in pipeline.schema_names:
@@ -112,8 +113,8 @@ def synced_pipeline(file: duckdb.DuckDBPyConnection, folder: Path) -> dlt.Pipeli
 
 @contextmanager
 def temporary_files_in(folder: Path) -> Iterator[None]:
-    """Has dlt put its temporary files there: it writes each merge's SQL as one, in a folder for all programs (/tmp)
-    that may be small, or not be writable, and has no setting for it."""
+    """Makes dlt put its temporary files there. It writes the SQL of each merge to one, in /tmp, which may be small or
+    read-only, and has no setting for that."""
     before, tempfile.tempdir = tempfile.tempdir, str(folder)
     try:
         yield
@@ -122,18 +123,18 @@ def temporary_files_in(folder: Path) -> Iterator[None]:
 
 
 def interruptible(step: Callable[[], object]) -> None:
-    """Runs a step of dlt's, which brings to an end what it is at when Ctrl-C or SIGTERM comes. One that comes late in
-    the step dlt would forget, and the run would go on."""
+    """Runs a step of dlt, which finishes what it is doing when Ctrl-C or SIGTERM arrives. dlt would ignore one that
+    arrives late in the step, and the run would continue."""
     with signals.intercepted_signals():
         step()
         signals.raise_if_signalled()
 
 
 def packages_in(working: Path) -> dict[str, Package]:
-    """What dlt extracted and did not load, by dlt's load id, oldest first, of a pipeline's working folder. Packages
-    that were still being written are left out."""
+    """The packages that dlt extracted but did not load, in a pipeline's working folder, by load id, oldest first.
+    Unfinished packages are left out."""
     found: dict[str, Package] = {}
-    # Normalized is later than extracted, and the extracted files go one by one then: so it counts where both are there.
+    # After normalizing, the extracted files are removed one by one: if both exist, the normalized package counts.
     for state in (f"normalize/{NormalizeStorage.EXTRACTED_FOLDER}", f"load/{LoadStorage.NORMALIZED_FOLDER}"):
         for folder in working.glob(f"{state}/*/"):
             tables: Package = {}

@@ -1,7 +1,7 @@
-"""Which file is this? An identity that is made once with the loader's file and kept inside it; copies carry it along.
+"""The identity of a file: created with the primary database and stored in it, and so in all its copies.
 
-It also lies in the folder beside the file (see `state_folder.py`), where it can be read while somebody holds the file.
-A recording whose clock is not this machine's carries the moment of its last load as well: it is read as of then.
+It is also in the folder beside the file (see `state_folder.py`), where it can be read while the file is locked. A
+recording with a simulated clock also stores the time of its last load, which readers then use as "now".
 """
 
 import uuid
@@ -14,46 +14,46 @@ import duckdb
 from pipelines.errors import Misconfigured
 from pipelines.warehouse.database_file import read_macro
 
-MACRO: Final = "main.recorder_identity"  # not a table: people's lists of tables stay as they are
+MACRO: Final = "main.recorder_identity"  # a macro, so that it does not appear in lists of tables
 MOMENT: Final = "main.recorded_at"
-DEMO: Final = "demo-"  # how the identity of a file of the demo org begins
+DEMO: Final = "demo-"  # prefix of the identity of a demo file
 
 
 def new_identity(*, demo: bool = False) -> str:
-    """An identity that no other file has."""
+    """A unique identity."""
     return f"{DEMO if demo else ''}{uuid.uuid4()}"
 
 
 def read_identity(connection: duckdb.DuckDBPyConnection) -> str | None:
-    """The identity inside a file; None in one that a version before identities made, or another program."""
+    """The identity of a file; None if an earlier version or another program created it."""
     return read_macro(connection, MACRO)
 
 
 def write_identity(connection: duckdb.DuckDBPyConnection, identity: str) -> None:
-    """Gives a file its identity. One that it has already is replaced."""
+    """Sets a file's identity, replacing an existing one."""
     connection.execute(f"create or replace macro {MACRO}() as '{identity}'")
 
 
 def read_moment(connection: duckdb.DuckDBPyConnection) -> datetime | None:
-    """The moment as of which a file is to be read; None where that is this machine's now."""
+    """The time that readers of this file use as "now"; None for the machine's clock."""
     moment = read_macro(connection, MOMENT)
     return datetime.fromisoformat(moment) if moment else None
 
 
 def write_moment(connection: duckdb.DuckDBPyConnection, moment: datetime) -> None:
-    """Has a file be read as of this moment from now on."""
+    """Sets the time that readers of this file use as "now"."""
     connection.execute(f"create or replace macro {MOMENT}() as '{moment.astimezone(UTC).isoformat()}'")
 
 
 def refuse_demo(identity: str | None, path: Path) -> None:
-    """Raises Misconfigured where a file of one's own turns out to be a demo's."""
+    """Raises Misconfigured if the file belongs to a demo."""
     if is_demo(identity):
         raise Misconfigured(
-            f"{path} is a recording of the demo org: nothing of your own is recorded into it.",
-            "Give the loader's file another name: DESTINATION__DUCKDB__CREDENTIALS (see .dlt/config.toml).",
+            f"{path} is a recording of the demo org; your own org cannot be recorded into it.",
+            "Set DESTINATION__DUCKDB__CREDENTIALS to another path (see .dlt/config.toml).",
         )
 
 
 def is_demo(identity: str | None) -> bool:
-    """Whether it is that of a file of the demo org."""
+    """Whether the identity is a demo file's."""
     return bool(identity and identity.startswith(DEMO))

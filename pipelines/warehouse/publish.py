@@ -1,4 +1,4 @@
-"""Publishing: the warehouse that people open becomes a copy of the loader's file, if `publishing_guards.py` agrees."""
+"""Publishing: replaces the published copy by a copy of the primary database, if `publishing_guards.py` allows it."""
 
 import json
 import logging
@@ -25,23 +25,22 @@ from pipelines.warehouse.publishing_guards import check_published
 from pipelines.warehouse.restoring import PUBLISHED, damaged
 from pipelines.warehouse.state_folder import StateFolder
 
-SPARE_ROOM: Final = 2**24  # bytes that are to be free besides a new copy, before earlier ones go
-LOCK_WAIT: Final = 60.0  # seconds for another recorder that publishes to the same place
+# Bytes that must be free in addition to the new copy; else the oldest daily copies are removed
+SPARE_ROOM: Final = 2**24
+LOCK_WAIT: Final = 60.0  # seconds to wait for another recorder that publishes to the same path
 
 logger = logging.getLogger(__name__)
 
 
 def publish(loader: LoaderFile, warehouse: Path, keep_copies: int) -> None:
-    """Replaces the published warehouse by a copy of the loader's file, in one step, if no block of it is damaged.
+    """Replaces the published copy by a copy of the primary database, atomically, if no block of it is damaged.
 
-    The loader's file stays locked while its bytes are copied. Readers of the old copy keep it until they close it. A
-    warehouse that is a symbolic link stays one. Raises Misconfigured, TryLater or Failure; the loader's file is not
-    touched by any.
-    """
+    The primary database stays locked while it is copied. Readers of the old copy keep it until they close it. A
+    symbolic link stays one. Raises Misconfigured, TryLater or Failure; the primary database is never affected."""
     target = Path(os.path.realpath(warehouse))
     try:
         with _only_publisher(target):
-            for left in leftovers(target):  # by a load that was killed
+            for left in leftovers(target):  # by a killed load
                 left.unlink()
             loader.connection.execute("checkpoint")
             _make_room(loader, target)
@@ -53,10 +52,11 @@ def publish(loader: LoaderFile, warehouse: Path, keep_copies: int) -> None:
                 published = check_published(loader.connection, loader.path, target)
                 if warning := keep_copy(new, target, keep_copies):
                     logger.warning("%s", warning)
-                # Who wrote into the published copy left a write-ahead log. It belongs to the old copy, and DuckDB would
-                # apply it to whatever has the name: it goes first, so that no reader finds it beside the new file.
+                # If a program wrote into the published copy, there is a write-ahead log of the old copy, which DuckDB
+                # would apply to the new one. It is removed first, so that no reader finds it beside the new file.
                 target.with_name(target.name + ".wal").unlink(missing_ok=True)
-                # Before it takes its place: if that does not come about, another file lies there than is remembered.
+                # Before it is replaced: if that fails, the remembered fingerprint does not match, and the file is
+                # examined.
                 last = {"fingerprint": fingerprint(new), "contents": asdict(published)}
                 StateFolder(loader.path).write(PUBLISHED, json.dumps(last))
     except OSError as error:
@@ -65,11 +65,11 @@ def publish(loader: LoaderFile, warehouse: Path, keep_copies: int) -> None:
 
 def _not_published(loader_file: Path, warehouse: Path, error: OSError) -> Failure:
     wrong_place = is_permission_error(error) or isinstance(error, FileNotFoundError | IsADirectoryError)
-    said = f"The jobs are recorded in {loader_file.name}, but the copy {warehouse} could not be published: "
+    said = f"The jobs are recorded in {loader_file.name}, but the published copy {warehouse} could not be updated: "
     if is_mount(error):
         return Misconfigured(
-            f"{said}it is a mount of its own, which cannot be replaced ({error.strerror}).",
-            "Mount the directory that holds it, not the single file.",
+            f"{said}it is a mount point, which cannot be replaced ({error.strerror}).",
+            "Mount the directory that contains it, not the single file.",
         )
     return (Misconfigured if wrong_place else Failure)(
         f"{said}{error.strerror}.",
@@ -80,11 +80,11 @@ def _not_published(loader_file: Path, warehouse: Path, error: OSError) -> Failur
 
 @contextmanager
 def _only_publisher(warehouse: Path) -> Iterator[None]:
-    """The right to replace this warehouse, waited for: two recorders may have been given the same one."""
-    import fcntl  # noqa: PLC0415 - which only POSIX has
+    """Holds the lock for publishing to this path, and waits for it: two recorders may publish to the same path."""
+    import fcntl  # noqa: PLC0415 - POSIX only
 
     deadline = time.monotonic() + LOCK_WAIT
-    # To be read only: who shares the directory need not share the file.
+    # Opened read-only: users who share the directory may not have write access to this file.
     with open(os.open(warehouse.with_name(f".{warehouse.name}.lock"), os.O_RDONLY | os.O_CREAT, 0o666)) as lock:
         while True:
             try:
@@ -103,7 +103,7 @@ def _only_publisher(warehouse: Path) -> Iterator[None]:
 
 
 def _make_room(loader: LoaderFile, target: Path) -> None:
-    """Room for a new copy: earlier ones go for it, but only where the loader's file is whole and does not need them."""
+    """Makes room for a new copy by removing daily copies, but only if the primary database is intact."""
     needed = os.fstat(loader.raw.fileno()).st_size + SPARE_ROOM
     if has_room(target, needed):
         return
@@ -113,8 +113,8 @@ def _make_room(loader: LoaderFile, target: Path) -> None:
 
 
 def open_published(warehouse: Path, identity: str, closing: ExitStack) -> duckdb.DuckDBPyConnection | None:
-    """A read-only connection to the published warehouse, closed by `closing`; None if there is none, if it is held, or
-    if it was published from another loader's file."""
+    """A read-only connection to the published copy, closed by `closing`; None if there is none, if it is locked, or if
+    it was published from another primary database."""
     try:
         if not holds_something(warehouse):
             return None

@@ -1,4 +1,4 @@
-"""A published warehouse, read: one connection for all that belongs together, whatever is published meanwhile."""
+"""Reads a published copy: one connection for everything that belongs together, whatever is published meanwhile."""
 
 import re
 import unicodedata
@@ -26,8 +26,8 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Warehouse:
-    """A warehouse that is open: every question sees it as it was when it was opened; where `as_of` is given, as it was
-    at that moment (see `as_of.py`)."""
+    """An open warehouse. All queries see it as it was when it was opened or, with `as_of`, as it was at that time (see
+    `as_of.py`)."""
 
     path: Path
     connection: duckdb.DuckDBPyConnection
@@ -35,20 +35,20 @@ class Warehouse:
 
     @cached_property
     def is_demo(self) -> bool:
-        """Whether a demo made it, wherever it lies."""
+        """Whether it is a recording of the demo org."""
         return is_demo(read_identity(self.connection))
 
     @cached_property
     def clock(self) -> datetime:
-        """The time that it is for whoever reads it: `as_of`, or the moment that the file carries, or now. A file of the
-        demo that earlier versions made carries none: its clock stopped at its newest listing."""
+        """The time to use as "now": `as_of`, or the time stored in the file, or the machine's clock. Demo files of
+        earlier versions have no stored time: their newest listing counts."""
         moment = self.as_of or read_moment(self.connection)
         if moment is None and self.is_demo:
             ((moment,),) = self.connection.execute("select max(as_of) from recorded_orgs").fetchall()
         return moment or datetime.now(UTC)
 
     def read(self, sql: str, parameters: Row | None = None) -> pa.Table:
-        """The result of one query, as Arrow; times are UTC. Raises duckdb.Error for a wrong query."""
+        """The result of a query, as Arrow; times are UTC. Raises duckdb.Error if the query is wrong."""
         try:
             result: pa.Table = self.connection.sql(sql, params=parameters).to_arrow_table()
         except (duckdb.Error, RuntimeError) as error:
@@ -57,11 +57,11 @@ class Warehouse:
         return result
 
     def rows(self, sql: str, parameters: Row | None = None) -> list[Row]:
-        """The rows of one of our own queries, fit to be shown: every character of a text that a terminal or a picture
-        would obey instead of showing (escape sequences, line ends, bidirectional marks) is replaced by U+FFFD.
+        """The rows of one of our own queries, safe to display: characters that would control a terminal or chart
+        (escape sequences, line ends, bidirectional marks) are replaced by U+FFFD.
 
-        `parameters` may hold more than the query asks for. Raises Misconfigured where the file is no warehouse that
-        this version published.
+        `parameters` may contain more than the query uses. Raises Misconfigured if the file is not a warehouse that this
+        version published.
         """
         asked = {name: value for name, value in (parameters or {}).items() if re.search(rf"\${name}\b", sql)}
         try:
@@ -75,18 +75,20 @@ class Warehouse:
 
 @contextmanager
 def opened(warehouse: "Path | Warehouse") -> Iterator[Warehouse]:
-    """The warehouse, open until the block ends; one that is open already stays so.
+    """The warehouse, open until the block ends; an open one is passed through and stays open.
 
-    Raises Misconfigured where there is none, or the file is none; TryLater where another process writes into it.
+    Raises Misconfigured if it does not exist or is not a warehouse, TryLater if another process is writing into it.
     """
     if isinstance(warehouse, Warehouse):
         yield warehouse
         return
     if not warehouse.exists():
-        raise Misconfigured(f"There is no warehouse at {warehouse} yet.", "Make one: make demo, or make load.")
+        raise Misconfigured(
+            f"There is no warehouse at {warehouse} yet.", "Create one with make load, or try make demo."
+        )
     if not holds_something(warehouse):
         raise Misconfigured(
-            f"{warehouse} is empty: nothing was published there yet.", "Make a warehouse: make demo, or make load."
+            f"{warehouse} is empty: nothing was published there yet.", "Create one with make load, or try make demo."
         )
     try:
         connection = open_database(warehouse, read_only=True)
@@ -94,31 +96,31 @@ def opened(warehouse: "Path | Warehouse") -> Iterator[Warehouse]:
         raise_if_interrupted(error)
         raise _unreadable(warehouse, error) from None
     with connection:
-        with suppress(duckdb.CatalogException):  # no schema of ours: each question says what is missing
+        with suppress(duckdb.CatalogException):  # without our schema, each query reports what is missing
             connection.execute(f"SET search_path = '{CATALOG}.{DATASET}'")
         yield Warehouse(warehouse, connection)
 
 
 def read(sql: str, warehouse: Path | Warehouse, parameters: Row | None = None) -> pa.Table:
-    """The result of one query on the published warehouse, as Arrow. A path's file is closed again when this returns.
+    """The result of a query on the published copy, as Arrow. If a path is given, the file is closed again afterwards.
 
-    Times are UTC. Raises duckdb.Error for a wrong query, and otherwise as `opened` does.
+    Times are UTC. Raises duckdb.Error if the query is wrong, and otherwise like `opened`.
     """
     with opened(warehouse) as file:
         return file.read(sql, parameters)
 
 
 def rows(sql: str, warehouse: Path | Warehouse, parameters: Row | None = None) -> list[Row]:
-    """The rows of one of our own queries, fit to be shown: see `Warehouse.rows`. Raises as that and `opened` do."""
+    """The rows of one of our own queries, safe to display: see `Warehouse.rows`. Raises like that and `opened`."""
     with opened(warehouse) as file:
         return file.rows(sql, parameters)
 
 
 def lacking(path: Path, error: duckdb.Error) -> Misconfigured:
-    """What to say of a file that another version made, or another program."""
+    """The error for a file of another version or another program."""
     return Misconfigured(
-        f"{path} lacks what this version reads: {str(error).splitlines()[0]}",
-        "If a load published it, the next load replaces it; otherwise name another file.",
+        f"{path} does not have what this version reads: {str(error).splitlines()[0]}",
+        "If a load published it, the next load updates it; otherwise choose another file.",
     )
 
 
@@ -127,16 +129,16 @@ def _unreadable(path: Path, error: Exception) -> Misconfigured | TryLater:
         writing = TryLater(f"{path} is open for writing in another program.", "Close it there, then try again.")
         return locking_problem(path) or writing
     if is_permission_error(error):
-        return Misconfigured(f"{path} cannot be opened: this user may not read it.", "Let this user read it.")
+        return Misconfigured(f"{path} cannot be opened: this user lacks permission to read it.", "Grant it.")
     if ".wal" in str(error) or "WAL" in str(error):
         # Written after a newer copy had been published, by a process that still had the old one open.
         return Misconfigured(
-            f"{path}.wal belongs to an older copy of the warehouse, and keeps DuckDB from opening this one.",
-            "Remove it; the next load does so too. What was written into the old copy is not in this one.",
+            f"{path}.wal belongs to an older copy and prevents DuckDB from opening this one.",
+            "Remove it, or wait for the next load, which removes it. Changes made to the old copy are not in this one.",
         )
     return Misconfigured(
         f"{path} is not a readable DuckDB file: {str(error).splitlines()[0]}",
-        "If a load published it, move it away: the next load publishes it anew.",
+        "If a load published it, move it away: the next load publishes it again.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Columns that earlier versions called otherwise: renamed in files, in dlt's schema of them, and in kept listings."""
+"""Columns that had other names in earlier versions: their migration in databases and in kept listings."""
 
 from typing import Final
 
@@ -8,8 +8,8 @@ import pyarrow as pa
 from pipelines.tables import DATASET, Table
 
 RENAMED: Final = {"more_fields": "extra_fields"}  # old -> new
-# Both are there where an earlier version has loaded again into a migrated file, or where a field of Salesforce's had a
-# column by the new name before. Each is a JSON object; a field's value becomes one.
+# Both columns exist if an earlier version has loaded into a migrated file, or if a field of Salesforce had a column
+# with the new name before. Their values are JSON objects; the value of such a field is made one.
 _BOTH: Final = """
 case when {new} is null then {old} when {old} is null then {object} else json_merge_patch({old}, {object}) end
 """
@@ -19,14 +19,14 @@ case when json_valid({new}) and json_type({new}) = 'OBJECT' then {new} else json
 
 
 def old_names(table: Table) -> dict[str, str]:
-    """old -> new name of the table's columns that were renamed."""
+    """The table's renamed columns, old -> new."""
     return {old: new for old, new in RENAMED.items() if new in table.schema.names}
 
 
 def rename_columns(connection: duckdb.DuckDBPyConnection, table: Table, stored: tuple[str, ...]) -> list[str]:
-    """The statements that give a stored table's columns the names of this version. Where both are there, the values of
-    the old one are in the new one when this returns: DuckDB 1.5 does not alter a table that it has updated in the same
-    transaction. If the statements never run, doing it again changes nothing."""
+    """Statements that rename a stored table's columns. If both columns exist, this first merges the old values into the
+    new column: DuckDB 1.5 cannot update and alter a table in one transaction. Repeating it changes nothing, in case the
+    statements never ran."""
     name = f"{DATASET}.{table.name}"
     statements: list[str] = []
     for old, new in old_names(table).items():
@@ -39,7 +39,7 @@ def rename_columns(connection: duckdb.DuckDBPyConnection, table: Table, stored: 
 
 
 def with_new_names(rows: pa.Table, table: Table) -> pa.Table:
-    """Rows that an earlier version extracted, with the column names of this one."""
+    """Rows that an earlier version extracted, with the current column names."""
     for old, new in old_names(table).items():
         if new in rows.column_names and old in rows.column_names:
             with duckdb.connect() as connection:

@@ -1,4 +1,4 @@
-"""How to get the loader's file back, as commands to run: from the newest of its copies that is whole."""
+"""How to restore the primary database, as commands to run: from its newest intact copy."""
 
 import os
 import shlex
@@ -14,27 +14,27 @@ from pipelines.warehouse.file_identity import read_identity
 from pipelines.warehouse.schema import stored_columns
 from pipelines.warehouse.state_folder import StateFolder
 
-PUBLISHED: Final = "published.json"  # beside the loader's file: what was published last, and what that file was
+PUBLISHED: Final = "published.json"  # in the state folder: the fingerprint and contents of what was last published
 
 
 def copied(source: Path, loader_file: Path) -> str:
-    """The command that restores the loader's file from another one. What a killed load left in its log is of the file
-    that was there before."""
+    """The command that restores the primary database from a copy. A log left by a killed load belongs to the old file,
+    so it is removed."""
     names = (str(source), str(loader_file), f"{loader_file}.wal")
     return "cp {} {} && rm -f {}".format(*map(shlex.quote, names))
 
 
 def damaged(loader_file: Path, warehouse: Path, part: str) -> Misconfigured:
-    """What to say where the loader's file cannot be read whole: what is damaged, and how to restore it."""
-    said = f"The loader's file {loader_file} is damaged: {part}. It is not published."
+    """The error for a damaged primary database: what is damaged, and how to restore it."""
+    message = f"The primary database {loader_file} is damaged: {part}. It was not published."
     if part == UNREADABLE:
-        said = f"The loader's file {loader_file} cannot be opened: {part} is damaged, or it is not a DuckDB file."
-    return Misconfigured(said, restore(loader_file, warehouse))
+        message = f"The primary database {loader_file} cannot be opened: {part} is damaged, or it is not a DuckDB file."
+    return Misconfigured(message, restore(loader_file, warehouse))
 
 
 def restore(loader_file: Path, warehouse: Path) -> str:
-    """How to get the loader's file back: from the newest of the published warehouse and the daily copies that is whole,
-    of this file, and as it was published."""
+    """How to restore the primary database: from the newest of the published copy and the daily copies that is intact,
+    belongs to it, and was not modified since."""
     state = StateFolder(loader_file)
     published = state.read_json(PUBLISHED).get("fingerprint")
 
@@ -49,11 +49,11 @@ def restore(loader_file: Path, warehouse: Path) -> str:
     good = newest_good(warehouse, is_as_published)
     if good:
         away = "" if good == warehouse or not warehouse.exists() else f"{_moved_away(warehouse)}; "
-        return f"Restore it from the newest good copy, and load: {away}{copied(good, loader_file)}"
+        return f"Restore it from the newest good copy, then load again: {away}{copied(good, loader_file)}"
     if good := newest_good(warehouse, is_its_copy):
         return (
-            f"The only copy that can be read, {good}, was written into since it was published. To restore the "
-            f"loader's file from it all the same, and load: {copied(good, loader_file)}"
+            f"The only readable copy, {good}, was modified after it was published. To restore the primary database "
+            f"from it anyway, then load again: {copied(good, loader_file)}"
         )
     return (
         "No good copy of it was found. Restore it from a backup; if it is not a DuckDB file, change "
@@ -62,7 +62,7 @@ def restore(loader_file: Path, warehouse: Path) -> str:
 
 
 def _moved_away(warehouse: Path) -> str:
-    """The command that moves the warehouse away, and nothing that was moved away earlier."""
+    """The command that moves the published copy away, without overwriting one that was moved away earlier."""
     file = Path(os.path.realpath(warehouse))
     there = file.with_name(file.name + ".old")
     while there.exists():

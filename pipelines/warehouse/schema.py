@@ -1,4 +1,4 @@
-"""The published warehouse: a read copy that people open as they like, and the views that both files carry."""
+"""The schema of both databases: missing tables and columns, views, and comments on all of them."""
 
 import hashlib
 import re
@@ -14,14 +14,14 @@ from pipelines.warehouse.database_file import read_macro
 from pipelines.warehouse.renamed_columns import old_names, rename_columns
 
 VIEWS: Final = Path(__file__).parents[1] / "views"
-APPLIED: Final = "views_fingerprint"  # a macro of the file: what was applied to it last
+APPLIED: Final = "views_fingerprint"  # a macro in the file: the fingerprint of what was last applied
 QUALIFIED: Final = re.compile(rf"\b{DATASET}\.(?=\w)")
 HEADER_COLUMN: Final = re.compile(r"--  ?(\w+) {2,}([A-Z][A-Z0-9 ()]*?) {2,}(\S.*)")
 
 
 def complete_tables(connection: duckdb.DuckDBPyConnection) -> None:
-    """Creates the tables that no load has filled yet, renames columns that had another name in an earlier version, and
-    adds those that it did not have: the views read all of them. dlt finds them there once rows come for them."""
+    """Creates missing tables, renames columns that had another name in an earlier version, and adds missing ones: the
+    views read all of them, even before a load has rows for them."""
     statements: list[str] = []
     for table in TABLES:
         there = stored_columns(connection, table)
@@ -49,10 +49,10 @@ def complete_tables(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def apply_views(connection: duckdb.DuckDBPyConnection) -> None:
-    """Creates every view of `views/`, and writes what tables, views and columns mean as DuckDB comments.
+    """Creates every view of `views/`, and comments that describe tables, views and columns.
 
-    A view's file is a header (grain, columns with type and meaning, what is unique) and one SELECT.
-    Where the file has all of it already, nothing is done: four hundred statements take longer than a small load.
+    A view's file consists of a header (grain, columns with type and meaning, unique key) and one SELECT.
+    Does nothing if the file is up to date: four hundred statements take longer than a small load.
     """
     if _fingerprint(connection) == read_macro(connection, f"{DATASET}.{APPLIED}"):
         return
@@ -73,14 +73,14 @@ def apply_views(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def unqualified(sql: str) -> str:
-    """The view's SELECT without the schema's name: DuckDB looks in the view's own schema first, and where a file is
-    named like the schema (salesforce.prod.duckdb), it takes salesforce.query_jobs for ambiguous."""
+    """The view's SELECT without schema names: DuckDB looks in the view's own schema first, and for a file named like
+    the schema (salesforce.prod.duckdb) it rejects salesforce.query_jobs as ambiguous."""
     return QUALIFIED.sub("", sql)
 
 
 def _fingerprint(connection: duckdb.DuckDBPyConnection) -> str:
-    """Of all that `apply_views` writes, and of all that is there to be written upon."""
-    # Not duckdb_columns(): it would bind every view to tell its columns.
+    """A hash of everything that `apply_views` writes, and of the existing tables and views."""
+    # Not duckdb_columns(), which would bind every view.
     there = connection.execute(
         "select table_name, sql from duckdb_tables() where schema_name = $1 "
         "union all select view_name, '' from duckdb_views() where schema_name = $1 order by all",
@@ -90,14 +90,14 @@ def _fingerprint(connection: duckdb.DuckDBPyConnection) -> str:
 
 
 def views() -> dict[str, str]:
-    """Name and SQL of every view, each after those that it reads."""
+    """Name and SQL of every view, in order of dependency."""
     files = {file.stem: file.read_text(encoding="utf-8") for file in sorted(VIEWS.glob("*.sql"))}
     reads = {name: set(re.findall(rf"\b{DATASET}\.(\w+)", sql)) & files.keys() for name, sql in files.items()}
     return {name: files[name] for name in TopologicalSorter(reads).static_order()}
 
 
 def stored_columns(connection: duckdb.DuckDBPyConnection, table: Table) -> tuple[str, ...]:
-    """The columns that a table has in this file; none if it is not there yet."""
+    """The columns of a table in this file; empty if it does not exist yet."""
     try:
         found = connection.execute(f"select name from pragma_table_info('{DATASET}.{table.name}')").fetchall()
     except duckdb.CatalogException:
@@ -111,7 +111,7 @@ def _comment(kind: str, name: str, text: str) -> str:
 
 
 def read_header(sql: str) -> tuple[str, list[tuple[str, str, str]]]:
-    """The grain, and (name, type, meaning) of each column, out of a view file's leading comment."""
+    """The grain, and (name, type, meaning) of each column, from the header comment of a view's file."""
     lines = [line for line in sql.splitlines() if line.startswith("--")]
     grain = lines[0].removeprefix("--").strip()
     return grain, [found.groups() for line in lines if (found := HEADER_COLUMN.fullmatch(line))]  # type: ignore[misc]

@@ -1,7 +1,7 @@
-"""`state_spans`, the one table that is derived from others: from when to when each job was in which state.
+"""`state_spans`, the only derived table: in which state each job was, from when to when.
 
-It could be a view, but sorting the whole history by job takes seconds once there are millions of jobs. So each load
-brings up to date what belongs to the jobs that it has changed. It can be made again at any time, and is if it must.
+It could be a view, but sorting the whole history by job takes seconds with millions of jobs. So each load updates the
+rows of the jobs that it changed. The table can be rebuilt at any time, and is rebuilt when necessary.
 """
 
 import hashlib
@@ -13,18 +13,18 @@ from pipelines.tables import DATASET
 from pipelines.warehouse.database_file import read_macro
 from pipelines.warehouse.schema import views
 
-REBUILD_MEMORY: Final = "1GB"  # sorting the whole history is the one thing that takes longer with less
-# In the order of observation: a job's system_modstamp can move back. Versions of one listing go by their stamps, those
-# of one second by the order in which states follow each other.
+REBUILD_MEMORY: Final = "1GB"  # sorting the whole history is the only step that is slower with less
+# By order of observation, because a job's system_modstamp can move back. Versions from one listing are ordered by
+# stamp, those with equal stamps by the usual order of states.
 ORDER: Final = """
     observed_at, system_modstamp,
     case when state in ('Open', 'UploadComplete') then 0 when state = 'InProgress' then 1 when state = 'Closed' then 2
         else 3 end,
     state
 """
-# A version was entered at its stamp if that is plausible (see the view all_jobs), later than those of all versions
-# before it, and than when these were entered. Else all that is known is by when it was: the end of the listing that
-# first showed it, or when the next one was entered.
+# A state was entered at its stamp if the stamp is plausible (see the view all_jobs) and later than the stamps and entry
+# times of all earlier versions. Otherwise only an upper bound is known: the end of the listing that first showed it, or
+# the entry of the next state.
 SPANS: Final = f"""
 select
     org_id, id, nth, state, state_before, entered_at,
@@ -68,9 +68,9 @@ from (
 ) as entered
 window job as (partition by org_id, id order by nth)
 """
-DEFINED: Final = "spans_definition"  # a macro of the file: how its spans were made
+DEFINED: Final = "spans_definition"  # a macro in the file: the definition its spans were built with
 DEFINITION: Final = hashlib.sha256(SPANS.encode()).hexdigest()
-# A job is first observed at its creation or later, but for a minute or two: that bounds what has to be read.
+# A job is observed after its creation, give or take a minute or two, which limits what has to be read.
 CHANGED: Final = f"""
 with changed as (
     select distinct org_id, id
@@ -89,9 +89,9 @@ OF_CHANGED: Final = """observed_at >= (select min(earliest) from changed_jobs)
 
 
 def refresh_spans(loader: duckdb.DuckDBPyConnection, org_id: str) -> None:
-    """Brings `state_spans` up to date with `query_job_states`, of which it has one row for each.
+    """Updates `state_spans` from `query_job_states`; it has one row for each row there.
 
-    Rows of that table are only ever added, so as long as both have the same number there is nothing to do.
+    Rows of that table are only ever added, so if both have the same number of rows there is nothing to do.
     """
     if not _is_defined(loader):
         _rebuild(loader)
@@ -107,12 +107,12 @@ def refresh_spans(loader: duckdb.DuckDBPyConnection, org_id: str) -> None:
     states = f"select * from {DATASET}.query_job_states where {OF_CHANGED.format(table='query_job_states')}"
     loader.execute(f"insert into {DATASET}.state_spans by name {SPANS % states}")
     loader.execute("drop table changed_jobs; commit")
-    if not _is_current(loader):  # more than one org's listings had been kept, or somebody changed the file
+    if not _is_current(loader):  # kept listings of several orgs, or changes by another program
         _rebuild(loader)
 
 
 def _is_defined(loader: duckdb.DuckDBPyConnection) -> bool:
-    """Whether the spans were made as this version makes them."""
+    """Whether the spans were built with this version's definition."""
     return read_macro(loader, f"{DATASET}.{DEFINED}") == DEFINITION
 
 
@@ -123,7 +123,7 @@ def _is_current(loader: duckdb.DuckDBPyConnection) -> bool:
 
 
 def _rebuild(loader: duckdb.DuckDBPyConnection) -> None:
-    """All of it, in the order in which it would have grown: later loads then read its newest part only."""
+    """Rebuilds the table in order of observation, so that later loads read only its newest part."""
     spans = f"{SPANS % f'select * from {DATASET}.query_job_states'} order by observed_at"
     (limit,) = loader.execute("select current_setting('memory_limit')").fetchall()[0]
     loader.execute(f"set memory_limit = '{REBUILD_MEMORY}'")

@@ -185,7 +185,7 @@ def test_neither_the_future_nor_what_was_before_the_first_listing_is_known(recor
     future, before, late, early = (asked(now + age) for age in (DAY, -10 * DAY, -HOUR, -9 * DAY))
     assert [run.returncode for run in (future, before, late, early)] == [78, 78, 1, 0]
     assert "is in the future" in future.stderr
-    assert f"the first listing is of {now - 9 * DAY:%Y-%m-%d %H:%M:%S} UTC" in before.stderr
+    assert f"the first listing was at {now - 9 * DAY:%Y-%m-%d %H:%M:%S} UTC" in before.stderr
     (finding,) = json.loads(late.stdout)["findings"]
     assert finding["kind"] == "coverage"
     assert "is 71 hours old" in finding["message"]
@@ -246,5 +246,8 @@ def test_a_file_of_another_version_is_named(tmp_path: Path) -> None:
     file = plant(tmp_path / "w.duckdb")
     with duckdb.connect(file) as connection:
         connection.execute(f"drop view {DATASET}.jobs; alter table {DATASET}.job_details drop provisional")
-    with pytest.raises(Misconfigured, match="lacks what this version reads"), opened_as_of(file, NOW.isoformat()):
+    with (
+        pytest.raises(Misconfigured, match="does not have what this version reads"),
+        opened_as_of(file, NOW.isoformat()),
+    ):
         pass

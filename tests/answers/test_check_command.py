@@ -183,8 +183,8 @@ def of_another_version(file: Path) -> None:
     [
         (lambda file: None, "There is no warehouse"),
         (lambda file: file.write_bytes(b"no database" * 999), "is not a readable DuckDB file"),
-        (lambda file: duckdb.connect(file).close(), "lacks what this version reads"),
-        (lambda file: of_another_version(plant(file)), "lacks what this version reads"),
+        (lambda file: duckdb.connect(file).close(), "does not have what this version reads"),
+        (lambda file: of_another_version(plant(file)), "does not have what this version reads"),
     ],
     ids=["none", "other file", "empty", "other version"],
 )

@@ -49,7 +49,7 @@ def test_the_notebook_shows_the_demo_from_top_to_bottom(filled: Settings, open_n
         places.append(text.index(f">{picture.title}<"))
     assert places == sorted(places)
     assert text.count("vega") >= len(pictures.PICTURES)
-    assert "InvalidBatch" in text[text.index("And what else?") :]
+    assert "InvalidBatch" in text[text.index("What else do you want to know?") :]
 
 
 @pytest.mark.slow
@@ -62,7 +62,7 @@ def test_a_filter_changes_what_is_shown(filled: Settings, open_notebook: Callabl
 
     assert pictures.volume(chosen).words in text
     assert pictures.volume(defined["selection"]).words not in text
-    assert text.count("Of all objects:") == 4
+    assert text.count("Shows all objects:") == 4
 
 
 @pytest.mark.slow
@@ -99,7 +99,7 @@ def test_a_warehouse_without_a_listing_is_said_to_be_empty(tmp_path: Path, open_
     """No cell fails."""
     text, _ = open_notebook(plant(tmp_path / "w.duckdb", listings=[]))
 
-    assert "no listing was ever completed" in text
+    assert "there is no complete listing" in text
 
 
 @pytest.mark.slow

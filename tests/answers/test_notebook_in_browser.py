@@ -69,7 +69,7 @@ def test_make_opens_the_notebook_with_all_its_pictures(filled: Settings, tmp_pat
         "What is going on with Bulk API jobs?",
         "What needs attention?",
         *(make(shown).title for make in pictures.PICTURES),
-        "And what else?",
+        "What else do you want to know?",
     ]
     assert (errors, severe) == ([], [])
     assert "Traceback" not in (tmp_path / "output").read_text()

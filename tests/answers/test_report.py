@@ -235,7 +235,7 @@ def test_the_report_is_the_same_wherever_it_is_made(recorder: Recorder, tmp_path
     for zone in ("UTC", "America/Los_Angeles", "Asia/Kathmandu"):
         run = recorder.run("report", "--warehouse", str(file), "--output", f"{zone[:3]}.html", TZ=zone)
         assert (run.returncode, run.stderr) == (0, "")
-        assert f"Written: {zone[:3]}.html" in run.stdout
+        assert f"Wrote {zone[:3]}.html" in run.stdout
         # How old the last listing is depends on the clock
         pages.append(re.sub(r"is [\d.,]+ days old", "", (recorder.home / f"{zone[:3]}.html").read_text()))
 

@@ -152,8 +152,8 @@ def test_the_page_is_written_beside_its_numbers(recorder: Recorder, planted: tup
     for _ in range(2):
         run = recorder.run("report", "--warehouse", str(file), "--numbers", "numbers.json")
         assert (run.returncode, run.stderr) == (0, "")
-        assert "Written: report.html" in run.stdout
-        assert "Written: numbers.json" in run.stdout
+        assert "Wrote report.html" in run.stdout
+        assert "Wrote numbers.json" in run.stdout
     told = json.loads((recorder.home / "numbers.json").read_text())
     assert (told["warehouse"], told["demo"]) == (str(file), False)
     out = recorder.run("report", "--warehouse", str(file), "--numbers", "-")

@@ -12,7 +12,7 @@ from pages import DOCS, MAKEFILE, PAGES, README
 
 from pipelines import errors as failures
 from pipelines.answers.check import Thresholds
-from pipelines.config.credentials import WAYS
+from pipelines.config.credentials import METHODS
 from pipelines.config.project import PROJECT
 from pipelines.config.settings import RecorderConfiguration
 from pipelines.demo_org.org import DemoOrg
@@ -129,8 +129,8 @@ def test_the_example_of_the_secrets_shows_every_key() -> None:
     example = (PROJECT / ".dlt" / "secrets.example.toml").read_text(encoding="utf-8")
     keys = set(re.findall(r"^#? ?([a-z_]+) = ", example, re.MULTILINE))
 
-    assert keys == {key for way in WAYS.values() for key in way} | {"login_url"}
-    assert set(tomllib.loads(example)["sources"]["salesforce"]["credentials"]) == set(WAYS["client credentials"])
+    assert keys == {key for keys in METHODS.values() for key in keys} | {"login_url"}
+    assert set(tomllib.loads(example)["sources"]["salesforce"]["credentials"]) == set(METHODS["client credentials"])
 
 
 def test_the_exit_codes_are_those_of_the_code() -> None:

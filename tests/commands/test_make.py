@@ -88,7 +88,7 @@ def test_make_makes_the_environment_anew_where_its_python_does_not_run(project: 
     assert not (project / ".venv" / "left").exists()
     assert in_folder(project, str(python), "-c", "import pip, pipelines").returncode == 0
     (project / ".venv" / ".python").write_text("")
-    assert "Making .venv" in in_folder(project, "make", "setup").stdout
+    assert "Creating .venv" in in_folder(project, "make", "setup").stdout
     assert in_folder(project, "make", "setup").stdout == ""
 
 

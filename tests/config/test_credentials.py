@@ -11,16 +11,20 @@ from pipelines.errors import Misconfigured
 from pipelines.salesforce.org import Org
 
 HALF_GIVEN = [
-    ({}, "No credentials", "make demo"),
-    ({"client_id": "abc"}, "client_id given, client_secret, instance_url missing", "client credentials"),
+    ({}, "No Salesforce credentials", "make demo"),
+    ({"client_id": "abc"}, "client_id set, client_secret, instance_url missing", "client credentials"),
     ({"client_id": "abc", "username": "u"}, "instance_url, private_key missing", "JWT bearer"),
-    ({"instance_url": "x.my.salesforce.com"}, "instance_url given", "client credentials"),
+    ({"instance_url": "x.my.salesforce.com"}, "instance_url set", "client credentials"),
     ({"instance_url": "x.my.salesforce.com", "client_secret": "s3cret"}, "client_id missing", "client credentials"),
-    ({"sf_cli_org": "o", "instance_url": "x.my.salesforce.com", "access_token": "s3cret"}, "ambiguous", "one way"),
-    ({"sf_cli_org": "o", "client_id": "abc"}, "client_id besides", "one way"),
+    ({"sf_cli_org": "o", "instance_url": "x.my.salesforce.com", "access_token": "s3cret"}, "ambiguous", "one method"),
+    ({"sf_cli_org": "o", "client_id": "abc"}, "also client_id", "one method"),
     ({"instance_url": "http://x.my.salesforce.com", "access_token": "s3cret"}, "https://", "Example"),
-    ({"instance_url": "https://x.lightning.force.com", "access_token": "s3cret"}, "not the address", "My Domain"),
-    ({"instance_url": "https://login.salesforce.com", "access_token": "s3cret"}, "not the address", "My Domain"),
+    (
+        {"instance_url": "https://x.lightning.force.com", "access_token": "s3cret"},
+        "does not serve the API",
+        "My Domain",
+    ),
+    ({"instance_url": "https://login.salesforce.com", "access_token": "s3cret"}, "does not serve the API", "My Domain"),
     (
         {"instance_url": "x.my.salesforce.com", "access_token": "[REDACTED] Use 'sf org"},
         "[REDACTED]",
@@ -97,4 +101,4 @@ def test_common_words_of_the_environment_are_no_credentials(org: DemoOrg, give, 
     give(instance_url=org.instance_url, access_token="s3cret")
     monkeypatch.setenv("USERNAME", "somebody")
 
-    assert read_credentials().way == "access token"
+    assert read_credentials().method == "access token"

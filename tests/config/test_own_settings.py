@@ -128,7 +128,7 @@ def test_what_others_may_have_written_is_not_read(recorder: Recorder, users: Pat
         path.chmod(mode)
         use_project()
         assert read_settings().warehouse.name == "warehouse.duckdb"
-        assert f"{file} is not read" in recorder.run("doctor").stdout
+        assert f"{file} is ignored" in recorder.run("doctor").stdout
         path.chmod(before)
     use_project()
     assert read_settings().warehouse.name == "theirs.duckdb"
@@ -231,7 +231,7 @@ def test_the_doctor_lists_what_is_not_read_by_its_names(org: DemoOrg, recorder: 
     lines = ["REFRESH", "LOAD__WORKERS", "DLT_LOCAL_DIR", "CREDENTIALS"]
     lines += [f"{name} in {users / 'config.toml'}" for name in ("refresh", "load.workers")]
     for line in lines:
-        assert f"  note  not read: {line}\n" in verbose.stdout
+        assert f"  note  ignored: {line}\n" in verbose.stdout
     assert "not read" not in plain.stdout
     assert "PATHS" not in verbose.stdout
     assert "DLT_PROJECT_DIR" not in verbose.stdout

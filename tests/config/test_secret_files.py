@@ -42,7 +42,7 @@ def test_a_quiet_load_tells_it_in_one_line_and_loads(org: DemoOrg, recorder: Rec
     run = recorder.run("load", "--quiet")
 
     assert (run.returncode, run.stdout) == (0, "")
-    assert run.stderr == f"WARNING: {secrets} can be read by other users of this machine: chmod 600 {secrets}\n"
+    assert run.stderr == f"WARNING: {secrets} can be read by other users of this machine. Run: chmod 600 {secrets}\n"
     secrets.chmod(0o600)
     assert recorder.run("load", "--quiet").stderr == ""
     assert len(recorder.rows("select * from listings")) == 2
@@ -77,7 +77,7 @@ def test_a_private_keys_own_file_is_told(org: DemoOrg, recorder: Recorder, give)
     key.write_text(PRIVATE_PEM)
     key.chmod(0o640)
     give(instance_url=org.instance_url, client_id="x", username="y", private_key=str(key))
-    assert told() == [f"{key} can be read by other users of this machine: chmod 600 '{key}'"]
+    assert told() == [f"{key} can be read by other users of this machine. Run: chmod 600 '{key}'"]
     key.chmod(0o600)
     assert told() == []
 

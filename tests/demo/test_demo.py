@@ -45,7 +45,7 @@ def test_the_demo_shows_what_the_org_forgot(recorder: Recorder, tmp_path: Path) 
         "last complete listing" in finding["message"] for finding in told["findings"]
     )  # its clock stands still
     mine = {"QUERY_JOBS__WAREHOUSE": str(home / "warehouse.duckdb")}
-    assert "this is the demo org" in recorder.run("check", **mine).stdout
+    assert "This is the demo org" in recorder.run("check", **mine).stdout
     mine["DESTINATION__DUCKDB__CREDENTIALS"] = str(home / "query_jobs.duckdb")
     before = [(home / name).read_bytes() for name in ("query_jobs.duckdb", "warehouse.duckdb")]
     for command in ("load", "doctor"):
@@ -203,7 +203,7 @@ def test_two_demos_in_one_home(recorder: Recorder, tmp_path: Path) -> None:
     assert not list(home.glob("query_jobs.duckdb.state/kept/*"))
     for run in (second, load):
         assert run.returncode == 75, run.stderr
-        assert f"process {first.pid}" in run.stderr
+        assert f"PID {first.pid}" in run.stderr
     assert not (tmp_path / "mine.duckdb").exists()
 
 

@@ -151,7 +151,7 @@ def test_one_demo_or_load_at_a_time(home: Path, loader_file: Path) -> None:
     recording(loader_file)
     with exclusive_load(loader_file):
         said = refused(home, TryLater)
-    assert f"process {os.getpid()}" in said
+    assert f"PID {os.getpid()}" in said
     assert "--home" in said
 
 
@@ -163,7 +163,7 @@ def test_who_holds_the_loader_s_file_is_named(home: Path, loader_file: Path, rea
         pass
     (home / "query_jobs.duckdb.lock").write_text(str(os.getpid()))
     with holding(loader_file, read_only=read_only) as holder:
-        assert f"process {holder.pid}" in refused(home, TryLater)
+        assert f"PID {holder.pid}" in refused(home, TryLater)
     replaced(home)
 
 
@@ -172,7 +172,7 @@ def test_readers_of_the_published_copy_stand_in_nobody_s_way(home: Path, loader_
     recording(loader_file)
     (home / "query_jobs.duckdb.lock").write_text(str(os.getpid()))
     with holding(home / "warehouse.duckdb") as writer:
-        assert f"process {writer.pid}" in refused(home, TryLater)
+        assert f"PID {writer.pid}" in refused(home, TryLater)
     with holding(home / "warehouse.duckdb", read_only=True):
         replaced(home)
 

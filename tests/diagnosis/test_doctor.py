@@ -41,9 +41,9 @@ def test_it_answers_open_questions_and_says_what_it_cannot_know(org: DemoOrg, re
         org.add_job(state="JobComplete", createdDate=org.now - n * hour, systemModstamp=org.now - (n % 2) * n * hour)
     told = recorder.run("doctor").stdout
 
-    assert "no: 3 of 4 stand still" in told
+    assert "no: not for 3 of 4" in told
     assert "numberRecordsProcessed" in told
-    assert "How long does a locator live?\n    not known yet" in told
+    assert "How long is a locator valid?\n    unknown so far" in told
     assert "no, on this page" in told
 
 
@@ -56,10 +56,10 @@ def test_it_answers_open_questions_and_says_what_it_cannot_know(org: DemoOrg, re
         (lambda org: setattr(org, "client_credentials_user", False), {}, 77, "run-as user"),
         (lambda org: setattr(org, "disabled", "API_DISABLED_FOR_ORG"), {}, 77, "API_DISABLED_FOR_ORG"),
         (lambda org: org.usage.count_calls(org.now, 14_900), {}, 70, "a load stops at 90 %"),
-        (lambda org: org.fail_next(200, "<html>", path="/services/data$"), {}, 78, "does not answer as Salesforce"),
+        (lambda org: org.fail_next(200, "<html>", path="/services/data$"), {}, 78, "does not answer like Salesforce"),
         (lambda org: None, {"INSTANCE_URL": "http://127.0.0.1:9"}, 75, "could not be reached"),
         (lambda org: None, {"INSTANCE_URL": "https://login.salesforce.com"}, 78, "My Domain"),
-        (lambda org: None, {"ACCESS_TOKEN": "[REDACTED] Use 'sf org"}, 78, "one way"),
+        (lambda org: None, {"ACCESS_TOKEN": "[REDACTED] Use 'sf org"}, 78, "one method"),
     ],
 )
 def test_each_trouble_has_its_words(org: DemoOrg, recorder: Recorder, trouble, environment, code, said) -> None:
@@ -85,7 +85,7 @@ def test_a_listing_of_our_own_jobs_only_is_pointed_out(org: DemoOrg, recorder: R
     found = recorder.run("doctor")
 
     assert found.returncode == 0
-    assert "our own user's jobs only" in found.stdout
+    assert "only shows jobs of the signed-in user" in found.stdout
     assert "Manage Data Integrations" in found.stdout
 
 
@@ -114,7 +114,7 @@ def test_secrets_that_others_can_read_are_told(org: DemoOrg, recorder: Recorder,
     secrets.write_text(f'[sources.salesforce.credentials]\nclient_secret = "{org.client_secret}"\n')
     secrets.chmod(0o644)
     told = recorder.run("doctor")
-    assert f"  BAD   {secrets} can be read by other users of this machine: chmod 600 {secrets}\n" in told.stdout
+    assert f"  BAD   {secrets} can be read by other users of this machine. Run: chmod 600 {secrets}\n" in told.stdout
     assert told.returncode == 78
     secrets.chmod(0o600)
     assert recorder.run("doctor").returncode == 0
@@ -127,10 +127,10 @@ def test_an_old_listing_is_told(recorder_of) -> None:
         recorder.load()
         told = recorder.run("doctor").stdout
 
-        assert "3 days and 2 hours old: the org forgets" in told
+        assert "last complete listing: 3 days 2 hours ago; the org forgets" in told
         demo_org.advance(timedelta(days=3, hours=1))
         recorder.run("load", SOURCES__SALESFORCE__JOB_TYPE="V2Query")
-        assert "3 days and 2 hours old" in recorder.run("doctor").stdout  # a filtered listing proves nothing of the org
+        assert "3 days 2 hours ago" in recorder.run("doctor").stdout  # a filtered listing proves nothing of the org
 
 
 @pytest.mark.slow

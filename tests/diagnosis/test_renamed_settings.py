@@ -73,7 +73,7 @@ def test_the_old_name_works(
     where = variable if place == "environment" else f"in {users if place == 'user' else recorder.home / '.dlt'}/"
     assert said.startswith(f"  note  `{'.'.join(old)}` is now called `{new}` ({where}")
     assert said.endswith("): the old name still works")
-    assert f"not read: {variable}" not in run.stdout
+    assert f"ignored: {variable}" not in run.stdout
 
 
 @OLD
@@ -93,8 +93,8 @@ def test_where_both_are_set_the_new_name_counts(
     assert "BAD" not in run.stdout.partition("Host")[0]
     new = ".".join(RENAMED[old])
     assert (
-        f"  note  `{'.'.join(old)}` is now called `{new}`, which is set, too (in {file}): "
-        f"the old name ({variable}) has no effect. Remove it\n"
+        f"  note  `{'.'.join(old)}` is now called `{new}`, which is also set (in {file}): "
+        f"remove the old name ({variable}), it has no effect\n"
     ) in run.stdout
 
 

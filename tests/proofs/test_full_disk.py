@@ -106,7 +106,7 @@ def put_back(home: Path, was: Path) -> None:
     shutil.copytree(was, home)
 
 
-FULL = r"^The disk is full\.|could not be published: No space left on device\."
+FULL = r"^The disk is full\.|could not be updated: No space left on device\."
 
 
 @pytest.mark.slow
@@ -193,7 +193,7 @@ def test_a_file_that_may_not_grow_is_told_apart_from_a_full_disk(
             preexec_fn=lambda size=size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)),
         )  # fmt: skip
         if run.returncode:
-            check_failed(run, r"A file reached its size limit[^\n]*ulimit -f|could not be published: File too large\.")
+            check_failed(run, r"File size limit reached[^\n]*ulimit -f|could not be updated: File too large\.")
             assert recorded(recorder) == old
         check_made_good(recorder, wanted)
 

@@ -31,11 +31,11 @@ def job(number: int, **fields: object) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("limit", "most", "pages", "said"),
     [
-        ("MAX_EMPTY_PAGES", 20, map(page, itertools.count()), "after 20 pages, the last 20 of them empty"),
-        ("MAX_PAGES", 30, (page(n, job(n)) for n in itertools.count()), "after 30 pages, the last 0 of them empty"),
-        ("MAX_PAGES", 30, (page(n, job(0)) for n in itertools.count()), "after 30 pages"),
-        ("MAX_SECONDS", 0.2, (page(n, job(n)) for n in itertools.count()), " s: no org's"),
-        ("MAX_BYTES", 50_000, (page(n, job(n, x="x" * 3_000)) for n in itertools.count()), "after 16 pages"),
+        ("MAX_EMPTY_PAGES", 20, map(page, itertools.count()), "no plausible end: 20 pages, the last 20 of them empty"),
+        ("MAX_PAGES", 30, (page(n, job(n)) for n in itertools.count()), "no plausible end: 30 pages, the last 0 of them empty"),
+        ("MAX_PAGES", 30, (page(n, job(0)) for n in itertools.count()), "no plausible end: 30 pages"),
+        ("MAX_SECONDS", 0.2, (page(n, job(n)) for n in itertools.count()), " s so far"),
+        ("MAX_BYTES", 50_000, (page(n, job(n, x="x" * 3_000)) for n in itertools.count()), "no plausible end: 16 pages"),
     ],
 )  # fmt: skip
 def test_a_listing_comes_to_its_end(
@@ -97,7 +97,7 @@ def test_a_locator_longer_than_any_is_none(org: DemoOrg, recorder: Recorder) -> 
     """It would have to be sent."""
     org.fail_next(200, page(10**3_000), path=LISTING)
 
-    assert "gives no queryLocator" in recorder.failure().message
+    assert "has no queryLocator" in recorder.failure().message
 
 
 def test_fields_without_number_cost_a_page_no_more_than_its_size() -> None:

@@ -117,7 +117,7 @@ def test_an_answer_has_its_size_and_no_more(org: DemoOrg, recorder: Recorder) ->
     """Packed or not."""
     for name, answer in FLOODS.items():
         message, found, asked = ends(recorder, org, LISTING, answer)
-        assert "larger than 16 MB" in message, name
+        assert "exceeded the 16 MB limit" in message, name
         assert (found.exit_code, asked) == (70, 1), name
     recorder.load()
 
@@ -140,10 +140,10 @@ def test_http_that_is_no_listing_is_said_so(org: DemoOrg, recorder: Recorder, ca
         message, _, asked = ends(recorder, org, LISTING, answer)
         said = (
             "is not what Salesforce documents",
-            "not with JSON",
+            "without valid JSON",
             "HTTP 103",
             "HTTP 204",
-            "the org's cannot be right",
+            "the org's is implausible",
         )
         assert any(one in message for one in said), (name, message)
         assert asked == 1, name
@@ -154,7 +154,7 @@ def test_http_that_is_no_listing_is_said_so(org: DemoOrg, recorder: Recorder, ca
 
 SAMPLES = {
     "within 1 s": TRICKLES["a head byte by byte"],
-    "larger than 16 MB": FLOODS["packed"],
+    "exceeded the 16 MB limit": FLOODS["packed"],
     "no HTTP": JUNK["no chunks"],
 }
 
@@ -170,10 +170,10 @@ def test_the_sign_in_is_bounded_as_well(org: DemoOrg, recorder: Recorder, patien
 
 ASIDE = [
     ("/jobs/query/", "within 1 s"),
-    ("/jobs/query/", "larger than 16 MB"),
-    ("/services/async/", "larger than 16 MB"),
+    ("/jobs/query/", "exceeded the 16 MB limit"),
+    ("/services/async/", "exceeded the 16 MB limit"),
     ("/services/async/", "no HTTP"),
-    ("FROM\\+User", "larger than 16 MB"),
+    ("FROM\\+User", "exceeded the 16 MB limit"),
     ("Organization", "no HTTP"),
     ("/limits", "within 1 s"),
 ]
@@ -202,9 +202,9 @@ def test_what_is_asked_besides_costs_a_note_and_never_the_jobs(
 @pytest.mark.parametrize(
     ("path", "megabytes", "said"),
     [
-        ("/jobs/query/", 0.1, "job_details: An answer was larger than 64 KB"),
-        ("/services/async/", 0.1, "Classic API: An answer was larger than 64 KB"),
-        ("/limits", 2, "org_limits: An answer was larger than 1 MB"),
+        ("/jobs/query/", 0.1, "job_details: A response exceeded the 64 KB limit"),
+        ("/services/async/", 0.1, "Classic API: A response exceeded the 64 KB limit"),
+        ("/limits", 2, "org_limits: A response exceeded the 1 MB limit"),
     ],
 )
 def test_what_is_asked_besides_has_a_size_of_its_own(
@@ -267,7 +267,7 @@ def test_a_bomb_of_ten_gigabytes_fits_into_memory(org: DemoOrg, recorder: Record
         )
     said, kilobytes = load.stderr, int(load.stdout)
     assert not said.startswith("exit code"), said
-    assert "larger than 16 MB" in said
+    assert "exceeded the 16 MB limit" in said
     assert "Traceback" not in said
     assert kilobytes < 400 * 1024
     recorder.load()

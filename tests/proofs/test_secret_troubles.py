@@ -65,7 +65,7 @@ TROUBLES = {
         ), None, 77, "[REDACTED]?",
     ),
     "down": (lambda w, o, s: o.fail_next(503, "<html>", times=9), None, 75, "HTTP 503"),
-    "no JSON": (None, lambda w, o: o.fail_next(200, f"<html>{o.issued[-1]}"), 70, "but not with JSON"),
+    "no JSON": (None, lambda w, o: o.fail_next(200, f"<html>{o.issued[-1]}"), 70, "but without valid JSON"),
     "locked": (lock, None, 75, "is kept"),
     "spoilt": (spoil, None, 70, "Unexpected"),
     "interrupted": (None, lambda w, o: w.running.send_signal(signal.SIGINT), 130, "Interrupted"),
@@ -101,7 +101,7 @@ WRONG = {
         "access token",
         {"access_token": f"{GIVEN_TOKEN} {GIVEN_TOKEN}"},
         77,
-        "characters in it",
+        "The access token is not valid",
     ),
     "a secret too many": ("JWT bearer", {"client_secret": CLIENT_SECRET}, 78, "ambiguous"),
 }

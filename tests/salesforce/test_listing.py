@@ -61,15 +61,15 @@ def test_the_api_version_is_a_setting(org: DemoOrg, recorder: Recorder, monkeypa
 
 
 NO_LISTING = {
-    "done without a next page": (recorded("q_list_22_done_false_without_next"), "gives no queryLocator"),
-    "a next page without locator": (recorded("q_list_23_next_without_locator"), "gives no queryLocator"),
-    "HTML": ("<html><body>Maintenance</body></html>", "not with JSON"),
+    "done without a next page": (recorded("q_list_22_done_false_without_next"), "has no queryLocator"),
+    "a next page without locator": (recorded("q_list_23_next_without_locator"), "has no queryLocator"),
+    "HTML": ("<html><body>Maintenance</body></html>", "without valid JSON"),
     "an array of errors": (recorded("e_35_daily_limit"), "a JSON list"),
     "no records": ({"done": True}, "no list of records"),
     "records that are no list": ({"done": True, "records": {}}, "no list of records"),
     "done as text": ({"done": "true", "records": []}, "`done` is neither"),
     "no done": ({"records": []}, "`done` is neither"),
-    "a cut body of the declared length": ('{"done": true, "rec', "not with JSON"),
+    "a cut body of the declared length": ('{"done": true, "rec', "without valid JSON"),
 }
 
 
@@ -89,7 +89,7 @@ def test_a_locator_that_comes_twice_ends_the_run(org: DemoOrg, recorder: Recorde
     page = {"done": False, "records": [], "nextRecordsUrl": "/services/data/v68.0/jobs/query?queryLocator=01g-1"}
     org.fail_next(200, page, times=5, path=LISTING)
 
-    assert "an earlier page named" in recorder.failure().message
+    assert "repeats an earlier queryLocator" in recorder.failure().message
     assert len(listing_calls(org)) == 2
 
 

@@ -74,7 +74,7 @@ def test_another_org_is_one_with_another_id_or_another_host(
                 demo_org.instance_url = other.instance_url
 
     org.before_answer = switch
-    assert "leads elsewhere" in recorder.failure().message
+    assert "leads to another org" in recorder.failure().message
 
 
 def test_the_same_org_by_its_id_of_fifteen_characters_goes_on(org: DemoOrg, recorder: Recorder) -> None:
@@ -197,7 +197,7 @@ def test_a_done_listing_that_names_a_page_that_was_read_is_complete(org: DemoOrg
 
     for done in (True, False):
         org.fail_next(200, page(JOB, locator="01g-1", done=done), path=LISTING)
-    assert "an earlier page named" in recorder.failure().message
+    assert "repeats an earlier queryLocator" in recorder.failure().message
 
 
 def test_a_done_listing_whose_next_page_the_org_does_not_know_is_complete(org: DemoOrg, recorder: Recorder) -> None:
@@ -211,10 +211,7 @@ def test_a_done_listing_whose_next_page_the_org_does_not_know_is_complete(org: D
 
     assert set(recorder.states()) == {"750a"}
     assert len(listing_calls(org)) == 6
-    assert (
-        "the last page named a next one, which the org does not know"
-        in recorder.rows("select notes from listings")[0][0]
-    )
+    assert "the last page named a next one, which the org rejects" in recorder.rows("select notes from listings")[0][0]
 
 
 @pytest.mark.parametrize("url", ["/services/data/v68.0/jobs/query", "/x?queryLocator=", ["01g-1"], True])
@@ -226,7 +223,7 @@ def test_a_done_listing_with_a_next_page_that_cannot_be_asked_for_is_none(
     found = recorder.failure()
 
     assert type(found) is Failure
-    assert "names a next page, but gives no queryLocator" in found.message
+    assert "names a next page, but has no queryLocator" in found.message
 
 
 @pytest.mark.parametrize("nothing", [None, "", ...])

@@ -115,7 +115,7 @@ def test_an_oauth_error_is_shown_with_what_to_do(org: DemoOrg, recorder: Recorde
 def test_a_token_answer_without_a_token_is_no_sign_in(org: DemoOrg, recorder: Recorder, body) -> None:
     """Status 200 alone proves nothing."""
     org.fail_next(200, body, path="/token")
-    with pytest.raises(Misconfigured, match="not as Salesforce's sign-in does"):
+    with pytest.raises(Misconfigured, match="but not like Salesforce's sign-in"):
         sign_in(read_credentials(), requests.Client(raise_for_status=False))
 
 
@@ -124,7 +124,7 @@ def test_a_sign_in_never_follows_a_redirect(org: DemoOrg, recorder: Recorder, st
     """307 and 308 mean: the same form again, to that host, with the secret in it."""
     with serving(other := DemoOrg()):
         org.fail_next(status, "", headers={"Location": f"{other.instance_url}/services/oauth2/token"}, path="/token")
-        with pytest.raises(Misconfigured, match=f"answered with HTTP {status}, and not as"):
+        with pytest.raises(Misconfigured, match=f"answered with HTTP {status}, but not like"):
             sign_in(read_credentials(), requests.Client(raise_for_status=False))
 
     assert not other.requests

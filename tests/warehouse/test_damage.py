@@ -111,7 +111,7 @@ def test_a_flipped_bit_is_found_in_every_block_in_use_and_ignored_in_free_ones(f
             flip(file, place(block) + byte)
     assert free
     assert parts >= {"the table main.jobs", "the table main.texts", "the header or the catalog"}
-    assert "block N, which holds no table's rows" in parts  # the index
+    assert "block N, which contains no table rows" in parts  # the index
     assert damaged_part(file) is None
 
 

@@ -26,7 +26,7 @@ def test_jobs_that_lived_only_while_the_file_was_locked_are_kept(org: DemoOrg, r
         short_lived = org.add_job()
         locked = recorder.run()
         assert locked.returncode == 75
-        assert f"locked by process {holder.pid}" in locked.stderr
+        assert f"locked by PID {holder.pid}" in locked.stderr
         assert "The listing of 2 jobs is kept" in locked.stderr
         assert locked.stdout == ""
         assert len(recorder.rows("select * from listings")) == 1
@@ -162,7 +162,7 @@ def test_a_second_load_leaves_at_once(org: DemoOrg, recorder: Recorder) -> None:
 
     assert first.returncode == 0, errors
     assert second[0].returncode == 75
-    assert f"Another load is running into loader.duckdb (process {first.pid})" in second[0].stderr
+    assert f"Another load into loader.duckdb is already running (PID {first.pid})" in second[0].stderr
     assert len(recorder.rows("select * from listings")) == 1
 
 

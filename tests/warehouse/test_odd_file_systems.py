@@ -15,7 +15,7 @@ from small_disks import mounted_alone
 from pipelines.demo_org.org import DemoOrg
 
 SOURCE = Path(__file__).with_name("no_locks.c")
-CANNOT_BE_LOCKED = "is on a file system where files cannot be locked"
+CANNOT_BE_LOCKED = "is on a file system that does not support file locks"
 
 
 @pytest.fixture(scope="session")
@@ -99,7 +99,7 @@ def test_a_published_copy_that_is_a_mount_of_its_own(org: DemoOrg, recorder: Rec
             run = recorder.run()
             assert behind.read_bytes() == content
         assert run.returncode == 78, run.stderr
-        assert f"{recorder.warehouse} could not be published: it is a mount of its own" in run.stderr
+        assert f"{recorder.warehouse} could not be updated: it is a mount point" in run.stderr
         assert "Mount the directory" in run.stderr
         assert "Make room" not in run.stderr
         assert recorder.rows("select count(*) from query_jobs", recorder.loader_file) == [(number,)]
@@ -121,7 +121,7 @@ def test_other_files_that_are_mounts_of_their_own(org: DemoOrg, recorder: Record
     page = tmp_path / "page.html"
     with mounted_alone(page):
         run = recorder.run("report", "--output", str(page))
-    assert (run.returncode, "a mount of its own" in run.stderr) == (78, True), run.stderr
+    assert (run.returncode, "a mount point" in run.stderr) == (78, True), run.stderr
 
 
 def test_an_empty_file_in_the_place_of_the_loader_s_is_filled(org: DemoOrg, recorder: Recorder) -> None:
@@ -134,5 +134,5 @@ def test_an_empty_file_in_the_place_of_the_loader_s_is_filled(org: DemoOrg, reco
     os.truncate(recorder.loader_file, 0)
     run = recorder.run()
     assert run.returncode == 78
-    assert "newest good copy, and load: cp" in run.stderr
+    assert "newest good copy, then load again: cp" in run.stderr
     assert recorder.loader_file.stat().st_size == 0

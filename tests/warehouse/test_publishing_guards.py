@@ -50,7 +50,7 @@ def test_a_file_with_fewer_rows_is_not_published(org: DemoOrg, recorder: Recorde
     assert f"{recorder.loader_file} holds " in run.stderr
     assert f"3 {TABLES[table]}" in run.stderr
     assert f"{recorder.warehouse} holds 4 listings, 4 jobs, 4 states" in run.stderr
-    assert "move the warehouse away" in run.stderr
+    assert "move the published copy away" in run.stderr
     assert recorder.run("doctor").returncode == 78
     assert recorder.warehouse.read_bytes() == was
     recorder.warehouse.rename(recorder.home / "elsewhere.duckdb")
@@ -108,7 +108,7 @@ def test_an_older_file_does_not_replace_a_newer_copy_that_is_held(org: DemoOrg, 
             org.requests.clear()
             run = recorder.run()
             assert run.returncode == 78, (state, run)
-            assert "that the loader's file" in run.stderr
+            assert "that the primary database" in run.stderr
             assert not org.requests
         assert len(recorder.states()) == count
         recorder.loader_file.write_bytes(newer)
@@ -208,7 +208,7 @@ def test_copies_of_a_project_go_on_by_themselves_and_do_not_share_one_warehouse(
     was = recorder.warehouse.read_bytes()
     run = recorder.run(**its, QUERY_JOBS__WAREHOUSE=str(recorder.warehouse))
     assert run.returncode == 78
-    assert "that the loader's file" in run.stderr
+    assert "that the primary database" in run.stderr
     assert recorder.warehouse.read_bytes() == was
 
 

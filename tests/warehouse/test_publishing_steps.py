@@ -152,7 +152,7 @@ def test_a_daily_copy_that_cannot_be_made_is_a_warning(org: DemoOrg, recorder: R
     folder.write_text("in the way")
     run = recorder.run()
     assert run.returncode == 0
-    assert f"The daily copy {folder}" in run.stderr
+    assert f"Could not create the daily copy {folder}" in run.stderr
 
 
 @pytest.mark.slow

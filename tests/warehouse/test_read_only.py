@@ -111,7 +111,7 @@ def test_a_read_only_copy_is_replaced_and_read(begun: Recorder, closed) -> None:
 @pytest.mark.parametrize(
     ("setting", "name", "said"),
     [
-        ("DESTINATION__DUCKDB__CREDENTIALS", "loader.duckdb", "Cannot write beside the loader's file"),
+        ("DESTINATION__DUCKDB__CREDENTIALS", "loader.duckdb", "Cannot write in the directory of the primary database"),
         ("QUERY_JOBS__WAREHOUSE", "warehouse.duckdb", "The jobs are recorded in loader.duckdb"),
     ],
 )

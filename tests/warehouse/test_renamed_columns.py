@@ -172,7 +172,7 @@ def test_a_field_by_an_old_name_gets_no_column(org: DemoOrg, recorder: Recorder)
     ((extra,),) = recorder.rows(f"select {NEW} from query_jobs")
     assert json.loads(extra) == fields
     assert columns(recorder.warehouse) == {(table, NEW) for table in TABLES_WITH_IT}
-    assert recorder.load().listing.jobs_changed == 0
+    assert recorder.load().snapshot.jobs_changed == 0
 
 
 def test_old_names_are_those_of_no_column() -> None:

@@ -80,7 +80,7 @@ def test_an_older_loaders_file_does_not_replace_a_newer_copy(org: DemoOrg, recor
     run = recorder.run()
 
     assert run.returncode == 78
-    assert f"2026-11-02 13:00 UTC that the loader's file {recorder.loader_file} lacks" in run.stderr
+    assert f"2026-11-02 13:00 UTC that the primary database {recorder.loader_file} lacks" in run.stderr
     assert recorder.rows("select id, observed_at from query_jobs") == [(job, NOON + HOUR)]
 
 
@@ -106,7 +106,7 @@ def test_an_older_loaders_file_that_is_let_go_late_does_not_either(org: DemoOrg,
         run = recorder.run()
 
     assert run.returncode == 78, run.stderr
-    assert f"2026-11-02 13:00 UTC that the loader's file {recorder.loader_file} lacks" in run.stderr
+    assert f"2026-11-02 13:00 UTC that the primary database {recorder.loader_file} lacks" in run.stderr
     assert recorder.rows("select id, observed_at from query_jobs") == [(job, NOON + HOUR)]
     recorder.loader_file.write_bytes(newer)
     org.delete_job(late)
