@@ -63,7 +63,7 @@ def job_pages(org: Org, filters: dict[str, str]) -> Iterator[Page]:
         except LocatorLost as lost:
             if restart == RESTARTS:
                 raise TryLater(
-                    f"Salesforce lost the listing's locator {RESTARTS + 1} times ({lost}). Nothing was changed.",
+                    f"The listing's locator was lost {RESTARTS + 1} times ({lost}). Nothing was changed.",
                     "Try again later.",
                 ) from None
             logger.warning("Salesforce lost the listing's locator (%s); starting again from the first page.", lost)
