@@ -81,7 +81,7 @@ def explained(error: SalesforceError, api_version: str) -> Failure:
         kind = Misconfigured
         remedy = "Redirects are not followed, so that the token stays with your org. Set instance_url to its My Domain."
     elif error.code in ("API_DISABLED_FOR_ORG", "API_CURRENTLY_DISABLED"):
-        kind, remedy = NotPermitted, "The org's edition has no API access, or the user lacks the permission 'API Enabled'."
+        kind, remedy = NotPermitted, "The org's edition has no API, or the user lacks the permission 'API Enabled'."
     elif error.status == 403:
         kind = NotPermitted
         remedy = "The user needs 'API Enabled', 'Manage Data Integrations' and 'View Setup and Configuration'."
