@@ -43,8 +43,7 @@ def error_of(response: Response) -> tuple[str, str]:
 
 
 def is_transient(response: Response | None, error: BaseException | None) -> bool:
-    """Whether to retry. One code has two meanings: too many concurrent requests (retry), or the daily limit (do
-    not)."""
+    """Whether to retry: one code means both too many concurrent requests (retry) and the daily limit (do not)."""
     if response is None or response.status_code != 403:
         return False
     code, text = error_of(response)

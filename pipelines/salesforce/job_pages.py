@@ -137,8 +137,7 @@ def first_page(org: Org, filters: dict[str, str]) -> Any:
 
 
 def _page(org: Org, filters: dict[str, str], locator: str | None) -> Any:
-    """One page, always from our own path and host. Repeats the filters: whether a locator implies them is
-    undocumented."""
+    """One page, always from our own path and host, with the filters: whether a locator implies them is undocumented."""
     params = {**filters, "queryLocator": locator} if locator else filters
     try:
         return org.request(PATH, params, ANSWER_BYTES)
