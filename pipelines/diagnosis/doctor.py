@@ -158,7 +158,7 @@ def _examine_budget(found: Examination, org: Org) -> None:
     if org.budget.is_spent:
         found.bad(
             Failure(
-                f"{said}, above this tool's limit of {org.budget.percent:g} %: loads stop.",
+                f"{said}: a load stops at {org.budget.percent:g} %.",
                 "Find out what uses them, load less often, or raise api_budget_percent.",
             )
         )

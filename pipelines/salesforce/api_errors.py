@@ -43,8 +43,7 @@ def error_of(response: Response) -> tuple[str, str]:
 
 
 def is_transient(response: Response | None, error: BaseException | None) -> bool:
-    """Whether to retry. One code has two meanings: too many concurrent requests (retry), or the daily limit (do
-    not)."""
+    """Whether to retry: one code means both too many concurrent requests (retry) and the daily limit (do not)."""
     if response is None or response.status_code != 403:
         return False
     code, text = error_of(response)
@@ -81,7 +80,7 @@ def explained(error: SalesforceError, api_version: str) -> Failure:
         kind = Misconfigured
         remedy = "Redirects are not followed, so that the token stays with your org. Set instance_url to its My Domain."
     elif error.code in ("API_DISABLED_FOR_ORG", "API_CURRENTLY_DISABLED"):
-        kind, remedy = NotPermitted, "The org has no API access, or the user lacks the permission 'API Enabled'."
+        kind, remedy = NotPermitted, "The org's edition has no API, or the user lacks the permission 'API Enabled'."
     elif error.status == 403:
         kind = NotPermitted
         remedy = "The user needs 'API Enabled', 'Manage Data Integrations' and 'View Setup and Configuration'."

@@ -1,7 +1,8 @@
 """HTTP clients: dlt's, which retries, and one that does not; and how requests are authenticated.
 
 Retries are dlt's (429 with Retry-After, 5xx, broken connections), limited by `[runtime]`; added here is what is
-specific to Salesforce."""
+specific to Salesforce.
+"""
 
 from collections.abc import Callable
 from typing import Final

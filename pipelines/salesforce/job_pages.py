@@ -62,7 +62,7 @@ def job_pages(org: Org, path: str, filters: dict[str, str]) -> Iterator[Page]:
         except LocatorLost as lost:
             if restart == RESTARTS:
                 raise TryLater(
-                    f"Salesforce lost the listing's locator {RESTARTS + 1} times ({lost}). Nothing was changed.",
+                    f"The listing's locator was lost {RESTARTS + 1} times ({lost}). Nothing was changed.",
                     "Try again later.",
                 ) from None
             logger.warning("Salesforce lost the listing's locator (%s); starting again from the first page.", lost)
@@ -136,8 +136,7 @@ def first_page(org: Org, path: str, filters: dict[str, str]) -> Any:
 
 
 def _page(org: Org, path: str, filters: dict[str, str], locator: str | None) -> Any:
-    """One page, always from our own path and host. Repeats the filters: whether a locator implies them is
-    undocumented."""
+    """One page, always from our own path and host, with the filters: whether a locator implies them is undocumented."""
     params = {**filters, "queryLocator": locator} if locator else filters
     try:
         return org.request(path, params, ANSWER_BYTES)

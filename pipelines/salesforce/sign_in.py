@@ -169,7 +169,7 @@ def _refused(status: int, body: Any, host: str, form: Mapping[str, str | None]) 
     remedy = next((text for key, text in OAUTH_REMEDIES.items() if key in error.lower()), "")
     return NotPermitted(
         f"Salesforce refused the sign-in ({error}).",
-        remedy or "Check the sign-in keys in .dlt/secrets.toml.",
+        remedy or "Check the sign-in keys in .dlt/secrets.toml, then run `make doctor`.",
     )
 
 

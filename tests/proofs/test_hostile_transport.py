@@ -50,7 +50,7 @@ FLOODS: dict[str, Answer] = {
     "deflated": once(OK + b"Content-Encoding: deflate\r\n\r\n", zlib.compress(b" " * 2**25)),
 }
 JUNK: dict[str, Answer] = {
-    "no HTTP at all": once(b"220 mail.example.com ESMTP\r\n"),
+    "invalid HTTP at all": once(b"220 mail.example.com ESMTP\r\n"),
     "HTTP of no version": once(b"HTTP/x.y abc\r\n\r\n"),
     "nothing": once(b""),
     "a head of a megabyte": once(OK + b"X: " + b"x" * 2**20 + b"\r\n\r\n{}"),
@@ -127,7 +127,7 @@ def test_what_is_no_http_is_said_so(org: DemoOrg, recorder: Recorder) -> None:
     """After a few tries, and with the host's name."""
     for name, answer in JUNK.items():
         message, found, asked = ends(recorder, org, LISTING, answer)
-        assert "no HTTP" in message, (name, message)
+        assert "invalid HTTP" in message, (name, message)
         assert (found.exit_code, 1 <= asked <= TRIES) == (75, True), name
     recorder.load()
 
@@ -155,7 +155,7 @@ def test_http_that_is_no_listing_is_said_so(org: DemoOrg, recorder: Recorder, ca
 SAMPLES = {
     "within 1 s": TRICKLES["a head byte by byte"],
     "exceeded the 16 MB limit": FLOODS["packed"],
-    "no HTTP": JUNK["no chunks"],
+    "invalid HTTP": JUNK["no chunks"],
 }
 
 
@@ -172,9 +172,9 @@ ASIDE = [
     ("/jobs/query/", "within 1 s"),
     ("/jobs/query/", "exceeded the 16 MB limit"),
     ("/services/async/", "exceeded the 16 MB limit"),
-    ("/services/async/", "no HTTP"),
+    ("/services/async/", "invalid HTTP"),
     ("FROM\\+User", "exceeded the 16 MB limit"),
-    ("Organization", "no HTTP"),
+    ("Organization", "invalid HTTP"),
     ("/limits", "within 1 s"),
 ]
 
