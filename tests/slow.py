@@ -1,7 +1,8 @@
 """Which tests are `slow`, and how a sample of them is drawn: pytest's hooks, which conftest.py takes in.
 
 `make test` leaves out what is marked so, `make test-all` runs everything. Two kinds are slow: what says so itself, one
-by one or as a module (`pytestmark`); and of a test with many cases that each make a load, all cases but the first.
+by one or as a module (`pytestmark`); and of a test with many cases that each make a load, all cases but the first, as
+well as where a module says that of its own tests (`pytestmark = pytest.mark.slow_cases`).
 """
 
 import hashlib
@@ -37,10 +38,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def mark_further_cases(items: list[pytest.Item]) -> None:
-    """Of each test that makes loads, all cases but the first that is not slow already."""
+    """Of each test that makes loads, or whose module asks for it, all cases but the first that is not slow already."""
     begun = set()
     for item in items:
-        if isinstance(item, pytest.Function) and LOADS in item.fixturenames and not item.get_closest_marker("slow"):
+        if not isinstance(item, pytest.Function) or item.get_closest_marker("slow"):
+            continue
+        if LOADS in item.fixturenames or item.get_closest_marker("slow_cases"):
             test = item.nodeid.partition("[")[0]
             if test in begun:
                 item.add_marker("slow")

@@ -10,6 +10,8 @@ from pipelines.answers import charts
 from pipelines.answers.charts import OUTCOMES, STATES
 from pipelines.answers.time_axis import Span
 
+pytestmark = pytest.mark.slow_cases
+
 SINCE, UNTIL = date(2026, 11, 1), date(2026, 11, 7)
 SPAN = Span(SINCE, UNTIL, [(datetime(2026, 11, 2, tzinfo=UTC), datetime(2026, 11, 3, 12, tzinfo=UTC))])
 

@@ -10,6 +10,8 @@ from planted import DAY, HOUR, NOW, plant
 
 from pipelines.answers.check import Thresholds, check
 
+pytestmark = pytest.mark.slow_cases
+
 LATER = [*DAILY, *HOURLY]
 
 

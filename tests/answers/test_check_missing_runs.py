@@ -12,6 +12,8 @@ from planted import DAY, HOUR, NOW, ORG, plant
 
 from pipelines.answers.check import Thresholds, check
 
+pytestmark = pytest.mark.slow_cases
+
 MINUTE, WEEK = timedelta(minutes=1), timedelta(days=7)
 
 

@@ -9,6 +9,8 @@ from check_rows import LOAD, NAMES, Tables, found, job_id, listed
 from check_situations import DAILY, EXTRACT, kinds, losing, of_days, rate
 from planted import DAY, HOUR, NOW, ORG
 
+pytestmark = pytest.mark.slow_cases
+
 MINUTE, WEEK = timedelta(minutes=1), timedelta(days=7)
 
 

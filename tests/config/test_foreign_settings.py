@@ -213,11 +213,8 @@ def plug(run_dir, runtime_kwargs): raise RuntimeError("plugged in")
 PLACES = [variables, users_files, other_sections_of_the_project, dlts_own_ways, packages_beside_dlt]
 
 
-@pytest.mark.parametrize(
-    "meddle",
-    [PLACES[0], *(pytest.param(place, marks=pytest.mark.slow) for place in PLACES[1:])],
-    ids=lambda place: place.__name__,
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("meddle", PLACES, ids=lambda place: place.__name__)
 def test_what_is_recorded_is_the_same(tmp_path: Path, clean: dict[str, Contents], meddle) -> None:
     """Row by row, in the loader's file and in the published copy."""
     recorded = story(tmp_path, meddle)

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from planted import DAY, HOUR, NOW, plant, rows
 
+pytestmark = pytest.mark.slow_cases
+
 PLAUSIBLE = datetime(2015, 1, 1, tzinfo=UTC)  # the Bulk API is of 2009
 IMPLAUSIBLE = [*(datetime(year, 1, 1, tzinfo=UTC) for year in (1900, 1970, 2999)), NOW + 6 * HOUR]
 VIEWS = {

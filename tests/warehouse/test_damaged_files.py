@@ -237,6 +237,7 @@ def test_a_damaged_published_copy_is_replaced_by_a_whole_one(org: DemoOrg, grown
     grown.load()
 
 
+@pytest.mark.slow
 def test_earlier_copies_do_not_make_room_for_a_damaged_file(
     org: DemoOrg, recorder_of: Callable[..., Recorder], tmp_path: Path
 ) -> None:

@@ -16,6 +16,7 @@ NAMES = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_both_files_may_have_any_name(org: DemoOrg, recorder: Recorder, name: str) -> None:
     """First load and second, what our commands read, and what people ask who open the copy themselves."""
