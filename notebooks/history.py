@@ -24,10 +24,12 @@ def imports():
     from pipelines.answers.selection import Selection, orgs, select
     from pipelines.config.dlt_context import use_project
     from pipelines.config.settings import warehouse_to_read
+    from pipelines.demo import DEMO_WAREHOUSE
     from pipelines.errors import Failure
     from pipelines.warehouse.reader import opened, read
 
     return (
+        DEMO_WAREHOUSE,
         Failure,
         Path,
         Selection,
@@ -60,6 +62,7 @@ def failing(mo):
 
 @app.cell
 def choose(
+    DEMO_WAREHOUSE,
     Failure,
     Path,
     argparse,
@@ -76,7 +79,7 @@ def choose(
     _parser.add_argument("--warehouse", type=Path)
     try:
         use_project()
-        warehouse = warehouse_to_read(_parser.parse_known_args()[0].warehouse)
+        warehouse = warehouse_to_read(_parser.parse_known_args()[0].warehouse, DEMO_WAREHOUSE)
         with opened(warehouse) as _file:
             recorded, _is_demo = orgs(_file), _file.is_demo
     except Failure as _failure:
@@ -160,11 +163,12 @@ def showing(Failure, html, mo, explanation, opened, replace, selection, styled):
                 picture = make(replace(selection, warehouse=_file))
         except Failure as failure:
             return explanation(failure)
-        ignored = [name for field, name in _names.items() if getattr(selection, field) and field not in picture.obeys]
+        _unsupported = _names.keys() - set(picture.supported_filters)
+        ignored = [name for field, name in _names.items() if getattr(selection, field) and field in _unsupported]
         parts = [
             mo.md(f"## {picture.title}"),
             # The words carry names from Salesforce, which are no Markdown of ours.
-            mo.Html(f"<p>{html.escape(picture.words)}</p>"),
+            mo.Html(f"<p>{html.escape(picture.summary)}</p>"),
         ]
         if ignored:
             parts.append(mo.md(f"*Of all {' and '.join(ignored)}: this one cannot be filtered by them.*"))

@@ -12,7 +12,8 @@ from conftest import Recorder
 from planted import DAY, HOUR, NOW, ORG, plant
 
 from pipelines.answers.check import Thresholds, check, read_thresholds
-from pipelines.config.settings import DEMO_WAREHOUSE, Settings, warehouse_to_read
+from pipelines.config.settings import Settings, warehouse_to_read
+from pipelines.demo import DEMO_WAREHOUSE
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
 from pipelines.errors import Misconfigured
@@ -266,12 +267,12 @@ def test_the_troubles_of_the_demo_org_are_all_found(filled: Settings) -> None:
 def test_a_reader_means_the_file_given_or_its_own_or_the_demo_s(recorder: Recorder, tmp_path: Path) -> None:
     """In this order; where there is none of them, it says what makes one."""
     given = plant(tmp_path / "given.duckdb")
-    assert warehouse_to_read(given) == given
+    assert warehouse_to_read(given, DEMO_WAREHOUSE) == given
     if not DEMO_WAREHOUSE.exists():
         with pytest.raises(Misconfigured, match="There is no warehouse") as raised:
-            warehouse_to_read(None)
+            warehouse_to_read(None, DEMO_WAREHOUSE)
         assert "make demo" in raised.value.remedy
     else:
-        assert warehouse_to_read(None) == DEMO_WAREHOUSE
+        assert warehouse_to_read(None, DEMO_WAREHOUSE) == DEMO_WAREHOUSE
     plant(recorder.warehouse)
-    assert warehouse_to_read(None) == recorder.warehouse
+    assert warehouse_to_read(None, DEMO_WAREHOUSE) == recorder.warehouse
