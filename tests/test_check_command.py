@@ -229,7 +229,7 @@ def test_a_load_whose_batches_all_failed_has_no_count_of_records(tmp_path: Path,
     details = [{"id": f"750{1:012}AAA", **counts, **batches}]
     (told,) = check(plant(tmp_path / "w.duckdb", query_jobs=[load], job_details=details), Thresholds(), now=NOW)
 
-    assert "is Closed as if done, but every batch failed;" in told.message
+    assert "shows as Closed, but every batch failed;" in told.message
 
 
 def test_an_allowance_that_unseen_jobs_use_up(tmp_path: Path) -> None:
@@ -238,7 +238,7 @@ def test_an_allowance_that_unseen_jobs_use_up(tmp_path: Path) -> None:
     limit = {"listing_id": "listing 0", "limit_name": "DailyBulkV2QueryJobs", "max": 100, "remaining": 10}
     (told,) = check(plant(tmp_path / "w.duckdb", org_limits=[limit]), Thresholds(), now=NOW)
 
-    assert told.message.endswith("none of them was ever listed.")
+    assert told.message.endswith("none of them was ever recorded.")
 
 
 def test_two_users_of_one_name_are_two_findings(tmp_path: Path) -> None:

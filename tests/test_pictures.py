@@ -122,7 +122,7 @@ def test_days_before_a_hole_are_compared_with_a_warning(tmp_path: Path) -> None:
 
 
 def test_the_allowance_and_who_uses_it_up(tmp_path: Path) -> None:
-    """In the fullest 24 hours; Classic jobs do not count."""
+    """In the busiest 24 hours; Classic jobs do not count."""
     yesterday = NOW - DAY
     file = plant(
         tmp_path / "w.duckdb",
@@ -148,14 +148,14 @@ def test_the_allowance_and_who_uses_it_up(tmp_path: Path) -> None:
     allowance, users, limits = pictures.allowance(chosen), pictures.users(chosen), pictures.limits(chosen)
 
     assert "At most 92 of 100 V2 query jobs (92 %) in 24 hours by the org's own count" in allowance.summary
-    assert "up to 2026-11-16 06:00 UTC; 88 of these are recorded. 1 day came to 80 % or more." in allowance.summary
+    assert "up to 2026-11-16 06:00 UTC; 88 of these are recorded. 1 day reached 80 %." in allowance.summary
     assert [(row["user"], row["object"], row["query jobs"]) for row in users.table] == [
         ("Order Sync", "Order", 84),
         ("005A", "Account", 4),
     ]
     assert "88 V2 query jobs were recorded, most by Order Sync on Order: 84 (84 % of the allowance)." in users.summary
     assert [row["limit"] for row in limits.table] == ["DailyApiRequests"]
-    assert "DailyApiRequests (ERP) came nearest: 30 of 50 (60 %)" in limits.summary
+    assert "DailyApiRequests (ERP) came closest: 30 of 50 (60 %)" in limits.summary
 
 
 def test_without_the_limits_the_allowance_is_not_known(tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_the_week_is_an_average_of_hours_that_are_covered(tmp_path: Path) -> Non
     )
     picture = pictures.week(selection(file))
 
-    assert "The fullest hour is Saturday, 08:00 UTC, with 4.0." in picture.summary
+    assert "The busiest hour is Saturday, 08:00 UTC, with 4.0." in picture.summary
 
 
 def test_holes_and_what_went_unseen_are_told(tmp_path: Path) -> None:

@@ -71,10 +71,10 @@ def test_what_nobody_tries_any_more_failed(tmp_path: Path) -> None:
 
     assert picture.summary == (
         "query of Lead (V2Query) by 005A has failed 5 times in a row since 2026-11-11 06:00 UTC. query of Account "
-        "(V2Query) by 005A failed 3 times in a row from 2026-10-22 06:00 UTC to 2026-10-22 08:00 UTC, and was not tried "
-        "again."
+        "(V2Query) by 005A failed 3 times in a row from 2026-10-22 06:00 UTC to 2026-10-22 08:00 UTC, and has not run "
+        "since."
     )
-    assert [row["until"] for row in picture.table] == ["still failing", "last tried 2026-10-22 08:00 UTC"]
+    assert [row["until"] for row in picture.table] == ["still failing", "last failed 2026-10-22 08:00 UTC"]
 
 
 def test_the_users_are_those_of_the_fullest_hours_of_the_allowance(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_the_users_are_those_of_the_fullest_hours_of_the_allowance(tmp_path: Pat
         "these are recorded."
     )
     assert pictures.users(chosen).summary == (
-        "In the fullest 24 hours, up to 2026-11-16 01:00 UTC, 40 V2 query jobs were recorded, most by 005A "
+        "In the busiest 24 hours, up to 2026-11-16 01:00 UTC, 40 V2 query jobs were recorded, most by 005A "
         "on Account: 40 (40 % of the allowance). The org counted 55 more, which no listing showed."
     )
 
@@ -163,7 +163,7 @@ def test_a_stray_job_does_not_make_its_hour_known(tmp_path: Path) -> None:
     jobs = [job(monday + timedelta(minutes=n)) for n in range(10)] + [job(monday - 21 * DAY, **OPEN)]
     file = plant(tmp_path / "w.duckdb", query_jobs=jobs)
 
-    assert "The fullest hour is Monday, 04:00 UTC, with 10.0." in pictures.week(selection(file)).summary
+    assert "The busiest hour is Monday, 04:00 UTC, with 10.0." in pictures.week(selection(file)).summary
 
 
 def test_without_coverage_there_is_no_average_week(tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_an_org_that_allows_no_query_jobs_is_known_to(tmp_path: Path) -> None:
 def test_no_weekday_is_the_fullest_without_a_job(tmp_path: Path) -> None:
     """A Monday that is not over says nothing of Mondays, and a Tuesday without jobs had not the most."""
     file = plant(tmp_path / "1.duckdb", query_jobs=[job(NOW - HOUR)])
-    assert pictures.week(selection(file, 7)).summary.startswith("The fullest hour is Monday, 05:00 UTC")
+    assert pictures.week(selection(file, 7)).summary.startswith("The busiest hour is Monday, 05:00 UTC")
     file = plant(tmp_path / "2.duckdb", query_jobs=[job(NOW - DAY)], listings=MONTH)
     assert pictures.week(selection(file)).summary.startswith("Most on Sundays: 0.2 on average.")
 

@@ -22,7 +22,7 @@ def coverage(context: CheckContext) -> Iterator[Finding]:
         yield context.finding(
             "coverage",
             message=f"the last complete listing is {duration(age)} old, of {when(context.proven)}: jobs that "
-            f"finished since then {'have been getting' if lost else 'will be'} lost from {when(lost_from)} on.",
+            f"finished since then {'have been' if lost else 'will be'} lost from {when(lost_from)} on.",
             remedy="Load now: make load. If it fails, it says why; make doctor checks the set-up.",
             urgent=age >= URGENT_AFTER,
             numbers={"last_listing": context.proven, "age_hours": age / timedelta(hours=1), "lost_from": lost_from},
@@ -33,7 +33,7 @@ def reduced_view(context: CheckContext) -> Iterator[Finding]:
     """The newest listing shows only a fraction of the jobs that must still be there."""
     for view in context.query("select * from reduced_views where org_id = $org and is_ongoing"):
         before, left = view["creators_before"], view["jobs_expected"] - view["jobs_lost"]
-        users = "" if before is None else f", and jobs of {view['creators']:,} users instead of {before:,}"
+        users = "" if before is None else f", and jobs of {view['creators']:,} instead of {before:,} users"
         context.reported.reduced.add(context.org_id)
         yield context.finding(
             "reduced view",

@@ -48,7 +48,7 @@ def volume(selection: Selection) -> Picture:
     size = selection.granularity
     words = [
         f"{counted(numbers['jobs'], 'job')} from {day(selection.since)} to {day(selection.until)}: {kinds}.",
-        f"The fullest {size}, {_of_bin(fullest, size)}, had {numbers['fullest_jobs']:,}"
+        f"The busiest {size}, {_of_bin(fullest, size)}, had {numbers['fullest_jobs']:,}"
         + ("." if covered == 100 else f", with {percent(covered)} of it covered."),
         *(_comparison(days, numbers) for days in compared),
     ]
@@ -201,9 +201,8 @@ def week(selection: Selection) -> Picture:
     if fullest and by_day[fullest]:
         words += [f"Most on {names[fullest - 1]}s: {_average(by_day[fullest])} on average."]
     words += [
-        f"The fullest hour is {names[most['weekday'] - 1]}, {most['hour']:02}:00 UTC, with {most['value']:,.1f}.",
-        f"These are averages of the hours that the record covers completely: {numbers['covered_hours']:,} of "
-        f"{numbers['hours']:,}.",
+        f"The busiest hour is {names[most['weekday'] - 1]}, {most['hour']:02}:00 UTC, with {most['value']:,.1f}.",
+        f"Averages of the hours that the record fully covers: {numbers['covered_hours']:,} of {numbers['hours']:,}.",
     ]
     table = [
         {

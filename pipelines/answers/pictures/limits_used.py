@@ -64,7 +64,7 @@ def allowance(selection: Selection) -> Picture:
 
 
 def _peak(selection: Selection) -> Row:
-    """The row of allowance_by_day with the fullest 24 hours of the time shown, and how many of its jobs are `recorded`;
+    """The row of allowance_by_day with the busiest 24 hours of the time shown, and how many of its jobs are `recorded`;
     empty if there is none."""
     found = selection.query("""
         select
@@ -82,7 +82,7 @@ def _peak(selection: Selection) -> Row:
 
 
 def users(selection: Selection) -> Picture:
-    """Who created the V2 query jobs of the fullest 24 hours, the peak of `allowance`, and on which object."""
+    """Who created the V2 query jobs of the busiest 24 hours, the peak of `allowance`, and on which object."""
     title, filters = "Who uses it up?", ("objects", "creators")
     peak = _peak(selection)
     found = selection.query(
@@ -111,7 +111,7 @@ def users(selection: Selection) -> Picture:
         )
     used, recorded = peak["used"], peak["recorded"]
     words = (
-        f"In the fullest 24 hours, up to {when(peak['peak_at'])}, {counted(recorded, 'V2 query job')} "
+        f"In the busiest 24 hours, up to {when(peak['peak_at'])}, {counted(recorded, 'V2 query job')} "
         f"{'was' if recorded == 1 else 'were'} recorded"
     )
     if found:
@@ -145,7 +145,7 @@ def users(selection: Selection) -> Picture:
         words,
         numbers,
         table,
-        lambda width: charts.ranking(shown, "query jobs in the fullest 24 hours", width),
+        lambda width: charts.ranking(shown, "query jobs in the busiest 24 hours", width),
         filters,
     )
 

@@ -63,14 +63,14 @@ def at_once(selection: Selection) -> Picture:
         for kind in KINDS
         if (row := by_kind.get(kind))
     ]
-    basis = f"covered completely, and between listings at most {MAX_PAUSE_HOURS} hours apart"
+    basis = f"fully covered, between listings at most {MAX_PAUSE_HOURS} hours apart"
     if words:
         words += [
-            f"This looks at {counted(hours['counted'], 'hour')}: those that are {basis}.",
+            f"Based on the {counted(hours['counted'], 'hour')} that are {basis}.",
             "An upper bound: a job whose end is not known counts until the end of the listing that showed it.",
         ]
     else:
-        words = [f"How many is not known: no hour of this time is {basis}."]
+        words = [f"Not known: no hour of this time is {basis}."]
     table = [
         {
             "kind": KINDS[kind],
