@@ -23,10 +23,12 @@ def imports():
     from pipelines.answers.selection import Selection, orgs, select
     from pipelines.config.dlt_context import use_project
     from pipelines.config.settings import warehouse_to_read
+    from pipelines.demo import DEMO_WAREHOUSE
     from pipelines.errors import Failure
     from pipelines.warehouse.reader import opened, read
 
     return (
+        DEMO_WAREHOUSE,
         Failure,
         Path,
         Selection,
@@ -59,6 +61,7 @@ def failing(mo):
 
 @app.cell
 def choose(
+    DEMO_WAREHOUSE,
     Failure,
     Path,
     argparse,
@@ -75,7 +78,7 @@ def choose(
     _parser.add_argument("--warehouse", type=Path)
     try:
         use_project()
-        warehouse = warehouse_to_read(_parser.parse_known_args()[0].warehouse)
+        warehouse = warehouse_to_read(_parser.parse_known_args()[0].warehouse, DEMO_WAREHOUSE)
         with opened(warehouse) as _file:
             recorded, _is_demo = orgs(_file), _file.is_demo
     except Failure as _failure:
@@ -159,11 +162,12 @@ def showing(Failure, html, mo, explanation, opened, replace, selection, styled):
                 picture = make(replace(selection, warehouse=_file))
         except Failure as failure:
             return explanation(failure)
-        ignored = [name for field, name in _names.items() if getattr(selection, field) and field not in picture.obeys]
+        _unsupported = _names.keys() - set(picture.supported_filters)
+        ignored = [name for field, name in _names.items() if getattr(selection, field) and field in _unsupported]
         parts = [
             mo.md(f"## {picture.title}"),
             # The text contains names from Salesforce, which must not be read as Markdown.
-            mo.Html(f"<p>{html.escape(picture.words)}</p>"),
+            mo.Html(f"<p>{html.escape(picture.summary)}</p>"),
         ]
         if ignored:
             parts.append(mo.md(f"*Shows all {' and '.join(ignored)}: this filter does not apply here.*"))

@@ -76,12 +76,8 @@ from typing import Final, NoReturn
 
 from pipelines.config.dlt_context import use_project
 from pipelines.config.project import version
-from pipelines.config.settings import (
-    DEMO_HOME,
-    read_credentials,
-    read_settings,
-    warehouse_to_read,
-)
+from pipelines.config.settings import read_credentials, read_settings, warehouse_to_read
+from pipelines.demo import DEMO_HOME, DEMO_WAREHOUSE
 from pipelines.diagnosis.run_errors import failure_of
 from pipelines.errors import Failure, exception_chain
 from pipelines.interrupts import causing_signal, end_on_signals
@@ -149,7 +145,7 @@ def _check(options: argparse.Namespace) -> int:
     from pipelines.warehouse.as_of import opened_as_of  # noqa: PLC0415
 
     _warn_of_misspelt_settings()
-    with opened_as_of(warehouse_to_read(options.warehouse), options.as_of) as warehouse:
+    with opened_as_of(warehouse_to_read(options.warehouse, DEMO_WAREHOUSE), options.as_of) as warehouse:
         found = check(warehouse, read_thresholds())
         if options.json:
             _say(as_json(warehouse, found))
@@ -170,7 +166,7 @@ def _report(options: argparse.Namespace) -> int:
     from pipelines.warehouse.as_of import opened_as_of  # noqa: PLC0415
 
     quiet = STDOUT in (options.output, options.numbers)
-    with opened_as_of(warehouse_to_read(options.warehouse), options.as_of) as warehouse:
+    with opened_as_of(warehouse_to_read(options.warehouse, DEMO_WAREHOUSE), options.as_of) as warehouse:
         if not quiet:
             _say_if_demo(options.warehouse, warehouse)
         write_report(warehouse, options.output, options.days, options.numbers)

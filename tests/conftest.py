@@ -22,7 +22,7 @@ from pipelines.config.credentials import SalesforceCredentials
 from pipelines.config.dlt_context import use_project
 from pipelines.config.project import PROJECT
 from pipelines.config.settings import Settings, read_credentials, read_settings
-from pipelines.demo.command import FIRST_LOAD, LOAD_EVERY, UNTIL, _credentials, _own_home
+from pipelines.demo.command import FIRST_LOAD, LOAD_EVERY, UNTIL, credentials_for, demo_home
 from pipelines.demo_org.life import live
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
@@ -204,15 +204,15 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Files of fourteen days of the demo org, troubles and all, with nine days' outage in between, and a job that
     nobody can date. To be read only: all tests share them."""
     org = DemoOrg(now=UNTIL - timedelta(days=14))
-    with _own_home(tmp_path_factory.mktemp("filled")) as settings, serving(org):
+    with demo_home(tmp_path_factory.mktemp("filled")) as settings, serving(org):
         live(org, until=UNTIL)
         org.add_job(createdDate="<datetime>", systemModstamp=org.now, state="Open", jobType="Classic", operation=...)
         org.advance(FIRST_LOAD)
         for pause in (LOAD_EVERY, LOAD_EVERY, timedelta(days=9), timedelta(days=2), LOAD_EVERY):
-            record(settings, _credentials(org))
+            record(settings, credentials_for(org))
             org.advance(pause)
         org.advance(UNTIL - org.now)
-        record(settings, _credentials(org))
+        record(settings, credentials_for(org))
     return settings
 
 

@@ -16,7 +16,7 @@ from typing import Final
 from pipelines.config.credentials import SalesforceCredentials
 from pipelines.config.dlt_context import use_no_settings, use_project
 from pipelines.config.settings import Settings
-from pipelines.demo.command import _credentials
+from pipelines.demo.command import credentials_for
 from pipelines.demo_org.org import DemoOrg
 
 HERE: Final = Path(__file__).parent / "fixtures" / "upgrade"
@@ -122,7 +122,7 @@ def working_in(home: Path) -> Iterator[None]:
 
 def credentials(org: DemoOrg) -> SalesforceCredentials:
     """Those that the org takes."""
-    return _credentials(org)
+    return credentials_for(org)
 
 
 def pack(home: Path, archive: Path) -> None:

@@ -44,7 +44,7 @@ NARROW: Final = 500  # pixels; below, charts are laid out for a phone
 TEXT: Final = {"labelColor": INK, "titleColor": INK, "labelFontSize": 12, "titleFontSize": 12}
 CONFIG: Final = {
     "background": "transparent",
-    "aria": False,  # the page says in words what the chart shows; a reader that spells out each bar helps nobody
+    "aria": False,  # the page says in words what the chart shows; a reader that spells out each bar helps no one
     "view": {"stroke": None},
     "axis": {
         **TEXT, "titleFontWeight": "normal", "gridColor": INK, "gridOpacity": 0.12, "domainColor": INK,
@@ -136,7 +136,7 @@ def ranking(rows: Sequence[Row], title: str, width: int) -> Chart:
     return _named(base, [bars, said], width).properties(height=_row(width) * len(rows), title=title)
 
 
-def spells(rows: Sequence[Row], span: Span, width: int) -> Chart:
+def periods(rows: Sequence[Row], span: Span, width: int) -> Chart:
     """Bars from a beginning to an end, one line each; rows: name, start, end, said, over (bool)."""
     room = width - LABEL if width > NARROW else width
     base = alt.Chart(_data(rows)).encode(x=span.axis("start", room), y=_names(width))
@@ -199,8 +199,7 @@ def week(rows: Sequence[Row], title: str, width: int) -> Chart:
 
 
 def strip(covered: Sequence[Row], listings: Sequence[Row], span: Span, width: int) -> Chart:
-    """What is complete, in green, and what nobody can know, in grey; a tick for each listing while they can be told
-    apart. Rows: start (, end)."""
+    """Covered time in green, the rest in grey; a tick for each listing if there is room. Rows: start (, end)."""
     x = span.axis("start", width)
     bars = alt.Chart(_data(covered)).mark_bar(color=AMOUNT, height=26).encode(x=x, x2="end:T")
     layers = [bars]

@@ -1,4 +1,4 @@
-"""Where `report` writes: a file in one step, stdout (`-`), a device or a FIFO with a reader as they are."""
+"""Where `report` writes: files are replaced atomically; stdout (`-`), devices and FIFOs are written to."""
 
 import errno
 import os
@@ -13,10 +13,10 @@ STDOUT: Final = Path("-")
 
 
 def check_output(output: Path, option: str, what: str, beginning: bytes) -> None:
-    """Whether `output` may be written: it is not there, or no file, or empty, or begins like what it is replaced by, in
-    any case and after any white space. Nothing else is replaced, least of all a warehouse.
+    """Checks that `output` may be written: it does not exist, is empty or a stream, or begins like what replaces it, in
+    upper or lower case and after any white space. Nothing else is replaced, least of all a warehouse.
 
-    Raises Misconfigured, which names the option that another file can be given by.
+    Raises Misconfigured, naming the option for another file.
     """
     if output == STDOUT:
         return
@@ -33,12 +33,12 @@ def check_output(output: Path, option: str, what: str, beginning: bytes) -> None
         raise _cannot_write(output, option, error) from None
     if begins and not begins.startswith(beginning):
         raise Misconfigured(
-            f"{output} is there, and is no {what}: the report would replace it.", f"Name another file: {option}."
+            f"{output} exists and is not a {what}: the report would replace it.", f"Name another file: {option}."
         )
 
 
 def write_output(output: Path, option: str, text: str) -> None:
-    """Writes the text. Raises Misconfigured where that is not possible, and BrokenPipeError where nobody reads."""
+    """Writes the text. Raises Misconfigured if that is not possible, BrokenPipeError if the reader closed the pipe."""
     try:
         if output == STDOUT:
             sys.stdout.flush()
@@ -55,24 +55,24 @@ def write_output(output: Path, option: str, text: str) -> None:
 
 
 def _is_stream(output: Path) -> bool:
-    """Whether it is a device, a pipe or a descriptor of this process: written to, and never replaced."""
+    """Whether it is a device, a pipe or a descriptor of this process: such are written to, never replaced."""
     return output.exists() and (not output.is_file() or output.is_relative_to("/dev") or output.is_relative_to("/proc"))
 
 
 def _open_stream(output: Path) -> int:
-    """Without waiting for a FIFO's reader: there may never be one."""
+    """Opens it without waiting for a FIFO's reader: there may never be one."""
     return os.open(output, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
 
 
 def _write(descriptor: int, text: str) -> None:
-    if os.name == "posix":  # where `_open_stream`, or whoever started us, may have said otherwise
+    if os.name == "posix":  # `_open_stream`, or the process that started us, may have set it otherwise
         os.set_blocking(descriptor, True)
     with open(descriptor, "w", encoding="utf-8", closefd=descriptor > 2) as stream:
         stream.write(text)
 
 
 def _cannot_write(output: Path, option: str, error: OSError) -> Misconfigured:
-    why = "nothing reads from this FIFO" if error.errno == errno.ENXIO else error.strerror
+    why = "this FIFO has no reader" if error.errno == errno.ENXIO else error.strerror
     if is_mount(error):
-        why = f"it is a mount of its own, which cannot be replaced ({why})"
+        why = f"it is a mount point, which cannot be replaced ({why})"
     return Misconfigured(f"Cannot write {output}: {why}.", f"Name another file: {option}.")

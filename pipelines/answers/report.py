@@ -1,7 +1,7 @@
-"""`make report`: the pictures as one HTML file without a script or a link, for a mail, a wiki or a printer.
+"""`make report`: the pictures as one HTML file without scripts or links, for a mail, a wiki or a printer.
 
-Each chart is there twice, laid out for a wide page and for a phone; the page shows the one that fits. The file asks
-nothing of any network, and its Content-Security-Policy makes sure of that.
+Each chart is in it twice, for a wide page and for a phone; the page shows the one that fits. The page loads nothing
+from a network: its Content-Security-Policy makes sure of that.
 """
 
 import io
@@ -24,16 +24,15 @@ from pipelines.errors import Misconfigured
 from pipelines.warehouse.reader import Warehouse, opened
 
 WIDE, PHONE = 800, 270  # pixels of a chart without its labels
-MEASURED_IN: Final = "Verdana"  # a wide font, so that texts have room in whichever the reader's page shows them
-MOST_ROWS: Final = 100  # of a table; the rest is a query away
+MEASURED_IN: Final = "Verdana"  # a wide font, so that texts fit in whichever font the page is shown
+MAX_ROWS: Final = 100  # of a table; a query gives the rest
 
 
 def write_report(warehouse: Path | Warehouse, output: Path, days: int, numbers: Path | None = None) -> None:
-    """Writes the page of the last `days` days of every recorded org, and to `numbers` its numbers as JSON: each a file
-    in one step, stdout (`-`), a device or a FIFO with a reader as they are.
+    """Writes the page about the last `days` days of every recorded org, and its numbers as JSON to `numbers`. Files are
+    replaced atomically; stdout (`-`), devices and FIFOs with a reader are written to.
 
-    Raises Misconfigured where a file cannot be written or is there and is something else, or where the warehouse is
-    none.
+    Raises Misconfigured if a file cannot be written, or exists and is something else, or if there is no warehouse.
     """
     check_output(output, "--output", "page", b"<!doctype html")
     if numbers:
@@ -43,17 +42,17 @@ def write_report(warehouse: Path | Warehouse, output: Path, days: int, numbers: 
                 f"The page and its numbers cannot both go to {output}.", "Name another file: --output or --numbers."
             )
     sections = []
-    with opened(warehouse) as file:  # once: what is published meanwhile is no part of this page
+    with opened(warehouse) as file:  # once: what is published meanwhile is not part of this page
         findings = check(file, read_thresholds())
         for org in orgs(file):
             selection = select(file, org, days)
             own = [finding for finding in findings if finding.org_id == org["org_id"]]
             sections.append(Section(org, selection, own, list(pictures(selection))))
         page = render(sections, is_demo=file.is_demo)
-        told = numbers_as_json(file, sections) if numbers else ""
+        as_json = numbers_as_json(file, sections) if numbers else ""
     write_output(output, "--output", page)
     if numbers:
-        write_output(numbers, "--numbers", told)
+        write_output(numbers, "--numbers", as_json)
 
 
 def render(sections: list[Section], is_demo: bool) -> str:
@@ -65,12 +64,12 @@ def render(sections: list[Section], is_demo: bool) -> str:
     numbers = itertools.count()
     environment.filters |= {"shown": _shown, "drawn": lambda picture, width: _drawn(picture, width, next(numbers))}
     return environment.get_template("report.html").render(
-        sections=sections, is_demo=is_demo, most=MOST_ROWS, wide=WIDE, phone=PHONE
+        sections=sections, is_demo=is_demo, max_rows=MAX_ROWS, wide=WIDE, phone=PHONE
     )
 
 
 def _drawn(picture: Picture, width: int, number: int) -> str:
-    """The chart as SVG, with ids of its own: they count for the whole page."""
+    """The chart as SVG. Its ids are made unique: they apply to the whole page."""
     if picture.draw is None:
         return ""
     svg = _svg(styled(picture.draw(width), MEASURED_IN)).replace(f'font-family="{MEASURED_IN}"', "")

@@ -1,4 +1,4 @@
-"""`report --numbers`: every number of the page, by name, as JSON for a program."""
+"""`report --numbers`: every number of the page, by name, as JSON."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -10,7 +10,7 @@ from pipelines.answers.pictures import Picture
 from pipelines.answers.selection import Selection
 from pipelines.warehouse.reader import Row, Warehouse
 
-BEGINNING: Final = b'{\n  "warehouse": '  # of such a file: nothing else is replaced by one
+BEGINNING: Final = b'{\n  "warehouse": '  # of such a file: no other file is replaced by one
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,11 @@ class Section:
 def numbers_as_json(warehouse: Warehouse, sections: list[Section]) -> str:
     """{"warehouse", "as_of", "demo", "orgs": [{"org_id", "name", "as_of", "since", "until", "findings", "pictures"}]}.
 
-    `as_of` is the time that it was for the page (`Warehouse.clock`); that of an org, as of when it is recorded.
-    `findings` are those of `check --json`; `pictures` have by name their `numbers` and the rows of their `table`. Times
-    are ISO 8601, UTC; shares are not rounded; null: not known.
+    The outer `as_of` is the page's present time (`Warehouse.clock`), that of an org its newest complete listing.
+    `findings` are those of `check --json`; `pictures` has the `numbers` and the rows of the `table` of each, by name.
+    Times are ISO 8601, UTC; shares are not rounded; null: not known.
     """
-    told = {
+    content = {
         "warehouse": str(warehouse.path),
         "as_of": warehouse.clock,
         "demo": warehouse.is_demo,
@@ -50,12 +50,14 @@ def numbers_as_json(warehouse: Warehouse, sections: list[Section]) -> str:
             for section in sections
         ],
     }
-    return json.dumps(told, indent=2, ensure_ascii=False, default=_written) + "\n"
+    return json.dumps(content, indent=2, ensure_ascii=False, default=_written) + "\n"
 
 
 def _written(value: Any) -> str:
     if isinstance(value, datetime):
-        return (value if value.tzinfo else value.replace(tzinfo=UTC)).isoformat()  # hours of the views have no zone
+        return (
+            value if value.tzinfo else value.replace(tzinfo=UTC)
+        ).isoformat()  # hours in the views have no time zone
     if isinstance(value, date):
         return value.isoformat()
-    raise TypeError(f"{type(value).__name__} is no number of a page")
+    raise TypeError(f"{type(value).__name__} cannot be written as a number of the page")

@@ -1,4 +1,4 @@
-"""Of what the pictures are made: an org, a time, and filters, as conditions of a query on the views."""
+"""What a picture shows: an org, a time and filters, as conditions of a query on the views."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -9,7 +9,7 @@ from typing import Any, Final
 from pipelines.answers.time_axis import Span
 from pipelines.warehouse.reader import Row, Warehouse, rows
 
-LONG, VERY_LONG = 100, 1_000  # days, from which on bars are weeks and months
+MAX_DAILY_BARS, MAX_WEEKLY_BARS = 100, 1_000  # days; a longer time is shown in weeks, then in months
 
 FILTERS: Final = {
     "job_types": "list_contains($job_types, job_type)",
@@ -20,7 +20,7 @@ FILTERS: Final = {
 
 @dataclass(frozen=True)
 class Selection:
-    """Of which org, from which UTC day to which, and of which types, objects and users (ids); empty: of all."""
+    """The org, the first and the last UTC day, and the types, objects and users (ids) to show; empty: all."""
 
     warehouse: Path | Warehouse
     org: str
@@ -31,33 +31,34 @@ class Selection:
     creators: tuple[str, ...] = ()
 
     @property
-    def bin(self) -> str:
+    def granularity(self) -> str:
         """How much time one bar holds: day, week or month."""
         days = (self.until - self.since).days
-        return "day" if days <= LONG else "week" if days <= VERY_LONG else "month"
+        return "day" if days <= MAX_DAILY_BARS else "week" if days <= MAX_WEEKLY_BARS else "month"
 
-    def ask(self, sql: str, **parameters: Any) -> list[Row]:
-        """Rows of a query that may name $org, $since, $until (the day after), $bin and the filters' parameters."""
+    def query(self, sql: str, **parameters: Any) -> list[Row]:
+        """Rows of a query that may name $org, $since, $until (the day after), $granularity and the filters."""
         known = {
-            "org": self.org, "since": self.since, "until": self.until + timedelta(days=1), "bin": self.bin,
+            "org": self.org, "since": self.since, "until": self.until + timedelta(days=1),
+            "granularity": self.granularity,
             "job_types": list(self.job_types), "objects": list(self.objects), "creators": list(self.creators),
         }  # fmt: skip
         return rows(sql, self.warehouse, known | parameters)
 
-    def only(self, *names: str) -> str:
-        """The condition for the org, and for those of the named filters that are set."""
+    def where_clause(self, *names: str) -> str:
+        """The condition for the org, and for those of the named filters that have been set."""
         return " and ".join(["org_id = $org", *(FILTERS[name] for name in names if getattr(self, name))])
 
     @cached_property
     def _recorded(self) -> Row:
-        """The org's row of recorded_orgs; empty where no listing of it was completed."""
-        found = self.ask("select as_of, listed_at from recorded_orgs where org_id = $org")
+        """The org's row of recorded_orgs; empty if it has no listing."""
+        found = self.query("select as_of, listed_at from recorded_orgs where org_id = $org")
         return found[0] if found else {}
 
     @cached_property
     def end(self) -> datetime:
-        """The end of the time shown: of its last day, or of what is recorded, if that day is not over by then. Where
-        only filtered listings came after the newest complete one, a day that the org is shown as of ends with that."""
+        """The end of the time shown: that of its last day or, if that day is not over yet, of what is recorded: the
+        newest complete listing, or the newest of any kind where the last day is later than that."""
         end = datetime.combine(self.until + timedelta(days=1), time(), UTC)
         as_of, listed_at = self._recorded.get("as_of", end), self._recorded.get("listed_at", end)
         recorded_to: datetime = listed_at if as_of.date() < self.until else as_of
@@ -65,13 +66,13 @@ class Selection:
 
     @property
     def whole_until(self) -> date:
-        """The day after the last whole day that is shown."""
+        """The day after the last complete day shown."""
         return self.end.date()
 
     @cached_property
     def span(self) -> Span:
-        """The time axis, with the times up to the newest listing of any kind that no complete listing covers."""
-        covered = self.ask("select covered_from, covered_to from coverage where org_id = $org order by covered_from")
+        """The time axis, with the times up to the newest listing of any kind that no coverage includes."""
+        covered = self.query("select covered_from, covered_to from coverage where org_id = $org order by covered_from")
         newest = self._recorded.get("listed_at")
         unknown, known_to = [], None
         whole = Span(self.since, self.until)
@@ -87,13 +88,13 @@ class Selection:
 
 
 def orgs(warehouse: Path | Warehouse) -> list[Row]:
-    """The recorded orgs by name: those of the view recorded_orgs, with their jobs and first_day, which is None without
-    a job that has a plausible date."""
+    """The recorded orgs by name: rows of recorded_orgs, with the number of jobs and first_day, which is None if no job
+    has a plausible date."""
     return rows(
         """
         select
             o.*,
-            (select count(*) from query_jobs as j where j.org_id = o.org_id) as jobs,
+            (select count(*) from listed_jobs as j where j.org_id = o.org_id) as jobs,
             (
                 select cast(min(j.began_at) at time zone 'UTC' as date) from all_jobs as j
                 where j.org_id = o.org_id
@@ -106,7 +107,7 @@ def orgs(warehouse: Path | Warehouse) -> list[Row]:
 
 
 def select(warehouse: Path | Warehouse, org: Row, days: int) -> Selection:
-    """The last `days` days of an org (a row of `orgs`), or as many as are recorded, but no less than a week."""
+    """The last `days` days of an org (a row of `orgs`), or as many as are recorded, but at least a week."""
     until = org["as_of"].date()
     first = min(org["first_day"] or until, until)
     since = min(max(until - timedelta(days=days - 1), first), until - timedelta(days=min(days, 7) - 1))

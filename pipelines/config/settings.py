@@ -22,15 +22,12 @@ from pipelines.config.defaults import BUDGET_PERCENT, CURRENT_API_VERSION
 from pipelines.config.dlt_context import active, named, resolved, section
 from pipelines.config.own_settings import CREDENTIALS, Found
 from pipelines.config.own_settings import LOADER_FILE as LOADER_FILE_PATH
-from pipelines.config.project import PROJECT
 from pipelines.errors import Failure, Misconfigured
 from pipelines.regular_files import check_regular
 
 PIPELINE: Final = "query_jobs"
 LOADER_FILE: Final = ".".join(LOADER_FILE_PATH)
 MAX_CLOCK_TOLERANCE_HOURS: Final = 1_000_000
-DEMO_HOME: Final = PROJECT / "demo"
-DEMO_WAREHOUSE: Final = DEMO_HOME / "warehouse.duckdb"
 
 # DuckDB 1.5 and 2.0 put `.wal` before a question mark, as in a URL, and read a backslash as a slash.
 UNUSABLE: Final = frozenset("?\\")
@@ -188,8 +185,8 @@ def _check_not_left_behind(given: str, loader_file: Path) -> None:
         )
 
 
-def warehouse_to_read(given: Path | None) -> Path:
-    """The warehouse to read: the one given, else the published copy, else the demo's.
+def warehouse_to_read(given: Path | None, fallback: Path) -> Path:
+    """The warehouse to read: the one given, else the published copy, else `fallback` if nothing is recorded yet.
 
     Raises Misconfigured if there is none, and says how to create one.
     """
@@ -202,8 +199,8 @@ def warehouse_to_read(given: Path | None) -> Path:
         return settings.warehouse
     if settings.loader_file.exists():
         raise Misconfigured(f"There is no warehouse at {settings.warehouse}.", "The next load publishes it: make load.")
-    if DEMO_WAREHOUSE.is_file():
-        return DEMO_WAREHOUSE
+    if fallback.is_file():
+        return fallback
     raise Misconfigured(
         f"There is no warehouse at {settings.warehouse} yet.", "Create one with make load, or try make demo."
     )

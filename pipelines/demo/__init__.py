@@ -1,1 +1,8 @@
-"""A month of the built-in org on a simulated clock."""
+"""A month of the built-in org on a simulated clock, and where `make demo` records it."""
+
+from typing import Final
+
+from pipelines.config.project import PROJECT
+
+DEMO_HOME: Final = PROJECT / "demo"
+DEMO_WAREHOUSE: Final = DEMO_HOME / "warehouse.duckdb"

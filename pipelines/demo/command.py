@@ -25,17 +25,17 @@ from pipelines.warehouse.state_folder import StateFolder
 
 UNTIL: Final = datetime(2026, 11, 16, 6, tzinfo=UTC)  # the demo org's now, so that every demo shows the same
 LOAD_EVERY: Final = timedelta(hours=12)
-FIRST_LOAD: Final = timedelta(hours=11, minutes=36)  # not at a full hour, when few jobs are about to be deleted
-# For nine days nobody loads: two days longer than the org remembers.
+FIRST_LOAD: Final = timedelta(hours=11, minutes=36)  # not on the hour, when few jobs are about to be deleted
+# Nine days without a load: two more than the org remembers.
 OUTAGE: Final = (UNTIL - timedelta(days=26, hours=12), UNTIL - timedelta(days=18))
-MISREAD: Final = frozenset('"$`\\!')  # what a shell reads between double quotes
+SHELL_SPECIAL: Final = frozenset('"$`\\!')  # special to a shell even between double quotes
 DETAILS_PER_RUN: Final = 100  # of some 350 that finish between two loads; with all of them it would take over a minute
 
 
 def demo(days: int, home: Path) -> int:
-    """Records `days` of the demo org into a warehouse in `home`, and shows what there is to see."""
+    """Records `days` of the demo org into a warehouse in `home`, and prints a summary."""
     org = DemoOrg(now=UNTIL - timedelta(days=days))
-    with cleared(_settings(home), org.org_id), _own_home(home) as settings, serving(org) as url:
+    with cleared(demo_settings(home), org.org_id), demo_home(home) as settings, serving(org) as url:
         live(org, until=UNTIL)
         every = f"a load every {LOAD_EVERY.seconds // 3600} hours"
         if org.now < OUTAGE[1]:
@@ -49,14 +49,15 @@ def demo(days: int, home: Path) -> int:
                 org.advance(min(LOAD_EVERY if runs else FIRST_LOAD, UNTIL - org.now))
                 if OUTAGE[0] < org.now < OUTAGE[1]:
                     continue
-                runs.append(record_under_lock(replace(settings, moment=org.now), _credentials(org)))
+                runs.append(record_under_lock(replace(settings, moment=org.now), credentials_for(org)))
                 status.update(f"{org.now:%d %B, %H:%M} - load {len(runs)}: {runs[-1].snapshot.jobs_changed:,} changed")
         print(f"\nThe last of {len(runs)} loads said:\n  {runs[-1]}\n")
         _summarize(org, settings.warehouse, days)
     return 0
 
 
-def _settings(home: Path) -> Settings:
+def demo_settings(home: Path) -> Settings:
+    """The settings of a demo in this directory."""
     return Settings(
         home / "query_jobs.duckdb",
         home / "warehouse.duckdb",
@@ -67,9 +68,10 @@ def _settings(home: Path) -> Settings:
 
 
 @contextmanager
-def _own_home(home: Path) -> Iterator[Settings]:
-    """The demo's settings, and none of the user's: their filters are not for the demo org."""
-    settings = _settings(home)
+def demo_home(home: Path) -> Iterator[Settings]:
+    """The demo's settings, in force until the block ends; the user's own do not apply: their filters are not for the
+    demo org."""
+    settings = demo_settings(home)
     use_no_settings(home, data_dir=StateFolder(settings.loader_file).temporary)
     try:
         yield settings
@@ -77,13 +79,14 @@ def _own_home(home: Path) -> Iterator[Settings]:
         use_project()
 
 
-def _credentials(org: DemoOrg) -> SalesforceCredentials:
+def credentials_for(org: DemoOrg) -> SalesforceCredentials:
+    """What it takes to sign in to this demo org."""
     keys = {"instance_url": org.instance_url, "client_id": org.client_id, "client_secret": org.client_secret}
     return SalesforceCredentials.from_init_value(keys)
 
 
 def _summarize(org: DemoOrg, warehouse: Path, days: int) -> None:
-    """The point of it all: what the org still remembers, and what the warehouse knows."""
+    """What the org still remembers, beside what the warehouse knows."""
     remembered = list(org.jobs.values())
     failing = [job for job in remembered if _is_failing_extract(job)]
     known: dict[str, Any] = read(KNOWN, warehouse).to_pylist()[0]
@@ -118,14 +121,14 @@ def _summarize(org: DemoOrg, warehouse: Path, days: int) -> None:
         f"""
 Next, try:
   make notebook
-  {python} -c {shlex.quote(code) if MISREAD & set(code) else f'"{code}"'}
+  {python} -c {shlex.quote(code) if SHELL_SPECIAL & set(code) else f'"{code}"'}
 and with your own org's keys in .dlt/secrets.toml:
   make doctor
   make load"""
     )
 
 
-# The troubles of the demo org, in the same terms as the report's.
+# The demo org's problems, defined as in the report.
 KNOWN: Final = """
 with streak as (
     select failures, failing_since from failure_streaks
@@ -134,12 +137,10 @@ with streak as (
     limit 1
 ),
 peak as (
-    select * from allowance_by_hour where used is not null
-    order by share_percent desc nulls last, used desc, hour desc
-    limit 1
+    select * from allowance_by_day order by fullness desc limit 1
 ),
 by_user as (
-    select * from allowance_by_user where day = (select cast(hour as date) from peak)
+    select * from allowance_by_user where day = (select day from peak)
 )
 select
     (select count(*) from query_jobs) as jobs,
@@ -150,7 +151,8 @@ select
         from state_spans as s
         inner join query_job_states as v on v.org_id = s.org_id and v.id = s.id and v.state = s.state
             and v.observed_at = s.observed_at
-        inner join listings as l on l.org_id = s.org_id and coalesce(l.restarted_at, l.started_at) = s.observed_at
+        inner join all_listings as a on a.org_id = s.org_id and a.listed_at = s.observed_at
+        inner join listings as l on l.listing_id = a.listing_id
         where s.state_before <> s.state and v.system_modstamp < l.since
     ) as changes_behind_the_cursor,
     (select count(*) from jobs where outcome = 'failed') as failed,

@@ -1,8 +1,8 @@
-"""Where a demo puts its files, and what of an earlier demo's it removes there first.
+"""Where a demo puts its files, and which files of an earlier demo it removes there first.
 
-What may be removed is decided by what each file holds, never by where it lies: a file of a demo carries a demo's
-identity (see `file_identity.py`) and rows of the demo org alone. Version 0.1.0 gave its demos no identity, but a marker
-beside them. Whatever else has one of these names stays as it is, and so does everything around it.
+What may be removed depends on what a file holds, never on where it is: a demo's file carries a demo's identity (see
+`file_identity.py`) and only rows of the demo org. Version 0.1.0 gave its demos no identity, but a marker file beside
+them. Any other file is left alone, whatever its name.
 """
 
 import os
@@ -30,18 +30,18 @@ from pipelines.warehouse.state_folder import StateFolder
 
 MARKER_OF_0_1_0: Final = ".made_by_demo"
 SCHEMAS: Final = {DATASET, f"{DATASET}_staging"}  # the only ones of a demo of version 0.1.0
-# DuckDB's words for a log that this very file had, and has outlived: it knows files by an id in their header.
-OUTLIVED: Final = "created for this database file"
+# DuckDB's message for a log of an earlier state of this file: it knows files by an id in their header.
+STALE_LOG: Final = "created for this database file"
 ELSEWHERE: Final = "give another --home"
 
 
 @contextmanager
 def cleared(settings: Settings, org_id: str) -> Iterator[None]:
-    """A place for a new demo of the org with this id, without an earlier one's files, and with the right to record
-    there until the block ends.
+    """Prepares the directory for a new demo of the org with this id: removes an earlier demo's files, and holds the
+    lock until the block ends.
 
-    Raises TryLater where another demo or load is at work, or a file is held open; Misconfigured where the place cannot
-    be used, or something is there that is not known to be a demo's. Then nothing has been touched.
+    Raises TryLater if another demo or load is running, or a file is open elsewhere; Misconfigured if the directory
+    cannot be used, or holds something that is not known to be a demo's. Then nothing has been touched.
     """
     home = settings.loader_file.parent
     try:
@@ -59,8 +59,8 @@ def cleared(settings: Settings, org_id: str) -> Iterator[None]:
                 unusable.message, f"Let this user write there, or {ELSEWHERE}, on a local disk."
             ) from None
         try:
-            _check(settings, org_id)  # once more: a demo may have begun, or a load have ended, since
-            _check_held_by_nobody(settings.loader_file)
+            _check(settings, org_id)  # again: a demo may have started, or a load ended, since
+            _check_not_held(settings.loader_file)
             _remove(settings)
         except OSError as error:
             raise _cannot_use(home, error) from None
@@ -71,11 +71,11 @@ def _check(settings: Settings, org_id: str) -> None:
     home = settings.loader_file.parent
     if unusable := unusable_in(home):
         raise Misconfigured(
-            f"{home} has {unusable} in its name: DuckDB takes that for something else.",
+            f"{home} has {unusable} in its name: DuckDB would misread it.",
             f"{ELSEWHERE.capitalize()}.",
         )
     if home.exists() and not home.is_dir():
-        raise Misconfigured(f"{home} is no directory.", f"{ELSEWHERE.capitalize()}.")
+        raise Misconfigured(f"{home} is not a directory.", f"{ELSEWHERE.capitalize()}.")
     if os.path.realpath(settings.loader_file) == os.path.realpath(settings.warehouse):
         raise Misconfigured(
             f"{settings.loader_file} and {settings.warehouse} are the same file, by a symbolic link.",
@@ -105,22 +105,22 @@ def _check_file(file: Path, org_id: str) -> None:
             raise locking_problem(file) or _held(file, error) from None
         names = shlex.join(map(str, (file, log)))
         raise Misconfigured(
-            f"{file} cannot be read, so whether it is a demo's cannot be told: {str(error).splitlines()[0][:300]}",
-            f"If it is, remove it: rm -f {names} - otherwise {ELSEWHERE}.",
+            f"{file} cannot be read, so it is not known whether a demo made it: {str(error).splitlines()[0][:300]}",
+            f"If one did, remove it: rm -f {names} - otherwise {ELSEWHERE}.",
         ) from None
     if why_not:
         raise Misconfigured(f"{file} {why_not}, and a demo would replace it.", f"{ELSEWHERE.capitalize()}.")
 
 
 def _why_no_demo(file: Path, org_id: str) -> str | None:
-    """Why a file is not one that a demo made, as the end of a sentence; None if it is one. Raises duckdb.Error."""
+    """Why a file is not a demo's, as the end of a sentence; None if it is one. Raises duckdb.Error."""
     with ExitStack() as closing:
         try:
             connection = closing.enter_context(open_database(file, read_only=True))
         except duckdb.Error as error:
-            if OUTLIVED not in str(error):
+            if STALE_LOG not in str(error):
                 raise
-            # A copy has no log beside it; by a link, DuckDB would find it.
+            # A copy has no log beside it; DuckDB would follow a link to it.
             copy = Path(closing.enter_context(tempfile.TemporaryDirectory())) / "copy.duckdb"
             shutil.copyfile(file, copy)
             connection = closing.enter_context(open_database(copy, read_only=True))
@@ -139,26 +139,26 @@ def _why_no_demo(file: Path, org_id: str) -> str | None:
                     f"select 1 from {name} where cast(org_id as varchar) not in ($1, left($1, 15)) limit 1", [org_id]
                 ).fetchone()
                 if other:
-                    return f"has rows of another org than the demo's in {schema}.{table}"
+                    return f"has rows of an org other than the demo's in {schema}.{table}"
     return None
 
 
 def _check_state(state: StateFolder, org_id: str) -> None:
     if state.path.exists() and not state.path.is_dir():
-        raise Misconfigured(f"{state.path} is no directory.", f"Move it away, or {ELSEWHERE}.")
+        raise Misconfigured(f"{state.path} is not a directory.", f"Move it away, or {ELSEWHERE}.")
     kept = [*listings_in(state.kept), *listings_in(state.set_aside)]
     identities = {state.identity, *(listing.identity for listing in kept)} - {None}
     identities |= {folder.name.partition(".")[0] for folder in state.work.glob("*/")}
     other_orgs = {org for listing in kept for org in listing.orgs} - {org_id}
     if other_orgs or not all(is_demo(identity) for identity in identities):
         raise Misconfigured(
-            f"{state.path} was left by another recording than a demo's, and may hold listings of it.",
+            f"{state.path} belongs to a recording that is not a demo, and may hold its listings.",
             f"Move it back to its loader's file, or {ELSEWHERE}.",
         )
 
 
-def _check_held_by_nobody(file: Path) -> None:
-    """Readers of the loader's file would not notice that it goes, but it is not theirs to open."""
+def _check_not_held(file: Path) -> None:
+    """Raises TryLater if another process has the loader's file open."""
     if not holds_something(file):
         return
     try:
@@ -172,14 +172,14 @@ def _check_held_by_nobody(file: Path) -> None:
 def _held(file: Path, error: Exception) -> TryLater:
     holder = HeldBy(file, str(error)).holder
     return TryLater(
-        f"{file} is held by {holder}: another demo or load that runs there, or whoever opened it.",
+        f"{file} is held by {holder}.",
         f"Wait until it has ended, close it there, or {ELSEWHERE}.",
     )
 
 
 def _remove(settings: Settings) -> None:
-    """Removes an earlier demo's files, in an order that leaves what is still a demo's at every moment. A symbolic link
-    stays, and what it points to goes."""
+    """Removes an earlier demo's files, in an order in which what is left is recognized as a demo's at every moment. A
+    symbolic link stays; its target is removed."""
     for file in (settings.warehouse, settings.loader_file):
         target = Path(os.path.realpath(file))
         for gone in (_log(file), _log(target), target):
@@ -193,7 +193,7 @@ def _log(file: Path) -> Path:
 
 
 def _cannot_use(home: Path, error: OSError) -> Failure:
-    why = "it is a mount of its own, which cannot be replaced" if is_mount(error) else error.strerror
+    why = "it is a mount point, which cannot be replaced" if is_mount(error) else error.strerror
     where = "" if error.filename in (None, str(home)) else f" ({error.filename})"
     return disk_full_error(error) or Misconfigured(
         f"A demo cannot put its files into {home}: {why}{where}.",

@@ -8,14 +8,14 @@
 --  share_percent      DOUBLE                    `used` in percent of the allowance; null where that is 0 or not known
 --  used               BIGINT                    the greater of query_jobs and counted
 --  peak_at            TIMESTAMP WITH TIME ZONE  end of the 24 hours that have so many: a job's creation or the hour's start, or the snapshot that counted more; of several in this hour, the last
+--  fullness           BIGINT                    place among all of the org's hours, from the least full on: the peak of any time is its row with the greatest fullness
 --
 -- unique: hour, org_id
 --
 -- 24 hours are those that end with a second: they have all that was created in it, and nothing of the same second the day
 -- before. Jobs without a plausible created_date (all_jobs.began_at) are left out. An hour without a job in its 24 hours
--- and without a snapshot has no row; in a hole of coverage, query_jobs is too low. The peak of a day, or of any other
--- time, is its row with the greatest share_percent (null is the least), of these that with the greatest `used`, and of
--- these the last.
+-- and without a snapshot has no row; in a gap of the record, query_jobs is too low. Which hour of several is the fullest is
+-- decided by share_percent (null is the least), then by `used`, then by time: fullness has that order.
 with jobs as (
     select org_id, began_at at time zone 'UTC' as created
     from salesforce.all_jobs
@@ -122,6 +122,19 @@ carried as (
         max(allowance) over (partition by org_id, nth_allowance) as allowed,
         is_counted
     from joined
+),
+shared as (
+    select
+        hour,
+        org_id,
+        query_jobs,
+        counted,
+        allowed,
+        100 * cast(used as double) / nullif(allowed, 0) as share_percent,
+        used,
+        peak_at
+    from carried
+    where query_jobs > 0 or is_counted
 )
 select
     hour,
@@ -129,8 +142,8 @@ select
     query_jobs,
     counted,
     allowed as allowance,
-    100 * cast(used as double) / nullif(allowed, 0) as share_percent,
+    share_percent,
     used,
-    peak_at
-from carried
-where query_jobs > 0 or is_counted
+    peak_at,
+    row_number() over (partition by org_id order by coalesce(share_percent, -1), used, hour) as fullness
+from shared

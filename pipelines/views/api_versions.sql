@@ -2,7 +2,7 @@
 --
 --  org_id           VARCHAR                   the org
 --  created_by_id    VARCHAR                   the user
---  created_by       VARCHAR                   what to call the user, see user_names; the id where the name is not known
+--  created_by       VARCHAR                   name of the user, as in user_names; the id where the name is not known
 --  kind             VARCHAR                   query: reads records out of the org; load: writes or deletes
 --  job_type         VARCHAR                   V2Query, or Classic, which includes Classic loads
 --  api_version      DOUBLE                    the version; null where it could not be read
@@ -18,10 +18,10 @@
 with ranked as (
     select
         org_id,
-        coalesce(restarted_at, started_at) as listed_at,
+        listed_at,
         cast(api_version as double) as api_version,
-        row_number() over (partition by org_id order by coalesce(restarted_at, started_at) desc, listing_id) as nth_last
-    from salesforce.listings
+        row_number() over (partition by org_id order by listed_at desc, listing_id) as nth_last
+    from salesforce.all_listings
 ),
 newest as (
     select org_id, listed_at, api_version from ranked where nth_last = 1

@@ -14,11 +14,11 @@
 select
     cast(date_trunc('week', created_date at time zone 'UTC') as date) as week,
     org_id,
-    case when operation in ('query', 'queryAll') then 'query' when operation is not null then 'load' end as kind,
+    kind,
     count(*) as jobs,
     cast(sum(case when job_type = 'Classic' then 1 else 0 end) as bigint) as classic_jobs,
     100 * cast(sum(case when job_type = 'Classic' then 1 else 0 end) as double) / count(*) as classic_percent,
     count(distinct case when job_type = 'Classic' then created_by_id end) as classic_users
-from salesforce.query_jobs
+from salesforce.listed_jobs
 where created_date is not null
 group by 1, 2, 3

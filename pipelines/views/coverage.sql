@@ -4,22 +4,19 @@
 --  covered_from          TIMESTAMP WITH TIME ZONE  seven days before the span's first listing
 --  covered_to            TIMESTAMP WITH TIME ZONE  the span's last listing
 --  listings              BIGINT                    complete listings in it
---  longest_gap_hours     DOUBLE                    longest time between two of them: what is created and deleted within goes unseen; null for a single one
+--  longest_gap_hours     DOUBLE                    longest time between two of them: what is created and deleted in between goes unseen; null for a single one
 --  average_gap_hours     DOUBLE                    average time between two of them; null for a single one
 --
 -- unique: org_id, covered_from
 --
 -- Assumed: an org keeps a finished job for seven days unless it is deleted; a listing shows all that is there when
--- it starts; the user that lists may see everybody's jobs. Only proving_listings count here.
+-- it starts; the recorder's user may see all users' jobs. Only proving_listings count here.
 with marked as (
     select
         org_id,
         listed_at,
-        case when listed_at - interval '168' hour <= listed_before
-            then date_diff('second', listed_before, listed_at) end as gap_seconds,
-        sum(case when listed_at - interval '168' hour <= listed_before then 0 else 1 end) over (
-            partition by org_id order by listed_at
-        ) as span
+        case when is_continuous then date_diff('second', listed_before, listed_at) end as gap_seconds,
+        sum(case when is_continuous then 0 else 1 end) over (partition by org_id order by listed_at) as span
     from salesforce.proving_listings
 )
 select

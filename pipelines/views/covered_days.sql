@@ -6,7 +6,7 @@
 --
 -- unique: day, org_id
 --
--- The days of covered_hours: the first one and that of the newest listing are hardly ever covered as a whole.
+-- The days of covered_hours: the first one and that of the newest listing are hardly ever fully covered.
 select
     cast(hour as date) as day,
     org_id,

@@ -7,7 +7,7 @@
 -- unique: hour, org_id
 --
 -- Hours run from the org's first moment of coverage, or from its first job (all_jobs.began_at) if that is earlier, to its
--- newest listing; of these, the last 100,000 (11 years) have a row each.
+-- newest listing; the last 100,000 of them (11 years) have a row each.
 with spans as (
     select org_id, covered_from at time zone 'UTC' as span_from, covered_to at time zone 'UTC' as span_to
     from salesforce.coverage

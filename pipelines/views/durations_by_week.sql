@@ -1,4 +1,4 @@
--- One row per UTC week, org, job type, operation and object: how long jobs took, and whether that grows.
+-- One row per UTC week, org, job type, operation and object: how long jobs took, and whether they are getting slower.
 --
 --  week               DATE     Monday of the week of creation
 --  org_id             VARCHAR  the org
@@ -7,16 +7,16 @@
 --  operation          VARCHAR  query, queryAll, insert, update, upsert, delete, hardDelete
 --  object             VARCHAR  API name of the object
 --  jobs               BIGINT   jobs that ended as JobComplete or Closed
---  timed              BIGINT   of these, those whose end a system_modstamp told (job_lifetimes.by_stamp): only they are in the percentiles
---  p50_seconds        BIGINT   half of the timed jobs had ended by then, seconds after creation
---  p95_seconds        BIGINT   19 of 20 had
---  p50_processing_ms  BIGINT   the same for the milliseconds of work, which add up over chunks side by side; of all jobs that told them; null: none did
---  p95_processing_ms  BIGINT   the same for 19 of 20
+--  timed              BIGINT   of these, those whose end is known from system_modstamp (job_lifetimes.by_stamp): only they are in the percentiles
+--  p50_seconds        BIGINT   median seconds from creation to end of the timed jobs
+--  p95_seconds        BIGINT   95th percentile of the same
+--  p50_processing_ms  BIGINT   median milliseconds of work, added up over chunks that ran at the same time, of all jobs that have them; null: none has
+--  p95_processing_ms  BIGINT   95th percentile of the same
 --  p50_growth         DOUBLE   p50_seconds divided by that of the week before, if there is one; 2 is twice as long
 --
 -- unique: week, org_id, job_type, operation, object
 --
--- The API tells no end. A job took as long as job_lifetimes says, its waiting included.
+-- The API does not say when a job ended. A job took as long as job_lifetimes says, its waiting included.
 -- Jobs without a plausible created_date (job_lifetimes.began_at) are left out. For a Classic job that is Closed it says when no more batches could be added, not when the last one was done.
 with finished as (
     select

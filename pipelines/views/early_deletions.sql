@@ -1,4 +1,4 @@
--- One row per job that went from the listing at less than seven days of age: deleted before the org would have done so. Who deleted it is not known.
+-- One row per job that disappeared from the listing less than seven days after its creation: deleted before the org would remove it. Who deleted it is not known.
 --
 --  org_id          VARCHAR                   the org
 --  id              VARCHAR                   the job

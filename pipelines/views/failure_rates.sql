@@ -1,4 +1,4 @@
--- One row per series with jobs that ended lately: how many of them failed, and how many records of the others.
+-- One row per series with recently ended jobs: how many of them failed, and how many records of the others.
 --
 --  org_id             VARCHAR                   the org
 --  kind               VARCHAR                   query: reads records out of the org; load: writes or deletes
@@ -21,17 +21,14 @@
 --  first_loss_at      TIMESTAMP WITH TIME ZONE  creation of the first job that lost some
 --  last_loss_at       TIMESTAMP WITH TIME ZONE  creation of the last job that lost some
 --  is_losing          BOOLEAN                   as is_failing, by last_loss_at
+--  jobs_percent       DOUBLE                    jobs_failed in percent of jobs
+--  records_percent    DOUBLE                    records_failed in percent of records_processed; 0 where none was processed
 --
 -- unique: org_id, job_type, operation, object, created_by_id
 --
 -- Only covered time counts: since the beginning of the coverage that reaches up to covered_to. Aborted and unfinished jobs,
 -- and those without a plausible date, count for nothing.
-with record as (
-    select o.org_id, o.covered_to, c.covered_from
-    from salesforce.recorded_orgs as o
-    inner join salesforce.coverage as c on c.org_id = o.org_id and c.covered_to = o.covered_to
-),
-ended as (
+with ended as (
     select
         j.org_id,
         j.kind,
@@ -48,7 +45,7 @@ ended as (
             partition by j.org_id, j.job_type, j.operation, j.object, j.created_by_id order by j.began_at desc, j.id
         ) as nth_last
     from salesforce.all_jobs as j
-    inner join record as r on r.org_id = j.org_id
+    inner join salesforce.recorded_orgs as r on r.org_id = j.org_id
     inner join salesforce.job_outcomes as o on o.org_id = j.org_id and o.id = j.id and o.is_failure is not null
     left join salesforce.job_details as d on d.org_id = j.org_id and d.id = j.id
     where j.began_at > r.covered_to - interval '672' hour and j.began_at <= r.covered_to
@@ -112,6 +109,8 @@ select
     coalesce(
         date_diff('second', s.last_loss_at, s.covered_to) <= case when s.silence > 86400 then s.silence else 86400 end,
         false
-    ) as is_losing
+    ) as is_losing,
+    100 * cast(s.jobs_failed as double) / s.jobs as jobs_percent,
+    coalesce(100 * cast(s.records_failed as double) / nullif(s.records_processed, 0), 0) as records_percent
 from series as s
 left join salesforce.user_names as w on w.org_id = s.org_id and w.id = s.created_by_id

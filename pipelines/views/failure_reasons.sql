@@ -7,11 +7,11 @@
 --  created_by_id  VARCHAR                 the user
 --  created_by   VARCHAR                   name of the user, as user_names has it; the id where the name is not known
 --  outcome      VARCHAR                   failed, aborted, every record failed, partly failed
---  error_code   VARCHAR                   such as InvalidBatch; null: no code told, or not asked
---  error_template  VARCHAR                what their errors have in common: ids, numbers, quoted and bracketed text are taken out; null: no error told, or not asked
+--  error_code   VARCHAR                   such as InvalidBatch; null: no code given, or not asked
+--  error_template  VARCHAR                what their errors have in common: ids, numbers, quoted and bracketed text are taken out; null: no error given, or not asked
 --  error        VARCHAR                   an example: the error of the job last_id
 --  jobs         BIGINT                    how many jobs
---  records_failed  BIGINT                 records that failed in them, where the org told
+--  records_failed  BIGINT                 records that failed in them, where the org gives a count
 --  first_at     TIMESTAMP WITH TIME ZONE  creation of the first of them
 --  last_at      TIMESTAMP WITH TIME ZONE  creation of the last of them
 --  last_id      VARCHAR                   the last of them; of several that were created in one second, the greatest id

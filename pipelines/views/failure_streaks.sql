@@ -14,16 +14,18 @@
 --  ended_at          TIMESTAMP WITH TIME ZONE  creation of the first that did not fail, after them; null: it still fails
 --  last_failed_id    VARCHAR                   the last job of the streak
 --  outcome_before    VARCHAR                   how the job at last_success_at ended: done, done: record failures unknown, or partly failed, which is no failure of the job; of several, the worst
---  is_ongoing        BOOLEAN                   whether it still fails: not ended, and the last failure is, at the org's as_of (recorded_orgs), no longer ago than a day, or three times the usual pause between its failures
+--  is_ongoing        BOOLEAN                   whether its status is ongoing
+--  status            VARCHAR                   recovered: a job that did not fail ended it; else ongoing: at the org's as_of (recorded_orgs), the last failure is no longer ago than a day, or three times the usual pause between its failures; else abandoned: no longer tried
 --
 -- unique: org_id, job_type, operation, object, created_by_id, failing_since
 --
 -- One user's nightly and hourly jobs on one object are one series: the API knows no names of schedules.
--- A job ends a streak that did not fail as a job, also if some of its records failed, or if that is not known; of one
--- second, it comes first. Aborted, unfinished and undated jobs count for nothing. A streak can reach across a hole of coverage.
+-- A job that did not fail as a job ends a streak, even if some of its records failed or that is not known; within one
+-- second, it comes first. Aborted, unfinished and undated jobs count for nothing. A streak can span a gap in the record.
 with ended as (
     select
         j.org_id,
+        j.kind,
         j.job_type,
         j.operation,
         j.object,
@@ -40,13 +42,14 @@ with ended as (
 series as (
     select
         org_id,
+        max(kind) as kind,
         job_type,
         operation,
         object,
         created_by_id,
         row_number() over (order by org_id, job_type, operation, object, created_by_id) as series
     from ended
-    group by 1, 2, 3, 4, 5
+    group by 1, 3, 4, 5, 6
     having sum(failed) >= 2
 ),
 members as (
@@ -109,28 +112,50 @@ bounded as (
             or (m.failed = 0 and m.began_at = s.last_success_at)
         )
     group by 1, 2, 3, 4, 5, 6
+),
+judged as (
+    select
+        s.org_id,
+        s.kind,
+        s.job_type,
+        s.operation,
+        s.object,
+        s.created_by_id,
+        b.failures,
+        b.failing_since,
+        b.last_failure_at,
+        b.last_success_at,
+        b.ended_at,
+        b.last_failed_id,
+        b.outcome_before,
+        case
+            when b.ended_at is not null then 'recovered'
+            when date_diff('second', b.last_failure_at, r.as_of) <= 86400 then 'ongoing'
+            when date_diff('second', b.last_failure_at, r.as_of) * (b.failures - 1)
+                <= 3 * date_diff('second', b.failing_since, b.last_failure_at)
+                then 'ongoing'
+            else 'abandoned'
+        end as status
+    from bounded as b
+    inner join series as s on s.series = b.series
+    left join salesforce.recorded_orgs as r on r.org_id = s.org_id
 )
 select
-    s.org_id,
-    case when s.operation in ('query', 'queryAll') then 'query' when s.operation is not null then 'load' end as kind,
-    s.job_type,
-    s.operation,
-    s.object,
-    s.created_by_id,
-    coalesce(w.name, s.created_by_id) as created_by,
-    b.failures,
-    b.failing_since,
-    b.last_failure_at,
-    b.last_success_at,
-    b.ended_at,
-    b.last_failed_id,
-    b.outcome_before,
-    b.ended_at is null and (
-        date_diff('second', b.last_failure_at, r.as_of) <= 86400
-        or date_diff('second', b.last_failure_at, r.as_of) * (b.failures - 1)
-            <= 3 * date_diff('second', b.failing_since, b.last_failure_at)
-    ) as is_ongoing
-from bounded as b
-inner join series as s on s.series = b.series
-left join salesforce.recorded_orgs as r on r.org_id = s.org_id
-left join salesforce.user_names as w on w.org_id = s.org_id and w.id = s.created_by_id
+    j.org_id,
+    j.kind,
+    j.job_type,
+    j.operation,
+    j.object,
+    j.created_by_id,
+    coalesce(w.name, j.created_by_id) as created_by,
+    j.failures,
+    j.failing_since,
+    j.last_failure_at,
+    j.last_success_at,
+    j.ended_at,
+    j.last_failed_id,
+    j.outcome_before,
+    j.status = 'ongoing' as is_ongoing,
+    j.status
+from judged as j
+left join salesforce.user_names as w on w.org_id = j.org_id and w.id = j.created_by_id

@@ -1,4 +1,4 @@
--- One row per job that failed, was aborted, or lost records: what went wrong, as far as the org told.
+-- One row per job that failed, was aborted, or lost records: what went wrong, as far as is known.
 --
 --  org_id             VARCHAR                   the org
 --  id                 VARCHAR                   the job
@@ -12,9 +12,9 @@
 --  ended_by           TIMESTAMP WITH TIME ZONE  its end at the latest
 --  outcome            VARCHAR                   failed, aborted, every record failed (though Closed), partly failed
 --  records_processed  BIGINT                    records processed, failed ones included; a failed job has often 0 of 0
---  records_failed     BIGINT                    of these, failed; null where the org did not tell
---  error_code         VARCHAR                   what the error begins with, such as InvalidBatch; null: no code told, or not asked
---  error              VARCHAR                   the rest of the error; single records' errors the org gives as a file only
+--  records_failed     BIGINT                    of these, failed; null where the org gives no count
+--  error_code         VARCHAR                   what the error begins with, such as InvalidBatch; null: no code given, or not asked
+--  error              VARCHAR                   the rest of the error; the org gives errors of single records in a file only
 --  error_template     VARCHAR                   the error with its ids, numbers and quoted text taken out: equal for failures of one kind
 --
 -- unique: org_id, id

@@ -1,11 +1,11 @@
--- One row per job and event: all that is known of what happened to it, when, and from where that is known.
+-- One row per job and event: what happened to it, when, and how that is known.
 --
 --  org_id   VARCHAR                   the org
 --  id       VARCHAR                   the job; `id like '750…%'` finds it by the 15 characters of the Setup page as well
 --  event_at  TIMESTAMP WITH TIME ZONE  when it happened, or was noticed; see source
 --  event    VARCHAR                   created, a state, details answered (gone, refused), no longer listed, listed again
---  source   VARCHAR                   createdDate; systemModstamp; listing: by its end it had happened; answer
---  detail   VARCHAR                   what there is to say: user and object; first observed; counts and error, empty if nothing was told; events of one second have no order
+--  source   VARCHAR                   createdDate; systemModstamp; listing: it had happened by its end; answer
+--  detail   VARCHAR                   user and object; when first observed; counts and error, empty if the answer had none; events of one second have no order
 --
 -- unique: org_id, id, event_at, event, detail
 --
@@ -19,7 +19,7 @@ select
     'createdDate' as source,
     coalesce(j.job_type || ' ', '') || coalesce(j.operation || ' ', '') || 'of' || coalesce(' ' || j.object, '')
         || ' by' || coalesce(' ' || coalesce(w.name, j.created_by_id), '') as detail
-from salesforce.query_jobs as j
+from salesforce.listed_jobs as j
 left join salesforce.user_names as w on w.org_id = j.org_id and w.id = j.created_by_id
 union all
 select

@@ -1,4 +1,4 @@
--- One row per job: who, what, when, and how it ended, with counts and errors where the org told them.
+-- One row per job: who, what, when, and how it ended, with counts and errors where the org gives them.
 --
 --  org_id             VARCHAR                   the org
 --  id                 VARCHAR                   the job, 18 characters; Setup and event logs show the first 15
@@ -11,17 +11,17 @@
 --  created_date       TIMESTAMP WITH TIME ZONE  when it was created
 --  state              VARCHAR                   newest state observed
 --  outcome            VARCHAR                   failed, aborted, every record failed, partly failed, done, done: record failures unknown, unfinished (Closed with batches to come, too), gone unfinished; null for an unknown state; see job_outcomes
---  ended_by           TIMESTAMP WITH TIME ZONE  its end at the latest; see job_lifetimes
+--  ended_by           TIMESTAMP WITH TIME ZONE  when it had ended at the latest; see job_lifetimes
 --  seconds            BIGINT                    seconds from creation to ended_by
---  records_processed  BIGINT                    records processed, failed ones included; null where the org did not tell
---  records_failed     BIGINT                    of these, failed; null where the org did not tell, as for V2 queries
+--  records_processed  BIGINT                    records processed, failed ones included; null where the org gives no count
+--  records_failed     BIGINT                    of these, failed; null where the org gives no count, as for V2 queries
 --  batches_failed     BIGINT                    Classic: batches that failed as a whole
 --  error_code         VARCHAR                   what the error begins with, such as InvalidBatch
---  error              VARCHAR                   the error without that code where it says it twice
---  processing_ms      BIGINT                    milliseconds of work, added up over chunks side by side: can exceed `seconds`
---  retries            BIGINT                    how often Salesforce tried again
+--  error              VARCHAR                   the error without that code
+--  processing_ms      BIGINT                    milliseconds of work, added up over chunks that ran at the same time: can exceed `seconds`
+--  retries            BIGINT                    how often Salesforce retried
 --  api_version        DOUBLE                    API version that created it
---  details            VARCHAR                   what became of asking for counts and error: answered (perhaps by an earlier call only), gone, or refused; null: not asked
+--  details            VARCHAR                   result of asking for counts and error: answered (perhaps only by an earlier call), gone, or refused; null: not asked
 --  outcome_as_of      TIMESTAMP WITH TIME ZONE  of an unfinished job, when that was last known to be so; see job_outcomes
 --  error_template     VARCHAR                   the error with its ids, numbers and quoted text taken out: equal for failures of one kind
 --

@@ -7,7 +7,7 @@
 --  operation        VARCHAR  query, queryAll, insert, update, upsert, delete, hardDelete
 --  object           VARCHAR  API name of the object
 --  created_by_id    VARCHAR  the user
---  created_by       VARCHAR  what to call the user, see user_names; the id where the name is not known
+--  created_by       VARCHAR  name of the user, as in user_names; the id where the name is not known
 --  state            VARCHAR  newest state observed
 --  jobs             BIGINT   jobs created; of a day without any, 0 where all of it is covered, else null
 --  covered_percent  DOUBLE   share of the day that lies in coverage, 0 to 100; below 100, there may have been more jobs; null where the day is
@@ -20,14 +20,15 @@ with daily as (
     select
         cast(created_date at time zone 'UTC' as date) as day,
         org_id,
+        kind,
         job_type,
         operation,
         object,
         created_by_id,
         state,
         count(*) as jobs
-    from salesforce.query_jobs
-    group by 1, 2, 3, 4, 5, 6, 7
+    from salesforce.listed_jobs
+    group by 1, 2, 3, 4, 5, 6, 7, 8
 ),
 days as (
     select day, org_id, covered_percent from salesforce.covered_days
@@ -45,7 +46,7 @@ empty as (
 select
     d.day,
     d.org_id,
-    case when d.operation in ('query', 'queryAll') then 'query' when d.operation is not null then 'load' end as kind,
+    d.kind,
     d.job_type,
     d.operation,
     d.object,

@@ -7,7 +7,7 @@
 --  operation        VARCHAR    query, queryAll, insert, update, upsert, delete, hardDelete
 --  object           VARCHAR    API name of the object
 --  created_by_id    VARCHAR    the user
---  created_by       VARCHAR    what to call the user, see user_names; the id where the name is not known
+--  created_by       VARCHAR    name of the user, as in user_names; the id where the name is not known
 --  jobs             BIGINT     jobs created; of an hour without any, 0 where all of it is covered, else null
 --  covered_percent  DOUBLE     share of the hour that lies in coverage, 0 to 100; below 100, there may have been more jobs
 --
@@ -19,14 +19,15 @@ with hourly as (
     select
         date_trunc('hour', created_date at time zone 'UTC') as hour,
         org_id,
+        kind,
         job_type,
         operation,
         object,
         created_by_id,
         count(*) as jobs
-    from salesforce.query_jobs
+    from salesforce.listed_jobs
     where created_date is not null
-    group by 1, 2, 3, 4, 5, 6
+    group by 1, 2, 3, 4, 5, 6, 7
 ),
 hours as (
     select hour, org_id, covered_percent from salesforce.covered_hours
@@ -44,7 +45,7 @@ empty as (
 select
     h.hour,
     h.org_id,
-    case when h.operation in ('query', 'queryAll') then 'query' when h.operation is not null then 'load' end as kind,
+    h.kind,
     h.job_type,
     h.operation,
     h.object,

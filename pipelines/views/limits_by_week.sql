@@ -1,4 +1,4 @@
--- One row per UTC week, org, limit and app: how near the limit came, and where it stood at the week's last snapshot.
+-- One row per UTC week, org, limit and app: how close use came to the limit, and where it stood at the week's last snapshot.
 --
 --  week            DATE                      Monday of the week
 --  org_id          VARCHAR                   the org
@@ -7,7 +7,7 @@
 --  max             BIGINT                    what may be used, at the last snapshot
 --  remaining       BIGINT                    what was left, at the last snapshot
 --  used_percent    DOUBLE                    what was used in percent, at the last snapshot; null where nothing may be used
---  peak_used       BIGINT                    what was used at the snapshot of the week that came nearest to the limit
+--  peak_used       BIGINT                    what was used at the week's snapshot closest to the limit
 --  peak_percent    DOUBLE                    the same in percent of what might be used then; null where nothing might
 --  peak_at         TIMESTAMP WITH TIME ZONE  when that was
 --  snapshots       BIGINT                    snapshots in the week; between them it may have been higher
@@ -15,20 +15,19 @@
 -- unique: week, org_id, limit_name, app
 with ranked as (
     select
-        cast(date_trunc('week', asked_at at time zone 'UTC') as date) as week,
+        cast(date_trunc('week', read_at at time zone 'UTC') as date) as week,
         org_id,
         limit_name,
         app,
         max as allowed,
-        remaining as rest,
-        max - remaining as used,
-        100 * cast(max - remaining as double) / nullif(max, 0) as percent,
-        asked_at,
+        used,
+        used_percent as percent,
+        read_at,
         row_number() over (
-            partition by org_id, limit_name, app, date_trunc('week', asked_at at time zone 'UTC') order by asked_at desc
+            partition by org_id, limit_name, app, date_trunc('week', read_at at time zone 'UTC') order by read_at desc
         ) as nth_last
-    from salesforce.org_limits
-    where max is not null and remaining is not null
+    from salesforce.limit_readings
+    where source = 'snapshot'
 ),
 judged as (
     select
@@ -37,14 +36,13 @@ judged as (
         limit_name,
         app,
         allowed,
-        rest,
         used,
         percent,
-        asked_at,
+        read_at,
         nth_last,
         row_number() over (
             partition by org_id, limit_name, app, week
-            order by case when percent is null then 1 else 0 end, percent desc, used desc, asked_at desc
+            order by case when percent is null then 1 else 0 end, percent desc, used desc, read_at desc
         ) as nth_peak
     from ranked
 )
@@ -54,11 +52,11 @@ select
     limit_name,
     app,
     min(case when nth_last = 1 then allowed end) as max,
-    min(case when nth_last = 1 then rest end) as remaining,
+    min(case when nth_last = 1 then allowed - used end) as remaining,
     min(case when nth_last = 1 then percent end) as used_percent,
     min(case when nth_peak = 1 then used end) as peak_used,
     min(case when nth_peak = 1 then percent end) as peak_percent,
-    min(case when nth_peak = 1 then asked_at end) as peak_at,
+    min(case when nth_peak = 1 then read_at end) as peak_at,
     count(*) as snapshots
 from judged
 group by 1, 2, 3, 4

@@ -2,7 +2,7 @@
 --
 --  org_id         VARCHAR                   the org
 --  created_by_id  VARCHAR                   the user
---  created_by     VARCHAR                   what to call the user, see user_names; the id where the name is not known
+--  created_by     VARCHAR                   name of the user, as in user_names; the id where the name is not known
 --  kind           VARCHAR                   query: reads records out of the org; load: writes or deletes
 --  job_type       VARCHAR                   V2Query, or Classic, which includes Classic loads
 --  operation      VARCHAR                   query, queryAll, insert, update, upsert, delete, hardDelete
@@ -12,7 +12,7 @@
 --  last_job_at    TIMESTAMP WITH TIME ZONE  creation of the last
 --  new_source     BOOLEAN                   whether the first is less than seven days older than the newest listing; null where coverage does not reach 14 days back
 --  new_user       BOOLEAN                   whether that holds for the user's first job of any sort
---  new_object     BOOLEAN                   whether that holds for anybody's first job on the object
+--  new_object     BOOLEAN                   whether that holds for the first job of any user on the object
 --
 -- unique: org_id, created_by_id, job_type, operation, object
 --

@@ -7,8 +7,8 @@
 --  operation          VARCHAR  query, queryAll, insert, update, upsert, delete, hardDelete
 --  outcome            VARCHAR  as in jobs; "done: record failures unknown" is neither a success nor a failure
 --  jobs               BIGINT   number of jobs
---  records_processed  BIGINT   records processed, where the org told
---  records_failed     BIGINT   of these, failed, where the org told
+--  records_processed  BIGINT   records processed, where the org gives a count
+--  records_failed     BIGINT   of these, failed, where the org gives a count
 --  covered_percent    DOUBLE   share of the day that lies in coverage, 0 to 100; below 100, there may have been more jobs; null where the day is
 --
 -- unique: day, org_id, kind, job_type, operation, outcome

@@ -1,19 +1,19 @@
--- One row per spell of listings that showed only a fraction of the jobs that must still have been there: a permission lost, or an org that did not show all.
+-- One row per period in which listings showed only a fraction of the jobs that must still have existed: a permission was lost, or the org did not show all.
 --
 --  org_id           VARCHAR                   the org
 --  reduced_from     TIMESTAMP WITH TIME ZONE  the first of these listings
 --  reduced_to       TIMESTAMP WITH TIME ZONE  the last of them up to now
 --  listings         BIGINT                    complete listings in it
 --  jobs_expected    BIGINT                    jobs known before that could not have expired by then: not finished, or less than seven days old
---  jobs_lost        BIGINT                    of these, shown no longer: 20 or more, and more than half
+--  jobs_lost        BIGINT                    of these, no longer shown: 20 or more, and more than half
 --  creators_before  BIGINT                    users whose jobs the listing before it showed; null where there is none
 --  creators         BIGINT                    users whose jobs its first listing showed
 --  is_ongoing       BOOLEAN                   whether the newest complete listing is one of them
 --
 -- unique: org_id, reduced_from
 --
--- A spell ends with the listing that shows most of the lost jobs again, or others of their users, and when they are seven
--- days old. Until then listings prove no coverage, and jobs that are shown no longer may be hidden and not deleted.
+-- The period ends with the listing that shows most of the lost jobs again, or others of their users, and when they are seven
+-- days old. Until then listings prove no coverage, and jobs that are no longer shown may be hidden rather than deleted.
 with complete as (
     select
         c.org_id,
@@ -27,7 +27,7 @@ with complete as (
     from salesforce.complete_listings as c
     inner join salesforce.listings as l on l.listing_id = c.listing_id
 ),
-spells as (
+periods as (
     select org_id, reduced_since as reduced_from, min(listed_at) as noticed_at, max(listed_at) as reduced_to
     from complete
     where reduced_since is not null
@@ -50,12 +50,12 @@ before as (
         s.reduced_from,
         c.creators,
         row_number() over (partition by s.org_id, s.reduced_from order by c.listed_at desc, c.listing_id) as nth_last
-    from spells as s
+    from periods as s
     inner join complete as c on c.org_id = s.org_id and c.listed_at < s.reduced_from
 ),
 within as (
     select s.org_id, s.reduced_from, count(*) as listings
-    from spells as s
+    from periods as s
     inner join complete as c
         on c.org_id = s.org_id and c.listed_at >= s.reduced_from and c.listed_at <= s.reduced_to
     group by 1, 2
@@ -73,7 +73,7 @@ select
     b.creators as creators_before,
     n.creators,
     s.reduced_to = m.listed_at as is_ongoing
-from spells as s
+from periods as s
 inner join noticed as n on n.org_id = s.org_id and n.reduced_since = s.reduced_from and n.nth = 1
 inner join within as w on w.org_id = s.org_id and w.reduced_from = s.reduced_from
 inner join newest as m on m.org_id = s.org_id

@@ -1,16 +1,16 @@
--- One row per job that was to delete records, or to read deleted ones, too: delete, hardDelete, queryAll.
+-- One row per job that was to delete records, or to read deleted ones as well: delete, hardDelete, queryAll.
 --
 --  org_id             VARCHAR                   the org
 --  id                 VARCHAR                   the job
 --  job_type           VARCHAR                   V2Query, or Classic
---  operation          VARCHAR                   delete; hardDelete, past the recycle bin; queryAll, which reads deleted records, too
+--  operation          VARCHAR                   delete; hardDelete, which bypasses the recycle bin; queryAll, which also reads deleted records
 --  object             VARCHAR                   API name of the object
 --  created_by_id      VARCHAR                   the user who created it
 --  created_by         VARCHAR                   name of that user; the id where the name is not known
 --  created_date       TIMESTAMP WITH TIME ZONE  when it was created
 --  outcome            VARCHAR                   as in jobs
---  records_processed  BIGINT                    records taken up, failed ones included; null where the org did not tell
---  records_failed     BIGINT                    of these, failed; null where the org did not tell
+--  records_processed  BIGINT                    records processed, failed ones included; null where the org gives no count
+--  records_failed     BIGINT                    of these, failed; null where the org gives no count
 --
 -- unique: org_id, id
 --

@@ -1,4 +1,4 @@
--- One row per series whose jobs are usually deleted before the org would have done so: how long they are there to be seen.
+-- One row per series whose jobs are usually deleted before the org would remove them: how long a listing can see them.
 --
 --  org_id         VARCHAR  the org
 --  kind           VARCHAR  query: reads records out of the org; load: writes or deletes
@@ -8,12 +8,12 @@
 --  created_by_id  VARCHAR  the user; org, type, operation, object and user make the series
 --  jobs           BIGINT   jobs of the eight weeks before the org's as_of (recorded_orgs)
 --  deleted        BIGINT   of these, deleted early: half of them or more
---  hours          DOUBLE   how long half of the deleted ones were there at most: each counts as deleted in the middle between the last listing that showed it and the first that did not
+--  hours          DOUBLE   median lifetime of the deleted ones: each counts as deleted halfway between the last listing that showed it and the first that did not
 --
 -- unique: org_id, job_type, operation, object, created_by_id
 --
--- Of such a series, jobs between two listings that were further apart than these hours may have come and gone: that none
--- was seen there does not mean that none ran. Coverage assumes that nobody deletes jobs.
+-- Of such a series, jobs between two listings that were further apart than these hours may have appeared and vanished:
+-- that none was seen there does not mean that none ran. Coverage assumes that no jobs are deleted.
 with recent as (
     select j.org_id, j.id, j.kind, j.job_type, j.operation, j.object, j.created_by_id, j.began_at
     from salesforce.all_jobs as j

@@ -11,11 +11,11 @@
 select
     cast(s.observed_at at time zone 'UTC' as date) as day,
     s.org_id,
-    case when j.operation in ('query', 'queryAll') then 'query' when j.operation is not null then 'load' end as kind,
+    j.kind,
     s.state_before as from_state,
     s.state as to_state,
     count(*) as changes
 from salesforce.state_spans as s
-left join salesforce.query_jobs as j on j.org_id = s.org_id and j.id = s.id
+left join salesforce.listed_jobs as j on j.org_id = s.org_id and j.id = s.id
 where s.state_before is null or s.state_before <> s.state
 group by 1, 2, 3, 4, 5

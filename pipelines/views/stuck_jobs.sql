@@ -1,4 +1,4 @@
--- One row per job that had not ended when that was last known: what runs, what is stuck, what was left open.
+-- One row per job that had not ended when last known: it runs, is stuck, or was left open.
 --
 --  org_id          VARCHAR                   the org
 --  id              VARCHAR                   the job
@@ -8,9 +8,9 @@
 --  object          VARCHAR                   API name of the object
 --  created_by_id   VARCHAR                   the user who created it
 --  created_by      VARCHAR                   name of the user who created it; the id where the name is not known
---  state           VARCHAR                   Open: left open, if no batch is to come; UploadComplete: waits; InProgress: runs; Closed: has batches to come; or one that is not documented
+--  state           VARCHAR                   Open: left open, unless batches are still to come; UploadComplete: waits; InProgress: runs; Closed: has batches to come; or an undocumented state
 --  created_date    TIMESTAMP WITH TIME ZONE  when it was created
---  in_state_since  TIMESTAMP WITH TIME ZONE  end of the listing that first showed it in this state; null where it came back into it unseen, with an unmoved stamp
+--  in_state_since  TIMESTAMP WITH TIME ZONE  end of the listing that first showed it in this state; null where it returned to it unseen, without a new system_modstamp
 --  as_of           TIMESTAMP WITH TIME ZONE  when it was last known to be so: the org's newest complete listing; of a Closed job its own newest answer; null where there is none, and so are the hours
 --  age_hours       DOUBLE                    from its creation to as_of; null where that is not plausible (all_jobs.began_at)
 --  hours_in_state  DOUBLE                    from in_state_since to as_of: it was in this state for at least as long
@@ -30,13 +30,11 @@ with running as (
         j.created_date,
         j.began_at,
         j.state,
-        n.as_of,
+        n.listed_at as as_of,
         o.outcome_as_of
     from salesforce.all_jobs as j
     inner join salesforce.job_outcomes as o on o.org_id = j.org_id and o.id = j.id
-    left join (
-        select org_id, max(listed_at) as as_of from salesforce.complete_listings group by 1
-    ) as n on n.org_id = j.org_id
+    left join salesforce.newest_listings as n on n.org_id = j.org_id
     where j.hidden_since is null
         and (o.outcome = 'unfinished' or (o.outcome is null and not j.is_finished and not j.is_gone))
 ),

@@ -1,20 +1,19 @@
--- One row per UTC day and org: V2 query jobs that the org counted in 24 hours, and how many of these were ever seen.
+-- One row per UTC day and org: V2 query jobs that the org counted in 24 hours, and how many of them are recorded.
 --
 --  day           DATE                      UTC day of the snapshot
 --  org_id        VARCHAR                   the org
 --  counted_at    TIMESTAMP WITH TIME ZONE  the day's last snapshot of the org's limits by a run that listed V2 query jobs: the end of its 24 hours
 --  counted       BIGINT                    query jobs created in these 24 hours by the org's own counter
 --  seen          BIGINT                    of these, recorded
---  unseen        BIGINT                    an estimate of those that came and went between two listings; never below 0
+--  unseen        BIGINT                    an estimate of those that appeared and vanished between two listings; never below 0
 --  counted_from  TIMESTAMP WITH TIME ZONE  24 hours before counted_at
 --  adds_up       BOOLEAN                   whether this day may be added to others: only days for which it is true have 24 hours of their own, but for five minutes
 --
 -- unique: day, org_id
 --
--- Where only listings looked whose filters, or reduced view, can hide V2 query jobs, nothing is known of them: such a day
--- has no row. A sum over the days that add up leaves out what was created in the 24 hours of none of them.
--- The counter is accurate within five minutes. That deleting a job gives nothing back to it is documented nowhere, and
--- assumed. Jobs without a plausible created_date are not among the seen. Classic jobs and loads have no such counter.
+-- A day has no row if all its listings can have hidden V2 query jobs, by a filter or as a reduced view. A sum over the days that add up leaves out what was created in the 24 hours of none of them.
+-- The counter is accurate within five minutes. It is assumed, and not documented,
+-- that deleting a job does not lower it. Jobs without a plausible created_date are not among the seen. Classic jobs and loads have no such counter.
 with snapshots as (
     select
         cast(o.asked_at at time zone 'UTC' as date) as day,
@@ -25,13 +24,13 @@ with snapshots as (
             partition by o.org_id, cast(o.asked_at at time zone 'UTC' as date) order by o.asked_at desc
         ) as nth_last
     from salesforce.org_limits as o
-    inner join salesforce.listings as l on l.listing_id = o.listing_id and l.org_id = o.org_id
+    inner join salesforce.all_listings as l on l.listing_id = o.listing_id and l.org_id = o.org_id
+    left join salesforce.complete_listings as c on c.listing_id = l.listing_id
     where o.limit_name = 'DailyBulkV2QueryJobs' and o.app = '' and o.max > 0 and o.remaining is not null
-        and l.filters in ('{}', '{"jobType":"V2Query"}')
+        and (c.listing_id is not null or l.filters = '{"jobType":"V2Query"}')
         and not exists (
             select 1 from salesforce.reduced_views as r
-            where r.org_id = l.org_id and coalesce(l.restarted_at, l.started_at) >= r.reduced_from
-                and coalesce(l.restarted_at, l.started_at) <= r.reduced_to
+            where r.org_id = l.org_id and l.listed_at >= r.reduced_from and l.listed_at <= r.reduced_to
         )
 ),
 last_of_day as (
@@ -45,7 +44,7 @@ last_of_day as (
     where nth_last = 1
 ),
 -- Days overlap in islands: each one the next, and never the one after that, whose last snapshot is more than 24 hours
--- later. So of an island every other day adds up, from the first on: what is told of a day stays so.
+-- later. So every other day of an island adds up, from the first on: this does not change as days are added.
 marked as (
     select
         day,

@@ -3,15 +3,16 @@
 --  day              DATE     UTC day
 --  org_id           VARCHAR  the org
 --  kind             VARCHAR  query: reads records out of the org; load: writes or deletes
---  jobs             BIGINT   jobs created; days without any are there, with 0
+--  jobs             BIGINT   jobs created; days without any have a row with 0
 --  usual            DOUBLE   median of the same weekday in up to eight weeks before; null for fewer than three
 --  spread           DOUBLE   median distance of these from `usual` (MAD); null like it
---  score            DOUBLE   robust z-score: (jobs - usual) / (1.4826 * spread); above 3.5 or below -3.5 is unusual; null like `usual`
+--  score            DOUBLE   robust z-score: (jobs - usual) / (1.4826 * spread); see is_unusual; null like `usual`
 --  covered_percent  DOUBLE   share of the day that lies in coverage: 100 for all, see below
+--  is_unusual       BOOLEAN  whether score is at least 3.5 or at most -3.5; null like it
 --
 -- unique: day, org_id, kind
 --
--- Only whole days inside coverage are judged, and judged by. A spread below 1 % of `usual`, or below 1 job, counts as that.
+-- Only complete, fully covered days are rated, and compared with. A spread below 1 % of `usual`, or below 1 job, counts as that.
 -- Jobs without an operation or a readable created_date are left out.
 with whole_days as (
     select org_id, day, covered_percent from salesforce.covered_days where covered_percent = 100
@@ -20,10 +21,10 @@ recorded as (
     select
         cast(created_date at time zone 'UTC' as date) as day,
         org_id,
-        case when operation in ('query', 'queryAll') then 'query' else 'load' end as kind,
+        kind,
         count(*) as jobs
-    from salesforce.query_jobs
-    where created_date is not null and operation is not null
+    from salesforce.listed_jobs
+    where created_date is not null and kind is not null
     group by 1, 2, 3
 ),
 kinds as (
@@ -84,13 +85,25 @@ spread as (
     group by 1, 2, 3, 4
 )
 select
-    d.day,
-    d.org_id,
-    d.kind,
-    d.jobs,
-    s.usual,
-    s.spread,
-    (d.jobs - s.usual) / (cast(1.4826 as double) * greatest(s.spread, s.usual / 100, 1)) as score,
-    d.covered_percent
-from daily as d
-left join spread as s on s.day = d.day and s.org_id = d.org_id and s.kind = d.kind
+    day,
+    org_id,
+    kind,
+    jobs,
+    usual,
+    spread,
+    score,
+    covered_percent,
+    abs(score) >= 3.5 as is_unusual
+from (
+    select
+        d.day,
+        d.org_id,
+        d.kind,
+        d.jobs,
+        s.usual,
+        s.spread,
+        (d.jobs - s.usual) / (cast(1.4826 as double) * greatest(s.spread, s.usual / 100, 1)) as score,
+        d.covered_percent
+    from daily as d
+    left join spread as s on s.day = d.day and s.org_id = d.org_id and s.kind = d.kind
+) as j

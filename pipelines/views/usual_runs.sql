@@ -27,13 +27,12 @@
 -- sure to show them (short_lived_jobs), nor orgs without two covered weeks.
 with record as (
     select
-        o.org_id,
-        o.covered_to,
-        date_diff('hour', timestamp '2000-01-01 00:00:00', c.covered_from at time zone 'UTC') + 1 as first_hour,
-        date_diff('hour', timestamp '2000-01-01 00:00:00', o.covered_to at time zone 'UTC') as last_hour
-    from salesforce.recorded_orgs as o
-    inner join salesforce.coverage as c on c.org_id = o.org_id and c.covered_to = o.covered_to
-    where c.covered_from <= o.covered_to - interval '336' hour
+        org_id,
+        covered_to,
+        date_diff('hour', timestamp '2000-01-01 00:00:00', covered_from at time zone 'UTC') + 1 as first_hour,
+        date_diff('hour', timestamp '2000-01-01 00:00:00', covered_to at time zone 'UTC') as last_hour
+    from salesforce.recorded_orgs
+    where is_settled
 ),
 hourly as (
     select
@@ -208,7 +207,7 @@ select
         and t.expected_by + interval '168' hour > r.covered_to at time zone 'UTC' as is_missing
 from timed as t
 inner join salesforce.recorded_orgs as r on r.org_id = t.org_id
-inner join salesforce.query_jobs as j
+inner join salesforce.listed_jobs as j
     on j.org_id = t.org_id and j.created_date = t.last_at
     and coalesce('=' || j.job_type, '') = coalesce('=' || t.job_type, '')
     and coalesce('=' || j.operation, '') = coalesce('=' || t.operation, '')

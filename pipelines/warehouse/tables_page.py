@@ -46,6 +46,7 @@ QUESTIONS: Final[dict[str, dict[str, str]]] = {
     },
     "Allowance and limits": {
         "allowance_by_hour": "How much of the allowance of V2 query jobs is used, in any 24 hours?",
+        "allowance_by_day": "What was each day's peak?",
         "allowance_by_user": "Who used it up, and on which object?",
         "limits_by_week": "How close did each limit come, week by week?",
         "repeats_by_day": "Which extract runs more often than it needs to?",
@@ -83,12 +84,16 @@ QUESTIONS: Final[dict[str, dict[str, str]]] = {
     "Building blocks of the other views": {
         "recorded_orgs": "Which orgs are recorded, under which name, as of when?",
         "user_names": "What is each user called, so that no two share a name?",
-        "all_jobs": "Which jobs are there, of which kind, and have they ended?",
+        "listed_jobs": "Which jobs are there, of which kind?",
+        "all_jobs": "And between which times did they exist?",
         "job_lifetimes": "From when to when did a job run, at most?",
         "job_outcomes": "How did a job end? This is the only definition of an outcome.",
-        "complete_listings": "Which listings were complete?",
+        "all_listings": "When was each listing read?",
+        "complete_listings": "Which listings were complete? This is the only definition of it.",
+        "newest_listings": "As of when is what an org has known?",
         "proving_listings": "Which of these prove coverage?",
         "listing_ends": "By when had everything a listing showed been read?",
+        "limit_readings": "When was how much of each limit used?",
         "numbers": "Which hours, days and weeks lie in between? The other views count with it.",
     },
 }

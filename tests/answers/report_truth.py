@@ -185,7 +185,7 @@ class OrgTruth:
                 until = "still failing"
             else:
                 numbers["abandoned"].append(told)
-                until = f"last tried {run[-1]:%Y-%m-%d %H:%M} UTC"
+                until = f"last failed {run[-1]:%Y-%m-%d %H:%M} UTC"
             rows.append(
                 {"what": f"{name} · {self.by_user(job)}", "failures": len(run), "since": run[0], "until": until}
             )

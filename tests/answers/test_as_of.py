@@ -12,7 +12,7 @@ from planted import DAY, HOUR, NOW, plant
 
 from pipelines.answers.check import Finding, Thresholds, check
 from pipelines.config.settings import Settings
-from pipelines.demo.command import FIRST_LOAD, _credentials, _own_home
+from pipelines.demo.command import FIRST_LOAD, credentials_for, demo_home
 from pipelines.demo_org.life import live
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
@@ -30,11 +30,11 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, dict[datet
     """Twelve days of the demo org, with an outage of two, and what check said after each load."""
     org = DemoOrg(now=NOW - 12 * DAY)
     said: dict[datetime, list[Finding]] = {}
-    with _own_home(tmp_path_factory.mktemp("life")) as settings, serving(org):
+    with demo_home(tmp_path_factory.mktemp("life")) as settings, serving(org):
         live(org, until=NOW)
         org.advance(FIRST_LOAD)
         for hours in (12, 12, 24, 12, 48, 12, 12, 24, 24, 12, 12, 12):
-            record(settings, _credentials(org))
+            record(settings, credentials_for(org))
             said[org.now] = check(settings.warehouse, Thresholds(), now=org.now)
             org.advance(hours * HOUR)
     return settings, said

@@ -57,7 +57,7 @@ class Trouble:
 TROUBLES = {
     "coverage": Trouble(
         lambda age: {"listings": listed(age)}, DAY, DAY - SECOND, 3 * DAY, f"coverage/{ORG}",
-        ("24 hours old, of 2026-11-15 06:00 UTC", "finished since will be lost from 2026-11-22 06:00 UTC on", "make load"),
+        ("24 hours old, of 2026-11-15 06:00 UTC", "finished since then will be lost from 2026-11-22 06:00 UTC on", "make load"),
         lower=({"listing_age_hours": 23.9},), higher=({"listing_age_hours": 24.1},),
     ),
     "hole": Trouble(
@@ -75,7 +75,7 @@ TROUBLES = {
     ),
     "closed but failed": Trouble(
         lost, (1_251, 1_250), (1_250, 1_250), (1_251, 1_251), f"closed but failed/{ORG}/insert/Lead/005B",
-        ("1 insert job of Data Warehouse on Lead is Closed", "every one of 1,251 records failed", "2026-11-15 06:00 UTC"),
+        ("1 insert job of Data Warehouse on Lead shows as Closed", "all 1,251 records failed", "2026-11-15 06:00 UTC"),
         ids=(job_id(1),),
     ),
     "unfinished": Trouble(
@@ -119,7 +119,7 @@ TROUBLES = {
     ),
     "rejected": Trouble(
         rejected, (DAY, DAY + SECOND), (DAY + SECOND, DAY + SECOND), (DAY, DAY), f"rejected/{ORG}/no id",
-        ("1 listed record could not be keyed: no id.",),
+        ("1 listed record had no usable key and was set aside: no id.",),
     ),
 }  # fmt: skip
 EVERY_TROUBLE = pytest.mark.parametrize("kind", TROUBLES)

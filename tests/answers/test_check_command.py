@@ -12,7 +12,8 @@ from conftest import Recorder
 from planted import DAY, HOUR, NOW, ORG, plant
 
 from pipelines.answers.check import Thresholds, check, read_thresholds
-from pipelines.config.settings import DEMO_WAREHOUSE, Settings, warehouse_to_read
+from pipelines.config.settings import Settings, warehouse_to_read
+from pipelines.demo import DEMO_WAREHOUSE
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
 from pipelines.errors import Misconfigured
@@ -230,7 +231,7 @@ def test_a_load_whose_batches_all_failed_has_no_count_of_records(tmp_path: Path,
     details = [{"id": f"750{1:012}AAA", **counts, **batches}]
     (told,) = check(plant(tmp_path / "w.duckdb", query_jobs=[load], job_details=details), Thresholds(), now=NOW)
 
-    assert "is Closed as if done, but every batch failed;" in told.message
+    assert "shows as Closed, but every batch failed;" in told.message
 
 
 def test_an_allowance_that_unseen_jobs_use_up(tmp_path: Path) -> None:
@@ -239,7 +240,7 @@ def test_an_allowance_that_unseen_jobs_use_up(tmp_path: Path) -> None:
     limit = {"listing_id": "listing 0", "limit_name": "DailyBulkV2QueryJobs", "max": 100, "remaining": 10}
     (told,) = check(plant(tmp_path / "w.duckdb", org_limits=[limit]), Thresholds(), now=NOW)
 
-    assert told.message.endswith("none of them was ever listed.")
+    assert told.message.endswith("none of them was ever recorded.")
 
 
 def test_two_users_of_one_name_are_two_findings(tmp_path: Path) -> None:
@@ -268,12 +269,12 @@ def test_the_troubles_of_the_demo_org_are_all_found(filled: Settings) -> None:
 def test_a_reader_means_the_file_given_or_its_own_or_the_demo_s(recorder: Recorder, tmp_path: Path) -> None:
     """In this order; where there is none of them, it says what makes one."""
     given = plant(tmp_path / "given.duckdb")
-    assert warehouse_to_read(given) == given
+    assert warehouse_to_read(given, DEMO_WAREHOUSE) == given
     if not DEMO_WAREHOUSE.exists():
         with pytest.raises(Misconfigured, match="There is no warehouse") as raised:
-            warehouse_to_read(None)
+            warehouse_to_read(None, DEMO_WAREHOUSE)
         assert "make demo" in raised.value.remedy
     else:
-        assert warehouse_to_read(None) == DEMO_WAREHOUSE
+        assert warehouse_to_read(None, DEMO_WAREHOUSE) == DEMO_WAREHOUSE
     plant(recorder.warehouse)
-    assert warehouse_to_read(None) == recorder.warehouse
+    assert warehouse_to_read(None, DEMO_WAREHOUSE) == recorder.warehouse

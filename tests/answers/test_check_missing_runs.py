@@ -23,8 +23,8 @@ def test_a_nightly_series_that_did_not_run_last_night_is_reported(tmp_path: Path
 
     assert finding.key == f"missing run/{ORG}/005B/2026-11-16"
     assert finding.message == (
-        "query of Lead (V2Query) by Data Warehouse did not run: after 2026-11-15 02:00 UTC it was to run by 2026-11-16 "
-        "05:00 UTC. It usually runs every day, next in the hour from 02:00 UTC."
+        "query of Lead (V2Query) by Data Warehouse did not run: it last ran 2026-11-15 02:00 UTC and was due by "
+        "2026-11-16 05:00 UTC. It usually runs every day, next in the hour from 02:00 UTC."
     )
     assert finding.ids == (job_id(1),)
     assert found(tmp_path, {"query_jobs": nightly(30, 0), "listings": DAILY}) == []
@@ -164,7 +164,7 @@ def test_the_runs_of_one_machine_are_one_finding(tmp_path: Path) -> None:
     told = found(tmp_path, {"query_jobs": [*jobs, *other], "listings": DAILY})
 
     assert [one.key.split("/")[2] for one in told] == ["005A", "005B"]
-    assert told[1].message.endswith(" Nor did 3 others of the same user: query of B, query of C, query of D.")
+    assert told[1].message.endswith(" Nor did 3 other series of the same user: query of B, query of C, query of D.")
     assert told[1].numbers["series"] == len(told[1].ids) == 4
 
 
@@ -185,7 +185,7 @@ def test_a_days_missing_volume_is_not_reported_by_series_as_well(tmp_path: Path)
     told = found(tmp_path, {"query_jobs": jobs, "listings": DAILY})
 
     assert kinds(told) == ["unusual volume"]
-    assert told[0].message == "0 query jobs on Sunday, 15 November 2026, where that weekday usually has 60."
+    assert told[0].message == "0 query jobs on Sunday, 15 November 2026, but that weekday usually has 60."
 
 
 def test_a_series_whose_jobs_are_deleted_unseen_is_not_missed(tmp_path: Path) -> None:

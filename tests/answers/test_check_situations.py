@@ -24,7 +24,7 @@ def test_what_fails_every_time_is_not_reported_as_a_rate_as_well(tmp_path: Path)
 
     (finding,) = found(tmp_path, losing(10_000, 4))
     assert finding.kind == "failing"
-    assert finding.message.endswith(". Salesforce calls the last of them Closed, but every record failed.")
+    assert finding.message.endswith(". Salesforce shows the last one as Closed, but every record failed.")
 
 
 def test_a_load_that_lost_all_before_a_streak_is_an_event_of_its_own(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_three_failures_after_a_load_that_lost_most_records_did_not_follow_one_t
     (finding,) = found(tmp_path, {"query_jobs": jobs, "job_details": partly})
 
     assert "3 times in a row since 2026-11-13 06:00 UTC" in finding.message
-    assert finding.message.endswith("; the last job before them, of 2026-11-12 06:00 UTC, was partly failed.")
+    assert finding.message.endswith("; the job before, of 2026-11-12 06:00 UTC, partly failed.")
     assert "worked" not in finding.message
 
 
@@ -73,7 +73,7 @@ def test_a_day_that_a_late_listing_covers_is_judged_then(tmp_path: Path) -> None
     (finding,) = found(tmp_path, tables)
 
     assert finding.key == f"unusual volume/{ORG}/query/2026-11-14"
-    assert finding.message == "0 query jobs on Saturday, 14 November 2026, where that weekday usually has 60."
+    assert finding.message == "0 query jobs on Saturday, 14 November 2026, but that weekday usually has 60."
     assert found(tmp_path, tables | {"listings": [*tables["listings"], *listed(HOUR)]}) == []  # of the listing before
 
 

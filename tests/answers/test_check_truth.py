@@ -120,7 +120,7 @@ def test_one_is_said_as_one(tmp_path: Path) -> None:
     assert told.message.startswith("1 of 1 V2 query jobs (100 %) was created in the 24 hours up to ")
     counts = [{"id": job_id(1), "number_records_processed": 1, "number_records_failed": 1}]
     (told,) = found(tmp_path, {"query_jobs": [LOAD], "job_details": counts})
-    assert " is Closed as if done, but the only record failed; " in told.message
+    assert " shows as Closed, but the only record failed; " in told.message
     old = [LOAD | {"created_date": NOW - 2 * DAY}] * 2
     provisional = [{"id": job_id(n), "provisional": True, "asked_at": NOW} for n in (1, 2)]
     (told,) = found(tmp_path, {"query_jobs": old, "job_details": provisional})
@@ -129,7 +129,7 @@ def test_one_is_said_as_one(tmp_path: Path) -> None:
 
 def test_a_query_that_lost_all_records_is_in_the_state_that_it_is_in(tmp_path: Path) -> None:
     """V2 jobs are never Closed."""
-    for jobs, said in ((1, "is JobComplete as if done"), (3, "calls the last of them JobComplete, but")):
+    for jobs, said in ((1, "shows as JobComplete, but"), (3, "shows the last one as JobComplete, but")):
         counts = [
             {"id": job_id(n), "number_records_processed": 5, "number_records_failed": 5} for n in range(1, jobs + 1)
         ]

@@ -44,7 +44,7 @@ def test_the_notebook_shows_the_demo_from_top_to_bottom(filled: Settings, open_n
     places = [text.index("What needs attention?")]
     for make in pictures.PICTURES:
         picture = make(defined["selection"])
-        assert picture.words in text, picture.name
+        assert picture.summary in text, picture.name
         assert picture.draw, picture.name
         places.append(text.index(f">{picture.title}<"))
     assert places == sorted(places)
@@ -60,8 +60,8 @@ def test_a_filter_changes_what_is_shown(filled: Settings, open_notebook: Callabl
     source, _ = open_notebook(filled.warehouse, selection=chosen)
     text = html.unescape(source)
 
-    assert pictures.volume(chosen).words in text
-    assert pictures.volume(defined["selection"]).words not in text
+    assert pictures.volume(chosen).summary in text
+    assert pictures.volume(defined["selection"]).summary not in text
     assert text.count("Shows all objects:") == 4
 
 

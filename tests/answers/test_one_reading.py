@@ -25,14 +25,14 @@ def test_a_publish_between_two_questions_changes_no_page(tmp_path: Path) -> None
     file = plant(tmp_path / "w.duckdb", query_jobs=[job(NOW, state="Failed")], listings=MONTH)
     newer = plant(tmp_path / "new.duckdb", query_jobs=[job(NOW, state="Failed") for _ in range(9)], listings=MONTH)
     chosen = selection(file)
-    before = [picture.words for picture in pictures.pictures(chosen)], check(file, Thresholds(), now=NOW)
+    before = [picture.summary for picture in pictures.pictures(chosen)], check(file, Thresholds(), now=NOW)
     with opened(file) as warehouse:
         held = pictures.pictures(replace(chosen, warehouse=warehouse))
-        words = [next(held).words]
+        words = [next(held).summary]
         newer.replace(file)
-        words += [picture.words for picture in held]
+        words += [picture.summary for picture in held]
         assert (words, check(warehouse, Thresholds(), now=NOW)) == before
-        assert pictures.volume(chosen).words != before[0][0]
+        assert pictures.volume(chosen).summary != before[0][0]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -33,12 +33,12 @@ def test_what_went_wrong_has_its_reason_and_its_number(tmp_path: Path) -> None:
         ("Lead", "failed", "InvalidBatch: No such field", 3, 2),
         ("Order", "aborted", "not known", 1, 1),
     ]
-    assert "4 jobs" in picture.words
+    assert "4 jobs" in picture.summary
     assert (
         "3 of them in the last 7 days, most often query of Lead (V2Query) by 005A: failed 2 times (reason: "
-        in picture.words
+        in picture.summary
     )
-    assert "InvalidBatch: No such field" in picture.words
+    assert "InvalidBatch: No such field" in picture.summary
 
 
 def test_streaks_last_or_came_to_an_end(tmp_path: Path) -> None:
@@ -59,8 +59,8 @@ def test_streaks_last_or_came_to_an_end(tmp_path: Path) -> None:
         ("query of Lead (V2Query) · 005A", 5, "still failing"),
         ("query of Order (V2Query) · 005A", 4, NOW - DAY),
     ]
-    assert "query of Lead (V2Query) by 005A has failed 5 times in a row since 2026-11-11 06:00 UTC." in picture.words
-    assert "1 streak of three or more failures ended with a job that did not fail." in picture.words
+    assert "query of Lead (V2Query) by 005A has failed 5 times in a row since 2026-11-11 06:00 UTC." in picture.summary
+    assert "1 streak of three or more failures ended with a job that did not fail." in picture.summary
 
 
 @pytest.mark.slow
@@ -78,14 +78,14 @@ def test_what_the_org_did_not_tell_is_a_question_mark(tmp_path: Path) -> None:
     )
     found = {picture.name: picture for picture in everything(file)}
 
-    assert "18 jobs from" in found["volume"].words
-    assert "12 queries, 6 jobs of an unknown kind." in found["volume"].words
+    assert "18 jobs from" in found["volume"].summary
+    assert "12 queries, 6 jobs of an unknown kind." in found["volume"].summary
     assert found["failures"].table[0]["user"] == "?"
-    assert "? of ? (?) by ? has failed 5 times in a row" in found["streaks"].words
-    assert "query of ? (V2Query)" in found["durations"].words
-    assert "of an unknown kind, in the hour from" in found["at_once"].words
+    assert "? of ? (?) by ? has failed 5 times in a row" in found["streaks"].summary
+    assert "query of ? (V2Query)" in found["durations"].summary
+    assert "of an unknown kind, in the hour from" in found["at_once"].summary
     for picture in found.values():
-        assert "None" not in picture.words
+        assert "None" not in picture.summary
         if picture.draw:
             styled(picture.draw(800)).to_dict()
     messages = [finding.message for finding in check(file, Thresholds(), now=NOW)]
@@ -100,13 +100,13 @@ def test_days_before_a_hole_are_compared_with_a_warning(tmp_path: Path) -> None:
         query_jobs=[job(NOW - n * DAY) for n in range(1, 30)],
         listings=[{"started_at": NOW - n * DAY} for n in (0, 1, 13, 14, 15, 22, 29)],
     )
-    words = pictures.volume(selection(file)).words
+    words = pictures.volume(selection(file)).summary
 
     assert "in the 7 before 7 (covered: 7 and 2 of 7 days)." in words
 
 
 def test_the_allowance_and_who_uses_it_up(tmp_path: Path) -> None:
-    """In the fullest 24 hours; Classic jobs do not count."""
+    """In the busiest 24 hours; Classic jobs do not count."""
     yesterday = NOW - DAY
     file = plant(
         tmp_path / "w.duckdb",
@@ -131,22 +131,22 @@ def test_the_allowance_and_who_uses_it_up(tmp_path: Path) -> None:
     chosen = selection(file)
     allowance, users, limits = pictures.allowance(chosen), pictures.users(chosen), pictures.limits(chosen)
 
-    assert "At most 92 of 100 V2 query jobs (92 %) in 24 hours by the org's own count" in allowance.words
-    assert "up to 2026-11-16 06:00 UTC; 88 of these are recorded. 1 day came to 80 % or more." in allowance.words
+    assert "At most 92 of 100 V2 query jobs (92 %) in 24 hours by the org's own count" in allowance.summary
+    assert "up to 2026-11-16 06:00 UTC; 88 of these are recorded. 1 day reached 80 %." in allowance.summary
     assert [(row["user"], row["object"], row["query jobs"]) for row in users.table] == [
         ("Order Sync", "Order", 84),
         ("005A", "Account", 4),
     ]
-    assert "88 V2 query jobs were recorded, most by Order Sync on Order: 84 (84 % of the allowance)." in users.words
+    assert "88 V2 query jobs were recorded, most by Order Sync on Order: 84 (84 % of the allowance)." in users.summary
     assert [row["limit"] for row in limits.table] == ["DailyApiRequests"]
-    assert "DailyApiRequests (ERP) came nearest: 30 of 50 (60 %)" in limits.words
+    assert "DailyApiRequests (ERP) came closest: 30 of 50 (60 %)" in limits.summary
 
 
 def test_without_the_limits_the_allowance_is_not_known(tmp_path: Path) -> None:
     """The chart stands all the same, without its line."""
     picture = pictures.allowance(selection(plant(tmp_path / "w.duckdb", query_jobs=[job(NOW - DAY)])))
 
-    assert "allowance is not known: `fetch_org_metadata` is off" in picture.words
+    assert "allowance is not known: `fetch_org_metadata` is off" in picture.summary
     assert picture.draw is not None
     picture.draw(800).to_dict()
 
@@ -161,7 +161,7 @@ def test_how_many_ran_at_once(tmp_path: Path) -> None:
         ],
         listings=MONTH,
     )
-    words = pictures.at_once(selection(file)).words
+    words = pictures.at_once(selection(file)).summary
 
     assert "At most 3 queries, in the hour from 2026-11-15 06:00 UTC." in words
     assert "At most 1 load, in the hour from" in words
@@ -180,7 +180,7 @@ def test_durations_are_compared_by_whole_weeks(tmp_path: Path) -> None:
     )
     picture = pictures.durations(selection(file))
 
-    assert picture.words.endswith(": query of Account (V2Query) 10.0 → 30.0.")
+    assert picture.summary.endswith(": query of Account (V2Query) 10.0 → 30.0.")
     assert [row["median, minutes"] for row in picture.table] == [10.0, 12.0, 30.0]
 
 
@@ -194,7 +194,7 @@ def test_the_week_is_an_average_of_hours_that_are_covered(tmp_path: Path) -> Non
     )
     picture = pictures.week(selection(file))
 
-    assert "The fullest hour is Saturday, 08:00 UTC, with 4.0." in picture.words
+    assert "The busiest hour is Saturday, 08:00 UTC, with 4.0." in picture.summary
 
 
 def test_holes_and_what_went_unseen_are_told(tmp_path: Path) -> None:
@@ -209,9 +209,9 @@ def test_holes_and_what_went_unseen_are_told(tmp_path: Path) -> None:
 
     assert (
         "4 complete listings, at most 24 hours apart outside the gaps; the last of 2026-11-16 06:00 UTC."
-        in picture.words
+        in picture.summary
     )
-    assert "A gap of 11.0 days from 2026-10-27 06:00 UTC to 2026-11-07 06:00 UTC" in picture.words
+    assert "A gap of 11.0 days from 2026-10-27 06:00 UTC to 2026-11-07 06:00 UTC" in picture.summary
     assert chosen.span.unknown == [
         {"start": datetime(2026, 10, 18, tzinfo=UTC), "end": datetime(2026, 10, 20, 6, tzinfo=UTC)},
         {"start": datetime(2026, 10, 27, 6, tzinfo=UTC), "end": datetime(2026, 11, 7, 6, tzinfo=UTC)},
@@ -224,6 +224,6 @@ def test_holes_and_what_went_unseen_are_told(tmp_path: Path) -> None:
 def test_where_there_is_nothing_every_picture_says_so(tmp_path: Path, tables: dict[str, Any]) -> None:
     """No jobs; no listing that proves anything; a job that nobody can date."""
     for picture in everything(plant(tmp_path / "w.duckdb", **tables)):
-        assert picture.words.strip(), picture.name
+        assert picture.summary.strip(), picture.name
         if picture.name != "coverage":
             assert picture.draw is None, picture.name

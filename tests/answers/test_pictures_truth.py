@@ -23,7 +23,7 @@ def test_a_first_listing_makes_no_comparison(tmp_path: Path) -> None:
     """It covers a week; a job that stands open since long before was not alone then."""
     jobs = [job(NOW - days * DAY) for days in range(1, 7) for _ in range(20)]
     jobs += [job(NOW - days * DAY, **OPEN) for days in (61, 10)]
-    words = pictures.volume(selection(plant(tmp_path / "w.duckdb", query_jobs=jobs))).words
+    words = pictures.volume(selection(plant(tmp_path / "w.duckdb", query_jobs=jobs))).summary
 
     assert "whole days" not in words
 
@@ -40,7 +40,7 @@ def test_a_first_listing_makes_no_comparison(tmp_path: Path) -> None:
 def test_days_that_are_not_covered_make_no_percentage(tmp_path: Path, listings, note: str) -> None:
     """Time that ends the record is as little known as a hole in it."""
     jobs = [job(NOW - days * DAY) for days in range(5, 40) for _ in range(20)]
-    words = pictures.volume(selection(plant(tmp_path / "w.duckdb", query_jobs=jobs, listings=listings))).words
+    words = pictures.volume(selection(plant(tmp_path / "w.duckdb", query_jobs=jobs, listings=listings))).summary
 
     assert f"In the last 7 whole days there were 60, in the 7 before 140{note}" in words
 
@@ -69,12 +69,12 @@ def test_what_nobody_tries_any_more_failed(tmp_path: Path) -> None:
     jobs += [job(NOW - n * DAY, object="Lead", state="Failed") for n in range(1, 6)]
     picture = pictures.streaks(selection(plant(tmp_path / "w.duckdb", query_jobs=jobs, listings=MONTH)))
 
-    assert picture.words == (
+    assert picture.summary == (
         "query of Lead (V2Query) by 005A has failed 5 times in a row since 2026-11-11 06:00 UTC. query of Account "
-        "(V2Query) by 005A failed 3 times in a row from 2026-10-22 06:00 UTC to 2026-10-22 08:00 UTC, and was not tried "
-        "again."
+        "(V2Query) by 005A failed 3 times in a row from 2026-10-22 06:00 UTC to 2026-10-22 08:00 UTC, and has not run "
+        "since."
     )
-    assert [row["until"] for row in picture.table] == ["still failing", "last tried 2026-10-22 08:00 UTC"]
+    assert [row["until"] for row in picture.table] == ["still failing", "last failed 2026-10-22 08:00 UTC"]
 
 
 def test_the_users_are_those_of_the_fullest_hours_of_the_allowance(tmp_path: Path) -> None:
@@ -95,12 +95,12 @@ def test_the_users_are_those_of_the_fullest_hours_of_the_allowance(tmp_path: Pat
     )
     chosen = selection(file)
 
-    assert pictures.allowance(chosen).words.startswith(
+    assert pictures.allowance(chosen).summary.startswith(
         "At most 95 of 100 V2 query jobs (95 %) in 24 hours by the org's own count up to 2026-11-16 01:00 UTC; 40 of "
         "these are recorded."
     )
-    assert pictures.users(chosen).words == (
-        "In the fullest 24 hours, up to 2026-11-16 01:00 UTC, 40 V2 query jobs were recorded, most by 005A "
+    assert pictures.users(chosen).summary == (
+        "In the busiest 24 hours, up to 2026-11-16 01:00 UTC, 40 V2 query jobs were recorded, most by 005A "
         "on Account: 40 (40 % of the allowance). The org counted 55 more, which no listing showed."
     )
 
@@ -132,8 +132,8 @@ def test_a_limit_is_shown_as_it_was_at_its_peak(tmp_path: Path) -> None:
     ]
     file = plant(tmp_path / "w.duckdb", org_limits=limits)
 
-    assert "14,000 of 14,000 (100 %) by 2026-11-12 06:00 UTC." in pictures.limits(selection(file)).words
-    assert "12,000 of 15,000 (80 %) by 2026-11-16 03:00 UTC." in pictures.limits(selection(file, days=2)).words
+    assert "14,000 of 14,000 (100 %) by 2026-11-12 06:00 UTC." in pictures.limits(selection(file)).summary
+    assert "12,000 of 15,000 (80 %) by 2026-11-16 03:00 UTC." in pictures.limits(selection(file, days=2)).summary
 
 
 def test_the_coverage_tells_of_the_days_that_are_shown(tmp_path: Path) -> None:
@@ -144,9 +144,9 @@ def test_the_coverage_tells_of_the_days_that_are_shown(tmp_path: Path) -> None:
         unlisted_jobs=[{"id": f"750{1:012}AAA", "unlisted_at": NOW}],
         listings=listed(200, 194, *(n / 4 for n in range(760))),
     )
-    words = pictures.coverage(selection(file)).words
-    before = pictures.coverage(Selection(file, ORG, TODAY - 40 * DAY, TODAY - 20 * DAY)).words
-    long_ago = pictures.coverage(Selection(file, ORG, TODAY - 198 * DAY, TODAY - 190 * DAY)).words
+    words = pictures.coverage(selection(file)).summary
+    before = pictures.coverage(Selection(file, ORG, TODAY - 40 * DAY, TODAY - 20 * DAY)).summary
+    long_ago = pictures.coverage(Selection(file, ORG, TODAY - 198 * DAY, TODAY - 190 * DAY)).summary
 
     assert (
         "at most 6 hours apart; the last of 2026-11-16 06:00 UTC. Deleted before Salesforce would have removed "
@@ -163,7 +163,7 @@ def test_a_stray_job_does_not_make_its_hour_known(tmp_path: Path) -> None:
     jobs = [job(monday + timedelta(minutes=n)) for n in range(10)] + [job(monday - 21 * DAY, **OPEN)]
     file = plant(tmp_path / "w.duckdb", query_jobs=jobs)
 
-    assert "The fullest hour is Monday, 04:00 UTC, with 10.0." in pictures.week(selection(file)).words
+    assert "The busiest hour is Monday, 04:00 UTC, with 10.0." in pictures.week(selection(file)).summary
 
 
 def test_without_coverage_there_is_no_average_week(tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_an_org_that_allows_no_query_jobs_is_known_to(tmp_path: Path) -> None:
     none = {"listing_id": "listing 0", "limit_name": "DailyBulkV2QueryJobs", "max": 0, "remaining": 0}
     words = pictures.allowance(
         selection(plant(tmp_path / "w.duckdb", query_jobs=[job(NOW - HOUR)], org_limits=[none]))
-    ).words
+    ).summary
 
     assert words == "At most 1 V2 query job in 24 hours up to 2026-11-16 06:00 UTC. The org allows none."
 
@@ -194,9 +194,9 @@ def test_an_org_that_allows_no_query_jobs_is_known_to(tmp_path: Path) -> None:
 def test_no_weekday_is_the_fullest_without_a_job(tmp_path: Path) -> None:
     """A Monday that is not over says nothing of Mondays, and a Tuesday without jobs had not the most."""
     file = plant(tmp_path / "1.duckdb", query_jobs=[job(NOW - HOUR)])
-    assert pictures.week(selection(file, 7)).words.startswith("The fullest hour is Monday, 05:00 UTC")
+    assert pictures.week(selection(file, 7)).summary.startswith("The busiest hour is Monday, 05:00 UTC")
     file = plant(tmp_path / "2.duckdb", query_jobs=[job(NOW - DAY)], listings=MONTH)
-    assert pictures.week(selection(file)).words.startswith("Most on Sundays: 0.2 on average.")
+    assert pictures.week(selection(file)).summary.startswith("Most on Sundays: 0.2 on average.")
 
 
 def test_a_gap_of_seconds_is_none(tmp_path: Path) -> None:
@@ -204,5 +204,5 @@ def test_a_gap_of_seconds_is_none(tmp_path: Path) -> None:
     for seconds, gaps in ((59, 0), (60, 1)):
         listings = listed(10, 3 - seconds / 86_400, 0)
         file = plant(tmp_path / f"{seconds}.duckdb", query_jobs=[job(NOW - 9 * DAY)], listings=listings)
-        assert pictures.coverage(selection(file)).words.count("A gap of 1 minute") == gaps
-        assert pictures.coverage(selection(file)).words.count("A gap") == gaps
+        assert pictures.coverage(selection(file)).summary.count("A gap of 1 minute") == gaps
+        assert pictures.coverage(selection(file)).summary.count("A gap") == gaps

@@ -16,7 +16,7 @@ from conftest import Recorder
 from picture_rows import MONTH, job
 from planted import DAY, HOUR, NOW, plant
 
-from pipelines.answers.report import MOST_ROWS, write_report
+from pipelines.answers.report import MAX_ROWS, write_report
 from pipelines.errors import Misconfigured
 
 EVIL = "<script>alert(1)</script>\"'&\x1b[31m\u202e\n</svg>{{ 7 * 7 }}"
@@ -220,11 +220,11 @@ def test_texts_are_shown_and_never_obeyed(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_long_table_says_how_much_is_left_out(tmp_path: Path) -> None:
     """It is a page, not a dump."""
-    jobs = [job(NOW - timedelta(minutes=n), object=f"Object{n}__c", state="Failed") for n in range(MOST_ROWS + 20)]
+    jobs = [job(NOW - timedelta(minutes=n), object=f"Object{n}__c", state="Failed") for n in range(MAX_ROWS + 20)]
     page = report(plant(tmp_path / "w.duckdb", query_jobs=jobs))
 
     assert "And 20 more rows." in page.text
-    assert max(len(re.findall("<tr>", table)) for table in page.source.split("<table>")) == MOST_ROWS + 1
+    assert max(len(re.findall("<tr>", table)) for table in page.source.split("<table>")) == MAX_ROWS + 1
 
 
 @pytest.mark.slow

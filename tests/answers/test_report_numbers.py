@@ -102,12 +102,12 @@ def test_every_numeral_of_the_words_is_one_of_the_numbers(planted: tuple[Path, T
     file, _ = planted
     for org in orgs(file):
         for picture in pictures(select(file, org, 30)):
-            words = picture.words
+            words = picture.summary
             texts, numerals = written(picture.numbers)
             for text in sorted({*texts, *PHRASES}, key=len, reverse=True):
                 words = words.replace(text, "")
             left = re.findall(r"\d[\d.,:-]*\d|\d", words)
-            assert not set(left) - numerals, (picture.name, picture.words)
+            assert not set(left) - numerals, (picture.name, picture.summary)
 
 
 def written(value: Any) -> tuple[set[str], set[str]]:  # noqa: PLR0911 - one a type

@@ -61,9 +61,9 @@ def test_the_volume_is_that_of_the_jobs_whatever_a_bar_holds(
     since = datetime.combine(chosen.since, datetime.min.time(), UTC)
     picture = pictures.volume(chosen)
 
-    assert chosen.bin == bin_
+    assert chosen.granularity == bin_
     assert total(picture) == Counter(job["state"] for job in jobs if job["created_date"] >= since)
-    assert f"{total(picture).total():,} jobs from" in picture.words
+    assert f"{total(picture).total():,} jobs from" in picture.summary
 
 
 @pytest.mark.parametrize(
@@ -97,16 +97,21 @@ def test_a_picture_that_does_not_know_of_a_filter_says_so(file: Path) -> None:
     """And shows the same with and without it."""
     plain, filtered = everything(file), everything(file, objects=("Lead",), creators=("005B",), job_types=("Classic",))
     for before, after in zip(plain, filtered, strict=True):
-        if not after.obeys:
-            assert (before.words, before.table) == (after.words, after.table)
-    assert [picture.name for picture in plain if not picture.obeys] == ["allowance", "limits", "at_once", "coverage"]
+        if not after.supported_filters:
+            assert (before.summary, before.table) == (after.summary, after.table)
+    assert [picture.name for picture in plain if not picture.supported_filters] == [
+        "allowance",
+        "limits",
+        "at_once",
+        "coverage",
+    ]
 
 
 def test_the_last_days_are_compared_with_those_before(file: Path, jobs: list[dict[str, Any]]) -> None:
     """Whole days only: not the one that the newest listing lies in. Thirty days are not, where forty are recorded."""
     days = Counter((TODAY - job["created_date"].date()).days for job in jobs)
     last, before = sum(days[n] for n in range(1, 8)), sum(days[n] for n in range(8, 15))
-    words = pictures.volume(selection(file)).words
+    words = pictures.volume(selection(file)).summary
 
     assert (
         f"In the last 7 whole days there were {last:,}, in the 7 before {before:,} ({(last - before) / before:+.0%}".replace(
@@ -136,5 +141,5 @@ def test_every_number_of_the_words_is_one_of_the_views(file: Path) -> None:
     ((jobs,),) = rows(file, f"select sum(jobs) from jobs_by_day where day >= '{chosen.since}'")
     ((failed,),) = rows(file, f"select count(*) from failures where created_date >= '{chosen.since}'")
 
-    assert f"{jobs:,} jobs" in pictures.volume(chosen).words
-    assert f"{failed:,} jobs" in pictures.failures(chosen).words
+    assert f"{jobs:,} jobs" in pictures.volume(chosen).summary
+    assert f"{failed:,} jobs" in pictures.failures(chosen).summary

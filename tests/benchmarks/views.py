@@ -29,7 +29,7 @@ import duckdb
 from synthetic_history import END, count, generate
 
 from pipelines.tables import DATASET
-from pipelines.warehouse.schema import VIEWS, apply_views, read_header
+from pipelines.warehouse.schema import apply_views, read_header, views
 
 BOUND = f"{END - timedelta(days=30):%Y-%m-%d}"
 BOUNDS = ("day", "hour", "week")
@@ -111,7 +111,7 @@ def main() -> None:
     given = parser.parse_args()
     if given.keep and (given.file or len(given.jobs) > 1 or given.keep.exists()):
         parser.error("--keep takes one size and a file that is not there yet")
-    headers = {path.stem: read_header(path.read_text(encoding="utf-8"))[1] for path in sorted(VIEWS.glob("*.sql"))}
+    headers = {name: read_header(sql)[1] for name, sql in sorted(views().items())}
     only = given.only.split(",") if given.only else list(headers)
     if unknown := set(only) - headers.keys():
         parser.error(f"no such view: {', '.join(unknown)}")

@@ -38,7 +38,7 @@ def test_the_page_of_tables_has_every_column(table: Table) -> None:
     assert f"`{table.name}`" in README or table.name in DERIVED
 
 
-@pytest.mark.parametrize("file", sorted(VIEWS.glob("*.sql")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", sorted(VIEWS.rglob("*.sql")), ids=lambda file: file.stem)
 def test_the_page_of_tables_has_every_view(file: Path) -> None:
     """With its grain, its columns, and the question that it answers."""
     grain, columns = read_header(file.read_text(encoding="utf-8"))

@@ -171,7 +171,7 @@ def test_a_demo_replaces_no_recording(recorder: Recorder) -> None:
     run = recorder.run("demo", "--days", "1", "--home", str(recorder.home))
 
     assert run.returncode == 78
-    assert "whether it is a demo's cannot be told" in run.stderr
+    assert "so it is not known whether a demo made it" in run.stderr
     assert (recorder.home / "query_jobs.duckdb").read_text() == "history"
 
 

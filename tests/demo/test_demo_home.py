@@ -9,7 +9,7 @@ import pytest
 from processes import holding
 from recordings import DEMO_ORG, everything, recording
 
-from pipelines.demo.command import _settings
+from pipelines.demo.command import demo_settings
 from pipelines.demo.home import MARKER_OF_0_1_0, cleared
 from pipelines.errors import Failure, Misconfigured, TryLater
 from pipelines.warehouse.file_identity import new_identity
@@ -22,7 +22,7 @@ OTHER_ORG = "00D5g000004VJ7PEAW"
 def refused(home: Path, kind: type[Failure] = Misconfigured) -> str:
     """What a demo in this home says, that touches nothing."""
     before = everything(home)
-    with pytest.raises(kind) as raised, cleared(_settings(home), DEMO_ORG):
+    with pytest.raises(kind) as raised, cleared(demo_settings(home), DEMO_ORG):
         pass
     assert everything(home) == before
     assert raised.value.remedy
@@ -32,7 +32,7 @@ def refused(home: Path, kind: type[Failure] = Misconfigured) -> str:
 
 def replaced(home: Path) -> None:
     """A demo may begin in this home; no earlier one is left in it."""
-    settings = _settings(home)
+    settings = demo_settings(home)
     with cleared(settings, DEMO_ORG):
         for file in (settings.loader_file, settings.warehouse):
             assert not file.exists()
@@ -142,7 +142,7 @@ def test_what_others_put_into_the_state_folder_stays(home: Path, loader_file: Pa
     state.path.mkdir()
     state.note_identity("demo-1")
     (state.path / "mine.txt").write_text("mine")
-    with cleared(_settings(home), DEMO_ORG):
+    with cleared(demo_settings(home), DEMO_ORG):
         assert [path.name for path in state.path.iterdir()] == ["mine.txt"]
 
 
@@ -261,7 +261,7 @@ def test_symbolic_links_stay(home: Path, loader_file: Path, tmp_path: Path) -> N
     for file in elsewhere.iterdir():
         file.unlink()
     recording(real)
-    with cleared(_settings(home), DEMO_ORG):
+    with cleared(demo_settings(home), DEMO_ORG):
         assert loader_file.is_symlink()
         assert not real.exists()
     (home / "warehouse.duckdb").symlink_to(loader_file)
@@ -274,9 +274,9 @@ def test_homes_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     for name in ("file", "file/below", "why?", "back\\slash", "caf\udce9", "x" * 300, "loop", "loop/below"):
         home = tmp_path / name
-        with pytest.raises(Misconfigured, match="--home") as raised, cleared(_settings(home), DEMO_ORG):
+        with pytest.raises(Misconfigured, match="--home") as raised, cleared(demo_settings(home), DEMO_ORG):
             pass
         assert str(home) in raised.value.message
         assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "loop"]
-    with cleared(_settings(tmp_path / "new" / "one"), DEMO_ORG):
+    with cleared(demo_settings(tmp_path / "new" / "one"), DEMO_ORG):
         assert (tmp_path / "new" / "one").is_dir()

@@ -23,7 +23,7 @@ from processes import holding
 from truth import Truth
 
 from pipelines.config.settings import read_settings
-from pipelines.demo.command import _credentials
+from pipelines.demo.command import credentials_for
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
 from pipelines.errors import unwrap_error
@@ -194,7 +194,7 @@ class RecorderMachine(RuleBasedStateMachine):
 
         try:
             with patch.object(dlt.Pipeline, "extract", extracted):
-                run.record(read_settings(), _credentials(truth.org))
+                run.record(read_settings(), credentials_for(truth.org))
         except BaseException:
             if listed:
                 truth.kept.append(listing)

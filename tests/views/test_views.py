@@ -9,7 +9,9 @@ import sqlglot
 from planted import rows
 
 from pipelines.config.settings import Settings
+from pipelines.warehouse.schema import VIEWS as FOLDER
 from pipelines.warehouse.schema import apply_views, read_header, views
+from pipelines.warehouse.tables_page import QUESTIONS
 
 VIEWS = views()
 EMPTY = {"reduced_views", "usual_runs"}
@@ -74,6 +76,36 @@ def test_a_view_is_one_select_below_its_header(view: str) -> None:
     body = "\n".join(line for line in sql.splitlines() if not line.startswith("--"))
     for construct in (r"\bgroup by all\b", r"\bqualify\b", r"::", r"\barg_max\b", r"\bexclude\b", r"\bfilter \("):
         assert not re.search(construct, body, re.IGNORECASE), construct
+
+
+@pytest.mark.parametrize(
+    ("fact", "home"),
+    [
+        (r"\bsalesforce\.query_jobs\b", {"listed_jobs"}),
+        (r"in \('query', 'queryAll'\)", {"listed_jobs"}),
+        (r"'JobComplete', 'Failed', 'Aborted', 'Closed'", {"listed_jobs"}),
+        (r"filters = '\{\}'", {"complete_listings"}),
+        # listing_ends keeps both starts of a listing apart: rows of either are of that listing.
+        (r"\brestarted_at\b", {"all_listings", "listing_ends"}),
+        (r"order by (coalesce\()?share_percent", {"allowance_by_hour"}),
+        (r"\bapi_usage_max\b", {"limit_readings"}),
+    ],
+)
+def test_a_fact_stands_in_one_view_only(fact: str, home: set[str]) -> None:
+    bodies = {
+        name: "\n".join(line for line in sql.splitlines() if not line.startswith("--")) for name, sql in VIEWS.items()
+    }
+
+    assert {name for name, body in bodies.items() if re.search(fact, body)} == home
+
+
+def test_the_base_folder_has_what_other_views_build_on() -> None:
+    """As the page of tables lists them."""
+    base = {file.stem for file in (FOLDER / "base").glob("*.sql")}
+
+    assert base == set(QUESTIONS["Building blocks of the other views"])
+    for name in base:
+        assert any(re.search(rf"\bsalesforce\.{name}\b", sql) for other, sql in VIEWS.items() if other != name), name
 
 
 def test_the_troubles_of_the_demo_org_show(filled: Settings) -> None:

@@ -1,5 +1,5 @@
-"""What `make check` looks for: a file for each concern, each a few functions from a question to findings.
+"""What `make check` looks for: a file per concern, each with a few functions from a context to findings.
 
-They are asked in the order of `check.EXAMINATIONS`: what one of them has reported, a later one does not report again in
-other words.
+They run in the order of `check.CHECKS`: what one of them has reported, a later one does not report again in other
+words.
 """

@@ -1,54 +1,47 @@
-"""What fails: every time, without Salesforce saying so, or often enough to matter."""
+"""What fails: every time, often enough to matter, or without Salesforce saying so."""
 
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
-from pipelines.answers.findings.finding import SERIES, Finding, Question, Series, series_of
+from pipelines.answers.findings.finding import SERIES, CheckContext, Finding, Series, series_of
 from pipelines.answers.findings.words import counted, jobs_are, known, percent, series_name, when
 from pipelines.warehouse.reader import Row
 
 WORKED: Final = ("done", "done: record failures unknown")
 LOST: Final = "every record failed"
-COUNTED: Final = 3  # jobs whose records are known, before their failures are more than one bad file
-RATES: Final = """
-select
-    *, 100.0 * jobs_failed / jobs as jobs_percent,
-    coalesce(100.0 * records_failed / nullif(records_processed, 0), 0) as records_percent
-from failure_rates
-where org_id = $org and covered_to = $proven
-"""
+MIN_COUNTED_JOBS: Final = 3  # with known record counts: fewer may be one bad file
 
 
-def streaks(question: Question) -> Iterator[Finding]:
-    """What has failed every time, and is still tried."""
-    unended = question.ask("""
+def streaks(context: CheckContext) -> Iterator[Finding]:
+    """Series that failed several times in a row, and still run."""
+    lasting = context.query("""
         select * from failure_streaks
-        where org_id = $org and failures >= $failures_in_a_row and ended_at is null
+        where org_id = $org and failures >= $failures_in_a_row and status <> 'recovered'
         order by failures desc, failing_since, object, operation, created_by_id
     """)
-    failing = [streak for streak in unended if streak["is_ongoing"]]
-    question.reported.abandoned.update(
-        (series_of(streak), streak["last_failure_at"]) for streak in unended if not streak["is_ongoing"]
+    failing = [streak for streak in lasting if streak["is_ongoing"]]
+    context.reported.abandoned.update(
+        (series_of(streak), streak["last_failure_at"]) for streak in lasting if not streak["is_ongoing"]
     )
     last = [streak["last_failed_id"] for streak in failing]
-    # Asked for by id: to find them among all failures of a long history takes seconds.
-    errors = question.ask("select * from failures where org_id = $org and list_contains($ids, id)", ids=last)
+    # By id: finding them among all failures of a long history would take seconds.
+    errors = context.query("select * from failures where org_id = $org and list_contains($ids, id)", ids=last)
     by_id = {failure["id"]: failure for failure in errors}
     for streak in failing:
         failure = by_id[streak["last_failed_id"]]
-        question.reported.failing[series_of(streak)] = (streak["failing_since"], streak["last_failure_at"])
+        context.reported.failing[series_of(streak)] = (streak["failing_since"], streak["last_failure_at"])
         error = _error(failure)
         if not error and failure["outcome"] == LOST:
-            error = f"Salesforce calls the last of them {_ended_as(streak)}, but every record failed."
-        yield question.finding(
+            error = f"Salesforce shows the last one as {_ended_as(streak)}, but every record failed."
+        yield context.finding(
             "failing",
             *(known(streak[part]) for part in SERIES[:3]),
             streak["created_by_id"],
             message=f"{series_name(streak)} has failed {counted(streak['failures'], 'time')} in a row since "
             f"{when(streak['failing_since'])}, the last time {when(streak['last_failure_at'])}; {_before(streak)}"
             + (f". {error}" if error else "."),
-            remedy="Fix or disable it: each attempt counts against the daily allowance.",
+            remedy="Fix or disable it: each attempt counts against the daily limit.",
             ids=(streak["last_failed_id"],),
             numbers={name: streak[name] for name in ("failures", "failing_since", "last_failure_at")},
         )
@@ -60,18 +53,18 @@ def _before(streak: Row) -> str:
         return "no success is recorded"
     if streak["outcome_before"] in WORKED:
         return f"it last worked {when(streak['last_success_at'])}"
-    return f"the last job before them, of {when(streak['last_success_at'])}, was {streak['outcome_before']}"
+    return f"the job before, of {when(streak['last_success_at'])}, {streak['outcome_before']}"
 
 
 def _ended_as(row: Row) -> str:
-    """The state of jobs that ended well, as Salesforce sees it."""
+    """The state that Salesforce shows for jobs that ended well."""
     return "JobComplete" if row["job_type"] == "V2Query" else "Closed"
 
 
-def lost_loads(question: Question) -> Iterator[Finding]:
-    """Loads that Salesforce calls Closed, though every record failed: nothing else says so. It goes by their end, for
-    one can stand open for longer than a week. Those of a series that fails every time are reported with it."""
-    loads = question.ask(
+def lost_loads(context: CheckContext) -> Iterator[Finding]:
+    """Loads that Salesforce shows as Closed, though every record failed. What counts is when they ended: a load can be
+    open for more than a week. Loads of a series that was reported as failing are left out."""
+    loads = context.query(
         """
         select id, created_date, job_type, operation, object, created_by_id, created_by, records_failed, ended_by
         from failures
@@ -82,54 +75,54 @@ def lost_loads(question: Question) -> Iterator[Finding]:
     )
     groups: dict[tuple[str | None, ...], list[Row]] = {}
     for load in loads:
-        spell = question.reported.failing.get(series_of(load))
+        spell = context.reported.failing.get(series_of(load))
         if not spell or not load["created_date"] or not spell[0] <= load["created_date"] <= spell[1]:
             groups.setdefault(series_of(load)[1:], []).append(load)
     for parts, alike in groups.items():
         records = sum(load["records_failed"] or 0 for load in alike)
-        # Where whole batches failed, the org may have counted no records at all.
-        lost = {0: "every batch", 1: "the only record"}.get(records, f"every one of {records:,} records")
+        # If whole batches failed, the org may have counted no records at all.
+        lost = {0: "every batch", 1: "the only record"}.get(records, f"all {records:,} records")
         group = {**alike[0], "jobs": len(alike)}
-        yield question.finding(
+        yield context.finding(
             "closed but failed",
             *map(known, parts[:2]),
             parts[2],
-            message=f"{jobs_are(group)} {_ended_as(group)} as if done, but {lost} failed; the last job ended by "
-            f"{when(alike[0]['ended_by'])}.",
-            remedy="Salesforce keeps the file that says why for seven days: Setup, Bulk Data Load Jobs.",
+            message=f"{jobs_are(group, 'shows as', 'show as')} {_ended_as(group)}, but {lost} failed; the last job "
+            f"ended by {when(alike[0]['ended_by'])}.",
+            remedy="Salesforce keeps the errors for seven days after the job: Setup → Bulk Data Load Jobs.",
             ids=tuple(load["id"] for load in alike),
             numbers={"jobs": len(alike), "records_failed": records},
         )
 
 
-def rates(question: Question) -> Iterator[Finding]:
-    """A good share of a series fails, though never enough in a row: of its jobs, or of the records of jobs that end."""
-    if not question.is_settled:
+def rates(context: CheckContext) -> Iterator[Finding]:
+    """A large share of a series' jobs fails, though not enough in a row, or of the records of its other jobs."""
+    if not context.is_settled:
         return
-    found = question.ask(
-        f"""
+    found = context.query(
+        """
         select
             *, jobs_failed >= $failed_jobs and jobs_percent >= $failed_percent as jobs_failed_often,
             jobs_failed_often and is_failing as jobs_fail,
             records_failed >= $lost_records and records_percent >= $lost_percent and is_losing
                 and jobs_counted >= $counted as records_fail
-        from ({RATES})
-        where jobs_failed_often or records_fail
+        from failure_rates
+        where org_id = $org and covered_to = $proven and (jobs_failed_often or records_fail)
         order by not jobs_fail, jobs_percent desc, records_percent desc, object, operation, created_by_id
         """,
-        counted=COUNTED,
+        counted=MIN_COUNTED_JOBS,
     )
     news = [
         series
         for series in found
-        if (series["jobs_fail"] or series["records_fail"]) and series_of(series) not in question.reported.failing
+        if (series["jobs_fail"] or series["records_fail"]) and series_of(series) not in context.reported.failing
     ]
-    question.reported.abandoned.update(
+    context.reported.abandoned.update(
         (series_of(series), series["last_failure_at"])
         for series in found
         if series["jobs_failed"] and series["jobs_failed_often"] and not series["is_failing"]
     )
-    failures = _failures_since(question, min((series["since"] for series in news), default=question.proven))
+    failures = _failures_since(context, min((series["since"] for series in news), default=context.proven))
     for series in news:
         outcome = "failed" if series["jobs_fail"] else "partly failed"
         alike = [
@@ -137,13 +130,13 @@ def rates(question: Question) -> Iterator[Finding]:
             for failure in failures.get(series_of(series), ())
             if failure["outcome"] == outcome and failure["created_date"] >= series["since"]
         ]
-        yield _failure_rate(question, series, alike) if series["jobs_fail"] else _lost_records(question, series, alike)
+        yield _failure_rate(context, series, alike) if series["jobs_fail"] else _lost_records(context, series, alike)
 
 
-def _failure_rate(question: Question, series: Row, failed: list[Row]) -> Finding:
-    question.reported.failing[series_of(series)] = (series["first_failure_at"], series["last_failure_at"])
+def _failure_rate(context: CheckContext, series: Row, failed: list[Row]) -> Finding:
+    context.reported.failing[series_of(series)] = (series["first_failure_at"], series["last_failure_at"])
     names = ("jobs", "jobs_failed", "jobs_percent", "since", "first_failure_at", "last_failure_at")
-    return question.finding(
+    return context.finding(
         "failure rate",
         *(known(series[part]) for part in SERIES[:3]),
         series["created_by_id"],
@@ -156,9 +149,9 @@ def _failure_rate(question: Question, series: Row, failed: list[Row]) -> Finding
     )
 
 
-def _lost_records(question: Question, series: Row, losing: list[Row]) -> Finding:
+def _lost_records(context: CheckContext, series: Row, losing: list[Row]) -> Finding:
     names = ("jobs_counted", "records_processed", "records_failed", "records_percent", "since", "first_loss_at")
-    return question.finding(
+    return context.finding(
         "record failures",
         *(known(series[part]) for part in SERIES[:3]),
         series["created_by_id"],
@@ -166,16 +159,16 @@ def _lost_records(question: Question, series: Row, losing: list[Row]) -> Finding
         f"({percent(series['records_percent'])}) failed in {counted(series['jobs_counted'], 'job')} of "
         f"{series_name(series)} since {when(series['since'])}, first on {when(series['first_loss_at'])}, last on "
         f"{when(series['last_loss_at'])}{_most_often(losing)}.",
-        remedy="Salesforce keeps the files that say why for seven days: Setup, Bulk Data Load Jobs.",
+        remedy="Salesforce keeps the errors for seven days after the job: Setup → Bulk Data Load Jobs.",
         ids=tuple(row["id"] for row in losing),
         numbers={name: series[name] for name in (*names, "last_loss_at")},
     )
 
 
-def _failures_since(question: Question, since: datetime) -> dict[Series, list[Row]]:
-    """The failures created since a time that is covered, the newest first, by series."""
+def _failures_since(context: CheckContext, since: datetime) -> dict[Series, list[Row]]:
+    """The failures created since then, by series, newest first."""
     by_series: dict[Series, list[Row]] = {}
-    for failure in question.ask(
+    for failure in context.query(
         """
         select id, job_type, operation, object, created_by_id, created_date, outcome, error_code, error, error_template
         from failures
@@ -189,7 +182,7 @@ def _failures_since(question: Question, since: datetime) -> dict[Series, list[Ro
 
 
 def _most_often(failed: list[Row]) -> str:
-    """The reason that most of these jobs gave, by an example; empty where none is known."""
+    """The most frequent reason, by an example; empty if no reason is known."""
     reasons: dict[str, list[Row]] = {}
     for failure in failed:
         if failure["error"]:

@@ -1,4 +1,4 @@
-"""A finding, and the question that it answers: an org, as of when, and what was reported of it already."""
+"""A finding, and the context of a check: an org, as of when, and what has been reported about it so far."""
 
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -7,12 +7,11 @@ from typing import Any, Final
 from pipelines.answers.findings.thresholds import Thresholds
 from pipelines.warehouse.reader import Row, Warehouse
 
-# Salesforce forgets a finished job after seven days (salesforce_app_limits_platform_bulkapi): what no listing showed
-# by then is lost, and so is the file that says which records of a load failed.
-MEMORY: Final = timedelta(days=7)
-LOUD: Final = timedelta(days=5)
-SETTLED: Final = timedelta(days=14)  # of coverage, before anything is called usual
-SHOWN_IDS: Final = 5
+# Salesforce forgets a finished job after seven days (salesforce_app_limits_platform_bulkapi): what no listing showed by
+# then is lost, and so is the file that says which records of a load failed.
+RETENTION: Final = timedelta(days=7)
+URGENT_AFTER: Final = timedelta(days=5)
+MAX_SHOWN_IDS: Final = 5
 
 Series = tuple[str | None, ...]
 SERIES: Final = ("job_type", "operation", "object", "created_by_id")
@@ -20,7 +19,7 @@ SERIES: Final = ("job_type", "operation", "object", "created_by_id")
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that needs a person. `numbers` are those of the message, `ids` all jobs that it is about."""
+    """One problem that needs attention: `numbers` are those in the message, `ids` all jobs that it is about."""
 
     kind: str
     key: str
@@ -35,8 +34,8 @@ class Finding:
     @property
     def shown_ids(self) -> str:
         """The first of the ids, and how many more there are."""
-        more = len(self.ids) - SHOWN_IDS
-        return ", ".join(self.ids[:SHOWN_IDS]) + (f" and {more:,} more" if more > 0 else "")
+        more = len(self.ids) - MAX_SHOWN_IDS
+        return ", ".join(self.ids[:MAX_SHOWN_IDS]) + (f" and {more:,} more" if more > 0 else "")
 
     def __str__(self) -> str:
         lines = [f"{'URGENT ' if self.urgent else ''}{self.kind.upper()} in {self.org}: {self.message}"]
@@ -46,22 +45,22 @@ class Finding:
 
 @dataclass(frozen=True)
 class Reported:
-    """What was reported of an org so far, for one event is one finding: series that fail, with the first and the last
-    failure of each; series that did until they were tried no more, with the last failure of each; series of which jobs
-    hang; days and kinds with too few jobs; whether others' jobs were lost."""
+    """What has been reported about an org so far, because one event is one finding: series that fail, with their first
+    and last failure; series that failed until they were abandoned, with their last failure; series with unfinished
+    jobs; days and kinds with too few jobs; orgs whose listing shows only a fraction of the jobs."""
 
     failing: dict[Series, tuple[datetime, datetime]] = field(default_factory=dict)
     abandoned: dict[Series, datetime] = field(default_factory=dict)
-    hanging: set[Series] = field(default_factory=set)
+    unfinished: set[Series] = field(default_factory=set)
     quiet: set[tuple[str, date]] = field(default_factory=set)
     reduced: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
-class Question:
-    """An org, and as of when it is asked about: `as_of` is its newest complete listing, `proven` the newest that proves
-    coverage, `proven_before` the one before that, `now` the reader's clock. `is_settled`: two weeks up to `proven` are
-    covered, so that something can be called usual."""
+class CheckContext:
+    """An org, and the times that count: `as_of` is its newest complete listing, `proven` the newest one that proves
+    coverage, `proven_before` the one before that, `now` the reader's clock. `is_settled`: the two weeks up to `proven`
+    are covered, so that "usual" means something."""
 
     warehouse: Warehouse
     thresholds: Thresholds
@@ -74,7 +73,7 @@ class Question:
     now: datetime
     reported: Reported = field(default_factory=Reported)
 
-    def ask(self, sql: str, **parameters: Any) -> list[Row]:
+    def query(self, sql: str, **parameters: Any) -> list[Row]:
         """The rows of a query that may name $org, $as_of, $proven and the thresholds."""
         known = {**self.thresholds, "org": self.org_id, "as_of": self.as_of, "proven": self.proven}
         return self.warehouse.rows(sql, known | parameters)
@@ -84,5 +83,5 @@ class Question:
 
 
 def series_of(row: Row) -> Series:
-    """Which series of jobs a row is about: one user's jobs of one type and operation on one object."""
+    """The series that a row is about: one user's jobs of one type and operation on one object."""
     return tuple(row[part] for part in SERIES)

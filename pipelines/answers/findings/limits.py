@@ -1,30 +1,30 @@
-"""What the org allows, and how near it came to that."""
+"""The org's limits, and how close it came to them."""
 
 from collections.abc import Iterator
 
-from pipelines.answers.findings.finding import Finding, Question
+from pipelines.answers.findings.finding import CheckContext, Finding
 from pipelines.answers.findings.words import known, percent, when
 
 
-def allowance(question: Question) -> Iterator[Finding]:
-    """V2 query jobs in a rolling 24 hours, at their fullest lately: on a Monday, Friday's peak is still news. Where
-    fuller 24 hours that overlap these ended before, they are meant: the report shows no others."""
-    for peak in question.ask("""
+def allowance(context: CheckContext) -> Iterator[Finding]:
+    """The peak of V2 query jobs in any 24 hours of the last three days: on a Monday, Friday's peak is still news. If
+    fuller 24 hours that overlap these ended earlier, those are reported, as the report shows them."""
+    for peak in context.query("""
         with lately as (
             select hour from allowance_by_hour
             where org_id = $org and hour >= ($as_of at time zone 'UTC') - interval 72 hours
                 and share_percent >= $allowance_percent
-            order by share_percent desc, used desc, hour desc
+            order by fullness desc
             limit 1
         )
         select a.hour, a.used, a.allowance, a.share_percent, a.peak_at
         from allowance_by_hour as a
         inner join lately as l on a.hour > l.hour - interval 24 hours
         where a.org_id = $org and a.share_percent >= $allowance_percent
-        order by a.share_percent desc, a.used desc, a.hour desc
+        order by a.fullness desc
         limit 1
     """):
-        users = question.ask(
+        users = context.query(
             """
             select created_by, object, query_jobs
             from allowance_by_user
@@ -40,8 +40,8 @@ def allowance(question: Question) -> Iterator[Finding]:
         ]
         most = ", ".join(f"{user['created_by']} on {user['object']} {user['query_jobs']:,}" for user in shown)
         seen = f"of the {listed:,} that are recorded, most by" if listed < peak["used"] else "most by"
-        who = f"{seen}: {most}" if users else "none of them was ever listed"
-        yield question.finding(
+        who = f"{seen}: {most}" if users else "none of them was ever recorded"
+        yield context.finding(
             "allowance",
             message=f"{peak['used']:,} of {peak['allowance']:,} V2 query jobs ({percent(peak['share_percent'])}) "
             f"{'was' if peak['used'] == 1 else 'were'} created in the 24 hours up to {when(peak['peak_at'])}; {who}.",
@@ -52,36 +52,27 @@ def allowance(question: Question) -> Iterator[Finding]:
         )
 
 
-def api_calls(question: Question) -> Iterator[Finding]:
-    """The org's other limits that Bulk API clients use up, by the snapshots and answers of the last 72 hours."""
-    for limit in question.ask("""
-        with seen as (
-            select limit_name, app, max - remaining as used, max, asked_at
-            from org_limits
-            where org_id = $org and max > 0
-                and limit_name in ('DailyApiRequests', 'DailyBulkApiBatches', 'DailyBulkV2QueryFileStorageMB')
-            union all
-            select 'DailyApiRequests', '', api_usage, api_usage_max, finished_at
-            from listings
-            where org_id = $org and api_usage_max > 0
-        )
-        select limit_name, app, max_by(used, (used / max, asked_at)) as used,
-            max_by(max, (used / max, asked_at)) as max,
-            max(100.0 * used / max) as percent, max_by(asked_at, (used / max, asked_at)) as at
-        from seen
-        where asked_at >= $as_of - interval 72 hours
+def api_calls(context: CheckContext) -> Iterator[Finding]:
+    """The other limits that Bulk API clients use up, as read in the last 72 hours."""
+    for limit in context.query("""
+        select
+            limit_name, app, max_by(used, (used_percent, read_at)) as used, max_by(max, (used_percent, read_at)) as max,
+            max(used_percent) as percent, max_by(read_at, (used_percent, read_at)) as at
+        from limit_readings
+        where org_id = $org and read_at >= $as_of - interval 72 hours and used_percent is not null
+            and limit_name in ('DailyApiRequests', 'DailyBulkApiBatches', 'DailyBulkV2QueryFileStorageMB')
         group by limit_name, app
         having percent >= $api_percent
         order by percent desc, limit_name, app
     """):
         whose = f" of {limit['app']}" if limit["app"] else ""
-        yield question.finding(
+        yield context.finding(
             "api limit",
             limit["limit_name"],
             limit["app"],
             message=f"{limit['used']:,} of {limit['max']:,} {limit['limit_name']}{whose} ({percent(limit['percent'])}) "
             f"were used by {when(limit['at'])}.",
-            remedy="A load stops at api_budget_percent of config.toml, to leave the rest to others.",
+            remedy="A load stops at api_budget_percent (.dlt/config.toml), to leave the rest to others.",
             urgent=limit["percent"] >= 100,
             numbers=limit,
         )

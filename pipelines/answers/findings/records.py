@@ -1,34 +1,35 @@
-"""What a listing or a job's own answer did not give: records that could not be keyed, details that are missing."""
+"""Records without a usable key, and details that are missing."""
 
 from collections.abc import Iterator
 
-from pipelines.answers.findings.finding import LOUD, MEMORY, Finding, Question
+from pipelines.answers.findings.finding import RETENTION, URGENT_AFTER, CheckContext, Finding
 from pipelines.answers.findings.words import counted, when
-from pipelines.tables import FINISHED
 
 
-def rejected(question: Question) -> Iterator[Finding]:
-    """Records of a listing that could not be keyed: kept, but in no table of jobs."""
-    for kept in question.ask("""
+def rejected(context: CheckContext) -> Iterator[Finding]:
+    """Listed records without a usable key: they are kept, but are in no table of jobs."""
+    for kept in context.query("""
         select reason, count(*) as records, max(last_observed_at) as last_at
         from rejected_records
         where org_id = $org and last_observed_at >= $as_of - interval 24 hours
         group by reason
         order by reason
     """):
-        yield question.finding(
+        were = "was" if kept["records"] == 1 else "were"
+        yield context.finding(
             "rejected",
             kept["reason"],
-            message=f"{counted(kept['records'], 'listed record')} could not be keyed: {kept['reason']}.",
+            message=f"{counted(kept['records'], 'listed record')} had no usable key and {were} set aside: "
+            f"{kept['reason']}.",
             remedy="The table rejected_records has them as they came, and why.",
             numbers=kept,
         )
 
 
-def details(question: Question) -> Iterator[Finding]:
-    """Finished jobs that were asked for their details in vain for a day, or that a run which stopped did not get to:
-    the org forgets them with the job. A backlog that is merely long is none: details_left of `listings` has it."""
-    for waiting in question.ask(f"""
+def details(context: CheckContext) -> Iterator[Finding]:
+    """Finished jobs whose details could not be fetched for a day, or that a run which stopped early did not get to: the
+    org forgets details with the job. A long backlog alone is not reported; see details_left of `listings`."""
+    for waiting in context.query("""
         with newest as (
             select details_stopped from listings where org_id = $org order by started_at desc limit 1
         ),
@@ -37,11 +38,11 @@ def details(question: Question) -> Iterator[Finding]:
                 j.id, j.observed_at, d.asked_at,
                 case when d.error like 'Classic API: %' then 'record counts' else 'details' end as lacking,
                 case when d.id is null then n.details_stopped else d.error end as error
-            from query_jobs as j
+            from listed_jobs as j
             cross join newest as n
             left join job_details as d on d.org_id = j.org_id and d.id = j.id
             left join unlisted_jobs as u on u.org_id = j.org_id and u.id = j.id and u.listed_again_at is null
-            where j.org_id = $org and j.state in {FINISHED} and j.observed_at >= $as_of - interval 7 days
+            where j.org_id = $org and j.is_finished and j.observed_at >= $as_of - interval 7 days
                 and u.id is null and coalesce(d.outcome, '') <> 'gone'
         )
         select
@@ -55,16 +56,16 @@ def details(question: Question) -> Iterator[Finding]:
         order by lacking
     """):
         one, counts = waiting["jobs"] == 1, waiting["lacking"] == "record counts"
-        forgotten = waiting["since"] + MEMORY
+        forgotten = waiting["since"] + RETENTION
         api = "the Classic API (/services/async)" if counts else "the API"
-        yield question.finding(
+        yield context.finding(
             "details",
             waiting["lacking"],
             message=f"{waiting['jobs']:,} finished {'job has' if one else 'jobs have'} no {waiting['lacking']}, "
             f"{'since' if one else 'the oldest since'} {when(waiting['since'])}: {waiting['error']}",
             remedy=f"Each load asks again, but Salesforce forgets them from {when(forgotten)} on: check that the "
             f"recorder's user may use {api}, and run make doctor.",
-            urgent=question.now >= waiting["since"] + LOUD,
+            urgent=context.now >= waiting["since"] + URGENT_AFTER,
             ids=tuple(waiting["ids"]),
             numbers={"jobs": waiting["jobs"], "since": waiting["since"], "forgotten_from": forgotten},
         )

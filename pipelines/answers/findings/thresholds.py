@@ -1,4 +1,4 @@
-"""From which numbers on something needs attention: `[check]` of .dlt/config.toml."""
+"""The thresholds of `check`: `[check]` in .dlt/config.toml."""
 
 from dataclasses import field
 from typing import Final
@@ -9,7 +9,7 @@ from dlt.common.configuration.specs import BaseConfiguration
 from pipelines.config.dlt_context import named, resolved, section
 from pipelines.errors import Misconfigured
 
-MOST: Final = 1_000_000  # of any threshold
+MAX_THRESHOLD: Final = 1_000_000
 
 
 @section("check")
@@ -35,6 +35,8 @@ def read_thresholds() -> Thresholds:
     """The thresholds. Raises Misconfigured, naming the key and where it is set."""
     thresholds = resolved(Thresholds(), "check")
     for name, value in thresholds.items():
-        if isinstance(value, int | float) and not 0 <= value <= MOST:
-            raise Misconfigured(f"{named(f'check.{name}')} is {value}.", f"It must be a number from 0 to {MOST:,}.")
+        if isinstance(value, int | float) and not 0 <= value <= MAX_THRESHOLD:
+            raise Misconfigured(
+                f"{named(f'check.{name}')} is {value}.", f"It must be a number from 0 to {MAX_THRESHOLD:,}."
+            )
     return thresholds

@@ -1,22 +1,21 @@
-"""Jobs that run or wait for too long, or were left open."""
+"""Jobs that have run, waited or stayed open for too long."""
 
 from collections.abc import Iterator
 from datetime import timedelta
 
-from pipelines.answers.findings.finding import Finding, Question
+from pipelines.answers.findings.finding import CheckContext, Finding
 from pipelines.answers.findings.words import duration, jobs_are, known, when
 
 
-def unfinished(question: Question) -> Iterator[Finding]:
-    """A Closed query is left out: with PK chunking its first batch is never processed, and whether the counts leave
-    that one out is documented nowhere. Of a Closed load only its own answers tell, which are asked for less and less
-    often: it counts by the last of them. A recorder that always filters learns of no job's end that its filter hides,
-    and so of none that is stuck."""
-    for stuck in question.ask("""
+def unfinished(context: CheckContext) -> Iterator[Finding]:
+    """Closed queries are left out: with PK chunking the first batch is never processed, and no document says whether
+    the counts include it. A Closed load counts as of its own last answer: it is asked less and less often. A recorder
+    that always filters cannot see the end of the jobs that its filter hides, so it reports none."""
+    for stuck in context.query("""
         with unfinished as (
             select
                 s.*,
-                -- Of a job without a readable date: how long it was seen so.
+                -- without a readable date: how long it has been observed in this state
                 coalesce(s.age_hours, s.hours_in_state) as hours,
                 case when s.state = 'Closed' then s.as_of end as asked_at
             from stuck_jobs as s
@@ -41,14 +40,14 @@ def unfinished(question: Question) -> Iterator[Finding]:
         else:
             are = f"{jobs_are(stuck)} still {stuck['state']}, {after}"
         parts = (stuck["operation"], stuck["object"], stuck["created_by_id"])
-        question.reported.hanging.update((job_type, *parts) for job_type in stuck["job_types"])
-        yield question.finding(
+        context.reported.unfinished.update((job_type, *parts) for job_type in stuck["job_types"])
+        yield context.finding(
             "unfinished",
             stuck["state"],
             *map(known, parts[:2]),
             stuck["created_by_id"],
             message=f"{are}.",
-            remedy="Close or abort jobs that are no longer needed: Setup, Bulk Data Load Jobs.",
+            remedy="Close or abort jobs that are no longer needed: Setup → Bulk Data Load Jobs.",
             ids=tuple(stuck["ids"]),
             numbers={"jobs": stuck["jobs"], "oldest_hours": stuck["hours"]},
         )

@@ -1,58 +1,58 @@
-"""How much runs: far more or fewer jobs than usual, and usual jobs that did not run at all."""
+"""Far more or far fewer jobs than usual, and regular jobs that did not run."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any, Final
 
-from pipelines.answers.findings.finding import Finding, Question, series_of
+from pipelines.answers.findings.finding import CheckContext, Finding, series_of
 from pipelines.answers.findings.words import counted, known, series_name, when
 from pipelines.warehouse.reader import Row
 
-FIXED: Final = 3  # usual pauses without a failure, after which a series that failed often is taken to be repaired
+REPAIRED_AFTER: Final = 3  # usual pauses without a failure: then a series that failed often counts as repaired
 
 
-def unusual_volume(question: Question) -> Iterator[Finding]:
-    """A whole day had far more or far fewer jobs than that weekday usually has: of the days that became whole and
-    covered since the listing before the newest, or in the last 24 hours if that is longer. What a series adds or lacks
-    that was reported to fail is no news, nor is what a client may have deleted between two listings."""
-    since = question.as_of - timedelta(days=1)
-    if question.proven_before and question.proven == question.as_of:
-        since = min(since, question.proven_before)
-    for day in question.ask(
+def unusual_volume(context: CheckContext) -> Iterator[Finding]:
+    """A day had far more or far fewer jobs than its weekday usually has. It looks at days that became complete and
+    covered since the listing before the newest, or in the last 24 hours if that is longer. Jobs that a series reported
+    as failing adds or lacks do not count, nor do jobs that a client may have deleted between two listings."""
+    since = context.as_of - timedelta(days=1)
+    if context.proven_before and context.proven == context.as_of:
+        since = min(since, context.proven_before)
+    for day in context.query(
         """
         select day, kind, org_id, jobs, usual, spread, score
         from unusual_days
-        where org_id = $org and (day + interval 1 day) > ($since at time zone 'UTC') and abs(score) >= 3.5
+        where org_id = $org and (day + interval 1 day) > ($since at time zone 'UTC') and is_unusual
             and abs(jobs - usual) >= greatest($unusual_jobs, $unusual_percent / 100 * usual)
         order by day, kind
         """,
         since=since,
     ):
         few = day["jobs"] < day["usual"]
-        explained = _perhaps_deleted(question, day) if few else 0
-        explained += _of_failing_series(question, day, few=few)
+        explained = _perhaps_deleted(context, day) if few else 0
+        explained += _of_failing_series(context, day, few=few)
         difference = day["jobs"] + explained - day["usual"]
-        limit = max(question.thresholds.unusual_jobs, question.thresholds.unusual_percent / 100 * day["usual"])
+        limit = max(context.thresholds.unusual_jobs, context.thresholds.unusual_percent / 100 * day["usual"])
         if abs(difference) < limit or (difference < 0) != few:
             continue
         if few:
-            question.reported.quiet.add((day["kind"], day["day"]))
+            context.reported.quiet.add((day["kind"], day["day"]))
         jobs = counted(day["jobs"], f"{day['kind']} job")
-        yield question.finding(
+        yield context.finding(
             "unusual volume",
             day["kind"],
             day["day"],
-            message=f"{jobs} on {day['day']:%A, %d %B %Y}, where that weekday usually has {day['usual']:,.0f}.",
-            remedy="See the view jobs_by_day for whose they were, or whose are missing.",
+            message=f"{jobs} on {day['day']:%A, %d %B %Y}, but that weekday usually has {day['usual']:,.0f}.",
+            remedy="See the view jobs_by_day for whose they are, or whose are missing.",
             numbers=day,
         )
 
 
-def _of_failing_series(question: Question, day: Row, *, few: bool) -> int:
-    """How many jobs series lack on a day that were reported to fail, against the most that they had on that weekday;
+def _of_failing_series(context: CheckContext, day: Row, *, few: bool) -> int:
+    """How many jobs the series reported as failing lack on a day, compared with the most that they had on that weekday;
     or, below zero, how many they had."""
-    found = question.ask(
+    found = context.query(
         """
         select
             job_type, operation, object, created_by_id,
@@ -72,14 +72,14 @@ def _of_failing_series(question: Question, day: Row, *, few: bool) -> int:
         kind=day["kind"],
         day=day["day"],
     )
-    reported = set(question.reported.failing) | (set(question.reported.abandoned) if few else set())
+    reported = set(context.reported.failing) | (set(context.reported.abandoned) if few else set())
     return sum(row["most"] - row["jobs"] if few else -row["jobs"] for row in found if series_of(row) in reported)
 
 
-def _perhaps_deleted(question: Question, day: Row) -> int:
-    """How many jobs of a day may have come and gone between two listings: at most as many as series had on that weekday
-    whose jobs live for less time than the listings were apart."""
-    (found,) = question.ask(
+def _perhaps_deleted(context: CheckContext, day: Row) -> int:
+    """How many of a day's jobs may have appeared and vanished between two listings: at most as many as those series had
+    on that weekday whose jobs are deleted within less time than the listings were apart."""
+    (found,) = context.query(
         """
         with unseen as (
             select s.* from short_lived_jobs as s
@@ -110,13 +110,11 @@ def _perhaps_deleted(question: Question, day: Row) -> int:
     return int(found["jobs"])
 
 
-def missing_runs(question: Question) -> Iterator[Finding]:
-    """Series that run at usual times, and did not. All of one user's that went missing on one day are one finding: a
-    machine that stopped. What is reported already is left out: series that fail, or did until they were tried no more,
-    or whose job hangs, and series that are silent over a day on which too few jobs ran."""
-    if not question.is_settled:
-        return
-    missing = question.ask("""
+def missing_runs(context: CheckContext) -> Iterator[Finding]:
+    """Series that run at regular times, and did not run. All of one user's on one day are one finding: a machine that
+    stopped. What has been reported is left out: series that fail or were abandoned, series with an unfinished job, and
+    series without a run over a day that was reported for having too few jobs."""
+    missing = context.query("""
         select
             *, cast(expected_at at time zone 'UTC' as date) as day,
             (last_run_at at time zone 'UTC') as last_run, (expected_by at time zone 'UTC') as expected
@@ -124,19 +122,19 @@ def missing_runs(question: Question) -> Iterator[Finding]:
         where org_id = $org and is_missing
         order by created_by_id, day, expected_at, object, operation, job_type
     """)
-    news = [series for series in missing if not _is_reported(question, series)]
+    news = [series for series in missing if not _is_reported(context, series)]
     for (user, day), group in groupby(news, key=lambda series: (series["created_by_id"], series["day"])):
         alike = list(group)
         first, more = alike[0], len(alike) - 1
-        others = f" Nor did {counted(more, 'other')} of the same user: {_names(alike[1:])}." if more else ""
-        yield question.finding(
+        others = f" Nor did {more:,} other series of the same user: {_names(alike[1:])}." if more else ""
+        yield context.finding(
             "missing run",
             user,
             day,
-            message=f"{series_name(first)} did not run: after {when(first['last_run_at'])} it was to run by "
+            message=f"{series_name(first)} did not run: it last ran {when(first['last_run_at'])} and was due by "
             f"{when(first['expected_by'])}. {_usually(first)}.{others}",
-            remedy="Look whether the scheduler and its machine are up. If it was switched off, mute this finding; it "
-            "ends by itself a week after the run that is missing.",
+            remedy="Check that the scheduler and its machine are up. If it was switched off, mute this finding; it is "
+            "no longer reported a week after the missing run.",
             ids=tuple(series["last_run_id"] for series in alike),
             numbers={
                 "series": len(alike),
@@ -148,18 +146,18 @@ def missing_runs(question: Question) -> Iterator[Finding]:
         )
 
 
-def _is_reported(question: Question, series: Row) -> bool:
-    mine, told = series_of(series), question.reported
-    if mine in told.failing or mine in told.hanging:
+def _is_reported(context: CheckContext, series: Row) -> bool:
+    mine, reported = series_of(series), context.reported
+    if mine in reported.failing or mine in reported.unfinished:
         return True
-    if mine in told.abandoned:  # and not repaired before its last run
-        pauses = (series["last_run_at"] - told.abandoned[mine]) / timedelta(hours=series["usual_pause_hours"])
-        if pauses <= FIXED:
+    if mine in reported.abandoned:  # and not repaired before its last run
+        pauses = (series["last_run_at"] - reported.abandoned[mine]) / timedelta(hours=series["usual_pause_hours"])
+        if pauses <= REPAIRED_AFTER:
             return True
     silent_from, to = series["last_run"], series["expected"]
     return any(
         kind == series["kind"] and silent_from < _midnight(day) + timedelta(days=1) and _midnight(day) < to
-        for kind, day in told.quiet
+        for kind, day in reported.quiet
     )
 
 

@@ -15,7 +15,7 @@ def counted(number: int, one: str, more: str = "") -> str:
 
 
 def duration(time: timedelta) -> str:
-    """In the greatest unit that still says something: '45 seconds', '7 minutes', '1 hour', '71 hours', '3.0 days'."""
+    """In the largest unit that fits: '45 seconds', '7 minutes', '1 hour', '71 hours', '3.0 days'."""
     for unit, size, end in (("second", 1, 60), ("minute", 60, 60), ("hour", 3_600, 72)):
         number = round(time.total_seconds() / size)
         if number < end:
@@ -24,7 +24,7 @@ def duration(time: timedelta) -> str:
 
 
 def percent(share: float) -> str:
-    """Rounded, but 100 % is said of nothing that is not all of it."""
+    """Rounded, but 100 % only if it is all."""
     return f"{99 if 99 < share < 100 else round(share):,} %"
 
 

@@ -1,8 +1,7 @@
 """What report and notebook show, question by question: the answer in numbers, in words, and as a chart.
 
-Everything is read from the views, and from tables where a view knows weeks and days only, through `reader.rows`. A
-picture says in `words` all that its chart shows, for whoever cannot see it, and for whoever has no time; and the words
-are made of its `numbers`, which `report --numbers` writes.
+Everything is read from the views, through `reader.rows`. The `summary` of a picture says in words what its chart shows,
+for readers who cannot see it or have no time; it is made of the picture's `numbers`, which `report --numbers` writes.
 """
 
 from collections.abc import Iterator

@@ -15,12 +15,12 @@ from pipelines.warehouse.reader import Row
 def volume(selection: Selection) -> Picture:
     """Jobs by bin and state, queries and loads apart."""
     title = "How many jobs, and how did they end?"
-    found = selection.ask(f"""
+    found = selection.query(f"""
         select
-            cast(date_trunc($bin, day) as date) as start, kind, coalesce(state, '?') as "group",
+            cast(date_trunc($granularity, day) as date) as start, kind, coalesce(state, '?') as "group",
             cast(sum(jobs) as bigint) as value
         from jobs_by_day
-        where {selection.only(*FILTERS)} and day >= $since and day < $until and jobs > 0
+        where {selection.where_clause(*FILTERS)} and day >= $since and day < $until and jobs > 0
         group by all
         order by all
     """)
@@ -34,7 +34,7 @@ def volume(selection: Selection) -> Picture:
         **{name: total(row for row in found if row["kind"] == kind) for kind, name in NUMBER_OF.items()},
         "since": selection.since,
         "until": selection.until,
-        "bin": selection.bin,
+        "bin": selection.granularity,
         "fullest_from": fullest,
         "fullest_jobs": by_bin.get(fullest) if fullest else None,
         "fullest_covered_percent": _covered_percent(selection, fullest) if fullest else None,
@@ -45,40 +45,41 @@ def volume(selection: Selection) -> Picture:
         return Picture("volume", title, "No jobs are recorded in this time.", numbers)
     kinds = ", ".join(of_kind(numbers[name], kind) for kind, name in NUMBER_OF.items() if numbers[name])
     covered = numbers["fullest_covered_percent"]
+    size = selection.granularity
     words = [
         f"{counted(numbers['jobs'], 'job')} from {day(selection.since)} to {day(selection.until)}: {kinds}.",
-        f"The fullest {selection.bin}, {_of_bin(fullest, selection.bin)}, had {numbers['fullest_jobs']:,}"
+        f"The busiest {size}, {_of_bin(fullest, size)}, had {numbers['fullest_jobs']:,}"
         + ("." if covered == 100 else f", with {percent(covered)} of it covered."),
         *(_comparison(days, numbers) for days in compared),
     ]
-    panels, span = bars(found, selection.bin), selection.span
+    panels, span = bars(found, selection.granularity), selection.span
     return Picture(
         "volume",
         title,
         " ".join(words),
         numbers,
         by_group(found),
-        lambda width: charts.stacked_bars(panels, charts.STATES, f"jobs a {selection.bin}", span, width),
+        lambda width: charts.stacked_bars(panels, charts.STATES, f"jobs a {selection.granularity}", span, width),
     )
 
 
 def _covered_percent(selection: Selection, start: date) -> float:
-    """Of those days of a bin that are shown."""
-    days = selection.ask(
+    """Of the days of a bin that are shown."""
+    days = selection.query(
         """
         select sum(covered_percent) as covered from covered_days
-        where org_id = $org and date_trunc($bin, day) = $start and day >= $since and day < $until
+        where org_id = $org and date_trunc($granularity, day) = $start and day >= $since and day < $until
         """,
         start=start,
     )
-    end = min(end_of(start, selection.bin), selection.until + timedelta(days=1))
+    end = min(end_of(start, selection.granularity), selection.until + timedelta(days=1))
     return (days[0]["covered"] or 0.0) / (end - max(start, selection.since)).days
 
 
 def _compared(selection: Selection) -> dict[int, Row]:
     """The last 7 and 30 whole days against as many before them, where the record reaches back so far. The change in
-    percent is null where the record does not cover all of these days: what is missing is not known."""
-    (first,) = selection.ask("""
+    percent is null unless the record covers all of these days."""
+    (first,) = selection.query("""
         select greatest(
             (
                 select cast(min(began_at) at time zone 'UTC' as date) from all_jobs
@@ -98,17 +99,17 @@ def _compared(selection: Selection) -> dict[int, Row]:
             "today": selection.whole_until,
         }
         if first["day"] and first["day"] <= bounds["first"]:
-            (sums,) = selection.ask(
+            (sums,) = selection.query(
                 f"""
                 select
                     cast(coalesce(sum(case when day >= $middle then jobs end), 0) as bigint) as now,
                     cast(coalesce(sum(case when day < $middle then jobs end), 0) as bigint) as before
                 from jobs_by_day
-                where {selection.only(*FILTERS)} and day >= $first and day < $today
+                where {selection.where_clause(*FILTERS)} and day >= $first and day < $today
                 """,
                 **bounds,
             )
-            (covered,) = selection.ask(
+            (covered,) = selection.query(
                 """
                 select
                     coalesce(sum(case when day >= $middle then covered_percent end), 0) / 100.0 as now,
@@ -150,14 +151,14 @@ def _of_bin(start: date, size: str) -> str:
 
 
 def _average(number: float) -> str:
-    """Not rounded to nothing."""
+    """Small numbers keep a decimal: 0.2 does not become 0."""
     return f"{number:,.0f}" if number >= 10 else f"{number:,.1f}"
 
 
 def week(selection: Selection) -> Picture:
     """Jobs in an average week, hour by hour: the average of those hours that the record covers completely."""
     title = "When in the week do jobs run?"
-    found = selection.ask(f"""
+    found = selection.query(f"""
         with hours as (
             select hour, isodow(hour) as weekday, hour(hour) as hour_of_day
             from covered_hours
@@ -165,7 +166,7 @@ def week(selection: Selection) -> Picture:
         ),
         jobs as (
             select hour, sum(jobs) as jobs from jobs_by_hour
-            where {selection.only(*FILTERS)} and hour >= $since and hour < $until and jobs > 0
+            where {selection.where_clause(*FILTERS)} and hour >= $since and hour < $until and jobs > 0
             group by hour
         )
         select
@@ -177,7 +178,7 @@ def week(selection: Selection) -> Picture:
         order by all
     """)
     names = list(calendar.day_name)
-    # A weekday counts where each of its hours is known: else it would look emptier than it is.
+    # A weekday counts only if all of its hours are known: otherwise it would look too empty.
     by_day = {
         weekday: sum(row["value"] for row in found if row["weekday"] == weekday)
         for weekday in range(1, 8)
@@ -200,9 +201,8 @@ def week(selection: Selection) -> Picture:
     if fullest and by_day[fullest]:
         words += [f"Most on {names[fullest - 1]}s: {_average(by_day[fullest])} on average."]
     words += [
-        f"The fullest hour is {names[most['weekday'] - 1]}, {most['hour']:02}:00 UTC, with {most['value']:,.1f}.",
-        f"These are averages of the hours that the record covers completely: {numbers['covered_hours']:,} of "
-        f"{numbers['hours']:,}.",
+        f"The busiest hour is {names[most['weekday'] - 1]}, {most['hour']:02}:00 UTC, with {most['value']:,.1f}.",
+        f"Averages of the hours that the record fully covers: {numbers['covered_hours']:,} of {numbers['hours']:,}.",
     ]
     table = [
         {

@@ -10,24 +10,24 @@ from pipelines.answers.pictures.picture import MAX_ENTRIES, Picture, day, series
 from pipelines.answers.selection import FILTERS, Selection
 from pipelines.warehouse.reader import Row
 
-MIN_STREAK = 3  # failures in a row; two can be chance
+MIN_STREAK = 3  # failures in a row; two may be chance
 
 
 def failures(selection: Selection) -> Picture:
     """Jobs that failed, were aborted or lost records, by bin; the reasons as a table."""
     title = "What went wrong, and why?"
-    where = f"{selection.only(*FILTERS)} and created_date >= $since and created_date < $until"
-    found = selection.ask(f"""
+    where = f"{selection.where_clause(*FILTERS)} and created_date >= $since and created_date < $until"
+    found = selection.query(f"""
         select
-            cast(date_trunc($bin, created_date at time zone 'UTC') as date) as start, outcome as "group", kind,
+            cast(date_trunc($granularity, created_date at time zone 'UTC') as date) as start, outcome as "group", kind,
             count(*) as value
         from failures
         where {where}
         group by all
         order by all
     """)
-    # By the template of the message: texts of one reason differ in ids and numbers. Users by id: two can have one name.
-    reasons = selection.ask(
+    # By the message's template: texts of one reason differ in ids and numbers. By user id: two users can share a name.
+    reasons = selection.query(
         f"""
         select
             coalesce(any_value(created_by), '?') as "user", job_type, operation, object, outcome,
@@ -77,36 +77,35 @@ def failures(selection: Selection) -> Picture:
             f", most often {first['operation']} of {first['object']} ({first['type']}) by {first['user']}: "
             f"{first['outcome']} {counted(first['last 7 days'], 'time')} (reason: {first['reason']})"
         )
-    panels, span = bars(found, selection.bin), selection.span
+    panels, span = bars(found, selection.granularity), selection.span
     return Picture(
         "failures",
         title,
         f"{words}.",
         numbers,
         table,
-        lambda width: charts.stacked_bars(panels, charts.OUTCOMES, f"jobs a {selection.bin}", span, width),
+        lambda width: charts.stacked_bars(panels, charts.OUTCOMES, f"jobs a {selection.granularity}", span, width),
     )
 
 
 def streaks(selection: Selection) -> Picture:
-    """What failed three times and more in a row, from the first failure to the first that did not fail."""
-    title = "What failed again and again, since when?"
-    found = selection.ask(
+    """What failed three or more times in a row, from the first failure to the next job that did not fail."""
+    title = "What keeps failing, and since when?"
+    found = selection.query(
         f"""
         select
             operation, object, job_type, coalesce(created_by, '?') as created_by, failures, failing_since,
-            last_failure_at, ended_at,
-            case when is_ongoing then 'ongoing' when ended_at is null then 'abandoned' else 'recovered' end as became
+            last_failure_at, ended_at, status
         from failure_streaks
-        where {selection.only(*FILTERS)} and failures >= $least
+        where {selection.where_clause(*FILTERS)} and failures >= $least
             and coalesce(ended_at, last_failure_at) >= $since and failing_since < $until
         order by
-            became = 'recovered', became = 'abandoned', failures desc, failing_since, operation, object, job_type,
+            status = 'recovered', status = 'abandoned', failures desc, failing_since, operation, object, job_type,
             created_by, created_by_id
         """,
         least=MIN_STREAK,
     )
-    ongoing, abandoned = ([row for row in found if row["became"] == became] for became in ("ongoing", "abandoned"))
+    ongoing, abandoned = ([row for row in found if row["status"] == status] for status in ("ongoing", "abandoned"))
     numbers: dict[str, Any] = {
         "streaks": len(found),
         "ongoing": [_numbers(row) for row in ongoing],
@@ -123,7 +122,7 @@ def streaks(selection: Selection) -> Picture:
     ]
     words += [
         f"{series(row)} by {row['created_by']} failed {row['failures']:,} times in a row from "
-        f"{when(row['failing_since'])} to {when(row['last_failure_at'])}, and was not tried again."
+        f"{when(row['failing_since'])} to {when(row['last_failure_at'])}, and has not run since."
         for row in abandoned[: MAX_ENTRIES - len(words)]
     ]
     words += [f"So did {numbers['more']:,} more."] if numbers["more"] else []
@@ -134,7 +133,7 @@ def streaks(selection: Selection) -> Picture:
         {
             "name": f"{series(row).replace(' of ', ' ', 1)} · {row['created_by']}",
             "said": f"{row['failures']:,}×",
-            "over": row["became"] != "ongoing",
+            "over": row["status"] != "ongoing",
             "start": max(row["failing_since"], span.since),
             "end": min(_end(row), span.until),
         }
@@ -143,13 +142,13 @@ def streaks(selection: Selection) -> Picture:
     table = [
         {
             "what": f"{series(row)} · {row['created_by']}", "failures": row["failures"], "since": row["failing_since"],
-            "until": {"ongoing": "still failing", "abandoned": f"last tried {when(row['last_failure_at'])}"}.get(
-                row["became"], row["ended_at"]
+            "until": {"ongoing": "still failing", "abandoned": f"last failed {when(row['last_failure_at'])}"}.get(
+                row["status"], row["ended_at"]
             ),
         }
         for row in found
     ]  # fmt: skip
-    return Picture("streaks", title, " ".join(words), numbers, table, lambda width: charts.spells(shown, span, width))
+    return Picture("streaks", title, " ".join(words), numbers, table, lambda width: charts.periods(shown, span, width))
 
 
 def _end(row: Row) -> datetime:

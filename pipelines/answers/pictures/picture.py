@@ -1,4 +1,4 @@
-"""A picture: a question, its answer as numbers and in words, and its chart; and how the words name things."""
+"""A picture: a question, its answer in numbers and words, and its chart; and how words name things."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from pipelines.answers.findings.words import known
 from pipelines.answers.selection import FILTERS
 from pipelines.warehouse.reader import Row
 
-MAX_ENTRIES: Final = 10  # of a ranking or an enumeration; the rest is summed up
+MAX_ENTRIES: Final = 10  # of a ranking or a list; the rest is summed up
 KINDS: Final = {"query": "queries", "load": "loads", None: "jobs of an unknown kind"}
 ONE: Final = {"query": "query", "load": "load", None: "job of an unknown kind"}
 NUMBER_OF: Final = {"query": "queries", "load": "loads", None: "jobs_of_unknown_kind"}  # in the names of numbers
@@ -20,19 +20,18 @@ NUMBER_OF: Final = {"query": "queries", "load": "loads", None: "jobs_of_unknown_
 class Picture:
     """A question and its answer.
 
-    `numbers` holds by name every number that `words` contains: counts, unrounded shares, times, the names that belong
-    to them, and lists of such where something repeats; None: not known. `draw` makes the chart so many pixels wide;
-    None: there is nothing to draw. `obeys` names the filters that the picture can follow; the views behind the others
-    do not know of them.
+    `numbers` has every number of `summary` by name: counts, unrounded shares, times, the names that belong to them, and
+    lists of such; None: not known. `draw` makes the chart, as many pixels wide as it is given; None: there is nothing
+    to draw. `supported_filters` names the filters that the picture can follow; its views lack the others' columns.
     """
 
     name: str
     title: str
-    words: str
+    summary: str
     numbers: dict[str, Any] = field(default_factory=dict)
     table: Sequence[Row] = ()
     draw: Callable[[int], Chart] | None = None
-    obeys: tuple[str, ...] = tuple(FILTERS)
+    supported_filters: tuple[str, ...] = tuple(FILTERS)
 
 
 def of_kind(number: int, kind: str | None) -> str:
@@ -44,5 +43,5 @@ def day(date_: date) -> str:
 
 
 def series(row: Row) -> str:
-    """What the jobs of a row do, in the words of `check`; a question mark for what the org did not tell."""
+    """What the jobs of a row do, as `check` words it; a question mark stands for what is not known."""
     return f"{known(row['operation'])} of {known(row['object'])} ({known(row['job_type'])})"

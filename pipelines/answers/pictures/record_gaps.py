@@ -1,4 +1,4 @@
-"""For which time the record is provably complete, and what is known to be missing from it."""
+"""When the record is provably complete, and what is known to be missing from it."""
 
 from datetime import timedelta
 from typing import Any
@@ -12,19 +12,19 @@ from pipelines.warehouse.reader import Row
 
 
 def coverage(selection: Selection) -> Picture:
-    """The covered time as a strip, its gaps, and what came and went between listings."""
+    """The covered time as a strip, its gaps, and how many jobs appeared and vanished between listings."""
     title = "Gaps in the record"
     whole = Span(selection.since, selection.until)
     times = {"since": whole.since, "until": whole.until}
-    covered = selection.ask("""
+    covered = selection.query("""
         select greatest(covered_from, $since) as start, least(covered_to, $until) as end
         from coverage where org_id = $org and covered_to > $since and covered_from < $until order by start
     """, **times)  # fmt: skip
-    holes = selection.ask("""
+    holes = selection.query("""
         select hole_from, hole_to, hours from coverage_holes
         where org_id = $org and hole_to > $since and hole_from < $until order by hole_from
     """, **times)  # fmt: skip
-    listings = selection.ask("""
+    listings = selection.query("""
         select listed_at as start from proving_listings
         where org_id = $org and listed_at >= $since and listed_at < $until order by start
     """, **times)  # fmt: skip
@@ -36,8 +36,8 @@ def coverage(selection: Selection) -> Picture:
         **_missing(selection),
     }
     if not covered:
-        said = "Nothing is provably complete in this time: there is no complete, unfiltered listing."
-        return Picture("coverage", title, said, numbers, obeys=())
+        said = "Nothing in this time is provably complete: there is no complete, unfiltered listing."
+        return Picture("coverage", title, said, numbers, supported_filters=())
     table = [{"gap from": hole["hole_from"], "to": hole["hole_to"], "hours": hole["hours"]} for hole in holes]
     span = selection.span
     return Picture(
@@ -47,19 +47,19 @@ def coverage(selection: Selection) -> Picture:
         numbers,
         table,
         lambda width: charts.strip(covered, listings, span, width),
-        obeys=(),
+        supported_filters=(),
     )
 
 
 def _missing(selection: Selection) -> Row:
-    """The longest time between two listings that overlap, the deletions that were seen, and the estimate of jobs that
-    never were: of those days that can be added up, and how many these are. Null where no such day was counted."""
-    (found,) = selection.ask("""
+    """The longest time between two listings without a gap, the deletions seen, and an estimate of the jobs never seen:
+    for the days that can be added up, and how many these are. Null if no such day was counted."""
+    (found,) = selection.query("""
         select
             (
                 select cast(max(date_diff('second', listed_before, listed_at)) as double) / 3600
                 from proving_listings
-                where org_id = $org and listed_at - interval 168 hours <= listed_before
+                where org_id = $org and is_continuous
                     and listed_at > $since and listed_before < $until
             ) as longest_gap_hours,
             (
@@ -86,18 +86,19 @@ def _words(numbers: Row) -> list[str]:
         + (f"; the last of {when(numbers['last_listing'])}." if numbers["last_listing"] else ".")
     ]
     for hole in numbers["holes"]:
-        if hole["hours"] * 60 < 1:  # none, as in `check`: the listings themselves take as long
+        if hole["hours"] * 60 < 1:  # as in `check`: a listing itself takes as long
             continue
         length, start, end = duration(timedelta(hours=hole["hours"])), when(hole["hole_from"]), when(hole["hole_to"])
-        words.append(f"A gap of {length} from {start} to {end}: no listing came within seven days.")
+        words.append(f"A gap of {length} from {start} to {end}: the next listing came more than seven days later.")
     if numbers["deleted"]:
         words.append(
             f"Deleted before Salesforce would have removed them: {counted(numbers['deleted'], 'recorded job')}."
         )
     if numbers["days_counted"]:
         unseen: Any = numbers["unseen_estimated"]
+        jobs = f"About {counted(unseen, 'query job')}" if unseen else "No query jobs"
         words.append(
-            f"{f'About {unseen:,}' if unseen else 'No'} query job{'' if unseen == 1 else 's'} came and went unseen, by "
-            f"the org's own count on {numbers['days_counted']:,} of {counted(numbers['days'], 'day')}."
+            f"{jobs} appeared and vanished unseen, by the org's own count on {numbers['days_counted']:,} of "
+            f"{counted(numbers['days'], 'day')}."
         )
     return words

@@ -1,4 +1,4 @@
-"""How many jobs ran side by side, and how long they took."""
+"""How many jobs ran at the same time, and how long they took."""
 
 import itertools
 from datetime import datetime, timedelta
@@ -11,18 +11,19 @@ from pipelines.answers.selection import Selection
 from pipelines.answers.time_axis import Span
 from pipelines.warehouse.reader import Row
 
-MAX_PAUSE_HOURS: Final = 36  # between two listings of a recorder that is at work: daily, and half a day late
-TREND_DAYS: Final = 84  # that the durations look back at the least: a trend needs more than four weeks
+MAX_PAUSE_HOURS: Final = 36  # between two listings of a recorder that is running: daily, and half a day late
+TREND_DAYS: Final = 84  # durations look back at least this far: a trend needs more than four weeks
 
 
 def at_once(selection: Selection) -> Picture:
-    """How many jobs ran or waited at the same time; at most one point an hour. The greatest number is that of hours
-    which the record covers completely, and in which the recorder was at work: else jobs whose end went unseen pile up
+    """How many jobs ran or waited at the same time; at most one point an hour. The peak is taken only from hours that
+    are covered completely and in which the recorder was running: otherwise jobs whose end was not seen would pile up
     until the next listing."""
     title = "How many ran at once?"
-    found = selection.ask("""
+    found = selection.query("""
         select
-            case when $bin = 'day' then hour else date_trunc('day', hour) end as start, kind, max(at_once) as value
+            case when $granularity = 'day' then hour else date_trunc('day', hour) end as start, kind,
+            max(at_once) as value
         from jobs_at_once
         where org_id = $org and hour >= $since and hour < $until
         group by all
@@ -36,7 +37,7 @@ def at_once(selection: Selection) -> Picture:
         )
     """
     bounds = {"starts": [start for start, _ in pauses], "ends": [end for _, end in pauses]}
-    most = selection.ask(
+    most = selection.query(
         f"""
         select kind, max(at_once) as at_once, max_by(hour, (at_once, hour)) as hour from jobs_at_once
         where {condition}
@@ -44,14 +45,14 @@ def at_once(selection: Selection) -> Picture:
         """,
         **bounds,
     )
-    (hours,) = selection.ask(f"select count(*) as counted from covered_hours where {condition}", **bounds)
+    (hours,) = selection.query(f"select count(*) as counted from covered_hours where {condition}", **bounds)
     by_kind: dict[str | None, Row] = {row["kind"]: row for row in most}
     numbers: dict[str, Any] = {"hours_counted": hours["counted"]}
     for kind, name in NUMBER_OF.items():
         most_of_kind = by_kind.get(kind, {})
         numbers |= {f"{name}_at_once": most_of_kind.get("at_once"), f"{name}_at_once_from": most_of_kind.get("hour")}
     if not found:
-        return Picture("at_once", title, "No jobs are recorded in this time.", numbers, obeys=())
+        return Picture("at_once", title, "No jobs are recorded in this time.", numbers, supported_filters=())
     panels = {
         name: [row for row in found if row["kind"] == kind]
         for kind, name in KINDS.items()
@@ -62,14 +63,14 @@ def at_once(selection: Selection) -> Picture:
         for kind in KINDS
         if (row := by_kind.get(kind))
     ]
-    basis = f"covered completely, and between listings at most {MAX_PAUSE_HOURS} hours apart"
+    basis = f"fully covered, between listings at most {MAX_PAUSE_HOURS} hours apart"
     if words:
         words += [
-            f"This looks at {counted(hours['counted'], 'hour')}: those that are {basis}.",
+            f"Based on the {counted(hours['counted'], 'hour')} that are {basis}.",
             "An upper bound: a job whose end is not known counts until the end of the listing that showed it.",
         ]
     else:
-        words = [f"How many is not known: no hour of this time is {basis}."]
+        words = [f"Not known: no hour of this time is {basis}."]
     table = [
         {
             "kind": KINDS[kind],
@@ -88,14 +89,14 @@ def at_once(selection: Selection) -> Picture:
         numbers,
         table,
         lambda width: charts.lines(panels, "jobs at once", span, width),
-        obeys=(),
+        supported_filters=(),
     )
 
 
 def _pauses(selection: Selection) -> list[tuple[datetime, datetime]]:
-    """The parts of the time shown that lie before the first complete listing, after the last, or between two that are
-    too far apart, in UTC."""
-    proofs = selection.ask("select listed_at from proving_listings where org_id = $org order by listed_at")
+    """The parts of the time shown before the first complete listing, after the last one, and between two that are too
+    far apart; UTC."""
+    proofs = selection.query("select listed_at from proving_listings where org_id = $org order by listed_at")
     listed = [proof["listed_at"] for proof in proofs]
     whole = Span(selection.since, selection.until)
     never = timedelta(days=36_500)
@@ -108,15 +109,14 @@ def _pauses(selection: Selection) -> list[tuple[datetime, datetime]]:
 
 
 def durations(selection: Selection) -> Picture:
-    """How long the most frequent jobs took, week by week. A week has to be over to be compared, and a trend needs
-    two."""
-    title, obeys = "Do jobs take longer than they did?", ("job_types", "objects")
+    """How long the most frequent jobs took, week by week. Only weeks that are over count, and a trend needs two."""
+    title, filters = "Are jobs getting slower?", ("job_types", "objects")
     since = min(selection.since, selection.until - timedelta(days=TREND_DAYS - 1))
-    found = selection.ask(
+    found = selection.query(
         f"""
         with weeks as (
             select * from durations_by_week
-            where {selection.only(*obeys)} and week >= $monday and week < $running and timed > 0
+            where {selection.where_clause(*filters)} and week >= $monday and week < $running and timed > 0
         ),
         most as (
             select job_type, operation, object, sum(timed) as jobs from weeks
@@ -152,8 +152,8 @@ def durations(selection: Selection) -> Picture:
         ]
     }
     if not found:
-        said = "No week is over yet in which jobs ended whose duration is known."
-        return Picture("durations", title, said, numbers, obeys=obeys)
+        said = "There is no complete week yet with jobs of known duration."
+        return Picture("durations", title, said, numbers, supported_filters=filters)
     panels: dict[str, list[Row]] = {
         name: [
             {"start": row["start"], "which": which, "value": row[column]}
@@ -184,5 +184,5 @@ def durations(selection: Selection) -> Picture:
         numbers,
         table,
         lambda width: charts.small_lines(panels, "minutes", span, width),
-        obeys,
+        filters,
     )

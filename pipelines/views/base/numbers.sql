@@ -1,4 +1,4 @@
--- One row per whole number from 0 to 99,999: other views count hours, days and weeks with it, in any SQL dialect.
+-- One row per whole number from 0 to 99,999: other views use it to count hours, days and weeks in any SQL dialect.
 --
 --  n  INTEGER  the number
 --

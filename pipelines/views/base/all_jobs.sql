@@ -1,4 +1,4 @@
--- One row per job: what other views build on. Which kind it is, whether it has ended, and between which times.
+-- One row per job: what other views build on: its kind, whether it has ended, and between which times it existed.
 --
 --  org_id         VARCHAR                   the org
 --  id             VARCHAR                   the job, 18 characters; Setup and event logs show the first 15
@@ -17,14 +17,14 @@
 --  shown_at       TIMESTAMP WITH TIME ZONE  start of the listing that first showed the job as query_jobs has it; it was listed at least then
 --  shown_by       TIMESTAMP WITH TIME ZONE  end of that listing
 --  is_finished    BOOLEAN                   whether the state is final: JobComplete, Failed, Aborted, Closed
---  is_gone        BOOLEAN                   whether it is listed no longer though its last state was not final, or Closed: expired or deleted
+--  is_gone        BOOLEAN                   whether it is no longer listed though its last state was not final, or was Closed: expired or deleted
 --  gone_by        TIMESTAMP WITH TIME ZONE  end of the listing that no longer showed it; null unless is_gone
---  hidden_since   TIMESTAMP WITH TIME ZONE  of such a job that was lost with most others at once, and may be there still: the last listing that showed it; else null
+--  hidden_since   TIMESTAMP WITH TIME ZONE  of a job that disappeared together with most others and may still exist: the last listing that showed it; else null
 --
 -- unique: org_id, id
 --
--- Five minutes of difference are allowed between the clocks of an org's servers.
--- Of jobs in another final state it is not looked up whether they are still listed: nearly all of them expire.
+-- The clocks of an org's servers may differ by five minutes.
+-- is_gone is false for jobs in the other final states, listed or not: nearly all of them expire.
 with away as (
     select
         u.org_id,
@@ -41,6 +41,7 @@ listed as (
     select
         j.org_id,
         j.id,
+        j.kind,
         j.job_type,
         j.operation,
         j.object,
@@ -48,20 +49,20 @@ listed as (
         j.created_date,
         j.system_modstamp,
         j.state,
+        j.is_finished,
         j.api_version,
         j.observed_at,
         coalesce(o.ended_at, j.observed_at) as observed_by,
-        coalesce(j.current_since, j.observed_at) as shown_at,
-        coalesce(s.ended_at, j.current_since, j.observed_at) as shown_by
-    from salesforce.query_jobs as j
+        j.shown_at,
+        coalesce(s.ended_at, j.shown_at) as shown_by
+    from salesforce.listed_jobs as j
     left join salesforce.listing_ends as o on o.org_id = j.org_id and o.started_at = j.observed_at
-    left join salesforce.listing_ends as s
-        on s.org_id = j.org_id and s.started_at = coalesce(j.current_since, j.observed_at)
+    left join salesforce.listing_ends as s on s.org_id = j.org_id and s.started_at = j.shown_at
 )
 select
     j.org_id,
     j.id,
-    case when j.operation in ('query', 'queryAll') then 'query' when j.operation is not null then 'load' end as kind,
+    j.kind,
     j.job_type,
     j.operation,
     j.object,
@@ -83,7 +84,7 @@ select
     j.observed_by,
     j.shown_at,
     j.shown_by,
-    j.state in ('JobComplete', 'Failed', 'Aborted', 'Closed') as is_finished,
+    j.is_finished,
     a.id is not null and not a.is_hidden as is_gone,
     case when not a.is_hidden then a.gone_by end as gone_by,
     case when a.is_hidden then a.last_listed_at end as hidden_since

@@ -10,10 +10,7 @@
 --
 -- Every record failed: as many records failed as were processed, or every batch did and no record is known to have passed.
 -- A Classic load has its counts from the Classic API alone: where that was not asked or refused, its failures are unknown.
-with newest as (
-    select org_id, max(listed_at) as listed_at from salesforce.complete_listings group by 1
-),
-judged as (
+with judged as (
     select
         j.org_id,
         j.id,
@@ -45,7 +42,7 @@ judged as (
         end as known_at
     from salesforce.all_jobs as j
     left join salesforce.job_details as d on d.org_id = j.org_id and d.id = j.id
-    left join newest as n on n.org_id = j.org_id
+    left join salesforce.newest_listings as n on n.org_id = j.org_id
 )
 select
     org_id,

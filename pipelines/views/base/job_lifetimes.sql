@@ -1,4 +1,4 @@
--- One row per job: from its creation to its end, as far as listings told.
+-- One row per job: from its creation to its end, as far as listings show.
 --
 --  org_id         VARCHAR                   the org
 --  id             VARCHAR                   the job, 18 characters; Setup and event logs show the first 15
@@ -19,7 +19,7 @@
 --
 -- unique: org_id, id
 --
--- The API tells no end of a job. system_modstamp is when the job last changed; for some jobs it never moves, and of some it
+-- The API does not say when a job ended. system_modstamp is when the job last changed; for some jobs it never moves, and of some it
 -- moves again after the end: that of the first version in the state that the job stayed in counts.
 -- A Classic job that is Closed takes no more batches; those that it has may still run (job_details.provisional).
 with newest as (

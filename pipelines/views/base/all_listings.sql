@@ -1,0 +1,18 @@
+-- One row per listing of any kind, filtered ones included: from when to when it was read.
+--
+--  org_id       VARCHAR                   the org
+--  listing_id   VARCHAR                   the listing
+--  listed_at    TIMESTAMP WITH TIME ZONE  its start; of one that had to start again, the start of its last try
+--  ended_at     TIMESTAMP WITH TIME ZONE  its end
+--  filters      VARCHAR                   JSON object of the filters sent, as in listings
+--  api_version  VARCHAR                   API version that was asked for
+--
+-- unique: listing_id
+select
+    org_id,
+    listing_id,
+    coalesce(restarted_at, started_at) as listed_at,
+    finished_at as ended_at,
+    filters,
+    api_version
+from salesforce.listings
