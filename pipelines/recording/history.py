@@ -48,7 +48,8 @@ class History:
         return newest
 
     def of_feed(self, feed: Feed, sql: str) -> str:
-        """The query with `feed_jobs`, `feed_listings` and `feed_absences` for what the warehouse has of this feed."""
+        """The query with what the warehouse has of this feed for `feed_jobs`, `feed_listings`, `feed_absences` and
+        `complete_listings`, which is what the view of this name says; the file may not have it yet."""
 
         def rows(table: Table) -> str:
             # An earlier version recorded QUERY alone, and had no column that says so.
@@ -57,7 +58,11 @@ class History:
 
         named = {"feed_jobs": f"{DATASET}.{feed.jobs.name}", "feed_listings": rows(LISTINGS)}
         named["feed_absences"] = rows(UNLISTED_JOBS)
-        return re.sub(r"\bfeed_(jobs|listings|absences)\b", lambda name: named[name[0]], sql)
+        named["complete_listings"] = (
+            f"(select *, coalesce(restarted_at, started_at) as listed_at from {named['feed_listings']} "
+            "where filters = '{}')"
+        )
+        return re.sub("|".join(rf"\b{name}\b" for name in named), lambda name: named[name[0]], sql)
 
     def fields(self, feed: Feed) -> dict[str, str]:
         """column -> field of the undocumented fields that have a column of the feed's jobs, by the listings that gave

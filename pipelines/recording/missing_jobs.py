@@ -23,11 +23,10 @@ RETENTION: Final = "interval 168 hours"  # of a finished job, from its creation:
 AWAY: Final = f"""
 with before as (
     select
-        max(coalesce(restarted_at, started_at)) as listed_at,
-        coalesce(listed_at - interval 15 days, timestamptz '-infinity') as since
-    from feed_listings
-    where org_id = $org_id and filters = '{{}}' and jobs_unlisted is not null
-        and coalesce(restarted_at, started_at) < $at
+        max(c.listed_at) as listed_at,
+        coalesce(max(c.listed_at) - interval 15 days, timestamptz '-infinity') as since
+    from complete_listings as c
+    where c.org_id = $org_id and c.jobs_unlisted is not null and c.listed_at < $at
 ),
 away as (
     select id, state, last_listed_at, unlisted_at from feed_absences
@@ -89,9 +88,9 @@ select *, $at as listed_again_at from away as a where exists (select 1 from list
 
 # The newest listing that was compared: since when it had been reduced, and how much it showed.
 COMPARED: Final = """
-select reduced_since, coalesce(restarted_at, started_at) as listed_at, jobs_listed
-from feed_listings
-where org_id = $org_id and filters = '{}' and jobs_unlisted is not null and coalesce(restarted_at, started_at) < $at
+select reduced_since, listed_at, jobs_listed
+from complete_listings
+where org_id = $org_id and jobs_unlisted is not null and listed_at < $at
 order by listed_at desc
 limit 1
 """
@@ -116,10 +115,10 @@ where case when u.state in {FINISHED} then j.created_date else greatest(j.create
 # Listings that were compared with nothing, between the last that was compared and this one, are taken for reduced where
 # they showed no more than half of what that one did.
 FIRST_REDUCED: Final = """
-select min(coalesce(restarted_at, started_at))
-from feed_listings
-where org_id = $org_id and filters = '{}' and jobs_unlisted is null and jobs_listed * 2 <= $jobs_before
-    and coalesce(restarted_at, started_at) > $before and coalesce(restarted_at, started_at) < $at
+select min(listed_at)
+from complete_listings
+where org_id = $org_id and jobs_unlisted is null and jobs_listed * 2 <= $jobs_before
+    and listed_at > $before and listed_at < $at
 """
 
 
