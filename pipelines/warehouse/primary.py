@@ -178,7 +178,7 @@ def _unusable(path: Path, error: Exception) -> Failure:
     if is_permission_error(error):
         return Misconfigured(
             f"{path} cannot be opened: this user lacks permission to read and write it.",
-            "Grant it, or change DESTINATION__DUCKDB__CREDENTIALS (see .dlt/config.toml).",
+            "Let this user do both, or change DESTINATION__DUCKDB__CREDENTIALS (see .dlt/config.toml).",
         )
     if "WAL" in reason:
         return Misconfigured(

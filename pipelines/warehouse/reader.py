@@ -129,7 +129,9 @@ def _unreadable(path: Path, error: Exception) -> Misconfigured | TryLater:
         writing = TryLater(f"{path} is open for writing in another program.", "Close it there, then try again.")
         return locking_problem(path) or writing
     if is_permission_error(error):
-        return Misconfigured(f"{path} cannot be opened: this user lacks permission to read it.", "Grant it.")
+        return Misconfigured(
+            f"{path} cannot be opened: this user lacks permission to read it.", "Let this user read it."
+        )
     if ".wal" in str(error) or "WAL" in str(error):
         # Written after a newer copy had been published, by a process that still had the old one open.
         return Misconfigured(

@@ -131,7 +131,7 @@ def test_what_is_asked_after_the_listing_is_not_asked_of_another_org(
     assert other.requests == []
     ((notes,),) = recorder.rows("select notes from listings")
     for table in ("job_details", "users", "orgs", "org_limits"):
-        assert f"{table}: The session ended, and the next sign-in leads elsewhere" in notes
+        assert f"{table}: The session expired, and the new sign-in leads to another org" in notes
         assert recorder.rows(f"select count(*) from {table}") == [(0,)]
     assert first in notes
     assert other.org_id in notes

@@ -47,9 +47,9 @@ def test_a_file_with_fewer_rows_is_not_published(org: DemoOrg, recorder: Recorde
 
     assert run.returncode == 78, run
     assert not org.requests
-    assert f"{recorder.loader_file} holds " in run.stderr
+    assert f"{recorder.loader_file} has " in run.stderr
     assert f"3 {TABLES[table]}" in run.stderr
-    assert f"{recorder.warehouse} holds 4 listings, 4 jobs, 4 states" in run.stderr
+    assert f"{recorder.warehouse} has 4 listings, 4 jobs, 4 states" in run.stderr
     assert "move the published copy away" in run.stderr
     assert recorder.run("doctor").returncode == 78
     assert recorder.warehouse.read_bytes() == was
@@ -66,7 +66,7 @@ def test_rows_that_go_during_the_load_are_missed_too(org: DemoOrg, recorder: Rec
         running, "apply_views", lambda loader: loader.execute("delete from salesforce.query_job_states")
     )
     failure = recorder_failure(recorder)
-    assert "holds 2 listings, 1 jobs, 0 states" in failure
+    assert "has 2 listings, 1 jobs, 0 states" in failure
     assert recorder.rows("select count(*) from query_job_states") == [(1,)]
 
 
