@@ -268,11 +268,13 @@ class RecorderMachine(RuleBasedStateMachine):
 
 
 @pytest.mark.slow
-def test_after_a_quiet_load_nothing_is_lost_doubled_or_moved(recorder_of: Callable[..., Recorder], capsys: Any) -> None:
-    """MACHINE_SECONDS of it, an hour if you like; MACHINE_SEED repeats what a failure printed. Without either, and
-    without `--hypothesis-profile=random`, it is the same in every run."""
-    fixed = settings.default.derandomize and "MACHINE_SECONDS" not in os.environ
-    first = int(os.environ.get("MACHINE_SEED") or (1 if fixed else random.randrange(10**6)))
+def test_after_a_quiet_load_nothing_is_lost_doubled_or_moved(
+    recorder_of: Callable[..., Recorder], capsys: Any, pytestconfig: pytest.Config
+) -> None:
+    """MACHINE_SECONDS of it; MACHINE_SEED repeats what a failure printed. Without either, always the same, or as seeded."""
+    given = os.environ.get("MACHINE_SEED") or pytestconfig.getoption("--hypothesis-seed")
+    any_seed = "MACHINE_SECONDS" in os.environ or not settings.default.derandomize
+    first = int(given or (random.randrange(10**6) if any_seed else 1))
     until = time.monotonic() + float(os.environ.get("MACHINE_SECONDS", "60"))
     RecorderMachine.recorder_of = staticmethod(recorder_of)
     RecorderMachine.tally = {}
