@@ -120,11 +120,7 @@ def users(selection: Selection) -> Picture:
         words += f" ({percent(first['share_percent'])} of the allowance)" if first["share_percent"] is not None else ""
     elif recorded:
         words += ", none of those selected"
-    words += (
-        f". By the org's own count there were {used - recorded:,} more, which no listing showed."
-        if used > recorded
-        else "."
-    )
+    words += f". The org counted {used - recorded:,} more, which no listing showed." if used > recorded else "."
     if not found:
         return Picture("users", title, words, numbers, supported_filters=filters)
     shown = [
