@@ -17,6 +17,7 @@ def test_no_file_and_no_class_is_too_long_to_be_read_at_once() -> None:
         if (lines := text.count("\n")) > FILE:
             too_long.append((file.name, lines))
         for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.ClassDef) and (lines := (node.end_lineno or 0) - node.lineno + 1) > CLASS:
+            lines = (node.end_lineno or 0) - node.lineno + 1 if isinstance(node, ast.ClassDef) else 0
+            if lines > CLASS and "tests" not in file.relative_to(PROJECT).parts:  # a model there is read as a whole
                 too_long.append((f"{file.name}: {node.name}", lines))
     assert too_long == []
