@@ -24,12 +24,12 @@ def imports():
     from pipelines.config.dlt_context import use_project
     from pipelines.config.settings import warehouse_to_read
     from pipelines.demo import DEMO_WAREHOUSE
-    from pipelines.errors import Failure
+    from pipelines.errors import RecorderError
     from pipelines.warehouse.reader import opened, read
 
     return (
         DEMO_WAREHOUSE,
-        Failure,
+        RecorderError,
         Path,
         Selection,
         argparse,
@@ -62,7 +62,7 @@ def failing(mo):
 @app.cell
 def choose(
     DEMO_WAREHOUSE,
-    Failure,
+    RecorderError,
     Path,
     argparse,
     html,
@@ -81,7 +81,7 @@ def choose(
         warehouse = warehouse_to_read(_parser.parse_known_args()[0].warehouse, DEMO_WAREHOUSE)
         with opened(warehouse) as _file:
             recorded, _is_demo = orgs(_file), _file.is_demo
-    except Failure as _failure:
+    except RecorderError as _failure:
         mo.stop(True, explanation(_failure))
     _demo = "the demo org, recorded by <code>make demo</code>"
     _whose = _demo if _is_demo else f"<code>{html.escape(str(warehouse))}</code>"
@@ -152,7 +152,7 @@ def chosen(Selection, creators, job_types, objects, org, time, warehouse):
 
 
 @app.cell
-def showing(Failure, html, mo, explanation, opened, replace, selection, styled):
+def showing(RecorderError, html, mo, explanation, opened, replace, selection, styled):
     _names = {"job_types": "types", "objects": "objects", "creators": "users"}
 
     def show(make):
@@ -160,7 +160,7 @@ def showing(Failure, html, mo, explanation, opened, replace, selection, styled):
         try:
             with opened(selection.warehouse) as _file:  # one connection for all queries of a section
                 picture = make(replace(selection, warehouse=_file))
-        except Failure as failure:
+        except RecorderError as failure:
             return explanation(failure)
         _unsupported = _names.keys() - set(picture.supported_filters)
         ignored = [name for field, name in _names.items() if getattr(selection, field) and field in _unsupported]
@@ -186,7 +186,7 @@ def showing(Failure, html, mo, explanation, opened, replace, selection, styled):
 
 @app.cell
 def needs(
-    Failure,
+    RecorderError,
     check,
     html,
     mo,
@@ -197,7 +197,7 @@ def needs(
 ):
     try:
         _all = check(warehouse, read_thresholds())
-    except Failure as _failure:
+    except RecorderError as _failure:
         mo.stop(True, explanation(_failure))
     findings = [finding for finding in _all if finding.org_id == org.value["org_id"]]
     _items = "".join(

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 import duckdb
 
 
-class Failure(Exception):
+class RecorderError(Exception):
     """Any error that ends the run. `message` says what happened, `remedy` what to do next."""
 
     exit_code = os.EX_SOFTWARE  # 70
     # The original exception may contain a secret (a key used as a file name, a proxy's password). `from None` hides it,
-    # but dlt pickles an error's context into its trace.pickle regardless, so a Failure has no context.
+    # but dlt pickles an error's context into its trace.pickle regardless, so a RecorderError has no context.
     __context__ = None
 
     def __init__(self, message: str, remedy: str = "") -> None:
@@ -27,27 +27,27 @@ class Failure(Exception):
         return f"{self.message}\n{self.remedy}" if self.remedy else self.message
 
 
-class Unreadable(Failure):
+class InvalidResponse(RecorderError):
     """A response that is not what Salesforce documents; perhaps from a proxy or a maintenance page."""
 
 
-class TryLater(Failure):
+class TemporaryError(RecorderError):
     """A temporary problem: a lock, a spent API budget, Salesforce or the network down."""
 
     exit_code = os.EX_TEMPFAIL  # 75
 
 
-class NoAnswer(TryLater):
+class NoResponse(TemporaryError):
     """A request got no response: timed out, cut off, or the host was unreachable."""
 
 
-class NotPermitted(Failure):
+class AccessDenied(RecorderError):
     """Salesforce refused the sign-in, or the user lacks a permission."""
 
     exit_code = os.EX_NOPERM  # 77
 
 
-class Misconfigured(Failure):
+class ConfigError(RecorderError):
     """A setting is missing or wrong. Retrying does not help until it is changed."""
 
     exit_code = os.EX_CONFIG  # 78
@@ -68,20 +68,22 @@ def exception_chain(error: BaseException) -> Iterator[BaseException]:
         seen = seen.__cause__ or seen.__context__
 
 
-def unwrap_error(error: BaseException) -> Failure | None:
-    """The `Failure` inside an error, if there is one."""
-    return next((cause for cause in exception_chain(error) if isinstance(cause, Failure)), None)
+def unwrap_error(error: BaseException) -> RecorderError | None:
+    """The `RecorderError` inside an error, if there is one."""
+    return next((cause for cause in exception_chain(error) if isinstance(cause, RecorderError)), None)
 
 
-def disk_full_error(error: BaseException) -> Failure | None:
-    """The Failure for an error that means a full disk or a file size limit; None for other errors."""
+def disk_full_error(error: BaseException) -> RecorderError | None:
+    """The RecorderError for an error that means a full disk or a file size limit; None for other errors."""
     if _has_errno(error, errno.EFBIG):
-        return Failure(
+        return RecorderError(
             "File size limit reached: this user's (see ulimit -f) or the file system's.",
             "Raise the limit and run this again. Everything recorded before is safe.",
         )
     if _has_errno(error, errno.ENOSPC, errno.EDQUOT):
-        return Failure("The disk is full.", "Free some space and run this again. Everything recorded before is safe.")
+        return RecorderError(
+            "The disk is full.", "Free some space and run this again. Everything recorded before is safe."
+        )
     return None
 
 

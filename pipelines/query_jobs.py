@@ -11,7 +11,7 @@ The path of a record, room by room. A room imports only from the rooms below it;
 
     recording/     from pages to rows to the primary database
         load.py          one run, from taking the lock to publishing;  progress.py: progress in a terminal
-        loader_identity.py  which primary database this is;  merging.py: rows into it, through dlt
+        primary_identity.py  which primary database this is;  merging.py: rows into it, through dlt
         source.py        the dlt sources of a run;  merges.py: a dlt resource per table, and how it merges
         feeds.py         what differs between an org's listings;  snapshot.py: reads one, from first page to last
         shown_jobs.py    what its pages showed;  listing_row.py: its row in `listings`;  rejected_records.py: quarantine
@@ -79,7 +79,7 @@ from pipelines.config.project import version
 from pipelines.config.settings import read_credentials, read_settings, warehouse_to_read
 from pipelines.demo import DEMO_HOME, DEMO_WAREHOUSE
 from pipelines.diagnosis.run_errors import failure_of
-from pipelines.errors import Failure, exception_chain
+from pipelines.errors import RecorderError, exception_chain
 from pipelines.interrupts import causing_signal, end_on_signals
 from pipelines.recording.load import record
 from pipelines.recording.progress import progress
@@ -114,8 +114,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _load(options: argparse.Namespace) -> int:
     settings, credentials = read_settings(), read_credentials()
     _warn_of_misspelt_settings()
-    with progress(wanted=not options.quiet) as seen:
-        run = record(settings, credentials, seen)
+    with progress(wanted=not options.quiet) as callbacks:
+        run = record(settings, credentials, callbacks)
     if not options.quiet:
         _say(run)
     return 0
@@ -268,7 +268,7 @@ def _leave(exit_code: int) -> NoReturn:
         except BrokenPipeError:  # the reader has gone
             pass
         except OSError:  # the disk is full
-            exit_code = exit_code or Failure.exit_code
+            exit_code = exit_code or RecorderError.exit_code
     os._exit(exit_code)
 
 

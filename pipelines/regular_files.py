@@ -3,17 +3,17 @@
 import stat
 from pathlib import Path
 
-from pipelines.errors import Misconfigured
+from pipelines.errors import ConfigError
 
 
 def check_regular(path: Path) -> None:
-    """Raises Misconfigured if the path is a directory, a FIFO or a device."""
+    """Raises ConfigError if the path is a directory, a FIFO or a device."""
     try:
         mode = path.stat().st_mode
     except OSError:  # missing or not accessible: opening it will report that
         return
     if not stat.S_ISREG(mode):
-        raise Misconfigured(f"{path} is {kind_of(mode)}, not a DuckDB file.", "Give the path of a file.")
+        raise ConfigError(f"{path} is {kind_of(mode)}, not a DuckDB file.", "Give the path of a file.")
 
 
 def kind_of(mode: int) -> str:

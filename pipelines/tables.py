@@ -144,7 +144,7 @@ LISTINGS: Final = Table(
         Column("pages", COUNT, "Pages of the listing, of up to 1,000 jobs"),
         Column("calls", COUNT, "API calls of the run up to the last page, retries included"),
         Column("jobs_listed", COUNT, "Records that the listing showed"),
-        Column("jobs_changed", COUNT, "Of these, new to the warehouse or different from it; counted again while the loader's file is locked"),
+        Column("jobs_changed", COUNT, "Of these, new to the warehouse or different from it; counted again while the primary database is locked"),
         Column("jobs_changed_late", COUNT, "Of these, with a system_modstamp before `since`: a plain cursor would have lost them"),
         Column("jobs_unlisted", COUNT, "Jobs that it showed no longer, as unlisted_jobs has them; null where that was not looked for: filtered, or nothing to compare with"),
         Column("jobs_expected", COUNT, "Jobs known before that cannot have expired by then: not finished, or less than seven days old; null where jobs_unlisted is"),

@@ -26,7 +26,7 @@ from pipelines.demo.command import FIRST_LOAD, LOAD_EVERY, UNTIL, credentials_fo
 from pipelines.demo_org.life import live
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
-from pipelines.errors import Failure, unwrap_error
+from pipelines.errors import RecorderError, unwrap_error
 from pipelines.recording.load import Run, record
 
 KEYS = "SOURCES__SALESFORCE__CREDENTIALS__"
@@ -49,7 +49,7 @@ class Recorder:
     org: DemoOrg
 
     @property
-    def loader_file(self) -> Path:
+    def primary_file(self) -> Path:
         return self.home / "loader.duckdb"
 
     @property
@@ -64,7 +64,7 @@ class Recorder:
         """One run in this process."""
         return record(read_settings(), credentials or read_credentials())
 
-    def failure(self) -> Failure:
+    def failure(self) -> RecorderError:
         """What a run ends in that has nothing kept to bring in; that it changed no row, published nothing, and left
         nothing half made is checked on the way."""
         before = self._written()
@@ -78,13 +78,13 @@ class Recorder:
     def _written(self) -> dict[str, Any]:
         """The files of both databases by when they were modified, but for the loader's own: its tables, with all rows.
         A run may open that, or make it."""
-        mine = [self.loader_file.with_name(f"{self.loader_file.name}{end}") for end in ("", ".lock", ".state")]
+        mine = [self.primary_file.with_name(f"{self.primary_file.name}{end}") for end in ("", ".lock", ".state")]
         files = {path.name: path.stat().st_mtime_ns for path in self.home.glob("*.duckdb*") if path not in mine}
-        if not self.loader_file.exists():
+        if not self.primary_file.exists():
             return files
-        with duckdb.connect(self.loader_file, read_only=True) as loader:
-            tables = loader.execute("select schema_name || '.' || table_name from duckdb_tables()").fetchall()
-            return files | {name: loader.execute(f"from {name} order by all").fetchall() for (name,) in tables}
+        with duckdb.connect(self.primary_file, read_only=True) as primary:
+            tables = primary.execute("select schema_name || '.' || table_name from duckdb_tables()").fetchall()
+            return files | {name: primary.execute(f"from {name} order by all").fetchall() for (name,) in tables}
 
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "pipelines.query_jobs", *arguments]

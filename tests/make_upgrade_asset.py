@@ -22,7 +22,7 @@ from processes import holding
 from recorded_story import FILES, HERE, Story, credentials, pack, working_in
 
 from pipelines.demo_org.server import serving
-from pipelines.errors import TryLater
+from pipelines.errors import TemporaryError
 from pipelines.recording.load import record
 
 
@@ -39,11 +39,11 @@ def make(version: str) -> Path:
                 chapter()
                 record(FILES, credentials(story.org))
             story.be_locked_out()
-            with holding(FILES.loader_file):
+            with holding(FILES.primary_file):
                 for _ in range(2):  # the second one cannot know what the first one kept, and keeps all jobs
                     try:
                         record(FILES, credentials(story.org))
-                    except TryLater as kept:
+                    except TemporaryError as kept:
                         print(kept.message)
         pack(Path(home), archive)
     return archive

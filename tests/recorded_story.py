@@ -79,7 +79,7 @@ class Story:
         self.jobs += [self.org.add_job(object="Order", state="JobComplete", numberRecordsProcessed=5)]
 
     def be_locked_out(self) -> None:
-        """An hour later, while the loader's file is held: a job that no later listing shows."""
+        """An hour later, while the primary database is held: a job that no later listing shows."""
         self._advance(1)
         self.org.move_job(self.jobs[9], "JobComplete")
         self.jobs += [self.org.add_job(object="Case", state="JobComplete")]

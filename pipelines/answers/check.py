@@ -48,7 +48,7 @@ def check(warehouse: Path | Warehouse, thresholds: Thresholds, now: datetime | N
     """What needs attention, urgent findings first, without the muted ones. `now` is the warehouse's own clock unless
     given: see `Warehouse.clock`.
 
-    Raises Misconfigured if the file is not a warehouse.
+    Raises ConfigError if the file is not a warehouse.
     """
     found: list[Finding] = []
     with opened(warehouse) as file:

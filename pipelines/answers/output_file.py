@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from pipelines.errors import Misconfigured
+from pipelines.errors import ConfigError
 from pipelines.warehouse.atomic_file import is_mount, replacing
 
 STDOUT: Final = Path("-")
@@ -16,7 +16,7 @@ def check_output(output: Path, option: str, what: str, beginning: bytes) -> None
     """Checks that `output` may be written: it does not exist, is empty or a stream, or begins like what replaces it, in
     upper or lower case and after any white space. Nothing else is replaced, least of all a warehouse.
 
-    Raises Misconfigured, naming the option for another file.
+    Raises ConfigError, naming the option for another file.
     """
     if output == STDOUT:
         return
@@ -32,13 +32,13 @@ def check_output(output: Path, option: str, what: str, beginning: bytes) -> None
     except OSError as error:
         raise _cannot_write(output, option, error) from None
     if begins and not begins.startswith(beginning):
-        raise Misconfigured(
+        raise ConfigError(
             f"{output} exists and is not a {what}: the report would replace it.", f"Name another file: {option}."
         )
 
 
 def write_output(output: Path, option: str, text: str) -> None:
-    """Writes the text. Raises Misconfigured if that is not possible, BrokenPipeError if the reader closed the pipe."""
+    """Writes the text. Raises ConfigError if that is not possible, BrokenPipeError if the reader closed the pipe."""
     try:
         if output == STDOUT:
             sys.stdout.flush()
@@ -71,8 +71,8 @@ def _write(descriptor: int, text: str) -> None:
         stream.write(text)
 
 
-def _cannot_write(output: Path, option: str, error: OSError) -> Misconfigured:
+def _cannot_write(output: Path, option: str, error: OSError) -> ConfigError:
     why = "this FIFO has no reader" if error.errno == errno.ENXIO else error.strerror
     if is_mount(error):
         why = f"it is a mount point, which cannot be replaced ({why})"
-    return Misconfigured(f"Cannot write {output}: {why}.", f"Name another file: {option}.")
+    return ConfigError(f"Cannot write {output}: {why}.", f"Name another file: {option}.")

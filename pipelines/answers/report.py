@@ -20,7 +20,7 @@ from pipelines.answers.output_file import check_output, write_output
 from pipelines.answers.pictures import Picture, pictures
 from pipelines.answers.report_numbers import BEGINNING, Section, numbers_as_json
 from pipelines.answers.selection import orgs, select
-from pipelines.errors import Misconfigured
+from pipelines.errors import ConfigError
 from pipelines.warehouse.reader import Warehouse, opened
 
 WIDE, PHONE = 800, 270  # pixels of a chart without its labels
@@ -32,13 +32,13 @@ def write_report(warehouse: Path | Warehouse, output: Path, days: int, numbers: 
     """Writes the page about the last `days` days of every recorded org, and its numbers as JSON to `numbers`. Files are
     replaced atomically; stdout (`-`), devices and FIFOs with a reader are written to.
 
-    Raises Misconfigured if a file cannot be written, or exists and is something else, or if there is no warehouse.
+    Raises ConfigError if a file cannot be written, or exists and is something else, or if there is no warehouse.
     """
     check_output(output, "--output", "page", b"<!doctype html")
     if numbers:
         check_output(numbers, "--numbers", "file of numbers", BEGINNING)
         if os.path.realpath(numbers) == os.path.realpath(output):
-            raise Misconfigured(
+            raise ConfigError(
                 f"The page and its numbers cannot both go to {output}.", "Name another file: --output or --numbers."
             )
     sections = []

@@ -13,7 +13,7 @@ from dlt.common.typing import TSecretStrValue
 
 from pipelines.config.dlt_context import active, named, place_of, section
 from pipelines.config.own_settings import CREDENTIALS
-from pipelines.errors import Misconfigured
+from pipelines.errors import ConfigError
 
 SECTION: Final = ".".join(CREDENTIALS)
 METHODS: Final = {
@@ -50,32 +50,32 @@ class SalesforceCredentials(CredentialsConfiguration):
 
     @property
     def method(self) -> str:
-        """The one of `METHODS` whose keys are all set. Raises Misconfigured if none is complete, or more than one."""
+        """The one of `METHODS` whose keys are all set. Raises ConfigError if none is complete, or more than one."""
         given = {key for keys in METHODS.values() for key in keys if getattr(self, key)}
         complete = [way for way, keys in METHODS.items() if given.issuperset(keys)]
         if len(complete) == 1:
             spare = given - set(METHODS[complete[0]]) - {"instance_url"}
             if not spare:
                 return complete[0]
-            raise Misconfigured(
+            raise ConfigError(
                 f"The sign-in is ambiguous: [{SECTION}] has all keys for the {complete[0]} sign-in, "
                 f"and also {_listed(spare)}.",
                 f"Keep the keys of one method only. {_set_where(given)}\n{_where()}",
             )
         if complete:
-            raise Misconfigured(
+            raise ConfigError(
                 f"The sign-in is ambiguous: all keys for {' and '.join(complete)} are set.",
                 f"Keep the keys of one method only. {_set_where(given)}\n{_where()}",
             )
         ways = "\n".join(f"  {way}: {', '.join(keys)}" for way, keys in METHODS.items())
         if not given:
-            raise Misconfigured(
+            raise ConfigError(
                 "No Salesforce credentials are set. Nothing was loaded.",
                 f"Set the keys for one of these sign-in methods:\n{ways}\n{_where()}\n"
                 "To try it without an org: make demo",
             )
         closest = min(METHODS.values(), key=lambda keys: (-len(given & set(keys)), len(set(keys) - given)))
-        raise Misconfigured(
+        raise ConfigError(
             f"The sign-in is incomplete: {_listed(given)} set, {_listed(set(closest) - given)} missing or empty.",
             f"Set all keys for one of these sign-in methods:\n{ways}\n{_set_where(given)}\n{_where()}",
         )
@@ -105,14 +105,14 @@ class SalesforceCredentials(CredentialsConfiguration):
                 setattr(self, key, value.strip())
         self.method  # noqa: B018 - raises before the first request
         if (self.access_token or "").startswith(REDACTED):
-            raise Misconfigured(
+            raise ConfigError(
                 f"{_named('access_token')} is the [REDACTED] placeholder that `sf org display` prints, not a token.",
                 "Get the token with: sf org auth show-access-token --target-org <alias> "
                 "- or set sf_cli_org instead, which gets it at each run.",
             )
         # `sf` would accept a token, but every user of the machine can see its arguments.
         if TOKEN.match(self.sf_cli_org or ""):
-            raise Misconfigured(
+            raise ConfigError(
                 f"{_named('sf_cli_org')} is an access token.",
                 "Set it to an alias or username from `sf org list`, or set access_token and instance_url instead.",
             )
@@ -121,7 +121,7 @@ class SalesforceCredentials(CredentialsConfiguration):
                 setattr(self, key, https_origin(_named(key), getattr(self, key)))
         host = urlsplit(self.instance_url or "").hostname or ""
         if host in LOGIN_HOSTS or host.endswith(BROWSER_HOSTS):
-            raise Misconfigured(
+            raise ConfigError(
                 f"{_named('instance_url')} is {self.instance_url}, which does not serve the API.",
                 "Use the org's My Domain, https://<name>.my.salesforce.com "
                 "(Setup, My Domain; a sandbox: https://<name>--<sandbox>.sandbox.my.salesforce.com).",
@@ -131,14 +131,14 @@ class SalesforceCredentials(CredentialsConfiguration):
 def https_origin(name: str, url: Any) -> str:
     """`https://host[:port]` of a URL, or of a bare host name.
 
-    http is allowed for loopback only, so that a token is never sent unencrypted. Raises Misconfigured.
+    http is allowed for loopback only, so that a token is never sent unencrypted. Raises ConfigError.
     """
     text = str(url).strip()
     found = ORIGIN.match(text if "://" in text else f"https://{text}")
     loopback = found is not None and found["host"] in ("localhost", "127.0.0.1", "[::1]")
     if found is None or not (found["scheme"] == "https" or loopback) or int(found["port"] or 0) > 65535:
         shown = "" if "@" in text or "!" in text else f"; it is {text[:100]!r}"  # do not show a password or a token
-        raise Misconfigured(
+        raise ConfigError(
             f"{name} must be an https:// address of an org{shown}.", "Example: https://yourdomain.my.salesforce.com"
         )
     return f"{found['scheme']}://{found['host']}{':' + found['port'] if found['port'] else ''}"

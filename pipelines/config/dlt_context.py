@@ -27,7 +27,7 @@ from pipelines.config.own_settings import (
     CREDENTIALS,
     FOLDER,
     KEYS,
-    LOADER_FILE,
+    PRIMARY_FILE,
     SECRETS,
     NoSettings,
     OwnSettings,
@@ -35,7 +35,7 @@ from pipelines.config.own_settings import (
     named_project,
 )
 from pipelines.config.project import PROJECT
-from pipelines.errors import Misconfigured, sanitize
+from pipelines.errors import ConfigError, sanitize
 
 Spec = TypeVar("Spec", bound=BaseConfiguration)
 
@@ -78,14 +78,14 @@ class Answers(ConfigProvider):
             return None, name
         if path in PINNED:
             return PINNED[path], name
-        of_dlts_interest = path[: len(LOADER_FILE) - 1] != LOADER_FILE[:-1]
+        of_dlts_interest = path[: len(PRIMARY_FILE) - 1] != PRIMARY_FILE[:-1]
         if not (path == CREDENTIALS or (of_dlts_interest and key in KEYS.get(".".join(sections), ()))):
             return None, name
         found = self.settings.find(path, secret=is_secret_hint(hint))
         if found is None or (path == CREDENTIALS and isinstance(found.value, dict)):  # dlt then asks for each key
             return DEFAULTS.get(path), name
         if is_secret_hint(hint) and isinstance(found.place, Path) and found.place.name == CONFIG:
-            raise Misconfigured(
+            raise ConfigError(
                 f"`{name}` is a secret, but is set in {found.place}.",
                 f"Move it to {found.place.with_name(SECRETS)}, and run chmod 600 on that file.",
             )
@@ -166,7 +166,7 @@ def use(context: RecorderContext) -> RecorderContext:
 
 def use_project() -> RecorderContext:
     """Uses this project's settings, whatever the working directory; or those of DLT_PROJECT_DIR, if that is a project
-    of this recorder. Reads its files again. Raises Misconfigured if one cannot be read, or if another copy's Python
+    of this recorder. Reads its files again. Raises ConfigError if one cannot be read, or if another copy's Python
     runs this code."""
     check_interpreter()
     return use(RecorderContext(named_project() or PROJECT))
@@ -185,7 +185,7 @@ def active() -> RecorderContext:
 
 
 def resolved(spec: Spec, name: str) -> Spec:
-    """The specification, filled with a section's settings. Raises Misconfigured with the key and where it is set."""
+    """The specification, filled with a section's settings. Raises ConfigError with the key and where it is set."""
     active()
     return _resolved(spec, name)
 
@@ -194,10 +194,10 @@ def _resolved(spec: Spec, name: str) -> Spec:
     try:
         return resolve_configuration(spec, sections=tuple(name.split(".")))
     except ConfigurationException as error:
-        raise misconfigured(error) from None
+        raise config_error(error) from None
 
 
-def misconfigured(error: ConfigurationException) -> Misconfigured:
+def config_error(error: ConfigurationException) -> ConfigError:
     """dlt's configuration error as one sentence: which setting is wrong, and where it is set."""
     if isinstance(error, ConfigValueCannotBeCoercedException):
         key, value = error.field_name, error.field_value
@@ -206,9 +206,9 @@ def misconfigured(error: ConfigurationException) -> Misconfigured:
             if found and found.value == value:
                 shown = "" if name == ".".join(CREDENTIALS) else f"{sanitize(repr(value), 100)}, "
                 kind = KINDS.get(getattr(error.hint, "__origin__", error.hint), "text")
-                return Misconfigured(f"{named(f'{name}.{key}')} is {shown}not {kind}.", SEE)
+                return ConfigError(f"{named(f'{name}.{key}')} is {shown}not {kind}.", SEE)
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return Misconfigured(" ".join(lines[:3])[:400], SEE)
+    return ConfigError(" ".join(lines[:3])[:400], SEE)
 
 
 def named(setting: str) -> str:

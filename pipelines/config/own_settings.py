@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipelines.config.project import INSTALLED
-from pipelines.errors import Misconfigured, sanitize
+from pipelines.errors import ConfigError, sanitize
 
 FOLDER: Final = ".dlt"
 SECRETS, CONFIG = "secrets.toml", "config.toml"
@@ -22,7 +22,7 @@ DOCKER_SECRETS: Final = Path("/run/secrets")  # where Docker and Kubernetes moun
 
 SettingPath = tuple[str, ...]  # sections and key
 # The path of the primary database, as text or as `database`. dlt gets a connection, and never sees this setting.
-LOADER_FILE: Final[SettingPath] = ("destination", "duckdb", "credentials")
+PRIMARY_FILE: Final[SettingPath] = ("destination", "duckdb", "credentials")
 CREDENTIALS: Final[SettingPath] = ("sources", "salesforce", "credentials")  # may be one variable, too
 
 # The keys of each of our sections; `dlt_context.section` adds those of our specifications.
@@ -31,8 +31,8 @@ KEYS: Final[dict[str, frozenset[str]]] = {
         "request_timeout", "request_max_attempts", "request_backoff_factor", "request_max_retry_delay",
         "log_level", "log_format",
     }),
-    ".".join(LOADER_FILE[:-1]): frozenset({LOADER_FILE[-1]}),
-    ".".join(LOADER_FILE): frozenset({"database"}),
+    ".".join(PRIMARY_FILE[:-1]): frozenset({PRIMARY_FILE[-1]}),
+    ".".join(PRIMARY_FILE): frozenset({"database"}),
 }  # fmt: skip
 # Renamed settings, old -> new. The old name works until the next major version; if both are set, the new one counts.
 # `doctor` reports old names.
@@ -62,7 +62,7 @@ class Found:
 class OwnSettings:
     """The settings of a project. Files are read once, here; the environment at each lookup.
 
-    Raises Misconfigured if a file cannot be read.
+    Raises ConfigError if a file cannot be read.
     """
 
     def __init__(self, project: Path) -> None:
@@ -112,7 +112,7 @@ class NoSettings(OwnSettings):
 
 def named_project() -> Path | None:
     """The folder that DLT_PROJECT_DIR names, if it has settings of a recorder; otherwise the variable is meant for
-    another program. Raises Misconfigured if it has, and they cannot be read."""
+    another program. Raises ConfigError if it has, and they cannot be read."""
     given = os.environ.get("DLT_PROJECT_DIR")
     if not given:
         return None
@@ -137,7 +137,7 @@ def _at(settings: dict[str, Any], path: SettingPath) -> Any:
 
 
 def read_toml(file: Path, ours: bool = False) -> dict[str, Any]:
-    """The settings in a file; none if it does not exist. Raises Misconfigured if it cannot be read and is `ours`, or
+    """The settings in a file; none if it does not exist. Raises ConfigError if it cannot be read and is `ours`, or
     may be; a foreign file that cannot be read is ignored."""
     content = b""
     try:
@@ -150,7 +150,7 @@ def read_toml(file: Path, ours: bool = False) -> dict[str, Any]:
         if not ours and not may_be_ours:
             return {}
         said = error.strerror if isinstance(error, OSError) else error
-        raise Misconfigured(f"{file} cannot be read: {sanitize(said)}", "It must be valid TOML: correct it.") from None
+        raise ConfigError(f"{file} cannot be read: {sanitize(said)}", "It must be valid TOML: correct it.") from None
 
 
 def user_id() -> int | None:

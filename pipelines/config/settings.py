@@ -21,12 +21,12 @@ from pipelines.config.credentials import SECTION, SalesforceCredentials
 from pipelines.config.defaults import BUDGET_PERCENT, CURRENT_API_VERSION
 from pipelines.config.dlt_context import active, named, resolved, section
 from pipelines.config.own_settings import CREDENTIALS, Found
-from pipelines.config.own_settings import LOADER_FILE as LOADER_FILE_PATH
-from pipelines.errors import Failure, Misconfigured
+from pipelines.config.own_settings import PRIMARY_FILE as PRIMARY_FILE_PATH
+from pipelines.errors import ConfigError, RecorderError
 from pipelines.regular_files import check_regular
 
 PIPELINE: Final = "query_jobs"
-LOADER_FILE: Final = ".".join(LOADER_FILE_PATH)
+PRIMARY_FILE: Final = ".".join(PRIMARY_FILE_PATH)
 MAX_CLOCK_TOLERANCE_HOURS: Final = 1_000_000
 
 # DuckDB 1.5 and 2.0 put `.wal` before a question mark, as in a URL, and read a backslash as a slash.
@@ -64,7 +64,7 @@ class SourceConfiguration(BaseConfiguration):
 class Settings:
     """The settings of a run, with absolute paths."""
 
-    loader_file: Path  # the primary database
+    primary_file: Path  # the primary database
     warehouse: Path  # the published copy
     lock_wait: float = 30.0  # seconds to wait while the primary database is locked
     details_per_run: int = 500  # finished jobs whose details are fetched; 0: none
@@ -76,42 +76,42 @@ class Settings:
 
 
 def read_settings() -> Settings:
-    """The settings; relative paths start at the project. Raises Misconfigured with the key and where it is set."""
+    """The settings; relative paths start at the project. Raises ConfigError with the key and where it is set."""
     recorder = resolved(RecorderConfiguration(), "query_jobs")
     if not 0 <= recorder.lock_wait < float("inf"):
-        raise Misconfigured(
+        raise ConfigError(
             f"{named('query_jobs.lock_wait')} is {recorder.lock_wait:g}.", "It must be a number of seconds."
         )
     if recorder.details_per_run < 0:
-        raise Misconfigured(
+        raise ConfigError(
             f"{named('query_jobs.details_per_run')} is {recorder.details_per_run}.",
             "It must be a number of jobs; 0 turns it off.",
         )
     if recorder.keep_copies < 0:
-        raise Misconfigured(
+        raise ConfigError(
             f"{named('query_jobs.keep_copies')} is {recorder.keep_copies}.",
             "It must be a number of daily copies; 0 turns them off.",
         )
     if not 0 <= recorder.clock_tolerance_hours <= MAX_CLOCK_TOLERANCE_HOURS:
-        raise Misconfigured(
+        raise ConfigError(
             f"{named('query_jobs.clock_tolerance_hours')} is {recorder.clock_tolerance_hours:g}.",
             f"It must be a number of hours up to {MAX_CLOCK_TOLERANCE_HOURS:,}; 0 accepts any clock.",
         )
-    key, given = _loader_file()
-    loader_file = project_path(given)
+    key, given = _primary_file()
+    primary_file = project_path(given)
     warehouse = project_path(recorder.warehouse)
-    _check_not_left_behind(given, loader_file)
-    _check_path(key, loader_file)
+    _check_not_left_behind(given, primary_file)
+    _check_path(key, primary_file)
     _check_path("query_jobs.warehouse", warehouse)
-    if loader_file.resolve() == warehouse.resolve() or (
-        warehouse.exists() and loader_file.exists() and warehouse.samefile(loader_file)
+    if primary_file.resolve() == warehouse.resolve() or (
+        warehouse.exists() and primary_file.exists() and warehouse.samefile(primary_file)
     ):
-        raise Misconfigured(
+        raise ConfigError(
             f"The primary database and the published copy are the same file: {warehouse}.",
             "Readers would block the loader: set `warehouse` under [query_jobs] to another path.",
         )
     return Settings(
-        loader_file,
+        primary_file,
         warehouse,
         recorder.lock_wait,
         recorder.details_per_run,
@@ -123,24 +123,24 @@ def read_settings() -> Settings:
 
 def _check_path(key: str, path: Path) -> None:
     if path.is_dir():
-        raise Misconfigured(
+        raise ConfigError(
             f"{named(key)} is {path}, which is a directory.",
             "Set it to the path of a file; the file need not exist yet.",
         )
     if not path.parent.is_dir():
-        raise Misconfigured(
+        raise ConfigError(
             f"{named(key)} is {path}, whose directory does not exist.",
             "Create the directory, or change the setting (see .dlt/config.toml).",
         )
     if unusable := unusable_in(path):
-        raise Misconfigured(
+        raise ConfigError(
             f"{named(key)} is {path}, which contains {unusable}: DuckDB misreads that and cannot write there.",
             "Choose a path without it.",
         )
     try:
         check_regular(path)
-    except Misconfigured as wrong:
-        raise Misconfigured(f"{named(key)}: {wrong.message}", wrong.remedy) from None
+    except ConfigError as wrong:
+        raise ConfigError(f"{named(key)}: {wrong.message}", wrong.remedy) from None
 
 
 def unusable_in(path: Path) -> str:
@@ -152,33 +152,31 @@ def unusable_in(path: Path) -> str:
     return " and ".join(sorted(set(str(path)) & UNUSABLE))
 
 
-def _loader_file() -> tuple[str, str]:
+def _primary_file() -> tuple[str, str]:
     """The primary database: the key that sets it, and its path, given as `credentials` or as `credentials.database`."""
-    keys = (LOADER_FILE_PATH, (*LOADER_FILE_PATH, "database"))
+    keys = (PRIMARY_FILE_PATH, (*PRIMARY_FILE_PATH, "database"))
     found = [(".".join(key), one) for key in keys if (one := active().settings.find(key, secret=True))]
     found = [(key, one) for key, one in found if not isinstance(one.value, dict)]
     # The environment takes precedence over files, whichever key it uses.
-    key, one = min(found, key=lambda item: isinstance(item[1].place, Path), default=(LOADER_FILE, None))
+    key, one = min(found, key=lambda item: isinstance(item[1].place, Path), default=(PRIMARY_FILE, None))
     try:
         spec = DuckDbCredentials()
         spec.parse_native_representation((one.value.strip() if one else "") or f"{PIPELINE}.duckdb")
     except (ValueError, TypeError, AttributeError, ConfigurationException):
-        raise Misconfigured(
-            f"{named(key)} must be the path of the primary database.", "See .dlt/config.toml."
-        ) from None
+        raise ConfigError(f"{named(key)} must be the path of the primary database.", "See .dlt/config.toml.") from None
     return key, str(spec.database)
 
 
-def _check_not_left_behind(given: str, loader_file: Path) -> None:
+def _check_not_left_behind(given: str, primary_file: Path) -> None:
     """In version 0.1.0, relative paths started at DLT_LOCAL_DIR if that was set. What it recorded there is continued
-    only if its full path is set. Raises Misconfigured where a new history would start unnoticed."""
+    only if its full path is set. Raises ConfigError where a new history would start unnoticed."""
     elsewhere = dlt_variables.aside.get("DLT_LOCAL_DIR", os.environ.get("DLT_LOCAL_DIR"))
-    if not elsewhere or loader_file.exists():
+    if not elsewhere or primary_file.exists():
         return
     left = Path(os.path.abspath(Path(elsewhere) / Path(given).expanduser()))
     if left.is_file():
-        raise Misconfigured(
-            f"{loader_file} does not exist yet, but {left} does: DLT_LOCAL_DIR made version 0.1.0 record there.",
+        raise ConfigError(
+            f"{primary_file} does not exist yet, but {left} does: DLT_LOCAL_DIR made version 0.1.0 record there.",
             "Relative paths now start at the project. To continue that history, set its full path as `credentials` "
             "under [destination.duckdb], and that of its copy as `warehouse` under [query_jobs]. To start a new "
             "history, unset DLT_LOCAL_DIR.",
@@ -188,30 +186,30 @@ def _check_not_left_behind(given: str, loader_file: Path) -> None:
 def warehouse_to_read(given: Path | None, fallback: Path) -> Path:
     """The warehouse to read: the one given, else the published copy, else `fallback` if nothing is recorded yet.
 
-    Raises Misconfigured if there is none, and says how to create one.
+    Raises ConfigError if there is none, and says how to create one.
     """
     if given:
         if not given.is_file():
-            raise Misconfigured(f"There is no warehouse at {given}.", "Give the path of a published copy.")
+            raise ConfigError(f"There is no warehouse at {given}.", "Give the path of a published copy.")
         return given.resolve()
     settings = read_settings()
     if settings.warehouse.is_file():
         return settings.warehouse
-    if settings.loader_file.exists():
-        raise Misconfigured(f"There is no warehouse at {settings.warehouse}.", "The next load publishes it: make load.")
+    if settings.primary_file.exists():
+        raise ConfigError(f"There is no warehouse at {settings.warehouse}.", "The next load publishes it: make load.")
     if fallback.is_file():
         return fallback
-    raise Misconfigured(
+    raise ConfigError(
         f"There is no warehouse at {settings.warehouse} yet.", "Create one with make load, or try make demo."
     )
 
 
-def _warn(failure: Failure) -> None:
+def _warn(failure: RecorderError) -> None:
     logger.warning("%s", failure)
 
 
-def read_credentials(on_exposed: Callable[[Failure], None] = _warn) -> SalesforceCredentials:
-    """The credentials, complete, for one sign-in method. Raises Misconfigured before any request is sent.
+def read_credentials(on_exposed: Callable[[RecorderError], None] = _warn) -> SalesforceCredentials:
+    """The credentials, complete, for one sign-in method. Raises ConfigError before any request is sent.
 
     `on_exposed` is called for each of their files that other users can read. By default it logs a warning, which also
     appears with `--quiet`: cron mails it, and the load continues.
@@ -232,7 +230,7 @@ def read_credentials(on_exposed: Callable[[Failure], None] = _warn) -> Salesforc
         read.add(key_file)
     for file in filter(_is_exposed, sorted(read)):
         shown = shlex.quote(str(file))
-        on_exposed(Misconfigured(f"{file} can be read by other users of this machine. Run: chmod 600 {shown}"))
+        on_exposed(ConfigError(f"{file} can be read by other users of this machine. Run: chmod 600 {shown}"))
     return credentials
 
 

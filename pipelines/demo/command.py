@@ -72,7 +72,7 @@ def demo_home(home: Path) -> Iterator[Settings]:
     """The demo's settings, in force until the block ends; the user's own do not apply: their filters are not for the
     demo org."""
     settings = demo_settings(home)
-    use_no_settings(home, data_dir=StateFolder(settings.loader_file).temporary)
+    use_no_settings(home, data_dir=StateFolder(settings.primary_file).temporary)
     try:
         yield settings
     finally:

@@ -17,7 +17,7 @@ from typing import Final
 import duckdb
 
 from pipelines.config.settings import Settings, unusable_in
-from pipelines.errors import Failure, Misconfigured, TryLater, disk_full_error
+from pipelines.errors import ConfigError, RecorderError, TemporaryError, disk_full_error
 from pipelines.interrupts import raise_if_interrupted
 from pipelines.recording.kept_listings import listings_in
 from pipelines.regular_files import holds_something
@@ -25,7 +25,7 @@ from pipelines.tables import DATASET
 from pipelines.warehouse.atomic_file import is_mount
 from pipelines.warehouse.database_file import CATALOG, open_database
 from pipelines.warehouse.file_identity import is_demo, read_identity
-from pipelines.warehouse.primary import LOCK_MESSAGE, HeldBy, exclusive_load, locking_problem
+from pipelines.warehouse.primary import LOCK_MESSAGE, DatabaseLocked, exclusive_load, locking_problem
 from pipelines.warehouse.state_folder import StateFolder
 
 MARKER_OF_0_1_0: Final = ".made_by_demo"
@@ -40,10 +40,10 @@ def cleared(settings: Settings, org_id: str) -> Iterator[None]:
     """Prepares the directory for a new demo of the org with this id: removes an earlier demo's files, and holds the
     lock until the block ends.
 
-    Raises TryLater if another demo or load is running, or a file is open elsewhere; Misconfigured if the directory
+    Raises TemporaryError if another demo or load is running, or a file is open elsewhere; ConfigError if the directory
     cannot be used, or holds something that is not known to be a demo's. Then nothing has been touched.
     """
-    home = settings.loader_file.parent
+    home = settings.primary_file.parent
     try:
         _check(settings, org_id)
         home.mkdir(parents=True, exist_ok=True)
@@ -51,16 +51,16 @@ def cleared(settings: Settings, org_id: str) -> Iterator[None]:
         raise _cannot_use(home, error) from None
     with ExitStack() as held:
         try:
-            held.enter_context(exclusive_load(settings.loader_file))
-        except TryLater as busy:
-            raise TryLater(busy.message, f"Wait until it has ended, or {ELSEWHERE}.") from None
-        except Misconfigured as unusable:
-            raise Misconfigured(
+            held.enter_context(exclusive_load(settings.primary_file))
+        except TemporaryError as busy:
+            raise TemporaryError(busy.message, f"Wait until it has ended, or {ELSEWHERE}.") from None
+        except ConfigError as unusable:
+            raise ConfigError(
                 unusable.message, f"Let this user write there, or {ELSEWHERE}, on a local disk."
             ) from None
         try:
             _check(settings, org_id)  # again: a demo may have started, or a load ended, since
-            _check_not_held(settings.loader_file)
+            _check_not_held(settings.primary_file)
             _remove(settings)
         except OSError as error:
             raise _cannot_use(home, error) from None
@@ -68,48 +68,48 @@ def cleared(settings: Settings, org_id: str) -> Iterator[None]:
 
 
 def _check(settings: Settings, org_id: str) -> None:
-    home = settings.loader_file.parent
+    home = settings.primary_file.parent
     if unusable := unusable_in(home):
-        raise Misconfigured(
+        raise ConfigError(
             f"{home} has {unusable} in its name: DuckDB would misread it.",
             f"{ELSEWHERE.capitalize()}.",
         )
     if home.exists() and not home.is_dir():
-        raise Misconfigured(f"{home} is not a directory.", f"{ELSEWHERE.capitalize()}.")
-    if os.path.realpath(settings.loader_file) == os.path.realpath(settings.warehouse):
-        raise Misconfigured(
-            f"{settings.loader_file} and {settings.warehouse} are the same file, by a symbolic link.",
+        raise ConfigError(f"{home} is not a directory.", f"{ELSEWHERE.capitalize()}.")
+    if os.path.realpath(settings.primary_file) == os.path.realpath(settings.warehouse):
+        raise ConfigError(
+            f"{settings.primary_file} and {settings.warehouse} are the same file, by a symbolic link.",
             f"Remove the link, or {ELSEWHERE}.",
         )
-    for file in (settings.loader_file, settings.warehouse):
+    for file in (settings.primary_file, settings.warehouse):
         _check_file(file, org_id)
-    _check_state(StateFolder(settings.loader_file), org_id)
+    _check_state(StateFolder(settings.primary_file), org_id)
 
 
 def _check_file(file: Path, org_id: str) -> None:
     log = _log(file)
     if not holds_something(file):
         if holds_something(log):
-            raise Misconfigured(
+            raise ConfigError(
                 f"{log} is the log of a DuckDB file that is not there.",
                 f"If a demo left it, remove it: rm {shlex.quote(str(log))} - otherwise {ELSEWHERE}.",
             )
         return
     try:
         why_not = _why_no_demo(file, org_id)
-    except Misconfigured as wrong:  # a directory, a FIFO, a device
-        raise Misconfigured(wrong.message, f"{ELSEWHERE.capitalize()}.") from None
+    except ConfigError as wrong:  # a directory, a FIFO, a device
+        raise ConfigError(wrong.message, f"{ELSEWHERE.capitalize()}.") from None
     except (duckdb.Error, RuntimeError) as error:
         raise_if_interrupted(error)
         if LOCK_MESSAGE in str(error):
             raise locking_problem(file) or _held(file, error) from None
         names = shlex.join(map(str, (file, log)))
-        raise Misconfigured(
+        raise ConfigError(
             f"{file} cannot be read, so it is not known whether a demo made it: {str(error).splitlines()[0][:300]}",
             f"If one did, remove it: rm -f {names} - otherwise {ELSEWHERE}.",
         ) from None
     if why_not:
-        raise Misconfigured(f"{file} {why_not}, and a demo would replace it.", f"{ELSEWHERE.capitalize()}.")
+        raise ConfigError(f"{file} {why_not}, and a demo would replace it.", f"{ELSEWHERE.capitalize()}.")
 
 
 def _why_no_demo(file: Path, org_id: str) -> str | None:
@@ -145,20 +145,20 @@ def _why_no_demo(file: Path, org_id: str) -> str | None:
 
 def _check_state(state: StateFolder, org_id: str) -> None:
     if state.path.exists() and not state.path.is_dir():
-        raise Misconfigured(f"{state.path} is not a directory.", f"Move it away, or {ELSEWHERE}.")
+        raise ConfigError(f"{state.path} is not a directory.", f"Move it away, or {ELSEWHERE}.")
     kept = [*listings_in(state.kept), *listings_in(state.set_aside)]
     identities = {state.identity, *(listing.identity for listing in kept)} - {None}
     identities |= {folder.name.partition(".")[0] for folder in state.work.glob("*/")}
     other_orgs = {org for listing in kept for org in listing.orgs} - {org_id}
     if other_orgs or not all(is_demo(identity) for identity in identities):
-        raise Misconfigured(
+        raise ConfigError(
             f"{state.path} belongs to a recording that is not a demo, and may hold its listings.",
-            f"Move it back to its loader's file, or {ELSEWHERE}.",
+            f"Move it back to its primary database, or {ELSEWHERE}.",
         )
 
 
 def _check_not_held(file: Path) -> None:
-    """Raises TryLater if another process has the loader's file open."""
+    """Raises TemporaryError if another process has the primary database open."""
     if not holds_something(file):
         return
     try:
@@ -169,9 +169,9 @@ def _check_not_held(file: Path) -> None:
             raise locking_problem(file) or _held(file, error) from None
 
 
-def _held(file: Path, error: Exception) -> TryLater:
-    holder = HeldBy(file, str(error)).holder
-    return TryLater(
+def _held(file: Path, error: Exception) -> TemporaryError:
+    holder = DatabaseLocked(file, str(error)).holder
+    return TemporaryError(
         f"{file} is held by {holder}.",
         f"Wait until it has ended, close it there, or {ELSEWHERE}.",
     )
@@ -180,22 +180,22 @@ def _held(file: Path, error: Exception) -> TryLater:
 def _remove(settings: Settings) -> None:
     """Removes an earlier demo's files, in an order in which what is left is recognized as a demo's at every moment. A
     symbolic link stays; its target is removed."""
-    for file in (settings.warehouse, settings.loader_file):
+    for file in (settings.warehouse, settings.primary_file):
         target = Path(os.path.realpath(file))
         for gone in (_log(file), _log(target), target):
             gone.unlink(missing_ok=True)
-    StateFolder(settings.loader_file).remove()
-    settings.loader_file.with_name(MARKER_OF_0_1_0).unlink(missing_ok=True)
+    StateFolder(settings.primary_file).remove()
+    settings.primary_file.with_name(MARKER_OF_0_1_0).unlink(missing_ok=True)
 
 
 def _log(file: Path) -> Path:
     return file.with_name(file.name + ".wal")
 
 
-def _cannot_use(home: Path, error: OSError) -> Failure:
+def _cannot_use(home: Path, error: OSError) -> RecorderError:
     why = "it is a mount point, which cannot be replaced" if is_mount(error) else error.strerror
     where = "" if error.filename in (None, str(home)) else f" ({error.filename})"
-    return disk_full_error(error) or Misconfigured(
+    return disk_full_error(error) or ConfigError(
         f"A demo cannot put its files into {home}: {why}{where}.",
         f"{ELSEWHERE.capitalize()}, a directory where this user may write.",
     )

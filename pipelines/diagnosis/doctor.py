@@ -12,13 +12,13 @@ import duckdb
 
 from pipelines.config.dlt_context import active, resolved
 from pipelines.config.settings import SourceConfiguration, read_credentials, read_settings
-from pipelines.diagnosis.examination import Examination
+from pipelines.diagnosis.examination import Diagnosis
 from pipelines.diagnosis.ignored_settings import ignored_settings
 from pipelines.diagnosis.misspelt_settings import misspelt_settings
 from pipelines.diagnosis.open_questions import open_questions
 from pipelines.diagnosis.recorded_files import examine_files
 from pipelines.diagnosis.renamed_settings import renamed_settings
-from pipelines.errors import Failure, Misconfigured, sanitize
+from pipelines.errors import ConfigError, RecorderError, sanitize
 from pipelines.recording.feeds import QUERY
 from pipelines.recording.history import NEWEST_LISTING
 from pipelines.recording.job_answer import job_path
@@ -38,7 +38,7 @@ def doctor(verbose: bool = False) -> int:
 
     `verbose` also lists settings of other programs that are not read, by name only.
     """
-    found = Examination()
+    found = Diagnosis()
     print("Settings")
     for file in active().settings.not_ours:
         found.note(f"{file} is ignored: users other than this one and root could have written it")
@@ -58,14 +58,14 @@ def doctor(verbose: bool = False) -> int:
         found.filters = QUERY.filters(source)
         found.warehouse = settings.warehouse
         org = Org(credentials, source.api_version, source.api_budget_percent, settings.clock_tolerance_hours)
-    except Failure as failure:
+    except RecorderError as failure:
         found.bad(failure)
         return found.exit_code
     for title, examine in EXAMINATIONS.items():
         print(title)
         try:
             examine(found, org)
-        except Failure as failure:
+        except RecorderError as failure:
             found.bad(failure)
             break  # the following checks need this one
     if found.page:
@@ -76,14 +76,14 @@ def doctor(verbose: bool = False) -> int:
     return found.exit_code
 
 
-def _examine_host(found: Examination, org: Org) -> None:
+def _examine_host(found: Diagnosis, org: Org) -> None:
     """API versions and clock, which need no sign-in: GET {instance_url}/services/data."""
     host = org.credentials.instance_url or org.session.instance_url
     try:
         answer = org.http.get(f"{host}/services/data", allow_redirects=False, auth=lambda request: request)
         oldest, *_, newest = versions = [sanitize(version["version"], 20) for version in decoded(answer.content)]
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
-        raise Misconfigured(
+        raise ConfigError(
             f"{host} does not answer like Salesforce's API.",
             "Set instance_url to the org's My Domain: https://<name>.my.salesforce.com.",
         ) from None
@@ -94,7 +94,7 @@ def _examine_host(found: Examination, org: Org) -> None:
         found.good(f"API version {org.api_version} is supported ({latest})")
     else:
         found.bad(
-            Misconfigured(
+            ConfigError(
                 f"API version {org.api_version} is not supported by the org, which supports {oldest} to {newest}.",
                 f'Set api_version = "{newest}" under [sources.salesforce] in .dlt/config.toml.',
             )
@@ -103,7 +103,7 @@ def _examine_host(found: Examination, org: Org) -> None:
     off = abs(datetime.now(UTC) - org.clock)
     if off > CLOCK_TOLERANCE:
         found.bad(
-            Misconfigured(
+            ConfigError(
                 f"this machine's clock differs from the org's by {off.total_seconds():,.0f} seconds.",
                 "Set it (timedatectl set-ntp true): JWT assertions are valid for three minutes only. "
                 "Recorded times are not affected: they are the org's.",
@@ -113,19 +113,21 @@ def _examine_host(found: Examination, org: Org) -> None:
         found.good("this machine's clock and the org's agree")
 
 
-def _examine_sign_in(found: Examination, org: Org) -> None:
+def _examine_sign_in(found: Diagnosis, org: Org) -> None:
     found.good(f"signed in at {org.session.instance_url}, org {org.org_id}")
     if found.warehouse and found.warehouse.exists():
-        with suppress(duckdb.Error, Misconfigured):  # an unreadable file was reported above
+        with suppress(duckdb.Error, ConfigError):  # an unreadable file was reported above
             newest = read(NEWEST_LISTING, found.warehouse, {"org_id": org.org_id}).to_pylist()[0]
             org.check_clock(newest["ended_at"])
 
 
-def _examine_listing(found: Examination, org: Org) -> None:
+def _examine_listing(found: Diagnosis, org: Org) -> None:
     """The first page of the listing, and one finished job's own answer."""
     body = first_page(org, QUERY.path, found.filters)
     if not isinstance(body, dict) or not isinstance(body.get("records"), list):
-        raise Failure("the listing is not what Salesforce documents.", "Perhaps a proxy answers instead of Salesforce.")
+        raise RecorderError(
+            "the listing is not what Salesforce documents.", "Perhaps a proxy answers instead of Salesforce."
+        )
     found.page = [record for record in body["records"] if isinstance(record, dict)]
     more = "" if body.get("done") is True else "; more pages follow"
     more += (
@@ -149,7 +151,7 @@ def _examine_listing(found: Examination, org: Org) -> None:
             found.note(f"the single job {sanitize(finished[0]['id'], 40)} cannot be read: {error}")
 
 
-def _examine_budget(found: Examination, org: Org) -> None:
+def _examine_budget(found: Diagnosis, org: Org) -> None:
     if not org.budget.usage:
         found.note("the org does not report how many API calls it has used")
         return
@@ -157,7 +159,7 @@ def _examine_budget(found: Examination, org: Org) -> None:
     said = f"{used:,} of {allowed:,} API calls used in 24 hours"
     if org.budget.is_spent:
         found.bad(
-            Failure(
+            RecorderError(
                 f"{said}: a load stops at {org.budget.percent:g} %.",
                 "Find out what uses them, load less often, or raise api_budget_percent.",
             )
@@ -166,7 +168,7 @@ def _examine_budget(found: Examination, org: Org) -> None:
         found.good(said)
 
 
-EXAMINATIONS: Final[dict[str, Callable[[Examination, Org], None]]] = {
+EXAMINATIONS: Final[dict[str, Callable[[Diagnosis, Org], None]]] = {
     "Host": _examine_host,
     "Sign-in": _examine_sign_in,
     "Listing": _examine_listing,

@@ -3,12 +3,12 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipelines.errors import Failure
+from pipelines.errors import RecorderError
 from pipelines.salesforce.job_pages import Record
 
 
 @dataclass
-class Examination:
+class Diagnosis:
     """The findings: lines to read, and an exit code for scripts."""
 
     exit_code: int = 0
@@ -23,7 +23,7 @@ class Examination:
     def note(self, what: str) -> None:
         print(f"  note  {what}")
 
-    def bad(self, failure: Failure) -> None:
+    def bad(self, failure: RecorderError) -> None:
         self.exit_code = self.exit_code or failure.exit_code
         lines = str(failure).splitlines()
         print(f"  BAD   {lines[0]}", *lines[1:], sep="\n        ")

@@ -9,22 +9,22 @@ from typing import Any, Final
 from pipelines.answers.findings import thresholds  # noqa: F401 - importing them registers their keys
 from pipelines.config import settings  # noqa: F401
 from pipelines.config.dlt_context import PINNED, active
-from pipelines.config.own_settings import KEYS, LOADER_FILE, RENAMED, SettingPath
-from pipelines.errors import Misconfigured
+from pipelines.config.own_settings import KEYS, PRIMARY_FILE, RENAMED, SettingPath
+from pipelines.errors import ConfigError
 
 # Sections of dlt, which version 0.1.0 read, too.
 DLTS: Final = frozenset({"load", "extract", "normalize", "schema", "data_writer", "pipeline", "providers"})
 # Other programs that use dlt have these, too
-SHARED: Final = {"runtime", ".".join(LOADER_FILE[:-1]), ".".join(LOADER_FILE)}
+SHARED: Final = {"runtime", ".".join(PRIMARY_FILE[:-1]), ".".join(PRIMARY_FILE)}
 PARENTS: Final = {"sources", "destination"}
 
 
-def misspelt_settings() -> list[Misconfigured]:
+def misspelt_settings() -> list[ConfigError]:
     """An error for each unknown setting in the project's `.dlt/`, and in our sections of the environment."""
     return [*_in_files(), *_in_environment()]
 
 
-def _in_files() -> Iterator[Misconfigured]:
+def _in_files() -> Iterator[ConfigError]:
     folder = Path(active().settings_dir)
     for file, found in active().settings.files.items():
         if file.parent == folder:
@@ -50,7 +50,7 @@ def unread(found: dict[str, Any], path: SettingPath = ()) -> Iterator[SettingPat
             yield here
 
 
-def _in_environment() -> Iterator[Misconfigured]:
+def _in_environment() -> Iterator[ConfigError]:
     for name in sorted(os.environ):
         path = tuple(name.lower().split("__"))
         section, key = ".".join(path[:-1]), path[-1]
@@ -58,7 +58,7 @@ def _in_environment() -> Iterator[Misconfigured]:
             yield _problem(path, "the environment")
 
 
-def _problem(path: SettingPath, where: str) -> Misconfigured:
+def _problem(path: SettingPath, where: str) -> ConfigError:
     section, key = ".".join(path[:-1]), path[-1]
     homes = [name for name, known in KEYS.items() if key in known and name != section]
     renamed = {old[-1]: new for old, new in RENAMED.items()}
@@ -74,4 +74,4 @@ def _problem(path: SettingPath, where: str) -> Misconfigured:
         remedy = "Remove it: the recorder configures dlt itself, and ignores this."
     else:
         remedy = "See .dlt/config.toml."
-    return Misconfigured(f"`{'.'.join(path)}` in {where} is an unknown setting.", remedy)
+    return ConfigError(f"`{'.'.join(path)}` in {where} is an unknown setting.", remedy)

@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from typing import Final
 
-from pipelines.diagnosis.examination import Examination
+from pipelines.diagnosis.examination import Diagnosis
 from pipelines.errors import sanitize
 from pipelines.recording.feeds import QUERY
 
 UNKNOWN: Final = "unknown so far"
 
 
-def open_questions(found: Examination) -> Iterator[tuple[str, str]]:
+def open_questions(found: Diagnosis) -> Iterator[tuple[str, str]]:
     """Each question with its answer."""
     page, creators = found.page, {str(record.get("createdById")) for record in found.page}
     yield (

@@ -8,8 +8,8 @@ from typing import Final
 import duckdb
 
 from pipelines.config.settings import Settings
-from pipelines.diagnosis.examination import Examination
-from pipelines.errors import Failure, Misconfigured
+from pipelines.diagnosis.examination import Diagnosis
+from pipelines.errors import ConfigError, RecorderError
 from pipelines.interrupts import raise_if_interrupted
 from pipelines.recording.kept_listings import waiting
 from pipelines.regular_files import holds_something
@@ -29,26 +29,26 @@ select coalesce((select max(covered_to) from coverage), (select max(finished_at)
 """
 
 
-def examine_files(found: Examination, settings: Settings) -> None:
-    """Raises a Failure if no load could start."""
-    for name, file in (("primary database", settings.loader_file), ("published copy", settings.warehouse)):
+def examine_files(found: Diagnosis, settings: Settings) -> None:
+    """Raises a RecorderError if no load could start."""
+    for name, file in (("primary database", settings.primary_file), ("published copy", settings.warehouse)):
         if not os.access(file.parent, os.W_OK):
-            found.bad(Misconfigured(f"{name} {file}: the directory is not writable.", "Let this user write there."))
+            found.bad(ConfigError(f"{name} {file}: the directory is not writable.", "Let this user write there."))
         else:
             found.good(f"{name}: {file}{'' if file.exists() else ' (will be created)'}")
-    check_begun(settings.loader_file, settings.warehouse)
-    _examine_loader_file(found, settings.loader_file, settings.warehouse)
-    _examine_kept(found, StateFolder(settings.loader_file))
+    check_begun(settings.primary_file, settings.warehouse)
+    _examine_primary(found, settings.primary_file, settings.warehouse)
+    _examine_kept(found, StateFolder(settings.primary_file))
     _examine_copies(found, settings)
     _examine_history(found, settings.warehouse)
 
 
-def _examine_loader_file(found: Examination, file: Path, warehouse: Path) -> None:
+def _examine_primary(found: Diagnosis, file: Path, warehouse: Path) -> None:
     try:
         if holds_something(file):
-            with open_database(file, read_only=True) as loader:
-                refuse_demo(read_identity(loader), file)
-                check_published(loader, file, warehouse)
+            with open_database(file, read_only=True) as primary:
+                refuse_demo(read_identity(primary), file)
+                check_published(primary, file, warehouse)
             if part := damaged_part(file):
                 found.bad(damaged(file, warehouse, part))
     except (duckdb.Error, RuntimeError) as error:
@@ -64,12 +64,10 @@ def _examine_loader_file(found: Examination, file: Path, warehouse: Path) -> Non
                 f"the primary database is locked, by a load or by a program that should open the published copy: {said}"
             )
         else:
-            found.bad(
-                Misconfigured(f"the primary database cannot be opened: {said}", "See docs/operations.md, Restore.")
-            )
+            found.bad(ConfigError(f"the primary database cannot be opened: {said}", "See docs/operations.md, Restore."))
 
 
-def _examine_copies(found: Examination, settings: Settings) -> None:
+def _examine_copies(found: Diagnosis, settings: Settings) -> None:
     try:
         daily = copies(settings.warehouse)
         if daily:
@@ -79,7 +77,7 @@ def _examine_copies(found: Examination, settings: Settings) -> None:
         found.note(f"the daily copies of {settings.warehouse} cannot be read: {error.strerror}")
 
 
-def _examine_kept(found: Examination, state: StateFolder) -> None:
+def _examine_kept(found: Diagnosis, state: StateFolder) -> None:
     for kept in waiting(state):
         whose = "" if kept.identity in (state.identity, "None") else " into another primary database, not this one"
         found.note(f"a listing is waiting to be loaded{whose}: {kept.folder}")
@@ -87,13 +85,13 @@ def _examine_kept(found: Examination, state: StateFolder) -> None:
         found.note(f"a kept listing could not be loaded and was moved to {folder}")
 
 
-def _examine_history(found: Examination, warehouse: Path) -> None:
+def _examine_history(found: Diagnosis, warehouse: Path) -> None:
     if not holds_something(warehouse):
         found.note("nothing is recorded yet")
         return
     try:
         (last,) = read(LAST, warehouse)["last"].to_pylist()
-    except (duckdb.Error, Failure) as error:
+    except (duckdb.Error, RecorderError) as error:
         raise_if_interrupted(error)
         found.note(f"the published copy cannot be read: {str(error).splitlines()[0][:300]}")
         return

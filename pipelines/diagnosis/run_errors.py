@@ -1,11 +1,11 @@
-"""Turns any exception that ends a run into a Failure that says what happened and what to do."""
+"""Turns any exception that ends a run into a RecorderError that says what happened and what to do."""
 
 from dlt.common.configuration.exceptions import ConfigurationException
 
-from pipelines.config.dlt_context import misconfigured
+from pipelines.config.dlt_context import config_error
 from pipelines.errors import (
-    Failure,
-    Misconfigured,
+    ConfigError,
+    RecorderError,
     disk_full_error,
     exception_chain,
     is_permission_error,
@@ -14,37 +14,37 @@ from pipelines.errors import (
 )
 
 
-def failure_of(error: BaseException) -> Failure:
-    """The Failure inside an error; for any other error, a Failure that describes it."""
+def failure_of(error: BaseException) -> RecorderError:
+    """The RecorderError inside an error; for any other error, a RecorderError that describes it."""
     if failure := unwrap_error(error):
         return failure
     chain = list(exception_chain(error))
     wrong_setting = next((cause for cause in chain if isinstance(cause, ConfigurationException)), None)
     full = next(filter(None, map(disk_full_error, chain)), None)  # not necessarily the root cause
-    return misconfigured(wrong_setting) if wrong_setting else full or _unexpected(chain[-1])
+    return config_error(wrong_setting) if wrong_setting else full or _unexpected(chain[-1])
 
 
-def _unexpected(error: BaseException) -> Failure:
+def _unexpected(error: BaseException) -> RecorderError:
     first_line, *_ = str(error).strip().splitlines() or ["no message"]
     places = PermissionError | NotADirectoryError | FileNotFoundError | FileExistsError
     if isinstance(error, places) or (isinstance(error, OSError) and is_permission_error(error)):
         if error.filename is None:
-            return Misconfigured(
+            return ConfigError(
                 f"Cannot use a file: {sanitize(first_line)}.", "Check whether another run uses the same files."
             )
-        return Misconfigured(
+        return ConfigError(
             f"Cannot use {error.filename}: {error.strerror}.",
             "Let this user read and write there. Everything recorded before is safe.",
         )
     from pipelines.warehouse.damage import is_damage  # noqa: PLC0415 - a load has imported it
 
     if is_damage(error):  # although every checksum is right
-        return Failure(
+        return RecorderError(
             f"DuckDB cannot read a file: {sanitize(first_line)}",
             "If the next load fails the same way, back up the primary database and restore an earlier copy "
             "(docs/operations.md, Restore).",
         )
-    return Failure(
+    return RecorderError(
         f"Unexpected {type(error).__name__}: {sanitize(first_line)}",
         "Everything recorded before is safe. The next load tries again; --verbose shows the traceback.",
     )

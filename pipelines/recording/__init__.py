@@ -1,1 +1,1 @@
-"""From pages to rows to the loader's file: one run, step by step."""
+"""From pages to rows to the primary database: one run, step by step."""

@@ -77,16 +77,16 @@ order by place
 Job = dict[str, Any]
 
 
-def backlog(snapshot: Snapshot, loader: duckdb.DuckDBPyConnection, at_most: int) -> list[Job]:
+def backlog(snapshot: Snapshot, primary: duckdb.DuckDBPyConnection, at_most: int) -> list[Job]:
     """The jobs to ask for, the most urgent first, and as many more as could take the places of Classic ones."""
     parameters = {"org_id": snapshot.org.org_id, "now": snapshot.org.clock, "at_most": at_most}
-    loader.register("shown", pa.table({"id": pa.chunked_array(snapshot.shown.ids, pa.string())}))
+    primary.register("shown", pa.table({"id": pa.chunked_array(snapshot.shown.ids, pa.string())}))
     try:
         jobs: list[Job] = (
-            loader.sql(BACKLOG.format(jobs=snapshot.feed.jobs.name), params=parameters).to_arrow_table().to_pylist()
+            primary.sql(BACKLOG.format(jobs=snapshot.feed.jobs.name), params=parameters).to_arrow_table().to_pylist()
         )
     finally:
-        loader.unregister("shown")
+        primary.unregister("shown")
     return jobs
 
 

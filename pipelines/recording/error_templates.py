@@ -30,19 +30,19 @@ where d.error_message = m.message and d.error_template is null
 """
 
 
-def fill_templates(loader: duckdb.DuckDBPyConnection, since: datetime | None) -> None:
+def fill_templates(primary: duckdb.DuckDBPyConnection, since: datetime | None) -> None:
     """Gives each row of `job_details` with a message its template; of rows that were asked for before `since`, only
     once for each definition of a template. None: of all rows, which takes 7 ms at a million where none is missing."""
-    if read_macro(loader, f"{DATASET}.{DEFINED}") != DEFINITION:
+    if read_macro(primary, f"{DATASET}.{DEFINED}") != DEFINITION:
         since = None
-        loader.execute(
+        primary.execute(
             f"begin; update {DATASET}.job_details set error_template = null where error_template is not null; "
             f"create or replace macro {DATASET}.{DEFINED}() as '{DEFINITION}'; commit"
         )
-    while found := loader.execute(MISSING, {"since": since or "-infinity"}).fetchall():
+    while found := primary.execute(MISSING, {"since": since or "-infinity"}).fetchall():
         made = [{"message": message, "template": message_template(message)} for (message,) in found]
-        loader.register("made", pa.Table.from_pylist(made))
+        primary.register("made", pa.Table.from_pylist(made))
         try:
-            loader.execute(FILL)
+            primary.execute(FILL)
         finally:
-            loader.unregister("made")
+            primary.unregister("made")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
-from pipelines.errors import Failure, NoAnswer, Unreadable, sanitize
+from pipelines.errors import InvalidResponse, NoResponse, RecorderError, sanitize
 from pipelines.recording.feeds import Feed
 from pipelines.recording.message_templates import message_template
 from pipelines.recording.records import as_json, text, whole_number
@@ -27,7 +27,7 @@ class ClassicApi:
     off: str | None = None
     counted_out: bool = False  # whether the run has put its jobs in another order for it
 
-    def failed(self, error: SalesforceError | Failure) -> None:
+    def failed(self, error: SalesforceError | RecorderError) -> None:
         """Notes a call without an answer: where the refusal is of the API itself, no other job is asked. Which statuses
         it has for that is not documented: that 401, 403 and 503 are never one job's is inferred."""
         if isinstance(error, SalesforceError) and (error.status in (401, 403, 503) or error.code in OFF):
@@ -50,14 +50,14 @@ def details_of(org: Org, feed: Feed, job: Row, classic: ClassicApi) -> tuple[Row
 
     GET /services/data/vXX.X/jobs/query/{id} - "Get Information About a Query Job",
     https://developer.salesforce.com/docs/atlas.en-us.264.0.api_asynch.meta/api_asynch/query_get_one_job.htm
-    Raises a Failure where nothing could be asked: budget, sign-in.
+    Raises a RecorderError where nothing could be asked: budget, sign-in.
     """
     row = {name: job[name] for name in JOB_DETAILS.schema.names if name in job}
     row |= {"org_id": org.org_id, "attempts": (job["attempts"] or 0) + 1, "error": None}
     row["outcome"] = job["outcome"] if job["outcome"] == "answered" else "refused"
     try:
         answer = _asked(org, job_path(job["id"], job["job_type"]), job["id"])
-    except (SalesforceError, Unreadable, NoAnswer) as error:
+    except (SalesforceError, InvalidResponse, NoResponse) as error:
         if not job["shown"] and isinstance(error, SalesforceError) and error.status == 404:
             row["outcome"] = "gone"  # a job that was listed a moment ago is not
         return row | {"error": _text(error), "asked_at": org.clock}, _limit(error, org)
@@ -68,7 +68,7 @@ def details_of(org: Org, feed: Feed, job: Row, classic: ClassicApi) -> tuple[Row
                 row["error"] = f"{CLASSIC_ERROR}not asked, for another job's answer was: {classic.off}"
             else:
                 answer = _with_counts(feed, answer, _asked(org, _classic_path(org, job["id"]), job["id"]))
-        except (SalesforceError, Unreadable, NoAnswer) as error:
+        except (SalesforceError, InvalidResponse, NoResponse) as error:
             classic.failed(error)
             row["error"], stop = f"{CLASSIC_ERROR}{_text(error)}", _limit(error, org)
     row |= {"outcome": "answered", "asked_at": org.clock, **_values(feed, answer)}
@@ -81,11 +81,11 @@ def _classic_path(org: Org, job_id: str) -> str:
     return f"{CLASSIC}{org.api_version}/job/{quote(job_id, safe='')}"
 
 
-def _text(error: SalesforceError | Failure) -> str:
-    return error.message if isinstance(error, Failure) else str(error)
+def _text(error: SalesforceError | RecorderError) -> str:
+    return error.message if isinstance(error, RecorderError) else str(error)
 
 
-def _limit(error: SalesforceError | Failure, org: Org) -> str:
+def _limit(error: SalesforceError | RecorderError, org: Org) -> str:
     """What to say where an answer means that the org takes no more calls just now; else ""."""
     if isinstance(error, SalesforceError) and (error.status in (420, 429) or error.code == "REQUEST_LIMIT_EXCEEDED"):
         return explained(error, org.api_version).message
@@ -93,13 +93,13 @@ def _limit(error: SalesforceError | Failure, org: Org) -> str:
 
 
 def _asked(org: Org, path: str, job_id: str) -> dict[str, Any]:
-    """The job's own answer. Raises SalesforceError, or a Failure: Unreadable where it is about another job, too."""
+    """The job's own answer. Raises SalesforceError, or a RecorderError: also InvalidResponse if it is another job's."""
     body = org.request(path, at_most=ANSWER_BYTES, patient=False)
     if not isinstance(body, dict):
-        raise Unreadable(f"GET {org.url(path)} answered with a JSON {type(body).__name__}, not an object.")
+        raise InvalidResponse(f"GET {org.url(path)} answered with a JSON {type(body).__name__}, not an object.")
     found = body.get("id")
     if not isinstance(found, str) or not same_id(found, job_id):
-        raise Unreadable(f"GET {org.url(path)} answered with another job, or none: id {sanitize(found, 40)}.")
+        raise InvalidResponse(f"GET {org.url(path)} answered with another job, or none: id {sanitize(found, 40)}.")
     return body
 
 

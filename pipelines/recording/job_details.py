@@ -14,7 +14,7 @@ from typing import Final
 import duckdb
 import pyarrow as pa
 
-from pipelines.errors import Failure
+from pipelines.errors import RecorderError
 from pipelines.recording.detail_backlog import Job, backlog, spread
 from pipelines.recording.job_answer import CLASSIC_ERROR, NOT_FOUND, ClassicApi, Row, details_of
 from pipelines.recording.snapshot import Snapshot
@@ -43,12 +43,12 @@ class Details:
     def __init__(
         self,
         snapshot: Snapshot,
-        loader: duckdb.DuckDBPyConnection,
+        primary: duckdb.DuckDBPyConnection,
         at_most: int,
         on_answer: Callable[[int, int], None],
     ) -> None:
         self.org, self.feed, self.at_most, self.on_answer = snapshot.org, snapshot.feed, at_most, on_answer
-        self.jobs = backlog(snapshot, loader, at_most) if at_most else []  # it costs 0.4 s at 100,000 jobs
+        self.jobs = backlog(snapshot, primary, at_most) if at_most else []  # it costs 0.4 s at 100,000 jobs
         self.waiting = self.jobs[0]["waiting"] if self.jobs else 0
         self.classic = ClassicApi()
         self._calls_left = self.org.budget.calls_left
@@ -117,7 +117,7 @@ class Details:
         """Keeps an answer. Says why no other job should be asked, if so."""
         try:
             row, stop = answer.result()
-        except Failure as failure:
+        except RecorderError as failure:
             return failure.message
         self._rows.append(row)
         self._answers[number] = job, row

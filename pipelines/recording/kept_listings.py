@@ -1,8 +1,8 @@
-"""Listings that are kept beside the loader's file, as Parquet, until they can be loaded into it: it was held by another
-process when they were made, or the load was killed.
+"""Listings that could not be loaded yet, kept as Parquet beside the primary database: another process held it, or the
+load was killed.
 
-Each is a folder, named by its place in the order: `000007-<dlt's load id>`, with a file `kept.json` that says for which
-loader's file, of which orgs, and what the files' checksums are. It appears in one step, whole.
+Each is a folder named by its place in the order, `000007-<dlt's load id>`, with a file `kept.json` that says which
+primary database it is for, which orgs it contains, and the files' checksums. It appears in one step, complete.
 """
 
 import hashlib
@@ -44,7 +44,7 @@ class KeptListing:
 
     @property
     def identity(self) -> str:
-        """Of the loader's file that it is kept for."""
+        """Of the primary database that it is kept for."""
         return str(self.meta.get("file"))
 
     @property
@@ -71,7 +71,7 @@ class KeptListing:
         return found
 
     def give_to(self, identity: str) -> None:
-        """It is for the loader's file with this identity after all."""
+        """It is for the primary database with this identity after all."""
         with replacing(self.folder / META) as new:
             new.write_text(json.dumps(self.meta | {"file": identity}), encoding="utf-8")
 
@@ -91,12 +91,12 @@ class KeptListing:
 
 
 def waiting(state: StateFolder) -> list[KeptListing]:
-    """All that wait beside this loader's file, oldest first, for whichever file."""
+    """All that wait beside this primary database, oldest first, for whichever file."""
     return [KeptListing(folder, _meta(folder)) for folder in _folders(state.kept)]
 
 
 def listings_in(folder: Path) -> list[KeptListing]:
-    """All in one folder beside a loader's file, whatever their names; not those that are half made or half removed."""
+    """All in one folder beside a primary database, whatever their names, except those half written or half removed."""
     return [KeptListing(one, _meta(one)) for one in sorted(folder.glob("*/")) if not one.name.startswith(".")]
 
 
@@ -144,7 +144,7 @@ def keep_left_behind(state: StateFolder) -> None:
 def keep_of_version_0_1_0(state: StateFolder, identity: str) -> None:
     """Keeps the listings that version 0.1.0 left in dlt's home, in a folder named by a hash of the file's path; then
     that folder goes, and dlt's home is not used again."""
-    name = f"{PIPELINE}_{hashlib.sha256(str(state.loader_file).encode()).hexdigest()[:8]}"
+    name = f"{PIPELINE}_{hashlib.sha256(str(state.primary_file).encode()).hexdigest()[:8]}"
     home = Path(os.environ.get("DLT_DATA_DIR") or global_dir()) / "pipelines" / name
     try:
         if home.stat().st_uid != os.geteuid():  # dlt's home may have been in /tmp, where anybody can put something

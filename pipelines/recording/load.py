@@ -1,4 +1,4 @@
-"""One run, from the lock on the loader's file to the published copy: what is kept when it ends at any moment."""
+"""One run, from the lock on the primary database to the published copy: what is kept when it ends at any moment."""
 
 import os
 import shutil
@@ -15,24 +15,24 @@ import duckdb
 from pipelines.config.credentials import SalesforceCredentials
 from pipelines.config.dlt_context import active
 from pipelines.config.settings import Settings
-from pipelines.errors import TryLater, exception_chain
+from pipelines.errors import TemporaryError, exception_chain
 from pipelines.interrupts import causing_signal
 from pipelines.recording.error_templates import fill_templates
 from pipelines.recording.history import History
 from pipelines.recording.job_details import Details, DetailsOutcome
 from pipelines.recording.kept_listings import keep, keep_left_behind, waiting
-from pipelines.recording.loader_identity import identify, identity_while_held
 from pipelines.recording.merging import load_kept, load_package, pipeline_into
 from pipelines.recording.org_join import join_orgs
 from pipelines.recording.org_metadata import Metadata
-from pipelines.recording.progress import Seen
+from pipelines.recording.primary_identity import identify, identity_while_held
+from pipelines.recording.progress import NO_PROGRESS, ProgressCallbacks
 from pipelines.recording.snapshot import Snapshot
 from pipelines.recording.source import details_source, salesforce
 from pipelines.warehouse.contents import has_listing
 from pipelines.warehouse.damage import damaged_part, is_damage
 from pipelines.warehouse.dlt_packages import PIPELINE, new_pipeline
 from pipelines.warehouse.file_identity import write_moment
-from pipelines.warehouse.primary import HeldBy, LoaderFile, exclusive_load, open_loader_file
+from pipelines.warehouse.primary import DatabaseLocked, PrimaryDatabase, exclusive_load, open_primary
 from pipelines.warehouse.publish import open_published, publish
 from pipelines.warehouse.publishing_guards import check_begun, check_published
 from pipelines.warehouse.restoring import damaged
@@ -78,42 +78,48 @@ class Run:
         return " · ".join(part for part in parts if part)
 
 
-def record(settings: Settings, credentials: SalesforceCredentials, seen: Seen = Seen()) -> Run:  # noqa: B008 - frozen
+def record(settings: Settings, credentials: SalesforceCredentials, progress: ProgressCallbacks = NO_PROGRESS) -> Run:
     """Lists the org's jobs, loads what changed, publishes the warehouse.
 
-    Raises a Failure that says what to do; what could not be done now, the next run does.
+    Raises a RecorderError that says what to do; what could not be done now, the next run does.
     """
-    with exclusive_load(settings.loader_file):
-        return record_under_lock(settings, credentials, seen)
+    with exclusive_load(settings.primary_file):
+        return record_under_lock(settings, credentials, progress)
 
 
-def record_under_lock(settings: Settings, credentials: SalesforceCredentials, seen: Seen = Seen()) -> Run:  # noqa: B008
-    """As `record`, for who holds the lock of the loader's file already."""
+def record_under_lock(
+    settings: Settings, credentials: SalesforceCredentials, progress: ProgressCallbacks = NO_PROGRESS
+) -> Run:
+    """As `record`, for who holds the lock of the primary database already."""
     began = time.monotonic()
-    state = StateFolder(settings.loader_file)
+    state = StateFolder(settings.primary_file)
     with state.in_use():
         active().data_dir = state.temporary  # nothing of dlt's goes into the user's home
         try:
             with ExitStack() as closing:
-                found = _record(settings, credentials, seen, state, closing)
+                found = _record(settings, credentials, progress, state, closing)
         except Exception as error:
-            part = _damaged_part(settings.loader_file, error)
+            part = _damaged_part(settings.primary_file, error)
             if part is None:
                 raise
-            raise damaged(settings.loader_file, settings.warehouse, part) from None
+            raise damaged(settings.primary_file, settings.warehouse, part) from None
     return Run(*found, time.monotonic() - began, settings)
 
 
-def _damaged_part(loader_file: Path, error: Exception) -> str | None:
-    """What of the loader's file, which is closed by now, is damaged, where an error looks like it."""
+def _damaged_part(primary_file: Path, error: Exception) -> str | None:
+    """What of the primary database, which is closed by now, is damaged, where an error looks like it."""
     if is_damage(error) and not causing_signal(exception_chain(error)):
         with suppress(OSError, duckdb.Error):  # it cannot be looked into now: the error itself is all that is known
-            return damaged_part(loader_file)
+            return damaged_part(primary_file)
     return None
 
 
 def _record(
-    settings: Settings, credentials: SalesforceCredentials, seen: Seen, state: StateFolder, closing: ExitStack
+    settings: Settings,
+    credentials: SalesforceCredentials,
+    progress: ProgressCallbacks,
+    state: StateFolder,
+    closing: ExitStack,
 ) -> tuple[Snapshot, Metadata, DetailsOutcome | None, int]:
     """What was listed and loaded, and how many listings that were kept before were loaded first."""
 
@@ -124,74 +130,74 @@ def _record(
             fetch_org_metadata=settings.fetch_org_metadata,
             clock_tolerance_hours=settings.clock_tolerance_hours,
             history=history,
-            on_page=seen.page,
+            on_page=progress.page,
             on_listed=lambda snapshot, metadata: done.append((snapshot, metadata)),
         )
         pipeline.extract(jobs)  # not `run`, which would first ask for the file, and give up if it is held
         return done[0]
 
-    loader = _open(settings, closing)
-    if isinstance(loader, HeldBy):
+    primary = _open(settings, closing)
+    if isinstance(primary, DatabaseLocked):
         identity = identity_while_held(state, settings)
         keep_left_behind(state)
         # The copy stands in for the file, but knows nothing of listings that are kept already: then load all.
         history = History(None if waiting(state) else open_published(settings.warehouse, identity, closing))
         working = state.working_folder(identity)
-        snapshot, metadata = extracted(new_pipeline(str(settings.loader_file), working), history)
+        snapshot, metadata = extracted(new_pipeline(str(settings.primary_file), working), history)
         keep(working / PIPELINE, state, identity)
         shutil.rmtree(working)
-        loader = _open_at_last(settings, closing, loader, snapshot)
-        identity = identify(loader, state, settings)
-        resumed = load_kept(loader, state, identity) - 1  # without the one that was just made
-        if not has_listing(loader.connection, snapshot.listing_id):
-            raise TryLater(
-                f"{settings.loader_file.name} was replaced by another file while it was locked. The listing of "
+        primary = _retry_open(settings, closing, primary, snapshot)
+        identity = identify(primary, state, settings)
+        resumed = load_kept(primary, state, identity) - 1  # without the one that was just made
+        if not has_listing(primary.connection, snapshot.listing_id):
+            raise TemporaryError(
+                f"{settings.primary_file.name} was replaced by another file while it was locked. The listing of "
                 f"{snapshot.shown.jobs:,} jobs is kept for the earlier file.",
                 "The next load records into the file that is there now.",
             )
-        pipeline, working = pipeline_into(loader, state, identity)
+        pipeline, working = pipeline_into(primary, state, identity)
     else:
-        identity = identify(loader, state, settings)
+        identity = identify(primary, state, settings)
         keep_left_behind(state)
-        resumed = load_kept(loader, state, identity)
-        pipeline, working = pipeline_into(loader, state, identity)
-        snapshot, metadata = extracted(pipeline, History(loader.connection))
+        resumed = load_kept(primary, state, identity)
+        pipeline, working = pipeline_into(primary, state, identity)
+        snapshot, metadata = extracted(pipeline, History(primary.connection))
         load_package(pipeline)
-    complete_tables(loader.connection)
-    join_orgs(loader.connection)
-    fill_templates(loader.connection, None if resumed else snapshot.org.clock - TEMPLATES_AGAIN)
-    details = Details(snapshot, loader.connection, settings.details_per_run, seen.details)
+    complete_tables(primary.connection)
+    join_orgs(primary.connection)
+    fill_templates(primary.connection, None if resumed else snapshot.org.clock - TEMPLATES_AGAIN)
+    details = Details(snapshot, primary.connection, settings.details_per_run, progress.details)
     if details.jobs:
         pipeline.extract(details_source(details, snapshot, metadata))
         load_package(pipeline)
     shutil.rmtree(working)
-    refresh_spans(loader.connection, snapshot.org.org_id)
-    apply_views(loader.connection)
+    refresh_spans(primary.connection, snapshot.org.org_id)
+    apply_views(primary.connection)
     if settings.moment:
-        write_moment(loader.connection, settings.moment)
-    publish(loader, settings.warehouse, settings.keep_copies)
+        write_moment(primary.connection, settings.moment)
+    publish(primary, settings.warehouse, settings.keep_copies)
     return snapshot, metadata, details.outcome, resumed
 
 
-def _open(settings: Settings, closing: ExitStack) -> LoaderFile | HeldBy:
-    """The loader's file, ours from here to the end of the run; or who holds it."""
-    check_begun(settings.loader_file, settings.warehouse)
+def _open(settings: Settings, closing: ExitStack) -> PrimaryDatabase | DatabaseLocked:
+    """The primary database, ours from here to the end of the run; or who holds it."""
+    check_begun(settings.primary_file, settings.warehouse)
     try:
-        loader = closing.enter_context(open_loader_file(settings.loader_file, settings.lock_wait, demo=settings.demo))
-    except HeldBy as held:
+        primary = closing.enter_context(open_primary(settings.primary_file, settings.lock_wait, demo=settings.demo))
+    except DatabaseLocked as held:
         return held
-    check_published(loader.connection, settings.loader_file, settings.warehouse)
-    return loader
+    check_published(primary.connection, settings.primary_file, settings.warehouse)
+    return primary
 
 
-def _open_at_last(settings: Settings, closing: ExitStack, held: HeldBy, snapshot: Snapshot) -> LoaderFile:
+def _retry_open(settings: Settings, closing: ExitStack, held: DatabaseLocked, snapshot: Snapshot) -> PrimaryDatabase:
     """The file again, now that the listing is safe beside it: whoever held it may have let go."""
     try:
-        loader = closing.enter_context(open_loader_file(settings.loader_file, wait=0))
-    except HeldBy:
-        raise TryLater(
+        primary = closing.enter_context(open_primary(settings.primary_file, wait=0))
+    except DatabaseLocked:
+        raise TemporaryError(
             f"{held.message} The listing of {snapshot.shown.jobs:,} jobs is kept; the next load brings it in first.",
             held.remedy,
         ) from None
-    check_published(loader.connection, settings.loader_file, settings.warehouse)
-    return loader
+    check_published(primary.connection, settings.primary_file, settings.warehouse)
+    return primary

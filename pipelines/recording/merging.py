@@ -1,4 +1,4 @@
-"""Rows into the loader's file by dlt: what was just extracted, and the listings that earlier runs had to keep."""
+"""Rows into the primary database by dlt: what was just extracted, and the listings that earlier runs had to keep."""
 
 import logging
 import shutil
@@ -17,7 +17,7 @@ from pipelines.recording.org_join import join_orgs
 from pipelines.recording.source import kept_rows
 from pipelines.tables import LISTINGS, TABLES
 from pipelines.warehouse.dlt_packages import interruptible, synced_pipeline
-from pipelines.warehouse.primary import LoaderFile
+from pipelines.warehouse.primary import PrimaryDatabase
 from pipelines.warehouse.schema import complete_tables, stored_columns
 from pipelines.warehouse.state_folder import StateFolder
 
@@ -32,10 +32,10 @@ DOES_NOT_FIT = (
 logger = logging.getLogger(__name__)
 
 
-def pipeline_into(loader: LoaderFile, state: StateFolder, identity: str) -> tuple[dlt.Pipeline, Path]:
-    """dlt's pipeline into the loader's file, with the state and the schema that are stored there, and its folder."""
+def pipeline_into(primary: PrimaryDatabase, state: StateFolder, identity: str) -> tuple[dlt.Pipeline, Path]:
+    """dlt's pipeline into the primary database, with the state and the schema that are stored there, and its folder."""
     working = state.working_folder(identity)
-    return synced_pipeline(loader.connection, working), working
+    return synced_pipeline(primary.connection, working), working
 
 
 def load_package(pipeline: dlt.Pipeline) -> None:
@@ -44,16 +44,16 @@ def load_package(pipeline: dlt.Pipeline) -> None:
     interruptible(pipeline.load)
 
 
-def load_kept(loader: LoaderFile, state: StateFolder, identity: str) -> int:
+def load_kept(primary: PrimaryDatabase, state: StateFolder, identity: str) -> int:
     """Loads the listings that are kept for this file, oldest first, before anything is listed; says how many."""
     loaded = 0
-    _bring_up_to_date(loader.connection)
+    _bring_up_to_date(primary.connection)
     for kept in waiting(state):
         if kept.meta and kept.identity != identity:
-            logger.warning("%s is a listing kept for another loader's file; it stays there.", kept.folder)
+            logger.warning("%s is a listing kept for another primary database; it stays there.", kept.folder)
             continue
         try:
-            _load_one(loader, state, kept)
+            _load_one(primary, state, kept)
             loaded += 1
         except Exception as error:
             chain = list(exception_chain(error))
@@ -64,22 +64,22 @@ def load_kept(loader: LoaderFile, state: StateFolder, identity: str) -> int:
             said = str(unfit).splitlines()[0][:300]
             logger.warning("A kept listing could not be loaded, and was moved to %s: %s", there, said)
     if loaded:
-        _bring_up_to_date(loader.connection)
+        _bring_up_to_date(primary.connection)
     return loaded
 
 
-def _load_one(loader: LoaderFile, state: StateFolder, kept: KeptListing) -> None:
+def _load_one(primary: PrimaryDatabase, state: StateFolder, kept: KeptListing) -> None:
     tables = kept.tables()
     working = state.temporary / "kept"  # not in `work`: it is there already, should this be killed
-    pipeline = synced_pipeline(loader.connection, working)
+    pipeline = synced_pipeline(primary.connection, working)
     pipeline.extract(kept_rows({table: rows_of(tables[table.name], table) for table in TABLES if table.name in tables}))
     load_package(pipeline)
     kept.remove()
     shutil.rmtree(working)
 
 
-def _bring_up_to_date(loader: duckdb.DuckDBPyConnection) -> None:
+def _bring_up_to_date(primary: duckdb.DuckDBPyConnection) -> None:
     """Gives what an earlier version recorded, or kept, this version's columns and ids: it is compared with next."""
-    if stored_columns(loader, LISTINGS):
-        complete_tables(loader)
-        join_orgs(loader)
+    if stored_columns(primary, LISTINGS):
+        complete_tables(primary)
+        join_orgs(primary)

@@ -110,22 +110,22 @@ ONE_ABSENCE: Final = (
 )
 
 
-def join_orgs(loader: duckdb.DuckDBPyConnection) -> None:
+def join_orgs(primary: duckdb.DuckDBPyConnection) -> None:
     """Gives each row of an org with a 15-character id the 18-character one, in one transaction; of two rows that then
     have one key, one stays. The tables have all columns of this version (`complete_tables`)."""
-    if not stored_columns(loader, LISTINGS):
+    if not stored_columns(primary, LISTINGS):
         return
-    shorts = loader.execute(f"select distinct org_id from {DATASET}.listings where length(org_id) = 15").fetchall()
+    shorts = primary.execute(f"select distinct org_id from {DATASET}.listings where length(org_id) = 15").fetchall()
     for (short,) in shorts:
-        _join(loader, {"short": short, "full": full_id(short)})
+        _join(primary, {"short": short, "full": full_id(short)})
 
 
-def _join(loader: duckdb.DuckDBPyConnection, ids: dict[str, str]) -> None:
+def _join(primary: duckdb.DuckDBPyConnection, ids: dict[str, str]) -> None:
     def run(sql: str) -> None:
         given = {name: value for name, value in ids.items() if f"${name}" in sql}
-        loader.execute(sql, given)
+        primary.execute(sql, given)
 
-    loader.execute("begin")
+    primary.execute("begin")
     try:
         run(WENT)
         run(FIRST_SEEN)
@@ -144,7 +144,7 @@ def _join(loader: duckdb.DuckDBPyConnection, ids: dict[str, str]) -> None:
         run(FIRST_OBSERVED)
         for statement in ONE_ABSENCE:
             run(statement)
-        loader.execute("commit")
+        primary.execute("commit")
     except BaseException:
-        loader.execute("rollback")
+        primary.execute("rollback")
         raise

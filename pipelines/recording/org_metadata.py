@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from pipelines.errors import Failure, Unreadable, sanitize
+from pipelines.errors import InvalidResponse, RecorderError, sanitize
 from pipelines.recording.history import History
 from pipelines.recording.merges import Rows
 from pipelines.recording.records import as_json, text, whole_number
@@ -63,7 +63,7 @@ def ask_for_metadata(
     for table in tables:
         try:
             rows = questions[table]()
-        except Failure as failure:
+        except RecorderError as failure:
             notes.append(f"{table.name}: {failure.message}")
             logger.warning(INCOMPLETE, notes[-1])
             continue
@@ -95,7 +95,7 @@ def users(org: Org, ids: Iterable[str], known: Mapping[str, dict[str, Any]]) -> 
     """The users with these ids, as rows of `users`; one that the org does not show keeps what is `known`, by id, or is
     there without a name.
 
-    Raises a Failure: not permitted, or not answered as documented.
+    Raises a RecorderError: not permitted, or not answered as documented.
     GET /services/data/vXX.X/query?q=SELECT … FROM User, see resources_query.htm of the REST API Developer Guide
     """
     asked = sorted(i for i in ids if USER_ID.fullmatch(i))[:MAX_USERS]
@@ -105,7 +105,7 @@ def users(org: Org, ids: Iterable[str], known: Mapping[str, dict[str, Any]]) -> 
         listed = ", ".join(f"'{i}'" for i in batch)
         shown = {str(record.get("Id"))[:15]: record for record in _queried(org, USERS, f"WHERE Id IN ({listed})")}
         if shown.keys() - {i[:15] for i in batch}:
-            raise Unreadable("The answer to a query for users is about others than were asked for.")
+            raise InvalidResponse("The answer to a query for users is about others than were asked for.")
         found |= {i: shown[i[:15]] for i in batch if i[:15] in shown}
     values = {i: _values(USERS, found[i]) if i in found else known.get(i, {}) for i in asked}
     rows = [{**values[i], "org_id": org.org_id, "id": i, "asked_at": org.clock} for i in asked]
@@ -120,7 +120,7 @@ def orgs(org: Org, known: Mapping[str, dict[str, Any]]) -> pa.Table:
     records = _queried(org, ORGS)
     others = [str(record.get("Id")) for record in records if not same_id(str(record.get("Id")), org.org_id)]
     if others:
-        raise Unreadable(f"Asked for its name, the org answered for another one: {sanitize(others[0], 40)}.")
+        raise InvalidResponse(f"Asked for its name, the org answered for another one: {sanitize(others[0], 40)}.")
     values = _values(ORGS, records[0]) if records else known.get(org.org_id, {})
     row = {**values, "org_id": org.org_id, "instance_url": org.session.instance_url, "asked_at": org.clock}
     return pa.Table.from_pylist([row], schema=ORGS.schema)
@@ -130,12 +130,12 @@ def org_limits(org: Org, listing_id: str) -> pa.Table:
     """What the org may use and has left, now: rows of `org_limits`, a row for each share that an app has of a limit.
 
     `{"Max", "Remaining"}` by name, the apps' own shares nested under their names; "accurate within five minutes".
-    Needs 'View Setup and Configuration'. Raises a Failure, as `users` does.
+    Needs 'View Setup and Configuration'. Raises a RecorderError, as `users` does.
     https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/resources_limits.htm
     """
     body = org.get("limits")
     if not isinstance(body, dict):
-        raise Failure("The org's limits are not what Salesforce documents.")
+        raise RecorderError("The org's limits are not what Salesforce documents.")
     rows: list[dict[str, Any]] = []
     for name, limit in body.items():
         shares = [(_share(app), share) for app, share in limit.items()] if isinstance(limit, dict) else []
@@ -145,7 +145,7 @@ def org_limits(org: Org, listing_id: str) -> pa.Table:
                 amounts = {"max": whole_number(share.get("Max")), "remaining": whole_number(share.get("Remaining"))}
                 rows.append(row | amounts | {"asked_at": org.clock})
     if not rows:
-        raise Unreadable("The org's limits are not what Salesforce documents: there is none.")
+        raise InvalidResponse("The org's limits are not what Salesforce documents: there is none.")
     return pa.Table.from_pylist(rows, schema=ORG_LIMITS.schema)
 
 
@@ -163,7 +163,7 @@ def _queried(org: Org, table: Table, where: str = "") -> list[dict[str, Any]]:
     records = body.get("records") if isinstance(body, dict) else None
     # 200 ids, or one org, are one page of any size that Salesforce has.
     if not isinstance(records, list) or not all(isinstance(r, dict) for r in records) or body.get("done") is False:
-        raise Failure(f"The answer to a query for {objects[table]} is not what Salesforce documents.")
+        raise RecorderError(f"The answer to a query for {objects[table]} is not what Salesforce documents.")
     return records
 
 

@@ -1,26 +1,30 @@
-"""What a person at a terminal sees while a listing is read. Without a terminal: nothing."""
+"""Progress of a load, shown only on a terminal."""
 
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final
 
 from pipelines.salesforce.job_pages import Page
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What is told of a run while it goes on: each page read, and how many of the details are there."""
+class ProgressCallbacks:
+    """What is called while a run goes on: for each page read, and for each job that was asked for its details."""
 
     page: Callable[[Page], None] = lambda page: None
     details: Callable[[int, int], None] = lambda done, wanted: None
 
 
+NO_PROGRESS: Final = ProgressCallbacks()
+
+
 @contextmanager
-def progress(wanted: bool) -> Iterator[Seen]:
+def progress(wanted: bool) -> Iterator[ProgressCallbacks]:
     """Callbacks that show pages, jobs, the rate and the details on a terminal's stderr, which is clean afterwards."""
     if not wanted or not sys.stderr.isatty():
-        yield Seen()
+        yield NO_PROGRESS
         return
     from rich.console import Console  # noqa: PLC0415 - 50 ms that cron need not pay
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
@@ -41,4 +45,4 @@ def progress(wanted: bool) -> Iterator[Seen]:
         def show_details(done: int, wanted: int) -> None:
             shown.update(task, description=f"Asking for details: {done:,} of {wanted:,} jobs")
 
-        yield Seen(show, show_details)
+        yield ProgressCallbacks(show, show_details)

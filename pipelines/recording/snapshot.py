@@ -66,7 +66,7 @@ def take_snapshot(
     """Lists the org's jobs, page by page, and yields what is new or different as rows of the tables, some pages at a
     time. Nothing of it may be loaded before the generator has ended: then the listing was complete.
 
-    Raises a Failure: see `job_pages`.
+    Raises a RecorderError: see `job_pages`.
     """
     listing_id = str(uuid.uuid4())
     last_started_at = history.last_started_at(org.org_id, feed, _as_text(filters))

@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from pipelines.config.dlt_context import named
-from pipelines.errors import Misconfigured, TryLater
+from pipelines.errors import ConfigError, TemporaryError
 
 # Per-app usage may follow, so the pattern is not anchored: api-usage=18/5000; per-app-api-usage=17/250(appName=x)
 API_USAGE: Final = re.compile(r"(?<![\w-])api-usage=(\d{1,15})/(\d{1,15})(?!\d)", re.ASCII)
@@ -13,12 +13,12 @@ API_USAGE: Final = re.compile(r"(?<![\w-])api-usage=(\d{1,15})/(\d{1,15})(?!\d)"
 class ApiBudget:
     """`usage` is (used, allowed), None until a response has reported it; a run stops when `percent` of them are used.
 
-    Raises Misconfigured if that is not a percentage.
+    Raises ConfigError if that is not a percentage.
     """
 
     def __init__(self, percent: float) -> None:
         if not 0 < percent <= 100:
-            raise Misconfigured(
+            raise ConfigError(
                 f"{named('sources.salesforce.api_budget_percent')} is {percent:g}.",
                 "It must be above 0 and at most 100: a run stops when the org has used this share of its daily calls.",
             )
@@ -42,10 +42,10 @@ class ApiBudget:
         return self.calls_left == 0
 
     def check(self) -> None:
-        """Raises TryLater if the budget is spent."""
+        """Raises TemporaryError if the budget is spent."""
         if self.usage and self.is_spent:
             used, allowed = self.usage
-            raise TryLater(
+            raise TemporaryError(
                 f"Stopped: the org has used {used:,} of its {allowed:,} daily API calls; "
                 f"the limit for this tool is {self.percent:g} %.",
                 "Nothing was written; the next run tries again. To avoid this, load less often or raise "

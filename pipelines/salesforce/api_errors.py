@@ -4,7 +4,7 @@ from typing import Final
 
 from requests import Response
 
-from pipelines.errors import Failure, Misconfigured, NotPermitted, TryLater, sanitize
+from pipelines.errors import AccessDenied, ConfigError, RecorderError, TemporaryError, sanitize
 from pipelines.salesforce.json_answers import decoded_classic
 from pipelines.salesforce.redaction import redact
 
@@ -50,39 +50,39 @@ def is_transient(response: Response | None, error: BaseException | None) -> bool
     return code == "REQUEST_LIMIT_EXCEEDED" and "Concurrent" in text
 
 
-def explained(error: SalesforceError, api_version: str) -> Failure:
-    """The error response as a Failure that says what to do, by status and errorCode.
+def explained(error: SalesforceError, api_version: str) -> RecorderError:
+    """The error response as a RecorderError that says what to do, by status and errorCode.
 
     REST API Developer Guide, "Status Codes and Error Responses",
     https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/errorcodes.htm
     """
-    kind: type[Failure] = Failure
+    kind: type[RecorderError] = RecorderError
     remedy = "Nothing was changed. Run `make doctor` to find out more."
     if error.code == "REQUEST_LIMIT_EXCEEDED":
         kind, remedy = (
-            TryLater,
+            TemporaryError,
             "The org's API calls are used up, or too many run at once. Nothing was changed; try again later.",
         )
     elif error.status in (420, 429) or error.status >= 500:
         kind, remedy = (
-            TryLater,
+            TemporaryError,
             "Salesforce is busy or down (https://status.salesforce.com). Nothing was changed; try again later.",
         )
     elif error.status == 401:
-        kind = NotPermitted
+        kind = AccessDenied
         remedy = "The session has expired or was never valid. Set a new access_token, or sign in by client credentials."
     elif error.status in (404, 410):
-        kind = Misconfigured
+        kind = ConfigError
         remedy = (
             f"Check instance_url and api_version ({api_version}); `make doctor` shows which versions the org supports."
         )
     elif 300 <= error.status < 400:
-        kind = Misconfigured
+        kind = ConfigError
         remedy = "Redirects are not followed, so that the token stays with your org. Set instance_url to its My Domain."
     elif error.code in ("API_DISABLED_FOR_ORG", "API_CURRENTLY_DISABLED"):
-        kind, remedy = NotPermitted, "The org's edition has no API, or the user lacks the permission 'API Enabled'."
+        kind, remedy = AccessDenied, "The org's edition has no API, or the user lacks the permission 'API Enabled'."
     elif error.status == 403:
-        kind = NotPermitted
+        kind = AccessDenied
         remedy = "The user needs 'API Enabled', 'Manage Data Integrations' and 'View Setup and Configuration'."
     what = " ".join(part for part in (f"HTTP {error.status}", error.code) if part)
     return kind(f"Salesforce answered with {what}{f': {error.text}' if error.text else ''}", remedy)

@@ -7,20 +7,20 @@ from dlt.sources.helpers import requests
 from requests.exceptions import ChunkedEncodingError, ContentDecodingError, InvalidURL, SSLError
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
-from pipelines.errors import Failure, Misconfigured, NoAnswer, TryLater, exception_chain, sanitize
+from pipelines.errors import ConfigError, NoResponse, RecorderError, TemporaryError, exception_chain, sanitize
 
 BUNDLE: Final = "Set REQUESTS_CA_BUNDLE (or CURL_CA_BUNDLE) to a file of certificates in PEM format."
 
 
-def _tls(host: str, error: ssl.SSLError) -> Failure:
+def _tls(host: str, error: ssl.SSLError) -> RecorderError:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return Misconfigured(
+        return ConfigError(
             f"TLS certificate verification failed for {host}: {sanitize(error.verify_message, 120)}.",
             "Behind a company proxy, set REQUESTS_CA_BUNDLE to the proxy's certificate file.",
         )
     if error.library == "X509":
-        return Misconfigured("The file of trusted certificates contains no readable certificate.", BUNDLE)
-    return TryLater(
+        return ConfigError("The file of trusted certificates contains no readable certificate.", BUNDLE)
+    return TemporaryError(
         f"TLS with {host} failed ({error.reason or 'no reason given'}).",
         "Try again later. If it keeps failing, check instance_url, the network and its proxy.",
     )
@@ -29,10 +29,10 @@ def _tls(host: str, error: ssl.SSLError) -> Failure:
 BROKEN: Final = (ChunkedEncodingError, ContentDecodingError, OverflowError, ValueError)
 
 
-def unreachable(host: str, error: Exception) -> Failure:
-    """The Failure for a connection error. Its own text is left out, because it contains URLs with parameters."""
+def unreachable(host: str, error: Exception) -> RecorderError:
+    """The RecorderError for a connection error. Its own text is left out, because it contains URLs with parameters."""
     if not isinstance(error, requests.RequestException) and isinstance(error, OSError):
-        return Misconfigured(sanitize(error), BUNDLE)
+        return ConfigError(sanitize(error), BUNDLE)
     if isinstance(error, SSLError):
         tls_errors = (cause for cause in exception_chain(error) if isinstance(cause, ssl.SSLError))
         return _tls(host, next(tls_errors, ssl.SSLError()))
@@ -42,7 +42,7 @@ def unreachable(host: str, error: Exception) -> Failure:
         kind = "did not answer in time"
     elif (isinstance(error, BROKEN) and not isinstance(error, InvalidURL)) or isinstance(behind, ProtocolError):
         kind = "closed the connection or sent an invalid HTTP response"
-    return NoAnswer(
+    return NoResponse(
         f"{host} {kind} ({type(error).__name__}).",
         "Try again later. If it keeps failing, check instance_url, the network and its proxy.",
     )

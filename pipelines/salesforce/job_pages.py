@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
-from pipelines.errors import Failure, Misconfigured, TryLater, Unreadable
+from pipelines.errors import ConfigError, InvalidResponse, RecorderError, TemporaryError
 from pipelines.salesforce.api_errors import SalesforceError, explained
 from pipelines.salesforce.org import Org
 from pipelines.salesforce.transport import ANSWER_BYTES, PROXY_HINT
@@ -53,7 +53,7 @@ def job_pages(org: Org, path: str, filters: dict[str, str]) -> Iterator[Page]:
 
     Page number 1 can come again: if a locator is lost, the listing starts over. What the earlier pages showed was true,
     but they do not belong to the listing that is completed.
-    Raises a Failure: an undocumented response, `done: false` without a locator, a locator lost more than twice.
+    Raises a RecorderError: an undocumented response, `done: false` without a locator, a locator lost more than twice.
     """
     for restart in range(RESTARTS + 1):
         try:
@@ -61,7 +61,7 @@ def job_pages(org: Org, path: str, filters: dict[str, str]) -> Iterator[Page]:
             return
         except LocatorLost as lost:
             if restart == RESTARTS:
-                raise TryLater(
+                raise TemporaryError(
                     f"The listing's locator was lost {RESTARTS + 1} times ({lost}). Nothing was changed.",
                     "Try again later.",
                 ) from None
@@ -98,7 +98,9 @@ def _one_listing(org: Org, path: str, filters: dict[str, str], last_try: bool) -
         jobs += len(records)
         read = org.bytes_read - read_before
         if read > MAX_BYTES_PER_JOB[0] * jobs + MAX_BYTES_PER_JOB[1]:
-            raise Unreadable(f"The listing is implausibly large: {read / 2**20:,.0f} MB for {jobs:,} jobs.", PROXY_HINT)
+            raise InvalidResponse(
+                f"The listing is implausibly large: {read / 2**20:,.0f} MB for {jobs:,} jobs.", PROXY_HINT
+            )
         # A listing is complete when a page says so and names no next page: reading one more can only add jobs. There is
         # no early stop at a known or old job: "Job records are returned in an indeterminate order" (264.0 docs), so new
         # jobs can be on the last page.
@@ -112,7 +114,7 @@ def _one_listing(org: Org, path: str, filters: dict[str, str], last_try: bool) -
             return
         locator = following
         if locator in seen:
-            raise Failure(
+            raise RecorderError(
                 f"Pagination loop: page {number} of the listing repeats an earlier queryLocator.",
                 "Nothing was changed. Try again later.",
             )
@@ -123,7 +125,7 @@ def _one_listing(org: Org, path: str, filters: dict[str, str], last_try: bool) -
             or read > MAX_BYTES
             or time.monotonic() - began > MAX_SECONDS
         ):
-            raise Unreadable(
+            raise InvalidResponse(
                 f"The listing has no plausible end: {number:,} pages, the last {empty:,} of them empty, "
                 f"{read / 2**20:,.0f} MB and {time.monotonic() - began:,.0f} s so far.",
                 PROXY_HINT,
@@ -131,7 +133,7 @@ def _one_listing(org: Org, path: str, filters: dict[str, str], last_try: bool) -
 
 
 def first_page(org: Org, path: str, filters: dict[str, str]) -> Any:
-    """The first page of a listing, unchecked. Raises a Failure."""
+    """The first page of a listing, unchecked. Raises a RecorderError."""
     return _page(org, path, filters, None)
 
 
@@ -147,7 +149,7 @@ def _page(org: Org, path: str, filters: dict[str, str], locator: str | None) -> 
             raise LocatorLost(error.code or f"HTTP {error.status}") from None
         if error.status == 400 and filters:
             sent = ", ".join(f"{name}={value}" for name, value in filters.items())
-            raise Misconfigured(
+            raise ConfigError(
                 f"Salesforce rejects the listing's filters {sent}: HTTP 400 {error.code}: {error.text}",
                 "Check the filters under [sources.salesforce] in .dlt/config.toml, or remove them.",
             ) from error
@@ -163,7 +165,7 @@ def _envelope(body: Any, number: int) -> tuple[list[Any], bool]:
     elif not isinstance(body.get("done"), bool):
         problem = "its `done` is neither true nor false"
     if problem:
-        raise Failure(
+        raise RecorderError(
             f"Page {number} of the listing is not what Salesforce documents: {problem}. Nothing was changed.",
             "Perhaps a proxy answered instead of Salesforce, or this api_version answers differently.",
         )
@@ -181,7 +183,7 @@ def _locator(body: Record, number: int, done: bool) -> str | None:
     locators = parse_qs(urlsplit(url).query).get("queryLocator", []) if isinstance(url, str) else []
     if len(locators) != 1 or len(locators[0]) > LOCATOR_LENGTH:
         says = "names a next page" if done else "says that more follows (done: false)"
-        raise Failure(
+        raise RecorderError(
             f"Page {number} of the listing {says}, but has no queryLocator. "
             "Nothing was changed: incomplete listings are not stored.",
             "Try again later.",

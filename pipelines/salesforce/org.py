@@ -13,7 +13,7 @@ from requests import Response
 
 from pipelines.config.credentials import SalesforceCredentials
 from pipelines.config.defaults import BUDGET_PERCENT, CURRENT_API_VERSION
-from pipelines.errors import Unreadable, sanitize
+from pipelines.errors import InvalidResponse, sanitize
 from pipelines.salesforce.api_budget import ApiBudget
 from pipelines.salesforce.api_errors import SalesforceError, explained, session_has_ended
 from pipelines.salesforce.connection_errors import unreachable
@@ -58,7 +58,7 @@ class Org:
         return self._clock.now
 
     def check_clock(self, newest: datetime | None = None) -> None:
-        """Raises TryLater if the org's clock cannot be trusted, or is earlier than the `newest` recorded listing."""
+        """Raises TemporaryError if the org's clock is implausible, or is earlier than the `newest` recorded listing."""
         self._clock.check_against(newest, self.org_id if newest else "")
 
     @property
@@ -81,7 +81,7 @@ class Org:
             org_id, user_id = fetch_org_id(self.request, self.api_version)
             self._sessions.add_user(user_id)
         if not ORG_ID.fullmatch(org_id):
-            raise Unreadable(
+            raise InvalidResponse(
                 f"Salesforce returned an invalid organization ID: {sanitize(org_id, 40)!r}.",
                 "Perhaps a proxy answered instead of Salesforce. Nothing was changed.",
             )
@@ -91,7 +91,7 @@ class Org:
     def get(self, path: str, params: dict[str, str] | None = None, at_most: int = SMALL) -> Any:
         """The decoded response of GET {instance_url}{path}; a relative path starts at our API version.
 
-        Raises a Failure; `request` raises the error as Salesforce sent it.
+        Raises a RecorderError; `request` raises the error as Salesforce sent it.
         """
         try:
             return self.request(path, params, at_most)
@@ -115,7 +115,7 @@ class Org:
         return self._read(self._send(session, path, params), path)
 
     def _read(self, response: Response, path: str, at_most: int = SMALL) -> Any:
-        """Decodes a response. Raises SalesforceError or Unreadable."""
+        """Decodes a response. Raises SalesforceError or InvalidResponse."""
         if response.status_code != 200:
             raise SalesforceError(response)
         self._clock.check(response.headers.get("Date"))
@@ -127,7 +127,7 @@ class Org:
         except (ValueError, RecursionError):
             kind = response.headers.get("Content-Type", "no content type")
             forms = "valid JSON or XML" if path.startswith(CLASSIC) else "valid JSON"
-            raise Unreadable(
+            raise InvalidResponse(
                 f"GET {self.url(path)} answered with HTTP 200, but without {forms} ({sanitize(kind, 80)}).",
                 "Perhaps a proxy or a maintenance page answered instead of Salesforce. Nothing was changed.",
             ) from None

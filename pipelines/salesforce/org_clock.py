@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-from pipelines.errors import TryLater
+from pipelines.errors import TemporaryError
 
 JUMP: Final = timedelta(hours=1)  # by which the org's clock may drift from this machine's during one run
 # By which it may be behind the newest listing: an org's servers differ by seconds
@@ -24,7 +24,7 @@ class OrgClock:
     def __init__(self, tolerance: timedelta | None = None) -> None:
         self.tolerance = tolerance
         self.now = datetime.now(UTC)
-        self.refused: TryLater | None = None  # why the newest response's Date is not trusted
+        self.refused: TemporaryError | None = None  # why the newest response's Date is not trusted
         self._first: tuple[datetime, float] | None = None  # the first trusted Date, and time.monotonic() then
 
     @property
@@ -48,39 +48,39 @@ class OrgClock:
             self.now = datetime.now(UTC)
 
     def check(self, header: str | None) -> None:
-        """Raises TryLater if a response with this Date header cannot be trusted."""
+        """Raises TemporaryError if a response with this Date header cannot be trusted."""
         date = _date(header)
         if date and (reason := self._reason_to_refuse(date, time.monotonic())):
             raise reason
 
     def check_against(self, newest: datetime | None, org_id: str) -> None:
-        """Raises TryLater if the clock is not trusted, or is behind the org's newest recorded listing."""
+        """Raises TemporaryError if the clock is not trusted, or is behind the org's newest recorded listing."""
         if self.refused:
             raise self.refused
         if newest and self.known and self.now < newest - BACKWARDS:
-            raise TryLater(
+            raise TemporaryError(
                 f"The org's clock says {_at(self.now)}, which is before the newest recorded listing of org {org_id} "
                 f"({_at(newest)}); this machine's clock says {_at(datetime.now(UTC))}.",
                 "Nothing was recorded. Try again later. If that listing was recorded with a wrong clock, restore an "
                 "earlier copy (docs/operations.md, Restore).",
             )
 
-    def _reason_to_refuse(self, date: datetime, at: float) -> TryLater | None:
+    def _reason_to_refuse(self, date: datetime, at: float) -> TemporaryError | None:
         here = datetime.now(UTC)
         both = f"The org's clock says {_at(date)}, this machine's {_at(here)}"
         if date.year not in YEARS:
-            return TryLater(f"{both}: the org's is implausible.", f"Nothing was recorded. {SET_CLOCK}")
+            return TemporaryError(f"{both}: the org's is implausible.", f"Nothing was recorded. {SET_CLOCK}")
         if self._first:
             expected = self._first[0] + timedelta(seconds=at - self._first[1])
             if abs(date - expected) > JUMP:
-                return TryLater(
+                return TemporaryError(
                     f"{both}: the org's has jumped; {at - self._first[1]:,.0f} s ago it was {_at(self._first[0])}.",
                     "Nothing was recorded. Try again later. Perhaps a proxy answers instead of Salesforce.",
                 )
         if self.tolerance is not None and abs(date - here) > self.tolerance:
             apart = abs(date - here) / timedelta(hours=1)
             limit = self.tolerance / timedelta(hours=1)
-            return TryLater(
+            return TemporaryError(
                 f"{both}: they are {apart:,.1f} hours apart, and clock_tolerance_hours is {limit:g}.",
                 f"Nothing was recorded. {SET_CLOCK} Otherwise perhaps a proxy answers instead of Salesforce; "
                 "clock_tolerance_hours = 0 under [query_jobs] accepts any clock.",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from pipelines.errors import NotPermitted
+from pipelines.errors import AccessDenied
 from pipelines.salesforce.ids import full_id
 
 TOKEN_LENGTH: Final = 8_192  # characters: more than most servers accept in a header, and twenty times a real token
@@ -24,7 +24,7 @@ class Session:
             object.__setattr__(self, name, full_id(getattr(self, name)))
         token = self.access_token
         if not (token.isascii() and token.isprintable() and " " not in token and len(token) <= TOKEN_LENGTH):
-            raise NotPermitted(
+            raise AccessDenied(
                 "The access token is not valid: it is too long, or contains spaces, line breaks or other characters "
                 "that tokens do not have.",
                 "Copy it again, in full and on one line.",

@@ -8,14 +8,14 @@ from typing import Any
 from dlt.sources.helpers import requests
 
 from pipelines.config.credentials import SalesforceCredentials
-from pipelines.errors import TryLater, sanitize
+from pipelines.errors import TemporaryError, sanitize
 from pipelines.salesforce.ids import same_id
 from pipelines.salesforce.org_id import fetch_org_id
 from pipelines.salesforce.session import Session
 from pipelines.salesforce.sign_in import sign_in
 
 
-class OtherOrg(TryLater):
+class OtherOrg(TemporaryError):
     """The sign-in leads to another org, or another host, than at the start of the run."""
 
 
@@ -37,7 +37,7 @@ class Sessions:
 
     @property
     def current(self) -> Session:
-        """Raises a Failure if the sign-in fails."""
+        """Raises a RecorderError if the sign-in fails."""
         with self._lock:
             return self._session or self.renewed(None)
 

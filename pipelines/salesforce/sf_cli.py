@@ -5,7 +5,7 @@ import subprocess
 from typing import Any, Final
 
 from pipelines.config.credentials import REDACTED, https_origin
-from pipelines.errors import Misconfigured, NotPermitted, TryLater
+from pipelines.errors import AccessDenied, ConfigError, TemporaryError
 from pipelines.salesforce.redaction import redact
 from pipelines.salesforce.session import Session
 
@@ -24,7 +24,7 @@ def sf_cli_session(org: str) -> Session:
     if token.startswith(REDACTED):
         token = str(_sf(["org", "auth", "show-access-token"], org).get("accessToken") or REDACTED)
     if token.startswith(REDACTED):
-        raise NotPermitted(
+        raise AccessDenied(
             f"The sf CLI does not show its access token for {org!r}: it prints [REDACTED].",
             f"Update it (sf update). This must show a token: sf org auth show-access-token --target-org {org}",
         )
@@ -38,12 +38,14 @@ def _sf(command: list[str], org: str) -> dict[str, Any]:
     try:
         run = subprocess.run(words, capture_output=True, timeout=SF_CLI_TIMEOUT, stdin=subprocess.DEVNULL, check=False)
     except FileNotFoundError:
-        raise Misconfigured(
+        raise ConfigError(
             "sf_cli_org is set, but there is no `sf` command on the PATH.",
             "Install the Salesforce CLI, extend PATH (cron's is short), or use another sign-in method.",
         ) from None
     except subprocess.TimeoutExpired:
-        raise TryLater(f"`{asked}` did not finish within {SF_CLI_TIMEOUT} s.", "Run it by hand to see why.") from None
+        raise TemporaryError(
+            f"`{asked}` did not finish within {SF_CLI_TIMEOUT} s.", "Run it by hand to see why."
+        ) from None
     try:
         answer = json.loads(run.stdout)
         result = answer["result"] if run.returncode == 0 else {}
@@ -51,7 +53,7 @@ def _sf(command: list[str], org: str) -> dict[str, Any]:
         answer, result = {}, {}
     if not isinstance(result, dict) or not result:
         said = redact(answer.get("message") or "", 300) if isinstance(answer, dict) else ""
-        raise NotPermitted(
+        raise AccessDenied(
             f"`{asked}` failed with exit code {run.returncode}{f': {said}' if said else ''}.",
             f"Run it by hand to see why. You may have to sign in again: sf org login web --alias {org}",
         )

@@ -14,7 +14,7 @@ import orjson
 from dlt.sources.helpers import requests
 
 from pipelines.config.credentials import SalesforceCredentials, https_origin
-from pipelines.errors import Failure, Misconfigured, NotPermitted, TryLater
+from pipelines.errors import AccessDenied, ConfigError, RecorderError, TemporaryError
 from pipelines.salesforce.connection_errors import unreachable
 from pipelines.salesforce.redaction import redact
 from pipelines.salesforce.session import Session
@@ -29,7 +29,7 @@ MAX_KEY: Final = 1_000_000  # bytes
 def sign_in(credentials: SalesforceCredentials, http: requests.Client) -> Session:
     """A new session, by the method whose keys are set.
 
-    Raises NotPermitted (refused, with Salesforce's error code), TryLater (not reachable) or Misconfigured.
+    Raises AccessDenied (refused, with Salesforce's error code), TemporaryError (not reachable) or ConfigError.
     """
     return SIGN_INS[credentials.method](credentials, http)
 
@@ -72,7 +72,7 @@ def _jwt_bearer(credentials: SalesforceCredentials, http: requests.Client) -> Se
     try:
         assertion = jwt.encode(claims, _pem(credentials), algorithm="RS256")
     except (ValueError, TypeError, jwt.PyJWTError):  # their texts may contain the key
-        raise Misconfigured(
+        raise ConfigError(
             "private_key is not an RSA private key in PEM format without a passphrase.",
             "Create a pair with: openssl req -x509 -newkey rsa:2048 -nodes -keyout server.key -out server.crt "
             "- upload server.crt to the app, and set private_key to the path of server.key.",
@@ -91,7 +91,7 @@ def _pem(credentials: SalesforceCredentials) -> str:
         return _without_waiting(file).decode("ascii")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a PEM text file"
-        raise Misconfigured(
+        raise ConfigError(
             f"The file that private_key names cannot be read: {reason}.",
             "Set private_key to the path of a PEM file (relative to the project, or absolute), or to the PEM text.",
         ) from None
@@ -155,19 +155,19 @@ OAUTH_REMEDIES: Final = {
 }
 
 
-def _refused(status: int, body: Any, host: str, form: Mapping[str, str | None]) -> Failure:
+def _refused(status: int, body: Any, host: str, form: Mapping[str, str | None]) -> RecorderError:
     said = body if isinstance(body, dict) else {}
     error = f"{said.get('error', f'HTTP {status}')}: {said.get('error_description', 'no description')}"
     error = redact(error, 300, form.get("client_secret"), form.get("assertion"))
     if status in (420, 429) or status >= 500:
-        return TryLater(f"Salesforce cannot process the sign-in right now ({error}).", "Try again later.")
+        return TemporaryError(f"Salesforce cannot process the sign-in right now ({error}).", "Try again later.")
     if not said.get("error"):
-        return Misconfigured(
+        return ConfigError(
             f"{host}{TOKEN_PATH} answered with HTTP {status}, but not like Salesforce's sign-in.",
             "Check instance_url: it must be the org's My Domain, https://<name>.my.salesforce.com.",
         )
     remedy = next((text for key, text in OAUTH_REMEDIES.items() if key in error.lower()), "")
-    return NotPermitted(
+    return AccessDenied(
         f"Salesforce refused the sign-in ({error}).",
         remedy or "Check the sign-in keys in .dlt/secrets.toml, then run `make doctor`.",
     )

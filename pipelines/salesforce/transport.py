@@ -17,7 +17,7 @@ from requests.cookies import RequestsCookieJar
 from urllib3 import HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from pipelines.errors import NoAnswer, Unreadable
+from pipelines.errors import InvalidResponse, NoResponse
 
 # A page of 1,000 jobs has about 0.6 MB; with 16 KB in every record it would have this. While it is decoded, its values
 # take up to fifty times as much memory as its text, so a higher limit would be useless.
@@ -51,7 +51,7 @@ class _DeadlineReader(io.RawIOBase):
                 raise
             seconds = 0
         if seconds <= 0:
-            raise NoAnswer(f"A response was not complete within {ANSWER_SECONDS:g} s.", PROXY_HINT)
+            raise NoResponse(f"A response was not complete within {ANSWER_SECONDS:g} s.", PROXY_HINT)
         self._left -= count or 0
         if self._left < 0:
             raise too_large()
@@ -97,9 +97,9 @@ def read_whole(response: Response, **_: object) -> None:
     response._content = b"".join(parts)
 
 
-def too_large(at_most: int = ANSWER_BYTES) -> Unreadable:
+def too_large(at_most: int = ANSWER_BYTES) -> InvalidResponse:
     size = f"{at_most / 2**20:g} MB" if at_most >= 2**20 else f"{at_most / 2**10:g} KB"
-    return Unreadable(f"A response exceeded the {size} limit for this request.", PROXY_HINT)
+    return InvalidResponse(f"A response exceeded the {size} limit for this request.", PROXY_HINT)
 
 
 def session_attributes(*hooks: Any) -> dict[str, Any]:

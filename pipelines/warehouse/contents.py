@@ -55,8 +55,8 @@ def _count(connection: duckdb.DuckDBPyConnection, table: Table) -> str:
     return f"select count(*) from {DATASET}.{table.name}"
 
 
-def has_listing(loader: duckdb.DuckDBPyConnection, listing_id: str) -> bool:
-    if not stored_columns(loader, LISTINGS):
+def has_listing(primary: duckdb.DuckDBPyConnection, listing_id: str) -> bool:
+    if not stored_columns(primary, LISTINGS):
         return False
-    found = loader.execute(f"select 1 from {DATASET}.listings where listing_id = ?", [listing_id])
+    found = primary.execute(f"select 1 from {DATASET}.listings where listing_id = ?", [listing_id])
     return found.fetchone() is not None

@@ -20,7 +20,7 @@ def open_database(
 ) -> duckdb.DuckDBPyConnection:
     """A connection to a DuckDB file, with times in UTC. Closing it closes the file.
 
-    Raises Misconfigured if it is not a regular file (opening a FIFO would hang), and duckdb.Error if DuckDB cannot open
+    Raises ConfigError if it is not a regular file (opening a FIFO would hang), and duckdb.Error if DuckDB cannot open
     it. Unless `read_only`, a missing file is created.
     """
     check_regular(path)

@@ -11,7 +11,7 @@ from typing import Final
 
 import duckdb
 
-from pipelines.errors import Misconfigured
+from pipelines.errors import ConfigError
 from pipelines.warehouse.database_file import read_macro
 
 MACRO: Final = "main.recorder_identity"  # a macro, so that it does not appear in lists of tables
@@ -46,9 +46,9 @@ def write_moment(connection: duckdb.DuckDBPyConnection, moment: datetime) -> Non
 
 
 def refuse_demo(identity: str | None, path: Path) -> None:
-    """Raises Misconfigured if the file belongs to a demo."""
+    """Raises ConfigError if the file belongs to a demo."""
     if is_demo(identity):
-        raise Misconfigured(
+        raise ConfigError(
             f"{path} is a recording of the demo org; your own org cannot be recorded into it.",
             "Set DESTINATION__DUCKDB__CREDENTIALS to another path (see .dlt/config.toml).",
         )

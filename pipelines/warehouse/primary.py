@@ -13,7 +13,7 @@ from typing import Final
 
 import duckdb
 
-from pipelines.errors import Failure, Misconfigured, TryLater, disk_full_error, is_permission_error
+from pipelines.errors import ConfigError, RecorderError, TemporaryError, disk_full_error, is_permission_error
 from pipelines.interrupts import raise_if_interrupted
 from pipelines.regular_files import check_regular, holds_something
 from pipelines.warehouse.atomic_file import is_mount, leftovers, replacing
@@ -34,7 +34,7 @@ POLL: Final = 0.2  # seconds between attempts to open a locked file
 LOCK_MESSAGE: Final = "Could not set lock on file"
 
 
-class HeldBy(TryLater):
+class DatabaseLocked(TemporaryError):
     """Another process has the primary database open, even read-only: DuckDB allows one writer, or several readers."""
 
     def __init__(self, path: Path, message: str) -> None:
@@ -48,7 +48,7 @@ class HeldBy(TryLater):
 
 @contextmanager
 def exclusive_load(path: Path) -> Iterator[None]:
-    """Holds the lock for loading into `path`. Raises TryLater at once if another load holds it.
+    """Holds the lock for loading into `path`. Raises TemporaryError at once if another load holds it.
 
     The kernel releases the lock when the process ends, however it ends.
     """
@@ -62,7 +62,7 @@ def exclusive_load(path: Path) -> Iterator[None]:
             lock.close()
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path.parent))
     except OSError as error:
-        raise Misconfigured(
+        raise ConfigError(
             f"Cannot write in the directory of the primary database {path}: {error.strerror} ({error.filename}).",
             "Let this user write there, or change DESTINATION__DUCKDB__CREDENTIALS (see .dlt/config.toml).",
         ) from None
@@ -71,7 +71,7 @@ def exclusive_load(path: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
-            raise TryLater(
+            raise TemporaryError(
                 f"Another load into {path.name} is already running (PID {lock.read().strip() or 'unknown'}).",
                 "This load recorded nothing; the next one tries again.",
             ) from None
@@ -83,15 +83,15 @@ def exclusive_load(path: Path) -> Iterator[None]:
         yield
 
 
-def locking_unsupported(path: Path, error: OSError) -> Misconfigured:
+def locking_unsupported(path: Path, error: OSError) -> ConfigError:
     """The error for a file system without file locks, such as some network and container mounts."""
-    return Misconfigured(
+    return ConfigError(
         f"{path.parent} is on a file system that does not support file locks: {error.strerror}.",
         "Keep both databases on a local disk, or mount the file system with locks (NFS: without nolock).",
     )
 
 
-def locking_problem(path: Path) -> Misconfigured | None:
+def locking_problem(path: Path) -> ConfigError | None:
     """The error if DuckDB could not lock a file because its file system has no locks; None if another process holds the
     lock. DuckDB's message is the same for both."""
     import fcntl  # noqa: PLC0415 - POSIX only
@@ -106,7 +106,7 @@ def locking_problem(path: Path) -> Misconfigured | None:
 
 
 @dataclass(frozen=True)
-class LoaderFile:
+class PrimaryDatabase:
     """The primary database, locked until it is closed.
 
     DuckDB's lock is a POSIX lock: closing any file descriptor of the file releases it for the whole process. So its
@@ -121,18 +121,18 @@ class LoaderFile:
         self.connection.close()
         self.raw.close()
 
-    def __enter__(self) -> "LoaderFile":
+    def __enter__(self) -> "PrimaryDatabase":
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
 
-def open_loader_file(path: Path, wait: float, *, demo: bool = False) -> LoaderFile:
+def open_primary(path: Path, wait: float, *, demo: bool = False) -> PrimaryDatabase:
     """The primary database, opened for writing. A missing file is created, with a new identity (the demo's or not).
 
     An empty file counts as missing: it may have been touched to set its owner and mode.
-    Raises HeldBy if another process still has it after `wait` seconds, Misconfigured if it is not a DuckDB file.
+    Raises DatabaseLocked if another process still has it after `wait` seconds, ConfigError if it is not a DuckDB file.
     """
     if not holds_something(path):
         try:
@@ -140,7 +140,7 @@ def open_loader_file(path: Path, wait: float, *, demo: bool = False) -> LoaderFi
         except OSError as error:
             if not is_mount(error):
                 raise
-            raise Misconfigured(
+            raise ConfigError(
                 f"{path} is empty and is a mount point, which cannot be replaced ({error.strerror}).",
                 "Mount the directory that contains it, not the single file.",
             ) from None
@@ -148,7 +148,7 @@ def open_loader_file(path: Path, wait: float, *, demo: bool = False) -> LoaderFi
     while True:
         raw = _opened(path)  # reopened each time: the file may have been replaced meanwhile
         try:
-            return LoaderFile(path, open_database(path, read_only=False, config=CONFIG), raw)
+            return PrimaryDatabase(path, open_database(path, read_only=False, config=CONFIG), raw)
         except (duckdb.Error, RuntimeError) as error:
             raw.close()
             raise_if_interrupted(error)
@@ -157,7 +157,7 @@ def open_loader_file(path: Path, wait: float, *, demo: bool = False) -> LoaderFi
             if without := locking_problem(path):
                 raise without from None
             if time.monotonic() >= deadline:
-                raise HeldBy(path, str(error)) from None
+                raise DatabaseLocked(path, str(error)) from None
             time.sleep(POLL)
         except BaseException:
             raw.close()
@@ -171,21 +171,21 @@ def _opened(path: Path) -> BufferedReader:
         raise _unusable(path, error) from None
 
 
-def _unusable(path: Path, error: Exception) -> Failure:
+def _unusable(path: Path, error: Exception) -> RecorderError:
     if full := disk_full_error(error):
         return full
     reason = str(error).splitlines()[0][:300]
     if is_permission_error(error):
-        return Misconfigured(
+        return ConfigError(
             f"{path} cannot be opened: this user lacks permission to read and write it.",
             "Let this user do both, or change DESTINATION__DUCKDB__CREDENTIALS (see .dlt/config.toml).",
         )
     if "WAL" in reason:
-        return Misconfigured(
+        return ConfigError(
             f"{path}.wal does not belong to {path.name}: {reason}",
             f"If {path.name} was restored from a copy, remove {path.name}.wal and load again.",
         )
-    return Misconfigured(
+    return ConfigError(
         f"{path} cannot be opened: {reason}",
         "If it is not a DuckDB file, change DESTINATION__DUCKDB__CREDENTIALS; "
         "if it is damaged, restore it from the published copy (docs/operations.md, Restore).",

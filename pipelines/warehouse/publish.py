@@ -12,7 +12,7 @@ from typing import Final
 
 import duckdb
 
-from pipelines.errors import Failure, Misconfigured, TryLater, is_permission_error
+from pipelines.errors import ConfigError, RecorderError, TemporaryError, is_permission_error
 from pipelines.interrupts import raise_if_interrupted
 from pipelines.regular_files import holds_something
 from pipelines.warehouse.atomic_file import is_mount, leftovers, replacing
@@ -20,7 +20,7 @@ from pipelines.warehouse.copies import copy_bytes, free_room, has_room, keep_cop
 from pipelines.warehouse.damage import DamagedFile, damaged_part, fingerprint, suspects_in
 from pipelines.warehouse.database_file import open_database
 from pipelines.warehouse.file_identity import read_identity
-from pipelines.warehouse.primary import POLL, LoaderFile, locking_unsupported
+from pipelines.warehouse.primary import POLL, PrimaryDatabase, locking_unsupported
 from pipelines.warehouse.publishing_guards import check_published
 from pipelines.warehouse.restoring import PUBLISHED, damaged
 from pipelines.warehouse.state_folder import StateFolder
@@ -32,24 +32,24 @@ LOCK_WAIT: Final = 60.0  # seconds to wait for another recorder that publishes t
 logger = logging.getLogger(__name__)
 
 
-def publish(loader: LoaderFile, warehouse: Path, keep_copies: int) -> None:
+def publish(primary: PrimaryDatabase, warehouse: Path, keep_copies: int) -> None:
     """Replaces the published copy by a copy of the primary database, atomically, if no block of it is damaged.
 
     The primary database stays locked while it is copied. Readers of the old copy keep it until they close it. A
-    symbolic link stays one. Raises Misconfigured, TryLater or Failure; the primary database is never affected."""
+    symbolic link stays one. Raises a RecorderError; the primary database is never affected."""
     target = Path(os.path.realpath(warehouse))
     try:
         with _only_publisher(target):
             for left in leftovers(target):  # by a killed load
                 left.unlink()
-            loader.connection.execute("checkpoint")
-            _make_room(loader, target)
+            primary.connection.execute("checkpoint")
+            _make_room(primary, target)
             with replacing(target) as new:
                 with new.open("wb") as copy:
-                    copy_bytes(loader.raw, copy)
+                    copy_bytes(primary.raw, copy)
                 if part := damaged_part(new):
-                    raise damaged(loader.path, warehouse, part)
-                published = check_published(loader.connection, loader.path, target)
+                    raise damaged(primary.path, warehouse, part)
+                published = check_published(primary.connection, primary.path, target)
                 if warning := keep_copy(new, target, keep_copies):
                     logger.warning("%s", warning)
                 # If a program wrote into the published copy, there is a write-ahead log of the old copy, which DuckDB
@@ -58,20 +58,20 @@ def publish(loader: LoaderFile, warehouse: Path, keep_copies: int) -> None:
                 # Before it is replaced: if that fails, the remembered fingerprint does not match, and the file is
                 # examined.
                 last = {"fingerprint": fingerprint(new), "contents": asdict(published)}
-                StateFolder(loader.path).write(PUBLISHED, json.dumps(last))
+                StateFolder(primary.path).write(PUBLISHED, json.dumps(last))
     except OSError as error:
-        raise _not_published(loader.path, warehouse, error) from None
+        raise _not_published(primary.path, warehouse, error) from None
 
 
-def _not_published(loader_file: Path, warehouse: Path, error: OSError) -> Failure:
+def _not_published(primary_file: Path, warehouse: Path, error: OSError) -> RecorderError:
     wrong_place = is_permission_error(error) or isinstance(error, FileNotFoundError | IsADirectoryError)
-    said = f"The jobs are recorded in {loader_file.name}, but the published copy {warehouse} could not be updated: "
+    said = f"The jobs are recorded in {primary_file.name}, but the published copy {warehouse} could not be updated: "
     if is_mount(error):
-        return Misconfigured(
+        return ConfigError(
             f"{said}it is a mount point, which cannot be replaced ({error.strerror}).",
             "Mount the directory that contains it, not the single file.",
         )
-    return (Misconfigured if wrong_place else Failure)(
+    return (ConfigError if wrong_place else RecorderError)(
         f"{said}{error.strerror}.",
         "Free some space, let this user write there, or change `warehouse` under [query_jobs]; "
         "the next load publishes again.",
@@ -92,7 +92,7 @@ def _only_publisher(warehouse: Path) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    raise TryLater(
+                    raise TemporaryError(
                         f"Another recorder has been publishing to {warehouse} for {LOCK_WAIT:.0f} seconds.",
                         "The jobs are recorded; the next load publishes again.",
                     ) from None
@@ -102,12 +102,12 @@ def _only_publisher(warehouse: Path) -> Iterator[None]:
         yield
 
 
-def _make_room(loader: LoaderFile, target: Path) -> None:
+def _make_room(primary: PrimaryDatabase, target: Path) -> None:
     """Makes room for a new copy by removing daily copies, but only if the primary database is intact."""
-    needed = os.fstat(loader.raw.fileno()).st_size + SPARE_ROOM
+    needed = os.fstat(primary.raw.fileno()).st_size + SPARE_ROOM
     if has_room(target, needed):
         return
-    if suspects_in(loader.raw):
+    if suspects_in(primary.raw):
         raise DamagedFile
     free_room(target, needed)
 

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import duckdb
 
-from pipelines.errors import Misconfigured, TryLater, is_permission_error, sanitize
+from pipelines.errors import ConfigError, TemporaryError, is_permission_error, sanitize
 from pipelines.interrupts import raise_if_interrupted
 from pipelines.regular_files import holds_something
 from pipelines.tables import LISTINGS
@@ -23,34 +23,34 @@ from pipelines.warehouse.schema import stored_columns
 from pipelines.warehouse.state_folder import StateFolder
 
 
-def check_begun(loader_file: Path, warehouse: Path) -> None:
-    """Raises Misconfigured if a new history would replace the copy of an existing one, or start in a file that is empty
+def check_begun(primary_file: Path, warehouse: Path) -> None:
+    """Raises ConfigError if a new history would replace the copy of an existing one, or start in a file that is empty
     now but was not before."""
-    if holds_something(loader_file):
+    if holds_something(primary_file):
         return
-    state = StateFolder(loader_file)
+    state = StateFolder(primary_file)
     if holds_something(warehouse):
-        raise Misconfigured(
-            f"The primary database {loader_file} is {'empty' if loader_file.exists() else 'missing'}, but its "
+        raise ConfigError(
+            f"The primary database {primary_file} is {'empty' if primary_file.exists() else 'missing'}, but its "
             f"published copy {warehouse} exists: a new history would replace it.",
             "If another recorder publishes there, set `warehouse` under [query_jobs] to another path; to start a new "
-            f"history, move it away. If the primary database was lost: {restore(loader_file, warehouse)}",
+            f"history, move it away. If the primary database was lost: {restore(primary_file, warehouse)}",
         )
-    if loader_file.exists() and state.identity and not state.is_provisional:
-        raise Misconfigured(
-            f"The primary database {loader_file} is empty, but jobs were recorded in it: a new history would start.",
-            f"To start a new history, remove the empty file; otherwise: {restore(loader_file, warehouse)}",
+    if primary_file.exists() and state.identity and not state.is_provisional:
+        raise ConfigError(
+            f"The primary database {primary_file} is empty, but jobs were recorded in it: a new history would start.",
+            f"To start a new history, remove the empty file; otherwise: {restore(primary_file, warehouse)}",
         )
 
 
-def check_published(loader: duckdb.DuckDBPyConnection, loader_file: Path, warehouse: Path) -> Contents:
-    """The contents of the primary database. Raises Misconfigured if publishing would lose data: the existing file is
+def check_published(primary: duckdb.DuckDBPyConnection, primary_file: Path, warehouse: Path) -> Contents:
+    """The contents of the primary database. Raises ConfigError if publishing would lose data: the existing file is
     the copy of another primary database, is newer or has more rows than this one, or is not a published copy at all.
-    Raises TryLater if that cannot be determined because another program is writing into it."""
-    mine = contents(loader)
+    Raises TemporaryError if that cannot be determined because another program is writing into it."""
+    mine = contents(primary)
     if holds_something(warehouse):
-        there = _remembered(StateFolder(loader_file), warehouse) or _contents_of(warehouse)
-        _compare(loader, mine, there, loader_file, warehouse)
+        there = _remembered(StateFolder(primary_file), warehouse) or _contents_of(warehouse)
+        _compare(primary, mine, there, primary_file, warehouse)
     return mine
 
 
@@ -79,7 +79,7 @@ def _contents_of(warehouse: Path) -> Contents:
             return _contents_in(Path(shutil.copyfile(warehouse, Path(folder) / "copy.duckdb")), warehouse)
     except (duckdb.Error, RuntimeError, OSError) as error:
         raise_if_interrupted(error)
-        raise locking_problem(warehouse) or TryLater(
+        raise locking_problem(warehouse) or TemporaryError(
             f"{warehouse} cannot be read: {reason}",
             "Close the program that has it open for writing; until then it is not replaced.",
         ) from None
@@ -93,32 +93,32 @@ def _contents_in(file: Path, warehouse: Path) -> Contents:
     return there
 
 
-def _no_warehouse(warehouse: Path, error: Exception | None = None) -> Misconfigured:
+def _no_warehouse(warehouse: Path, error: Exception | None = None) -> ConfigError:
     remedy = "Publishing would replace it: move it away, or set `warehouse` under [query_jobs] to another path."
     if error and (is_damage(error) or is_permission_error(error)):
-        return Misconfigured(f"{warehouse} cannot be read: {sanitize(str(error).splitlines()[0])}", remedy)
-    return Misconfigured(f"{warehouse} exists, but is not a file that this recorder published.", remedy)
+        return ConfigError(f"{warehouse} cannot be read: {sanitize(str(error).splitlines()[0])}", remedy)
+    return ConfigError(f"{warehouse} exists, but is not a file that this recorder published.", remedy)
 
 
 def _compare(
-    loader: duckdb.DuckDBPyConnection, mine: Contents, there: Contents, loader_file: Path, warehouse: Path
+    primary: duckdb.DuckDBPyConnection, mine: Contents, there: Contents, primary_file: Path, warehouse: Path
 ) -> None:
     if there.identity and there.identity != mine.identity:
-        raise Misconfigured(
+        raise ConfigError(
             f"{warehouse} was published from another primary database (identity {there.identity}), not from "
-            f"{loader_file} (identity {mine.identity}): publishing would replace that history.",
+            f"{primary_file} (identity {mine.identity}): publishing would replace that history.",
             "Set a different `warehouse` under [query_jobs] for each recorder, or move this file away.",
         )
-    if there.newest_listing and not has_listing(loader, there.newest_listing):
-        raise Misconfigured(
-            f"{warehouse} has a listing of {there.newest_at} UTC that the primary database {loader_file} lacks: "
+    if there.newest_listing and not has_listing(primary, there.newest_listing):
+        raise ConfigError(
+            f"{warehouse} has a listing of {there.newest_at} UTC that the primary database {primary_file} lacks: "
             "publishing would lose it.",
-            f"If the primary database was lost or is older, restore it: {copied(warehouse, loader_file)} - "
+            f"If the primary database was lost or is older, restore it: {copied(warehouse, primary_file)} - "
             "otherwise move the published copy away, or set `warehouse` under [query_jobs] to another path.",
         )
     if any(mine.counts.get(what, 0) < count for what, count in there.counts.items()):
-        raise Misconfigured(
-            f"The primary database {loader_file} has {mine}, but {warehouse} has {there}: publishing would lose rows.",
-            f"If rows are missing by accident, restore the primary database: {copied(warehouse, loader_file)} - if "
+        raise ConfigError(
+            f"The primary database {primary_file} has {mine}, but {warehouse} has {there}: publishing would lose rows.",
+            f"If rows are missing by accident, restore the primary database: {copied(warehouse, primary_file)} - if "
             "they were removed on purpose, move the published copy away and load again.",
         )

@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from pipelines.errors import Misconfigured, TryLater, disk_full_error, is_permission_error
+from pipelines.errors import ConfigError, TemporaryError, disk_full_error, is_permission_error
 from pipelines.interrupts import raise_if_interrupted
 from pipelines.regular_files import holds_something
 from pipelines.tables import DATASET
@@ -60,7 +60,7 @@ class Warehouse:
         """The rows of one of our own queries, safe to display: characters that would control a terminal or chart
         (escape sequences, line ends, bidirectional marks) are replaced by U+FFFD.
 
-        `parameters` may contain more than the query uses. Raises Misconfigured if the file is not a warehouse that this
+        `parameters` may contain more than the query uses. Raises ConfigError if the file is not a warehouse that this
         version published.
         """
         asked = {name: value for name, value in (parameters or {}).items() if re.search(rf"\${name}\b", sql)}
@@ -77,17 +77,15 @@ class Warehouse:
 def opened(warehouse: "Path | Warehouse") -> Iterator[Warehouse]:
     """The warehouse, open until the block ends; an open one is passed through and stays open.
 
-    Raises Misconfigured if it does not exist or is not a warehouse, TryLater if another process is writing into it.
+    Raises ConfigError if it does not exist or is not a warehouse, TemporaryError if another process is writing into it.
     """
     if isinstance(warehouse, Warehouse):
         yield warehouse
         return
     if not warehouse.exists():
-        raise Misconfigured(
-            f"There is no warehouse at {warehouse} yet.", "Create one with make load, or try make demo."
-        )
+        raise ConfigError(f"There is no warehouse at {warehouse} yet.", "Create one with make load, or try make demo.")
     if not holds_something(warehouse):
-        raise Misconfigured(
+        raise ConfigError(
             f"{warehouse} is empty: nothing was published there yet.", "Create one with make load, or try make demo."
         )
     try:
@@ -116,29 +114,27 @@ def rows(sql: str, warehouse: Path | Warehouse, parameters: Row | None = None) -
         return file.rows(sql, parameters)
 
 
-def lacking(path: Path, error: duckdb.Error) -> Misconfigured:
+def lacking(path: Path, error: duckdb.Error) -> ConfigError:
     """The error for a file of another version or another program."""
-    return Misconfigured(
+    return ConfigError(
         f"{path} does not have what this version reads: {str(error).splitlines()[0]}",
         "If a load published it, the next load updates it; otherwise choose another file.",
     )
 
 
-def _unreadable(path: Path, error: Exception) -> Misconfigured | TryLater:
+def _unreadable(path: Path, error: Exception) -> ConfigError | TemporaryError:
     if LOCK_MESSAGE in str(error):
-        writing = TryLater(f"{path} is open for writing in another program.", "Close it there, then try again.")
+        writing = TemporaryError(f"{path} is open for writing in another program.", "Close it there, then try again.")
         return locking_problem(path) or writing
     if is_permission_error(error):
-        return Misconfigured(
-            f"{path} cannot be opened: this user lacks permission to read it.", "Let this user read it."
-        )
+        return ConfigError(f"{path} cannot be opened: this user lacks permission to read it.", "Let this user read it.")
     if ".wal" in str(error) or "WAL" in str(error):
         # Written after a newer copy had been published, by a process that still had the old one open.
-        return Misconfigured(
+        return ConfigError(
             f"{path}.wal belongs to an older copy and prevents DuckDB from opening this one.",
             "Remove it, or wait for the next load, which removes it. Changes made to the old copy are not in this one.",
         )
-    return Misconfigured(
+    return ConfigError(
         f"{path} is not a readable DuckDB file: {str(error).splitlines()[0]}",
         "If a load published it, move it away: the next load publishes it again.",
     )

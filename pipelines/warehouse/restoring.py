@@ -5,7 +5,7 @@ import shlex
 from pathlib import Path
 from typing import Final
 
-from pipelines.errors import Misconfigured
+from pipelines.errors import ConfigError
 from pipelines.tables import LISTINGS
 from pipelines.warehouse.copies import newest_good
 from pipelines.warehouse.damage import UNREADABLE, fingerprint
@@ -17,25 +17,27 @@ from pipelines.warehouse.state_folder import StateFolder
 PUBLISHED: Final = "published.json"  # in the state folder: the fingerprint and contents of what was last published
 
 
-def copied(source: Path, loader_file: Path) -> str:
+def copied(source: Path, primary_file: Path) -> str:
     """The command that restores the primary database from a copy. A log left by a killed load belongs to the old file,
     so it is removed."""
-    names = (str(source), str(loader_file), f"{loader_file}.wal")
+    names = (str(source), str(primary_file), f"{primary_file}.wal")
     return "cp {} {} && rm -f {}".format(*map(shlex.quote, names))
 
 
-def damaged(loader_file: Path, warehouse: Path, part: str) -> Misconfigured:
+def damaged(primary_file: Path, warehouse: Path, part: str) -> ConfigError:
     """The error for a damaged primary database: what is damaged, and how to restore it."""
-    message = f"The primary database {loader_file} is damaged: {part}. It was not published."
+    message = f"The primary database {primary_file} is damaged: {part}. It was not published."
     if part == UNREADABLE:
-        message = f"The primary database {loader_file} cannot be opened: {part} is damaged, or it is not a DuckDB file."
-    return Misconfigured(message, restore(loader_file, warehouse))
+        message = (
+            f"The primary database {primary_file} cannot be opened: {part} is damaged, or it is not a DuckDB file."
+        )
+    return ConfigError(message, restore(primary_file, warehouse))
 
 
-def restore(loader_file: Path, warehouse: Path) -> str:
+def restore(primary_file: Path, warehouse: Path) -> str:
     """How to restore the primary database: from the newest of the published copy and the daily copies that is intact,
     belongs to it, and was not modified since."""
-    state = StateFolder(loader_file)
+    state = StateFolder(primary_file)
     published = state.read_json(PUBLISHED).get("fingerprint")
 
     def is_its_copy(copy: Path) -> bool:
@@ -49,11 +51,11 @@ def restore(loader_file: Path, warehouse: Path) -> str:
     good = newest_good(warehouse, is_as_published)
     if good:
         away = "" if good == warehouse or not warehouse.exists() else f"{_moved_away(warehouse)}; "
-        return f"Restore it from the newest good copy, then load again: {away}{copied(good, loader_file)}"
+        return f"Restore it from the newest good copy, then load again: {away}{copied(good, primary_file)}"
     if good := newest_good(warehouse, is_its_copy):
         return (
             f"The only readable copy, {good}, was modified after it was published. To restore the primary database "
-            f"from it anyway, then load again: {copied(good, loader_file)}"
+            f"from it anyway, then load again: {copied(good, primary_file)}"
         )
     return (
         "No good copy of it was found. Restore it from a backup; if it is not a DuckDB file, change "

@@ -30,11 +30,11 @@ PROVISIONAL: Final = "provisional"  # marks an identity that is not in the datab
 class StateFolder:
     """The folder beside one primary database."""
 
-    loader_file: Path
+    primary_file: Path
 
     @property
     def path(self) -> Path:
-        return self.loader_file.with_name(self.loader_file.name + ".state")
+        return self.primary_file.with_name(self.primary_file.name + ".state")
 
     @property
     def kept(self) -> Path:
@@ -79,7 +79,7 @@ class StateFolder:
     def share(self, path: Path) -> None:
         """Gives a file or folder the mode of the primary database, which users of a group may share."""
         with suppress(OSError):  # another user owns it and has done so, or there is no database yet
-            mode = self.loader_file.stat().st_mode & 0o777
+            mode = self.primary_file.stat().st_mode & 0o777
             path.chmod(mode | (mode & 0o444) >> 2 if path.is_dir() else mode)
 
     def write(self, name: str, text: str) -> None:

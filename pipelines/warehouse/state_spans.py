@@ -88,47 +88,47 @@ OF_CHANGED: Final = """observed_at >= (select min(earliest) from changed_jobs)
     and exists (select 1 from changed_jobs as c where c.org_id = {table}.org_id and c.id = {table}.id)"""
 
 
-def refresh_spans(loader: duckdb.DuckDBPyConnection, org_id: str) -> None:
+def refresh_spans(primary: duckdb.DuckDBPyConnection, org_id: str) -> None:
     """Updates `state_spans` from `query_job_states`; it has one row for each row there.
 
     Rows of that table are only ever added, so if both have the same number of rows there is nothing to do.
     """
-    if not _is_defined(loader):
-        _rebuild(loader)
+    if not _is_defined(primary):
+        _rebuild(primary)
         return
-    if _is_current(loader):
+    if _is_current(primary):
         return
-    if loader.execute(f"select count(*) from {DATASET}.state_spans").fetchone() == (0,):
-        _rebuild(loader)
+    if primary.execute(f"select count(*) from {DATASET}.state_spans").fetchone() == (0,):
+        _rebuild(primary)
         return
-    loader.execute("begin")
-    loader.execute(f"create or replace temp table changed_jobs as {CHANGED}", {"org_id": org_id})
-    loader.execute(f"delete from {DATASET}.state_spans where {OF_CHANGED.format(table='state_spans')}")
+    primary.execute("begin")
+    primary.execute(f"create or replace temp table changed_jobs as {CHANGED}", {"org_id": org_id})
+    primary.execute(f"delete from {DATASET}.state_spans where {OF_CHANGED.format(table='state_spans')}")
     states = f"select * from {DATASET}.query_job_states where {OF_CHANGED.format(table='query_job_states')}"
-    loader.execute(f"insert into {DATASET}.state_spans by name {SPANS % states}")
-    loader.execute("drop table changed_jobs; commit")
-    if not _is_current(loader):  # kept listings of several orgs, or changes by another program
-        _rebuild(loader)
+    primary.execute(f"insert into {DATASET}.state_spans by name {SPANS % states}")
+    primary.execute("drop table changed_jobs; commit")
+    if not _is_current(primary):  # kept listings of several orgs, or changes by another program
+        _rebuild(primary)
 
 
-def _is_defined(loader: duckdb.DuckDBPyConnection) -> bool:
+def _is_defined(primary: duckdb.DuckDBPyConnection) -> bool:
     """Whether the spans were built with this version's definition."""
-    return read_macro(loader, f"{DATASET}.{DEFINED}") == DEFINITION
+    return read_macro(primary, f"{DATASET}.{DEFINED}") == DEFINITION
 
 
-def _is_current(loader: duckdb.DuckDBPyConnection) -> bool:
+def _is_current(primary: duckdb.DuckDBPyConnection) -> bool:
     counts = "select (select count(*) from {0}.query_job_states), (select count(*) from {0}.state_spans)"
-    row = loader.execute(counts.format(DATASET)).fetchone()
+    row = primary.execute(counts.format(DATASET)).fetchone()
     return row is not None and row[0] == row[1]
 
 
-def _rebuild(loader: duckdb.DuckDBPyConnection) -> None:
+def _rebuild(primary: duckdb.DuckDBPyConnection) -> None:
     """Rebuilds the table in order of observation, so that later loads read only its newest part."""
     spans = f"{SPANS % f'select * from {DATASET}.query_job_states'} order by observed_at"
-    (limit,) = loader.execute("select current_setting('memory_limit')").fetchall()[0]
-    loader.execute(f"set memory_limit = '{REBUILD_MEMORY}'")
-    loader.execute(
+    (limit,) = primary.execute("select current_setting('memory_limit')").fetchall()[0]
+    primary.execute(f"set memory_limit = '{REBUILD_MEMORY}'")
+    primary.execute(
         f"begin; truncate {DATASET}.state_spans; insert into {DATASET}.state_spans by name {spans}; "
         f"create or replace macro {DATASET}.{DEFINED}() as '{DEFINITION}'; commit"
     )
-    loader.execute(f"set memory_limit = '{limit}'")
+    primary.execute(f"set memory_limit = '{limit}'")

@@ -17,7 +17,7 @@ def kinds(findings: list[Finding]) -> list[str]:
     return [finding.kind for finding in findings]
 
 
-# Failure rates
+# RecorderError rates
 
 
 def rate(failed: int, jobs: int, pause: timedelta = HOUR, **columns: Any) -> Tables:

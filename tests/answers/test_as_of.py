@@ -16,7 +16,7 @@ from pipelines.demo.command import FIRST_LOAD, credentials_for, demo_home
 from pipelines.demo_org.life import live
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
-from pipelines.errors import Misconfigured
+from pipelines.errors import ConfigError
 from pipelines.recording.load import record
 from pipelines.tables import DATASET, TABLES
 from pipelines.warehouse.as_of import opened_as_of, read_time
@@ -247,7 +247,7 @@ def test_a_file_of_another_version_is_named(tmp_path: Path) -> None:
     with duckdb.connect(file) as connection:
         connection.execute(f"drop view {DATASET}.jobs; alter table {DATASET}.job_details drop provisional")
     with (
-        pytest.raises(Misconfigured, match="does not have what this version reads"),
+        pytest.raises(ConfigError, match="does not have what this version reads"),
         opened_as_of(file, NOW.isoformat()),
     ):
         pass

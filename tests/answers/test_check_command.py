@@ -16,7 +16,7 @@ from pipelines.config.settings import Settings, warehouse_to_read
 from pipelines.demo import DEMO_WAREHOUSE
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
-from pipelines.errors import Misconfigured
+from pipelines.errors import ConfigError
 
 EVIL = "\x1b[31mred\x1b[0m\n\u202eEVIL\x07"
 
@@ -271,7 +271,7 @@ def test_a_reader_means_the_file_given_or_its_own_or_the_demo_s(recorder: Record
     given = plant(tmp_path / "given.duckdb")
     assert warehouse_to_read(given, DEMO_WAREHOUSE) == given
     if not DEMO_WAREHOUSE.exists():
-        with pytest.raises(Misconfigured, match="There is no warehouse") as raised:
+        with pytest.raises(ConfigError, match="There is no warehouse") as raised:
             warehouse_to_read(None, DEMO_WAREHOUSE)
         assert "make demo" in raised.value.remedy
     else:

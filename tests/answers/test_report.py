@@ -17,7 +17,7 @@ from picture_rows import MONTH, job
 from planted import DAY, HOUR, NOW, plant
 
 from pipelines.answers.report import MAX_ROWS, write_report
-from pipelines.errors import Misconfigured
+from pipelines.errors import ConfigError
 
 EVIL = "<script>alert(1)</script>\"'&\x1b[31m\u202e\n</svg>{{ 7 * 7 }}"
 SHOWN = "<script>alert(1)</script>\"'&\ufffd[31m\ufffd\ufffd</svg>{{ 7 * 7 }}"
@@ -248,7 +248,7 @@ def test_a_page_replaces_a_page_and_nothing_else(tmp_path: Path) -> None:
     """Not a warehouse whose name was given by mistake."""
     warehouse = plant(tmp_path / "w.duckdb")
     before = warehouse.read_bytes()
-    with pytest.raises(Misconfigured, match="is no page"):
+    with pytest.raises(ConfigError, match="is no page"):
         write_report(warehouse, warehouse, 30)
     assert warehouse.read_bytes() == before
     for _ in range(2):
@@ -258,7 +258,7 @@ def test_a_page_replaces_a_page_and_nothing_else(tmp_path: Path) -> None:
 @pytest.mark.parametrize("output", ["no/such/directory/report.html", "."])
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, output: str) -> None:
     """With what to do; nothing is left behind."""
-    with pytest.raises(Misconfigured, match=r"Cannot write .*") as raised:
+    with pytest.raises(ConfigError, match=r"Cannot write .*") as raised:
         write_report(plant(tmp_path / "w.duckdb"), tmp_path / output, 30)
 
     assert "--output" in raised.value.remedy

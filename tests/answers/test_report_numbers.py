@@ -19,7 +19,7 @@ from report_truth import OrgTruth
 from pipelines.answers.pictures import PICTURES, pictures
 from pipelines.answers.report import write_report
 from pipelines.answers.selection import orgs, select
-from pipelines.errors import Misconfigured
+from pipelines.errors import ConfigError
 
 Told = dict[str, Any]
 # Numerals that are no number of an org: they are part of what is said.
@@ -204,7 +204,7 @@ def test_numbers_replace_numbers_and_nothing_else(tmp_path: Path, numbers: str, 
     """Neither a warehouse nor the page; what is wrong is said with the option."""
     file = plant(tmp_path / "w.duckdb")
     before = file.read_bytes()
-    with pytest.raises(Misconfigured, match=why) as raised:
+    with pytest.raises(ConfigError, match=why) as raised:
         write_report(file, tmp_path / "page.html", 30, tmp_path / numbers)
 
     assert "--numbers" in raised.value.remedy

@@ -253,18 +253,18 @@ def growth(rounds: int, warehouses: tuple[int, ...] = (0, 1_000_000, 10_000_000)
                 generate(made, jobs)
             for changes in (1_000, 10_000):
                 bench.new_home()
-                loader = bench.home / "loader.duckdb"
+                primary = bench.home / "loader.duckdb"
                 if jobs:
-                    shutil.copyfile(made, loader)
+                    shutil.copyfile(made, primary)
                 found, copies = [], []
                 for run in range(runs):
                     new = changes * 7 // 10
                     bench.prepare(first=run * new, jobs=changes, changed=changes - new if run else 0)
                     found.append(bench.timed_load())
                     if not run:
-                        before = loader.stat().st_size
+                        before = primary.stat().st_size
                     began = time.perf_counter()
-                    shutil.copyfile(loader, bench.folder / "copy.duckdb")
+                    shutil.copyfile(primary, bench.folder / "copy.duckdb")
                     with (bench.folder / "copy.duckdb").open("rb") as copy:
                         os.fsync(copy.fileno())
                     copies.append(time.perf_counter() - began)
@@ -272,7 +272,7 @@ def growth(rounds: int, warehouses: tuple[int, ...] = (0, 1_000_000, 10_000_000)
                 publish = statistics.median(each["publish"] for each in found[1:])
                 lines.append(
                     f"| {jobs:,} | {changes:,} | {found[0]['all']:.2f} | {load:.2f} | {publish:.2f} "
-                    f"| {statistics.median(copies):.2f} | {before / 1e6:.0f} | {loader.stat().st_size / 1e6:.0f} |"
+                    f"| {statistics.median(copies):.2f} | {before / 1e6:.0f} | {primary.stat().st_size / 1e6:.0f} |"
                 )
                 print(lines[-1], flush=True)
             made.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ BEGAN = time.perf_counter()
 
 from pipelines import query_jobs  # noqa: E402 - their import is part of what is timed
 from pipelines.recording import load as run  # noqa: E402
-from pipelines.recording.progress import Seen  # noqa: E402
+from pipelines.recording.progress import ProgressCallbacks  # noqa: E402
 
 TIMES: dict[str, float] = {}
 
@@ -22,7 +22,7 @@ def main() -> int:
 
     def timed_record(settings: object, credentials: object, seen: object) -> object:
         seen_at: list[float] = []
-        seen = Seen(page=lambda page: seen_at.append(time.perf_counter()))
+        seen = ProgressCallbacks(page=lambda page: seen_at.append(time.perf_counter()))
         done = record(settings, credentials, seen)  # type: ignore[arg-type]
         TIMES["first to last page"] = seen_at[-1] - seen_at[0]
         TIMES["calls"] = done.snapshot.calls

@@ -58,7 +58,7 @@ def test_without_credentials_nothing_is_asked_and_the_keys_are_named(org: DemoOr
         assert word in run.stderr
     assert "Traceback" not in run.stderr
     assert not org.requests
-    assert not recorder.loader_file.exists()
+    assert not recorder.primary_file.exists()
 
 
 @pytest.mark.parametrize(
@@ -121,9 +121,9 @@ def test_a_refused_sign_in_is_77_and_shows_no_secret(org: DemoOrg, recorder: Rec
 def test_an_unexpected_error_is_70_without_a_traceback(org: DemoOrg, recorder: Recorder) -> None:
     """Which --verbose shows."""
     recorder.run()
-    with duckdb.connect(recorder.loader_file) as loader:
-        loader.execute("drop view salesforce.failures; create table salesforce.failures as select 1 as one")
-        loader.execute("drop macro salesforce.views_fingerprint")
+    with duckdb.connect(recorder.primary_file) as primary:
+        primary.execute("drop view salesforce.failures; create table salesforce.failures as select 1 as one")
+        primary.execute("drop macro salesforce.views_fingerprint")
     plain, verbose = recorder.run(), recorder.run("load", "--verbose")
 
     assert plain.returncode == 70
@@ -191,7 +191,7 @@ def test_it_works_from_any_directory(org: DemoOrg, recorder: Recorder, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("file", "lines", "loader_file"),
+    ("file", "lines", "primary_file"),
     [
         ("secrets.toml", "", "query_jobs.duckdb"),
         ("secrets.toml", "[destination.duckdb]\ncredentials = 'mine.duckdb'", "mine.duckdb"),
@@ -199,7 +199,9 @@ def test_it_works_from_any_directory(org: DemoOrg, recorder: Recorder, tmp_path:
         ("config.toml", "[destination.duckdb]\ncredentials = 'duckdb:///mine.duckdb'", "mine.duckdb"),
     ],
 )
-def test_the_loaders_file_is_a_setting(org: DemoOrg, recorder: Recorder, monkeypatch, file, lines, loader_file) -> None:
+def test_the_primary_database_is_a_setting(
+    org: DemoOrg, recorder: Recorder, monkeypatch, file, lines, primary_file
+) -> None:
     """Named in any of the ways that dlt knows; relative paths count from the project."""
     monkeypatch.delenv("DESTINATION__DUCKDB__CREDENTIALS")
     settings = recorder.home / ".dlt" / file
@@ -207,7 +209,7 @@ def test_the_loaders_file_is_a_setting(org: DemoOrg, recorder: Recorder, monkeyp
     run = recorder.run()
 
     assert run.returncode == 0, run.stderr
-    assert {file.name for file in recorder.home.glob("*.duckdb")} == {loader_file, "warehouse.duckdb"}
+    assert {file.name for file in recorder.home.glob("*.duckdb")} == {primary_file, "warehouse.duckdb"}
 
 
 def test_credentials_come_from_secrets_toml_too(org: DemoOrg, recorder: Recorder, monkeypatch) -> None:

@@ -136,7 +136,7 @@ def test_the_example_of_the_secrets_shows_every_key() -> None:
 def test_the_exit_codes_are_those_of_the_code() -> None:
     """Each kind of failure is in the table."""
     listed = {int(found) for found in re.findall(r"^\| (\d+) \|", part("operations.md", "## Exit codes"), re.MULTILINE)}
-    kinds = (failures.Failure, failures.TryLater, failures.NotPermitted, failures.Misconfigured)
+    kinds = (failures.RecorderError, failures.TemporaryError, failures.AccessDenied, failures.ConfigError)
 
     assert listed == {0, 1, 2, 130, 143} | {kind.exit_code for kind in kinds}
 

@@ -7,7 +7,7 @@ from conftest import Recorder
 
 from pipelines.config.settings import read_credentials
 from pipelines.demo_org.org import DemoOrg
-from pipelines.errors import Misconfigured
+from pipelines.errors import ConfigError
 from pipelines.salesforce.org import Org
 
 HALF_GIVEN = [
@@ -37,7 +37,7 @@ HALF_GIVEN = [
 def test_what_is_half_given_is_named_before_any_request(org: DemoOrg, give, keys, said, remedy) -> None:
     """Which keys are there, which are missing, and where they go."""
     give(**keys)
-    with pytest.raises(Misconfigured) as raised:
+    with pytest.raises(ConfigError) as raised:
         read_credentials()
 
     assert said in raised.value.message
@@ -60,7 +60,7 @@ def test_one_variable_that_holds_anything_else_is_told(give, monkeypatch, given:
     """Without what it holds."""
     give()
     monkeypatch.setenv("SOURCES__SALESFORCE__CREDENTIALS", given)
-    with pytest.raises(Misconfigured, match="JSON object with keys of instance_url, access_token") as raised:
+    with pytest.raises(ConfigError, match="JSON object with keys of instance_url, access_token") as raised:
         read_credentials()
 
     assert "s3cret" not in str(raised.value)
@@ -90,7 +90,7 @@ def test_a_token_that_is_none_is_refused_and_not_quoted(org: DemoOrg, recorder: 
 def test_an_address_that_is_none_is_refused_and_no_secret_in_it_quoted(give, url) -> None:
     """A password or a token may have got into it."""
     give(instance_url=url, access_token="x")
-    with pytest.raises(Misconfigured, match="must be an https:// address") as raised:
+    with pytest.raises(ConfigError, match="must be an https:// address") as raised:
         read_credentials()
 
     assert "s3cret" not in str(raised.value)

@@ -216,7 +216,7 @@ PLACES = [variables, users_files, other_sections_of_the_project, dlts_own_ways, 
 @pytest.mark.slow
 @pytest.mark.parametrize("meddle", PLACES, ids=lambda place: place.__name__)
 def test_what_is_recorded_is_the_same(tmp_path: Path, clean: dict[str, Contents], meddle) -> None:
-    """Row by row, in the loader's file and in the published copy."""
+    """Row by row, in the primary database and in the published copy."""
     recorded = story(tmp_path, meddle)
 
     for file, tables in clean.items():

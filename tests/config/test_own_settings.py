@@ -13,7 +13,7 @@ from pipelines.config.own_settings import users_folder
 from pipelines.config.project import PROJECT
 from pipelines.config.settings import read_settings
 from pipelines.demo_org.org import DemoOrg
-from pipelines.errors import Misconfigured
+from pipelines.errors import ConfigError
 
 
 @pytest.fixture
@@ -172,7 +172,7 @@ def test_another_project_of_this_recorder_is_followed(recorder: Recorder, tmp_pa
         assert Path(use_project().run_dir) == (other if followed else recorder.home), text
         file.unlink()
     (other / ".dlt" / "config.toml").write_text("[query_jobs]\nlock_wait = \n")
-    with pytest.raises(Misconfigured, match="line 2"):
+    with pytest.raises(ConfigError, match="line 2"):
         use_project()
 
 
@@ -188,14 +188,16 @@ def test_a_secret_in_the_file_for_other_settings_is_refused(recorder: Recorder, 
 
 
 @pytest.mark.parametrize("variable", ["DESTINATION__DUCKDB__CREDENTIALS", "DESTINATION__DUCKDB__CREDENTIALS__DATABASE"])
-def test_the_environment_names_the_loaders_file_before_any_file(recorder: Recorder, monkeypatch, variable: str) -> None:
+def test_the_environment_names_the_primary_database_before_any_file(
+    recorder: Recorder, monkeypatch, variable: str
+) -> None:
     """As text, or as `database`."""
     set_in(recorder.home / ".dlt" / "secrets.toml", '[destination.duckdb]\ncredentials = "of_the_file.duckdb"')
     monkeypatch.delenv("DESTINATION__DUCKDB__CREDENTIALS")
     use_project()
-    assert read_settings().loader_file == recorder.home / "of_the_file.duckdb"
+    assert read_settings().primary_file == recorder.home / "of_the_file.duckdb"
     monkeypatch.setenv(variable, "of_the_environment.duckdb")
-    assert read_settings().loader_file == recorder.home / "of_the_environment.duckdb"
+    assert read_settings().primary_file == recorder.home / "of_the_environment.duckdb"
 
 
 @pytest.mark.slow

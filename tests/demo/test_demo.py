@@ -152,11 +152,11 @@ def test_the_demo_can_be_made_again(recorder: Recorder, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_demo_that_was_killed_stands_in_nobodys_way(recorder: Recorder, tmp_path: Path) -> None:
-    """Its loader's file has a log that belongs to no other."""
+    """Its primary database has a log that belongs to no other."""
     home = tmp_path / "demo"
     recorder.run("demo", "--days", "1", "--home", str(home))
-    with duckdb.connect(home / "query_jobs.duckdb") as loader:
-        loader.execute("set wal_autocheckpoint = '1GB'; set checkpoint_threshold = '1GB'; create table x as select 1")
+    with duckdb.connect(home / "query_jobs.duckdb") as primary:
+        primary.execute("set wal_autocheckpoint = '1GB'; set checkpoint_threshold = '1GB'; create table x as select 1")
         (home / "kept.wal").write_bytes((home / "query_jobs.duckdb.wal").read_bytes())
     (home / "kept.wal").rename(home / "query_jobs.duckdb.wal")
     run = recorder.run("demo", "--days", "1", "--home", str(home))

@@ -19,7 +19,7 @@ import dlt
 import pipelines
 
 OURS = (
-    "recording/load", "recording/loader_identity", "recording/merging", "warehouse/primary", "recording/snapshot", "recording/history", "recording/source", "recording/merges", "recording/changes",
+    "recording/load", "recording/primary_identity", "recording/merging", "warehouse/primary", "recording/snapshot", "recording/history", "recording/source", "recording/merges", "recording/changes",
     "recording/changed_jobs", "recording/missing_jobs", "recording/listing_row", "recording/org_metadata", "recording/job_details", "recording/job_answer",
     "warehouse/state_spans", "warehouse/schema",
 )  # fmt: skip

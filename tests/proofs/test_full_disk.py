@@ -21,9 +21,9 @@ from planted import spans_by_hand
 from small_disks import FILLER, fill, make_room, mounted
 
 from pipelines.demo_org.org import DemoOrg
-from pipelines.errors import Failure, disk_full_error
+from pipelines.errors import RecorderError, disk_full_error
 from pipelines.tables import TABLES
-from pipelines.warehouse.primary import open_loader_file
+from pipelines.warehouse.primary import open_primary
 
 KB = 1024
 SIZES = int(os.environ.get("DISK_SIZES", "0"))
@@ -141,7 +141,7 @@ def test_a_disk_that_fills_while_loading_costs_nothing_but_that_load(
 def test_a_first_load_onto_a_full_disk_leaves_nothing_in_the_way(
     disk: Path, org: DemoOrg, recorder_of: Callable[..., Recorder], tmp_path: Path
 ) -> None:
-    """The loader's file appears whole or not at all; the same load with room records all."""
+    """The primary database appears whole or not at all; the same load with room records all."""
     jobs = {org.add_job() for _ in range(20)}
     recorder = recorder_of(org, disk / "home")
     was = shutil.copytree(recorder.home, tmp_path / "was")
@@ -159,28 +159,28 @@ def test_a_first_load_onto_a_full_disk_leaves_nothing_in_the_way(
         assert not list(recorder.home.glob(".*.new"))
 
 
-def test_a_loaders_file_appears_whole_or_not_at_all(disk: Path) -> None:
+def test_a_primary_database_appears_whole_or_not_at_all(disk: Path) -> None:
     """At eight sizes: nothing is left of one that could not be made."""
     made, failed = set(), []
     for blocks in range(8):
         fill(disk, blocks * 64 * KB)
         file = disk / f"{blocks}.duckdb"
         try:
-            open_loader_file(file, 0).close()
-        except (duckdb.Error, Failure) as error:
+            open_primary(file, 0).close()
+        except (duckdb.Error, RecorderError) as error:
             failed.append(error)
         assert {path.name for path in disk.iterdir()} - made <= {FILLER, file.name}
         made |= {file.name} if file.exists() else set()
         make_room(disk)
     assert 0 < len(made) < 8
-    assert all(isinstance(error, Failure) or disk_full_error(error) for error in failed)
+    assert all(isinstance(error, RecorderError) or disk_full_error(error) for error in failed)
 
 
 @pytest.mark.slow
 def test_a_file_that_may_not_grow_is_told_apart_from_a_full_disk(
     grown: Callable[..., Recorder], tmp_path: Path
 ) -> None:
-    """`ulimit -f` of whoever runs the load: the pages, the log of the loader's file, its checkpoint, the copy."""
+    """`ulimit -f` of whoever runs the load: the pages, the log of the primary database, its checkpoint, the copy."""
     recorder = grown(tmp_path / "home")
     was = shutil.copytree(recorder.home, tmp_path / "was")
     old = recorded(recorder)

@@ -9,7 +9,7 @@ from conftest import Recorder
 from hostile_records import STAMP
 
 from pipelines.demo_org.org import DemoOrg
-from pipelines.errors import Unreadable
+from pipelines.errors import InvalidResponse
 from pipelines.recording import org_metadata
 from pipelines.recording.records import MAX_COLUMNS, MAX_NAMES, NewFields, jobs_to_arrow
 from pipelines.salesforce import job_pages
@@ -48,7 +48,7 @@ def test_a_listing_comes_to_its_end(
         org.fail_next(200, body, path=LISTING)
     found = recorder.failure()
 
-    assert isinstance(found, Unreadable)
+    assert isinstance(found, InvalidResponse)
     assert said in found.message
     org.faults.clear()
     recorder.load()

@@ -14,7 +14,7 @@ from conftest import Recorder
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
-from pipelines.errors import Failure
+from pipelines.errors import RecorderError
 
 KEY = "SOURCES__SALESFORCE__CREDENTIALS__INSTANCE_URL"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{"
@@ -28,7 +28,7 @@ def quick(recorder: Recorder, certificate: tuple[str, str], monkeypatch: pytest.
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", certificate[0])
 
 
-def ends(recorder: Recorder, url: str) -> Failure:
+def ends(recorder: Recorder, url: str) -> RecorderError:
     """What a load from this host ends in, without a word of the secret."""
     os.environ[KEY] = url  # the fixture takes it back
     found = recorder.failure()

@@ -13,7 +13,7 @@ from hostile_org import PACE, Answer, answered_by, for_ever, once
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
-from pipelines.errors import Failure
+from pipelines.errors import RecorderError
 from pipelines.salesforce import transport
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -78,7 +78,7 @@ NO_LISTING: dict[str, Answer] = {
 }
 
 
-def check(found: Failure, org: DemoOrg) -> str:
+def check(found: RecorderError, org: DemoOrg) -> str:
     """What every message of a failure keeps to; it is handed back."""
     said = str(found)
     assert len(said) < 1_000
@@ -94,7 +94,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "ANSWER_SECONDS", 1.0)
 
 
-def ends(recorder: Recorder, org: DemoOrg, path: str, answer: Answer) -> tuple[str, Failure, int]:
+def ends(recorder: Recorder, org: DemoOrg, path: str, answer: Answer) -> tuple[str, RecorderError, int]:
     """The message of a load that is answered so, what it was, and how often it asked."""
     with answered_by(org, path, answer) as hostile:
         if path == TOKEN:

@@ -9,7 +9,7 @@ from hostile_org import answered_by, once
 from hostile_records import STAMP
 
 from pipelines.demo_org.org import DemoOrg
-from pipelines.errors import NotPermitted, TryLater, Unreadable, sanitize
+from pipelines.errors import AccessDenied, InvalidResponse, TemporaryError, sanitize
 from pipelines.recording.feeds import QUERY
 from pipelines.recording.job_answer import _values as details_values
 from pipelines.recording.records import NewFields, jobs_to_arrow
@@ -72,7 +72,7 @@ def test_a_page_nested_beyond_any_decoder_is_said_so(org: DemoOrg, recorder: Rec
     kept = org.add_job()
     for nested in ("[" * 1_000_000, '{"a":' * 1_000_000):
         org.fail_next(200, page(f'"deep": {nested}'), path=LISTING)
-        assert isinstance(recorder.failure(), Unreadable)
+        assert isinstance(recorder.failure(), InvalidResponse)
     recorder.load()
     assert set(recorder.states()) == {kept}
 
@@ -119,7 +119,7 @@ def test_a_clock_of_another_age_is_not_believed(org: DemoOrg, recorder: Recorder
     body = page('"x": 1').encode()
     head = f"HTTP/1.1 200 OK\r\nDate: {date}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     with answered_by(org, LISTING, once(head, body)):
-        assert isinstance(recorder.failure(), TryLater)
+        assert isinstance(recorder.failure(), TemporaryError)
 
 
 @pytest.mark.parametrize("date", ["Fri, 31 Dec 9999 23:59:59 -1200", "1 Jan 0000 25:00:00 GMT", "x"])
@@ -141,7 +141,7 @@ def test_an_org_s_id_that_is_none_is_no_key(org: DemoOrg, recorder: Recorder, id
     org.fail_next(200, token, path="/token")
     found = recorder.failure()
 
-    assert isinstance(found, Unreadable)
+    assert isinstance(found, InvalidResponse)
     assert len(found.message) < 200
 
 
@@ -151,7 +151,7 @@ def test_a_token_that_is_none_is_never_sent(org: DemoOrg, recorder: Recorder, to
     org.fail_next(200, {"access_token": token, "instance_url": org.instance_url}, path="/token")
     found = recorder.failure()
 
-    assert isinstance(found, NotPermitted)
+    assert isinstance(found, AccessDenied)
     assert len(str(found)) < 300
 
 

@@ -84,7 +84,7 @@ class RecorderMachine(RuleBasedStateMachine):
     @rule(
         days=st.sampled_from([0.1, 0.5, 1, 3, 6.9, 8, 20]),
         permission=st.sampled_from([(), (), (), (0,), (1,), (0, 1)]),
-        loss=st.sampled_from([None, None, None, None, "the folder beside it", "the loader's file"]),
+        loss=st.sampled_from([None, None, None, None, "the folder beside it", "the primary database"]),
     )
     def time_passes(self, days: float, permission: tuple[int, ...], loss: str | None) -> None:
         """And now and then the recorder's user may no longer see others' jobs, or may again, or files are lost."""
@@ -98,9 +98,9 @@ class RecorderMachine(RuleBasedStateMachine):
                 truth.kept, truth.unpublished = [], []
             self.count("folders lost")
         # Restored as docs/operations.md says: a log that a killed load has left goes with the file that it belongs to.
-        if loss == "the loader's file" and self.recorder.warehouse.exists():
-            self.recorder.loader_file.with_name("loader.duckdb.wal").unlink(missing_ok=True)
-            shutil.copyfile(self.recorder.warehouse, self.recorder.loader_file)
+        if loss == "the primary database" and self.recorder.warehouse.exists():
+            self.recorder.primary_file.with_name("loader.duckdb.wal").unlink(missing_ok=True)
+            shutil.copyfile(self.recorder.warehouse, self.recorder.primary_file)
             for truth in self.truths:
                 truth.unpublished = []
             self.count("files restored")
@@ -168,7 +168,7 @@ class RecorderMachine(RuleBasedStateMachine):
                 scene.enter_context(patch.dict(os.environ, environment))
                 if locked:
                     scene.enter_context(
-                        holding(self.recorder.loader_file, read_only=self.recorder.loader_file.exists())
+                        holding(self.recorder.primary_file, read_only=self.recorder.primary_file.exists())
                     )
                 scene.enter_context(self.trouble(org, fault))
                 self.attempt(truth, f'{{"jobType":"{job_type}"}}' if job_type else "{}", locked)

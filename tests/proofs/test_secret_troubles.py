@@ -42,11 +42,11 @@ def refuse(org: TellTale, status: int, path: str) -> None:
 
 
 def lock(watched: Watched, org: TellTale, stack: ExitStack) -> None:
-    stack.enter_context(holding(watched.recorder.loader_file))
+    stack.enter_context(holding(watched.recorder.primary_file))
 
 
 def spoil(watched: Watched, org: TellTale, stack: ExitStack) -> None:
-    with duckdb.connect(watched.recorder.loader_file) as connection:
+    with duckdb.connect(watched.recorder.primary_file) as connection:
         connection.execute("create schema salesforce; create table salesforce.query_jobs (id integer)")
 
 

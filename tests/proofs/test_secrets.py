@@ -34,7 +34,7 @@ from watched import (
 
 from pipelines.config.settings import read_credentials
 from pipelines.demo_org.server import serving
-from pipelines.errors import Failure
+from pipelines.errors import RecorderError
 from pipelines.salesforce.org import Org
 
 
@@ -170,7 +170,7 @@ def test_nobody_prints_a_secret_by_printing_its_object(org: TellTale, watched: W
     for way in ("client credentials", "JWT bearer", "access token"):
         give(**keys_of(way, org))
         asks = Org(read_credentials())
-        with pytest.raises(Failure) as raised:
+        with pytest.raises(RecorderError) as raised:
             asks.get("nothing")
         shown = [asks, asks.credentials, asks.session, asks.http, asks.http.session.auth, raised.value]
         watched.said += [(f"repr of {type(it)}", f"{it!r} {it!s} {it} {[it]}".encode()) for it in shown]

@@ -46,7 +46,7 @@ class Truth:
         self.org = org
         self.listings: list[Listing] = []
         # Those that were read to their end: brought into the warehouse; kept in dlt's home, because the file was held;
-        # and those of loads that failed later on, which are in dlt's home or in the loader's file already.
+        # and those of loads that failed later on, which are in dlt's home or in the primary database already.
         self.loaded: list[Listing] = []
         self.kept: list[Listing] = []
         self.unpublished: list[Listing] = []

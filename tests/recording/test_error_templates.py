@@ -29,7 +29,7 @@ WANTED = [("Timeout after 300 s", "Timeout after … s"), ("Timeout after 301 s"
 
 
 def edit(recorder: Recorder, sql: str) -> None:
-    with duckdb.connect(recorder.loader_file) as file:
+    with duckdb.connect(recorder.primary_file) as file:
         file.execute(sql)
 
 
@@ -74,9 +74,9 @@ def test_rows_that_an_earlier_version_added_meanwhile_get_theirs(org: DemoOrg, r
 
     edit(recorder, f"update {DATASET}.job_details set error_template = null")
     org.advance(timedelta(days=400))
-    with holding(recorder.loader_file, read_only=True):
+    with holding(recorder.primary_file, read_only=True):
         assert recorder.run().returncode == 75
-    assert recorder.rows(TEMPLATES, recorder.loader_file) == [(message, None) for message, _ in WANTED]
+    assert recorder.rows(TEMPLATES, recorder.primary_file) == [(message, None) for message, _ in WANTED]
     recorder.load()
     assert recorder.rows(TEMPLATES) == WANTED
 

@@ -159,7 +159,7 @@ def test_a_listing_that_was_compared_with_nothing_shows_jobs_all_the_same(
     query, load = away
     org.move_job(query, "JobComplete")
     filtered("V2Query")
-    with holding(recorder.loader_file):
+    with holding(recorder.primary_file):
         assert recorder.run().returncode == 75
     org.advance(HOUR)
     org.delete_job(query)
@@ -180,7 +180,7 @@ def test_a_replayed_listing_neither_doubles_an_absence_nor_begins_it_anew(org: D
     recorder.load()
     org.advance(HOUR)
     org.sees_all = False
-    with holding(recorder.loader_file, read_only=True):
+    with holding(recorder.primary_file, read_only=True):
         assert recorder.run().returncode == 75
     kept = recorder.state_folder / "kept"
     shutil.copytree(kept, recorder.home / "restored")

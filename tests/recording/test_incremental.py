@@ -111,7 +111,7 @@ def test_a_stamp_older_than_what_was_seen_is_picked_up(org: DemoOrg, recorder: R
 
 
 def test_a_state_that_changes_while_its_stamp_stands_still_is_picked_up(org: DemoOrg, recorder: Recorder) -> None:
-    """Seen in the wild; and Closed is not final for a Classic job."""
+    """ProgressCallbacks in the wild; and Closed is not final for a Classic job."""
     v2 = org.add_job()
     classic = org.add_job(jobType="Classic", operation="insert", state="Open")
     recorder.load()
@@ -236,7 +236,7 @@ def test_filters_have_marks_of_their_own(org: DemoOrg, recorder: Recorder, monke
 
 
 def test_a_lost_state_folder_costs_nothing(org: DemoOrg, recorder: Recorder) -> None:
-    """State, schema and identity come back from the loader's file."""
+    """State, schema and identity come back from the primary database."""
     job = org.add_job()
     recorder.load()
     shutil.rmtree(recorder.state_folder)
@@ -249,7 +249,7 @@ def test_a_lost_state_folder_costs_nothing(org: DemoOrg, recorder: Recorder) -> 
 
 
 @pytest.mark.slow
-def test_a_published_copy_restores_a_lost_loaders_file(org: DemoOrg, recorder: Recorder) -> None:
+def test_a_published_copy_restores_a_lost_primary_database(org: DemoOrg, recorder: Recorder) -> None:
     """With the state folder of then, which knows more than the backup does."""
     lost, kept = org.add_job(state="JobComplete"), org.add_job()
     recorder.load()
@@ -258,7 +258,7 @@ def test_a_published_copy_restores_a_lost_loaders_file(org: DemoOrg, recorder: R
     later = org.add_job()
     recorder.load()
     org.delete_job(lost)
-    recorder.loader_file.write_bytes(backup)
+    recorder.primary_file.write_bytes(backup)
     recorder.warehouse.unlink()
     org.advance(HOUR)
     org.move_job(kept, "JobComplete")

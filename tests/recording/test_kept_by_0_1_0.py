@@ -26,9 +26,9 @@ def of_0_1_0(request: pytest.FixtureRequest, recorder: Recorder, monkeypatch) ->
     recorder.org.advance(153 * HOUR)
     unpack(request.param, recorder.home)
     monkeypatch.chdir(recorder.home)
-    (recorder.home / "query_jobs.duckdb").rename(recorder.loader_file)
+    (recorder.home / "query_jobs.duckdb").rename(recorder.primary_file)
     (home,) = (recorder.home / "dlt" / "pipelines").glob("query_jobs_*")
-    digest = hashlib.sha256(str(recorder.loader_file).encode()).hexdigest()[:8]
+    digest = hashlib.sha256(str(recorder.primary_file).encode()).hexdigest()[:8]
     home.rename(home.with_name(f"query_jobs_{digest}"))
     return recorder
 
@@ -42,14 +42,14 @@ def test_what_0_1_0_left_in_dlts_home_is_loaded_once(of_0_1_0: Recorder) -> None
     assert "2 kept from before" in first.stdout, first.stderr
     assert "kept from before" not in second.stdout, second.stderr
     assert not list((recorder.home / "dlt" / "pipelines").glob("query_jobs_*"))
-    with duckdb.connect(recorder.loader_file, read_only=True) as loader:
-        assert read_identity(loader) == StateFolder(recorder.loader_file).identity
+    with duckdb.connect(recorder.primary_file, read_only=True) as primary:
+        assert read_identity(primary) == StateFolder(recorder.primary_file).identity
 
 
 def test_what_0_1_0_left_for_a_file_that_is_gone_is_loaded_into_no_other(of_0_1_0: Recorder) -> None:
     """Both files were moved away to begin anew."""
     recorder = of_0_1_0
-    recorder.loader_file.unlink()
+    recorder.primary_file.unlink()
     recorder.warehouse.unlink()
     run = recorder.run()
 
@@ -75,9 +75,9 @@ def test_a_package_that_was_half_removed_counts_as_normalized(of_0_1_0: Recorder
 def test_a_file_of_0_1_0_may_be_held_at_its_first_load(of_0_1_0: Recorder) -> None:
     """What was left, and what is listed meanwhile, waits for it; it gets the identity that they wait for."""
     recorder = of_0_1_0
-    with holding(recorder.loader_file):
+    with holding(recorder.primary_file):
         assert recorder.run().returncode == 75
-    assert len(waiting(StateFolder(recorder.loader_file))) == 3
+    assert len(waiting(StateFolder(recorder.primary_file))) == 3
     run = recorder.run()
 
     assert "3 kept from before" in run.stdout, run.stderr

@@ -1,4 +1,4 @@
-"""Listings that wait beside the loader's file: for that file and no other, whole or not at all, never in the way."""
+"""Listings that wait beside the primary database: for that file and no other, whole or not at all, never in the way."""
 
 import json
 import os
@@ -28,7 +28,7 @@ def short_lived(org: DemoOrg, recorder: Recorder) -> str:
     recorder.load()
     org.advance(HOUR)
     job = org.add_job()
-    with holding(recorder.loader_file):
+    with holding(recorder.primary_file):
         assert recorder.run().returncode == 75
     org.delete_job(job)
     org.advance(HOUR)
@@ -106,7 +106,7 @@ def test_one_that_cannot_be_read_is_set_aside_and_named(
 ) -> None:
     """Those after it are loaded, and so is what is listed."""
     later = org.add_job()
-    with holding(recorder.loader_file):
+    with holding(recorder.primary_file):
         assert recorder.run().returncode == 75
     org.delete_job(later)
     first, _ = sorted((recorder.state_folder / "kept").iterdir())
@@ -135,10 +135,10 @@ def rewrite(file: Path, **values: object) -> None:
 def test_one_that_does_not_fit_is_set_aside_and_named(org: DemoOrg, recorder: Recorder, short_lived: str) -> None:
     """Its column has become a number in the file."""
     org.add_job(newField="text")
-    with holding(recorder.loader_file):
+    with holding(recorder.primary_file):
         assert recorder.run().returncode == 75
-    with duckdb.connect(recorder.loader_file) as loader:
-        loader.execute("alter table salesforce.query_jobs add column new_field bigint")
+    with duckdb.connect(recorder.primary_file) as primary:
+        primary.execute("alter table salesforce.query_jobs add column new_field bigint")
     org.delete_job(next(iter(org.jobs)))
     run = recorder.run()
 
@@ -154,13 +154,13 @@ def test_a_listing_is_never_loaded_into_another_file(org: DemoOrg, recorder: Rec
     if held == "later":
         recorder.load()
     short_lived = org.add_job()
-    with holding(recorder.loader_file):
+    with holding(recorder.primary_file):
         assert recorder.run().returncode == 75
     org.delete_job(short_lived)
     org.advance(HOUR)
     away = recorder.home / "away"
     away.mkdir()
-    files = [file for file in (recorder.loader_file, recorder.warehouse) if file.exists()]
+    files = [file for file in (recorder.primary_file, recorder.warehouse) if file.exists()]
     for file in files:
         file.rename(away / file.name)
     with serving(sandbox := DemoOrg(now=NOON, seed=7)), monkeypatch.context() as theirs:
@@ -169,10 +169,10 @@ def test_a_listing_is_never_loaded_into_another_file(org: DemoOrg, recorder: Rec
         for _ in range(2):
             run = recorder.run()
             assert run.returncode == 0, run.stderr
-            assert f"{kept_in(recorder)} is a listing kept for another loader's file" in run.stderr
+            assert f"{kept_in(recorder)} is a listing kept for another primary database" in run.stderr
             assert str(kept_in(recorder)) in recorder.run("doctor").stdout
             assert recorder.rows("select id from query_jobs") == [(other,)]
-    for file in (recorder.loader_file, recorder.warehouse):
+    for file in (recorder.primary_file, recorder.warehouse):
         file.unlink()
     if held == "later":
         for file in files:
@@ -211,7 +211,7 @@ def test_a_listing_kept_by_one_user_is_loaded_by_another_of_the_group(
     if os.geteuid() or not shutil.which("setpriv"):
         pytest.skip("skipped: only root, with setpriv of util-linux, can become other users")
     recorder.load()
-    for path in (recorder.home, recorder.loader_file, recorder.state_folder, *recorder.state_folder.iterdir()):
+    for path in (recorder.home, recorder.primary_file, recorder.state_folder, *recorder.state_folder.iterdir()):
         path.chmod(0o770 if path.is_dir() else 0o660)
         os.chown(path, NOBODY, NOBODY)
     for name in ("loader.duckdb.lock", "warehouse.duckdb"):
@@ -221,7 +221,7 @@ def test_a_listing_kept_by_one_user_is_loaded_by_another_of_the_group(
         if folder.is_relative_to(tmp_path.parents[2]) and folder != Path("/tmp"):
             folder.chmod(folder.stat().st_mode | 0o011)
     short_lived = org.add_job()
-    with holding(recorder.loader_file):
+    with holding(recorder.primary_file):
         first = as_user(recorder, 4_711)
         assert first.returncode == 75, first.stderr
     org.delete_job(short_lived)
@@ -259,7 +259,7 @@ def test_the_folder_beside_a_file_may_be_lost_while_the_file_is_held(
     shutil.rmtree(recorder.state_folder)
     org.advance(HOUR)
     short_lived = org.add_job()
-    with holding(recorder.loader_file) as holder:
+    with holding(recorder.primary_file) as holder:
         if let_go == "at once":
             org.before_answer = lambda demo_org, listing, page: (holder.kill(), holder.wait())
         assert recorder.run().returncode == (75 if let_go == "later" else 0)

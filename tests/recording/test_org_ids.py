@@ -83,7 +83,7 @@ def both(org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> t
     org.advance(HOUR)
     org.delete_job(jobs["went"])
     recorder.load()
-    with duckdb.connect(recorder.loader_file) as file:
+    with duckdb.connect(recorder.primary_file) as file:
         for table in OF_ORG:
             file.execute(f"create table kept_{table} as from {DATASET}.{table}; delete from {DATASET}.{table}")
     recorder.warehouse.unlink()
@@ -91,7 +91,7 @@ def both(org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> t
     org.delete_job(jobs["goes"])
     org.move_job(jobs["moves"], "JobComplete")
     recorder.load()
-    with duckdb.connect(recorder.loader_file) as file:
+    with duckdb.connect(recorder.primary_file) as file:
         for table in OF_ORG:
             file.execute(f"update kept_{table} set org_id = left(org_id, 15)")
             file.execute(f"insert into {DATASET}.{table} by name from kept_{table}; drop table kept_{table}")
@@ -197,12 +197,12 @@ def test_a_join_that_breaks_off_changes_nothing(
     """The next load does all of it."""
     recorder, _ = both
     counts = " union all ".join(f"select '{table}', org_id, count(*) from {table} group by all" for table in OF_ORG)
-    before = sorted(recorder.rows(counts, recorder.loader_file))
+    before = sorted(recorder.rows(counts, recorder.primary_file))
     with monkeypatch.context() as broken:
         broken.setattr(org_join, "FIRST_OBSERVED", "select * from there_is_no_such_table")
         with pytest.raises(Exception, match="there_is_no_such_table"):
             recorder.load()
-    assert sorted(recorder.rows(counts, recorder.loader_file)) == before
+    assert sorted(recorder.rows(counts, recorder.primary_file)) == before
     assert len(before) > len(OF_ORG)
 
     recorder.load()

@@ -68,7 +68,7 @@ def test_a_listing_that_was_kept_and_comes_late_wins_over_nothing(org: DemoOrg, 
     recorder.load()
     org.advance(HOUR)
     org.move_job(job, "InProgress")
-    with holding(recorder.loader_file, read_only=True):
+    with holding(recorder.primary_file, read_only=True):
         assert recorder.run().returncode == 75
     kept = recorder.state_folder / "kept"
     kept.rename(recorder.home / "aside")

@@ -47,7 +47,7 @@ def test_an_expired_job_is_no_early_deletion(org: DemoOrg, recorder: Recorder) -
 def test_what_went_after_the_first_listing_was_kept_is_noticed(org: DemoOrg, recorder: Recorder) -> None:
     """The file was held from the very first run on; the first one that has it compares with what was kept."""
     gone = org.add_job(state="JobComplete")
-    with holding(recorder.loader_file):
+    with holding(recorder.primary_file):
         assert recorder.run().returncode == 75
     org.advance(timedelta(days=20))
     recorder.load()
@@ -187,7 +187,7 @@ def test_a_listing_that_was_kept_and_compared_with_nothing_hides_none(
         recorder.load()
         org.advance(HOUR)
     org.advance(timedelta(days=20))
-    with holding(recorder.loader_file, read_only=True):
+    with holding(recorder.primary_file, read_only=True):
         monkeypatch.setenv("SOURCES__SALESFORCE__JOB_TYPE", "Classic")
         assert recorder.run().returncode == 75
         monkeypatch.delenv("SOURCES__SALESFORCE__JOB_TYPE")

@@ -99,7 +99,7 @@ def test_a_kept_listing_says_who_listed_it(org: DemoOrg, recorder: Recorder) -> 
     """The row waits beside the file as it was made."""
     me = org.integration_user_id
     org.add_job()
-    with holding(recorder.loader_file):
+    with holding(recorder.primary_file):
         assert recorder.run().returncode == 75
     org.advance(HOUR)
     recorder.load()

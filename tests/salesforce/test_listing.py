@@ -7,7 +7,7 @@ from conftest import Recorder
 from demo_org_client import listing_calls, recorded
 
 from pipelines.demo_org.org import DemoOrg
-from pipelines.errors import TryLater
+from pipelines.errors import TemporaryError
 
 LISTING = r"/jobs/query$"
 
@@ -149,7 +149,7 @@ def test_a_locator_lost_again_and_again_ends_the_run(org: DemoOrg, recorder: Rec
     org.before_answer = lambda demo_org, listing, page: demo_org.lose_locators() if page == 2 else None
     found = recorder.failure()
 
-    assert isinstance(found, TryLater)
+    assert isinstance(found, TemporaryError)
     assert "lost 3 times" in found.message
 
 

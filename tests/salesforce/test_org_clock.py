@@ -10,7 +10,7 @@ from processes import holding
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
-from pipelines.errors import TryLater
+from pipelines.errors import TemporaryError
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 TOLERANCE = "QUERY_JOBS__CLOCK_TOLERANCE_HOURS"
@@ -35,7 +35,7 @@ def test_a_clock_that_is_far_off_is_not_believed(recorder_of, monkeypatch, give,
         found = recorder.failure()
         doctor = recorder.run("doctor")
 
-    assert isinstance(found, TryLater)
+    assert isinstance(found, TemporaryError)
     assert f"{here + off:%Y-%m-%d %H}" in found.message
     assert f"{here:%Y-%m-%d %H}" in found.message
     assert not was_listed(org)
@@ -71,7 +71,7 @@ def test_a_clock_before_the_newest_listing_is_not_believed(org: DemoOrg, recorde
     with serving(earlier := DemoOrg(now=NOON - timedelta(minutes=2))):
         recorder_of(earlier)
         if held:
-            with holding(recorder.loader_file, read_only=True):
+            with holding(recorder.primary_file, read_only=True):
                 run = recorder.run()
         else:
             run = recorder.run()
@@ -118,7 +118,7 @@ def test_a_clock_that_jumps_within_a_listing_is_refused(org: DemoOrg, recorder: 
     org.before_answer = lambda org, surface, page: org.advance(by) if page == 2 else None
     found = recorder.failure()
 
-    assert isinstance(found, TryLater)
+    assert isinstance(found, TemporaryError)
     assert "jumped" in found.message
 
 

@@ -9,7 +9,7 @@ from demo_org_client import listing_calls
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
-from pipelines.errors import Failure, TryLater
+from pipelines.errors import RecorderError, TemporaryError
 
 LISTING = r"/jobs/query$"
 
@@ -44,7 +44,7 @@ def test_a_listing_does_not_go_on_in_another_org(org: DemoOrg, other: DemoOrg, r
     org.before_answer = lambda demo_org, listing, page: lead_to(other)(demo_org) if page == 2 else None
     found = recorder.failure()
 
-    assert isinstance(found, TryLater)
+    assert isinstance(found, TemporaryError)
     assert first in found.message
     assert other.org_id in found.message
     assert not listing_calls(other)
@@ -222,7 +222,7 @@ def test_a_done_listing_with_a_next_page_that_cannot_be_asked_for_is_none(
     org.fail_next(200, page(JOB, locator=None) | {"nextRecordsUrl": url}, path=LISTING)
     found = recorder.failure()
 
-    assert type(found) is Failure
+    assert type(found) is RecorderError
     assert "names a next page, but has no queryLocator" in found.message
 
 

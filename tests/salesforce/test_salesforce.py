@@ -6,7 +6,7 @@ from demo_org_client import listing_calls, recorded
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
-from pipelines.errors import Failure, Misconfigured, NotPermitted, TryLater
+from pipelines.errors import AccessDenied, ConfigError, RecorderError, TemporaryError
 
 LISTING = r"/jobs/query$"
 
@@ -43,7 +43,7 @@ def test_a_bare_token_that_has_ended_is_said_so(org: DemoOrg, recorder: Recorder
     org.expire_sessions()
     found = recorder.failure()
 
-    assert isinstance(found, NotPermitted)
+    assert isinstance(found, AccessDenied)
     assert "INVALID_SESSION_ID" in found.message
 
 
@@ -76,7 +76,7 @@ def test_an_org_that_is_down_is_given_up_after_a_few_tries(org: DemoOrg, recorde
     org.fail_next(503, [{"errorCode": "SERVER_UNAVAILABLE", "message": "down"}], times=100, path=LISTING)
     found = recorder.failure()
 
-    assert isinstance(found, TryLater)
+    assert isinstance(found, TemporaryError)
     assert "SERVER_UNAVAILABLE" in found.message
     assert len(listing_calls(org)) == 5
 
@@ -91,17 +91,17 @@ def test_too_many_requests_at_once_is_retried_and_a_spent_day_is_not(org: DemoOr
     org.requests.clear()
     org.fail_next(403, recorded("e_35_daily_limit"), times=2, path=LISTING)
     found = recorder.failure()
-    assert isinstance(found, TryLater)
+    assert isinstance(found, TemporaryError)
     assert "REQUEST_LIMIT_EXCEEDED" in found.message
     assert len(listing_calls(org)) == 1
 
 
 REFUSALS = {
-    "API_DISABLED_FOR_ORG": (403, NotPermitted, "edition"),
-    "INSUFFICIENT_ACCESS": (403, NotPermitted, "Manage Data Integrations"),
-    "NOT_FOUND": (404, Misconfigured, "api_version"),
-    "UNSUPPORTED_API_VERSION": (410, Misconfigured, "api_version"),
-    "INVALID_FIELD": (400, Failure, "doctor"),
+    "API_DISABLED_FOR_ORG": (403, AccessDenied, "edition"),
+    "INSUFFICIENT_ACCESS": (403, AccessDenied, "Manage Data Integrations"),
+    "NOT_FOUND": (404, ConfigError, "api_version"),
+    "UNSUPPORTED_API_VERSION": (410, ConfigError, "api_version"),
+    "INVALID_FIELD": (400, RecorderError, "doctor"),
 }
 
 
@@ -126,7 +126,7 @@ def test_a_token_never_follows_a_redirect(org: DemoOrg, recorder: Recorder) -> N
         )
         found = recorder.failure()
 
-        assert isinstance(found, Misconfigured)
+        assert isinstance(found, ConfigError)
         assert "My Domain" in found.remedy
         assert not other.requests
 
@@ -151,7 +151,7 @@ def test_a_run_stops_before_it_takes_the_last_calls(org: DemoOrg, recorder: Reco
     org.usage.count_calls(org.now, 32)
     found = recorder.failure()
 
-    assert isinstance(found, TryLater)
+    assert isinstance(found, TemporaryError)
     assert "of its 40 daily API calls" in found.message
     assert len(listing_calls(org)) == 4
     monkeypatch.setenv("SOURCES__SALESFORCE__API_BUDGET_PERCENT", "100")

@@ -13,7 +13,7 @@ from planted import HOUR
 
 from pipelines.config.settings import read_credentials
 from pipelines.demo_org.org import DemoOrg
-from pipelines.errors import Misconfigured, NotPermitted
+from pipelines.errors import AccessDenied, ConfigError
 from pipelines.salesforce.sign_in import sign_in
 
 SF = """#!/usr/bin/env python3
@@ -86,7 +86,7 @@ def test_a_redacted_token_is_never_sent(org: DemoOrg, give, sf) -> None:
         }
     )
     give(sf_cli_org="mine")
-    with pytest.raises(NotPermitted, match=r"\[REDACTED\]") as raised:
+    with pytest.raises(AccessDenied, match=r"\[REDACTED\]") as raised:
         sign_in(read_credentials(), requests.Client(raise_for_status=False))
 
     assert "sf org auth show-access-token --target-org mine" in raised.value.remedy
@@ -105,7 +105,7 @@ def test_an_sf_cli_that_fails_is_quoted(give, sf, code, answer, said) -> None:
     """Its own message, and how to look closer."""
     sf({"org display": (code, answer)})
     give(sf_cli_org="mine")
-    with pytest.raises(NotPermitted, match=said):
+    with pytest.raises(AccessDenied, match=said):
         sign_in(read_credentials(), requests.Client(raise_for_status=False))
 
 
@@ -113,7 +113,7 @@ def test_no_sf_cli_at_all_is_said_so(give, monkeypatch, tmp_path) -> None:
     """cron has a short PATH."""
     give(sf_cli_org="mine")
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(Misconfigured, match="no `sf` command on the PATH"):
+    with pytest.raises(ConfigError, match="no `sf` command on the PATH"):
         sign_in(read_credentials(), requests.Client(raise_for_status=False))
 
 

@@ -13,7 +13,7 @@ from pipelines.config.settings import read_credentials
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
 from pipelines.diagnosis.doctor import doctor
-from pipelines.errors import Failure, Misconfigured, NotPermitted
+from pipelines.errors import AccessDenied, ConfigError, RecorderError
 from pipelines.salesforce.org import Org
 from pipelines.salesforce.sign_in import sign_in
 
@@ -47,7 +47,7 @@ def test_where_nobody_tells_the_org_the_run_stops(org: DemoOrg, give) -> None:
     org.fail_next(400, [{"errorCode": "INVALID_TYPE", "message": "No."}], path="/query$")
     org.fail_next(403, {"error": "x"}, path="/userinfo")
 
-    with pytest.raises(NotPermitted, match="neither Organization nor userinfo"):
+    with pytest.raises(AccessDenied, match="neither Organization nor userinfo"):
         _ = Org(read_credentials()).org_id
 
 
@@ -71,7 +71,7 @@ def test_jwt_bearer_for_a_sandbox_has_its_own_audience(org: DemoOrg, give) -> No
     assert sign_in(read_credentials(), requests.Client(raise_for_status=False)).org_id == org.org_id
 
     give(**keys, private_key=PRIVATE_PEM, login_url="https://somewhere.example.com")
-    with pytest.raises(NotPermitted) as raised:
+    with pytest.raises(AccessDenied) as raised:
         sign_in(read_credentials(), requests.Client(raise_for_status=False))
     assert "login_url" in raised.value.remedy
 
@@ -80,7 +80,7 @@ def test_jwt_bearer_for_a_sandbox_has_its_own_audience(org: DemoOrg, give) -> No
 def test_a_private_key_that_is_none_is_not_quoted(org: DemoOrg, give, key) -> None:
     """It might be a real one with a slip in it."""
     give(instance_url=org.instance_url, client_id="x", username="y", private_key=key)
-    with pytest.raises(Misconfigured) as raised:
+    with pytest.raises(ConfigError) as raised:
         sign_in(read_credentials(), requests.Client(raise_for_status=False))
 
     assert key not in str(raised.value)
@@ -103,7 +103,7 @@ def test_an_oauth_error_is_shown_with_what_to_do(org: DemoOrg, recorder: Recorde
     """OAuth's errors are an object, not an array."""
     code, description = error.split(": ")
     org.fail_next(400, {"error": code, "error_description": description}, path="/token")
-    with pytest.raises(NotPermitted) as raised:
+    with pytest.raises(AccessDenied) as raised:
         sign_in(read_credentials(), requests.Client(raise_for_status=False))
 
     assert error in raised.value.message
@@ -115,7 +115,7 @@ def test_an_oauth_error_is_shown_with_what_to_do(org: DemoOrg, recorder: Recorde
 def test_a_token_answer_without_a_token_is_no_sign_in(org: DemoOrg, recorder: Recorder, body) -> None:
     """Status 200 alone proves nothing."""
     org.fail_next(200, body, path="/token")
-    with pytest.raises(Misconfigured, match="but not like Salesforce's sign-in"):
+    with pytest.raises(ConfigError, match="but not like Salesforce's sign-in"):
         sign_in(read_credentials(), requests.Client(raise_for_status=False))
 
 
@@ -124,7 +124,7 @@ def test_a_sign_in_never_follows_a_redirect(org: DemoOrg, recorder: Recorder, st
     """307 and 308 mean: the same form again, to that host, with the secret in it."""
     with serving(other := DemoOrg()):
         org.fail_next(status, "", headers={"Location": f"{other.instance_url}/services/oauth2/token"}, path="/token")
-        with pytest.raises(Misconfigured, match=f"answered with HTTP {status}, but not like"):
+        with pytest.raises(ConfigError, match=f"answered with HTTP {status}, but not like"):
             sign_in(read_credentials(), requests.Client(raise_for_status=False))
 
     assert not other.requests
@@ -158,7 +158,7 @@ def test_netrc_is_not_sent_along(org: DemoOrg, recorder: Recorder, monkeypatch) 
 def test_a_host_that_is_not_there_is_for_a_later_try(give) -> None:
     """And the message names it, but not what was sent."""
     give(instance_url="http://127.0.0.1:9", client_id="abc", client_secret="s3cret")
-    with pytest.raises(Failure) as raised:
+    with pytest.raises(RecorderError) as raised:
         sign_in(read_credentials(), requests.Client(request_max_attempts=1))
 
     assert raised.value.exit_code == 75
@@ -171,7 +171,7 @@ def test_a_server_that_cannot_prove_who_it_is_gets_no_secret(give, certificate: 
     demo_org = DemoOrg()
     with serving(demo_org, certfile=certificate[0], keyfile=certificate[1]):
         give(instance_url=demo_org.instance_url, client_id="abc", client_secret="s3cret")
-        with pytest.raises(Misconfigured, match="TLS certificate") as raised:
+        with pytest.raises(ConfigError, match="TLS certificate") as raised:
             sign_in(read_credentials(), requests.Client(request_max_attempts=1))
 
     assert "REQUESTS_CA_BUNDLE" in raised.value.remedy

@@ -12,10 +12,10 @@ MINUTE = timedelta(minutes=1)
 CREATED = NOW - 3 * DAY
 OTHER = "00DDm0000002000MAA"
 FINISHED = {"JobComplete", "Failed", "Aborted", "Closed"}
-Seen = tuple[float, str, float]  # stamp, state, and the listing that first showed it: hours since creation
+ProgressCallbacks = tuple[float, str, float]  # stamp, state, and the listing that first showed it: hours since creation
 
 # What was seen of a job, its end, and whether a stamp told that.
-LIVES: dict[str, tuple[list[Seen], float, bool]] = {
+LIVES: dict[str, tuple[list[ProgressCallbacks], float, bool]] = {
     "done": ([(0.5, "JobComplete", 1)], 0.5, True),
     "done, the stamp stands still since it ran": ([(0.5, "InProgress", 5), (0.5, "JobComplete", 6)], 6, False),
     "done, touched later": ([(0.5, "JobComplete", 1), (26, "JobComplete", 27)], 0.5, True),
@@ -33,7 +33,7 @@ def version_row(version: tuple[datetime, str, datetime]) -> dict[str, Any]:
     return dict(zip(("system_modstamp", "state", "observed_at"), version, strict=True))
 
 
-def planted_life(file: Path, seen: list[Seen]) -> Path:
+def planted_life(file: Path, seen: list[ProgressCallbacks]) -> Path:
     """A warehouse of one job, of which these versions were seen."""
     lived = [version_row((CREATED + stamp * HOUR, state, CREATED + at * HOUR)) for stamp, state, at in seen]
     states = [{"id": "750A", **version} for version in lived]

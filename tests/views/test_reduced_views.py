@@ -220,7 +220,7 @@ def test_what_was_kept_and_compared_with_nothing_proves_nothing_in_between(org: 
     others(org, 60)
     recorder.load()
     org.sees_all = False
-    with holding(recorder.loader_file, read_only=True):
+    with holding(recorder.primary_file, read_only=True):
         for _ in range(2):  # the second knows that the first waits, and so is compared with nothing
             org.advance(HOUR)
             assert recorder.run().returncode == 75

@@ -20,9 +20,9 @@ EVERY_VIEW = pytest.mark.parametrize("view", sorted(VIEWS))
 
 @EVERY_VIEW
 def test_the_header_is_what_the_view_has(filled: Settings, view: str) -> None:
-    """Names, types, order and comments, in the loader's file and in the published copy."""
+    """Names, types, order and comments, in the primary database and in the published copy."""
     grain, columns = read_header(VIEWS[view])
-    for file in (filled.loader_file, filled.warehouse):
+    for file in (filled.primary_file, filled.warehouse):
         described = rows(file, f"describe {view}")
         assert [(name, kind) for name, kind, *_ in described] == [(name, kind) for name, kind, _ in columns]
         comments = (

@@ -16,7 +16,7 @@ import pytest
 from processes import holding
 from small_disks import fill, mounted
 
-from pipelines.errors import Failure
+from pipelines.errors import RecorderError
 from pipelines.warehouse import damage
 from pipelines.warehouse.damage import (
     FIRST_BLOCK,
@@ -268,7 +268,7 @@ def test_other_errors_are_no_damage(file: Path, tmp_path: Path) -> None:
     found += errors(tmp_path / "none" / "file.duckdb")
     assert len(found) == 7
     assert not any(map(is_damage, found))
-    assert not is_damage(Failure("corrupt"))
+    assert not is_damage(RecorderError("corrupt"))
 
 
 def test_a_full_disk_is_no_damage(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A damaged loader's file is never published, and the message names the command that restores it."""
+"""A damaged primary database is never published, and the message names the command that restores it."""
 
 import os
 import re
@@ -16,7 +16,7 @@ from processes import holding
 from small_disks import fill, make_room, mounted
 
 from pipelines.demo_org.org import DemoOrg
-from pipelines.errors import Failure, Misconfigured, unwrap_error
+from pipelines.errors import ConfigError, RecorderError, unwrap_error
 from pipelines.warehouse.copies import copies, keep_copy
 from pipelines.warehouse.damage import FIRST_BLOCK, UNREADABLE, damaged_part
 
@@ -38,13 +38,13 @@ def grown(org: DemoOrg, recorder_of: Callable[..., Recorder]) -> Recorder:
     return recorder
 
 
-def refusal(recorder: Recorder) -> Failure:
+def refusal(recorder: Recorder) -> RecorderError:
     """What a load ends in; that nothing was published is checked on the way."""
     was = recorder.warehouse.read_bytes() if recorder.warehouse.exists() else None
     with pytest.raises(Exception) as raised:  # noqa: PT011 - the kind is looked at here
         recorder.load()
     found = unwrap_error(raised.value)
-    assert isinstance(found, Misconfigured), raised.value
+    assert isinstance(found, ConfigError), raised.value
     assert "Nothing is lost" not in str(found)
     assert (recorder.warehouse.read_bytes() if recorder.warehouse.exists() else None) == was
     return found
@@ -60,14 +60,14 @@ def paste_command(said: str) -> None:
 def test_damage_is_never_published_and_the_command_restores_the_file(org: DemoOrg, grown: Recorder) -> None:
     """Wherever it is, before the listing is made or in the middle of the merge."""
     listed, parts = set(), set()
-    for part in damaged_parts(grown.loader_file):
+    for part in damaged_parts(grown.primary_file):
         org.requests.clear()
         said = str(refusal(grown))
         assert part in said
         listed.add(bool(org.requests))
         parts.add(part)
         paste_command(said)
-        assert grown.loader_file.read_bytes() == grown.warehouse.read_bytes()
+        assert grown.primary_file.read_bytes() == grown.warehouse.read_bytes()
     assert listed == {True, False}
     assert parts >= {UNREADABLE, "the table salesforce.query_jobs", "the table salesforce.query_job_states"}
     grown.load()
@@ -79,14 +79,14 @@ def test_damage_is_never_published_and_the_command_restores_the_file(org: DemoOr
 
 @pytest.mark.slow
 def test_damage_in_old_blocks_that_no_load_reads_is_found(grown: Recorder) -> None:
-    with duckdb.connect(grown.loader_file) as connection:
+    with duckdb.connect(grown.primary_file) as connection:
         connection.execute("create table main.old as select md5(n::varchar) as text from range(100_000) as t(n)")
     grown.load()
-    was = grown.loader_file.read_bytes()
-    for start in list(used_blocks(grown.loader_file)):
-        grown.loader_file.write_bytes(was)
-        flip(grown.loader_file, start + 100)
-        if damaged_part(grown.loader_file) == "the table main.old":
+    was = grown.primary_file.read_bytes()
+    for start in list(used_blocks(grown.primary_file)):
+        grown.primary_file.write_bytes(was)
+        flip(grown.primary_file, start + 100)
+        if damaged_part(grown.primary_file) == "the table main.old":
             break
     said = str(refusal(grown))
     assert "is damaged: the table main.old. It was not published." in said
@@ -97,16 +97,16 @@ def test_damage_in_old_blocks_that_no_load_reads_is_found(grown: Recorder) -> No
 @pytest.mark.slow
 def test_damage_that_the_load_meets_in_the_middle_is_said_in_the_same_words(org: DemoOrg, grown: Recorder) -> None:
     """dlt's merge ends in a StopIteration there, without a word."""
-    was = grown.loader_file.read_bytes()
-    for start in list(used_blocks(grown.loader_file)):
-        grown.loader_file.write_bytes(was)
-        flip(grown.loader_file, start + 100)
-        if damaged_part(grown.loader_file) == "the table salesforce.query_jobs":
+    was = grown.primary_file.read_bytes()
+    for start in list(used_blocks(grown.primary_file)):
+        grown.primary_file.write_bytes(was)
+        flip(grown.primary_file, start + 100)
+        if damaged_part(grown.primary_file) == "the table salesforce.query_jobs":
             break
     run = grown.run()
 
     assert run.returncode == 78, run
-    assert f"{grown.loader_file} is damaged: the table salesforce.query_jobs" in run.stderr
+    assert f"{grown.primary_file} is damaged: the table salesforce.query_jobs" in run.stderr
     assert re.search("StopIteration|Nothing is lost|Traceback", run.stderr) is None
     assert len(run.stderr.splitlines()) == 2
     assert org.requests
@@ -124,11 +124,11 @@ def test_where_the_published_copy_was_written_into_the_daily_one_restores(grown:
     with duckdb.connect(grown.warehouse) as writer:
         writer.execute("delete from salesforce.query_jobs")
     (earlier := grown.warehouse.with_name("warehouse.duckdb.old")).write_text("mine")
-    os.truncate(grown.loader_file, 5000)
+    os.truncate(grown.primary_file, 5000)
     said = str(refusal(grown))
     assert str(daily.name) in said
     paste_command(said)
-    assert grown.loader_file.read_bytes() == daily.read_bytes()
+    assert grown.primary_file.read_bytes() == daily.read_bytes()
     grown.load()
     assert len(grown.states()) == 50
     assert earlier.read_text() == "mine"
@@ -140,7 +140,7 @@ def test_a_copy_that_was_written_into_is_named_where_it_is_all_that_is_left(grow
     shutil.rmtree(copies(grown.warehouse)[0].parent)
     with duckdb.connect(grown.warehouse) as writer:
         writer.execute("create table mine as select 1 as one")
-    os.truncate(grown.loader_file, 5000)
+    os.truncate(grown.primary_file, 5000)
     said = str(refusal(grown))
     assert "was modified after it was published" in said
     paste_command(said)
@@ -149,7 +149,7 @@ def test_a_copy_that_was_written_into_is_named_where_it_is_all_that_is_left(grow
 
     shutil.rmtree(copies(grown.warehouse)[0].parent)
     grown.warehouse.write_bytes(b"")
-    os.truncate(grown.loader_file, 5000)
+    os.truncate(grown.primary_file, 5000)
     assert "No good copy of it was found" in str(refusal(grown))
 
 
@@ -160,16 +160,16 @@ def test_a_copy_that_was_moved_with_its_project_is_as_good(grown: Recorder) -> N
     shutil.copytree(grown.home, moved, copy_function=shutil.copyfile)
     shutil.rmtree(grown.home)
     shutil.move(moved, grown.home)
-    os.truncate(grown.loader_file, 5000)
+    os.truncate(grown.primary_file, 5000)
     paste_command(str(refusal(grown)))
-    assert grown.loader_file.read_bytes() == grown.warehouse.read_bytes()
+    assert grown.primary_file.read_bytes() == grown.warehouse.read_bytes()
     grown.load()
 
 
 @pytest.mark.slow
 def test_an_emptied_file_is_not_begun_anew(org: DemoOrg, grown: Recorder) -> None:
     """With a copy beside it or not."""
-    os.truncate(grown.loader_file, 0)
+    os.truncate(grown.primary_file, 0)
     said = str(refusal(grown))
     assert "is empty" in said
     paste_command(said)
@@ -177,7 +177,7 @@ def test_an_emptied_file_is_not_begun_anew(org: DemoOrg, grown: Recorder) -> Non
     assert len(grown.states()) == 50
 
     grown.warehouse.unlink()
-    os.truncate(grown.loader_file, 0)
+    os.truncate(grown.primary_file, 0)
     org.requests.clear()
     said = str(refusal(grown))
     assert not org.requests
@@ -187,7 +187,7 @@ def test_an_emptied_file_is_not_begun_anew(org: DemoOrg, grown: Recorder) -> Non
     assert len(grown.states()) == 50
 
     grown.warehouse.unlink()
-    grown.loader_file.unlink()
+    grown.primary_file.unlink()
     grown.load()
     assert len(grown.rows("select 1 from listings")) == 1
 
@@ -200,15 +200,15 @@ def test_what_lies_beside_is_no_part_of_the_choice_but_by_identity(org: DemoOrg,
             shutil.rmtree(grown.state_folder)
         else:
             (grown.state_folder / "published.json").write_bytes(b'{"fingerprint": 5, "contents": \xff')
-        os.truncate(grown.loader_file, 5000)
+        os.truncate(grown.primary_file, 5000)
         paste_command(str(refusal(grown)))
-        assert grown.loader_file.read_bytes() == grown.warehouse.read_bytes()
+        assert grown.primary_file.read_bytes() == grown.warehouse.read_bytes()
         grown.load()
     (daily,) = copies(grown.warehouse)
     with duckdb.connect(daily) as writer:
         writer.execute("create or replace macro main.recorder_identity() as 'another'")
     grown.warehouse.unlink()
-    os.truncate(grown.loader_file, 5000)
+    os.truncate(grown.primary_file, 5000)
     assert "No good copy of it was found" in str(refusal(grown))
 
 
@@ -249,17 +249,17 @@ def test_earlier_copies_do_not_make_room_for_a_damaged_file(
         for day in range(1, 4):
             assert keep_copy(recorder.warehouse, recorder.warehouse, 7, datetime(2026, 1, day, tzinfo=UTC)) is None
         there = copies(recorder.warehouse)
-        was = recorder.loader_file.read_bytes()
-        for start in used_blocks(recorder.loader_file):
-            recorder.loader_file.write_bytes(was)
-            flip(recorder.loader_file, start + 100)
-            if "state_spans" in str(damaged_part(recorder.loader_file)):
+        was = recorder.primary_file.read_bytes()
+        for start in used_blocks(recorder.primary_file):
+            recorder.primary_file.write_bytes(was)
+            flip(recorder.primary_file, start + 100)
+            if "state_spans" in str(damaged_part(recorder.primary_file)):
                 break
         fill(disk, 12 * 2**20)
         refusal(recorder)
         assert copies(recorder.warehouse) == there
         make_room(disk)
-        recorder.loader_file.write_bytes(was)
+        recorder.primary_file.write_bytes(was)
         fill(disk, 12 * 2**20)
         recorder.load()
         assert len(copies(recorder.warehouse)) < len(there)
@@ -268,7 +268,7 @@ def test_earlier_copies_do_not_make_room_for_a_damaged_file(
 @pytest.mark.slow
 def test_damage_is_named_while_somebody_writes_into_the_copy(grown: Recorder) -> None:
     """Then a daily one is the newest that can be relied on."""
-    os.truncate(grown.loader_file, 5000)
+    os.truncate(grown.primary_file, 5000)
     with holding(grown.warehouse):
         said = str(refusal(grown))
     assert copies(grown.warehouse)[0].name in said

@@ -1,4 +1,4 @@
-"""The loader's file and the published copy may have any name, also one that DuckDB would confuse with our schema."""
+"""The primary database and the published copy may have any name, also one that DuckDB would confuse with our schema."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Readers never block the loader, the loader never blocks readers; whoever holds the loader's own file is named."""
+"""Readers never block the loader, the loader never blocks readers; whoever holds the primary database is named."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ def test_jobs_that_lived_only_while_the_file_was_locked_are_kept(org: DemoOrg, r
     """The listing is made all the same, and the next load brings it in before it lists again."""
     stays = org.add_job()
     recorder.load()
-    with holding(recorder.loader_file, read_only=read_only) as holder:
+    with holding(recorder.primary_file, read_only=read_only) as holder:
         org.advance(HOUR)
         short_lived = org.add_job()
         locked = recorder.run()
@@ -47,7 +47,7 @@ def test_a_file_locked_for_several_runs_moves_no_time(org: DemoOrg, recorder: Re
     old = org.add_job()
     recorder.load()
     org.add_raw({"id": "750", "state": "Open"})
-    with holding(recorder.loader_file):
+    with holding(recorder.primary_file):
         seen = {}
         for hour in (1, 2, 3):
             org.advance(HOUR)
@@ -79,7 +79,7 @@ def test_a_stale_published_copy_moves_no_time_either(org: DemoOrg, recorder: Rec
         copy.execute("delete from salesforce.query_jobs")
         copy.execute("delete from salesforce.query_job_states")
     org.advance(HOUR)
-    with holding(recorder.loader_file):
+    with holding(recorder.primary_file):
         assert recorder.run().returncode == 75
     org.advance(HOUR)
     assert recorder.run().returncode == 0
@@ -94,7 +94,7 @@ def test_a_stale_published_copy_moves_no_time_either(org: DemoOrg, recorder: Rec
 def test_the_very_first_run_may_meet_a_locked_file(org: DemoOrg, recorder: Recorder) -> None:
     """dlt's sync wipes its folder when the file has no dataset yet: what is kept there must be loaded before."""
     short_lived = org.add_job()
-    with holding(recorder.loader_file):
+    with holding(recorder.primary_file):
         assert recorder.run().returncode == 75
     org.delete_job(short_lived)
     org.add_job()
@@ -107,7 +107,7 @@ def test_the_very_first_run_may_meet_a_locked_file(org: DemoOrg, recorder: Recor
 def test_the_loader_waits_for_a_file_that_is_let_go_in_time(org: DemoOrg, recorder: Recorder) -> None:
     """QUERY_JOBS__LOCK_WAIT seconds."""
     org.add_job()
-    with holding(recorder.loader_file) as holder:
+    with holding(recorder.primary_file) as holder:
         load = recorder.start(QUERY_JOBS__LOCK_WAIT="30")
         time.sleep(1.5)
         assert load.poll() is None
@@ -121,7 +121,7 @@ def test_the_loader_waits_for_a_file_that_is_let_go_in_time(org: DemoOrg, record
 def test_a_file_let_go_while_the_listing_ran_is_loaded_at_once(org: DemoOrg, recorder: Recorder) -> None:
     """No second run is needed for it."""
     job = org.add_job()
-    with holding(recorder.loader_file) as holder:
+    with holding(recorder.primary_file) as holder:
 
         def let_go(demo_org: DemoOrg, listing: str, page: int) -> None:
             holder.kill()
@@ -142,7 +142,7 @@ def test_nobody_takes_the_file_between_listing_and_load(org: DemoOrg, recorder: 
     def intrude(demo_org: DemoOrg, listing: str, page: int) -> None:
         code = "import duckdb, sys; duckdb.connect(sys.argv[1], read_only=True)"
         intruder = subprocess.run(
-            [sys.executable, "-c", code, str(recorder.loader_file)], capture_output=True, text=True, check=False
+            [sys.executable, "-c", code, str(recorder.primary_file)], capture_output=True, text=True, check=False
         )
         refused.append("Could not set lock" in intruder.stderr)
 
@@ -185,7 +185,7 @@ def test_files_that_cannot_be_used_are_named(org: DemoOrg, recorder: Recorder, b
 
 def test_loader_and_warehouse_must_differ(org: DemoOrg, recorder: Recorder) -> None:
     """Or readers would block the loader."""
-    run = recorder.run(QUERY_JOBS__WAREHOUSE=str(recorder.loader_file))
+    run = recorder.run(QUERY_JOBS__WAREHOUSE=str(recorder.primary_file))
 
     assert run.returncode == 78
     assert "same file" in run.stderr

@@ -46,7 +46,7 @@ def test_files_that_cannot_be_locked(org: DemoOrg, recorder: Recorder, without_l
     """No load may go on without: neither the first, nor one on files that were recorded elsewhere; no later one helps."""
     org.add_job()
     first = recorder.run(**without_locks)
-    assert not recorder.loader_file.exists()
+    assert not recorder.primary_file.exists()
     recorder.load()
     before = recorder.everything()
     for run in (first, recorder.run(QUERY_JOBS__LOCK_WAIT="60", **without_locks)):
@@ -74,7 +74,7 @@ def test_readers_say_so_too(org: DemoOrg, recorder: Recorder, without_locks: dic
 @pytest.mark.slow
 @pytest.mark.parametrize("without_locks", ["ENOLCK", "ENOLCK, but flock works"], indirect=True)
 def test_a_warehouse_that_cannot_be_locked(org: DemoOrg, recorder: Recorder, without_locks, tmp_path: Path) -> None:
-    """The jobs are recorded, where the loader's file can be locked; the copy, where that needs no lock."""
+    """The jobs are recorded, where the primary database can be locked; the copy, where that needs no lock."""
     there = tmp_path / "there"
     there.mkdir()
     settings = {**without_locks, "NO_LOCKS_UNDER": str(there), "QUERY_JOBS__WAREHOUSE": str(there / "w.duckdb")}
@@ -83,7 +83,7 @@ def test_a_warehouse_that_cannot_be_locked(org: DemoOrg, recorder: Recorder, wit
         run = recorder.run(**settings)
         assert run.returncode == (0 if "NO_LOCKS_FLOCK" in settings else 78), run.stderr
         assert (CANNOT_BE_LOCKED in run.stderr) == (run.returncode == 78)
-        assert recorder.rows("select count(*) from query_jobs", recorder.loader_file) == [(number,)]
+        assert recorder.rows("select count(*) from query_jobs", recorder.primary_file) == [(number,)]
 
 
 @pytest.mark.slow
@@ -93,7 +93,7 @@ def test_a_published_copy_that_is_a_mount_of_its_own(org: DemoOrg, recorder: Rec
         org.add_job()
         org.advance(timedelta(hours=1))
         if before == "a copy":
-            shutil.copy(recorder.loader_file, recorder.warehouse)
+            shutil.copy(recorder.primary_file, recorder.warehouse)
         with mounted_alone(recorder.warehouse) as behind:
             content = behind.read_bytes()
             run = recorder.run()
@@ -102,20 +102,20 @@ def test_a_published_copy_that_is_a_mount_of_its_own(org: DemoOrg, recorder: Rec
         assert f"{recorder.warehouse} could not be updated: it is a mount point" in run.stderr
         assert "Mount the directory" in run.stderr
         assert "Make room" not in run.stderr
-        assert recorder.rows("select count(*) from query_jobs", recorder.loader_file) == [(number,)]
+        assert recorder.rows("select count(*) from query_jobs", recorder.primary_file) == [(number,)]
         assert not list(recorder.home.glob(".*.new"))
     assert recorder.run().returncode == 0
 
 
 @pytest.mark.slow
 def test_other_files_that_are_mounts_of_their_own(org: DemoOrg, recorder: Recorder, tmp_path: Path) -> None:
-    """An empty loader's file cannot be filled, one that has a history is written to; a page cannot be replaced."""
+    """An empty primary database cannot be filled, one that has a history is written to; a page cannot be replaced."""
     org.add_job()
-    with mounted_alone(recorder.loader_file):
+    with mounted_alone(recorder.primary_file):
         run = recorder.run()
     assert (run.returncode, "Mount the directory" in run.stderr) == (78, True), run.stderr
     recorder.load()
-    with mounted_alone(recorder.loader_file):
+    with mounted_alone(recorder.primary_file):
         run = recorder.run()
         assert run.returncode == 0, run.stderr
     page = tmp_path / "page.html"
@@ -127,12 +127,12 @@ def test_other_files_that_are_mounts_of_their_own(org: DemoOrg, recorder: Record
 def test_an_empty_file_in_the_place_of_the_loader_s_is_filled(org: DemoOrg, recorder: Recorder) -> None:
     """As `touch` makes it, for its owner and mode; beside a copy it may be what is left of a history."""
     org.add_job()
-    recorder.loader_file.touch(0o640)
+    recorder.primary_file.touch(0o640)
     assert recorder.run().returncode == 0
-    assert recorder.loader_file.stat().st_mode & 0o777 == 0o640
+    assert recorder.primary_file.stat().st_mode & 0o777 == 0o640
 
-    os.truncate(recorder.loader_file, 0)
+    os.truncate(recorder.primary_file, 0)
     run = recorder.run()
     assert run.returncode == 78
     assert "newest good copy, then load again: cp" in run.stderr
-    assert recorder.loader_file.stat().st_size == 0
+    assert recorder.primary_file.stat().st_size == 0

@@ -10,7 +10,7 @@ from conftest import NOON, Recorder
 from processes import process
 
 from pipelines.demo_org.org import DemoOrg
-from pipelines.errors import Misconfigured
+from pipelines.errors import ConfigError
 from pipelines.tables import TABLES
 from pipelines.warehouse.reader import read
 
@@ -80,7 +80,7 @@ def test_a_log_written_after_a_newer_copy_was_published_is_named_and_goes_with_t
         assert writer.stdout
         print("go", file=writer.stdin, flush=True)
         assert writer.stdout.readline() == "written\n"
-    with pytest.raises(Misconfigured, match=r"warehouse\.duckdb\.wal belongs to an older copy"):
+    with pytest.raises(ConfigError, match=r"warehouse\.duckdb\.wal belongs to an older copy"):
         read("select 1", recorder.warehouse)
     recorder.load()
 
@@ -123,7 +123,7 @@ def test_left_overs_of_a_killed_publication_are_removed(org: DemoOrg, recorder: 
 def test_the_published_copy_is_of_a_format_that_older_versions_read(org: DemoOrg, recorder: Recorder) -> None:
     """DuckDB 1.4 and 1.5 read storage versions up to 68; a file made by 2.0 would have a newer one."""
     recorder.load()
-    for file in (recorder.loader_file, recorder.warehouse):
+    for file in (recorder.primary_file, recorder.warehouse):
         header = file.read_bytes()[:20]
         assert header[8:12] == b"DUCK"
         assert int.from_bytes(header[12:20], "little") <= 68
@@ -139,7 +139,7 @@ def test_reading_lets_go_of_the_file(org: DemoOrg, recorder: Recorder, tmp_path:
 
     assert rows["created_date"].to_pylist() == [NOON]
     duckdb.connect(recorder.warehouse).close()
-    with pytest.raises(Misconfigured, match="no warehouse"):
+    with pytest.raises(ConfigError, match="no warehouse"):
         read("select 1", tmp_path / "none.duckdb")
 
 
@@ -162,12 +162,12 @@ def test_a_warehouse_of_before_gets_the_columns_of_now(org: DemoOrg, recorder: R
     """And tables that it never had: the next load adds them, and goes on filling what dlt did not make."""
     org.add_job()
     recorder.load()
-    with duckdb.connect(recorder.loader_file) as connection:
+    with duckdb.connect(recorder.primary_file) as connection:
         connection.execute("drop view salesforce.durations_by_week; drop table salesforce.unlisted_jobs")
         for view in ("jobs", "failures", "failure_reasons", "failure_streaks", "outcomes_by_day"):
             connection.execute(f"drop view if exists salesforce.{view}")
         connection.execute("alter table salesforce.job_details drop column retries")
-    (recorder.warehouse).write_bytes(recorder.loader_file.read_bytes())
+    (recorder.warehouse).write_bytes(recorder.primary_file.read_bytes())
     org.delete_job(next(iter(org.jobs)))
     org.add_job(state="Failed")
     org.advance(timedelta(hours=1))

@@ -38,7 +38,7 @@ def test_a_file_with_fewer_rows_is_not_published(org: DemoOrg, recorder: Recorde
         org.advance(HOUR)
     org.jobs.clear()
     change(
-        recorder.loader_file,
+        recorder.primary_file,
         f"delete from salesforce.{table} where rowid in (select min(rowid) from salesforce.{table})",
     )
     was = recorder.warehouse.read_bytes()
@@ -47,7 +47,7 @@ def test_a_file_with_fewer_rows_is_not_published(org: DemoOrg, recorder: Recorde
 
     assert run.returncode == 78, run
     assert not org.requests
-    assert f"{recorder.loader_file} has " in run.stderr
+    assert f"{recorder.primary_file} has " in run.stderr
     assert f"3 {TABLES[table]}" in run.stderr
     assert f"{recorder.warehouse} has 4 listings, 4 jobs, 4 states" in run.stderr
     assert "move the published copy away" in run.stderr
@@ -63,7 +63,7 @@ def test_rows_that_go_during_the_load_are_missed_too(org: DemoOrg, recorder: Rec
     org.add_job()
     recorder.load()
     monkeypatch.setattr(
-        running, "apply_views", lambda loader: loader.execute("delete from salesforce.query_job_states")
+        running, "apply_views", lambda primary: primary.execute("delete from salesforce.query_job_states")
     )
     failure = recorder_failure(recorder)
     assert "has 2 listings, 1 jobs, 0 states" in failure
@@ -85,15 +85,15 @@ def test_an_older_file_does_not_replace_a_newer_copy_that_is_held(org: DemoOrg, 
     file is as old as the file or not, and whatever number the file system gave to a copy."""
     recorder.load()
     for state in ("newer", "as old", "lost", "garbled"):
-        older = recorder.loader_file.read_bytes()
+        older = recorder.primary_file.read_bytes()
         old_state = shutil.copytree(recorder.state_folder, recorder.home / "old.state")
         for _ in range(2):
             org.advance(HOUR)
             org.add_job()
             recorder.load()
-        newer = recorder.loader_file.read_bytes()
+        newer = recorder.primary_file.read_bytes()
         new_state = shutil.copytree(recorder.state_folder, recorder.home / "new.state")
-        recorder.loader_file.write_bytes(older)
+        recorder.primary_file.write_bytes(older)
         if state != "newer":
             shutil.rmtree(recorder.state_folder)
         if state == "as old":
@@ -111,7 +111,7 @@ def test_an_older_file_does_not_replace_a_newer_copy_that_is_held(org: DemoOrg, 
             assert "that the primary database" in run.stderr
             assert not org.requests
         assert len(recorder.states()) == count
-        recorder.loader_file.write_bytes(newer)
+        recorder.primary_file.write_bytes(newer)
         shutil.rmtree(recorder.state_folder)
         new_state.rename(recorder.state_folder)
         shutil.rmtree(old_state)
@@ -182,10 +182,10 @@ def test_of_two_recorders_with_one_warehouse_one_publishes(org: DemoOrg, recorde
     assert str(recorder.warehouse) in refused
     assert set(recorder.states()) == {(job, other)[codes.index(0)]}
     if begun == "at once":
-        for file in (recorder.loader_file, recorder.home / "other.duckdb"):
+        for file in (recorder.primary_file, recorder.home / "other.duckdb"):
             with duckdb.connect(file, read_only=True) as connection:
                 assert str(read_identity(connection)) in refused
-        assert recorder.rows("select id from query_jobs", recorder.loader_file) == [(job,)]
+        assert recorder.rows("select id from query_jobs", recorder.primary_file) == [(job,)]
         assert recorder.rows("select id from query_jobs", recorder.home / "other.duckdb") == [(other,)]
 
 
@@ -197,7 +197,7 @@ def test_copies_of_a_project_go_on_by_themselves_and_do_not_share_one_warehouse(
     recorder.load()
     twin = recorder.home.with_name("twin")
     shutil.copytree(recorder.home, twin)
-    mine = {"DESTINATION__DUCKDB__CREDENTIALS": str(recorder.loader_file)}
+    mine = {"DESTINATION__DUCKDB__CREDENTIALS": str(recorder.primary_file)}
     its = {"DESTINATION__DUCKDB__CREDENTIALS": str(twin / "loader.duckdb")}
     for files, home in ((mine, recorder.home), (its, twin)):
         org.advance(HOUR)
@@ -221,9 +221,9 @@ def test_files_of_before_identities_are_guarded_as_well(
     org.advance(200 * HOUR)
     old = tmp_path / "old"
     unpack(archive, old)
-    shutil.copyfile(old / "query_jobs.duckdb", recorder.loader_file)
+    shutil.copyfile(old / "query_jobs.duckdb", recorder.primary_file)
     shutil.copyfile(old / "warehouse.duckdb", recorder.warehouse)
-    change(recorder.loader_file, "delete from salesforce.query_job_states where rowid = 0")
+    change(recorder.primary_file, "delete from salesforce.query_job_states where rowid = 0")
     was = recorder.warehouse.read_bytes()
     for held in (False, True):
         if held:
@@ -241,7 +241,7 @@ def test_files_of_before_identities_are_guarded_as_well(
     )
     run = recorder.run(DESTINATION__DUCKDB__CREDENTIALS=str(fresh))
     assert run.returncode == 78, run
-    shutil.copyfile(old / "query_jobs.duckdb", recorder.loader_file)
+    shutil.copyfile(old / "query_jobs.duckdb", recorder.primary_file)
     with holding(recorder.warehouse):
         run = recorder.run()
     assert run.returncode == 0, run

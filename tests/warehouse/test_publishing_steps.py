@@ -51,18 +51,18 @@ def test_killed_between_any_two_steps_the_next_load_goes_on(org: DemoOrg, record
         for when in ("before", "after"):
             org.advance(HOUR)
             org.add_job()
-            older = recorder.loader_file.read_bytes()
+            older = recorder.primary_file.read_bytes()
             command = [sys.executable, "-c", KILLED, place, name, when]
             run = subprocess.run(command, cwd=recorder.home, capture_output=True, timeout=100, check=False)
             assert run.returncode == -9, run
             killed += 1
             assert damaged_part(recorder.warehouse) is None
             if (place, name, when) == ("path", "replace", "after"):
-                newer = recorder.loader_file.read_bytes()
-                recorder.loader_file.write_bytes(older)
+                newer = recorder.primary_file.read_bytes()
+                recorder.primary_file.write_bytes(older)
                 with holding(recorder.warehouse):
                     assert recorder.run().returncode == 78
-                recorder.loader_file.write_bytes(newer)
+                recorder.primary_file.write_bytes(newer)
             recorder.load()
             assert len(recorder.states()) == killed + 1
             assert not list(recorder.home.rglob("*.new"))
@@ -106,10 +106,10 @@ def test_links_between_the_two_files_are_refused(org: DemoOrg, recorder: Recorde
     recorder.load()
     recorder.warehouse.unlink()
     if which == "the file to the warehouse":
-        recorder.loader_file.rename(recorder.warehouse)
-        link(recorder.warehouse, recorder.loader_file)
+        recorder.primary_file.rename(recorder.warehouse)
+        link(recorder.warehouse, recorder.primary_file)
     else:
-        link(recorder.loader_file, recorder.warehouse)
+        link(recorder.primary_file, recorder.warehouse)
     org.requests.clear()
     run = recorder.run()
     assert run.returncode == 78
@@ -139,7 +139,7 @@ def test_loads_keep_daily_copies(org: DemoOrg, recorder: Recorder, monkeypatch) 
     assert [copy.name for copy in copies(recorder.warehouse)] == [f"2026-01-0{day}.duckdb" for day in (3, 4, 5)]
     assert "daily copies in" in recorder.run("doctor").stdout
 
-    shutil.copyfile(copies(recorder.warehouse)[-1], recorder.loader_file)
+    shutil.copyfile(copies(recorder.warehouse)[-1], recorder.primary_file)
     recorder.warehouse.unlink()
     monkeypatch.setenv("QUERY_JOBS__KEEP_COPIES", "0")
     recorder.load()
@@ -167,7 +167,7 @@ def test_the_warehouse_on_another_disk(org: DemoOrg, recorder: Recorder, tmp_pat
 
 
 @pytest.mark.slow
-def test_the_loaders_file_is_locked_until_the_run_ends(org: DemoOrg, recorder: Recorder) -> None:
+def test_the_primary_database_is_locked_until_the_run_ends(org: DemoOrg, recorder: Recorder) -> None:
     """Whatever is read for the copy: while it is published, and after, another process cannot open it, even to read."""
     org.add_job()
     recorder.load()
@@ -199,7 +199,7 @@ def test_the_loaders_file_is_locked_until_the_run_ends(org: DemoOrg, recorder: R
         print(main(["load", "--quiet"]))
     """
     run = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code), recorder.loader_file],
+        [sys.executable, "-c", textwrap.dedent(code), recorder.primary_file],
         cwd=recorder.home, capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip
     lines = run.stdout.split("\n")[:-1]

@@ -57,14 +57,14 @@ def begun(org: DemoOrg, recorder: Recorder) -> Recorder:
 def test_a_first_load_needs_a_directory_to_write_to(org: DemoOrg, recorder: Recorder, closed) -> None:
     """And asks the org nothing without one."""
     close(recorder.home, closed)
-    check_told(run(recorder), str(recorder.loader_file), "Permission denied", "DESTINATION__DUCKDB__CREDENTIALS")
+    check_told(run(recorder), str(recorder.primary_file), "Permission denied", "DESTINATION__DUCKDB__CREDENTIALS")
 
     assert not org.requests
 
 
 @pytest.mark.parametrize("what", ["loader.duckdb", "", "loader.duckdb.state"])
 def test_what_a_load_writes_is_named_where_it_may_not(begun: Recorder, closed, what: str) -> None:
-    """The loader's file, its directory, the folder beside it; once that is mended the load makes it good."""
+    """The primary database, its directory, the folder beside it; once that is mended the load makes it good."""
     before = begun.everything()
     close(begun.home / what, closed)
     check_told(run(begun), str(begun.home / what), "Let this user")
@@ -85,7 +85,7 @@ def test_where_only_the_copy_cannot_be_published_the_jobs_are_recorded(begun: Re
     (begun.warehouse).rename(shared / "warehouse.duckdb")
     close(shared, closed)
     check_told(run(begun), "The jobs are recorded in loader.duckdb", "Permission denied", "Let this user")
-    assert len(begun.rows("select * from query_jobs", begun.loader_file)) == 2
+    assert len(begun.rows("select * from query_jobs", begun.primary_file)) == 2
     assert len(begun.rows("select * from query_jobs", shared / "warehouse.duckdb")) == 1
 
     shared.chmod(0o755)

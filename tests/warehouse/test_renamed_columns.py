@@ -94,28 +94,28 @@ def test_recorded_files_have_the_column_by_its_new_name_alone(archive: Path, tmp
     """After one load, after a second, in the primary database, in the published copy and in dlt's schema of both."""
     story = Story()
     unpack(archive, tmp_path)
-    loader_file, warehouse = tmp_path / FILES.loader_file, tmp_path / FILES.warehouse
+    primary_file, warehouse = tmp_path / FILES.primary_file, tmp_path / FILES.warehouse
     for chapter in (story.begin, story.move, story.expire, story.be_locked_out, story.go_on):
         chapter()
     old_job = story.jobs[2]  # which is listed no longer
     only = f"id = '{old_job}' and org_id = '{story.org.org_id}'"  # the sandbox has jobs of the same ids
-    change(loader_file, f'update {DATASET}.query_jobs set {OLD} = \'{{"of":"0.1.0"}}\' where {only}')
-    expected = {table: values(loader_file, table, OLD) for table in TABLES_WITH_IT}
+    change(primary_file, f'update {DATASET}.query_jobs set {OLD} = \'{{"of":"0.1.0"}}\' where {only}')
+    expected = {table: values(primary_file, table, OLD) for table in TABLES_WITH_IT}
     assert expected["query_jobs"] == {(story.org.org_id, old_job): '{"of":"0.1.0"}'}
     assert list(expected["job_details"].values()) == ['{"ofTomorrow":"known since the first load"}']
 
-    before(loader_file)
+    before(primary_file)
     with working_in(tmp_path), serving(story.org):
         for _ in range(2):
             record(FILES, credentials(story.org))
-            for file in (loader_file, warehouse):
+            for file in (primary_file, warehouse):
                 assert columns(file) == {(table, NEW) for table in TABLES_WITH_IT}
                 for table, rows in expected.items():
                     found = values(file, table, NEW)
                     assert found.items() >= rows.items()
                     assert set(found.values()) <= {*rows.values(), OTHERS}
-            assert columns_of_dlt(loader_file) >= {NEW}
-            assert OLD not in columns_of_dlt(loader_file)
+            assert columns_of_dlt(primary_file) >= {NEW}
+            assert OLD not in columns_of_dlt(primary_file)
 
 
 def test_a_kept_listing_of_an_earlier_version_is_loaded_whole(org: DemoOrg, recorder: Recorder) -> None:
@@ -124,7 +124,7 @@ def test_a_kept_listing_of_an_earlier_version_is_loaded_whole(org: DemoOrg, reco
     many = {f"field{n}": str(n) for n in range(MAX_NEW_FIELDS + 1)}
     job = org.add_job()
     org.edit_job(job, **many)
-    with holding(recorder.loader_file):
+    with holding(recorder.primary_file):
         assert recorder.run().returncode == 75
     (kept,) = (recorder.state_folder / "kept").iterdir()
     meta = json.loads((kept / "kept.json").read_text())
@@ -139,7 +139,7 @@ def test_a_kept_listing_of_an_earlier_version_is_loaded_whole(org: DemoOrg, reco
     assert not list((recorder.state_folder / "kept").iterdir())
     ((extra,),) = recorder.rows(f"select {NEW} from query_jobs where id = '{job}'")
     assert json.loads(extra) == many
-    assert columns(recorder.loader_file) == {(table, NEW) for table in TABLES_WITH_IT}
+    assert columns(recorder.primary_file) == {(table, NEW) for table in TABLES_WITH_IT}
 
 
 def test_kept_rows_with_both_columns_lose_neither_value() -> None:

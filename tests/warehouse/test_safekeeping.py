@@ -20,16 +20,16 @@ from pipelines.warehouse import schema
 HOUR = timedelta(hours=1)
 
 
-def test_a_lost_loaders_file_is_not_begun_anew(org: DemoOrg, recorder: Recorder) -> None:
+def test_a_lost_primary_database_is_not_begun_anew(org: DemoOrg, recorder: Recorder) -> None:
     """Its published copy may be all that is left: the run stops, and names the command that restores, whatever log a
     load that was killed has left."""
     job = org.add_job()
     recorder.load()
     log = recorder.home / "loader.duckdb.wal"
-    with duckdb.connect(recorder.loader_file, config={"checkpoint_threshold": "1GB"}) as loader:
-        loader.execute("create table left_behind as select 1")
+    with duckdb.connect(recorder.primary_file, config={"checkpoint_threshold": "1GB"}) as primary:
+        primary.execute("create table left_behind as select 1")
         left = log.read_bytes()
-    recorder.loader_file.unlink()
+    recorder.primary_file.unlink()
     log.write_bytes(left)
     org.delete_job(job)
     org.requests.clear()
@@ -54,10 +54,10 @@ def test_a_log_that_belongs_to_no_restored_copy_is_named(org: DemoOrg, recorder:
     org.add_job()
     recorder.load()
     log = recorder.home / "loader.duckdb.wal"
-    with duckdb.connect(recorder.loader_file, config={"checkpoint_threshold": "1GB"}) as loader:
-        loader.execute("checkpoint; create table left_behind as select 1")
+    with duckdb.connect(recorder.primary_file, config={"checkpoint_threshold": "1GB"}) as primary:
+        primary.execute("checkpoint; create table left_behind as select 1")
         left = log.read_bytes()
-    recorder.loader_file.write_bytes(backup)
+    recorder.primary_file.write_bytes(backup)
     log.write_bytes(left)
     run = recorder.run()
     assert run.returncode == 78
@@ -68,35 +68,35 @@ def test_a_log_that_belongs_to_no_restored_copy_is_named(org: DemoOrg, recorder:
     assert recorder.run().returncode == 0
 
 
-def test_an_older_loaders_file_does_not_replace_a_newer_copy(org: DemoOrg, recorder: Recorder) -> None:
+def test_an_older_primary_database_does_not_replace_a_newer_copy(org: DemoOrg, recorder: Recorder) -> None:
     """It would move the time at which later jobs were first observed."""
     recorder.load()
-    older = recorder.loader_file.read_bytes()
+    older = recorder.primary_file.read_bytes()
     org.advance(HOUR)
     job = org.add_job()
     recorder.load()
-    recorder.loader_file.write_bytes(older)
+    recorder.primary_file.write_bytes(older)
     org.advance(HOUR)
     run = recorder.run()
 
     assert run.returncode == 78
-    assert f"2026-11-02 13:00 UTC that the primary database {recorder.loader_file} lacks" in run.stderr
+    assert f"2026-11-02 13:00 UTC that the primary database {recorder.primary_file} lacks" in run.stderr
     assert recorder.rows("select id, observed_at from query_jobs") == [(job, NOON + HOUR)]
 
 
 @pytest.mark.slow
-def test_an_older_loaders_file_that_is_let_go_late_does_not_either(org: DemoOrg, recorder: Recorder) -> None:
+def test_an_older_primary_database_that_is_let_go_late_does_not_either(org: DemoOrg, recorder: Recorder) -> None:
     """It was held when the run began, and is seen only when the listing is made. That one is kept, for the right file."""
     recorder.load()
-    older = recorder.loader_file.read_bytes()
+    older = recorder.primary_file.read_bytes()
     org.advance(HOUR)
     job = org.add_job()
     recorder.load()
-    newer = recorder.loader_file.read_bytes()
-    recorder.loader_file.write_bytes(older)
+    newer = recorder.primary_file.read_bytes()
+    recorder.primary_file.write_bytes(older)
     org.advance(HOUR)
     late = org.add_job()
-    with holding(recorder.loader_file) as holder:
+    with holding(recorder.primary_file) as holder:
 
         def let_go(demo_org: DemoOrg, listing: str, page: int) -> None:
             holder.kill()
@@ -106,9 +106,9 @@ def test_an_older_loaders_file_that_is_let_go_late_does_not_either(org: DemoOrg,
         run = recorder.run()
 
     assert run.returncode == 78, run.stderr
-    assert f"2026-11-02 13:00 UTC that the primary database {recorder.loader_file} lacks" in run.stderr
+    assert f"2026-11-02 13:00 UTC that the primary database {recorder.primary_file} lacks" in run.stderr
     assert recorder.rows("select id, observed_at from query_jobs") == [(job, NOON + HOUR)]
-    recorder.loader_file.write_bytes(newer)
+    recorder.primary_file.write_bytes(newer)
     org.delete_job(late)
     org.advance(HOUR)
     assert recorder.run().returncode == 0
@@ -144,7 +144,7 @@ def test_a_listing_kept_for_one_file_is_never_loaded_into_another(org: DemoOrg, 
     with serving(sandbox := DemoOrg(now=NOON, seed=7)):
         theirs["SOURCES__SALESFORCE__CREDENTIALS__INSTANCE_URL"] = sandbox.instance_url
         other = sandbox.add_job()
-        with holding(recorder.loader_file):
+        with holding(recorder.primary_file):
             assert recorder.run().returncode == 75
             run = recorder.run(**theirs)
             assert run.returncode == 0, run.stderr
@@ -161,7 +161,7 @@ def test_a_job_without_a_readable_created_date_keeps_its_first_observation(org: 
     recorder.load()
     org.add_job(createdDate="<datetime>", systemModstamp=NOON)
     org.add_job()
-    with holding(recorder.loader_file):
+    with holding(recorder.primary_file):
         for _ in range(2):
             org.advance(HOUR)
             assert recorder.run().returncode == 75
@@ -177,7 +177,7 @@ def test_a_state_that_came_back_while_the_file_was_locked_is_the_current_one(org
     """Each locked run keeps all that it lists, for it cannot know what is kept already."""
     job = org.add_job(state="InProgress")
     recorder.load()
-    with holding(recorder.loader_file):
+    with holding(recorder.primary_file):
         for state in ("Odd", "InProgress"):
             org.advance(HOUR)
             org.move_job(job, state, stamp=False)
@@ -222,7 +222,7 @@ def test_a_field_may_have_any_name(org: DemoOrg, recorder: Recorder) -> None:
 def test_a_package_begun_in_a_file_that_was_lost_is_loaded_from_its_beginning(
     org: DemoOrg, recorder: Recorder, monkeypatch
 ) -> None:
-    """Staged, then broken off; then the loader's file is restored from the copy, which has nothing of it."""
+    """Staged, then broken off; then the primary database is restored from the copy, which has nothing of it."""
     stays = org.add_job()
     recorder.load()
     org.advance(HOUR)
@@ -235,7 +235,7 @@ def test_a_package_begun_in_a_file_that_was_lost_is_loaded_from_its_beginning(
         broken.setattr(SqlLoadJob, "run", crash)
         with pytest.raises(Exception, match="a machine that fails"):
             recorder.load()
-    shutil.copyfile(recorder.warehouse, recorder.loader_file)
+    shutil.copyfile(recorder.warehouse, recorder.primary_file)
     org.delete_job(short_lived)
     org.advance(HOUR)
     recorder.load()

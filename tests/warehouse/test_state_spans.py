@@ -109,7 +109,7 @@ def test_listings_of_two_orgs_that_were_kept_are_both_told(org: DemoOrg, recorde
     recorder.load()
     other = DemoOrg(now=NOON, seed=7)
     other.add_job()
-    with serving(other), holding(recorder.loader_file):
+    with serving(other), holding(recorder.primary_file):
         assert recorder_of(other).run().returncode == 75
     org.advance(HOUR)
     org.move_job(job, "JobComplete")
@@ -126,7 +126,7 @@ def test_it_mends_itself(org: DemoOrg, recorder: Recorder, damage: str) -> None:
     """Whatever became of it, the next load makes it anew."""
     jobs = [org.add_job() for _ in range(5)]
     recorder.load()
-    with duckdb.connect(recorder.loader_file) as connection:
+    with duckdb.connect(recorder.primary_file) as connection:
         connection.execute(damage)
     org.advance(HOUR)
     org.move_job(jobs[0], "JobComplete")

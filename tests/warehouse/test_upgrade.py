@@ -54,7 +54,7 @@ def upgrade(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     for chapter in (story.begin, story.move, story.expire, story.be_locked_out, story.go_on):
         chapter()
     with working_in(home), serving(story.org), serving(story.sandbox):
-        before = stored(FILES.loader_file)
+        before = stored(FILES.primary_file)
         run = record(FILES, credentials(story.org))
         after = stored(FILES.warehouse)
         story.end()
@@ -203,7 +203,7 @@ def test_a_job_that_an_earlier_version_missed_may_come_back_and_go_again(archive
     for chapter in (story.move, story.expire, story.be_locked_out, story.go_on):
         chapter()
     with working_in(tmp_path), serving(story.org):
-        before = stored(FILES.loader_file)["unlisted_jobs"]
+        before = stored(FILES.primary_file)["unlisted_jobs"]
         story.org.jobs[job] = record_of_job
         record(FILES, credentials(story.org))
         story.org.delete_job(job)

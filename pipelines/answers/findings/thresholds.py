@@ -7,7 +7,7 @@ from dlt.common.configuration import configspec
 from dlt.common.configuration.specs import BaseConfiguration
 
 from pipelines.config.dlt_context import named, resolved, section
-from pipelines.errors import Misconfigured
+from pipelines.errors import ConfigError
 
 MAX_THRESHOLD: Final = 1_000_000
 
@@ -32,11 +32,11 @@ class Thresholds(BaseConfiguration):
 
 
 def read_thresholds() -> Thresholds:
-    """The thresholds. Raises Misconfigured, naming the key and where it is set."""
+    """The thresholds. Raises ConfigError, naming the key and where it is set."""
     thresholds = resolved(Thresholds(), "check")
     for name, value in thresholds.items():
         if isinstance(value, int | float) and not 0 <= value <= MAX_THRESHOLD:
-            raise Misconfigured(
+            raise ConfigError(
                 f"{named(f'check.{name}')} is {value}.", f"It must be a number from 0 to {MAX_THRESHOLD:,}."
             )
     return thresholds

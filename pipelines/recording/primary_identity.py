@@ -1,11 +1,11 @@
-"""Which loader's file this is, also while another process holds it, and which kept listings are meant for it."""
+"""Which primary database this is, also while another process holds it, and which kept listings are meant for it."""
 
 from pipelines.config.settings import Settings
-from pipelines.errors import Misconfigured
+from pipelines.errors import ConfigError
 from pipelines.recording.kept_listings import KeptListing, keep_of_version_0_1_0, waiting
 from pipelines.tables import DATASET, LISTINGS
 from pipelines.warehouse.file_identity import is_demo, new_identity, read_identity, refuse_demo, write_identity
-from pipelines.warehouse.primary import LoaderFile
+from pipelines.warehouse.primary import PrimaryDatabase
 from pipelines.warehouse.schema import stored_columns
 from pipelines.warehouse.state_folder import StateFolder
 
@@ -19,37 +19,37 @@ def identity_while_held(state: StateFolder, settings: Settings) -> str:
     return identity
 
 
-def identify(loader: LoaderFile, state: StateFolder, settings: Settings) -> str:
-    """The identity of the loader's file; one that a version before identities made gets its own."""
-    identity = read_identity(loader.connection)
+def identify(primary: PrimaryDatabase, state: StateFolder, settings: Settings) -> str:
+    """The identity of the primary database; one that a version before identities made gets its own."""
+    identity = read_identity(primary.connection)
     if identity is None:
-        adopted = state.identity if state.is_provisional and _may_be_of(loader, waiting(state)) else None
+        adopted = state.identity if state.is_provisional and _may_be_of(primary, waiting(state)) else None
         identity = state.note_identity(adopted or new_identity(demo=settings.demo), provisional=True)
         keep_of_version_0_1_0(state, identity)
-        write_identity(loader.connection, identity)
+        write_identity(primary.connection, identity)
     if not settings.demo:
-        refuse_demo(identity, loader.path)
+        refuse_demo(identity, primary.path)
     elif not is_demo(identity):
-        raise Misconfigured(
-            f"{loader.path} is no recording of the demo org: it has taken the place of the demo's file.",
+        raise ConfigError(
+            f"{primary.path} is no recording of the demo org: it has taken the place of the demo's file.",
             "Move it back to where it belongs, and begin the demo again.",
         )
     if state.is_provisional and state.identity != identity:  # the folder beside the file was lost, then the file held
-        known = _known_orgs(loader)
+        known = _known_orgs(primary)
         for kept in waiting(state):
             if kept.identity == state.identity and kept.orgs & known:
                 kept.give_to(identity)
     return state.note_identity(identity)
 
 
-def _may_be_of(loader: LoaderFile, kept: list[KeptListing]) -> bool:
+def _may_be_of(primary: PrimaryDatabase, kept: list[KeptListing]) -> bool:
     """Whether listings that were kept while a file without an identity was held can be of this one: they show an org
     that it knows, or it knows none."""
-    known = _known_orgs(loader)
+    known = _known_orgs(primary)
     return not known or not kept or any(known & listing.orgs for listing in kept)
 
 
-def _known_orgs(loader: LoaderFile) -> set[str]:
-    if not stored_columns(loader.connection, LISTINGS):
+def _known_orgs(primary: PrimaryDatabase) -> set[str]:
+    if not stored_columns(primary.connection, LISTINGS):
         return set()
-    return {org for (org,) in loader.connection.execute(f"select distinct org_id from {DATASET}.listings").fetchall()}
+    return {org for (org,) in primary.connection.execute(f"select distinct org_id from {DATASET}.listings").fetchall()}
