@@ -22,6 +22,8 @@ from pipelines.recording.message_templates import message_template
 from pipelines.tables import DATASET, TABLES
 from pipelines.warehouse.schema import read_header, views
 
+pytestmark = pytest.mark.slow_cases
+
 ARCHIVES = sorted(HERE.glob("*.tar.xz"))
 LOCKED_OUT, UPGRADED = BEGIN + 152 * HOUR, BEGIN + 153 * HOUR
 Rows = dict[tuple[Any, ...], dict[str, Any]]
