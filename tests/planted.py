@@ -37,15 +37,17 @@ DEFAULTS: dict[str, Row] = {
 }  # fmt: skip
 
 
-def plant(file: Path, **tables: Sequence[Row]) -> Path:
+def plant(file: Path, *, alone: bool = False, **tables: Sequence[Row]) -> Path:
     """Makes a warehouse of the rows given by table; what a row leaves out has its default, or is null.
 
     Jobs get ids 750…1, 750…2 and so on where they have none, one listing at NOW where none is given, and a version in
-    query_job_states where that table is not given. Gives the file, to be read with `rows`.
+    query_job_states where that table is not given. Gives the file, to be read with `rows`. DuckDB takes all planted files
+    for copies of one, whose logs it compares, but for one that stands `alone`.
     """
     jobs = [{"id": f"750{n:012}AAA", **row} for n, row in enumerate(tables.get("query_jobs", ()), 1)]
     tables = {"listings": [{}], **tables, "query_jobs": jobs}
-    file.write_bytes(_without_rows())
+    file.with_name(f"{file.name}.wal").unlink(missing_ok=True)  # as DuckDB does with a new file
+    file.write_bytes(_without_rows.__wrapped__() if alone else _without_rows())
     with duckdb.connect(file) as connection:
         connection.execute("set TimeZone = 'UTC'")
         for name, given in tables.items():

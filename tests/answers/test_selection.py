@@ -93,6 +93,7 @@ def test_filters_keep_what_they_say(file: Path, jobs: list[dict[str, Any]], filt
     assert {n for n, row in enumerate(shown, 1) if row["jobs on average"] > 0} == {n for n in weeks if weeks[n]}
 
 
+@pytest.mark.slow
 def test_a_picture_that_does_not_know_of_a_filter_says_so(file: Path) -> None:
     """And shows the same with and without it."""
     plain, filtered = everything(file), everything(file, objects=("Lead",), creators=("005B",), job_types=("Classic",))

@@ -15,12 +15,18 @@ DEMO_ORG = DemoOrg().org_id
 
 
 def recording(
-    file: Path, *, demo: bool | None = True, org: str = DEMO_ORG, also: str = "select 1", copy: bool = True
+    file: Path,
+    *,
+    demo: bool | None = True,
+    org: str = DEMO_ORG,
+    also: str = "select 1",
+    copy: bool = True,
+    alone: bool = False,
 ) -> Path:
     """A recording of one job and one listing; `demo` None: without an identity, as version 0.1.0 made it; with the
     published copy of it, or without."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    plant(file, query_jobs=[{"org_id": org}], listings=[{"org_id": org, "started_at": NOW}])
+    plant(file, alone=alone, query_jobs=[{"org_id": org}], listings=[{"org_id": org, "started_at": NOW}])
     with duckdb.connect(file) as connection:
         if demo is not None:
             write_identity(connection, new_identity(demo=demo))

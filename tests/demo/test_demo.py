@@ -123,6 +123,7 @@ def check_numbers(recorder: Recorder, output: str, warehouse: Path) -> None:
     assert (peak["peak_used"], peak["peak_recorded"]) == (most, recorded(end))
 
 
+@pytest.mark.slow
 def test_the_demo_touches_nothing_of_the_users(recorder: Recorder, tmp_path: Path) -> None:
     """Neither files nor dlt home, and no setting of theirs is obeyed."""
     before = sorted(recorder.home.rglob("*"))

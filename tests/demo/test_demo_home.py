@@ -230,7 +230,7 @@ def test_what_a_killed_demo_leaves_is_replaced(home: Path, primary_file: Path) -
 
 def test_a_log_that_may_be_of_another_file_stays(home: Path, primary_file: Path) -> None:
     """Beside a demo's file, or beside none; rows of another org in a log that is the file's own are seen as well."""
-    real = recording(home / "mine" / "query_jobs.duckdb", demo=False, org=OTHER_ORG)
+    real = recording(home / "mine" / "query_jobs.duckdb", demo=False, org=OTHER_ORG, alone=True)
     with duckdb.connect(real) as connection:
         connection.execute("set wal_autocheckpoint = '1GB'; create table x as select 1")
         log = (home / "mine" / "query_jobs.duckdb.wal").read_bytes()

@@ -120,6 +120,7 @@ def test_secrets_that_others_can_read_are_told(org: DemoOrg, recorder: Recorder,
     assert recorder.run("doctor").returncode == 0
 
 
+@pytest.mark.slow
 def test_an_old_listing_is_told(recorder_of) -> None:
     """The org forgets a finished job after seven days."""
     with serving(demo_org := DemoOrg(now=datetime.now(UTC) - timedelta(days=3, hours=2))):

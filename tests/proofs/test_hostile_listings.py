@@ -77,6 +77,7 @@ def test_of_a_job_shown_twice_far_apart_the_last_shown_stays(
     assert set(recorder.history(str(first["id"]))) == seen
 
 
+@pytest.mark.slow
 def test_records_as_large_as_no_org_s_are_refused_before_they_are_kept(org: DemoOrg, recorder: Recorder) -> None:
     """As a package they could never load: the loader's DuckDB has 256 MB. What is just small enough does."""
     kept = org.add_job()

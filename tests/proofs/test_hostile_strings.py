@@ -32,6 +32,7 @@ def clean(run: CompletedProcess[str]) -> str:
     return said
 
 
+@pytest.mark.slow
 def test_from_the_listing_to_every_page(org: DemoOrg, recorder: Recorder) -> None:
     """Load, check, report: each string is in the warehouse as it came, and does nothing anywhere."""
     hour = org.now.replace(microsecond=0)

@@ -38,6 +38,7 @@ def test_an_answer_has_its_template_at_once(recorder: Recorder) -> None:
     assert recorder.rows(TEMPLATES) == WANTED
 
 
+@pytest.mark.slow
 def test_a_recording_of_a_version_without_templates_has_them_after_a_load(org: DemoOrg, recorder: Recorder) -> None:
     """However old its rows are; the file has neither the column nor the definition."""
     edit(recorder, f"alter table {DATASET}.job_details drop column error_template; drop macro {DEFINITION[:-2]}")

@@ -125,6 +125,7 @@ def test_a_closed_job_is_asked_for_again_until_its_batches_are_done(org: DemoOrg
     assert recorder.rows("select outcome from jobs") == [("partly failed",)]
 
 
+@pytest.mark.slow
 def test_a_job_that_is_closed_and_fails_later_is_asked_for_again(org: DemoOrg, recorder: Recorder) -> None:
     """The newer state's answer replaces the older one's."""
     job = org.add_job(
@@ -176,6 +177,7 @@ def test_a_job_that_a_filter_hides_may_be_gone(
     assert recorder.details("outcome, attempts") == {job: ["gone", 1]}
 
 
+@pytest.mark.slow
 def test_what_an_answer_told_stays_when_the_job_is_gone_later(org: DemoOrg, recorder: Recorder) -> None:
     """A provisional count is better than none, and says that it is one."""
     job = org.add_job(

@@ -62,6 +62,7 @@ def test_a_path_that_duckdb_cannot_write_to_is_refused(org: DemoOrg, recorder: R
     assert not org.requests
 
 
+@pytest.mark.slow
 def test_dlts_home_may_have_any_name(org: DemoOrg, recorder: Recorder, monkeypatch) -> None:
     """It is not used."""
     monkeypatch.setenv("DLT_DATA_DIR", str(recorder.home / "org_id=prod?" / "100%"))

@@ -209,6 +209,7 @@ def test_a_join_that_breaks_off_changes_nothing(
     assert recorder.rows("select distinct org_id from listings") == [(org.org_id,)]
 
 
+@pytest.mark.slow
 def test_a_finding_that_was_muted_by_the_short_id_stays_so(org: DemoOrg, recorder: Recorder) -> None:
     """Its key has the org's id in it."""
     recorder.load()

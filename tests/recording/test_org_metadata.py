@@ -58,6 +58,7 @@ def test_a_user_whom_the_org_does_not_show_is_there_without_a_name(org: DemoOrg,
     assert sorted(recorder.rows("select created_by from jobs")) == [("005' OR Name LIKE '%",), ("005000000000001AAA",)]
 
 
+@pytest.mark.slow
 def test_a_name_that_is_known_stays_when_the_org_shows_it_no_longer(org: DemoOrg, recorder: Recorder) -> None:
     """Of a user who is hidden or gone, and of the org: all that was recorded would lose them."""
     amara = org.add_user("Amara Osei", "amara@example.org")

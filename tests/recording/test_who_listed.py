@@ -32,6 +32,7 @@ def test_a_user_that_sees_its_own_jobs_only(org: DemoOrg, recorder: Recorder) ->
     assert recorder.rows(WHO) == [(0, None, me)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("other", [{}, {"createdById": None}, {"createdById": "005Dm000000other"}, "no record"])
 def test_a_record_that_may_be_anothers(org: DemoOrg, recorder: Recorder, other: Any) -> None:
     """One without a creator, one without a key: it is listed, so not all that is listed is one user's."""
@@ -70,6 +71,7 @@ def test_a_bare_token_does_not_say_whose_it_is(org: DemoOrg, recorder: Recorder,
     assert recorder.rows(WHO) == [(1, me, me)]
 
 
+@pytest.mark.slow
 def test_a_session_that_is_renewed_is_the_same_users(org: DemoOrg, recorder: Recorder) -> None:
     """Or else it is not one user who listed."""
     org.page_size = 1

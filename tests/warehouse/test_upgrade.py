@@ -23,6 +23,8 @@ from pipelines.tables import DATASET, TABLES
 from pipelines.warehouse.renamed_columns import RENAMED
 from pipelines.warehouse.schema import read_header, views
 
+pytestmark = pytest.mark.slow_cases
+
 ARCHIVES = sorted(HERE.glob("*.tar.xz"))
 LOCKED_OUT, UPGRADED = BEGIN + 152 * HOUR, BEGIN + 153 * HOUR
 Rows = dict[tuple[Any, ...], dict[str, Any]]
