@@ -102,12 +102,12 @@ TROUBLES = {
     ),
     "unusual volume": Trouble(
         sundays, 60, 59, 90, f"unusual volume/{ORG}/query/2026-11-15",
-        ("60 query jobs on Sunday, 15 November 2026, where that weekday usually has 40.",),
+        ("60 query jobs on Sunday, 15 November 2026, but that weekday usually has 40.",),
         lower=({"unusual_jobs": 19, "unusual_percent": 47},), higher=({"unusual_jobs": 21}, {"unusual_percent": 51}),
     ),
     "unusual volume, too low": Trouble(
         lambda count: sundays(count, **LOAD), 20, 21, 0, f"unusual volume/{ORG}/load/2026-11-15",
-        ("20 load jobs on Sunday, 15 November 2026, where that weekday usually has 40.",),
+        ("20 load jobs on Sunday, 15 November 2026, but that weekday usually has 40.",),
     ),
     "details": Trouble(
         unanswered, DAY, DAY - SECOND, 6 * DAY, f"details/{ORG}/details",

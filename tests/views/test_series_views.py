@@ -154,11 +154,13 @@ def rates_by_hand(jobs: list[Row]) -> Iterator[tuple[Any, ...]]:
         def lately(at: list[datetime], to: datetime = to, silence: timedelta = silence) -> bool:
             return bool(at) and to - max(at) <= silence
 
+        processed, records_failed = (sum(job["counts"][n] for job in whole) for n in (0, 1))
         yield (
             *shown(series), NAMES.get(series[-1], series[-1]), to, min(times), len(counted), len(failed),
             sum(outcome(job) == "lost" for job in counted), min(failed, default=None), max(failed, default=None),
-            lately(failed), len(whole), sum(job["counts"][0] for job in whole), sum(job["counts"][1] for job in whole),
+            lately(failed), len(whole), processed, records_failed,
             min(losing, default=None), max(losing, default=None), lately(losing),
+            100 * len(failed) / len(counted), 100 * records_failed / processed if processed else 0.0,
         )  # fmt: skip
 
 
