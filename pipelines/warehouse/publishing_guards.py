@@ -34,7 +34,7 @@ def check_begun(primary_file: Path, warehouse: Path) -> None:
             f"The primary database {primary_file} is {'empty' if primary_file.exists() else 'missing'}, but its "
             f"published copy {warehouse} exists: a new history would replace it.",
             "If another recorder publishes there, set `warehouse` under [query_jobs] to another path; to start a new "
-            f"history, move it away. If the primary database was lost: {restore(primary_file, warehouse)}",
+            f"history, move it away. Was the primary database lost? {restore(primary_file, warehouse)}",
         )
     if primary_file.exists() and state.identity and not state.is_provisional:
         raise ConfigError(

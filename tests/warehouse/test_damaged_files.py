@@ -52,7 +52,7 @@ def refusal(recorder: Recorder) -> RecorderError:
 
 def paste_command(said: str) -> None:
     """Has a shell run the command that a message ends with."""
-    command = re.search(r"load: (.+)$", said, re.MULTILINE)
+    command = re.search(r"load again: (.+)$", said, re.MULTILINE)
     assert command, said
     subprocess.run(["sh", "-ec", command[1]], check=True)
 
@@ -232,7 +232,7 @@ def test_a_damaged_published_copy_is_replaced_by_a_whole_one(org: DemoOrg, grown
         harm()  # what it holds cannot be known any more
         said = str(refusal(grown))
         assert "cannot be read" in said
-        assert "Move it away" in said
+        assert "move it away" in said
     grown.warehouse.unlink()
     grown.load()
 
