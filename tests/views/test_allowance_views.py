@@ -104,14 +104,32 @@ def by_hour(jobs: list, snapshots: list) -> list[tuple]:
     return found
 
 
+def fullness(row: tuple) -> tuple:
+    """The order of peaks: by the share of the allowance, then by what was used, then the later one."""
+    return -1 if row[5] is None else row[5], row[6], row[0]
+
+
 def test_each_hour_has_its_fullest_24_hours_and_the_limit_in_force(file: Path, by_hour: list[tuple]) -> None:
     """Two orgs, one of them without limits; limits that change within an hour, that are 0, and that are not given."""
-    found = rows(file, "select * from allowance_by_hour")
+    found = rows(file, "select * exclude (fullness) from allowance_by_hour")
 
     assert Counter(found) == Counter(by_hour)
+    places = rows(file, "select hour from allowance_by_hour order by org_id, fullness")
+    assert places == [(row[0],) for row in sorted(by_hour, key=lambda row: (row[1], *fullness(row)))]
     assert {row[4] for row in found} == {100, 80, 1_000, 0, 150, 120, None}
     assert sum(row[3] is not None and row[3] > row[2] for row in found) > 20
     assert sum(row[7].minute > 0 for row in found) > 100
+
+
+def test_each_day_has_its_fullest_hour(file: Path, by_hour: list) -> None:
+    """With what that hour has."""
+    days = {(row[1], row[0].date()): row for row in sorted(by_hour, key=fullness)}
+    found = rows(file, "select org_id, day, peak_hour, counted, allowance, used, peak_at from allowance_by_day")
+
+    assert Counter(found) == Counter(
+        (org, day, hour, counted, allowed, used, peak)
+        for (org, day), (hour, _, _, counted, allowed, _, used, peak) in days.items()
+    )
 
 
 def test_the_days_peak_is_taken_apart_by_user_and_object(file: Path, jobs: list, by_hour: list) -> None:
@@ -119,7 +137,7 @@ def test_the_days_peak_is_taken_apart_by_user_and_object(file: Path, jobs: list,
     expected = []
     for org, day in {(org, hour.date()) for hour, org, *_ in by_hour}:
         of_day = [row for row in by_hour if row[1] == org and row[0].date() == day]
-        peak = max(of_day, key=lambda row: (-1 if row[5] is None else row[5], row[6], row[0]))
+        peak = max(of_day, key=fullness)
         hour, _, _, _, allowed, _, used, end = peak
         created = [job for job in v2(jobs, org) if end - DAY < job["created_date"] <= end]
         for (user, thing), count in Counter((job["created_by_id"], job["object"]) for job in created).items():

@@ -216,7 +216,8 @@ def test_failure_streaks_are_what_walking_through_each_series_finds(planted: tup
                 pause = max(DAY, 3 * (last - first) / (len(streak) - 1))
                 ongoing = created is None and NOW - last <= pause
                 newest = max(job_id for at, job_id in streak if at == last)
-                wanted.append((*name, len(streak), first, last, before[0], created, newest, before[1], ongoing))
+                status = "recovered" if created else "ongoing" if ongoing else "abandoned"
+                wanted.append((*name, len(streak), first, last, before[0], created, newest, before[1], ongoing, status))
             before = (created, max(how or "", before[1] or "") if before[0] == created else how)
             streak = []
 
