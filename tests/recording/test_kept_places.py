@@ -58,7 +58,7 @@ def test_a_path_that_duckdb_cannot_write_to_is_refused(org: DemoOrg, recorder: R
 
     assert run.returncode == 78
     assert key in run.stderr
-    assert "DuckDB takes that for something else" in run.stderr
+    assert "DuckDB misreads that" in run.stderr
     assert not org.requests
 
 
