@@ -44,7 +44,7 @@ def pipeline_in(tmp_path: Path) -> Callable[[Path], dlt.Pipeline]:
 def test_a_package_is_loaded_from_a_folder_of_any_name(
     tmp_path: Path, pipeline_in: Callable[[Path], dlt.Pipeline], name: str
 ) -> None:
-    """Neither a template in the path nor a path that DuckDB would interpret matters."""
+    """Even if it looks like a template, or contains characters that DuckDB would interpret."""
     pipeline = pipeline_in(tmp_path / name)
     a_merge(pipeline)
     with pipeline.sql_client() as client:

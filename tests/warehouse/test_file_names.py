@@ -31,9 +31,7 @@ def test_both_files_may_have_any_name(org: DemoOrg, recorder: Recorder, name: st
     second = org.add_job()
     for command in (("load",), ("report",), ("check",)):
         run = recorder.run(*command, **files)
-        assert (run.returncode in (0, 1), run.stderr) == (True, ""), (
-            command
-        )  # 1: by this machine's clock, everything is old
+        assert (run.returncode in (0, 1), run.stderr) == (True, ""), command  # 1: by this machine's clock all is old
     warehouse = recorder.home / name
 
     assert {row["id"] for row in read("from salesforce.jobs", warehouse).to_pylist()} == {first, second}

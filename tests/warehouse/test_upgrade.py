@@ -124,7 +124,7 @@ def test_a_load_continues_where_an_earlier_version_left_off(upgrade: Upgrade) ->
 
 
 def test_the_load_after_that_finds_nothing_new(upgrade: Upgrade) -> None:
-    """In neither org; where both have a job, each shows its own state, and missing jobs are kept apart."""
+    """In neither org; states are those of the orgs, and jobs that are gone are recorded as missing."""
     org = upgrade.story.org
     assert [run.snapshot.jobs_changed for run in upgrade.second] == [0, 0]
     assert changed(upgrade.after, upgrade.later) == {
