@@ -42,9 +42,7 @@ def planted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         for n in range(600):
             created = None if n % 50 == 0 else NOW - dice.randrange(180 * 86_400) * SECOND
             if n % 3 == 0 and created:
-                created = (
-                    dice.choice(planted["org_limits"])["asked_at"] - dice.choice((0, 1)) * DAY
-                )  # on the boundaries
+                created = dice.choice(planted["org_limits"])["asked_at"] - dice.choice((0, 1)) * DAY  # on the edges
             kind, operation = dice.choice(SHAPES)
             job = {"org_id": org, "id": f"750{n:012}AAA", "created_date": created, "job_type": kind, "operation": operation}  # fmt: skip
             job |= {"observed_at": created or NOW - 180 * DAY}  # and not again

@@ -87,11 +87,7 @@ def test_a_state_that_a_job_returned_to_unseen_has_no_start(tmp_path: Path) -> N
     ("answer", "as_of", "hours"),
     [
         ({"asked_at": NOW - 3 * HOUR}, NOW - 3 * HOUR, 4.0),
-        (
-            {"asked_at": NOW - HOUR, "error": "Classic API: HTTP 500"},
-            None,
-            None,
-        ),  # its counts are from an earlier answer
+        ({"asked_at": NOW - HOUR, "error": "Classic API: HTTP 500"}, None, None),  # counts are of an earlier answer
         ({"asked_at": NOW - HOUR, "error": "HTTP 503", "outcome": "refused"}, None, None),
     ],
 )
