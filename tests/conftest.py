@@ -1,4 +1,4 @@
-"""What the tests share: a demo org over real HTTP, and a recorder with files and a dlt home of its own."""
+"""What the tests share: a demo org over real HTTP, and a recorder with its own files and dlt home."""
 
 import os
 import signal
@@ -37,13 +37,13 @@ settings.register_profile("fixed", derandomize=True, database=None, deadline=Non
 settings.register_profile("random", derandomize=False, database=None, deadline=None, print_blob=True)
 settings.load_profile("fixed")
 
-# What a shell's `&` or nohup starts ignores Ctrl-C, and so would every load that a test starts and interrupts.
+# Processes started with a shell's `&` or nohup ignore Ctrl-C; so would each load that a test starts and interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass
 class Recorder:
-    """A recorder whose home is `home` and whose org is `org`, in this process or in one of its own."""
+    """A recorder with the home `home` for the org `org`; it runs in this process or in a separate one."""
 
     home: Path
     org: DemoOrg
@@ -65,8 +65,8 @@ class Recorder:
         return record(read_settings(), credentials or read_credentials())
 
     def failure(self) -> RecorderError:
-        """What a run ends in that has nothing kept to bring in; that it changed no row, published nothing, and left
-        nothing half made is checked on the way."""
+        """The error in which a run ends that has no kept listings to load. Also checks that it changed no row,
+        published nothing, and left nothing half done."""
         before = self._written()
         with pytest.raises(Exception) as raised:  # noqa: PT011 - the kind is what the caller looks at
             self.load()
@@ -76,8 +76,8 @@ class Recorder:
         return found
 
     def _written(self) -> dict[str, Any]:
-        """The files of both databases by when they were modified, but for the loader's own: its tables, with all rows.
-        A run may open that, or make it."""
+        """The files of both databases with their modification times; of the primary database, which a run may open or
+        create, all tables with their rows instead."""
         mine = [self.primary_file.with_name(f"{self.primary_file.name}{end}") for end in ("", ".lock", ".state")]
         files = {path.name: path.stat().st_mtime_ns for path in self.home.glob("*.duckdb*") if path not in mine}
         if not self.primary_file.exists():
@@ -90,7 +90,7 @@ class Recorder:
         return [sys.executable, "-m", "pipelines.query_jobs", *arguments]
 
     def run(self, *arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-        """One run of the command line, in a process of its own."""
+        """One run of the command line, in a separate process."""
         return subprocess.run(
             self.command(*(arguments or ("load",))),
             env=os.environ | environment,
@@ -102,7 +102,7 @@ class Recorder:
         )
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-        """A run in a process of its own that goes on by itself; whoever starts it waits for it, or kills it."""
+        """A run in the background, in a separate process; the caller waits for it, or kills it."""
         return subprocess.Popen(
             self.command(*(arguments or ("load",))),
             env=os.environ | environment,
@@ -119,11 +119,11 @@ class Recorder:
             return connection.execute(sql).fetchall()
 
     def states(self) -> dict[str, str]:
-        """id -> state, of the current rows."""
+        """id -> state, from the current rows."""
         return dict(self.rows("select id, state from query_jobs"))
 
     def history(self, job_id: str) -> list[str]:
-        """The states of one job in the order in which they were observed."""
+        """The states of one job, in the order in which they were observed."""
         return [
             state
             for (state,) in self.rows(
@@ -138,7 +138,7 @@ class Recorder:
         return {job: list(rest) for job, *rest in self.rows(f"select id, {columns} from job_details")}
 
     def everything(self) -> dict[str, list[tuple[Any, ...]]]:
-        """All rows of the tables that must never change behind a load's back."""
+        """All rows of the tables that only a load may change."""
         tables = ("query_jobs", "query_job_states", "unlisted_jobs", "job_details", "rejected_records", "listings")
         return {table: self.rows(f"select * from {table} order by all") for table in tables}
 
@@ -152,7 +152,7 @@ def org() -> Iterator[DemoOrg]:
 
 @pytest.fixture
 def client(org: DemoOrg) -> Iterator[Client]:
-    """A client of the demo org that knows nothing of the pipeline."""
+    """A client of the demo org that knows nothing about the pipeline."""
     asking = Client(org)
     with asking.http:
         yield asking
@@ -177,8 +177,8 @@ def recorder_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...
             "DLT_DATA_DIR": str(home / "dlt"),
             "DESTINATION__DUCKDB__CREDENTIALS": str(home / "loader.duckdb"),
             "QUERY_JOBS__LOCK_WAIT": "0",
-            "QUERY_JOBS__CLOCK_TOLERANCE_HOURS": "0",  # a test's org has a clock of its own
-            # Most tests are about the listing: recording/test_job_details.py and test_org_metadata.py ask for more.
+            "QUERY_JOBS__CLOCK_TOLERANCE_HOURS": "0",  # a test's org has a simulated clock
+            # Most tests are about the listing; recording/test_job_details.py and test_org_metadata.py switch on more.
             "QUERY_JOBS__DETAILS_PER_RUN": "0",
             "QUERY_JOBS__FETCH_ORG_METADATA": "false",
             "RUNTIME__REQUEST_BACKOFF_FACTOR": "0.01",
@@ -201,8 +201,8 @@ def recorder(org: DemoOrg, recorder_of: Callable[..., Recorder]) -> Recorder:
 
 @pytest.fixture(scope="session")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """Files of fourteen days of the demo org, troubles and all, with nine days' outage in between, and a job that
-    nobody can date. To be read only: all tests share them."""
+    """Files of fourteen simulated days of the demo org with all its problems, a nine-day outage, and a job without a
+    readable date. Read-only: all tests share them."""
     org = DemoOrg(now=UNTIL - timedelta(days=14))
     with demo_home(tmp_path_factory.mktemp("filled")) as settings, serving(org):
         live(org, until=UNTIL)
@@ -218,7 +218,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 @pytest.fixture
 def give(recorder: Recorder, monkeypatch: pytest.MonkeyPatch):
-    """Sets the sign-in keys in the environment, and only these."""
+    """Sets the sign-in keys in the environment, and no others."""
 
     def set_keys(**keys: str) -> None:
         for name in [name for name in os.environ if name.startswith(KEYS)]:

@@ -1,4 +1,4 @@
-"""A plain client of the demo org, and the recorded answers it is held to."""
+"""A plain client of the demo org, and the recorded answers that the org is compared with."""
 
 import json
 from pathlib import Path
@@ -13,28 +13,28 @@ LISTING = "/services/data/v68.0/jobs/query"
 
 
 def recorded(name: str) -> Any:
-    """An answer as it was recorded or documented: tests/fixtures/README.md."""
+    """An answer as recorded or documented: see tests/fixtures/README.md."""
     return json.loads((FIXTURES / f"{name}.json").read_bytes())
 
 
 def types(record: dict[str, Any]) -> dict[str, type]:
-    """The names in a record and the types of their values."""
+    """The field names of a record, with the types of their values."""
     return {name: type(value) for name, value in record.items()}
 
 
 def listing_calls(org: DemoOrg) -> list[dict[str, str]]:
-    """The parameters of each request for the query listing."""
+    """The parameters of each request to the query listing."""
     return [request.query for request in org.requests if request.path.endswith("/jobs/query")]
 
 
 def detail_calls(org: DemoOrg) -> list[str]:
-    """The job's id of each request for a single job, to the REST and to the Classic API alike."""
+    """The job id of each request for a single job, to the REST or the Classic API."""
     paths = [request.path for request in org.requests]
     return [path.rsplit("/", 1)[1] for path in paths if "/jobs/query/" in path or "/services/async/" in path]
 
 
 class Client:
-    """Asks one org over one kept connection, signed in with its access token."""
+    """Sends requests to one org over one persistent connection, signed in with its access token."""
 
     def __init__(self, org: DemoOrg) -> None:
         self.org, self.http = org, requests.Session()
@@ -47,7 +47,7 @@ class Client:
         return self.ask("GET", path, params=query)
 
     def pages(self, **filters: str) -> list[list[Any]]:
-        """The records of each page of the query listing, the filters repeated with every locator."""
+        """The records of each page of the query listing; the filters are repeated with each locator."""
         page, pages = self.get(LISTING, **filters).json(), []
         while True:
             pages.append(page["records"])

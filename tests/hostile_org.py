@@ -1,4 +1,4 @@
-"""Something between the recorder and the demo org: it passes on what it is asked, but answers some of it itself."""
+"""A proxy between the recorder and the demo org: it passes requests on, but answers some of them itself."""
 
 import http.client
 import re
@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 
 from pipelines.demo_org.org import DemoOrg
 
-Answer = Callable[[Callable[[bytes], None]], None]  # says bytes, one after the other, until it returns or is cut off
+Answer = Callable[[Callable[[bytes], None]], None]  # sends bytes, one after another, until it returns or is cut off
 PACE = 0.02  # seconds between two bytes of an answer that trickles
-FOR_EVER = 120  # seconds of an answer without an end: then a load that goes on reading is found out
+FOR_EVER = 120  # seconds that an endless answer lasts: a load that keeps reading is detected by then
 
 
 class Hostile:
-    """Answers requests whose path matches with `answer`; of each, path and headers are kept in `seen`."""
+    """Answers requests whose path matches with `answer`; keeps the path and headers of each in `seen`."""
 
     def __init__(self, org: DemoOrg, path: str, answer: Answer) -> None:
         self.seen: list[tuple[str, dict[str, str]]] = []
@@ -67,7 +67,7 @@ class Hostile:
 
 @contextmanager
 def answered_by(org: DemoOrg, path: str, answer: Answer) -> Iterator[Hostile]:
-    """The org's sign-in names a host that answers `path` with `answer`, and passes on the rest."""
+    """Points the org's sign-in at a host that answers `path` with `answer`, and passes on the rest."""
     hostile = Hostile(org, path, answer)
     thread = threading.Thread(target=hostile.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
@@ -83,7 +83,7 @@ def answered_by(org: DemoOrg, path: str, answer: Answer) -> Iterator[Hostile]:
 
 
 def once(*parts: bytes) -> Answer:
-    """These bytes, and the connection is closed."""
+    """Sends these bytes, then closes the connection."""
 
     def answer(say: Callable[[bytes], None]) -> None:
         for part in parts:
@@ -93,7 +93,7 @@ def once(*parts: bytes) -> Answer:
 
 
 def for_ever(head: bytes, part: bytes, pace: float = 0) -> Answer:
-    """The head, and then the part again and again, for longer than anybody waits."""
+    """Sends the head, then the part again and again, for longer than any client should wait."""
 
     def answer(say: Callable[[bytes], None]) -> None:
         say(head)

@@ -1,4 +1,4 @@
-"""A key pair of the tests' own, and a certificate for 127.0.0.1 that nobody else trusts."""
+"""A key pair for the tests, and a certificate for 127.0.0.1 that no other program trusts."""
 
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address

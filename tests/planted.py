@@ -1,4 +1,4 @@
-"""A warehouse with rows of one's own choice: the tables as a load makes them, the views as a load applies them."""
+"""A warehouse with chosen rows: the tables as a load creates them, the views as a load applies them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -21,9 +21,9 @@ TABLES_BY_NAME = {table.name: table for table in TABLES}
 ORG = "00DDm0000001000MAA"
 NOW = datetime(2026, 11, 16, 6, tzinfo=UTC)  # a Monday: start of the newest listing, unless a test says otherwise
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-FIRST_PLAUSIBLE = datetime(2009, 1, 1, tzinfo=UTC)  # the Bulk API is not older
+FIRST_PLAUSIBLE = datetime(2009, 1, 1, tzinfo=UTC)  # before the Bulk API existed
 
-# What a row has where a test does not care.
+# Defaults for columns that a test does not care about.
 DEFAULTS: dict[str, Row] = {
     "query_jobs": {
         "operation": "query", "object": "Account", "created_by_id": "005A", "created_date": NOW - DAY, "state": "JobComplete",
@@ -67,7 +67,7 @@ def plant(file: Path, *, alone: bool = False, **tables: Sequence[Row]) -> Path:
 
 @cache
 def _without_rows() -> bytes:
-    """A warehouse with all tables and views, once for each process: the views take most of the time."""
+    """A warehouse with all tables and views, built once per process: the views take most of the time."""
     with TemporaryDirectory() as folder:
         file = Path(folder, "warehouse.duckdb")
         with duckdb.connect(file) as connection:
@@ -99,13 +99,13 @@ def _complete(table: str, number: int, given: Row) -> dict[str, Any]:
 
 
 def rows(file: Path, sql: str) -> list[tuple[Any, ...]]:
-    """The rows of a query, as people read them: UTC, and names without the schema."""
+    """The rows of a query, as people read them: in UTC, and with table names without the schema."""
     return [tuple(row.values()) for row in read(sql, file).to_pylist()]
 
 
 def rows_elsewhere(file: Path, view: str) -> list[tuple[Any, ...]]:
-    """All rows of a view, read by somebody in Los Angeles. Their times are given in UTC: Python calls no two times equal
-    that daylight saving makes ambiguous."""
+    """All rows of a view, read by a session in Los Angeles. Times are returned in UTC: to Python, no two times are
+    equal that daylight saving makes ambiguous."""
     with duckdb.connect(file, read_only=True) as connection:
         connection.execute("set TimeZone = 'America/Los_Angeles'")
         there = connection.sql(f"select * from {DATASET}.{view}").to_arrow_table().to_pylist()
@@ -113,7 +113,7 @@ def rows_elsewhere(file: Path, view: str) -> list[tuple[Any, ...]]:
 
 
 def random_listings(dice: Random, since: datetime, orgs: Sequence[str] = (ORG,)) -> list[dict[str, Any]]:
-    """Listings of the orgs from `since` to NOW: some take up to an hour to be read, some start again, some are filtered."""
+    """Listings of the orgs from `since` to NOW: some take up to an hour to read, some restart, some are filtered."""
     listings, start = [], since
     while start < NOW:
         took = dice.choice((0, 7, 90, 3_000)) * timedelta(seconds=1)
@@ -128,12 +128,13 @@ def random_listings(dice: Random, since: datetime, orgs: Sequence[str] = (ORG,))
 
 
 def plausible(time: datetime | None, seen_by: datetime) -> datetime | None:
-    """The time, unless no job can have been made or changed then: the Bulk API came in 2009, and what was listed was."""
+    """The time, or None if it is implausible: the Bulk API was introduced in 2009, and a job cannot be newer than the
+    listing that showed it."""
     return time if time and FIRST_PLAUSIBLE <= time <= seen_by + timedelta(minutes=5) else None
 
 
 def covered_percent(listed: Iterable[datetime], start: datetime, end: datetime) -> float:
-    """The share of this time that complete listings at these times cover: each of them the week before it."""
+    """The share of this time that complete listings at these times cover: each covers the week before it."""
     seconds, reach = 0.0, start
     for at in sorted(listed):
         since, until = max(at - 7 * DAY, reach), min(at, end)
@@ -148,8 +149,8 @@ def kind(operation: str | None) -> str | None:
 
 
 def spans_by_hand(states: Sequence[tuple[Any, ...]], listings: Sequence[tuple[Any, ...]] = ()) -> list[tuple[Any, ...]]:
-    """The rows of `state_spans`, sorted as text, told from those of `query_job_states`, job by job; `listings` are
-    (org_id, started_at, finished_at), where the clock goes on while a listing is read."""
+    """The rows of `state_spans`, sorted as text, computed from those of `query_job_states`, job by job; `listings` are
+    (org_id, started_at, finished_at), where the clock advances while a listing is read."""
     rank = {"Open": 0, "UploadComplete": 0, "InProgress": 1, "Closed": 2}
     ends = {(org_id, start): end for org_id, start, end in sorted(listings)}
     jobs: dict[tuple[str, str], list[tuple[Any, ...]]] = {}
@@ -159,7 +160,7 @@ def spans_by_hand(states: Sequence[tuple[Any, ...]], listings: Sequence[tuple[An
     for (org_id, job), versions in jobs.items():
         versions.sort()
         seen_by = [ends.get((org_id, seen), seen) for seen, *_ in versions]
-        # Entered at its stamp if that moved ahead of all that was before; else by the end of the listing, or by when the
+        # Entered at its system_modstamp if that is later than all before; else by the end of the listing, or when the
         # next one was entered.
         known = [
             FIRST_PLAUSIBLE <= stamp <= by + timedelta(minutes=5)

@@ -1,4 +1,4 @@
-"""Other processes that hold DuckDB files, for the tests that need one."""
+"""Processes that hold DuckDB files open, for the tests that need one."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextmanager
 def process(code: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
-    """Another Python process that has printed its first line; killed in the end if it still runs."""
+    """Another Python process that has printed its first line; killed at the end if still running."""
     running = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
         stdin=subprocess.PIPE,

@@ -22,23 +22,26 @@ from pipelines.demo_org.org import DemoOrg
 HERE: Final = Path(__file__).parent / "fixtures" / "upgrade"
 BEGIN: Final = datetime(2026, 11, 2, 12, tzinfo=UTC)
 HOUR: Final = timedelta(hours=1)
-# dlt's name for its working folder and the state is made of the loader's path. Given relative to the working directory,
-# that is the same wherever a recording is made and wherever it is unpacked: same path, new code, as in an upgrade.
+# dlt's name for its working folder and the state depends on the path of the primary database. Relative to the working
+# directory, that path is the same where a recording is made and where it is unpacked: same path, new code, as in an
+# upgrade.
 FILES: Final = Settings(Path("query_jobs.duckdb"), Path("warehouse.duckdb"), 0.0, clock_tolerance_hours=0)
 HOME: Final = "/srv/bulk-jobs"  # stands in a packed state.json for the directory in which it was made
-# What dlt does without: what is loaded already, and the trace of the last run, a pickle of dlt's and Python's version.
+# What dlt does not need: packages already loaded, and the trace of the last run, a pickle of dlt's and Python's
+# versions.
 LEFT_OUT: Final = ("trace.pickle", "loaded", "query_jobs.duckdb.lock")
 
 
 class Story:
-    """The two orgs, and chapters to be called in their order; loads come between them."""
+    """The two orgs, and chapters to call in order, with loads between them."""
 
     def __init__(self) -> None:
         self.org, self.sandbox = DemoOrg(now=BEGIN), DemoOrg(now=BEGIN, seed=7, is_sandbox=True)
         self.jobs: list[str] = []
 
     def begin(self) -> None:
-        """Thirty-six jobs of three users, one record without an id, one field that nobody knew; a sandbox of three."""
+        """Thirty-six jobs of three users, one record without an id, one undocumented field; a sandbox with three
+        jobs."""
         org = self.org
         users = [org.add_user(name, f"{name.lower()}@example.com") for name in ("Amara", "Billing", "Kiran")]
         for n in range(24):
@@ -65,7 +68,7 @@ class Story:
             self.sandbox.add_job(state=("JobComplete", "InProgress", "Failed")[n])
 
     def move(self) -> None:
-        """An hour later: one state moves with its stamp, one without, one job is deleted, four are new."""
+        """An hour later: one state moves with its stamp, one without; one job is deleted, four are new."""
         self._advance(1)
         self.org.move_job(self.jobs[1], "JobComplete", numberRecordsProcessed=77)
         self.org.move_job(self.jobs[24], "Closed", stamp=False)
@@ -79,13 +82,13 @@ class Story:
         self.jobs += [self.org.add_job(object="Order", state="JobComplete", numberRecordsProcessed=5)]
 
     def be_locked_out(self) -> None:
-        """An hour later, while the primary database is held: a job that no later listing shows."""
+        """An hour later, while the primary database is locked: a job that no later listing shows."""
         self._advance(1)
         self.org.move_job(self.jobs[9], "JobComplete")
         self.jobs += [self.org.add_job(object="Case", state="JobComplete")]
 
     def go_on(self) -> None:
-        """What comes after the recording: that job is gone, one goes on, one is deleted, two are new."""
+        """What happens after the recording: that job is gone, one continues, one is deleted, two are new."""
         self._advance(1)
         self.org.delete_job(self.jobs[-1])
         self.org.delete_job(self.jobs[4])
@@ -104,7 +107,7 @@ class Story:
 
 @contextmanager
 def working_in(home: Path) -> Iterator[None]:
-    """`home` is the working directory, and has a dlt home; nothing of the user's is read or written."""
+    """`home` is the working directory, and has its own dlt home; nothing of the user's is read or written."""
     was_in, dlts_home = Path.cwd(), os.environ.get("DLT_DATA_DIR")
     os.chdir(home)
     os.environ["DLT_DATA_DIR"] = str(home / "dlt")  # where version 0.1.0 kept listings
@@ -121,12 +124,13 @@ def working_in(home: Path) -> Iterator[None]:
 
 
 def credentials(org: DemoOrg) -> SalesforceCredentials:
-    """Those that the org takes."""
+    """The parameters that the org accepts."""
     return credentials_for(org)
 
 
 def pack(home: Path, archive: Path) -> None:
-    """The files of `home` as an archive without a path of this machine, the same bytes whoever packs them."""
+    """The files of `home` as an archive without any path of this machine; the same bytes for everyone who packs
+    them."""
     archive.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(archive, "w:xz", preset=9) as packed:
         for path in sorted(home.rglob("*")):
@@ -134,7 +138,7 @@ def pack(home: Path, archive: Path) -> None:
             if any(part in LEFT_OUT for part in name.parts):
                 continue
             entry, data = tarfile.TarInfo(name.as_posix()), b""
-            if path.is_dir():  # empty ones too: dlt expects them
+            if path.is_dir():  # including empty folders: dlt expects them
                 entry.type, entry.mode = tarfile.DIRTYPE, 0o700
             else:
                 data = path.read_bytes()
@@ -145,7 +149,7 @@ def pack(home: Path, archive: Path) -> None:
 
 
 def unpack(archive: Path, home: Path) -> None:
-    """The recording as its makers left it, in a directory of its own."""
+    """The recording, unpacked in a directory of its own."""
     with tarfile.open(archive) as packed:
         packed.extractall(home, filter="data")
     for file in home.rglob("state.json"):

@@ -12,7 +12,7 @@ from fractions import Fraction
 
 import pytest
 
-LOADS = "recorder_of"  # the fixture of all tests whose recorder makes loads
+LOADS = "recorder_of"  # the fixture of all tests that make loads
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -27,7 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--sample-seed", default="1", metavar="SEED", help="draws another sample of them (1)")
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest looks at what -m selects
+@pytest.hookimpl(tryfirst=True)  # before pytest applies -m
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     mark_further_cases(items)
     share, seed = config.getoption("--slow-sample"), config.getoption("--sample-seed")
@@ -38,7 +38,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def mark_further_cases(items: list[pytest.Item]) -> None:
-    """Of each test that makes loads, or whose module asks for it, all cases but the first that is not slow already."""
+    """For each test that makes loads, or whose module asks for it, all cases except the first that is not slow
+    already."""
     begun = set()
     for item in items:
         if not isinstance(item, pytest.Function) or item.get_closest_marker("slow"):
@@ -51,7 +52,7 @@ def mark_further_cases(items: list[pytest.Item]) -> None:
 
 
 def outside_sample(tests: list[str], share: Fraction, seed: str) -> set[str]:
-    """Those that a sample leaves out: which they are depends on their names and the seed, and on nothing else."""
+    """The tests that a sample leaves out, chosen by their names and the seed alone."""
     files = defaultdict(list)
     for test in tests:
         files[test.partition("::")[0]].append(test)

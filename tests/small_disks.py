@@ -1,4 +1,4 @@
-"""Disks of a few megabytes that can be filled to the last block, for the tests that need one."""
+"""Disks of a few megabytes that can be filled to the last block, for tests that need one."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ FILLER = "filler"
 
 @contextmanager
 def mounted(where: Path) -> Iterator[Path]:
-    """A file system in memory, mounted at `where`. Skips the test where this process may not mount."""
+    """An in-memory file system, mounted at `where`. Skips the test if this process may not mount."""
     where.mkdir(parents=True, exist_ok=True)
     options = ["-t", "tmpfs", "-o", f"size={MEGABYTES}m", "tmpfs", str(where)]
     try:
@@ -33,12 +33,12 @@ def mounted(where: Path) -> Iterator[Path]:
 
 
 def remount(disk: Path, how: str) -> None:
-    """Makes the disk read-only ("ro"), or not ("rw")."""
+    """Remounts the disk read-only ("ro") or writable ("rw")."""
     subprocess.run(["mount", "-o", f"remount,{how}", str(disk)], check=True)
 
 
 def fill(disk: Path, leaving: int) -> None:
-    """Leaves so many bytes of room on the disk."""
+    """Leaves this many bytes free on the disk."""
     make_room(disk)
     room = os.statvfs(disk)
     with (disk / FILLER).open("wb") as filler:
@@ -46,13 +46,13 @@ def fill(disk: Path, leaving: int) -> None:
 
 
 def make_room(disk: Path) -> None:
-    """Takes away what fills it."""
+    """Removes what fills it."""
     (disk / FILLER).unlink(missing_ok=True)
 
 
 @contextmanager
 def mounted_alone(file: Path) -> Iterator[Path]:
-    """A file that is a mount of its own, as a container's volume of one file is. Gives the file that is behind it."""
+    """A file that is itself a mount point, like a container's volume of one file. Returns the file behind it."""
     behind = file.with_name(f"{file.name}.behind")
     behind.write_bytes(file.read_bytes() if file.exists() else b"")
     file.touch()

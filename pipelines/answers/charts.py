@@ -1,9 +1,9 @@
 """The charts of report and notebook, drawn by Altair: rows in, a chart of a given width out.
 
-Colours mean the same everywhere. States have those of Okabe and Ito's palette (Color Universal Design,
-jfly.uni-koeln.de/color), which people who see red and green alike can tell apart, and a grey that they can tell from
-its purple; ways to fail are shades of the colour of Failed; every other amount has the palette's green. Text and lines
-take the colour of the page, so that a dark page shows them.
+Colours are consistent and colour-blind safe. States use Okabe and Ito's palette (Color Universal Design,
+jfly.uni-koeln.de/color), plus a grey that is distinct from its purple; kinds of failure are shades of the colour of
+Failed; every other amount has the palette's green. Text and lines take the colour of the page, so that they also show
+on a dark one.
 """
 
 from collections import Counter
@@ -16,7 +16,7 @@ import altair as alt
 from pipelines.answers.time_axis import Span, milliseconds
 
 Row = Mapping[str, Any]
-Chart = Any  # one of Altair's kinds of chart: single, layered, or several beside each other
+Chart = Any  # any of Altair's chart classes: single, layered or concatenated
 
 STATES: Final = {
     "JobComplete": "#0072B2",
@@ -33,18 +33,18 @@ OUTCOMES: Final = {
     "every record failed": "#9C1F3F",
     "failed": "#D55E00",
 }
-UNDOCUMENTED: Final = "#6B4C9A"  # a state that Salesforce's documentation does not know
+UNDOCUMENTED: Final = "#6B4C9A"  # a state that Salesforce does not document
 AMOUNT: Final = "#009E73"
 INK: Final = "currentColor"
-PERCENTILES: Final = {"median": [1, 0], "95th percentile": [4, 3]}  # and how their lines are dashed
-UNKNOWN: Final[Mapping[str, Any]] = {"color": "#808080", "opacity": 0.22}  # a time that the record does not cover
+PERCENTILES: Final = {"median": [1, 0], "95th percentile": [4, 3]}  # and their dash patterns
+UNKNOWN: Final[Mapping[str, Any]] = {"color": "#808080", "opacity": 0.22}  # a time without coverage
 WHEN: Final = alt.Tooltip("when:N", title="from")
 LABEL: Final = 290  # pixels for the names beside bars
 NARROW: Final = 500  # pixels; below, charts are laid out for a phone
 TEXT: Final = {"labelColor": INK, "titleColor": INK, "labelFontSize": 12, "titleFontSize": 12}
 CONFIG: Final = {
     "background": "transparent",
-    "aria": False,  # the page says in words what the chart shows; a reader that spells out each bar helps no one
+    "aria": False,  # the summary describes the chart; a screen reader that spells out each bar helps no one
     "view": {"stroke": None},
     "axis": {
         **TEXT, "titleFontWeight": "normal", "gridColor": INK, "gridOpacity": 0.12, "domainColor": INK,
@@ -64,7 +64,7 @@ def stacked_bars(
     """One panel of bars over time for each entry; rows: start, end, group, value."""
     groups = {row["group"] for rows in panels.values() for row in rows}
     domain = [group for group in colours if group in groups] + sorted(groups - colours.keys())
-    # The last of the domain would lie at the top of the bars: what went wrong belongs at the bottom, on the axis.
+    # The last of the domain is drawn on top, but what went wrong belongs at the bottom, on the axis.
     scale = alt.Scale(domain=domain, range=[colours.get(group, UNDOCUMENTED) for group in domain])
     colour = alt.Color("group:N", title=None, scale=scale, legend=alt.Legend(columns=0 if width > NARROW else 2))
     charts = []
@@ -90,7 +90,7 @@ def stacked_bars(
 
 
 def line_under_limit(rows: Sequence[Row], title: str, limit_title: str, span: Span, width: int) -> Chart:
-    """An area over time, and the line that it must not cross; rows: start, value, limit (may be None)."""
+    """An area over time, and its limit as a line; rows: start, value, limit (may be None)."""
     base = alt.Chart(_data(rows)).encode(x=span.axis("start", width))
     amount = alt.Y("value:Q", title=title, axis=_whole([row["value"] for row in rows]))
     tooltip = [WHEN, alt.Tooltip("value:Q", title=title), alt.Tooltip("limit:Q", title=limit_title)]
@@ -125,8 +125,8 @@ def lines(panels: Mapping[str, Sequence[Row]], title: str, span: Span, width: in
 
 
 def ranking(rows: Sequence[Row], title: str, width: int) -> Chart:
-    """Bars from the greatest down, each with its number; rows: name, value, said."""
-    # Room for what is said at the end of the longest bar
+    """Bars, greatest first, each with its label; rows: name, value, said."""
+    # Room for the label at the end of the longest bar
     room = max(row["value"] for row in rows) * (1.3 if width > NARROW else 1.7) or 1
     base = alt.Chart(_data(rows)).encode(
         y=_names(width), x=alt.X("value:Q", axis=None, scale=alt.Scale(domain=[0, room], nice=False))
@@ -137,7 +137,7 @@ def ranking(rows: Sequence[Row], title: str, width: int) -> Chart:
 
 
 def periods(rows: Sequence[Row], span: Span, width: int) -> Chart:
-    """Bars from a beginning to an end, one line each; rows: name, start, end, said, over (bool)."""
+    """Bars from start to end, one line each; rows: name, start, end, said, over (bool)."""
     room = width - LABEL if width > NARROW else width
     base = alt.Chart(_data(rows)).encode(x=span.axis("start", room), y=_names(width))
     bars = base.mark_bar(color=OUTCOMES["failed"], height=_thick(width), yOffset=_below(width)).encode(
@@ -171,7 +171,7 @@ def small_lines(panels: Mapping[str, Sequence[Row]], title: str, span: Span, wid
 
 
 def week(rows: Sequence[Row], title: str, width: int) -> Chart:
-    """A week's hours, the fuller the more; rows: weekday (Monday is 1), hour, value."""
+    """The hours of a week as a heat map; rows: weekday (Monday is 1), hour, value."""
     names = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
     values = [{**row, "day": names[row["weekday"] - 1]} for row in rows]
     most = max(row["value"] for row in rows) or 1
@@ -209,7 +209,7 @@ def strip(covered: Sequence[Row], listings: Sequence[Row], span: Span, width: in
 
 
 def styled(chart: Chart, font: str = "sans-serif") -> Chart:
-    """The chart in the colours of the page that shows it."""
+    """The chart, styled to match the page that shows it."""
     return chart.properties(config={**CONFIG, "font": font})
 
 
@@ -221,8 +221,8 @@ def _layers(span: Span, width: int, *charts: alt.Chart) -> Chart:
 
 
 def _data(rows: Sequence[Row]) -> alt.InlineData:
-    """Rows as Vega wants them: times as milliseconds, which are UTC whatever the machine's time zone, and `when` it
-    was as text for the tooltip."""
+    """Rows as Vega expects them: times as milliseconds, which are UTC in any time zone of the machine, and `when` as
+    text for the tooltip."""
     values = [{name: milliseconds(v) if isinstance(v, date) else v for name, v in row.items()} for row in rows]
     for value, row in zip(values, rows, strict=True):
         if "start" in row:
@@ -235,7 +235,7 @@ def _data(rows: Sequence[Row]) -> alt.InlineData:
 
 
 def _names(width: int) -> alt.Y:
-    """The axis of names beside bars, in the order of the rows; on a phone they stand above their bars."""
+    """The axis of names beside bars, in the order of the rows; on a phone they are above their bars."""
     beside = alt.Axis(labelLimit=LABEL, ticks=False, domain=False)
     return alt.Y("name:N", sort=None, title=None, axis=beside if width > NARROW else None)
 
@@ -248,7 +248,7 @@ def _named(base: alt.Chart, layers: list[alt.Chart], width: int) -> Chart:
 
 
 def _whole(values: Sequence[int]) -> alt.Axis:
-    """An axis of whole numbers, of which a small one has no halves."""
+    """An axis of whole numbers, without ticks at halves."""
     most = max(values)
     return alt.Axis(format=",d", values=list(range(most + 1))) if most < 5 else alt.Axis(format=",d")
 
@@ -262,7 +262,7 @@ def _thick(width: int) -> int:
 
 
 def _below(width: int) -> int:
-    """How far below the middle of its row a bar lies: on a phone its name is above it."""
+    """How far below the middle of its row a bar is: on a phone, its name is above it."""
     return 0 if width > NARROW else 8
 
 

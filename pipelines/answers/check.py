@@ -30,8 +30,8 @@ CHECKS: Final[tuple[Callable[[CheckContext], Iterator[Finding]], ...]] = (
     allowance, api_calls, unusual_volume, missing_runs, rejected, details,
 )  # fmt: skip
 
-# Each org with its newest complete listing, the newest one that proves coverage (of a recorder that always filters, its
-# newest listing) and the one before that.
+# Each org with its newest complete listing, the newest one that proves coverage (if the recorder always filters: its
+# newest listing), and the one before that.
 ORGS: Final = """
 select
     o.org_id, o.name, o.as_of, coalesce(o.covered_to, o.as_of) as proven, o.is_settled,
@@ -64,13 +64,13 @@ def check(warehouse: Path | Warehouse, thresholds: Thresholds, now: datetime | N
 
 
 def _current_key(key: str) -> str:
-    """A finding's key with the org's id in its 18 characters: earlier versions also wrote 15."""
+    """A finding's key with the 18-character id of the org: earlier versions also wrote 15 characters."""
     kind, *rest = key.split("/")
     return "/".join([kind, *(str(full_id(part)) for part in rest[:1]), *rest[1:]])
 
 
 def as_json(warehouse: Warehouse, found: list[Finding]) -> str:
-    """The findings for a program: {"warehouse", "demo", "findings": [{kind, key, org, message, …}]}; the list is empty
+    """The findings as JSON: {"warehouse", "demo", "findings": [{kind, key, org, message, …}]}; the list is empty
     if there are none."""
     answer = {
         "warehouse": str(warehouse.path),

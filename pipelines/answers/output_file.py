@@ -55,12 +55,12 @@ def write_output(output: Path, option: str, text: str) -> None:
 
 
 def _is_stream(output: Path) -> bool:
-    """Whether it is a device, a pipe or a descriptor of this process: such are written to, never replaced."""
+    """Whether it is a device, a pipe or a descriptor of this process: these are written to, never replaced."""
     return output.exists() and (not output.is_file() or output.is_relative_to("/dev") or output.is_relative_to("/proc"))
 
 
 def _open_stream(output: Path) -> int:
-    """Opens it without waiting for a FIFO's reader: there may never be one."""
+    """Opens it without waiting for a FIFO's reader, which may never come."""
     return os.open(output, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
 
 

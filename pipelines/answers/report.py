@@ -24,8 +24,8 @@ from pipelines.errors import ConfigError
 from pipelines.warehouse.reader import Warehouse, opened
 
 WIDE, PHONE = 800, 270  # pixels of a chart without its labels
-MEASURED_IN: Final = "Verdana"  # a wide font, so that texts fit in whichever font the page is shown
-MAX_ROWS: Final = 100  # of a table; a query gives the rest
+MEASURED_IN: Final = "Verdana"  # a wide font, so that text fits whatever font the page is shown in
+MAX_ROWS: Final = 100  # per table; use a query for the rest
 
 
 def write_report(warehouse: Path | Warehouse, output: Path, days: int, numbers: Path | None = None) -> None:
@@ -42,7 +42,7 @@ def write_report(warehouse: Path | Warehouse, output: Path, days: int, numbers: 
                 f"The page and its numbers cannot both go to {output}.", "Name another file: --output or --numbers."
             )
     sections = []
-    with opened(warehouse) as file:  # once: what is published meanwhile is not part of this page
+    with opened(warehouse) as file:  # opened once: what is published meanwhile is not part of this page
         findings = check(file, read_thresholds())
         for org in orgs(file):
             selection = select(file, org, days)
@@ -85,7 +85,7 @@ def _svg(chart: Chart) -> str:
 
 
 def _shown(value: Any) -> str:
-    """A value of a table as a person reads it."""
+    """A value formatted for a table."""
     match value:
         case None:
             return ""

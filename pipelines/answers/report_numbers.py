@@ -10,7 +10,7 @@ from pipelines.answers.pictures import Picture
 from pipelines.answers.selection import Selection
 from pipelines.warehouse.reader import Row, Warehouse
 
-BEGINNING: Final = b'{\n  "warehouse": '  # of such a file: no other file is replaced by one
+BEGINNING: Final = b'{\n  "warehouse": '  # of such a file: files that begin otherwise are not overwritten
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any, Final
 from pipelines.answers.time_axis import Span
 from pipelines.warehouse.reader import Row, Warehouse, rows
 
-MAX_DAILY_BARS, MAX_WEEKLY_BARS = 100, 1_000  # days; a longer time is shown in weeks, then in months
+MAX_DAILY_BARS, MAX_WEEKLY_BARS = 100, 1_000  # days; longer periods are shown in weeks, then in months
 
 FILTERS: Final = {
     "job_types": "list_contains($job_types, job_type)",
@@ -32,7 +32,7 @@ class Selection:
 
     @property
     def granularity(self) -> str:
-        """How much time one bar holds: day, week or month."""
+        """The period of one bar: day, week or month."""
         days = (self.until - self.since).days
         return "day" if days <= MAX_DAILY_BARS else "week" if days <= MAX_WEEKLY_BARS else "month"
 
@@ -46,7 +46,7 @@ class Selection:
         return rows(sql, self.warehouse, known | parameters)
 
     def where_clause(self, *names: str) -> str:
-        """The condition for the org, and for those of the named filters that have been set."""
+        """The condition for the org, and for those of the named filters that are set."""
         return " and ".join(["org_id = $org", *(FILTERS[name] for name in names if getattr(self, name))])
 
     @cached_property
@@ -57,8 +57,8 @@ class Selection:
 
     @cached_property
     def end(self) -> datetime:
-        """The end of the time shown: that of its last day or, if that day is not over yet, of what is recorded: the
-        newest complete listing, or the newest of any kind where the last day is later than that."""
+        """The end of the time shown: the end of its last day or, if that day is not over yet, of the record: the newest
+        complete listing, or the newest of any kind if the last day is later than that."""
         end = datetime.combine(self.until + timedelta(days=1), time(), UTC)
         as_of, listed_at = self._recorded.get("as_of", end), self._recorded.get("listed_at", end)
         recorded_to: datetime = listed_at if as_of.date() < self.until else as_of
@@ -71,7 +71,7 @@ class Selection:
 
     @cached_property
     def span(self) -> Span:
-        """The time axis, with the times up to the newest listing of any kind that no coverage includes."""
+        """The time axis, with the uncovered times up to the newest listing of any kind."""
         covered = self.query("select covered_from, covered_to from coverage where org_id = $org order by covered_from")
         newest = self._recorded.get("listed_at")
         unknown, known_to = [], None
@@ -107,7 +107,7 @@ def orgs(warehouse: Path | Warehouse) -> list[Row]:
 
 
 def select(warehouse: Path | Warehouse, org: Row, days: int) -> Selection:
-    """The last `days` days of an org (a row of `orgs`), or as many as are recorded, but at least a week."""
+    """The last `days` days of an org (a row of `orgs`), or as many as are recorded, but at least a week if asked."""
     until = org["as_of"].date()
     first = min(org["first_day"] or until, until)
     since = min(max(until - timedelta(days=days - 1), first), until - timedelta(days=min(days, 7) - 1))

@@ -1,4 +1,4 @@
-"""The time that charts show: their common x axis, and what of it the record does not cover."""
+"""The time that charts show: their common x axis, and which parts of it the record does not cover."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -34,7 +34,7 @@ class Span:
 
 
 def milliseconds(time: date) -> int:
-    """Since 1970, as Vega counts time; what has no time zone is UTC."""
+    """Milliseconds since 1970, as in Vega; times without a zone are UTC."""
     if not isinstance(time, datetime):
         time = datetime(time.year, time.month, time.day, tzinfo=UTC)
     return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)

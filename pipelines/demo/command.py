@@ -1,4 +1,4 @@
-"""`make demo`: a month of the built-in org on a simulated clock, recorded by the code that a real org gets."""
+"""`make demo`: a month of the built-in org on a simulated clock, recorded by the same code as a real org."""
 
 import os
 import shlex
@@ -23,7 +23,7 @@ from pipelines.recording.load import Run, record_under_lock
 from pipelines.warehouse.reader import read
 from pipelines.warehouse.state_folder import StateFolder
 
-UNTIL: Final = datetime(2026, 11, 16, 6, tzinfo=UTC)  # the demo org's now, so that every demo shows the same
+UNTIL: Final = datetime(2026, 11, 16, 6, tzinfo=UTC)  # the demo org's "now", so that every demo shows the same
 LOAD_EVERY: Final = timedelta(hours=12)
 FIRST_LOAD: Final = timedelta(hours=11, minutes=36)  # not on the hour, when few jobs are about to be deleted
 # Nine days without a load: two more than the org remembers.
@@ -63,14 +63,14 @@ def demo_settings(home: Path) -> Settings:
         home / "warehouse.duckdb",
         details_per_run=DETAILS_PER_RUN,
         demo=True,
-        clock_tolerance_hours=0,  # its clock is its own
+        clock_tolerance_hours=0,  # its clock is simulated
     )
 
 
 @contextmanager
 def demo_home(home: Path) -> Iterator[Settings]:
-    """The demo's settings, in force until the block ends; the user's own do not apply: their filters are not for the
-    demo org."""
+    """The demo's settings, in force until the block ends. The user's own do not apply: their filters are meant for
+    another org."""
     settings = demo_settings(home)
     use_no_settings(home, data_dir=StateFolder(settings.primary_file).temporary)
     try:
@@ -80,13 +80,13 @@ def demo_home(home: Path) -> Iterator[Settings]:
 
 
 def credentials_for(org: DemoOrg) -> SalesforceCredentials:
-    """What it takes to sign in to this demo org."""
+    """Credentials for this demo org."""
     keys = {"instance_url": org.instance_url, "client_id": org.client_id, "client_secret": org.client_secret}
     return SalesforceCredentials.from_init_value(keys)
 
 
 def _summarize(org: DemoOrg, warehouse: Path, days: int) -> None:
-    """What the org still remembers, beside what the warehouse knows."""
+    """Prints what the org still remembers next to what the warehouse knows."""
     remembered = list(org.jobs.values())
     failing = [job for job in remembered if _is_failing_extract(job)]
     known: dict[str, Any] = read(KNOWN, warehouse).to_pylist()[0]

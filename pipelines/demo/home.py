@@ -1,8 +1,8 @@
-"""Where a demo puts its files, and which files of an earlier demo it removes there first.
+"""Where a demo puts its files, and which files of an earlier demo it removes first.
 
-What may be removed depends on what a file holds, never on where it is: a demo's file carries a demo's identity (see
-`file_identity.py`) and only rows of the demo org. Version 0.1.0 gave its demos no identity, but a marker file beside
-them. Any other file is left alone, whatever its name.
+What may be removed depends on what a file contains, never on where it is: a demo's file has a demo's identity (see
+`file_identity.py`) and only rows of the demo org. Version 0.1.0 gave its demos no identity, but put a marker file
+beside them. Any other file is left alone, whatever its name.
 """
 
 import os
@@ -29,8 +29,8 @@ from pipelines.warehouse.primary import LOCK_MESSAGE, DatabaseLocked, exclusive_
 from pipelines.warehouse.state_folder import StateFolder
 
 MARKER_OF_0_1_0: Final = ".made_by_demo"
-SCHEMAS: Final = {DATASET, f"{DATASET}_staging"}  # the only ones of a demo of version 0.1.0
-# DuckDB's message for a log of an earlier state of this file: it knows files by an id in their header.
+SCHEMAS: Final = {DATASET, f"{DATASET}_staging"}  # the only ones in a demo of version 0.1.0
+# DuckDB's message for a log of an earlier state of this file: it identifies files by an id in their header.
 STALE_LOG: Final = "created for this database file"
 ELSEWHERE: Final = "give another --home"
 
@@ -113,14 +113,14 @@ def _check_file(file: Path, org_id: str) -> None:
 
 
 def _why_no_demo(file: Path, org_id: str) -> str | None:
-    """Why a file is not a demo's, as the end of a sentence; None if it is one. Raises duckdb.Error."""
+    """Why a file is not a demo's, as the end of a sentence; None if it is a demo's. Raises duckdb.Error."""
     with ExitStack() as closing:
         try:
             connection = closing.enter_context(open_database(file, read_only=True))
         except duckdb.Error as error:
             if STALE_LOG not in str(error):
                 raise
-            # A copy has no log beside it; DuckDB would follow a link to it.
+            # A copy, not a link, which DuckDB would follow: a copy has no log beside it.
             copy = Path(closing.enter_context(tempfile.TemporaryDirectory())) / "copy.duckdb"
             shutil.copyfile(file, copy)
             connection = closing.enter_context(open_database(copy, read_only=True))
@@ -172,14 +172,14 @@ def _check_not_held(file: Path) -> None:
 def _held(file: Path, error: Exception) -> TemporaryError:
     holder = DatabaseLocked(file, str(error)).holder
     return TemporaryError(
-        f"{file} is held by {holder}.",
+        f"{file} is locked by {holder}.",
         f"Wait until it has ended, close it there, or {ELSEWHERE}.",
     )
 
 
 def _remove(settings: Settings) -> None:
-    """Removes an earlier demo's files, in an order in which what is left is recognized as a demo's at every moment. A
-    symbolic link stays; its target is removed."""
+    """Removes an earlier demo's files, in such an order that what is left is recognizable as a demo's at any moment. A
+    symbolic link is kept; its target is removed."""
     for file in (settings.warehouse, settings.primary_file):
         target = Path(os.path.realpath(file))
         for gone in (_log(file), _log(target), target):

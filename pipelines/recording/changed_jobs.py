@@ -1,4 +1,4 @@
-"""The changed jobs of one listing on their way to dlt: each once, as it was shown last, and a part at a time."""
+"""Passes the changed jobs of one listing on to dlt in batches, deduplicated: each job as it was last shown."""
 
 from datetime import datetime, timedelta
 
@@ -14,39 +14,39 @@ from pipelines.tables import TIME
 class ChangedJobs:
     """What a listing adds or changes in the tables of its feed.
 
-    `count` is how many jobs that are, `late` how many of these have a stamp from before the listing's `since`.
+    `count` is the number of these jobs, `late` how many of them have a system_modstamp before the listing's `since`.
     """
 
     def __init__(self, history: History, feed: Feed) -> None:
         self._history, self._feed = history, feed
-        self._jobs_shown = 0  # records with a key, also those of a listing that had to start again
-        self._pages: list[pa.Table] = []  # that are still to be compared
-        self._changed: list[pa.Table] = []  # changed jobs that dlt has not got yet
-        self._shown: list[pa.Table] = []  # ids of all that was shown since the first of these
-        self._handed_over: list[pa.ChunkedArray] = []  # ids of those that dlt has got, for each time
+        self._jobs_shown = 0  # records with a key, including those read before the listing had to restart
+        self._pages: list[pa.Table] = []  # still to be compared
+        self._changed: list[pa.Table] = []  # changed jobs not yet passed to dlt
+        self._shown: list[pa.Table] = []  # ids of all jobs shown since the first of these
+        self._handed_over: list[pa.ChunkedArray] = []  # ids of the jobs passed to dlt, one array per batch
         self.count_from_zero()
 
     def start(self, started_at: datetime, since: datetime | None) -> None:
-        """Says when the listing started, and the one before it."""
+        """Sets when this listing started, and from when changes are not late."""
         self._started_at, self._since = started_at, since
 
     def count_from_zero(self) -> None:
-        """Leaves what was shown before out of the counts."""
+        """Restarts the counts, leaving out everything shown so far."""
         self.count = self.late = 0
         self._counted_from = self._jobs_shown
 
     @property
     def bytes_to_compare(self) -> int:
-        """The size of the pages that were added since the last `compare`."""
+        """The size of the pages added since the last `compare`."""
         return sum(page.nbytes for page in self._pages)
 
     @property
     def bytes_kept(self) -> int:
-        """The size of the changed jobs that were not handed over yet."""
+        """The size of the changed jobs not yet handed over."""
         return sum(table.nbytes for table in self._changed)
 
     def add(self, listed: pa.Table) -> None:
-        """Takes the jobs of a page."""
+        """Adds the jobs of a page."""
         positions = pa.array(range(self._jobs_shown, self._jobs_shown + listed.num_rows), pa.int64())
         self._jobs_shown += listed.num_rows
         listed = listed.append_column(POSITION, positions)
@@ -54,7 +54,7 @@ class ChangedJobs:
         self._pages.append(listed)
 
     def compare(self) -> pa.Table | None:
-        """Compares the pages with what is recorded, keeps the jobs that are new or different, and gives the states
+        """Compares the pages with what is recorded and keeps the jobs that are new or different. Returns the states
         that were not observed before, if any."""
         if not self._pages:
             return None
@@ -67,8 +67,8 @@ class ChangedJobs:
         return states if states.num_rows else None
 
     def hand_over(self) -> pa.Table:
-        """What was kept, but of a job that was shown twice the later row alone: system_modstamp does not tell which
-        that is, and dlt would take either. What was shown last may be what is stored."""
+        """The jobs kept so far; of a job shown twice, only the later row. system_modstamp does not tell which that is,
+        and dlt would take either. If the row shown last equals what is stored, there is nothing to pass on."""
         if not self._changed:
             return self._feed.jobs.schema.empty_table()
         jobs = pa.concat_tables(self._changed, promote_options="default")
@@ -77,7 +77,7 @@ class ChangedJobs:
         if pc.count_distinct(shown["id"]).as_py() < shown.num_rows:
             last = shown.group_by("id").aggregate([(POSITION, "max")])
             jobs = jobs.filter(pc.is_in(jobs[POSITION], value_set=last[f"{POSITION}_max"]))
-        if self._handed_over:  # a job may have been among those before: dlt keeps the row that is current for longer
+        if self._handed_over:  # an earlier batch may have the same job: dlt keeps the row with the later current_since
             later = pa.scalar(timedelta(microseconds=len(self._handed_over)), pa.duration("us"))
             at = jobs.schema.get_field_index(CURRENT)
             jobs = jobs.set_column(at, jobs.schema.field(at), pc.add(jobs[CURRENT], later))

@@ -1,4 +1,4 @@
-"""Of the jobs just listed: which are new to the warehouse, or differ from what it holds."""
+"""Which of the jobs just listed are new to the warehouse, or differ from what it has."""
 
 from datetime import datetime
 from typing import Final
@@ -13,18 +13,18 @@ from pipelines.tables import DATASET, TIME, Table
 
 OBSERVED: Final = "observed_at"
 CURRENT: Final = "current_since"
-POSITION: Final = "_dlt_position"  # of a row in its listing; no field becomes a column of this name: `_dlt` is refused
+POSITION: Final = "_dlt_position"  # of a row in its listing; cannot clash: no field becomes a `_dlt…` column
 
 
 def changes(
     history: History, feed: Feed, listed: pa.Table, started_at: datetime, handed_over: list[pa.ChunkedArray]
 ) -> tuple[pa.Table, pa.Table]:
-    """The rows of the feed's jobs and of their states that this part of a listing adds or changes; the former with
-    their POSITION, which `listed` has.
+    """The rows of jobs and of states that this part of a listing adds or changes; those of jobs with their POSITION,
+    which `listed` has.
 
-    A job is unchanged only if every column is: its state can change while system_modstamp stands still.
-    One whose id is in `handed_over` counts as changed: dlt has another row of it, from earlier in this listing.
-    `current_since` is `started_at`, and so is `observed_at`, but for a version that was observed before.
+    A job is unchanged only if every column is: its state can change without its system_modstamp.
+    A job whose id is in `handed_over` counts as changed: dlt already has a row of it, from earlier in this listing.
+    `current_since` is `started_at`; so is `observed_at`, except for a version that was observed before.
     """
     recorded = history.has(feed.jobs) and history.has(feed.states)
     if history.connection is None or not recorded or not listed.num_rows:
@@ -41,12 +41,12 @@ def _compare(
     listed: pa.Table,
     again: pa.ChunkedArray,
 ) -> pa.Table:
-    """Where the changed rows are, in page order, and when each one's version was first observed, if it was.
+    """Positions of the changed rows, in page order, and when each one's version was first observed, if it was.
 
-    An unchanged row has the system_modstamp that is stored, so the range of those listed bounds what is read.
+    An unchanged row has the stored system_modstamp, so the range of the listed ones limits what is read.
     """
     stored = {c for c in columns if c not in (OBSERVED, CURRENT) and not c.startswith("_dlt")}
-    version = set(feed.states.key)  # equal in any case where a listed job is the stored one
+    version = set(feed.states.key)  # compared by the join itself
     listed_columns = set(listed.column_names) - {POSITION}
     same = [
         *(f's."{c}" is not distinct from l."{c}"' for c in sorted(listed_columns & stored - version)),
@@ -99,7 +99,7 @@ def _with_observed(
 
 
 def typed(rows: pa.Table, table: Table) -> pa.Table:
-    """The rows in the table's column order and types; columns that it does not know follow, as text."""
+    """The rows in the table's column order and types, followed by columns the table does not define, as text."""
     known = table.schema.names
     more = [c for c in rows.column_names if c not in known]
     schema = pa.schema([*table.schema, *(pa.field(c, pa.string()) for c in more)])

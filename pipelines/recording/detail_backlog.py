@@ -1,4 +1,4 @@
-"""Which finished jobs a run asks for their details, and in which order: what is new before what has failed before."""
+"""Which finished jobs a run fetches details for, and in which order: new ones before those that failed before."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -10,17 +10,17 @@ import pyarrow as pa
 from pipelines.recording.snapshot import Snapshot
 from pipelines.tables import DATASET, FINISHED
 
-ATTEMPTS: Final = 3  # of a job that gives no answer, in as many runs; then they become rarer
+ATTEMPTS: Final = 3  # for a job whose details cannot be fetched, one per run; then retries become rarer
 
-# observed_at bounds what is read: a version first seen more than seven days ago belongs to a job that is gone by now.
-# A job that gave no answer is asked after all that have not been asked, whoever they are: a hundred such jobs hold up
-# nobody. Of the others failures come first, then Closed jobs, whose state does not tell whether all their records
-# failed, then the newest.
-# Provisional details are asked for again when they are twice as old as they were: ten times at most in a week. So are,
-# after ATTEMPTS, those that failed, but not more often than once an hour, and at least twice a day: what an outage of
-# the Classic API cost comes back.
-# Of Classic jobs and of all others there are as many as a run may ask: where the former can be asked no longer, the
-# latter take their places.
+# observed_at limits what is read: a version first seen more than seven days ago belongs to a job that is gone by now.
+# Jobs whose request failed come after all that have not been tried yet: a hundred of them delay no other job.
+# Among the rest, failures come first, then Closed jobs, whose state does not tell whether all their records failed,
+# then the newest.
+# Provisional details are fetched again each time their age has doubled: ten times at most in a week. So are, after
+# ATTEMPTS, those that failed, but at most once an hour and at least twice a day: this recovers what an outage of the
+# Classic API cost.
+# The query returns up to a run's limit of Classic jobs, and as many others: once the Classic API cannot be used, the
+# others take their places.
 BACKLOG: Final = f"""
 with waiting as (
     select
@@ -78,7 +78,7 @@ Job = dict[str, Any]
 
 
 def backlog(snapshot: Snapshot, primary: duckdb.DuckDBPyConnection, at_most: int) -> list[Job]:
-    """The jobs to ask for, the most urgent first, and as many more as could take the places of Classic ones."""
+    """The jobs to fetch details for, most urgent first, plus enough others to take the places of Classic ones."""
     parameters = {"org_id": snapshot.org.org_id, "now": snapshot.org.clock, "at_most": at_most}
     primary.register("shown", pa.table({"id": pa.chunked_array(snapshot.shown.ids, pa.string())}))
     try:
@@ -91,8 +91,8 @@ def backlog(snapshot: Snapshot, primary: duckdb.DuckDBPyConnection, at_most: int
 
 
 def spread(jobs: Iterable[Job]) -> Iterator[Job]:
-    """Two from the front, one from the end and one from the middle, and so on: in any five that follow each other there
-    are jobs of every kind, so that five failures in a row tell of more than of jobs that are alike."""
+    """Takes jobs in turn from the front, the end, the front and the middle. Any five in a row are thus a mix, so that
+    five failures in a row are unlikely to come from similar jobs."""
     left = deque(jobs)
     while left:
         yield left.popleft()

@@ -1,4 +1,4 @@
-"""`job_details.error_template` of rows that came without it: from earlier versions, or made by an earlier
+"""Fills in `job_details.error_template` for rows recorded by earlier versions, or with an earlier
 `message_template`."""
 
 import hashlib
@@ -14,9 +14,9 @@ from pipelines.recording.message_templates import message_template
 from pipelines.tables import DATASET
 from pipelines.warehouse.database_file import read_macro
 
-DEFINED: Final = "templates_definition"  # a macro of the file: how its templates were made
+DEFINED: Final = "templates_definition"  # a macro in the file: the version of message_template it was filled with
 DEFINITION: Final = hashlib.sha256(Path(message_templates.__file__).read_bytes()).hexdigest()
-AT_ONCE: Final = 50_000  # different messages in memory
+AT_ONCE: Final = 50_000  # distinct messages in memory
 
 MISSING: Final = f"""
 select distinct error_message as message from {DATASET}.job_details
@@ -31,8 +31,9 @@ where d.error_message = m.message and d.error_template is null
 
 
 def fill_templates(primary: duckdb.DuckDBPyConnection, since: datetime | None) -> None:
-    """Gives each row of `job_details` with a message its template; of rows that were asked for before `since`, only
-    once for each definition of a template. None: of all rows, which takes 7 ms at a million where none is missing."""
+    """Fills in the template of each row of `job_details` that has a message but no template. Rows asked for before
+    `since` are skipped, unless the definition of a template has changed. None: no row is skipped, which takes 7 ms at
+    a million rows if no template is missing."""
     if read_macro(primary, f"{DATASET}.{DEFINED}") != DEFINITION:
         since = None
         primary.execute(

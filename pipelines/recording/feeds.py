@@ -1,7 +1,7 @@
-"""The listings of an org's jobs, as data: where each is, what it can be filtered by, and which tables its jobs fill.
+"""The listings of an org's jobs, as data: the path of each, its filters, and the tables that its jobs fill.
 
-Everything else in this folder works on any of them. The tables are in `tables.py`, the views that all jobs go through
-in `views/all_jobs.sql`.
+Everything else in this folder works with any feed. The tables are defined in `tables.py`, the view through which all
+jobs pass in `views/base/all_jobs.sql`.
 """
 
 from collections.abc import Mapping
@@ -17,12 +17,12 @@ class Feed:
 
     name: str  # in the column `feed` of `listings`
     path: str  # below /services/data/vXX.X/
-    filter_names: Mapping[str, str]  # setting of [sources.salesforce] -> the parameter that the listing takes
-    jobs: Table  # its columns' `field`s are what a record of the listing has
+    filter_names: Mapping[str, str]  # setting in [sources.salesforce] -> query parameter of the listing
+    jobs: Table  # the `field`s of its columns are the documented fields of a record
     states: Table
 
     def filters(self, settings: Mapping[str, Any]) -> dict[str, str]:
-        """The filters that are set, as the listing takes them; the rest is not sent."""
+        """The filters that are set, as query parameters."""
         given = {parameter: settings.get(setting) for setting, parameter in self.filter_names.items()}
         return {
             parameter: str(value).lower() if isinstance(value, bool) else str(value)
@@ -31,7 +31,7 @@ class Feed:
         }
 
 
-# "Get Information About All Query Jobs": V2 queries, and all Classic jobs, loads among them. Filters as documented in
+# "Get Information About All Query Jobs": V2 queries, and all Classic jobs, including loads. Filters as documented in
 # https://developer.salesforce.com/docs/atlas.en-us.264.0.api_asynch.meta/api_asynch/query_get_all_jobs.htm
 QUERY: Final = Feed(
     name="query",

@@ -1,4 +1,4 @@
-"""What the warehouse has recorded already: what a listing is compared with, and what need not be asked for again."""
+"""What the warehouse has already recorded: what a listing is compared with, and what need not be fetched again."""
 
 import re
 from datetime import datetime
@@ -12,7 +12,7 @@ from pipelines.tables import DATASET, LISTINGS, REJECTED_RECORDS, UNLISTED_JOBS,
 from pipelines.warehouse.database_file import cursor_of
 from pipelines.warehouse.schema import stored_columns
 
-# An earlier version may have recorded the org by the 15 characters of its id.
+# An earlier version may have recorded the org under its 15-character id.
 NEWEST_LISTING: Final = f"""
 select max(coalesce(restarted_at, started_at)) as began_at, max(finished_at) as ended_at from {DATASET}.listings
 where left(org_id, 15) = left($org_id, 15)
@@ -20,10 +20,10 @@ where left(org_id, 15) = left($org_id, 15)
 
 
 class History:
-    """What the warehouse has recorded, by a connection that whoever made it closes.
+    """What the warehouse has recorded. The caller owns the connection and closes it.
 
-    Without a connection there is none, and every job counts as changed. That costs time and nothing else: the merges
-    of `merges.py` let no version through that the warehouse has already, and nothing of an older listing.
+    Without a connection there is no history, and every job counts as changed. That costs only time: the merges in
+    `merges.py` skip versions that the warehouse already has, and anything from an older listing.
     """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection | None = None) -> None:
@@ -31,28 +31,28 @@ class History:
         self._columns: dict[str, tuple[str, ...]] = {}
 
     def columns(self, table: Table) -> tuple[str, ...]:
-        """The columns that the table has in the warehouse; none if it is not there yet."""
+        """The columns that the table has in the warehouse; empty if it does not exist yet."""
         if self.connection and table.name not in self._columns:
             self._columns[table.name] = stored_columns(self.connection, table)
         return self._columns.get(table.name, ())
 
     def has(self, table: Table) -> bool:
-        """Whether the warehouse has the table already."""
+        """Whether the table exists in the warehouse."""
         return bool(self.columns(table))
 
     def newest_listing(self, org_id: str) -> tuple[datetime | None, datetime | None]:
-        """When the newest listing of the org began, and when it ended; None where there is none."""
+        """When the newest listing of the org began and ended; None if there is none."""
         if self.connection is None or not self.has(LISTINGS):
             return None, None
         (newest,) = self.connection.execute(NEWEST_LISTING, {"org_id": org_id}).fetchall()
         return newest
 
     def of_feed(self, feed: Feed, sql: str) -> str:
-        """The query with what the warehouse has of this feed for `feed_jobs`, `feed_listings`, `feed_absences` and
-        `complete_listings`, which is what the view of this name says; the file may not have it yet."""
+        """The query with this feed's rows in place of `feed_jobs`, `feed_listings`, `feed_absences` and
+        `complete_listings`. The latter matches the view of that name, which the file may not have yet."""
 
         def rows(table: Table) -> str:
-            # An earlier version recorded QUERY alone, and had no column that says so.
+            # An earlier version recorded only QUERY, and had no such column.
             its_own = f"feed = '{feed.name}'" if "feed" in self.columns(table) else str(feed == QUERY).lower()
             return f"(select * from {DATASET}.{table.name} where {its_own})"
 
@@ -65,8 +65,8 @@ class History:
         return re.sub("|".join(rf"\b{name}\b" for name in named), lambda name: named[name[0]], sql)
 
     def fields(self, feed: Feed) -> dict[str, str]:
-        """column -> field of the undocumented fields that have a column of the feed's jobs, by the listings that gave
-        it to them: the first keeps it."""
+        """column -> undocumented field that has this column in the feed's jobs, according to the listings that added
+        it: the earliest wins."""
         if self.connection is None or "new_columns" not in self.columns(LISTINGS):
             return {}
         newest_first = self.connection.execute(
@@ -77,7 +77,7 @@ class History:
         return {column: name for (text,) in newest_first for column, name in orjson.loads(text).items()}
 
     def last_started_at(self, org_id: str, feed: Feed, filters: str) -> datetime | None:
-        """When the newest listing of the org with these filters started."""
+        """When the org's newest listing with these filters started."""
         if self.connection is None or not self.has(LISTINGS):
             return None
         row = self.connection.execute(
@@ -87,7 +87,7 @@ class History:
         return row[0] if row else None
 
     def asked_since(self, table: Table, org_id: str, since: datetime) -> set[str]:
-        """The ids of the users, or of the org, that were asked for since then."""
+        """The ids of the users, or of the org, that were fetched since then."""
         if self.connection is None or not self.has(table):
             return set()
         rows = self.connection.execute(
@@ -96,14 +96,14 @@ class History:
         return {found for (found,) in rows}
 
     def stored(self, table: Table, org_id: str) -> dict[str, dict[str, Any]]:
-        """id -> row of all users, or of the org, that are stored."""
+        """id -> stored row of each user, or of the org."""
         if self.connection is None or not self.has(table):
             return {}
         rows = self.connection.sql(f"select * from {DATASET}.{table.name} where org_id = $1", params=[org_id])
         return {row[table.key[-1]]: row for row in rows.to_arrow_table().to_pylist()}
 
     def rejections(self, org_id: str) -> dict[str, tuple[str, datetime]]:
-        """record_hash -> id and start of the first listing that showed the rejected record."""
+        """record_hash of a rejected record -> id and start of the first listing that showed it."""
         if self.connection is None or not self.has(REJECTED_RECORDS):
             return {}
         rows = self.connection.execute(

@@ -1,4 +1,5 @@
-"""One finished job's own answer, as a row of `job_details`; of a Classic job with the Classic API's counts."""
+"""Fetches the details of one finished job as a row of `job_details`; for a Classic job, with the Classic API's
+counts."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,7 +15,7 @@ from pipelines.salesforce.ids import same_id
 from pipelines.salesforce.org import Org
 from pipelines.tables import COUNT, FLAG, JOB_DETAILS
 
-ANSWER_BYTES: Final = 2**16  # of a job's own answer, which is 1 KB: a run asks for hundreds
+ANSWER_BYTES: Final = 2**16  # limit for one job's response, which is usually 1 KB: a run requests hundreds
 INGEST: Final = ("V2Ingest", "BigObjectIngest")
 
 Row = dict[str, Any]
@@ -22,35 +23,35 @@ Row = dict[str, Any]
 
 @dataclass
 class ClassicApi:
-    """Whether a run goes on to ask the Classic API: `off` says why not. Threads may use it at the same time."""
+    """Whether a run still uses the Classic API: `off` says why not. Shared between threads."""
 
     off: str | None = None
-    counted_out: bool = False  # whether the run has put its jobs in another order for it
+    counted_out: bool = False  # whether the run has reordered its jobs because of it
 
     def failed(self, error: SalesforceError | RecorderError) -> None:
-        """Notes a call without an answer: where the refusal is of the API itself, no other job is asked. Which statuses
-        it has for that is not documented: that 401, 403 and 503 are never one job's is inferred."""
+        """Notes a failed call: if the API itself refuses, no other job is tried. Which statuses it uses for that is not
+        documented: that 401, 403 and 503 never concern a single job is inferred."""
         if isinstance(error, SalesforceError) and (error.status in (401, 403, 503) or error.code in OFF):
             self.off = self.off or _text(error)
 
 
-OFF: Final = (*ENDED, "FeatureNotEnabled", "ExceededQuota")  # the latter, for spent calls, is inferred
+OFF: Final = (*ENDED, "FeatureNotEnabled", "ExceededQuota")  # the last, for a spent allowance, is inferred
 CLASSIC_ERROR: Final = "Classic API: "
 NOT_FOUND: Final = "HTTP 404"
 
 
 def job_path(job_id: str, job_type: str | None) -> str:
-    """Where a job of the listing has its own answer: a V2 load among the loads, whichever listing shows it."""
+    """The path of a job's own resource: V2 loads are under ingest, whichever listing shows them."""
     return f"jobs/{'ingest' if job_type in INGEST else 'query'}/{quote(job_id, safe='')}"
 
 
 def details_of(org: Org, feed: Feed, job: Row, classic: ClassicApi) -> tuple[Row, str]:
-    """The job's row of `job_details`, and why no other job should be asked, or "". What an earlier answer told stays
-    where this one tells nothing.
+    """The job's row of `job_details`, and why no further job should be requested, or "". Values of an earlier answer
+    are kept where this one has none.
 
     GET /services/data/vXX.X/jobs/query/{id} - "Get Information About a Query Job",
     https://developer.salesforce.com/docs/atlas.en-us.264.0.api_asynch.meta/api_asynch/query_get_one_job.htm
-    Raises a RecorderError where nothing could be asked: budget, sign-in.
+    Raises a RecorderError if no request could be sent: API budget, sign-in.
     """
     row = {name: job[name] for name in JOB_DETAILS.schema.names if name in job}
     row |= {"org_id": org.org_id, "attempts": (job["attempts"] or 0) + 1, "error": None}
@@ -59,7 +60,7 @@ def details_of(org: Org, feed: Feed, job: Row, classic: ClassicApi) -> tuple[Row
         answer = _asked(org, job_path(job["id"], job["job_type"]), job["id"])
     except (SalesforceError, InvalidResponse, NoResponse) as error:
         if not job["shown"] and isinstance(error, SalesforceError) and error.status == 404:
-            row["outcome"] = "gone"  # a job that was listed a moment ago is not
+            row["outcome"] = "gone"  # but not if it was listed a moment ago
         return row | {"error": _text(error), "asked_at": org.clock}, _limit(error, org)
     stop = ""
     if job["job_type"] == "Classic":
@@ -86,14 +87,14 @@ def _text(error: SalesforceError | RecorderError) -> str:
 
 
 def _limit(error: SalesforceError | RecorderError, org: Org) -> str:
-    """What to say where an answer means that the org takes no more calls just now; else ""."""
+    """The message if an answer means that the org accepts no more calls just now; else ""."""
     if isinstance(error, SalesforceError) and (error.status in (420, 429) or error.code == "REQUEST_LIMIT_EXCEEDED"):
         return explained(error, org.api_version).message
     return ""
 
 
 def _asked(org: Org, path: str, job_id: str) -> dict[str, Any]:
-    """The job's own answer. Raises SalesforceError, or a RecorderError: also InvalidResponse if it is another job's."""
+    """The job's own answer. Raises SalesforceError or a RecorderError: InvalidResponse if it is about another job."""
     body = org.request(path, at_most=ANSWER_BYTES, patient=False)
     if not isinstance(body, dict):
         raise InvalidResponse(f"GET {org.url(path)} answered with a JSON {type(body).__name__}, not an object.")
@@ -104,25 +105,25 @@ def _asked(org: Org, path: str, job_id: str) -> dict[str, Any]:
 
 
 def _with_counts(feed: Feed, answer: dict[str, Any], classic: dict[str, Any]) -> dict[str, Any]:
-    """The REST answer and the Classic API's, which alone counts a Classic job's records and batches.
+    """The REST answer merged with the Classic API's: only the latter counts a Classic job's records and batches.
 
-    That the REST answer has no counts was recorded; that the Classic API has them is inferred from its documentation:
+    That the REST answer has no counts was observed; that the Classic API has them is inferred from its documentation:
     https://developer.salesforce.com/docs/atlas.en-us.264.0.api_asynch.meta/api_asynch/asynch_api_jobs_get_details.htm
-    It writes numbers as text in some answers and calls `retries` `numberRetries`.
+    Some of its answers have numbers as text, and `retries` is called `numberRetries`.
     """
     counts = {name: value for name, value in classic.items() if name not in feed.jobs.fields}
     if "numberRetries" in counts:
         counts["retries"] = counts.pop("numberRetries")
-    told = {name: value for name, value in answer.items() if value is not None}
-    return counts | told  # where both tell, the newer API's word counts
+    known = {name: value for name, value in answer.items() if value is not None}
+    return counts | known  # where both have a value, the newer API wins
 
 
 def _values(feed: Feed, answer: dict[str, Any]) -> dict[str, Any]:
-    """The answer's values by column; what has no column, or does not fit its own, goes into extra_fields."""
+    """The answer's values by column; a value that has no column, or does not fit it, goes into extra_fields."""
     values: dict[str, Any] = {}
     more = {name: value for name, value in answer.items() if name not in feed.jobs.fields}
     for column in JOB_DETAILS.columns:
-        value = answer.get(column.field) if column.field else None  # an answer may have a field without a name
+        value = answer.get(column.field) if column.field else None  # an answer may have a field whose name is empty
         if value is None or column.name == "id":
             continue
         if column.type == COUNT:
@@ -139,7 +140,7 @@ def _values(feed: Feed, answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def _provisional(job: dict[str, Any], row: dict[str, Any]) -> bool | None:
-    """Closed means that no more batches may be added: finished it is when all of them are (JobInfo)."""
+    """Closed only means that no more batches may be added: the job is finished when all its batches are (JobInfo)."""
     if job["job_type"] != "Classic" or (row.get("state") or job["listed_state"]) != "Closed":
         return False
     total, completed, failed = (row.get(f"number_batches_{which}") for which in ("total", "completed", "failed"))

@@ -1,7 +1,7 @@
-"""What only a job's own answer tells: counts, times, errors. Asked for once a job is first seen finished.
+"""Fetches the details of finished jobs: counts, times, errors.
 
-The listing has none of it, and the org forgets it with the job. A listing always comes first; what there was no call
-left for is a backlog that later runs work off, failures first.
+The listing does not have them, and the org forgets them with the job. The listing always comes first; jobs that no API
+call was left for stay in a backlog for later runs, failures first.
 """
 
 import logging
@@ -22,23 +22,23 @@ from pipelines.tables import JOB_DETAILS
 
 logger = logging.getLogger(__name__)
 
-AT_ONCE: Final = 8  # calls in flight: an org takes 25 long ones, and these are short
+AT_ONCE: Final = 8  # calls in flight: an org allows 25 long-running ones, and these are short
 INCOMPLETE: Final = "The jobs are recorded, but not all of %s (To stop asking: details_per_run = 0 under [query_jobs].)"
-FAILURES_IN_A_ROW: Final = 5  # then it is not the job, and asking on would waste calls
+FAILURES_IN_A_ROW: Final = 5  # then the cause is not the job, and further requests would waste calls
 
 
 @dataclass(frozen=True)
 class DetailsOutcome:
     """How far a run got with its share of the backlog."""
 
-    asked: int  # jobs that answered
-    left: int  # jobs that later runs are to ask
-    stopped: str = ""  # why no further job was asked
+    asked: int  # jobs whose details were fetched
+    left: int  # jobs left to later runs
+    stopped: str = ""  # why no further job was requested
     notes: tuple[str, ...] = ()
 
 
 class Details:
-    """One run's share of the backlog, and what becomes of it; `outcome` is None until `answers` has returned."""
+    """One run's share of the backlog, and its outcome, which is None until `answers` has returned."""
 
     def __init__(
         self,
@@ -56,8 +56,8 @@ class Details:
         self._queue = deque(spread(affordable))
         self._wanted, self._asked, self._calls = len(affordable), 0, 0
         self._rows: list[Row] = []
-        self._answers: dict[int, tuple[Job, Row]] = {}  # by the number of their question, until they are judged
-        self._judged = self._failures = self._classic_failures = 0  # in a row, in the order of the questions
+        self._answers: dict[int, tuple[Job, Row]] = {}  # by the number of their request, until they are judged
+        self._judged = self._failures = self._classic_failures = 0  # in a row, in the order of the requests
         self._failures_as_answered = 0
         self.outcome: DetailsOutcome | None = None
 
@@ -65,7 +65,7 @@ class Details:
         return 2 if job["job_type"] == "Classic" and not self.classic.off else 1
 
     def _affordable(self, jobs: Iterable[Job]) -> Iterator[Job]:
-        """The first of the jobs: at most half of what the API budget leaves goes into details."""
+        """As many of the first jobs as fit into half of what is left of the API budget."""
         spent = 0
         for job in jobs:
             spent += self._cost(job)
@@ -74,7 +74,7 @@ class Details:
             yield job
 
     def answers(self) -> pa.Table:
-        """Asks, and gives the answers as rows of `job_details`; ends early at what no further call would get past."""
+        """Fetches details and returns them as rows of `job_details`; stops early if further calls would fail, too."""
         stopped = ""
         with ThreadPoolExecutor(AT_ONCE, "details") as pool:
             asked: dict[Future[tuple[Row, str]], tuple[int, Job]] = {}
@@ -97,8 +97,8 @@ class Details:
         return pa.Table.from_pylist(self._rows, schema=JOB_DETAILS.schema)
 
     def _next(self) -> Job | None:
-        """The next job to ask. Once the Classic API is off, the jobs that need it wait, and others take their places;
-        if there are places left, what the newer API has of them is asked for."""
+        """The next job to request. Once the Classic API is off, jobs that need it wait, and others take their places;
+        if places are left, what the newer API knows about the waiting ones is fetched."""
         if self.classic.off and not self.classic.counted_out:
             self.classic.counted_out = True
             left = [*self._queue, *(job for job in self.jobs[self._wanted :])]
@@ -114,7 +114,7 @@ class Details:
         return self._queue.popleft()
 
     def _take(self, answer: Future[tuple[Row, str]], number: int, job: Job) -> str:
-        """Keeps an answer. Says why no other job should be asked, if so."""
+        """Keeps an answer. Returns why no further job should be requested, or ""."""
         try:
             row, stop = answer.result()
         except RecorderError as failure:
@@ -125,7 +125,8 @@ class Details:
         while self._judged + 1 in self._answers:
             self._judged += 1
             stop = self._judge(*self._answers.pop(self._judged)) or stop
-        # Judged in the order of the questions, a slow answer would have all others asked before it is its turn.
+        # Failures are judged in the order of the requests, so one slow answer could let all others be sent first.
+        # Therefore, a longer series of failures in the order of arrival counts, too.
         own_error = row["error"] and not row["error"].startswith(CLASSIC_ERROR)
         self._failures_as_answered = self._failures_as_answered + 1 if own_error else 0
         if self._failures_as_answered >= 2 * AT_ONCE:
@@ -133,8 +134,8 @@ class Details:
         return stop
 
     def _judge(self, job: Job, row: Row) -> str:
-        """Several failures in a row are an API's own: of the Classic one it is then known, of the other one it is said
-        why no other job should be asked."""
+        """Several failures in a row mean that an API itself fails. If it is the Classic API, it is switched off for
+        this run; if it is the other one, returns why no further job should be requested."""
         error = row["error"] or ""
         counts = error.startswith(CLASSIC_ERROR)
         self._failures = self._failures + 1 if error and not counts else 0
@@ -150,7 +151,7 @@ class Details:
         rows = self._rows
         failed = [row["error"] for row in rows if row["error"] and row["outcome"] != "gone"]
         counts = [error for error in failed if error.startswith(CLASSIC_ERROR)]
-        # Of a job that was deleted since it was listed nothing is to be said.
+        # A job that was deleted since it was listed is not worth a note.
         errors = [error for error in failed if not error.startswith((CLASSIC_ERROR, NOT_FOUND))]
         notes = []
         if stopped:

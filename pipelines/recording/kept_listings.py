@@ -1,8 +1,8 @@
-"""Listings that could not be loaded yet, kept as Parquet beside the primary database: another process held it, or the
-load was killed.
+"""Listings that could not be loaded yet because the primary database was locked, or the load was killed: they are kept
+as Parquet files beside it.
 
 Each is a folder named by its place in the order, `000007-<dlt's load id>`, with a file `kept.json` that says which
-primary database it is for, which orgs it contains, and the files' checksums. It appears in one step, complete.
+primary database it is for, which orgs it contains, and the files' checksums. The folder appears atomically.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from pipelines.warehouse.dlt_packages import PIPELINE, TABLES_OF_DLT, Package, p
 from pipelines.warehouse.renamed_columns import with_new_names
 from pipelines.warehouse.state_folder import StateFolder
 
-FORMAT: Final = 1  # of these folders; a version that changes it reads the earlier ones
+FORMAT: Final = 1  # of these folders; a later version has to read this format, too
 META: Final = "kept.json"
 PLACES: Final = 6  # digits of a listing's place in the order
 NAME: Final = re.compile(rf"\d{{{PLACES}}}-.*")
@@ -37,23 +37,23 @@ class UnreadableListing(Exception):
 
 @dataclass(frozen=True)
 class KeptListing:
-    """One listing that waits."""
+    """One listing waiting to be loaded."""
 
     folder: Path
     meta: dict[str, Any]
 
     @property
     def identity(self) -> str:
-        """Of the primary database that it is kept for."""
+        """The identity of the primary database that it is kept for."""
         return str(self.meta.get("file"))
 
     @property
     def orgs(self) -> set[str]:
-        """The ids of the orgs whose rows it has."""
+        """The ids of the orgs whose rows it contains."""
         return set(self.meta.get("orgs", ()))
 
     def tables(self) -> dict[str, list[Path]]:
-        """Table -> its files, every one as it was written. Raises UnreadableListing."""
+        """Table -> its files, with checksums verified. Raises UnreadableListing."""
         if self.meta.get("format") != FORMAT:
             raise UnreadableListing(f"its format is {self.meta.get('format')!r}, and this version reads {FORMAT}")
         known = {table.name for table in TABLES}
@@ -71,18 +71,18 @@ class KeptListing:
         return found
 
     def give_to(self, identity: str) -> None:
-        """It is for the primary database with this identity after all."""
+        """Reassigns it to the primary database with this identity."""
         with replacing(self.folder / META) as new:
             new.write_text(json.dumps(self.meta | {"file": identity}), encoding="utf-8")
 
     def remove(self) -> None:
-        """It is loaded. Renamed first: half of it, left by a kill, is none that waits."""
+        """Removes it after loading. Renamed first, so that a kill cannot leave half a listing waiting."""
         gone = self.folder.with_name(f".{self.folder.name}.gone")
         self.folder.rename(gone)
         shutil.rmtree(gone, ignore_errors=True)
 
     def set_aside(self, state: StateFolder) -> Path:
-        """Moves it out of the way of those that can be loaded, and says where to."""
+        """Moves it out of the way of the listings that can be loaded; returns its new path."""
         state.make(state.set_aside)
         there = state.set_aside / self.folder.name
         while there.exists():
@@ -91,12 +91,12 @@ class KeptListing:
 
 
 def waiting(state: StateFolder) -> list[KeptListing]:
-    """All that wait beside this primary database, oldest first, for whichever file."""
+    """All listings waiting beside this primary database, oldest first, including those kept for another file."""
     return [KeptListing(folder, _meta(folder)) for folder in _folders(state.kept)]
 
 
 def listings_in(folder: Path) -> list[KeptListing]:
-    """All in one folder beside a primary database, whatever their names, except those half written or half removed."""
+    """All listings in a folder beside a primary database, under any name, except half-written or half-removed ones."""
     return [KeptListing(one, _meta(one)) for one in sorted(folder.glob("*/")) if not one.name.startswith(".")]
 
 
@@ -105,8 +105,8 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def rows_of(files: list[Path], table: Table) -> Iterator[pa.Table]:
-    """The rows of a table as they were extracted, some at a time, without dlt's own columns; columns that a later
-    version renamed have its names, and those that came with it are null."""
+    """The rows of a table as they were extracted, one row group at a time, without dlt's own columns. Columns that have
+    been renamed since have their new names; columns added since are null."""
     for file in files:
         with pq.ParquetFile(file) as parquet:
             for number in range(parquet.num_row_groups):
@@ -120,9 +120,9 @@ def rows_of(files: list[Path], table: Table) -> Iterator[pa.Table]:
 
 
 def keep(working: Path, state: StateFolder, identity: str, but_for: Collection[str] = ()) -> list[str]:
-    """Keeps what dlt extracted into a pipeline's working folder and did not load; gives dlt's ids of these packages.
+    """Keeps what dlt extracted into a pipeline's working folder and did not load; returns dlt's ids of these packages.
 
-    The files are linked, so that keeping them takes no room, and stay where they are.
+    The files are hard-linked, so they take no extra space, and stay where they are.
     """
     there = {name.partition("-")[2]: int(name[:PLACES]) for name in (folder.name for folder in _folders(state.kept))}
     last = max(there.values(), default=0)
@@ -135,26 +135,26 @@ def keep(working: Path, state: StateFolder, identity: str, but_for: Collection[s
 
 
 def keep_left_behind(state: StateFolder) -> None:
-    """Keeps the listings that loads which were killed, or failed, had made and not loaded."""
+    """Keeps the listings that killed or failed runs had extracted but not loaded."""
     for left in sorted(state.work.glob("*/")):
         keep(left / PIPELINE, state, left.name.partition(".")[0])
         shutil.rmtree(left, ignore_errors=True)
 
 
 def keep_of_version_0_1_0(state: StateFolder, identity: str) -> None:
-    """Keeps the listings that version 0.1.0 left in dlt's home, in a folder named by a hash of the file's path; then
-    that folder goes, and dlt's home is not used again."""
+    """Keeps the listings that version 0.1.0 left in dlt's home, in a folder named after a hash of the file's path; then
+    removes that folder. dlt's home is no longer used."""
     name = f"{PIPELINE}_{hashlib.sha256(str(state.primary_file).encode()).hexdigest()[:8]}"
     home = Path(os.environ.get("DLT_DATA_DIR") or global_dir()) / "pipelines" / name
     try:
-        if home.stat().st_uid != os.geteuid():  # dlt's home may have been in /tmp, where anybody can put something
+        if home.stat().st_uid != os.geteuid():  # dlt's home may have been in /tmp, where any user can create files
             return
     except OSError:
         return
     taken = (state.read("taken_from_dlts_home") or "").split()
     taken += keep(home, state, identity, but_for=taken)
     shutil.rmtree(home, ignore_errors=True)
-    if home.exists() and taken:  # it cannot be removed, and is not to be read again
+    if home.exists() and taken:  # it could not be removed, and must not be read again
         state.write("taken_from_dlts_home", "\n".join(taken))
 
 
@@ -172,10 +172,10 @@ def _keep(tables: Package, state: StateFolder, name: str, identity: str) -> None
             _link(file, copy)
             state.share(copy)
             checksums[copy.name] = _checksum(copy)
-            try:  # what a machine that failed has left may be a part of a file
+            try:  # after a crash of the machine, a file may be truncated
                 rows = pq.read_table(copy)
             except pa.ArrowException:
-                checksums[copy.name] = "cannot be read"  # so that it is set aside, and named
+                checksums[copy.name] = "cannot be read"  # never matches: the listing is set aside with a warning
                 continue
             if table == LISTINGS.name:
                 orgs |= set(rows["org_id"].to_pylist())

@@ -1,4 +1,4 @@
-"""The row of `listings`: the proof that a listing was read to its end, and what the run asked for besides."""
+"""The row of `listings`: proof that a listing was read to its end, and what else the run fetched."""
 
 import pyarrow as pa
 
@@ -10,7 +10,7 @@ from pipelines.tables import LISTINGS
 
 
 def listing_row(snapshot: Snapshot, metadata: Metadata, details: DetailsOutcome | None = None) -> pa.Table:
-    """One row of `listings`. It is written once the listing is complete, and again after the details."""
+    """One row of `listings`, written once the listing is complete, and again after the details."""
     used, allowed = snapshot.api_usage or (None, None)
     missing = snapshot.missing
     notes = [*snapshot.notes, *metadata.notes, *(details.notes if details else ())]
@@ -50,6 +50,6 @@ def listing_row(snapshot: Snapshot, metadata: Metadata, details: DetailsOutcome 
 
 
 def _only_creator(snapshot: Snapshot) -> str | None:
-    """The one user who created all that was shown. A record without a creator may be anybody's."""
+    """The one user who created everything shown, if so. A record without a creator may be any user's."""
     creators = snapshot.shown.creators.keys() | {record.created_by_id for record in snapshot.rejected.values()}
     return creators.pop() if len(creators) == 1 else None

@@ -1,4 +1,4 @@
-"""One run, from the lock on the primary database to the published copy: what is kept when it ends at any moment."""
+"""One run, from locking the primary database to publishing the copy, safe to stop at any moment."""
 
 import os
 import shutil
@@ -40,23 +40,23 @@ from pipelines.warehouse.schema import apply_views, complete_tables
 from pipelines.warehouse.state_folder import StateFolder
 from pipelines.warehouse.state_spans import refresh_spans
 
-TEMPLATES_AGAIN: Final = timedelta(days=60)  # an earlier version may have loaded into the file since the last load
+TEMPLATES_AGAIN: Final = timedelta(days=60)  # an earlier version may have written to the file since the last load
 
 
 @dataclass(frozen=True)
 class Run:
-    """What one run did, as the line that it prints."""
+    """What one run did; as text, the line that it prints."""
 
     snapshot: Snapshot
     metadata: Metadata
-    details: DetailsOutcome | None  # None: no job waited for it
-    resumed: int  # listings that earlier runs had to keep, and that this run loaded first
+    details: DetailsOutcome | None  # None: no job was waiting for details
+    resumed: int  # kept listings of earlier runs, which this run loaded first
     seconds: float
     settings: Settings
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What it could not find out, and what was odd about the listing."""
+        """What could not be fetched, and anomalies of the listing."""
         return (*self.snapshot.notes, *self.metadata.notes, *(self.details.notes if self.details else ()))
 
     def __str__(self) -> str:
@@ -81,7 +81,7 @@ class Run:
 def record(settings: Settings, credentials: SalesforceCredentials, progress: ProgressCallbacks = NO_PROGRESS) -> Run:
     """Lists the org's jobs, loads what changed, publishes the warehouse.
 
-    Raises a RecorderError that says what to do; what could not be done now, the next run does.
+    Raises a RecorderError that says what to do; the next run catches up on whatever this one could not do.
     """
     with exclusive_load(settings.primary_file):
         return record_under_lock(settings, credentials, progress)
@@ -90,11 +90,11 @@ def record(settings: Settings, credentials: SalesforceCredentials, progress: Pro
 def record_under_lock(
     settings: Settings, credentials: SalesforceCredentials, progress: ProgressCallbacks = NO_PROGRESS
 ) -> Run:
-    """As `record`, for who holds the lock of the primary database already."""
+    """Like `record`, for a caller that already holds the lock of the primary database."""
     began = time.monotonic()
     state = StateFolder(settings.primary_file)
     with state.in_use():
-        active().data_dir = state.temporary  # nothing of dlt's goes into the user's home
+        active().data_dir = state.temporary  # so that dlt writes nothing to the user's home
         try:
             with ExitStack() as closing:
                 found = _record(settings, credentials, progress, state, closing)
@@ -107,9 +107,9 @@ def record_under_lock(
 
 
 def _damaged_part(primary_file: Path, error: Exception) -> str | None:
-    """What of the primary database, which is closed by now, is damaged, where an error looks like it."""
+    """Which part of the primary database is damaged, if the error looks like damage. The file is closed by now."""
     if is_damage(error) and not causing_signal(exception_chain(error)):
-        with suppress(OSError, duckdb.Error):  # it cannot be looked into now: the error itself is all that is known
+        with suppress(OSError, duckdb.Error):  # the file cannot be examined now: report the error itself
             return damaged_part(primary_file)
     return None
 
@@ -121,7 +121,7 @@ def _record(
     state: StateFolder,
     closing: ExitStack,
 ) -> tuple[Snapshot, Metadata, DetailsOutcome | None, int]:
-    """What was listed and loaded, and how many listings that were kept before were loaded first."""
+    """Lists and loads; returns what was recorded, and how many kept listings were loaded first."""
 
     def extracted(pipeline: dlt.Pipeline, history: History) -> tuple[Snapshot, Metadata]:
         done: list[tuple[Snapshot, Metadata]] = []
@@ -133,14 +133,14 @@ def _record(
             on_page=progress.page,
             on_listed=lambda snapshot, metadata: done.append((snapshot, metadata)),
         )
-        pipeline.extract(jobs)  # not `run`, which would first ask for the file, and give up if it is held
+        pipeline.extract(jobs)  # not `run`, which would open the file first, and fail if it is locked
         return done[0]
 
     primary = _open(settings, closing)
     if isinstance(primary, DatabaseLocked):
         identity = identity_while_held(state, settings)
         keep_left_behind(state)
-        # The copy stands in for the file, but knows nothing of listings that are kept already: then load all.
+        # The published copy stands in for the file, but lacks the listings that are still waiting: then load all jobs.
         history = History(None if waiting(state) else open_published(settings.warehouse, identity, closing))
         working = state.working_folder(identity)
         snapshot, metadata = extracted(new_pipeline(str(settings.primary_file), working), history)
@@ -148,7 +148,7 @@ def _record(
         shutil.rmtree(working)
         primary = _retry_open(settings, closing, primary, snapshot)
         identity = identify(primary, state, settings)
-        resumed = load_kept(primary, state, identity) - 1  # without the one that was just made
+        resumed = load_kept(primary, state, identity) - 1  # not counting the one just made
         if not has_listing(primary.connection, snapshot.listing_id):
             raise TemporaryError(
                 f"{settings.primary_file.name} was replaced by another file while it was locked. The listing of "
@@ -180,7 +180,7 @@ def _record(
 
 
 def _open(settings: Settings, closing: ExitStack) -> PrimaryDatabase | DatabaseLocked:
-    """The primary database, ours from here to the end of the run; or who holds it."""
+    """The primary database, open until the end of the run; or, if another process has locked it, which one."""
     check_begun(settings.primary_file, settings.warehouse)
     try:
         primary = closing.enter_context(open_primary(settings.primary_file, settings.lock_wait, demo=settings.demo))
@@ -191,7 +191,7 @@ def _open(settings: Settings, closing: ExitStack) -> PrimaryDatabase | DatabaseL
 
 
 def _retry_open(settings: Settings, closing: ExitStack, held: DatabaseLocked, snapshot: Snapshot) -> PrimaryDatabase:
-    """The file again, now that the listing is safe beside it: whoever held it may have let go."""
+    """Tries to open the file again, now that the listing is safe on disk: the lock may have been released."""
     try:
         primary = closing.enter_context(open_primary(settings.primary_file, wait=0))
     except DatabaseLocked:

@@ -1,7 +1,7 @@
-"""How rows become rows of the tables: one dlt resource a table, and the merge that it does.
+"""How rows are merged into the tables: one dlt resource per table.
 
-What makes a replayed, doubled or late load harmless stands in the `source_filter`s below: dlt merges only staged rows
-that pass them, so that no stored version is replaced by an older one and no `observed_at` ever moves.
+The `source_filter`s below keep merges idempotent, so that replayed, duplicate or late loads do no harm: dlt merges only
+staged rows that pass them, so no stored version is replaced by an older one, and no `observed_at` ever moves.
 """
 
 from collections.abc import Iterable
@@ -16,13 +16,13 @@ from dlt.extract import DltResource
 from pipelines.recording.feeds import FEEDS, Feed
 from pipelines.tables import DATASET, REJECTED_RECORDS, UNLISTED_JOBS, Table
 
-STAGING: Final = f"{DATASET}_staging"  # where dlt stages a merge
-WATERMARK_OVERLAP: Final = timedelta(minutes=5)  # for changes that the org commits late, and for clocks that differ
+STAGING: Final = f"{DATASET}_staging"  # dlt's staging schema
+WATERMARK_OVERLAP: Final = timedelta(minutes=5)  # for changes that the org commits late, and for clock skew
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Some rows of one table, on their way to dlt."""
+    """A batch of rows of one table, on its way to dlt."""
 
     table: Table
     rows: pa.Table
@@ -31,14 +31,14 @@ class Rows:
 
 @dataclass(frozen=True)
 class Merge:
-    """Which staged rows of a table become rows, and which one of several with the same key."""
+    """Which staged rows of a table are merged, and which one of several with the same key."""
 
     source_filter: str | None = None
-    dedup_sort: tuple[str, str] | None = None  # a column and its order: the first row in it stays
+    dedup_sort: tuple[str, str] | None = None  # a column and a sort order: the first row is kept
 
 
 def _not_yet_observed(states: Table) -> str:
-    """A version that the history has already stays as it is, with the time at which it was first observed.
+    """Skips versions that are already recorded: they keep the time at which they were first observed.
 
     `min(system_modstamp)` limits the search to the newest part of the table: 6 ms instead of 2.6 s at 30 million rows.
     """
@@ -53,12 +53,12 @@ def _not_yet_observed(states: Table) -> str:
 
 
 def _not_stale(jobs: Table) -> str:
-    """What a later listing showed is never replaced by what an earlier one did, whatever their system_modstamps say:
-    those can move back. Nor is a version that the same listing observed earlier, which may come of one that was
-    compared with nothing.
+    """Never replaces what a later listing showed with what an earlier one did, whatever their system_modstamps say:
+    these can move back. Nor does it replace a version by the same version with a later observed_at, which a listing
+    has that was compared with nothing.
 
     `created_date` never changes, so it limits the search, too; jobs whose createdDate could not be read are looked up
-    on their own, and then among all.
+    separately, and against all stored jobs.
     """
     newer = f"""not exists (
     select 1 from (
@@ -82,7 +82,7 @@ FIRST_STAYS_FIRST: Final = f"""not exists (
     ) as stored
     where stored.o = org_id and stored.h = record_hash and stored.t < first_observed_at
 )"""
-# An absence that has ended stays so, and ends where it first did.
+# An absence that has ended stays ended, at the earliest time recorded.
 ENDED_STAYS_ENDED: Final = f"""not exists (
     select 1 from (
         select org_id as o, id as i, unlisted_at as u, listed_again_at as a from {DATASET}.unlisted_jobs
@@ -101,10 +101,10 @@ MERGES: Final = {
 
 
 def merge_on(table: Table) -> dict[str, Any]:
-    """dlt's hints for a table. delete-insert with dedup_sort is the one strategy that neither doubles rows after a
-    crash nor gets stuck on a job that is listed twice."""
+    """dlt's hints for a table. delete-insert with dedup_sort is the only strategy that neither duplicates rows after a
+    crash nor fails on a job that is listed twice."""
     merge, columns = MERGES.get(table, Merge()), table.hints
-    for column in columns:  # None, too: earlier versions sorted by other columns, and dlt remembers it
+    for column in columns:  # None must be set, too: earlier versions sorted by other columns, and dlt remembers them
         columns[column]["dedup_sort"] = None
     if merge.dedup_sort:
         column, order = merge.dedup_sort
@@ -115,14 +115,14 @@ def merge_on(table: Table) -> dict[str, Any]:
         "primary_key": table.key,
         "columns": columns,
         "write_disposition": write | ({"source_filter": merge.source_filter} if merge.source_filter else {}),
-        # A type that does not fit fails while it can still be refused, not when the package is already made.
+        # A type mismatch fails now, while it can still be rejected, and not once the load package exists.
         "schema_contract": {"tables": "evolve", "columns": "evolve", "data_type": "freeze"},
     }
 
 
 def resources(rows: DltResource, tables: Iterable[Table]) -> tuple[DltResource, ...]:
-    """A resource for each table, which takes its own of all the Rows that `rows` yields. That one is evaluated once,
-    and fills no table itself."""
+    """A resource per table, which picks its own from all the Rows that `rows` yields. `rows` is evaluated once, and
+    fills no table itself."""
 
     def of(table: Table) -> DltResource:
         @dlt.transformer(data_from=rows, **merge_on(table))
@@ -135,11 +135,11 @@ def resources(rows: DltResource, tables: Iterable[Table]) -> tuple[DltResource, 
 
 
 def incremental_resource(rows: DltResource, feed: Feed) -> DltResource:
-    """The resource of a feed's jobs, whose state has dlt's high-water mark of `system_modstamp`.
+    """The resource of a feed's jobs, which keeps dlt's high-water mark of `system_modstamp` in its state.
 
-    The mark is where the listing started, not the newest stamp that it shows, and dlt filters no row by it: that would
-    drop late, unmoved and newly visible stamps. dlt binds the mark again for every item of a transformer, so it is set
-    for every one.
+    The mark is the start of the listing, not the newest system_modstamp in it, and dlt filters no rows by it: that
+    would lose jobs whose stamp is late, did not move, or belongs to a job that has only become visible now. dlt
+    rebinds the mark for each item of a transformer, so it is set each time.
     """
 
     @dlt.transformer(data_from=rows, **merge_on(feed.jobs))
@@ -147,7 +147,7 @@ def incremental_resource(rows: DltResource, feed: Feed) -> DltResource:
         given: Rows,
         modified: dlt.sources.incremental[datetime] = dlt.sources.incremental(  # noqa: B008
             "system_modstamp",
-            allow_external_schedulers=False,  # or Airflow's interval, or DLT_INTERVAL_END, would leave jobs out
+            allow_external_schedulers=False,  # Airflow's interval, or DLT_INTERVAL_END, would leave jobs out
         ),
     ) -> pa.Table | None:
         if given.table != feed.jobs:

@@ -1,4 +1,4 @@
-"""Rows into the primary database by dlt: what was just extracted, and the listings that earlier runs had to keep."""
+"""Loads rows into the primary database with dlt: what was just extracted, and listings kept by earlier runs."""
 
 import logging
 import shutil
@@ -27,25 +27,25 @@ DOES_NOT_FIT = (
     pa.ArrowException,
     duckdb.DataError,
     duckdb.ConstraintException,
-)  # what is kept, whenever it is tried
+)  # errors that would recur on each attempt to load a kept listing
 
 logger = logging.getLogger(__name__)
 
 
 def pipeline_into(primary: PrimaryDatabase, state: StateFolder, identity: str) -> tuple[dlt.Pipeline, Path]:
-    """dlt's pipeline into the primary database, with the state and the schema that are stored there, and its folder."""
+    """dlt's pipeline into the primary database, with the state and schema stored there, and its working folder."""
     working = state.working_folder(identity)
     return synced_pipeline(primary.connection, working), working
 
 
 def load_package(pipeline: dlt.Pipeline) -> None:
-    """Loads what the pipeline has extracted. Raises what dlt does, and KeyboardInterrupt."""
+    """Loads what the pipeline has extracted. Raises dlt's exceptions, and KeyboardInterrupt."""
     interruptible(pipeline.normalize)
     interruptible(pipeline.load)
 
 
 def load_kept(primary: PrimaryDatabase, state: StateFolder, identity: str) -> int:
-    """Loads the listings that are kept for this file, oldest first, before anything is listed; says how many."""
+    """Loads the listings that are kept for this file, oldest first; returns how many. Call it before listing."""
     loaded = 0
     _bring_up_to_date(primary.connection)
     for kept in waiting(state):
@@ -70,7 +70,7 @@ def load_kept(primary: PrimaryDatabase, state: StateFolder, identity: str) -> in
 
 def _load_one(primary: PrimaryDatabase, state: StateFolder, kept: KeptListing) -> None:
     tables = kept.tables()
-    working = state.temporary / "kept"  # not in `work`: it is there already, should this be killed
+    working = state.temporary / "kept"  # not in `work`: if this is killed, the listing is still kept
     pipeline = synced_pipeline(primary.connection, working)
     pipeline.extract(kept_rows({table: rows_of(tables[table.name], table) for table in TABLES if table.name in tables}))
     load_package(pipeline)
@@ -79,7 +79,7 @@ def _load_one(primary: PrimaryDatabase, state: StateFolder, kept: KeptListing) -
 
 
 def _bring_up_to_date(primary: duckdb.DuckDBPyConnection) -> None:
-    """Gives what an earlier version recorded, or kept, this version's columns and ids: it is compared with next."""
+    """Gives what an earlier version recorded, or kept, this version's columns and ids, before it is compared with."""
     if stored_columns(primary, LISTINGS):
         complete_tables(primary)
         join_orgs(primary)

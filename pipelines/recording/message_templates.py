@@ -1,4 +1,4 @@
-"""Templates of Salesforce's error messages: what two failures of one kind have in common, and no value of a record."""
+"""Templates of Salesforce's error messages: the same for failures of the same kind, and free of record values."""
 
 import html
 import re
@@ -7,13 +7,13 @@ from typing import Final
 
 from pipelines.salesforce.ids import full_id
 
-MARK: Final = "…"  # stands for what was taken out
-LONGEST: Final = 1_000  # characters of a message that are read, and of its template
+MARK: Final = "…"  # stands for what was removed
+LONGEST: Final = 1_000  # characters read of a message, and at most in its template
 ESCAPED_TIMES: Final = 3  # &amp;#39; was escaped twice
 
-# Letters of scripts that put spaces between words. "300秒後に" is a number and a sentence, "300s" is one word.
+# Letters of scripts that separate words with spaces. "300秒後に" is a number and a sentence, "300s" is one word.
 _LETTERS: Final = "A-Za-zÀ-ÖØ-öø-ɏͰ-ԯ"
-_DIGITS: Final = r"\d\u2460-\u24ff\u2776-\u2793"  # the latter in circles; superscripts and the like are digits by NFKC
+_DIGITS: Final = r"\d\u2460-\u24ff\u2776-\u2793"  # plus circled digits; superscripts and the like become digits by NFKC
 _DIGIT: Final = re.compile(f"[{_DIGITS}]+")
 _WORD: Final = re.compile(f"[{_LETTERS}{_DIGITS}_]+(?:-[{_LETTERS}{_DIGITS}_]+)*")
 _API_NAME: Final = re.compile(r"\w+__[A-Za-z]{1,3}")  # Field_2__c
@@ -26,17 +26,17 @@ _SIGNS: Final = re.compile(rf"(?:(?<=[\s:=,;])|^)[-+−±.]+(?={MARK})")
 
 _CODE_TWICE: Final = re.compile(r"(\S+) : (?:\1 : )+")  # InvalidBatch : InvalidBatch : Field name not found : Email
 
-# What opens a span, and what closes it. A quotation mark can stand on either side: “English”, „Deutsch“, ”svenska”.
+# What opens a span, and what closes it. Some quotation marks do both: “English”, „Deutsch“, ”svenska”.
 _QUOTES: Final = {
     '"': '"', "“": "”", "”": "”", "„": "“”", "«": "»", "»": "«",
     "'": "'", "‘": "’", "’": "’", "‚": "‘’", "‹": "›", "›": "‹", "`": "`'´",
     "「": "」", "『": "』", "《": "》", "〈": "〉", "〝": "〞〟",
 }  # fmt: skip
 _BRACKETS: Final = {"(": ")", "[": "]", "{": "}", "【": "】", "〔": "〕"}
-_APOSTROPHES: Final = "'’`"  # inside a word they are no quotation marks
+_APOSTROPHES: Final = "'’`"  # not quotation marks when inside a word
 _ANGLES: Final = re.compile(r"<[^<>\s][^<>]*>")  # <unknown>, but not "a < b"
 
-# Values that stand in a message without quotes, after or between words of Salesforce's own.
+# Values that appear unquoted, after or between Salesforce's own words.
 _SLOTS: Final = (
     re.compile(r"(Foreign key external ID:).+( not found for field )", re.DOTALL),
     re.compile(r"(attempt to delete).+( could not be completed)", re.DOTALL),
@@ -54,8 +54,8 @@ _SLOTS: Final = (
         )
     ),
 )
-# Codes of messages with such a value: where the words around it are not among those above (they are in the language of
-# the job's user), nothing tells the value from them.
+# Codes of messages with such a value: if the words around it are not among those above (they are in the language of
+# the job's user), they cannot be told apart from the value.
 _VALUE_CODES: Final = re.compile(
     "(INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST|STRING_TOO_LONG|NUMBER_OUTSIDE_VALID_RANGE|INVALID_EMAIL_ADDRESS"
     r"|INVALID_TYPE_ON_FIELD_IN_RECORD|MALFORMED_ID|DELETE_FAILED)\s*:.*",
@@ -64,23 +64,23 @@ _VALUE_CODES: Final = re.compile(
 
 
 def message_template(message: str) -> str:
-    """The message with a mark in place of its ids, e-mail addresses, URLs, numbers, and quoted or bracketed text: equal
-    for messages that differ in these only. Its own template is the same. 1,000 characters at most.
+    """The message with its ids, e-mail addresses, URLs, numbers, and quoted or bracketed text replaced by a mark: equal
+    for messages that differ only in these. Idempotent. At most 1,000 characters.
 
-    A word with a digit goes as a whole, but of an API name (`Field_2__c`) only the digits do. Where a quotation mark or
-    a bracket is not closed, the rest goes: it may have been cut off.
+    A word that contains a digit is replaced as a whole; in an API name (`Field_2__c`), only the digits are. After an
+    unclosed quotation mark or bracket, the rest is replaced: the message may have been cut off.
     """
     text = _without_spans(_without_slots(_readable(message)))
     for pattern in (_ANGLES, _URL, _EMAIL, _OTHER_EMAIL):
         text = pattern.sub(MARK, text)
     text = _WORD.sub(lambda word: _without_digits(word[0]), text)
-    text = _without_slots(text)  # again: where Salesforce's words were only part of a quotation, they tell nothing
+    text = _without_slots(text)  # again: Salesforce's words may only have been part of a quotation before
     return _SIGNS.sub("", _MARKS.sub(MARK, _SIGNS.sub("", text)))
 
 
 def _readable(message: str) -> str:
-    """On one line, without HTML's escapes, in one form of each character, its code once. Of a message that is too long,
-    the beginning without the word that is cut."""
+    """The message on one line, unescaped from HTML, NFKC-normalized, with its code only once. If it is too long, only
+    the beginning, without the word that would be cut."""
     text = message[: 2 * LONGEST]
     for _ in range(ESCAPED_TIMES):
         text = html.unescape(text)
@@ -104,10 +104,10 @@ def _without_slots(text: str) -> str:
 
 
 def _without_spans(text: str) -> str:
-    """Without what is quoted or in brackets, to the outermost of them."""
+    """The text with each outermost quoted or bracketed span replaced."""
     kept: list[str] = []
-    closers: list[str] = []  # of what is open
-    begin = 0  # of what follows the last span
+    closers: list[str] = []  # of the spans that are open
+    begin = 0  # of the text after the last span
     for at, sign in enumerate(text):
         opens = _QUOTES.get(sign) or _BRACKETS.get(sign)
         if not opens and not (closers and sign in closers[-1]):

@@ -1,4 +1,4 @@
-"""Which jobs a listing shows no longer, which it shows again, and whether it shows a fraction of the org only."""
+"""Which jobs a listing no longer shows, which it shows again, and whether it shows only a fraction of the org."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,13 +13,13 @@ from pipelines.recording.history import History
 from pipelines.recording.shown_jobs import ShownJobs
 from pipelines.tables import FINISHED, LISTINGS, TIME, UNLISTED_JOBS
 
-# A listing that has lost so many, and more than half, of the jobs that cannot have expired shows a reduced view.
+# A listing that lacks this many, and more than half, of the jobs that cannot have expired shows a reduced view.
 LOST: Final = 20
-RETENTION: Final = "interval 168 hours"  # of a finished job, from its creation: the org removes it when it is older
+RETENTION: Final = "interval 168 hours"  # of a finished job, from its creation: the org removes older ones
 
-# A finished job is gone after seven days: one that was older than twice that when last listed was none that could go.
-# Jobs that are not finished may go at any age, and are few. What went before the last listing that was compared is in
-# the table; one that was kept while the file was held may not have been.
+# A finished job is gone after seven days, so jobs that were older than twice that when last compared need no look.
+# Unfinished jobs may go at any age, and are few. Whatever went before the last compared listing is in the table
+# already, but a listing that was kept while the file was locked may not have been compared.
 AWAY: Final = f"""
 with before as (
     select
@@ -34,10 +34,10 @@ away as (
         and (unlisted_at >= (select since from before) or state not in {FINISHED})
 )
 """
-# What cannot have expired (`lasting`) goes by the earliest time at which a job can have finished: after the listing
-# that last showed it unfinished, else its creation. One that was not finished, of a user whose newer jobs are shown,
-# may have ended and been deleted since: some clients delete each of their jobs at once.
-# A job that is away may have been shown since, by a listing that was compared with nothing: then it was there again.
+# Whether a job cannot have expired (`lasting`) depends on the earliest time at which it can have finished: after the
+# listing that last showed it unfinished, else its creation. An unfinished job of a user whose newer jobs are shown may
+# have ended and been deleted since: some clients delete each of their jobs at once.
+# An absent job may have been shown since, by a listing that was compared with nothing: then its absence has ended.
 UNLISTED: Final = f"""
 {AWAY},
 back as (
@@ -86,7 +86,7 @@ LISTED_AGAIN: Final = f"""
 select *, $at as listed_again_at from away as a where exists (select 1 from listed as l where l.id = a.id)
 """
 
-# The newest listing that was compared: since when it had been reduced, and how much it showed.
+# The newest listing that was compared: since when listings were reduced by then, and how many jobs it showed.
 COMPARED: Final = """
 select reduced_since, listed_at, jobs_listed
 from complete_listings
@@ -94,8 +94,8 @@ where org_id = $org_id and jobs_unlisted is not null and listed_at < $at
 order by listed_at desc
 limit 1
 """
-# Of the jobs that were lost since $since and cannot have expired since: how many there are, and how many are still away
-# while no job of their creator is shown.
+# The jobs lost since $since that cannot have expired by now: how many there are, and how many of them are still absent
+# while none of their creator's jobs is shown.
 STILL_LOST: Final = f"""
 select
     count(*) as lost,
@@ -112,8 +112,8 @@ inner join feed_jobs as j on j.org_id = u.org_id and j.id = u.id
 where case when u.state in {FINISHED} then j.created_date else greatest(j.created_date, u.last_listed_at) end
         > $at - {RETENTION}
 """
-# Listings that were compared with nothing, between the last that was compared and this one, are taken for reduced where
-# they showed no more than half of what that one did.
+# Listings between the last compared one and this one that were compared with nothing count as reduced if they showed
+# no more than half as many jobs as the compared one.
 FIRST_REDUCED: Final = """
 select min(listed_at)
 from complete_listings
@@ -124,8 +124,8 @@ where org_id = $org_id and jobs_unlisted is null and jobs_listed * 2 <= $jobs_be
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a complete listing shows beside what was known: the rows of `unlisted_jobs` that it adds or ends; how many
-    jobs cannot have expired by then, and how many of these it lost; since when listings have shown a fraction only."""
+    """How a complete listing differs from what was known: the rows of `unlisted_jobs` that it adds or ends; how many
+    jobs cannot have expired by then, and how many of these it lacks; since when listings have shown only a fraction."""
 
     rows: pa.Table
     jobs_unlisted: int
@@ -135,10 +135,7 @@ class Comparison:
 
 
 def compared(history: History, feed: Feed, shown: ShownJobs, org_id: str, at: datetime) -> Comparison | None:
-    """What a complete listing showed, beside what is known.
-
-    None where there is nothing to compare with.
-    """
+    """Compares a complete listing with what is known; None if there is nothing to compare with."""
     if history.connection is None or not _can_compare(history, feed):
         return None
     newest = {"id": pa.array(shown.creators, pa.string()), "newest": pa.array(shown.creators.values(), TIME)}
@@ -158,7 +155,7 @@ def compared(history: History, feed: Feed, shown: ShownJobs, org_id: str, at: da
 
 
 def listed_again(history: History, feed: Feed, shown: ShownJobs, org_id: str, at: datetime) -> pa.Table | None:
-    """The rows of `unlisted_jobs` that a filtered listing ends; None where there is nothing to compare with."""
+    """The rows of `unlisted_jobs` that a filtered listing ends; None if there is nothing to compare with."""
     if history.connection is None or not _can_compare(history, feed):
         return None
     history.connection.register("listed", pa.table({"id": shown.all_ids}))
@@ -172,13 +169,13 @@ def listed_again(history: History, feed: Feed, shown: ShownJobs, org_id: str, at
 
 
 def _can_compare(history: History, feed: Feed) -> bool:
-    looks = {feed.jobs: CURRENT, LISTINGS: "reduced_since", UNLISTED_JOBS: "hidden"}  # earlier versions had none
+    looks = {feed.jobs: CURRENT, LISTINGS: "reduced_since", UNLISTED_JOBS: "hidden"}  # missing in earlier versions
     return all(column in history.columns(table) for table, column in looks.items())
 
 
 def _reduced_since(history: History, feed: Feed, org_id: str, at: datetime, now: bool) -> datetime | None:
-    """Since when listings have shown a reduced view, if they do: from the one on that lost most of what it had to
-    show (`now`: this one), until most of that is shown again, its creators are, or it has expired."""
+    """Since when listings have shown a reduced view, if they do: from the first that lacked most of what it had to show
+    (`now`: this one), until most of these jobs, or others of their creators, are shown again, or they have expired."""
 
     def rows(sql: str, **more: Any) -> list[tuple[Any, ...]]:
         parameters = {"org_id": org_id, "at": at, **more}
@@ -196,7 +193,7 @@ def _reduced_since(history: History, feed: Feed, org_id: str, at: datetime, now:
 
 
 def _absences(found: pa.Table, feed: Feed, org_id: str, *, hidden: bool = False) -> pa.Table:
-    """Rows of `unlisted_jobs`; of those that a listing ends it is not known whether the job was hidden."""
+    """Rows of `unlisted_jobs`. Whether a job was hidden is left null where the absence has ended."""
     rows = found.append_column("org_id", pa.repeat(org_id, found.num_rows))
     rows = rows.append_column("feed", pa.repeat(feed.name, found.num_rows))
     away = pc.is_null(rows["listed_again_at"])

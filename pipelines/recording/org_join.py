@@ -1,4 +1,4 @@
-"""An org that earlier versions recorded under both forms of its id, 15 and 18 characters, becomes one."""
+"""Merges an org that earlier versions recorded under both forms of its id, 15 and 18 characters, into one."""
 
 from typing import Final
 
@@ -8,7 +8,7 @@ from pipelines.salesforce.ids import full_id
 from pipelines.tables import DATASET, LISTINGS, STATE_SPANS, TABLES
 from pipelines.warehouse.schema import stored_columns
 
-# Of two rows with one key, the one that comes first in this order stays, as `merges.py` would have it.
+# Of two rows with the same key, the first in this order is kept, as in `merges.py`.
 ORDER: Final = {
     "query_jobs": "coalesce(current_since, observed_at) desc",
     "query_job_states": "observed_at",
@@ -16,10 +16,10 @@ ORDER: Final = {
     "rejected_records": "last_observed_at desc",
     "listings": "started_at",
 }
-NEWEST_ANSWER: Final = "asked_at desc"  # of the other tables
+NEWEST_ANSWER: Final = "asked_at desc"  # for the other tables
 OF_ORG: Final = "org_id in ($short, $full)"
 
-# What moves from the row that goes to the one that stays: when a version, or a rejected record, was first seen.
+# What is carried over from the row that is deleted: when a version, or a rejected record, was first seen.
 FIRST_SEEN: Final = f"""
 update {DATASET}.rejected_records as r set first_listing_id = f.listing_id, first_observed_at = f.observed_at
 from (
@@ -35,7 +35,7 @@ from {DATASET}.query_job_states as s
 where j.org_id = $full and s.org_id = $full and s.id = j.id and s.system_modstamp = j.system_modstamp
     and s.state = j.state and s.observed_at < j.observed_at
 """
-# A job that only listings under one form of the id had shown, and none under the other since: it went in between.
+# A job that was listed only under one form of the id, while later listings are under the other: it went in between.
 WENT: Final = f"""
 insert into {DATASET}.unlisted_jobs by name
 with whole as (
@@ -62,8 +62,8 @@ from went as w
 inner join whole as o on o.org_id <> w.org_id and o.listed_at > greatest(w.shown_at, w.listed_at)
 group by all
 """
-# Listings under either form found the same absence, each at its own time: the first of these rows stays. What was
-# listed after an absence had begun, under the other form, was back.
+# Listings under both forms found the same absence, each at its own time: the earliest row is kept. A job that was
+# listed under the other form after its absence began was back.
 ABSENCES: Final = f"""
 create or replace temp table absences as
 with rows_of_a_job as (
@@ -111,8 +111,8 @@ ONE_ABSENCE: Final = (
 
 
 def join_orgs(primary: duckdb.DuckDBPyConnection) -> None:
-    """Gives each row of an org with a 15-character id the 18-character one, in one transaction; of two rows that then
-    have one key, one stays. The tables have all columns of this version (`complete_tables`)."""
+    """Changes 15-character org ids to the 18-character form, in one transaction; of two rows that then have the same
+    key, one is kept. The tables must already have all columns of this version (`complete_tables`)."""
     if not stored_columns(primary, LISTINGS):
         return
     shorts = primary.execute(f"select distinct org_id from {DATASET}.listings where length(org_id) = 15").fetchall()
@@ -131,7 +131,7 @@ def _join(primary: duckdb.DuckDBPyConnection, ids: dict[str, str]) -> None:
         run(FIRST_SEEN)
         for table in TABLES:
             name = f"{DATASET}.{table.name}"
-            if table == STATE_SPANS:  # `refresh_spans` makes it anew
+            if table == STATE_SPANS:  # `refresh_spans` rebuilds it
                 run(f"delete from {name} where {OF_ORG}")
                 continue
             key = ", ".join(column for column in table.key if column != "org_id") or "1"

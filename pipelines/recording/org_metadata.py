@@ -1,4 +1,4 @@
-"""What there is to know of an org beside its jobs: its name, its users' names, its limits. A few calls a run."""
+"""Fetches what else there is to know about an org: its name, its users' names, its limits. A few calls per run."""
 
 import logging
 import re
@@ -20,27 +20,28 @@ from pipelines.tables import ORG_LIMITS, ORGS, USERS, Table
 
 logger = logging.getLogger(__name__)
 
-USER_ID: Final = re.compile(r"005[0-9A-Za-z]{12}(?:[0-9A-Za-z]{3})?")  # what may be put into a SOQL text
-NAMES_KEPT: Final = timedelta(days=7)  # before users and the org are asked for their names again
-MAX_USERS: Final = 2_000  # in one run: ten calls; the next one asks for the rest
+USER_ID: Final = re.compile(r"005[0-9A-Za-z]{12}(?:[0-9A-Za-z]{3})?")  # safe to put into a SOQL query
+NAMES_KEPT: Final = timedelta(days=7)  # before the names of users and org are fetched again
+MAX_USERS: Final = 2_000  # per run: ten calls; the next run fetches the rest
 INCOMPLETE: Final = (
     "The jobs are recorded, but not all of %s (To stop asking: fetch_org_metadata = false under [query_jobs].)"
 )
-IDS_PER_QUERY: Final = 200  # some 4 KB of URL, and an answer of one page
+IDS_PER_QUERY: Final = 200  # a URL of some 4 KB, and a single page of results
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a run found out about the org beside its jobs, other than the rows of the tables."""
+    """What a run found out about the org in addition to the rows of the tables."""
 
     listed_by_id: str | None = None  # the user whose access listed the jobs
-    notes: tuple[str, ...] = ()  # what could not be found out, and why
+    notes: tuple[str, ...] = ()  # what could not be fetched, and why
 
 
 def ask_for_metadata(
     snapshot: Snapshot, history: History, tables: Collection[Table]
 ) -> Generator[Rows, None, Metadata]:
-    """Asks the org for the rows of these tables that are due. What goes wrong there costs a note, never the listing."""
+    """Fetches the rows of these tables that are due. If that fails, the listing gets a note, and is loaded all the
+    same."""
     org = snapshot.org
 
     def asked_lately(table: Table) -> set[str]:
@@ -79,8 +80,8 @@ def _usernames(rows: pa.Table) -> dict[str, str]:
 
 
 def _listed_by(org: Org, usernames: dict[str, str], history: History) -> str | None:
-    """The user whose access listed the jobs: by the sign-in, or by the username that it gave, which is one user's
-    in all of Salesforce, whatever its case."""
+    """The user whose access listed the jobs: from the sign-in, or by the username that it returned, which is unique
+    across all of Salesforce, regardless of case."""
     user_id, username = org.user
     if USER_ID.fullmatch(user_id):
         return user_id
@@ -92,10 +93,10 @@ def _listed_by(org: Org, usernames: dict[str, str], history: History) -> str | N
 
 
 def users(org: Org, ids: Iterable[str], known: Mapping[str, dict[str, Any]]) -> pa.Table:
-    """The users with these ids, as rows of `users`; one that the org does not show keeps what is `known`, by id, or is
-    there without a name.
+    """The users with these ids, as rows of `users`. A user that the org does not show keeps the values in `known` (by
+    id), or gets a row without a name.
 
-    Raises a RecorderError: not permitted, or not answered as documented.
+    Raises a RecorderError: access denied, or an answer that is not as documented.
     GET /services/data/vXX.X/query?q=SELECT … FROM User, see resources_query.htm of the REST API Developer Guide
     """
     asked = sorted(i for i in ids if USER_ID.fullmatch(i))[:MAX_USERS]
@@ -113,7 +114,7 @@ def users(org: Org, ids: Iterable[str], known: Mapping[str, dict[str, Any]]) -> 
 
 
 def orgs(org: Org, known: Mapping[str, dict[str, Any]]) -> pa.Table:
-    """The org's row of `orgs`; what is `known` of it, by id, stays if it is not shown. Raises as `users` does.
+    """The org's row of `orgs`; if the org does not show it, the values in `known` (by id) are kept. Raises as `users`.
 
     https://developer.salesforce.com/docs/atlas.en-us.object_reference.meta/object_reference/sforce_api_objects_organization.htm
     """
@@ -127,9 +128,10 @@ def orgs(org: Org, known: Mapping[str, dict[str, Any]]) -> pa.Table:
 
 
 def org_limits(org: Org, listing_id: str) -> pa.Table:
-    """What the org may use and has left, now: rows of `org_limits`, a row for each share that an app has of a limit.
+    """The org's current limits and what is left of them: rows of `org_limits`, including one per app with its own
+    share of a limit.
 
-    `{"Max", "Remaining"}` by name, the apps' own shares nested under their names; "accurate within five minutes".
+    `{"Max", "Remaining"}` by name, with the apps' shares nested under their names; "accurate within five minutes".
     Needs 'View Setup and Configuration'. Raises a RecorderError, as `users` does.
     https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/resources_limits.htm
     """
@@ -150,26 +152,25 @@ def org_limits(org: Org, listing_id: str) -> pa.Table:
 
 
 def _share(app: str) -> str:
-    """An app's name as the key of its share. The row without a name is the whole org's: a name that cannot be seen is
-    quoted, and so is one that could be taken for a quoted one."""
+    """An app's name as the key of its share. The empty name stands for the whole org, so a blank name is quoted, and so
+    is one that already begins with a quotation mark."""
     return as_json(app) if not app.strip() or app.startswith('"') else app
 
 
 def _queried(org: Org, table: Table, where: str = "") -> list[dict[str, Any]]:
-    """The records of the object that a table is about, with the fields that fill its columns."""
+    """Queries the object that a table is about, for the fields that fill its columns."""
     fields = ", ".join(["Id", *(c.field for c in table.columns if c.field)])
     objects = {USERS: "User", ORGS: "Organization"}
     body = org.get("query", {"q": f"SELECT {fields} FROM {objects[table]} {where}".strip()})
     records = body.get("records") if isinstance(body, dict) else None
-    # 200 ids, or one org, are one page of any size that Salesforce has.
+    # 200 ids, or one org, always fit on one page.
     if not isinstance(records, list) or not all(isinstance(r, dict) for r in records) or body.get("done") is False:
         raise RecorderError(f"The answer to a query for {objects[table]} is not what Salesforce documents.")
     return records
 
 
 def _values(table: Table, record: dict[str, Any]) -> dict[str, Any]:
-    """The record's values by column; a flag that is neither true nor false is null, and so is a name without any
-    character to be seen."""
+    """The record's values by column; null for a flag that is neither true nor false, and for a blank name."""
     values = {c.name: (record.get(c.field), c.type) for c in table.columns if c.field}
     return {
         name: _name(value) if kind == pa.string() else value if isinstance(value, bool) else None

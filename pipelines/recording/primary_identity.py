@@ -1,4 +1,4 @@
-"""Which primary database this is, also while another process holds it, and which kept listings are meant for it."""
+"""Which primary database this is, even while another process has it locked, and which kept listings belong to it."""
 
 from pipelines.config.settings import Settings
 from pipelines.errors import ConfigError
@@ -11,7 +11,8 @@ from pipelines.warehouse.state_folder import StateFolder
 
 
 def identity_while_held(state: StateFolder, settings: Settings) -> str:
-    """The identity of a file that cannot be opened. Where none is known, it gets this one when it is next opened."""
+    """The identity of a locked file. If none is known, a new one is noted, which the file gets when it is next
+    opened."""
     identity = state.identity
     if not identity or state.is_provisional:
         identity = identity or state.note_identity(new_identity(demo=settings.demo), provisional=True)
@@ -20,7 +21,7 @@ def identity_while_held(state: StateFolder, settings: Settings) -> str:
 
 
 def identify(primary: PrimaryDatabase, state: StateFolder, settings: Settings) -> str:
-    """The identity of the primary database; one that a version before identities made gets its own."""
+    """The identity of the primary database; a file from a version that had no identities gets one."""
     identity = read_identity(primary.connection)
     if identity is None:
         adopted = state.identity if state.is_provisional and _may_be_of(primary, waiting(state)) else None
@@ -34,7 +35,7 @@ def identify(primary: PrimaryDatabase, state: StateFolder, settings: Settings) -
             f"{primary.path} is no recording of the demo org: it has taken the place of the demo's file.",
             "Move it back to where it belongs, and begin the demo again.",
         )
-    if state.is_provisional and state.identity != identity:  # the folder beside the file was lost, then the file held
+    if state.is_provisional and state.identity != identity:  # the folder beside the file was lost, then the file locked
         known = _known_orgs(primary)
         for kept in waiting(state):
             if kept.identity == state.identity and kept.orgs & known:
@@ -43,8 +44,8 @@ def identify(primary: PrimaryDatabase, state: StateFolder, settings: Settings) -
 
 
 def _may_be_of(primary: PrimaryDatabase, kept: list[KeptListing]) -> bool:
-    """Whether listings that were kept while a file without an identity was held can be of this one: they show an org
-    that it knows, or it knows none."""
+    """Whether listings that were kept while a file without an identity was locked can belong to this one: they show an
+    org that it knows, or it knows none."""
     known = _known_orgs(primary)
     return not known or not kept or any(known & listing.orgs for listing in kept)
 

@@ -11,7 +11,7 @@ from pipelines.salesforce.job_pages import Page
 
 @dataclass(frozen=True)
 class ProgressCallbacks:
-    """What is called while a run goes on: for each page read, and for each job that was asked for its details."""
+    """Called during a run: for each page read, and for each job whose details were requested."""
 
     page: Callable[[Page], None] = lambda page: None
     details: Callable[[int, int], None] = lambda done, wanted: None
@@ -22,11 +22,11 @@ NO_PROGRESS: Final = ProgressCallbacks()
 
 @contextmanager
 def progress(wanted: bool) -> Iterator[ProgressCallbacks]:
-    """Callbacks that show pages, jobs, the rate and the details on a terminal's stderr, which is clean afterwards."""
+    """Callbacks that show pages, jobs, the rate and the details on a terminal's stderr, and clear it at the end."""
     if not wanted or not sys.stderr.isatty():
         yield NO_PROGRESS
         return
-    from rich.console import Console  # noqa: PLC0415 - 50 ms that cron need not pay
+    from rich.console import Console  # noqa: PLC0415 - takes 50 ms; not needed in cron
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())

@@ -1,4 +1,4 @@
-"""Job records to Arrow: a pure function of what a page held. Salesforce's spelling comes in, snake_case goes out."""
+"""Converts job records to Arrow: a pure function of a page. Salesforce's field names in, snake_case out."""
 
 import hashlib
 import json
@@ -22,18 +22,18 @@ from pipelines.tables import NUMBER, QUERY_JOBS, TEXT, TIME, Table
 from pipelines.warehouse.renamed_columns import old_names
 
 IDS: Final = ("id", "createdById")
-DEPTH: Final = 4_096  # of calls: orjson reads values of 1,024 levels
-MAX_NEW_FIELDS: Final = 50  # in one run; what is beyond goes into extra_fields
-MAX_COLUMNS: Final = 300  # of the table, over all runs: every one of them costs every load
-MAX_NAMES: Final = 10_000  # that a run remembers; what it meets beyond them goes into extra_fields, too
+DEPTH: Final = 4_096  # extra recursion depth: orjson reads values nested up to 1,024 levels
+MAX_NEW_FIELDS: Final = 50  # in one run; the rest goes into extra_fields
+MAX_COLUMNS: Final = 300  # of the table, over all runs: each column costs every load
+MAX_NAMES: Final = 10_000  # field names that a run remembers; any beyond these go into extra_fields, too
 EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
-LATEST: Final = datetime(3000, 1, 1, tzinfo=UTC)  # beyond them calendars end within a time zone or a view's sum
+LATEST: Final = datetime(3000, 1, 1, tzinfo=UTC)  # outside these, time zones or sums in views can overflow the calendar
 DECIMAL: Final = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Rejected:
-    """A record that cannot be keyed: its JSON, the hash of it, why, and the ids of its job and creator, if any."""
+    """A record without a usable key: its JSON and hash, the reason, and the ids of its job and creator, if any."""
 
     record_hash: str
     record: str
@@ -46,17 +46,17 @@ class Rejected:
 class NewFields:
     """Which column each undocumented field gets.
 
-    `known` are the columns that the warehouse has; `owners` the field that got each column in an earlier run, and
-    `new_owners` in this one. It keeps it: fooBar, FooBar and foo_bar share foo_bar, and come in any order. A field
-    whose column is one of ours or another field's, and all fields of a batch that would bring more than MAX_NEW_FIELDS
-    new columns into one run, or more than MAX_COLUMNS into the table, get none: they go into `extra_fields`.
+    `known` are the columns that the warehouse has; `owners` says which field got each column in an earlier run,
+    `new_owners` in this one. A field keeps its column: fooBar, FooBar and foo_bar all map to foo_bar, in any order.
+    A field gets no column, and goes into `extra_fields`, if its column is one of ours or belongs to another field.
+    So do all fields of a batch that would add more than MAX_NEW_FIELDS columns in one run, or exceed MAX_COLUMNS.
     """
 
     known: frozenset[str] = frozenset()
     owners: Mapping[str, str] = field(default_factory=dict)  # column -> field
     new_owners: dict[str, str] = field(default_factory=dict)
     columns: dict[str, str | None] = field(default_factory=dict)
-    too_many: int = 0  # fields without a column only because there were too many
+    too_many: int = 0  # fields that got no column only because of the limits
     table: Table = QUERY_JOBS
 
     def __post_init__(self) -> None:
@@ -65,7 +65,7 @@ class NewFields:
         self.columns |= {name: column for column, name in self.owners.items() if column not in self._ours}
 
     def place(self, names: set[str]) -> None:
-        """Decides on the fields that were not met before."""
+        """Assigns columns to the fields that were not seen before."""
         unmet = sorted(names - self.columns.keys())[: MAX_NAMES - len(self.columns)]
         if not unmet:
             return
@@ -92,7 +92,7 @@ _NAMING: Final = NamingConvention()
 
 
 def column_name(name: str) -> str:
-    """The snake_case column of a field, as dlt would name it; "" for names that cannot be one."""
+    """The snake_case column name of a field, as dlt would name it; "" if there is no usable one."""
     if not name.strip() or len(name) > 100:
         return ""
     column: str = _NAMING.normalize_identifier(name)
@@ -100,10 +100,11 @@ def column_name(name: str) -> str:
 
 
 def jobs_to_arrow(records: Sequence[Any], org_id: str, new_fields: NewFields) -> tuple[pa.Table, list[Rejected]]:
-    """The records as a table with the columns of `new_fields.table` but `observed_at`, and those that have no key.
+    """The records as a table with the columns of `new_fields.table` except `observed_at`, and the records without a
+    key.
 
     Undocumented fields become text columns, nested values JSON text. Nothing is dropped: a value that does not fit
-    its column stands in the `_text` column beside it, a record that cannot be keyed comes back as Rejected.
+    its column goes into the matching `_text` column; a record without a usable key is returned as Rejected.
     """
     rejected = [_reject(r, "not an object") for r in records if type(r) is not dict]
     jobs = [r for r in records if type(r) is dict] if rejected else records
@@ -128,7 +129,7 @@ def jobs_to_arrow(records: Sequence[Any], org_id: str, new_fields: NewFields) ->
 
 
 def _values(jobs: Sequence[dict[str, Any]], name: str) -> list[Any]:
-    """The field of every job; null where it is missing, which is seldom: then the quicker way does not do."""
+    """The field of every job, null where it is missing. That is rare, so the fast path assumes it is there."""
     try:
         return list(map(itemgetter(name), jobs))
     except KeyError:
@@ -150,7 +151,7 @@ def _more(jobs: Sequence[dict[str, Any]], new_fields: NewFields) -> dict[str, pa
 
 
 def _keyless(jobs: Sequence[dict[str, Any]], table: pa.Table) -> dict[int, str]:
-    """Positions of the records without a key, and why."""
+    """Positions of the records without a usable key, and the reason for each."""
     if not any(table[c].null_count for c in ("id", "system_modstamp", "state")) and all(
         type(r["id"]) is str and r["id"].strip() for r in jobs
     ):
@@ -174,7 +175,7 @@ def _reject(record: Any, reason: str) -> Rejected:
     return Rejected(hashlib.sha256(raw.encode()).hexdigest(), raw, reason, *ids)
 
 
-# Each column is converted as a whole; one by one only where a value does not fit.
+# Each column is converted as a whole; value by value only if one does not fit.
 
 
 def _texts(values: list[Any]) -> pa.Array:
@@ -185,7 +186,7 @@ def _texts(values: list[Any]) -> pa.Array:
 
 
 def _full_ids(ids: pa.Array) -> pa.Array:
-    """Ids of 15 characters as 18: they are parts of keys, and both forms mean the same record."""
+    """15-character ids extended to 18: ids are parts of keys, and both forms mean the same record."""
     if pc.any(pc.equal(pc.utf8_length(ids), 15)).as_py():
         return pa.array([full_id(given) for given in ids.to_pylist()], TEXT)
     return ids
@@ -196,14 +197,14 @@ def text(value: Any) -> str | None:
     return value if value is None or isinstance(value, str) else as_json(value)
 
 
-_DEEP: Final = threading.Lock()  # the limit is the whole process's
+_DEEP: Final = threading.Lock()  # the recursion limit applies to the whole process
 
 
 def as_json(value: Any) -> str:
-    """Compact JSON with sorted keys: two answers that differ in the order of keys alone are the same."""
+    """Compact JSON with sorted keys: answers that differ only in the order of keys compare equal."""
     try:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
-    except orjson.JSONEncodeError:  # nested deeper than orjson writes, or a whole number of more than 64 bits
+    except orjson.JSONEncodeError:  # nested too deeply for orjson, or an integer of more than 64 bits
         pass
     with _DEEP:
         limit = sys.getrecursionlimit()
@@ -215,8 +216,8 @@ def as_json(value: Any) -> str:
 
 
 def _times(values: list[Any]) -> pa.Array:
-    """Both `…000+0000` and `…000Z`, the two ways the API writes times; null for what is no time with a zone, or one
-    of another age."""
+    """Parses `…000+0000` and `…000Z`, the two ways the API writes times; null for anything that is not a time with a
+    zone, or is outside EARLIEST to LATEST."""
     texts = _texts(values)
     try:
         times = texts.cast(TIME)
@@ -241,14 +242,14 @@ def _time(text: pa.Array) -> pa.Array:
 
 
 def _numbers(values: list[Any]) -> pa.Array:
-    """66.0, 58 and "52.0" alike: the API writes versions in all three ways."""
+    """Parses 66.0, 58 and "52.0": the API writes versions in all three ways."""
     if all(type(v) is float for v in values):
         return pa.array(values, NUMBER)
     return pa.array([_number(v) for v in values], NUMBER)
 
 
 def _number(value: Any) -> float | None:
-    if isinstance(value, str) and not DECIMAL.fullmatch(value):  # Python reads 6_8 and other alphabets' digits, too
+    if isinstance(value, str) and not DECIMAL.fullmatch(value):  # Python also accepts 6_8 and other scripts' digits
         return None
     try:
         number = float(value) if not isinstance(value, bool) else math.nan
@@ -258,7 +259,7 @@ def _number(value: Any) -> float | None:
 
 
 def whole_number(value: Any) -> int | None:
-    """7, 7.0 and "7" alike; None for what is no whole number, or none of 64 bits."""
+    """Parses 7, 7.0 and "7"; None for anything that is not a whole number of 64 bits."""
     number = _number(value)
     if number is None or not number.is_integer() or abs(number) >= 2**63:
         return None

@@ -1,4 +1,4 @@
-"""The records of a listing that have no key, as rows: what a record was first seen by stays what it was."""
+"""Quarantine: the records of a listing without a usable key, as rows. First sightings never change."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -13,7 +13,7 @@ from pipelines.tables import REJECTED_RECORDS
 def rejected_rows(
     rejected: Mapping[str, Rejected], history: History, org_id: str, listing_id: str, started_at: datetime
 ) -> pa.Table:
-    """Rows of `rejected_records`, for the records that a listing showed."""
+    """Rows of `rejected_records` for the rejected records of a listing."""
     before = history.rejections(org_id)
     rows = []
     for record_hash, record in rejected.items():

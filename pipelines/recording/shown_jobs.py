@@ -11,21 +11,21 @@ from pipelines.recording.records import Rejected
 
 @dataclass
 class ShownJobs:
-    """Counts and ids of the pages that were read. A listing that starts again starts with none of them."""
+    """Counts and ids from the pages read so far. A listing that restarts begins with an empty one."""
 
     pages: int = 0
     jobs: int = 0
     creators: dict[Any, datetime | None] = field(default_factory=dict)  # created_by_id -> creation of their newest job
     ids: list[pa.Array] = field(default_factory=list)
-    keyless: set[str] = field(default_factory=set)  # ids of records that have no key
+    keyless: set[str] = field(default_factory=set)  # ids of records without a usable key
 
     @property
     def all_ids(self) -> pa.ChunkedArray:
-        """The ids of all jobs that are there: a record without a key shows its job all the same."""
+        """The ids of all jobs that exist: a record without a usable key still shows that its job does."""
         return pa.chunked_array([*self.ids, pa.array(self.keyless, pa.string())])
 
     def add(self, listed: pa.Table, rejected: list[Rejected]) -> None:
-        """Counts a page's jobs, and its records that have no key."""
+        """Adds a page's jobs, and its records without a usable key."""
         self.pages += 1
         self.jobs += listed.num_rows + len(rejected)
         self.keyless |= {r.job_id for r in rejected if r.job_id}

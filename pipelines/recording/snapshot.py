@@ -1,4 +1,4 @@
-"""One listing, from its first page to its last, as rows of the tables."""
+"""Reads one listing, from its first page to its last, and turns it into rows of the tables."""
 
 import logging
 import uuid
@@ -23,20 +23,20 @@ from pipelines.tables import REJECTED_RECORDS, UNLISTED_JOBS
 
 logger = logging.getLogger(__name__)
 
-PAGES_AT_ONCE: Final = 20  # are compared with the warehouse: a comparison costs some milliseconds, whatever its size
-BYTES_AT_ONCE: Final = 32 * 2**20  # of pages, of which twenty real ones are a tenth
-BYTES_KEPT: Final = 8 * 2**20  # of changed jobs, some 30,000, which only a first load has: more would cost it memory
+PAGES_AT_ONCE: Final = 20  # compared with the warehouse in one go: a comparison takes some milliseconds at any size
+BYTES_AT_ONCE: Final = 32 * 2**20  # of pages; twenty real ones are a tenth of that
+BYTES_KEPT: Final = 8 * 2**20  # of changed jobs, some 30,000, as only a first load has: limits memory
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One complete listing: when it was taken, what it showed, and how that differs from what had been recorded."""
+    """One complete listing: when it was taken, what it showed, and how that differs from what was recorded before."""
 
     listing_id: str
     org: Org
     feed: Feed
     filters: dict[str, str]
-    since: datetime | None  # start of the listing before it, less WATERMARK_OVERLAP
+    since: datetime | None  # start of the previous listing, less WATERMARK_OVERLAP
     started_at: datetime
     restarted_at: datetime | None
     finished_at: datetime
@@ -45,14 +45,14 @@ class Snapshot:
     shown: ShownJobs
     jobs_changed: int
     jobs_changed_late: int  # of these, with a system_modstamp from before `since`
-    rejected: dict[str, Rejected]  # by their hash
-    missing: Comparison | None  # None: not looked for
+    rejected: dict[str, Rejected]  # by hash
+    missing: Comparison | None  # None: nothing was compared
     new_columns: dict[str, str]
-    notes: tuple[str, ...]  # what was odd about it
+    notes: tuple[str, ...]  # anomalies of the listing
 
     @property
     def filters_text(self) -> str:
-        """The filters as the column `filters` has them."""
+        """The filters as they are stored in the column `filters`."""
         return _as_text(self.filters)
 
 
@@ -63,8 +63,8 @@ def _as_text(filters: dict[str, str]) -> str:
 def take_snapshot(
     org: Org, feed: Feed, filters: dict[str, str], history: History, on_page: Callable[[Page], None]
 ) -> Generator[Rows, None, Snapshot]:
-    """Lists the org's jobs, page by page, and yields what is new or different as rows of the tables, some pages at a
-    time. Nothing of it may be loaded before the generator has ended: then the listing was complete.
+    """Lists the org's jobs, page by page, and yields what is new or different as rows of the tables, a few pages at a
+    time. Load nothing until the generator has ended: only then is the listing known to be complete.
 
     Raises a RecorderError: see `job_pages`.
     """
@@ -84,11 +84,11 @@ def take_snapshot(
     for page in job_pages(org, feed.path, filters):
         if page.number == 1 and not shown.pages:
             org.check_clock(newest_ended)
-            # A clock that is some seconds behind the newest listing must not put this one before it.
+            # An org's clock that is a few seconds behind the newest listing must not put this one before it.
             started_at = max(page.started_at, newest_began or page.started_at)
             changes.start(started_at, since)
         elif page.number == 1:
-            # What was shown before the locator was lost is kept, but it is no part of the listing that is counted.
+            # What was read before the locator was lost is kept, but does not count towards this listing.
             yield from _states(feed, changes)
             changes.count_from_zero()
             shown = ShownJobs()
@@ -110,7 +110,7 @@ def take_snapshot(
 
     if rejected:
         yield Rows(REJECTED_RECORDS, rejected_rows(rejected, history, org.org_id, listing_id, started_at))
-    # A filtered listing says nothing about the jobs that it does not show; those that it does show are there.
+    # A filtered listing proves nothing about jobs it does not show; those it shows do exist.
     at, missing = restarted_at or started_at, None
     if filters:
         absences = listed_again(history, feed, shown, org.org_id, at)

@@ -44,18 +44,18 @@ def salesforce(  # noqa: PLR0917 - dlt fills these from the configuration
     on_page: Callable[[Page], None] = lambda page: None,
     on_listed: Callable[[Snapshot, Metadata], None] = lambda snapshot, metadata: None,
 ) -> tuple[DltResource, ...]:
-    """The Bulk API jobs that an org lists now, and what changed among them since they were last recorded.
+    """The Bulk API jobs that an org lists now, and what has changed since they were last recorded.
 
     Settings come from `[sources.salesforce]`; unset filters are not sent. `history` is what the warehouse has: without
-    it all jobs are loaded, and the merge keeps what is stored. `fetch_org_metadata` asks for users, org and limits, too.
-    `on_page` hears of every page, `on_listed` of the completed listing.
+    it, all jobs are loaded, and the merge preserves what is stored. `fetch_org_metadata` also fetches users, org and
+    limits. `on_page` is called for each page, `on_listed` for the completed listing.
     """
     settings: dict[str, Any] = {
         "job_type": job_type,
         "is_pk_chunking_enabled": is_pk_chunking_enabled,
         "concurrency_mode": concurrency_mode,
     }
-    metadata_tables = (USERS, ORGS, ORG_LIMITS) if fetch_org_metadata else ()  # to dlt each costs time, rows or none
+    metadata_tables = (USERS, ORGS, ORG_LIMITS) if fetch_org_metadata else ()  # to dlt, even empty tables cost time
     org = Org(credentials, api_version, api_budget_percent, clock_tolerance_hours)
     recorded = history or History()
 
@@ -72,7 +72,7 @@ def salesforce(  # noqa: PLR0917 - dlt fills these from the configuration
 
 @dlt.source(name="salesforce", section="salesforce")
 def details_source(details: Details, snapshot: Snapshot, metadata: Metadata) -> tuple[DltResource, ...]:
-    """The details of jobs, and the listing's row once more: now it says how many were asked for."""
+    """The details of jobs, and the listing's row again, now with the number of jobs that details were fetched for."""
 
     @dlt.resource(name="details", selected=False)
     def rows() -> Iterator[Rows]:
@@ -84,7 +84,7 @@ def details_source(details: Details, snapshot: Snapshot, metadata: Metadata) -> 
 
 @dlt.source(name="salesforce", section="salesforce")
 def kept_rows(tables: Mapping[Table, Iterable[pa.Table]]) -> tuple[DltResource, ...]:
-    """Rows that an earlier run extracted and kept, by table; they merge as they would have then."""
+    """Rows that an earlier run extracted and kept, by table; they merge exactly as they would have then."""
 
     @dlt.resource(name="kept", selected=False)
     def rows() -> Iterator[Rows]:

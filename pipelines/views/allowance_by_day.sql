@@ -3,12 +3,12 @@
 --  day            DATE                      UTC day in which these 24 hours end
 --  org_id         VARCHAR                   the org
 --  peak_hour      TIMESTAMP                 hour of allowance_by_hour in which they end, UTC
---  used           BIGINT                    V2 query jobs in them: recorded or, if that is more, counted by the org
---  counted        BIGINT                    by the org's own counter, deleted ones included; null where that hour has no snapshot
---  allowance      BIGINT                    how many the org allows; null where its limits are not known
---  share_percent  DOUBLE                    used in percent of the allowance; null where that is 0 or not known
+--  used           BIGINT                    V2 query jobs in them: as recorded or, if that is more, as counted by the org
+--  counted        BIGINT                    by the org's own counter, including deleted jobs; null if that hour has no snapshot
+--  allowance      BIGINT                    how many the org allows; null if its limits are not known
+--  share_percent  DOUBLE                    used in percent of the allowance; null if that is 0 or not known
 --  peak_at        TIMESTAMP WITH TIME ZONE  end of these 24 hours
---  fullness       BIGINT                    as in allowance_by_hour: the peak of several days is their row with the greatest
+--  fullness       BIGINT                    as in allowance_by_hour: the peak of several days is the row with the greatest fullness
 --
 -- unique: day, org_id
 --

@@ -2,20 +2,20 @@
 --
 --  hour               TIMESTAMP                 start of the hour in which these 24 hours end, UTC
 --  org_id             VARCHAR                   the org
---  query_jobs         BIGINT                    V2 query jobs recorded within 24 hours that end in this hour, at most; jobs that were deleted unseen are missing
---  counted            BIGINT                    the same by the org's own counter, deleted ones included: the greatest count of the hour's snapshots; null without one
+--  query_jobs         BIGINT                    most V2 query jobs recorded within 24 hours that end in this hour; jobs that were deleted unseen are missing
+--  counted            BIGINT                    the same by the org's own counter, including deleted jobs: the greatest count of the hour's snapshots; null without one
 --  allowance          BIGINT                    how many the org allows in any 24 hours, by the newest snapshot up to the end of this hour; null before the first
---  share_percent      DOUBLE                    `used` in percent of the allowance; null where that is 0 or not known
+--  share_percent      DOUBLE                    `used` in percent of the allowance; null if that is 0 or not known
 --  used               BIGINT                    the greater of query_jobs and counted
---  peak_at            TIMESTAMP WITH TIME ZONE  end of the 24 hours that have so many: a job's creation or the hour's start, or the snapshot that counted more; of several in this hour, the last
---  fullness           BIGINT                    place among all of the org's hours, from the least full on: the peak of any time is its row with the greatest fullness
+--  peak_at            TIMESTAMP WITH TIME ZONE  end of the 24 hours with that number: a job's creation or the hour's start, or the snapshot that counted more; if there are several in this hour, the last
+--  fullness           BIGINT                    rank among all of the org's hours, starting with the least full: the peak of any period is the row with the greatest fullness
 --
 -- unique: hour, org_id
 --
--- 24 hours are those that end with a second: they have all that was created in it, and nothing of the same second the day
+-- Each 24 hours end with a whole second: they include everything created in it, and nothing from the same second of the day
 -- before. Jobs without a plausible created_date (all_jobs.began_at) are left out. An hour without a job in its 24 hours
--- and without a snapshot has no row; in a gap of the record, query_jobs is too low. Which hour of several is the fullest is
--- decided by share_percent (null is the least), then by `used`, then by time: fullness has that order.
+-- and without a snapshot has no row; in a gap of the record, query_jobs is too low. fullness ranks hours by share_percent
+-- (nulls lowest), then by `used`, then by time.
 with jobs as (
     select org_id, began_at at time zone 'UTC' as created
     from salesforce.all_jobs
@@ -61,7 +61,7 @@ newest as (
 hours as (
     select h.org_id, h.hour
     from (
-        -- a job counts in 25 hours, unless it was created in the first second of one
+        -- a job counts in 25 hours, unless it was created in the first second of an hour
         select j.org_id, j.hour + n.n * interval '1' hour as hour
         from (select distinct org_id, date_trunc('hour', created) as hour from jobs) as j
         inner join salesforce.numbers as n on n.n <= 24
@@ -70,7 +70,7 @@ hours as (
     ) as h
     inner join newest as w on w.org_id = h.org_id and w.last_hour >= h.hour
 ),
--- a job counts from its creation on, 24 hours long; a row for each hour's start carries the number over
+-- a job counts for 24 hours from its creation; a row for each hour's start carries the number over
 levels as (
     select
         org_id,

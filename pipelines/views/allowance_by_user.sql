@@ -1,16 +1,16 @@
--- One row per UTC day, org, user and object: whose V2 query jobs made up the day's peak of 24 hours.
+-- One row per UTC day, org, user and object: whose V2 query jobs made up the day's fullest 24 hours.
 --
 --  day            DATE                      UTC day on which these 24 hours end
 --  org_id         VARCHAR                   the org
 --  created_by_id  VARCHAR                   the user
---  created_by     VARCHAR                   name of the user, as in user_names; the id where the name is not known
+--  created_by     VARCHAR                   name of the user, as in user_names; the id if the name is not known
 --  object         VARCHAR                   API name of the object
 --  peak_hour      TIMESTAMP                 the hour of the peak, see allowance_by_hour, UTC
---  query_jobs     BIGINT                    this user's V2 query jobs on this object in these 24 hours, as far as they are recorded
+--  query_jobs     BIGINT                    this user's V2 query jobs on this object recorded in these 24 hours
 --  all_jobs       BIGINT                    all users' V2 query jobs recorded in these 24 hours
---  allowance      BIGINT                    how many the org allows; null where its limits are not known
+--  allowance      BIGINT                    how many the org allows; null if its limits are not known
 --  share_percent  DOUBLE                    query_jobs in percent of the allowance
---  used           BIGINT                    how many there were by allowance_by_hour: all_jobs or, if the org's own counter has more, its count
+--  used           BIGINT                    how many there were according to allowance_by_hour: all_jobs or, if the org's own counter has more, its count
 --  peak_at        TIMESTAMP WITH TIME ZONE  end of these 24 hours
 --
 -- unique: day, org_id, created_by_id, object

@@ -5,8 +5,8 @@
 --  created_by       VARCHAR                   name of the user, as in user_names; the id where the name is not known
 --  kind             VARCHAR                   query: reads records out of the org; load: writes or deletes
 --  job_type         VARCHAR                   V2Query, or Classic, which includes Classic loads
---  api_version      DOUBLE                    the version; null where it could not be read
---  releases_behind  DOUBLE                    releases behind the version that the newest listing was asked in, of which there are three a year; negative: ahead of it
+--  api_version      DOUBLE                    the version; null if it could not be read
+--  releases_behind  DOUBLE                    releases behind the version that the newest listing used; there are three releases a year; negative: ahead of it
 --  jobs             BIGINT                    jobs recorded
 --  last_week        BIGINT                    of these, created in the seven days before the newest listing
 --  first_job_at     TIMESTAMP WITH TIME ZONE  creation of the first; implausible times (all_jobs.began_at) do not count here
@@ -14,7 +14,7 @@
 --
 -- unique: org_id, created_by_id, kind, job_type, api_version
 --
--- Salesforce supports a version for three years at least; 30.0 and older no longer answer since Summer '25.
+-- Salesforce supports a version for at least three years; 30.0 and older were retired in Summer '25.
 with ranked as (
     select
         org_id,

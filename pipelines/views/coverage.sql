@@ -4,12 +4,12 @@
 --  covered_from          TIMESTAMP WITH TIME ZONE  seven days before the span's first listing
 --  covered_to            TIMESTAMP WITH TIME ZONE  the span's last listing
 --  listings              BIGINT                    complete listings in it
---  longest_gap_hours     DOUBLE                    longest time between two of them: what is created and deleted in between goes unseen; null for a single one
+--  longest_gap_hours     DOUBLE                    longest time between two of them: jobs created and deleted in between go unseen; null for a single one
 --  average_gap_hours     DOUBLE                    average time between two of them; null for a single one
 --
 -- unique: org_id, covered_from
 --
--- Assumed: an org keeps a finished job for seven days unless it is deleted; a listing shows all that is there when
+-- Assumed: an org keeps a finished job for seven days unless it is deleted; a listing shows every job that exists when
 -- it starts; the recorder's user may see all users' jobs. Only proving_listings count here.
 with marked as (
     select

@@ -4,7 +4,7 @@
 --  hole_from  TIMESTAMP WITH TIME ZONE  the last listing before it
 --  hole_to    TIMESTAMP WITH TIME ZONE  seven days before the first listing after it
 --  hours      DOUBLE                    its length
---  jobs       BIGINT                    jobs created in it that are recorded nevertheless: unfinished ones are listed for longer, and filtered listings show some
+--  jobs       BIGINT                    jobs created in it that are recorded all the same: unfinished ones are listed for longer, and filtered listings show some
 --
 -- unique: org_id, hole_from
 with spans as (

@@ -6,11 +6,11 @@
 --
 -- unique: day, org_id
 --
--- The days of covered_hours: the first one and that of the newest listing are hardly ever fully covered.
+-- The same time range as covered_hours: the first day and that of the newest listing are hardly ever fully covered.
 select
     cast(hour as date) as day,
     org_id,
-    -- in whole seconds: the sum does not depend on the order of the hours
+    -- in whole seconds, so that the sum does not depend on the order of the hours
     round(36 * sum(covered_percent)) / cast(864 as double) as covered_percent
 from salesforce.covered_hours
 group by 1, 2

@@ -27,7 +27,7 @@ bounds as (
     inner join salesforce.recorded_orgs as o on o.org_id = f.org_id
 ),
 hours as (
-    -- counted back from the end, so that the numbers suffice for what was recorded last
+    -- counted back from the end, so that the numbers suffice for the most recent hours
     select b.org_id, b.last_hour - n.n * interval '1' hour as hour, b.last_hour - (n.n - 1) * interval '1' hour as hour_to
     from bounds as b
     inner join salesforce.numbers as n on n.n <= date_diff('hour', b.first_hour, b.last_hour)

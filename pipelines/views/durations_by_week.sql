@@ -7,17 +7,17 @@
 --  operation          VARCHAR  query, queryAll, insert, update, upsert, delete, hardDelete
 --  object             VARCHAR  API name of the object
 --  jobs               BIGINT   jobs that ended as JobComplete or Closed
---  timed              BIGINT   of these, those whose end is known from system_modstamp (job_lifetimes.by_stamp): only they are in the percentiles
+--  timed              BIGINT   of these, those whose end is known from system_modstamp (job_lifetimes.by_stamp): only these are in the percentiles
 --  p50_seconds        BIGINT   median seconds from creation to end of the timed jobs
 --  p95_seconds        BIGINT   95th percentile of the same
---  p50_processing_ms  BIGINT   median milliseconds of work, added up over chunks that ran at the same time, of all jobs that have them; null: none has
+--  p50_processing_ms  BIGINT   median milliseconds of work, added up over chunks that ran in parallel, of all jobs that have them; null: none has
 --  p95_processing_ms  BIGINT   95th percentile of the same
 --  p50_growth         DOUBLE   p50_seconds divided by that of the week before, if there is one; 2 is twice as long
 --
 -- unique: week, org_id, job_type, operation, object
 --
--- The API does not say when a job ended. A job took as long as job_lifetimes says, its waiting included.
--- Jobs without a plausible created_date (job_lifetimes.began_at) are left out. For a Classic job that is Closed it says when no more batches could be added, not when the last one was done.
+-- The API does not say when a job ended. Durations are those of job_lifetimes, including time spent waiting.
+-- Jobs without a plausible created_date (job_lifetimes.began_at) are left out. A Classic job counts as ended when it was Closed, not when its last batch was done.
 with finished as (
     select
         cast(date_trunc('week', l.began_at at time zone 'UTC') as date) as week,
@@ -32,7 +32,7 @@ with finished as (
     left join salesforce.job_details as d on d.org_id = l.org_id and d.id = l.id
     where l.state in ('JobComplete', 'Closed') and l.began_at is not null
 ),
--- a number for each group: sorting by it is several times faster than by five texts
+-- a number for each group: sorting by it is several times faster than by five text columns
 weekly as (
     select
         week,

@@ -6,16 +6,16 @@
 --  job_type        VARCHAR                   V2Query, or Classic
 --  operation       VARCHAR                   query, queryAll, insert, update, upsert, delete, hardDelete
 --  object          VARCHAR                   API name of the object
---  created_by      VARCHAR                   name of the user who created it; the id where the name is not known
+--  created_by      VARCHAR                   name of the user who created it; the id if the name is not known
 --  created_date    TIMESTAMP WITH TIME ZONE  when it was created
---  state           VARCHAR                   the last state that was observed
+--  state           VARCHAR                   the last state observed
 --  last_listed_at  TIMESTAMP WITH TIME ZONE  the newest listing that showed it
 --  unlisted_at     TIMESTAMP WITH TIME ZONE  the listing that no longer did; it was deleted in between
---  age_hours       DOUBLE                    its age at the end of that listing: it was deleted at no greater age
+--  age_hours       DOUBLE                    its age at the end of that listing: it was deleted no later
 --
 -- unique: org_id, id
 --
--- Jobs that a later listing showed again, a filtered one too, are not here. Jobs that were lost with most others at once may be hidden, and are not here: see reduced_views. Of jobs that a client deletes at once, most are never seen at all: unseen_jobs estimates those.
+-- Left out are jobs that a later listing showed again, even a filtered one, and jobs that disappeared together with most others, which may be hidden: see reduced_views. Jobs that a client deletes at once are mostly never seen at all: unseen_jobs estimates those.
 select
     u.org_id,
     u.id,

@@ -9,25 +9,25 @@
 --  created_by         VARCHAR                   name of the user
 --  covered_to         TIMESTAMP WITH TIME ZONE  the newest listing that proves coverage (recorded_orgs): jobs created later do not count
 --  since              TIMESTAMP WITH TIME ZONE  creation of the first job that counts
---  jobs               BIGINT                    jobs that ended, of the seven days before covered_to; where these have fewer than seven jobs, the last seven of four weeks
+--  jobs               BIGINT                    jobs that ended, of the seven days before covered_to; if these have fewer than seven jobs, the last seven jobs of four weeks
 --  jobs_failed        BIGINT                    of these, failed as a job
---  jobs_lost          BIGINT                    of these, Closed though every record failed
+--  jobs_lost          BIGINT                    of these, Closed although every record failed
 --  first_failure_at   TIMESTAMP WITH TIME ZONE  creation of the first of jobs_failed
 --  last_failure_at    TIMESTAMP WITH TIME ZONE  creation of the last of them
---  is_failing         BOOLEAN                   whether that is, at covered_to, no longer ago than a day, or three times the usual pause between two jobs
---  jobs_counted       BIGINT                    of `jobs`, those that neither failed nor lost every record, and whose records the org counted
---  records_processed  BIGINT                    records of these, failed ones included
+--  is_failing         BOOLEAN                   whether that is, at covered_to, at most a day ago, or three times the usual pause between two jobs
+--  jobs_counted       BIGINT                    of `jobs`, those that neither failed nor lost all records, and whose records the org counted
+--  records_processed  BIGINT                    records of these, including failed ones
 --  records_failed     BIGINT                    of these, failed
 --  first_loss_at      TIMESTAMP WITH TIME ZONE  creation of the first job that lost some
 --  last_loss_at       TIMESTAMP WITH TIME ZONE  creation of the last job that lost some
---  is_losing          BOOLEAN                   as is_failing, by last_loss_at
+--  is_losing          BOOLEAN                   like is_failing, but for last_loss_at
 --  jobs_percent       DOUBLE                    jobs_failed in percent of jobs
---  records_percent    DOUBLE                    records_failed in percent of records_processed; 0 where none was processed
+--  records_percent    DOUBLE                    records_failed in percent of records_processed; 0 if none was processed
 --
 -- unique: org_id, job_type, operation, object, created_by_id
 --
--- Only covered time counts: since the beginning of the coverage that reaches up to covered_to. Aborted and unfinished jobs,
--- and those without a plausible date, count for nothing.
+-- Only covered time counts: since the beginning of the coverage that extends to covered_to. Aborted and unfinished jobs,
+-- and those without a plausible date, are ignored.
 with ended as (
     select
         j.org_id,

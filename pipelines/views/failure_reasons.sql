@@ -1,20 +1,20 @@
--- One row per way to fail: jobs of one user, object and operation that ended alike, for the same reason.
+-- One row per failure reason: jobs of one user, object and operation with the same outcome, for the same reason.
 --
 --  org_id       VARCHAR                   the org
 --  kind         VARCHAR                   query: reads records out of the org; load: writes or deletes
 --  operation    VARCHAR                   query, queryAll, insert, update, upsert, delete, hardDelete
 --  object       VARCHAR                   API name of the object
 --  created_by_id  VARCHAR                 the user
---  created_by   VARCHAR                   name of the user, as user_names has it; the id where the name is not known
+--  created_by   VARCHAR                   name of the user, as in user_names; the id if the name is not known
 --  outcome      VARCHAR                   failed, aborted, every record failed, partly failed
 --  error_code   VARCHAR                   such as InvalidBatch; null: no code given, or not asked
---  error_template  VARCHAR                what their errors have in common: ids, numbers, quoted and bracketed text are taken out; null: no error given, or not asked
+--  error_template  VARCHAR                what their errors have in common: without ids, numbers, quoted and bracketed text; null: no error given, or not asked
 --  error        VARCHAR                   an example: the error of the job last_id
---  jobs         BIGINT                    how many jobs
---  records_failed  BIGINT                 records that failed in them, where the org gives a count
+--  jobs         BIGINT                    number of jobs
+--  records_failed  BIGINT                 records that failed in them, if the org gives a count
 --  first_at     TIMESTAMP WITH TIME ZONE  creation of the first of them
 --  last_at      TIMESTAMP WITH TIME ZONE  creation of the last of them
---  last_id      VARCHAR                   the last of them; of several that were created in one second, the greatest id
+--  last_id      VARCHAR                   the last of them; if several were created in one second, the greatest id
 --
 -- unique: org_id, kind, operation, object, created_by_id, outcome, error_code, error_template
 with ranked as (

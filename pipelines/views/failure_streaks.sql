@@ -6,22 +6,22 @@
 --  operation         VARCHAR                   query, queryAll, insert, update, upsert, delete, hardDelete
 --  object            VARCHAR                   API name of the object
 --  created_by_id     VARCHAR                   the user; org, type, operation, object and user make the series
---  created_by        VARCHAR                   name of the user; the id where the name is not known
+--  created_by        VARCHAR                   name of the user; the id if the name is not known
 --  failures          BIGINT                    jobs that failed in a row, as a job or with every record; aborted ones do not count
 --  failing_since     TIMESTAMP WITH TIME ZONE  creation of the first of them
 --  last_failure_at   TIMESTAMP WITH TIME ZONE  creation of the last of them
---  last_success_at   TIMESTAMP WITH TIME ZONE  creation of the last job that did not fail, before them, though some of its records may have: see outcome_before; null: none was recorded
---  ended_at          TIMESTAMP WITH TIME ZONE  creation of the first that did not fail, after them; null: it still fails
+--  last_success_at   TIMESTAMP WITH TIME ZONE  creation of the last job before them that did not fail, although some of its records may have: see outcome_before; null: none was recorded
+--  ended_at          TIMESTAMP WITH TIME ZONE  creation of the first job after them that did not fail; null: it still fails
 --  last_failed_id    VARCHAR                   the last job of the streak
---  outcome_before    VARCHAR                   how the job at last_success_at ended: done, done: record failures unknown, or partly failed, which is no failure of the job; of several, the worst
+--  outcome_before    VARCHAR                   how the job at last_success_at ended: done, done: record failures unknown, or partly failed, which is no failure of the job; if there are several, the worst
 --  is_ongoing        BOOLEAN                   whether its status is ongoing
---  status            VARCHAR                   recovered: a job that did not fail ended it; else ongoing: at the org's as_of (recorded_orgs), the last failure is no longer ago than a day, or three times the usual pause between its failures; else abandoned: no longer tried
+--  status            VARCHAR                   recovered: a job that did not fail ended it; else ongoing: at the org's as_of (recorded_orgs), the last failure is at most a day ago, or three times the usual pause between its failures; else abandoned: no longer tried
 --
 -- unique: org_id, job_type, operation, object, created_by_id, failing_since
 --
--- One user's nightly and hourly jobs on one object are one series: the API knows no names of schedules.
+-- One user's nightly and hourly jobs on one object are one series: the API has no names of schedules.
 -- A job that did not fail as a job ends a streak, even if some of its records failed or that is not known; within one
--- second, it comes first. Aborted, unfinished and undated jobs count for nothing. A streak can span a gap in the record.
+-- second, it comes first. Aborted, unfinished and undated jobs are ignored. A streak can span a gap in the record.
 with ended as (
     select
         j.org_id,
@@ -38,7 +38,7 @@ with ended as (
     inner join salesforce.job_outcomes as o on o.org_id = j.org_id and o.id = j.id
     where j.began_at is not null and o.is_failure is not null
 ),
--- a number for each series that can have a streak: sorting by it is several times faster than by five texts
+-- a number for each series that can have a streak: sorting by it is several times faster than by five text columns
 series as (
     select
         org_id,

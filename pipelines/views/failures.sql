@@ -7,15 +7,15 @@
 --  operation          VARCHAR                   query, queryAll, insert, update, upsert, delete, hardDelete
 --  object             VARCHAR                   API name of the object
 --  created_by_id      VARCHAR                   the user who created it
---  created_by         VARCHAR                   name of the user who created it; the id where the name is not known
+--  created_by         VARCHAR                   name of the user who created it; the id if the name is not known
 --  created_date       TIMESTAMP WITH TIME ZONE  when it was created
---  ended_by           TIMESTAMP WITH TIME ZONE  its end at the latest
---  outcome            VARCHAR                   failed, aborted, every record failed (though Closed), partly failed
---  records_processed  BIGINT                    records processed, failed ones included; a failed job has often 0 of 0
---  records_failed     BIGINT                    of these, failed; null where the org gives no count
+--  ended_by           TIMESTAMP WITH TIME ZONE  its latest possible end
+--  outcome            VARCHAR                   failed, aborted, every record failed (although Closed), partly failed
+--  records_processed  BIGINT                    records processed, including failed ones; a failed job often has 0 of 0
+--  records_failed     BIGINT                    of these, failed; null if the org gives no count
 --  error_code         VARCHAR                   what the error begins with, such as InvalidBatch; null: no code given, or not asked
---  error              VARCHAR                   the rest of the error; the org gives errors of single records in a file only
---  error_template     VARCHAR                   the error with its ids, numbers and quoted text taken out: equal for failures of one kind
+--  error              VARCHAR                   the rest of the error; errors of single records are only in the org's result files
+--  error_template     VARCHAR                   the error without its ids, numbers and quoted text: the same for failures of the same kind
 --
 -- unique: org_id, id
 select

@@ -1,16 +1,16 @@
 -- One row per job and event: what happened to it, when, and how that is known.
 --
 --  org_id   VARCHAR                   the org
---  id       VARCHAR                   the job; `id like '750…%'` finds it by the 15 characters of the Setup page as well
+--  id       VARCHAR                   the job; `id like '750…%'` also finds it by the 15 characters of the Setup page
 --  event_at  TIMESTAMP WITH TIME ZONE  when it happened, or was noticed; see source
 --  event    VARCHAR                   created, a state, details answered (gone, refused), no longer listed, listed again
 --  source   VARCHAR                   createdDate; systemModstamp; listing: it had happened by its end; answer
---  detail   VARCHAR                   user and object; when first observed; counts and error, empty if the answer had none; events of one second have no order
+--  detail   VARCHAR                   user and object; when first observed; counts and error, empty if the answer had none; events within one second are not ordered
 --
 -- unique: org_id, id, event_at, event, detail
 --
--- A job begins as Open or UploadComplete. One that was first seen in another state, with its stamp still at its creation,
--- came into that some time before the listing that showed it: the end as job_lifetimes has it.
+-- A job begins as Open or UploadComplete. One that was first seen in another state, with its system_modstamp still at its
+-- creation, entered that state some time before the end of the listing that showed it, as in job_lifetimes.
 select
     j.org_id,
     j.id,

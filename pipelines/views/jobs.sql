@@ -7,23 +7,23 @@
 --  operation          VARCHAR                   query, queryAll, insert, update, upsert, delete, hardDelete
 --  object             VARCHAR                   API name of the object
 --  created_by_id      VARCHAR                   the user who created it
---  created_by         VARCHAR                   name of that user; the id where the name is not known
+--  created_by         VARCHAR                   name of that user; the id if the name is not known
 --  created_date       TIMESTAMP WITH TIME ZONE  when it was created
 --  state              VARCHAR                   newest state observed
---  outcome            VARCHAR                   failed, aborted, every record failed, partly failed, done, done: record failures unknown, unfinished (Closed with batches to come, too), gone unfinished; null for an unknown state; see job_outcomes
---  ended_by           TIMESTAMP WITH TIME ZONE  when it had ended at the latest; see job_lifetimes
+--  outcome            VARCHAR                   failed, aborted, every record failed, partly failed, done, done: record failures unknown, unfinished (includes Closed with batches to come), gone unfinished; null for an unknown state; see job_outcomes
+--  ended_by           TIMESTAMP WITH TIME ZONE  its latest possible end; see job_lifetimes
 --  seconds            BIGINT                    seconds from creation to ended_by
---  records_processed  BIGINT                    records processed, failed ones included; null where the org gives no count
---  records_failed     BIGINT                    of these, failed; null where the org gives no count, as for V2 queries
+--  records_processed  BIGINT                    records processed, including failed ones; null if the org gives no count
+--  records_failed     BIGINT                    of these, failed; null if the org gives no count, as for V2 queries
 --  batches_failed     BIGINT                    Classic: batches that failed as a whole
 --  error_code         VARCHAR                   what the error begins with, such as InvalidBatch
 --  error              VARCHAR                   the error without that code
---  processing_ms      BIGINT                    milliseconds of work, added up over chunks that ran at the same time: can exceed `seconds`
+--  processing_ms      BIGINT                    milliseconds of work, added up over chunks that ran in parallel: can exceed `seconds`
 --  retries            BIGINT                    how often Salesforce retried
 --  api_version        DOUBLE                    API version that created it
---  details            VARCHAR                   result of asking for counts and error: answered (perhaps only by an earlier call), gone, or refused; null: not asked
---  outcome_as_of      TIMESTAMP WITH TIME ZONE  of an unfinished job, when that was last known to be so; see job_outcomes
---  error_template     VARCHAR                   the error with its ids, numbers and quoted text taken out: equal for failures of one kind
+--  details            VARCHAR                   result of fetching counts and error: answered (perhaps only by an earlier call), gone, or refused; null: not tried
+--  outcome_as_of      TIMESTAMP WITH TIME ZONE  for an unfinished job, when that was last known to be so; see job_outcomes
+--  error_template     VARCHAR                   the error without its ids, numbers and quoted text: the same for failures of the same kind
 --
 -- unique: org_id, id
 select

@@ -1,17 +1,17 @@
--- One row per UTC hour, org and kind: how many jobs had begun and not ended at the same time, at most.
+-- One row per UTC hour, org and kind: the greatest number of jobs between creation and end at the same time.
 --
 --  hour             TIMESTAMP  start of the hour, UTC
 --  org_id           VARCHAR    the org
 --  kind             VARCHAR    query: reads records out of the org; load: writes or deletes
---  at_once          BIGINT     jobs between creation and end in the hour's fullest second, waiting ones included
+--  at_once          BIGINT     jobs between creation and end in the hour's fullest second, including waiting ones
 --  at_start         BIGINT     the same in the hour's first second
 --  covered_percent  DOUBLE     share of the hour that lies in coverage, 0 to 100; below 100, there may have been more
 --
 -- unique: hour, org_id, kind
 --
--- An upper bound: a job whose end is not known counts until the listing that showed it (job_lifetimes.ended_by). Only a
--- Classic job that is Closed may still run batches: it counts until it was closed. A job counts for a second at least;
--- one that ends in the second in which another begins does not count with it. Jobs without a plausible created_date are
+-- An upper bound: a job whose end is not known counts until the listing that showed it (job_lifetimes.ended_by). The only
+-- exception: a Classic job counts until it was Closed, but may still run batches then. A job counts for at least a second;
+-- one that ends in the second in which another begins does not overlap with it. Jobs without a plausible created_date are
 -- left out. Hours run to the newest listing; those of covered_hours have a row each, the others only if something began
 -- or ended in them.
 with lifetimes as (
@@ -35,7 +35,7 @@ firsts as (
 hours as (
     select org_id, hour, covered_percent from salesforce.covered_hours
 ),
--- a row for each hour's first second carries the level into hours in which nothing begins or ends
+-- a row for each hour's first second carries the number over into hours in which nothing begins or ends
 levels as (
     select
         org_id,

@@ -1,21 +1,21 @@
--- One row per UTC day, org, job type, operation, object, user and state: jobs created that day, in the state they have now; a day without any has one row.
+-- One row per UTC day, org, job type, operation, object, user and state: jobs created that day, by their present state; a day without any has one row.
 --
---  day              DATE     UTC day of created_date; null where that could not be read
+--  day              DATE     UTC day of created_date; null if that could not be read
 --  org_id           VARCHAR  the org
 --  kind             VARCHAR  query: reads records out of the org; load: writes or deletes
 --  job_type         VARCHAR  V2Query, or Classic, which includes Classic loads
 --  operation        VARCHAR  query, queryAll, insert, update, upsert, delete, hardDelete
 --  object           VARCHAR  API name of the object
 --  created_by_id    VARCHAR  the user
---  created_by       VARCHAR  name of the user, as in user_names; the id where the name is not known
+--  created_by       VARCHAR  name of the user, as in user_names; the id if the name is not known
 --  state            VARCHAR  newest state observed
---  jobs             BIGINT   jobs created; of a day without any, 0 where all of it is covered, else null
---  covered_percent  DOUBLE   share of the day that lies in coverage, 0 to 100; below 100, there may have been more jobs; null where the day is
+--  jobs             BIGINT   jobs created; for a day without any, 0 if all of it is covered, else null
+--  covered_percent  DOUBLE   share of the day that lies in coverage, 0 to 100; below 100, there may have been more jobs; null if the day is
 --
 -- unique: day, org_id, job_type, operation, object, created_by_id, state
 --
--- Days run from the org's first recorded job with a plausible created_date to its newest listing, as covered_days has
--- them; others have a row only with jobs. A row with jobs 0 or null has no type, user or state.
+-- Days run from the org's first recorded job with a plausible created_date to its newest listing, as in covered_days;
+-- other days have a row only if they have jobs. A row with jobs 0 or null has no type, user or state.
 with daily as (
     select
         cast(created_date at time zone 'UTC' as date) as day,

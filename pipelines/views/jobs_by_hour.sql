@@ -7,14 +7,14 @@
 --  operation        VARCHAR    query, queryAll, insert, update, upsert, delete, hardDelete
 --  object           VARCHAR    API name of the object
 --  created_by_id    VARCHAR    the user
---  created_by       VARCHAR    name of the user, as in user_names; the id where the name is not known
---  jobs             BIGINT     jobs created; of an hour without any, 0 where all of it is covered, else null
+--  created_by       VARCHAR    name of the user, as in user_names; the id if the name is not known
+--  jobs             BIGINT     jobs created; for an hour without any, 0 if all of it is covered, else null
 --  covered_percent  DOUBLE     share of the hour that lies in coverage, 0 to 100; below 100, there may have been more jobs
 --
 -- unique: hour, org_id, job_type, operation, object, created_by_id
 --
--- Hours run from the org's first recorded job with a plausible created_date to its newest listing, as covered_hours has
--- them; others have a row only with jobs. Jobs without a readable created_date are left out.
+-- Hours run from the org's first recorded job with a plausible created_date to its newest listing, as in covered_hours;
+-- other hours have a row only if they have jobs. Jobs without a readable created_date are left out.
 with hourly as (
     select
         date_trunc('hour', created_date at time zone 'UTC') as hour,

@@ -3,14 +3,14 @@
 --  week            DATE                      Monday of the week
 --  org_id          VARCHAR                   the org
 --  limit_name      VARCHAR                   name of the limit, such as DailyApiRequests
---  app             VARCHAR                   the connected app or sub-limit that this share is of; empty for the whole org
---  max             BIGINT                    what may be used, at the last snapshot
+--  app             VARCHAR                   the connected app or sub-limit that this share belongs to; empty for the whole org
+--  max             BIGINT                    the limit, at the last snapshot
 --  remaining       BIGINT                    what was left, at the last snapshot
---  used_percent    DOUBLE                    what was used in percent, at the last snapshot; null where nothing may be used
---  peak_used       BIGINT                    what was used at the week's snapshot closest to the limit
---  peak_percent    DOUBLE                    the same in percent of what might be used then; null where nothing might
+--  used_percent    DOUBLE                    percent used, at the last snapshot; null if the limit is 0
+--  peak_used       BIGINT                    how much was used at the week's snapshot closest to the limit
+--  peak_percent    DOUBLE                    the same in percent of the limit at that time; null if that was 0
 --  peak_at         TIMESTAMP WITH TIME ZONE  when that was
---  snapshots       BIGINT                    snapshots in the week; between them it may have been higher
+--  snapshots       BIGINT                    snapshots in the week; usage may have been higher between them
 --
 -- unique: week, org_id, limit_name, app
 with ranked as (

@@ -2,7 +2,7 @@
 --
 --  org_id         VARCHAR                   the org
 --  created_by_id  VARCHAR                   the user
---  created_by     VARCHAR                   name of the user, as in user_names; the id where the name is not known
+--  created_by     VARCHAR                   name of the user, as in user_names; the id if the name is not known
 --  kind           VARCHAR                   query: reads records out of the org; load: writes or deletes
 --  job_type       VARCHAR                   V2Query, or Classic, which includes Classic loads
 --  operation      VARCHAR                   query, queryAll, insert, update, upsert, delete, hardDelete
@@ -10,13 +10,13 @@
 --  jobs           BIGINT                    jobs recorded
 --  first_job_at   TIMESTAMP WITH TIME ZONE  creation of the first; implausible times (all_jobs.began_at) do not count here
 --  last_job_at    TIMESTAMP WITH TIME ZONE  creation of the last
---  new_source     BOOLEAN                   whether the first is less than seven days older than the newest listing; null where coverage does not reach 14 days back
---  new_user       BOOLEAN                   whether that holds for the user's first job of any sort
---  new_object     BOOLEAN                   whether that holds for the first job of any user on the object
+--  new_source     BOOLEAN                   whether the first job is less than seven days older than the newest listing; null if coverage does not go back 14 days
+--  new_user       BOOLEAN                   whether the same is true of the user's first job of any kind
+--  new_object     BOOLEAN                   whether the same is true of any user's first job on the object
 --
 -- unique: org_id, created_by_id, job_type, operation, object
 --
--- Coverage is that of complete, unfiltered listings: a recorder that always filters cannot tell what is new.
+-- Only complete, unfiltered listings give coverage: a recorder that always filters cannot tell what is new.
 with sources as (
     select
         org_id,

@@ -1,15 +1,15 @@
 -- One row per UTC day, org, kind, job type, operation and outcome: how the jobs created that day ended.
 --
---  day                DATE     UTC day of created_date; null where that could not be read
+--  day                DATE     UTC day of created_date; null if that could not be read
 --  org_id             VARCHAR  the org
 --  kind               VARCHAR  query: reads records out of the org; load: writes or deletes
 --  job_type           VARCHAR  V2Query, or Classic, which includes Classic loads
 --  operation          VARCHAR  query, queryAll, insert, update, upsert, delete, hardDelete
 --  outcome            VARCHAR  as in jobs; "done: record failures unknown" is neither a success nor a failure
 --  jobs               BIGINT   number of jobs
---  records_processed  BIGINT   records processed, where the org gives a count
---  records_failed     BIGINT   of these, failed, where the org gives a count
---  covered_percent    DOUBLE   share of the day that lies in coverage, 0 to 100; below 100, there may have been more jobs; null where the day is
+--  records_processed  BIGINT   records processed, if the org gives a count
+--  records_failed     BIGINT   of these, failed, if the org gives a count
+--  covered_percent    DOUBLE   share of the day that lies in coverage, 0 to 100; below 100, there may have been more jobs; null if the day is
 --
 -- unique: day, org_id, kind, job_type, operation, outcome
 with daily as (

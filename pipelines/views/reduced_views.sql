@@ -2,18 +2,18 @@
 --
 --  org_id           VARCHAR                   the org
 --  reduced_from     TIMESTAMP WITH TIME ZONE  the first of these listings
---  reduced_to       TIMESTAMP WITH TIME ZONE  the last of them up to now
+--  reduced_to       TIMESTAMP WITH TIME ZONE  the last of them so far
 --  listings         BIGINT                    complete listings in it
 --  jobs_expected    BIGINT                    jobs known before that could not have expired by then: not finished, or less than seven days old
 --  jobs_lost        BIGINT                    of these, no longer shown: 20 or more, and more than half
---  creators_before  BIGINT                    users whose jobs the listing before it showed; null where there is none
+--  creators_before  BIGINT                    users whose jobs the previous listing showed; null if there is none
 --  creators         BIGINT                    users whose jobs its first listing showed
 --  is_ongoing       BOOLEAN                   whether the newest complete listing is one of them
 --
 -- unique: org_id, reduced_from
 --
--- The period ends with the listing that shows most of the lost jobs again, or others of their users, and when they are seven
--- days old. Until then listings prove no coverage, and jobs that are no longer shown may be hidden rather than deleted.
+-- The period ends with the listing that shows most of the lost jobs again, or other jobs of their users, or once these are
+-- seven days old. Until then listings prove no coverage, and jobs no longer shown may be hidden rather than deleted.
 with complete as (
     select
         c.org_id,

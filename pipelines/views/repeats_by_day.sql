@@ -6,20 +6,20 @@
 --  operation               VARCHAR  query or queryAll
 --  object                  VARCHAR  API name of the object
 --  created_by_id           VARCHAR  the user
---  created_by              VARCHAR  name of the user, as in user_names; the id where the name is not known
+--  created_by              VARCHAR  name of the user, as in user_names; the id if the name is not known
 --  jobs                    BIGINT   queries created that day
 --  median_seconds_between  DOUBLE   median time from one to the next
 --  least_seconds_between   BIGINT   the shortest time between two of them
 --
 -- unique: day, org_id, job_type, operation, object, created_by_id
 --
--- The API does not give the query's text: these may be different queries on one object.
+-- The API does not return the query's text: these may be different queries on one object.
 with queries as (
     select org_id, job_type, operation, object, created_by_id, created_date at time zone 'UTC' as created
     from salesforce.listed_jobs
     where kind = 'query' and created_date is not null
 ),
--- a number for each source: sorting by it is several times faster than by five texts
+-- a number for each source: sorting by it is several times faster than by five text columns
 sources as (
     select
         org_id, job_type, operation, object, created_by_id,
@@ -43,7 +43,7 @@ timed as (
         and coalesce('=' || s.object, '') = coalesce('=' || q.object, '')
         and coalesce('=' || s.created_by_id, '') = coalesce('=' || q.created_by_id, '')
 ),
--- a median is the mean of the one or two in the middle
+-- the median is the mean of the one or two middle values
 ranked as (
     select
         source,

@@ -1,4 +1,4 @@
--- One row per job that was to delete records, or to read deleted ones as well: delete, hardDelete, queryAll.
+-- One row per job meant to delete records, or to read deleted ones, too: delete, hardDelete, queryAll.
 --
 --  org_id             VARCHAR                   the org
 --  id                 VARCHAR                   the job
@@ -6,11 +6,11 @@
 --  operation          VARCHAR                   delete; hardDelete, which bypasses the recycle bin; queryAll, which also reads deleted records
 --  object             VARCHAR                   API name of the object
 --  created_by_id      VARCHAR                   the user who created it
---  created_by         VARCHAR                   name of that user; the id where the name is not known
+--  created_by         VARCHAR                   name of that user; the id if the name is not known
 --  created_date       TIMESTAMP WITH TIME ZONE  when it was created
 --  outcome            VARCHAR                   as in jobs
---  records_processed  BIGINT                    records processed, failed ones included; null where the org gives no count
---  records_failed     BIGINT                    of these, failed; null where the org gives no count
+--  records_processed  BIGINT                    records processed, including failed ones; null if the org gives no count
+--  records_failed     BIGINT                    of these, failed; null if the org gives no count
 --
 -- unique: org_id, id
 --

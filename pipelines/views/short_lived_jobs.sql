@@ -1,4 +1,4 @@
--- One row per series whose jobs are usually deleted before the org would remove them: how long a listing can see them.
+-- One row per series whose jobs are usually deleted before the org would remove them: how long they can be listed.
 --
 --  org_id         VARCHAR  the org
 --  kind           VARCHAR  query: reads records out of the org; load: writes or deletes
@@ -12,8 +12,8 @@
 --
 -- unique: org_id, job_type, operation, object, created_by_id
 --
--- Of such a series, jobs between two listings that were further apart than these hours may have appeared and vanished:
--- that none was seen there does not mean that none ran. Coverage assumes that no jobs are deleted.
+-- Jobs of such a series may have appeared and vanished between two listings that were further apart than these hours: if
+-- none was seen there, some may still have run. Coverage assumes that no jobs are deleted.
 with recent as (
     select j.org_id, j.id, j.kind, j.job_type, j.operation, j.object, j.created_by_id, j.began_at
     from salesforce.all_jobs as j

@@ -1,9 +1,9 @@
--- One row per UTC day, org, kind and pair of states: how often jobs were seen to go from one state into the other.
+-- One row per UTC day, org, kind and pair of states: how often jobs were seen to change from one state to the other.
 --
 --  day         DATE     UTC day on which the listing started that first showed the new state
 --  org_id      VARCHAR  the org
 --  kind        VARCHAR  query: reads records out of the org; load: writes or deletes
---  from_state  VARCHAR  the state observed before; null for the first one observed of a job
+--  from_state  VARCHAR  the state observed before; null for a job's first observed state
 --  to_state    VARCHAR  the state observed then; states between two listings go unseen
 --  changes     BIGINT   number of changes
 --

@@ -1,4 +1,4 @@
--- One row per job that had not ended when last known: it runs, is stuck, or was left open.
+-- One row per job that, as last known, had not ended: it is running, stuck, or was left open.
 --
 --  org_id          VARCHAR                   the org
 --  id              VARCHAR                   the job
@@ -7,17 +7,17 @@
 --  operation       VARCHAR                   query, queryAll, insert, update, upsert, delete, hardDelete
 --  object          VARCHAR                   API name of the object
 --  created_by_id   VARCHAR                   the user who created it
---  created_by      VARCHAR                   name of the user who created it; the id where the name is not known
---  state           VARCHAR                   Open: left open, unless batches are still to come; UploadComplete: waits; InProgress: runs; Closed: has batches to come; or an undocumented state
+--  created_by      VARCHAR                   name of the user who created it; the id if the name is not known
+--  state           VARCHAR                   Open: left open, unless batches are still to come; UploadComplete: waiting; InProgress: running; Closed: has batches to come; or an undocumented state
 --  created_date    TIMESTAMP WITH TIME ZONE  when it was created
---  in_state_since  TIMESTAMP WITH TIME ZONE  end of the listing that first showed it in this state; null where it returned to it unseen, without a new system_modstamp
---  as_of           TIMESTAMP WITH TIME ZONE  when it was last known to be so: the org's newest complete listing; of a Closed job its own newest answer; null where there is none, and so are the hours
---  age_hours       DOUBLE                    from its creation to as_of; null where that is not plausible (all_jobs.began_at)
+--  in_state_since  TIMESTAMP WITH TIME ZONE  end of the listing that first showed it in this state; null if it returned to it unseen, without a new system_modstamp
+--  as_of           TIMESTAMP WITH TIME ZONE  when it was last known to be so: the org's newest complete listing; for a Closed job, when its details were last fetched; null if there is none, and so are the hours
+--  age_hours       DOUBLE                    from its creation to as_of; null if its creation is not plausible (all_jobs.began_at)
 --  hours_in_state  DOUBLE                    from in_state_since to as_of: it was in this state for at least as long
 --
 -- unique: org_id, id
 --
--- A job that is listed no longer is not here, whatever its last state: see jobs, outcome "gone unfinished".
+-- A job that is no longer listed is left out, whatever its last state: see jobs, outcome "gone unfinished".
 with running as (
     select
         j.org_id,

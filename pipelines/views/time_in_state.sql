@@ -1,11 +1,11 @@
--- One row per job and state: how long the job was in it, as far as listings show.
+-- One row per job and state: how long the job was in it, according to the listings.
 --
 --  org_id    VARCHAR                   the org
 --  id        VARCHAR                   the job
 --  state     VARCHAR                   the state
 --  spans     BIGINT                    how often it was seen to enter it
 --  first_at  TIMESTAMP WITH TIME ZONE  when it first did; see state_spans
---  seconds   BIGINT                    seconds in it; null for a state that it has not left: a final one, its present one, or one that it returned to unseen
+--  seconds   BIGINT                    seconds in it; null for a state that it has not left: a final one, its present one, or one to which it returned unseen
 --
 -- unique: org_id, id, state
 select

@@ -7,13 +7,13 @@
 --  seen          BIGINT                    of these, recorded
 --  unseen        BIGINT                    an estimate of those that appeared and vanished between two listings; never below 0
 --  counted_from  TIMESTAMP WITH TIME ZONE  24 hours before counted_at
---  adds_up       BOOLEAN                   whether this day may be added to others: only days for which it is true have 24 hours of their own, but for five minutes
+--  adds_up       BOOLEAN                   whether this day may be added to others: only the 24 hours of such days do not overlap, except by up to five minutes
 --
 -- unique: day, org_id
 --
--- A day has no row if all its listings can have hidden V2 query jobs, by a filter or as a reduced view. A sum over the days that add up leaves out what was created in the 24 hours of none of them.
+-- A day has no row if all of its listings may have hidden V2 query jobs, because of a filter or a reduced view. A sum over the days that add up leaves out jobs created in none of their 24 hours.
 -- The counter is accurate within five minutes. It is assumed, and not documented,
--- that deleting a job does not lower it. Jobs without a plausible created_date are not among the seen. Classic jobs and loads have no such counter.
+-- that deleting a job does not lower it. Jobs without a plausible created_date do not count as seen. Classic jobs and loads have no such counter.
 with snapshots as (
     select
         cast(o.asked_at at time zone 'UTC' as date) as day,
@@ -43,8 +43,8 @@ last_of_day as (
     from snapshots
     where nth_last = 1
 ),
--- Days overlap in islands: each one the next, and never the one after that, whose last snapshot is more than 24 hours
--- later. So every other day of an island adds up, from the first on: this does not change as days are added.
+-- Days overlap in islands: each one overlaps the next, but never the one after that, whose last snapshot is more than 24
+-- hours later. So every other day of an island adds up, beginning with the first: adding days does not change that.
 marked as (
     select
         day,

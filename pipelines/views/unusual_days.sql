@@ -1,18 +1,18 @@
--- One row per UTC day, org and kind: how far its number of jobs is from what that weekday usually brings.
+-- One row per UTC day, org and kind: how far its number of jobs is from the usual number on that weekday.
 --
 --  day              DATE     UTC day
 --  org_id           VARCHAR  the org
 --  kind             VARCHAR  query: reads records out of the org; load: writes or deletes
 --  jobs             BIGINT   jobs created; days without any have a row with 0
---  usual            DOUBLE   median of the same weekday in up to eight weeks before; null for fewer than three
+--  usual            DOUBLE   median of the same weekday in up to eight preceding weeks; null if there are fewer than three
 --  spread           DOUBLE   median distance of these from `usual` (MAD); null like it
 --  score            DOUBLE   robust z-score: (jobs - usual) / (1.4826 * spread); see is_unusual; null like `usual`
---  covered_percent  DOUBLE   share of the day that lies in coverage: 100 for all, see below
+--  covered_percent  DOUBLE   share of the day that lies in coverage: always 100, see below
 --  is_unusual       BOOLEAN  whether score is at least 3.5 or at most -3.5; null like it
 --
 -- unique: day, org_id, kind
 --
--- Only complete, fully covered days are rated, and compared with. A spread below 1 % of `usual`, or below 1 job, counts as that.
+-- Only complete, fully covered days are rated or compared with. A spread below 1 % of `usual`, or below 1 job, counts as that.
 -- Jobs without an operation or a readable created_date are left out.
 with whole_days as (
     select org_id, day, covered_percent from salesforce.covered_days where covered_percent = 100
@@ -36,7 +36,7 @@ daily as (
     inner join kinds as k on k.org_id = d.org_id
     left join recorded as r on r.day = d.day and r.org_id = d.org_id and r.kind = k.kind
 ),
--- a median is the mean of the one or two in the middle
+-- the median is the mean of the one or two middle values
 ranked as (
     select
         t.day,

@@ -1,4 +1,4 @@
--- One row per series that runs at usual times: when it did last, and by when it usually runs again.
+-- One row per series that runs at regular times: when it last ran, and by when it usually runs again.
 --
 --  org_id             VARCHAR                   the org
 --  kind               VARCHAR                   query: reads records out of the org; load: writes or deletes
@@ -7,24 +7,24 @@
 --  object             VARCHAR                   API name of the object
 --  created_by_id      VARCHAR                   the user; org, type, operation, object and user make the series
 --  created_by         VARCHAR                   name of the user
---  rhythm             VARCHAR                   day: its hours recur from day to day; week: from week to week, as of what runs on working days or once a week
---  runs               BIGINT                    hours in which it ran, of the five weeks up to the last run
+--  rhythm             VARCHAR                   day: its hours recur from day to day; week: from week to week, as for what runs on working days or once a week
+--  runs               BIGINT                    hours in which it ran, in the five weeks up to the last run
 --  usual_pause_hours  DOUBLE                    average time between two of these
 --  last_run_at        TIMESTAMP WITH TIME ZONE  creation of the last job, up to the newest listing that proves coverage
---  last_run_id        VARCHAR                   that job; of several of one second, the greatest id
+--  last_run_id        VARCHAR                   that job; if there are several in one second, the greatest id
 --  expected_at        TIMESTAMP WITH TIME ZONE  start of the hour in which it usually runs next
---  expected_by        TIMESTAMP WITH TIME ZONE  when it is late: the end of that hour, an hour to six more by its pauses, and twice what its times differ
---  is_missing         BOOLEAN                   whether the newest listing that proves coverage is not earlier than expected_by, by less than a week
+--  expected_by        TIMESTAMP WITH TIME ZONE  when it counts as late: the end of that hour, plus one to six hours depending on its pauses, plus twice the spread of its times
+--  is_missing         BOOLEAN                   whether the newest listing that proves coverage is at or after expected_by, by less than a week
 --
 -- unique: org_id, job_type, operation, object, created_by_id
 --
--- Usual is what recurs: nine in ten of its hours have a run a day before (of the last 13 days, at ten days covered or more)
--- or a week before (of the last four weeks), in the same hour where pauses are shorter than eight hours, else give or take
--- one hour, two where they last a day, four from two days on: what people start at random recurs less. It is expected when
--- it ran next after the same time of ten or more days before, or of three or more weeks, leaving out the latest of four or
--- more: a single run that was late or left out is no rule. What last ran more than two weeks ago is not
--- here, nor what runs monthly, at random, or since shorter; nor are series whose jobs are deleted before listings can be
--- sure to show them (short_lived_jobs), nor orgs without two covered weeks.
+-- Regular means recurring: nine in ten of its hours have another run a day before (in the last 13 days, ten or more of them
+-- covered) or a week before (in the last four weeks): in the same hour if pauses are shorter than eight hours, else within
+-- one hour, two if they last a day, four from two days on; runs that people start at random recur less. The next run is
+-- expected by the latest time at which it followed on ten or more earlier days, or in three or more earlier weeks; of four
+-- or more, the very latest is ignored, so that a single late or skipped run does not become the rule. Left out are series
+-- that last ran more than two weeks ago, that run monthly, at random or only since recently, whose jobs may be deleted
+-- before a listing shows them (short_lived_jobs), and orgs without two covered weeks.
 with record as (
     select
         org_id,

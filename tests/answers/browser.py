@@ -1,4 +1,4 @@
-"""A headless Chromium on a page of this machine, driven by the protocol that chromedriver speaks (W3C WebDriver)."""
+"""A headless Chromium on a local page, driven through chromedriver's protocol (W3C WebDriver)."""
 
 import os
 import re
@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 import requests
 
-# Nothing but the page is asked for anything, and no host but this machine can be found.
+# Requests nothing but the page, and can resolve no host but this machine.
 CHROMIUM = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
 )  # fmt: skip
-# marimo draws into shadow trees, which selectors and innerText do not enter.
+# marimo renders into shadow trees, which selectors and innerText do not enter.
 EVERYWHERE = """
     const within = root => [...root.querySelectorAll('*')].flatMap(
         found => [found, ...(found.shadowRoot ? within(found.shadowRoot) : [])]);
@@ -31,11 +31,11 @@ EVERYWHERE = """
 
 
 class Browser:
-    """One window; `log` is what its console said."""
+    """One window; `log` is its console output."""
 
     def __init__(self, driver: str, profile: Path) -> None:
         self._http = requests.Session()
-        self._http.trust_env = False  # no proxy between this machine and itself
+        self._http.trust_env = False  # no proxy for this machine
         options = {"args": [*CHROMIUM, f"--user-data-dir={profile}", "--window-size=1200,900"]}
         wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
         self._url = driver
@@ -51,11 +51,11 @@ class Browser:
         self._ask("post", "/url", url=url)
 
     def run(self, script: str) -> Any:
-        """What a script returns; see EVERYWHERE for what it may use."""
+        """The result of a script; see EVERYWHERE for what it may use."""
         return self._ask("post", "/execute/sync", script=EVERYWHERE + script, args=[])
 
     def texts(self, selector: str) -> list[str]:
-        """The text of each element that a CSS selector finds, and "" for one that has none, such as a chart."""
+        """The text of each element that a CSS selector matches; "" for one without text, such as a chart."""
         return self.run(f"return everything.filter(e => e.matches({selector!r})).map(e => e.innerText || '')")
 
     def until(self, condition: str, seconds: float = 180) -> None:
@@ -77,7 +77,7 @@ class Browser:
 
 @contextmanager
 def browser(profile: Path) -> Iterator[Browser]:
-    """A browser with an empty profile, which is closed in the end. Skips the test where there is none, but in CI."""
+    """A browser with an empty profile, closed at the end. Skips the test if there is none, except in CI."""
     program = shutil.which("chromedriver")
     if not program or not shutil.which("chromium"):
         missing = "no Chromium on the PATH (Debian: apt-get install chromium chromium-driver)"

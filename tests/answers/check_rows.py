@@ -1,4 +1,4 @@
-"""Rows for `planted.plant` of which it is known what `check` has to say of them."""
+"""Rows for `planted.plant` for which the right findings are known."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -19,13 +19,13 @@ Tables = dict[str, list[Row]]
 
 
 def found(tmp_path: Path, tables: Tables) -> list[Finding]:
-    """What is found in a warehouse of these rows."""
+    """What `check` finds in a warehouse of these rows."""
     file = plant(tmp_path / f"{len(list(tmp_path.iterdir()))}.duckdb", **NAMES | tables)
     return check(file, Thresholds(), now=NOW)
 
 
 def job_id(number: int) -> str:
-    """As `plant` numbers them."""
+    """Ids as `plant` numbers them."""
     return f"750{number:012}AAA"
 
 
@@ -34,7 +34,7 @@ def listed(*ages: timedelta, **columns: Any) -> list[Row]:
 
 
 def hole(age: timedelta) -> Tables:
-    """Nobody listed for two weeks or so; the listing after it is so old."""
+    """No load for two weeks or so, followed by a listing of this age."""
     return {"listings": listed(20 * DAY, age, 3 * DAY, timedelta(0))}
 
 
@@ -62,7 +62,7 @@ def unfinished(age: timedelta) -> Tables:
 
 
 def crowd(count: int, age: timedelta = 2 * HOUR) -> Tables:
-    """So many V2 query jobs, of 100."""
+    """This many V2 query jobs, of an allowance of 100."""
     orders = {"object": "Order", "created_by_id": "005B", "created_date": NOW - age}
     return {
         "query_jobs": [orders] * (count - 20) + [{"created_date": NOW - age}] * 20,
@@ -83,7 +83,7 @@ def calls(used: int) -> Tables:
 
 
 def sundays(count: int, days_ago: int = 1, **columns: Any) -> Tables:
-    """So many jobs on that day, and some forty a week before it, two, three and four."""
+    """This many jobs on that day, and some forty on the same weekday one to four weeks before."""
     at = NOW.replace(hour=12) - days_ago * DAY
     jobs = [{"created_date": at - week * WEEK} for week, n in enumerate((count, 40, 41, 39, 40)) for _ in range(n)]
     return {"query_jobs": [job | columns for job in jobs], "listings": listed(*(n * DAY for n in range(25)))}
@@ -94,7 +94,7 @@ def rejected(*ages: timedelta) -> Tables:
 
 
 def unanswered(age: timedelta) -> Tables:
-    """A job that was first seen finished so long ago, and whose own answer has been an error since."""
+    """A job first seen finished this long ago, whose details could never be fetched since."""
     at = {"created_date": NOW - age, "system_modstamp": NOW - age, "observed_at": NOW - age}
     return {
         "query_jobs": [at],

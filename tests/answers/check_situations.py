@@ -1,4 +1,4 @@
-"""Situations of which it is known what `check` has to say: rows for `planted.plant`."""
+"""Situations for which the right findings are known: rows for `planted.plant`."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,11 +17,11 @@ def kinds(findings: list[Finding]) -> list[str]:
     return [finding.kind for finding in findings]
 
 
-# RecorderError rates
+# Failure rates
 
 
 def rate(failed: int, jobs: int, pause: timedelta = HOUR, **columns: Any) -> Tables:
-    """A series of which so many jobs fail, evenly spread, with the error of each."""
+    """A series of which this many jobs fail, evenly spread, with the error of each."""
     states = ["Failed" if n * failed // jobs != (n + 1) * failed // jobs else "JobComplete" for n in range(jobs)]
     rows = [
         EXTRACT | {"created_date": NOW - (n + 1) * pause, "state": state} | columns for n, state in enumerate(states)
@@ -42,11 +42,11 @@ def losing(failed: int, nights: int, records: int = 10_000) -> Tables:
     }  # fmt: skip
 
 
-# Days of which something is known, and others
+# Days with known and unknown numbers of jobs
 
 
 def of_days(*counts: int, **columns: Any) -> list[Row]:
-    """So many jobs yesterday, the day before, and so on, spread over these days; some this morning."""
+    """This many jobs yesterday, the day before, and so on, spread over each day; some this morning."""
     morning = [columns | {"created_date": NOW - n * HOUR / 4} for n in range(1, 20)]
     return morning + [
         columns | {"created_date": NOW.replace(hour=0) - n * DAY - (k + 1) * DAY / (count + 1)}
@@ -55,7 +55,7 @@ def of_days(*counts: int, **columns: Any) -> list[Row]:
     ]
 
 
-# Runs that did not come
+# Missing runs
 
 
 def runs(*times: datetime, **columns: Any) -> list[Row]:
@@ -63,5 +63,5 @@ def runs(*times: datetime, **columns: Any) -> list[Row]:
 
 
 def nightly(since: int, until: int, hour: float = 2, **columns: Any) -> list[Row]:
-    """One in each of the nights so many days ago, the latest first."""
+    """One in each of these nights, counted back from today."""
     return runs(*(NOW.replace(hour=0) + hour * HOUR - n * DAY for n in range(until, since)), **columns)

@@ -1,4 +1,4 @@
-"""Jobs and selections that the pictures are drawn of."""
+"""Jobs and selections for the pictures."""
 
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,7 +10,7 @@ from pipelines.answers import pictures
 from pipelines.answers.pictures import Picture
 from pipelines.answers.selection import Selection
 
-MONTH = [{"started_at": NOW - 12 * n * HOUR} for n in range(80)]  # listings over forty days, none missing
+MONTH = [{"started_at": NOW - 12 * n * HOUR} for n in range(80)]  # listings over forty days, without a gap
 TODAY = NOW.date()
 
 

@@ -1,4 +1,4 @@
-"""Three warehouses of which the report's numbers can be computed by hand: rows for `planted.plant`."""
+"""Three warehouses for which the report's numbers can be computed by hand: rows for `planted.plant`."""
 
 from datetime import datetime, timedelta
 from random import Random
@@ -14,7 +14,8 @@ V2_LIMIT, API_LIMIT = "DailyBulkV2QueryJobs", "DailyApiRequests"
 
 
 def ordinary() -> Tables:
-    """Forty days of an org, a listing every twelve hours and its limits with it, nothing amiss but failures."""
+    """Forty days of an org with a listing every twelve hours, each with the limits; nothing is wrong except
+    failures."""
     dice, tables = Random(1), _empty()
     for n in range(81):
         _listing(tables, NOW - n * 12 * HOUR, used=dice.randrange(20, 80))
@@ -27,8 +28,8 @@ def ordinary() -> Tables:
 
 
 def with_holes() -> Tables:
-    """What an auditor plants: holes, restarted listings, a raised limit, absences, partial batches, namesakes, jobs that
-    were counted and never seen, and dates that nothing can have."""
+    """Difficult cases: holes, restarted listings, a raised limit, absences, partial batches, namesakes, jobs that were
+    counted but never seen, and impossible dates."""
     dice, tables = Random(2), _empty()
     allowed = 300
     for n in [*range(0, 12), *range(30, 33), *range(48, 80)]:  # none for nine days, and for eight
@@ -37,10 +38,10 @@ def with_holes() -> Tables:
         _listing(tables, at, restarted, allowed=1_000 if n < 6 else allowed, used=dice.randrange(20, 290))
     for _ in range(700):
         _job(tables, dice, NOW - timedelta(seconds=dice.randrange(39 * 86_400)))
-    for n in range(60):  # one burst, within an hour and over its end
+    for n in range(60):  # one burst, within an hour and across its end
         _job(tables, dice, NOW - 3 * DAY + n * MINUTE, created_by_id="005B", object="Order", job_type="V2Query",
              operation="query")  # fmt: skip
-    for n in range(8):  # of two texts, neither of which is the most frequent, but both together are
+    for n in range(8):  # two messages, neither the most frequent, but together they are
         error = f"Timeout after {300 + n % 2} s"
         _job(tables, dice, NOW - 2 * DAY + n * HOUR, error, state="Failed", object="Lead", created_by_id="005A",
              job_type="V2Query", operation="query")  # fmt: skip
@@ -77,7 +78,7 @@ def with_holes() -> Tables:
 
 
 def twins() -> Tables:
-    """Two orgs of one name, of which one is always filtered: it proves nothing, and has no coverage."""
+    """Two orgs with the same name; one is always filtered, so it proves nothing and has no coverage."""
     dice, tables = Random(3), _empty()
     for n in range(20):
         _listing(tables, NOW - n * DAY, used=dice.randrange(50), org_id=ORG)
@@ -108,7 +109,7 @@ def _complete(tables: Tables) -> Tables:
 def _listing(
     tables: Tables, at: datetime, restarted_at: datetime | None = None, *, used: int, allowed: int = 100, **fields: Any
 ) -> None:
-    """With the org's limits a minute after it."""
+    """With the org's limits a minute later."""
     end = (restarted_at or at) + 3 * MINUTE
     listing = f"listing {len(tables['listings'])}"
     tables["listings"].append({
@@ -123,7 +124,7 @@ def _listing(
 
 
 def _job(tables: Tables, dice: Random, created: datetime, error: str | None = None, **fields: Any) -> None:
-    """As dice fall, but for what is given; shown by the first listing after its end, or by the last of all."""
+    """Random, except for what is given; shown by the first listing after its end, or by the last of all."""
     number = len(tables["query_jobs"]) + 1
     ends = created + timedelta(seconds=dice.randrange(1, 30_000))
     states = ["JobComplete"] * 12 + ["Failed", "Aborted", "InProgress"]

@@ -1,4 +1,4 @@
-"""The numbers of the report, a second time: in plain Python, from the rows that were planted and not through any view."""
+"""The numbers of the report, computed independently: in plain Python, from the planted rows, without any view."""
 
 import bisect
 from collections import Counter, defaultdict
@@ -17,7 +17,7 @@ WRONG = ("aborted", "partly failed", "every record failed", "failed")
 
 
 class OrgTruth:
-    """One org of a warehouse, of which `tables` has the rows as they were planted, defaults and all."""
+    """One org of a warehouse; `tables` has the rows as planted, with defaults."""
 
     def __init__(self, tables: Tables, org_id: str, days: int) -> None:
         own = {name: [row for row in rows if row["org_id"] == org_id] for name, rows in tables.items()}
@@ -49,13 +49,14 @@ class OrgTruth:
     # --- the jobs ---
 
     def began(self, job: Numbers) -> datetime | None:
-        """Its creation, where Bulk API was there by then, and the listing that showed it five minutes before at most."""
+        """Its creation, if plausible: the Bulk API existed, and it was at most five minutes after the listing that
+        showed it."""
         created, shown = job["created_date"], self.ends.get(job["observed_at"], job["observed_at"])
         plausible = created and datetime(2009, 1, 1, tzinfo=UTC) <= created <= shown + timedelta(minutes=5)
         return created if plausible else None
 
     def ended(self, job: Numbers) -> tuple[datetime | None, bool]:
-        """Its end at the latest, and whether a stamp has it to the second."""
+        """Its latest possible end, and whether a system_modstamp gives it to the second."""
         if job["state"] not in ("JobComplete", "Failed", "Aborted", "Closed"):
             gone = [row for row in self.unlisted if row["id"] == job["id"] and not row.get("listed_again_at")]
             return (self.ends.get(gone[0]["unlisted_at"], gone[0]["unlisted_at"]) if gone else None), False
@@ -84,10 +85,10 @@ class OrgTruth:
     def by_user(self, job: Numbers) -> str:
         return self.users.get(job["created_by_id"], job["created_by_id"]) or "?"
 
-    # --- what is covered ---
+    # --- coverage ---
 
     def share(self, start: datetime, end: datetime) -> float:
-        """How much of a time is covered, in percent."""
+        """How much of a period is covered, in percent."""
         seconds = sum(max((min(b, end) - max(a, start)).total_seconds(), 0) for a, b in self.covered)
         return 100 * seconds / (end - start).total_seconds()
 
@@ -205,7 +206,7 @@ class OrgTruth:
                 last[row["asked_at"].date()] = row
         counted: list[datetime] = []
         unseen = 0
-        for day, row in last.items():  # each day that has 24 hours of its own, beside those before it
+        for day, row in last.items():  # each day with 24 hours of its own, not overlapping those before it
             at = row["asked_at"]
             if not counted or at - counted[-1] >= DAY - timedelta(minutes=5):
                 counted.append(at)
@@ -229,7 +230,7 @@ class OrgTruth:
         return next(job for job in self.jobs if job["id"] == id_)
 
     def count_v2(self, at: datetime) -> int:
-        """How many these are."""
+        """The number of these days."""
         return bisect.bisect_right(self.v2_created, at) - bisect.bisect_right(self.v2_created, at - DAY)
 
     def v2(self, at: datetime) -> list[Numbers]:
@@ -249,7 +250,7 @@ def at_midnight(day: date) -> datetime:
 
 
 def _user_names(users: list[Numbers]) -> dict[str, str]:
-    """id -> name, with the username where an org has several of that name."""
+    """id -> name, with the username if the org has several users of that name."""
     names = Counter(user["name"] for user in users)
     return {
         user["id"]: user["name"] if names[user["name"]] == 1 else f"{user['name']} ({user['username']})"

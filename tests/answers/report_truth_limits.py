@@ -1,4 +1,4 @@
-"""How near its limits an org came, a second time: in plain Python, from the rows that were planted."""
+"""How close an org came to its limits, computed independently: in plain Python, from the planted rows."""
 
 from bisect import bisect_left
 from collections import Counter
@@ -9,14 +9,14 @@ from report_truth import DAY, HOUR, Numbers, OrgTruth
 
 
 def peaks(org: OrgTruth) -> list[Numbers]:
-    """Hour by hour of the time shown: the most V2 query jobs in 24 hours that end in it, and the limit of then."""
+    """For each hour shown: the most V2 query jobs in any 24 hours that end in it, and the limit at that time."""
     snapshots = [row for row in org.limits if row["limit_name"] == "DailyBulkV2QueryJobs"]
     moments = sorted([*org.v2_created, *(at + DAY for at in org.v2_created)])
     newest = max([*org.ends, *(row["asked_at"] for row in org.limits)])
     found, hour = [], org.start
     while hour < org.end and hour <= newest:
         inside = [row for row in snapshots if hour <= row["asked_at"] < hour + HOUR]
-        # Where the number can be greatest: with a job, when the one of a day before drops out, or carried over.
+        # Where the number can be greatest: at a job's creation, when one of the day before drops out, or carried over.
         ends = [hour, *moments[bisect_left(moments, hour) : bisect_left(moments, hour + HOUR)]]
         recorded, at = max((org.count_v2(end), end) for end in ends)
         counted, counted_at = max(
@@ -35,7 +35,7 @@ def peaks(org: OrgTruth) -> list[Numbers]:
 
 
 def rank(row: Numbers) -> tuple[Any, ...]:
-    """The peak of any time is the row that has the most of this."""
+    """The peak of any period is the row for which this is greatest."""
     return -1 if row["share_percent"] is None else row["share_percent"], row["used"], row["hour"]
 
 

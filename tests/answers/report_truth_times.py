@@ -1,4 +1,4 @@
-"""How long jobs took, and when they ran, a second time: in plain Python, from the rows that were planted."""
+"""How long jobs took, and when they ran, computed independently: in plain Python, from the planted rows."""
 
 import bisect
 import calendar
@@ -40,7 +40,7 @@ def durations(org: OrgTruth) -> tuple[Numbers, list[Numbers]]:
 
 
 def at_once(org: OrgTruth) -> tuple[Numbers, list[Numbers]]:
-    # Between listings at most 36 hours apart: a recorder that was off for longer learned of no end meanwhile.
+    # Between listings at most 36 hours apart: a recorder that was off for longer saw no job end meanwhile.
     at_work = [(a, b) for a, b in itertools.pairwise(org.proofs) if b - a <= timedelta(hours=36)]
     hours = [hour for hour in org.covered_hours() if _whole(hour, at_work)]
     numbers: Numbers = {"hours_counted": len(hours)}
@@ -97,6 +97,6 @@ def week(org: OrgTruth) -> tuple[Numbers, list[Numbers]]:
 
 
 def _whole(hour: datetime, spans: list[tuple[datetime, datetime]]) -> bool:
-    """Whether spans that do not overlap have all of an hour."""
+    """Whether non-overlapping spans cover all of an hour."""
     shares = (max(min(end, hour + HOUR) - max(start, hour), timedelta()) for start, end in spans)
     return sum(shares, timedelta()) == HOUR

@@ -1,4 +1,4 @@
-"""`--as-of TIME`: what `check` says of an earlier moment is what it said then."""
+"""`--as-of TIME`: what `check` says about an earlier moment is what it said then."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -27,7 +27,7 @@ from pipelines.warehouse.schema import views
 
 @pytest.fixture(scope="module")
 def life(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, dict[datetime, list[Finding]]]:
-    """Twelve days of the demo org, with an outage of two, and what check said after each load."""
+    """Twelve days of the demo org with an outage of two days, and what check said after each load."""
     org = DemoOrg(now=NOW - 12 * DAY)
     said: dict[datetime, list[Finding]] = {}
     with demo_home(tmp_path_factory.mktemp("life")) as settings, serving(org):
@@ -49,9 +49,9 @@ def comparable(findings: list[Finding]) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.slow
-def test_check_says_of_each_load_what_it_said_after_it(life) -> None:
-    """Twelve loads later as well as at once; but for Closed loads with batches to come, of which newer answers have
-    taken the place of those that were known then."""
+def test_as_of_each_load_check_says_what_it_said_then(life) -> None:
+    """Twelve loads later as well as immediately; except for Closed loads with batches to come, whose earlier answers
+    have been replaced by newer ones."""
     settings, said = life
     for at, findings in said.items():
         with opened_as_of(settings.warehouse, at.isoformat()) as then:
@@ -66,8 +66,8 @@ def test_check_says_of_each_load_what_it_said_after_it(life) -> None:
 
 
 @pytest.mark.slow
-def test_the_tables_hold_what_was_recorded_by_then(life, tmp_path: Path) -> None:
-    """As a copy of the file made then would: jobs, their versions and spans, listings and absences."""
+def test_the_tables_contain_what_was_recorded_by_then(life, tmp_path: Path) -> None:
+    """Like a copy of the file made then: jobs, their versions and spans, listings and absences."""
     settings, said = life
     *_, middle, _, _, _, last = said
     with opened_as_of(settings.warehouse, last.isoformat()) as then, opened(settings.warehouse) as now:
@@ -93,8 +93,8 @@ def test_the_tables_hold_what_was_recorded_by_then(life, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_a_job_is_in_the_state_in_which_it_was_seen(recorder: Recorder, org: DemoOrg) -> None:
-    """Three listings, three states, one of which it had before; and a job that came later is not there."""
+def test_a_job_is_in_the_state_last_seen_by_then(recorder: Recorder, org: DemoOrg) -> None:
+    """Three listings, three states, one of them repeated; a job that came later does not exist yet."""
     job = org.add_job(state="UploadComplete")
     states = []
     for state in ("InProgress", "JobComplete", "Failed"):
@@ -112,8 +112,8 @@ def test_a_job_is_in_the_state_in_which_it_was_seen(recorder: Recorder, org: Dem
             assert span["state"] == known[job]
 
 
-def test_an_absence_that_ended_later_lasts(tmp_path: Path) -> None:
-    """And one that began later is none; a rejected record is known since it first came."""
+def test_an_absence_that_ended_later_is_ongoing(tmp_path: Path) -> None:
+    """One that began later does not exist yet; a rejected record is known since it was first seen."""
     file = plant(
         tmp_path / "w.duckdb",
         query_jobs=[{"observed_at": NOW - 3 * DAY}] * 2,
@@ -134,8 +134,8 @@ def test_an_absence_that_ended_later_lasts(tmp_path: Path) -> None:
     assert found == [([], None), ([("1", None)], NOW - 2 * DAY), ([("1", NOW - DAY), ("2", None)], NOW - DAY)]
 
 
-def test_a_listing_that_had_not_ended_is_not_known(tmp_path: Path) -> None:
-    """Nor what it showed, though its rows bear its start."""
+def test_an_unfinished_listing_is_unknown(tmp_path: Path) -> None:
+    """So is what it showed, although its rows have the time of its start."""
     listings = [{"started_at": NOW - DAY}, {"started_at": NOW - HOUR, "finished_at": NOW}]
     jobs = [{"observed_at": NOW - DAY, "created_date": NOW - 2 * DAY}, {"observed_at": NOW - HOUR}]
     file = plant(tmp_path / "w.duckdb", query_jobs=jobs, listings=listings)
@@ -156,14 +156,14 @@ def test_a_listing_that_had_not_ended_is_not_known(tmp_path: Path) -> None:
         (" 2026-11-16T06:00:00.5Z ", NOW + timedelta(seconds=0.5)),
     ],
 )
-def test_a_time_is_read_in_any_form_of_iso_8601(given: str, meant: datetime) -> None:
-    """In UTC unless it says otherwise; a date is its first moment."""
+def test_any_iso_8601_time_is_accepted(given: str, meant: datetime) -> None:
+    """In UTC unless it has an offset; a date means midnight."""
     assert read_time(given) == meant
 
 
 @pytest.mark.parametrize("given", ["", "yesterday", "16.11.2026", "2026-13-01", "0001-01-01T00:00+10:00", "\x1b[31m"])
-def test_what_is_no_time_is_refused(recorder: Recorder, tmp_path: Path, given: str) -> None:
-    """78, with how to write one."""
+def test_an_invalid_time_is_refused(recorder: Recorder, tmp_path: Path, given: str) -> None:
+    """78, with an example."""
     file = plant(tmp_path / "w.duckdb")
     run = recorder.run("check", "--warehouse", str(file), f"--as-of={given}")
 
@@ -174,8 +174,8 @@ def test_what_is_no_time_is_refused(recorder: Recorder, tmp_path: Path, given: s
 
 
 @pytest.mark.slow
-def test_neither_the_future_nor_what_was_before_the_first_listing_is_known(recorder: Recorder, tmp_path: Path) -> None:
-    """78; up to now, nothing new since the last listing is known, and that is what is said."""
+def test_the_future_and_times_before_the_first_listing_are_refused(recorder: Recorder, tmp_path: Path) -> None:
+    """78; up to now, nothing since the last listing is known, and the answer says so."""
     now = datetime.now(UTC)
     file = plant(tmp_path / "w.duckdb", listings=[{"started_at": now - 9 * DAY}, {"started_at": now - 3 * DAY}])
 
@@ -191,8 +191,8 @@ def test_neither_the_future_nor_what_was_before_the_first_listing_is_known(recor
     assert "is 71 hours old" in finding["message"]
 
 
-def test_a_file_with_a_moment_of_its_own_is_read_as_of_that(recorder: Recorder, tmp_path: Path) -> None:
-    """Whatever this machine's clock says; and that is where its future begins."""
+def test_a_file_with_its_own_moment_is_read_as_of_that(recorder: Recorder, tmp_path: Path) -> None:
+    """Whatever this machine's clock says; its future begins there."""
     file = plant(tmp_path / "w.duckdb", listings=[{"started_at": NOW - 2 * DAY}])
     with duckdb.connect(file) as connection:
         write_moment(connection, NOW)
@@ -208,7 +208,7 @@ def test_a_file_with_a_moment_of_its_own_is_read_as_of_that(recorder: Recorder, 
 
 @pytest.mark.slow
 def test_the_demo_carries_its_moment_into_the_published_copy(recorder: Recorder, tmp_path: Path) -> None:
-    """That of its last load; a load of one's own org carries none."""
+    """That of its last load; a load of a real org carries none."""
     recorder.load()
     assert recorder.run("demo", "--days", "1", "--home", str(tmp_path / "demo")).returncode == 0
     for file, moment in ((tmp_path / "demo" / "warehouse.duckdb", NOW), (recorder.warehouse, None)):
@@ -218,7 +218,7 @@ def test_the_demo_carries_its_moment_into_the_published_copy(recorder: Recorder,
 
 
 @pytest.mark.slow
-def test_a_demo_of_an_earlier_version_stands_still_at_its_newest_listing(life) -> None:
+def test_a_demo_of_an_earlier_version_is_read_as_of_its_newest_listing(life) -> None:
     """Its file has no moment."""
     settings, said = life
     with opened(settings.warehouse) as warehouse:
@@ -230,8 +230,8 @@ def test_a_demo_of_an_earlier_version_stands_still_at_its_newest_listing(life) -
         assert then.clock == min(said)
 
 
-def test_nothing_is_written_for_an_answer_of_an_earlier_time(tmp_path: Path) -> None:
-    """Other readers may read on, and the file stays as it is."""
+def test_answers_as_of_an_earlier_time_write_nothing(tmp_path: Path) -> None:
+    """Other readers can keep reading, and the file is unchanged."""
     file = plant(tmp_path / "w.duckdb", listings=[{"started_at": NOW - DAY}, {}])
     before = file.read_bytes()
     with opened_as_of(file, (NOW - DAY).isoformat()) as then, opened(file) as other:
@@ -242,7 +242,7 @@ def test_nothing_is_written_for_an_answer_of_an_earlier_time(tmp_path: Path) -> 
 
 
 def test_a_file_of_another_version_is_named(tmp_path: Path) -> None:
-    """As without a time: 78."""
+    """78, as without a time."""
     file = plant(tmp_path / "w.duckdb")
     with duckdb.connect(file) as connection:
         connection.execute(f"drop view {DATASET}.jobs; alter table {DATASET}.job_details drop provisional")

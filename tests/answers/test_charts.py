@@ -1,4 +1,4 @@
-"""The charts: colours that everybody can tell apart, and a drawing of whatever rows there are, at any width."""
+"""The charts: colours that everyone can distinguish, and a drawing of any rows, at any width."""
 
 import itertools
 from datetime import UTC, date, datetime, timedelta
@@ -15,8 +15,7 @@ pytestmark = pytest.mark.slow_cases
 SINCE, UNTIL = date(2026, 11, 1), date(2026, 11, 7)
 SPAN = Span(SINCE, UNTIL, [(datetime(2026, 11, 2, tzinfo=UTC), datetime(2026, 11, 3, 12, tzinfo=UTC))])
 
-# How people see who lack one of the three kinds of cones: Machado, Oliveira and Fernandes 2009, severity 1.0, on
-# linear RGB.
+# How people with one missing kind of cones see: Machado, Oliveira and Fernandes 2009, severity 1.0, in linear RGB.
 SIGHT = {
     "all cones": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
     "protanopia": ((0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998)),
@@ -32,7 +31,7 @@ def linear(colour: str) -> list[float]:
 
 
 def oklab(colour: str, sight: str) -> tuple[float, ...]:
-    """The colour as somebody sees it, in Björn Ottosson's Oklab, where distances are those of the eye."""
+    """The colour as seen, in Björn Ottosson's Oklab, where distances are perceptual."""
     rgb = [max(0.0, sum(m * c for m, c in zip(row, linear(colour), strict=True))) for row in SIGHT[sight]]
     to_cones = ((0.4122214708, 0.5363325363, 0.0514459929), (0.2119034982, 0.6806995451, 0.1073969566),
                 (0.0883024619, 0.2817188376, 0.6299787005))  # fmt: skip
@@ -45,7 +44,8 @@ def oklab(colour: str, sight: str) -> tuple[float, ...]:
 @pytest.mark.parametrize("sight", SIGHT)
 @pytest.mark.parametrize("palette", [STATES, OUTCOMES], ids=["states", "outcomes"])
 def test_no_two_colours_of_a_chart_look_alike(palette: dict[str, str], sight: str) -> None:
-    """Whichever cones the reader has. A difference of 0.02 is just visible side by side; this asks for four times that."""
+    """Whichever cones the reader has. A difference of 0.02 is just visible side by side; this requires four times
+    that."""
     for (one, first), (other, second) in itertools.combinations(palette.items(), 2):
         a, b = oklab(first, sight), oklab(second, sight)
         distance = sum((x - y) ** 2 for x, y in zip(a, b, strict=True)) ** 0.5
@@ -53,7 +53,7 @@ def test_no_two_colours_of_a_chart_look_alike(palette: dict[str, str], sight: st
 
 
 def test_a_colour_means_the_same_in_every_chart() -> None:
-    """Failed and Aborted are states and ways to fail; no other colour is used twice."""
+    """Failed and Aborted are both states and outcomes; no other colour is used twice."""
     assert OUTCOMES["failed"] == STATES["Failed"]
     assert OUTCOMES["aborted"] == STATES["Aborted"]
     own = [
@@ -96,7 +96,7 @@ DRAWN = {
 @pytest.mark.parametrize("width", [270, 800])
 @pytest.mark.parametrize("name", DRAWN)
 def test_every_chart_can_be_drawn_at_any_width(name: str, width: int) -> None:
-    """As a picture without a browser; and it takes no colour but the page's own for text and lines."""
+    """As an image without a browser; text and lines use only the page's own colour."""
     import io
 
     written = io.StringIO()
@@ -109,7 +109,7 @@ def test_every_chart_can_be_drawn_at_any_width(name: str, width: int) -> None:
 
 
 def marks(chart: Any) -> set[str]:
-    """The kinds of marks of a chart, whatever it is made of."""
+    """The mark types of a chart, however it is composed."""
     spec = chart if isinstance(chart, dict) else chart.to_dict()
     mark = spec.get("mark", {})
     found = {mark["type"]} if isinstance(mark, dict) and mark else set()
@@ -119,16 +119,16 @@ def marks(chart: Any) -> set[str]:
     return found
 
 
-def test_what_nobody_can_know_is_shaded() -> None:
-    """In every chart over time; and only there."""
+def test_uncovered_times_are_shaded() -> None:
+    """In every chart over time, and only there."""
     sure = Span(SINCE, UNTIL)
 
     assert "rect" in marks(charts.lines({"queries": LINE}, "jobs", SPAN, 800))
     assert "rect" not in marks(charts.lines({"queries": LINE}, "jobs", sure, 800))
 
 
-def test_a_state_that_nobody_has_documented_is_drawn_in_a_colour_of_its_own() -> None:
-    """It is in the legend by its name."""
+def test_an_undocumented_state_has_a_colour_of_its_own() -> None:
+    """The legend shows its name."""
     (panel, *_) = charts.stacked_bars({"queries": BARS}, STATES, "jobs", Span(SINCE, UNTIL), 800).to_dict()["layer"]
     scale = panel["encoding"]["color"]["scale"]
 
@@ -143,7 +143,7 @@ def test_a_state_that_nobody_has_documented_is_drawn_in_a_colour_of_its_own() ->
     ("days", "width", "most"), [(1, 270, 3), (30, 270, 6), (30, 800, 12), (731, 270, 5), (4000, 800, 14)]
 )
 def test_the_time_axis_has_few_ticks_and_none_twice(days: int, width: int, most: int) -> None:
-    """Days up to four months, then months: the text of two ticks never is the same."""
+    """Days up to four months, then months: no two ticks have the same text."""
     since = date(2024, 2, 29)
     axis = Span(since, since + timedelta(days=days - 1)).axis("start", width).to_dict()["axis"]
     ticks = [datetime.fromtimestamp(value / 1000, UTC) for value in axis["values"]]

@@ -1,4 +1,4 @@
-"""What `make check` tells of: each trouble from its threshold on, in words to act upon, and nothing of a healthy org."""
+"""What `make check` reports: each problem from its threshold on, in words to act on, and nothing for a healthy org."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ from pipelines.answers.check import Thresholds, check
 
 @dataclass(frozen=True)
 class Trouble:
-    """A trouble that is planted `at` its threshold, just `below` it, and `worse`; and what is to be said of the first."""
+    """A problem planted `at` its threshold, just `below` it, and `worse`; and the expected finding for the first."""
 
     planted: Callable[..., Tables]
     at: Any
@@ -46,8 +46,8 @@ class Trouble:
     key: str
     said: tuple[str, ...]
     ids: tuple[str, ...] = ()
-    lower: tuple[Row, ...] = ()  # settings by each of which `below` is a trouble, too
-    higher: tuple[Row, ...] = ()  # settings by each of which `at` is none
+    lower: tuple[Row, ...] = ()  # settings each of which makes `below` a problem, too
+    higher: tuple[Row, ...] = ()  # settings each of which makes `at` none
 
     def tables(self, level: str) -> Tables:
         how_bad = getattr(self, level)
@@ -126,8 +126,9 @@ EVERY_TROUBLE = pytest.mark.parametrize("kind", TROUBLES)
 
 
 @EVERY_TROUBLE
-def test_a_trouble_is_told_from_its_threshold_on(tmp_path: Path, kind: str) -> None:
-    """Alone, with numbers, names and ids; a second, a record or a job less, and there is silence. Settings move it."""
+def test_a_problem_is_reported_from_its_threshold_on(tmp_path: Path, kind: str) -> None:
+    """Alone, with numbers, names and ids; one second, record or job less, and there is no finding. Settings change
+    it."""
     trouble = TROUBLES[kind]
     at, below = (plant(tmp_path / f"{name}.duckdb", **NAMES | trouble.tables(name)) for name in ("at", "below"))
     (finding,) = check(at, Thresholds(), now=NOW)
@@ -144,8 +145,8 @@ def test_a_trouble_is_told_from_its_threshold_on(tmp_path: Path, kind: str) -> N
 
 
 @EVERY_TROUBLE
-def test_the_key_lasts_as_long_as_the_trouble(tmp_path: Path, kind: str) -> None:
-    """What gets worse is told in other words, but what is known stays known."""
+def test_the_key_stays_the_same_as_long_as_the_problem(tmp_path: Path, kind: str) -> None:
+    """A problem that gets worse has another message, but what is muted stays muted."""
     trouble = TROUBLES[kind]
     (finding,) = found(tmp_path, trouble.tables("worse"))
 
@@ -157,29 +158,29 @@ def test_the_key_lasts_as_long_as_the_trouble(tmp_path: Path, kind: str) -> None
     ("inside", "outside"),
     [
         (lost(1_251) | {"listings": listed(-6 * DAY)}, lost(1_251) | {"listings": listed(-6 * DAY - SECOND)}),
-        (crowd(99, 95 * HOUR), crowd(99, 96 * HOUR)),  # which are in the 24 hours up to 72 hours ago, or not
+        (crowd(99, 95 * HOUR), crowd(99, 96 * HOUR)),  # whether in the 24 hours up to 72 hours ago, or not
         (batches(14_000, 3 * DAY), batches(14_000, 3 * DAY + SECOND)),
         (sundays(90), sundays(90, days_ago=2)),
     ],
     ids=["closed but failed", "allowance", "api limit", "unusual volume"],
 )
-def test_what_is_over_is_told_for_some_days_only(tmp_path: Path, inside: Tables, outside: Tables) -> None:
-    """A week for a load whose errors can still be read, a weekend for a limit, a day for a volume."""
+def test_what_is_over_is_reported_for_a_few_days_only(tmp_path: Path, inside: Tables, outside: Tables) -> None:
+    """A week for a load whose errors can still be downloaded, a weekend for a limit, a day for a volume."""
     assert len(found(tmp_path, inside)) == 1
     assert found(tmp_path, outside) == []
 
 
 def test_a_limit_is_urgent_once_it_is_used_up(tmp_path: Path) -> None:
-    """From then on Salesforce refuses."""
+    """From then on Salesforce refuses requests."""
     for jobs, used, urgent in ((99, 14_999, False), (100, 15_000, True)):
         limits = crowd(jobs)["org_limits"] + batches(used)["org_limits"]
         told = found(tmp_path, crowd(jobs) | {"org_limits": limits})
         assert [(finding.kind, finding.urgent) for finding in told] == [("allowance", urgent), ("api limit", urgent)]
 
 
-def test_a_series_is_told_while_somebody_goes_on_with_it(tmp_path: Path) -> None:
-    """Silence of more than three usual pauses, and than a day, ends it; so does a success, but no aborted job."""
-    paces = {"nightly": (24, 72), "weekly": (168, 504), "hourly": (1, 24)}  # hours of a pause, and of silence
+def test_a_failing_series_is_reported_as_long_as_it_still_runs(tmp_path: Path) -> None:
+    """A pause of more than a day and three usual pauses ends it; so does a success, but not an aborted job."""
+    paces = {"nightly": (24, 72), "weekly": (168, 504), "hourly": (1, 24)}  # hours of a pause, and since the last run
     jobs = [
         {"object": name + more * " given up", "created_date": NOW - (silence + 0.1 * more + n * pause) * HOUR}
         for name, (pause, silence) in paces.items()
@@ -193,7 +194,7 @@ def test_a_series_is_told_while_somebody_goes_on_with_it(tmp_path: Path) -> None
 
 
 def test_a_closed_job_counts_as_unfinished_only_while_a_load_has_batches_to_come(tmp_path: Path) -> None:
-    """A query's first batch may never be processed; and nobody waits for what is listed no longer."""
+    """A query's first batch may never be processed; and a job that is no longer listed is not waited for."""
     jobs = [LOAD | {"object": name, "created_date": NOW - 2 * DAY} for name in ("Lead", "Query", "Done", "Away")]
     jobs[1]["operation"] = "query"
     details = [{"id": job_id(n), "provisional": n != 3, "number_records_failed": 0} for n in (1, 2, 3, 4)]
@@ -205,7 +206,7 @@ def test_a_closed_job_counts_as_unfinished_only_while_a_load_has_batches_to_come
 
 
 def believable(dice: Random, until: datetime) -> Iterator[tuple[Row, Row]]:
-    """Six weeks of jobs and what their own answers told: busy working days, quiet weekends, and what goes wrong anywhere."""
+    """Six weeks of jobs with their details: busy working days, quiet weekends, and everyday failures."""
     for day in range(43):
         midnight = until.replace(hour=0) - day * DAY
         weekend = midnight.weekday() > 4
@@ -231,8 +232,8 @@ def believable(dice: Random, until: datetime) -> Iterator[tuple[Row, Row]]:
 
 
 @pytest.mark.parametrize("days", [0, 2, 5])
-def test_a_healthy_org_is_worth_no_word(tmp_path: Path, days: int) -> None:
-    """On a Monday as on a Saturday; single failures, partly failed loads, aborted and running jobs are everyday life."""
+def test_a_healthy_org_has_no_findings(tmp_path: Path, days: int) -> None:
+    """On Mondays and Saturdays alike; single failures, partly failed loads, aborted and running jobs are normal."""
     until = NOW - days * DAY
     told = [(job, row) for job, row in believable(Random(days), until) if job["created_date"] < until]
     jobs = [{"id": job_id(n), "observed_at": until - HOUR, **job} for n, (job, _) in enumerate(told)]

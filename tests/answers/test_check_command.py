@@ -1,4 +1,5 @@
-"""`check` on the command line: silence or findings, exit codes, JSON, several orgs, hostile names, and the demo's troubles."""
+"""`check` on the command line: findings or none, exit codes, JSON, several orgs, hostile names, and the demo's
+problems."""
 
 import json
 from collections.abc import Callable
@@ -22,7 +23,7 @@ EVIL = "\x1b[31mred\x1b[0m\n\u202eEVIL\x07"
 
 
 def test_load_and_check_are_silent_on_a_healthy_day(recorder_of: Callable[[DemoOrg], Recorder]) -> None:
-    """In the real present, as cron runs them: nothing on either stream, and 0 from both."""
+    """With real clocks, as cron runs them: nothing on either stream, and exit code 0 from both."""
     org = DemoOrg(now=datetime.now(UTC) - timedelta(hours=3))
     with serving(org):
         recorder = recorder_of(org)
@@ -38,7 +39,7 @@ def test_load_and_check_are_silent_on_a_healthy_day(recorder_of: Callable[[DemoO
 
 
 def test_findings_end_with_exit_code_1(recorder: Recorder, tmp_path: Path) -> None:
-    """On stdout, with how to silence them; the file is let go of."""
+    """On stdout, with how to mute them; the file is released."""
     file = plant(tmp_path / "w.duckdb", query_jobs=[{"state": "InProgress", "created_date": NOW - 3 * DAY}])
     run = recorder.run("check", "--warehouse", str(file))
 
@@ -51,7 +52,7 @@ def test_findings_end_with_exit_code_1(recorder: Recorder, tmp_path: Path) -> No
 
 @pytest.mark.slow
 def test_json_has_every_id_and_number(recorder: Recorder, tmp_path: Path) -> None:
-    """Also those that the words leave out."""
+    """Even those that the message leaves out."""
     jobs = [{"state": "Open", "job_type": "Classic", "created_date": NOW - 3 * DAY}] * 9
     file = plant(tmp_path / "w.duckdb", query_jobs=jobs)
     run = recorder.run("check", "--json", "--warehouse", str(file))
@@ -65,7 +66,7 @@ def test_json_has_every_id_and_number(recorder: Recorder, tmp_path: Path) -> Non
     assert "and 4 more" in text
 
 
-def test_a_known_finding_is_silenced_and_no_other(
+def test_a_muted_finding_is_silenced_and_no_other(
     recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By its key, from the environment or config.toml."""
@@ -79,7 +80,7 @@ def test_a_known_finding_is_silenced_and_no_other(
 
 
 def test_each_org_is_judged_on_its_own(tmp_path: Path) -> None:
-    """One is recorded, the other one is not any more; a job of either is told under its name."""
+    """One is still recorded, the other no longer; each one's jobs are reported under its name."""
     file = plant(
         tmp_path / "w.duckdb",
         listings=[{}, {"org_id": "00DX", "started_at": NOW - 2 * DAY}],
@@ -110,7 +111,7 @@ def test_each_org_is_judged_on_its_own(tmp_path: Path) -> None:
     ],
 )
 def test_the_last_complete_listing_is_what_counts(tmp_path: Path, filters, ages, told: bool) -> None:
-    """Of a recorder that always filters, the last one of any kind."""
+    """If the recorder always filters, the last one of any kind."""
     listings = [{"filters": f, "started_at": NOW - age * HOUR} for f, age in zip(filters, ages, strict=True)]
     found = check(plant(tmp_path / "w.duckdb", listings=listings), Thresholds(), now=NOW)
 
@@ -120,8 +121,8 @@ def test_the_last_complete_listing_is_what_counts(tmp_path: Path, filters, ages,
 @pytest.mark.parametrize(
     ("age", "urgent", "word"), [(4.9, False, "will be"), (5.0, True, "will be"), (7.0, True, "have been")]
 )
-def test_coverage_about_to_break_is_told_loudly(tmp_path: Path, age: float, urgent: bool, word: str) -> None:
-    """Before anything else, and with the hour from which on jobs are lost."""
+def test_coverage_about_to_break_is_urgent(tmp_path: Path, age: float, urgent: bool, word: str) -> None:
+    """It comes first, with the hour from which on jobs are lost."""
     jobs = [{"state": "InProgress", "created_date": NOW - 3 * DAY}]
     first, *_ = found = check(plant(tmp_path / "w.duckdb", query_jobs=jobs), Thresholds(), now=NOW + age * DAY)
 
@@ -133,7 +134,7 @@ def test_coverage_about_to_break_is_told_loudly(tmp_path: Path, age: float, urge
 
 
 def test_urgent_things_come_first(tmp_path: Path) -> None:
-    """Whichever org has them; a listing that had to start again is complete as of then."""
+    """Whichever org they belong to; a listing that had to restart is complete as of then."""
     file = plant(
         tmp_path / "w.duckdb",
         listings=[
@@ -149,7 +150,7 @@ def test_urgent_things_come_first(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_hostile_names_do_nothing_to_a_terminal(recorder: Recorder, tmp_path: Path) -> None:
-    """In every text that comes from Salesforce; JSON is text for a program, and has them no more."""
+    """In all text from Salesforce; JSON is for programs, and escapes them as well."""
     failing = {"object": EVIL, "created_by_id": "005E", "state": "Failed"}
     file = plant(
         tmp_path / "w.duckdb",
@@ -190,10 +191,10 @@ def of_another_version(file: Path) -> None:
     ids=["none", "other file", "empty", "other version"],
 )
 @pytest.mark.parametrize("command", ["check", "report"])
-def test_what_is_no_warehouse_is_named(
+def test_a_file_that_is_not_a_warehouse_is_named(
     recorder: Recorder, tmp_path: Path, command: str, make: Callable[[Path], Any], said: str
 ) -> None:
-    """78, in words, and nothing on stdout."""
+    """78, with a message, and nothing on stdout."""
     make(tmp_path / "w.duckdb")
     run = recorder.run(command, "--warehouse", str(tmp_path / "w.duckdb"))
 
@@ -202,7 +203,7 @@ def test_what_is_no_warehouse_is_named(
     assert "Traceback" not in run.stderr
 
 
-def test_somebody_who_writes_into_the_copy_is_waited_for(recorder: Recorder, tmp_path: Path) -> None:
+def test_a_copy_locked_by_a_writer_is_a_temporary_error(recorder: Recorder, tmp_path: Path) -> None:
     """75: try again later."""
     file = plant(tmp_path / "w.duckdb")
     with duckdb.connect(file):
@@ -214,7 +215,7 @@ def test_somebody_who_writes_into_the_copy_is_waited_for(recorder: Recorder, tmp
 
 @pytest.mark.parametrize("given", ["much", "nan", "-1", "1e30"])
 def test_a_wrong_threshold_is_named(recorder: Recorder, tmp_path: Path, given: str) -> None:
-    """78, as for every other setting."""
+    """78, as for any other setting."""
     file = plant(tmp_path / "w.duckdb")
     run = recorder.run("check", "--warehouse", str(file), CHECK__ALLOWANCE_PERCENT=given)
 
@@ -224,7 +225,7 @@ def test_a_wrong_threshold_is_named(recorder: Recorder, tmp_path: Path, given: s
 
 @pytest.mark.parametrize("records", [0, None])
 def test_a_load_whose_batches_all_failed_has_no_count_of_records(tmp_path: Path, records: int | None) -> None:
-    """It is told all the same."""
+    """It is reported all the same."""
     load = {"job_type": "Classic", "operation": "insert", "object": "Lead", "state": "Closed"}
     counts = {"number_records_processed": records, "number_records_failed": records}
     batches = {"number_batches_failed": 2, "number_batches_completed": 0, "number_batches_total": 2}
@@ -234,16 +235,16 @@ def test_a_load_whose_batches_all_failed_has_no_count_of_records(tmp_path: Path,
     assert "shows as Closed, but every batch failed;" in told.message
 
 
-def test_an_allowance_that_unseen_jobs_use_up(tmp_path: Path) -> None:
-    """The org's own counter knows of jobs that no listing ever showed; why not is not known: they may have been deleted,
-    or a filter hides them."""
+def test_an_allowance_used_up_by_unseen_jobs_is_reported(tmp_path: Path) -> None:
+    """The org's own counter includes jobs that no listing ever showed; the reason is not known: they may have been
+    deleted, or hidden by a filter."""
     limit = {"listing_id": "listing 0", "limit_name": "DailyBulkV2QueryJobs", "max": 100, "remaining": 10}
     (told,) = check(plant(tmp_path / "w.duckdb", org_limits=[limit]), Thresholds(), now=NOW)
 
     assert told.message.endswith("none of them was ever recorded.")
 
 
-def test_two_users_of_one_name_are_two_findings(tmp_path: Path) -> None:
+def test_two_users_with_the_same_name_are_two_findings(tmp_path: Path) -> None:
     """And a key does not change when the name becomes known."""
     jobs = [{"state": "InProgress", "created_date": NOW - 2 * DAY, "created_by_id": user} for user in ("005A", "005B")]
     users = [{"id": user, "name": "Integration"} for user in ("005A", "005B")]
@@ -254,8 +255,8 @@ def test_two_users_of_one_name_are_two_findings(tmp_path: Path) -> None:
     assert {finding.key for finding in named} == {finding.key for finding in unnamed}
 
 
-def test_the_troubles_of_the_demo_org_are_all_found(filled: Settings) -> None:
-    """The failing extract, the job left in progress, the allowance used up, the loads that only look done."""
+def test_all_problems_of_the_demo_org_are_found(filled: Settings) -> None:
+    """The failing extract, the job left in progress, the spent allowance, the loads that only look done."""
     found = {finding.kind: finding for finding in check(filled.warehouse, Thresholds(), now=NOW)}
 
     assert "query of Lead (V2Query) by Data Warehouse has failed" in found["failing"].message
@@ -266,8 +267,8 @@ def test_the_troubles_of_the_demo_org_are_all_found(filled: Settings) -> None:
     assert "coverage" not in found
 
 
-def test_a_reader_means_the_file_given_or_its_own_or_the_demo_s(recorder: Recorder, tmp_path: Path) -> None:
-    """In this order; where there is none of them, it says what makes one."""
+def test_readers_use_the_given_file_or_the_users_own_or_the_demos(recorder: Recorder, tmp_path: Path) -> None:
+    """In this order; if there is none of them, the message says how to make one."""
     given = plant(tmp_path / "given.duckdb")
     assert warehouse_to_read(given, DEMO_WAREHOUSE) == given
     if not DEMO_WAREHOUSE.exists():

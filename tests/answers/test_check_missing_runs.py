@@ -1,4 +1,4 @@
-"""Runs that did not come: which `make check` misses, when, and for how long."""
+"""Missing runs: which ones `make check` reports, when, and for how long."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -18,7 +18,7 @@ MINUTE, WEEK = timedelta(minutes=1), timedelta(days=7)
 
 
 def test_a_nightly_series_that_did_not_run_last_night_is_reported(tmp_path: Path) -> None:
-    """With when it usually runs, and when it ran last."""
+    """With when it usually runs, and when it last did."""
     (finding,) = found(tmp_path, {"query_jobs": nightly(30, 1), "listings": DAILY})
 
     assert finding.key == f"missing run/{ORG}/005B/2026-11-16"
@@ -39,8 +39,8 @@ def test_a_nightly_series_that_did_not_run_last_night_is_reported(tmp_path: Path
         (range(24), "every hour, next in the hour from 00:00 UTC."),
     ],
 )
-def test_how_often_a_series_runs_does_not_say_that_its_pauses_are_alike(tmp_path: Path, hours, usually: str) -> None:
-    """Two a day at eight and ten are not one every twelve hours."""
+def test_the_message_does_not_claim_that_pauses_are_even(tmp_path: Path, hours, usually: str) -> None:
+    """Two runs a day, at eight and ten, are not one every twelve hours."""
     jobs = [job for hour in hours for job in nightly(40, 1, hour) if job["created_date"] < NOW - 30 * HOUR]
     file = plant(tmp_path / "w.duckdb", query_jobs=jobs, listings=[*HOURLY, *DAILY])
     (finding,) = check(file, Thresholds(unusual_jobs=99), now=NOW)
@@ -50,7 +50,7 @@ def test_how_often_a_series_runs_does_not_say_that_its_pauses_are_alike(tmp_path
 
 @pytest.mark.slow
 def test_a_missing_run_keeps_its_key_and_ends_after_a_week(tmp_path: Path) -> None:
-    """What was switched off is told for a week, and then no more."""
+    """A series that was switched off is reported for a week, and no longer."""
     keys = [[f.key for f in found(tmp_path, {"query_jobs": nightly(40, n), "listings": DAILY})] for n in range(11)]
 
     assert keys == [
@@ -61,20 +61,20 @@ def test_a_missing_run_keeps_its_key_and_ends_after_a_week(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("skip", "ages", "reported"),
     [
-        (0, (0, 7), True),  # two weeks are covered
+        (0, (0, 7), True),  # two covered weeks
         (0, (0, 6.9), False),
         (0, (0, 1, 2, 11), False),  # a hole
     ],
 )
 def test_a_missing_run_needs_two_covered_weeks(tmp_path: Path, skip: int, ages, reported: bool) -> None:
-    """Before that nothing is usual."""
+    """Before that, nothing counts as usual."""
     tables = {"query_jobs": nightly(30, 1), "listings": listed(*(age * DAY for age in ages))}
 
     assert ("missing run" in kinds(found(tmp_path, tables))) == reported
 
 
 def weekdays(until: datetime, hours: range, days: range = range(5), weeks: int = 9) -> Iterator[datetime]:
-    """The full hours on these days of so many weeks up to a moment."""
+    """The full hours on these weekdays in this many weeks up to a moment."""
     at = until.replace(minute=0)
     while at > until - weeks * WEEK:
         if at.weekday() in days and at.hour in hours:
@@ -96,7 +96,7 @@ PATTERNS = {
 @pytest.mark.slow
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_a_series_is_missed_after_its_next_time_and_not_before(tmp_path: Path, pattern: str) -> None:
-    """Whatever its rhythm is; weekends and nights are no silence."""
+    """Whatever its rhythm; weekends and nights are not missing runs."""
     start = NOW - 3 * DAY
     times = list(weekdays(start + 12 * DAY, **PATTERNS[pattern], weeks=9))
     file = tmp_path / "w.duckdb"
@@ -111,8 +111,8 @@ def test_a_series_is_missed_after_its_next_time_and_not_before(tmp_path: Path, p
 
 
 def healthy(dice: Random, until: datetime) -> Iterator[Row]:
-    """Eight weeks of schedules with jitter, a clock change, retries, a week's holiday of people, month ends, and users
-    who come and go as they like."""
+    """Eight weeks of schedules with jitter, a clock change, retries, a week of holidays, month ends, and users who work
+    at irregular times."""
     for day in range(56):
         midnight = until.replace(hour=0, minute=0) - day * DAY
         hour = HOUR if midnight < until - 20 * DAY else timedelta(0)  # daylight saving ended
@@ -144,7 +144,7 @@ def healthy(dice: Random, until: datetime) -> Iterator[Row]:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_no_run_is_missed_in_healthy_weeks(tmp_path: Path, seed: int) -> None:
-    """Asked every 37 hours of a fortnight."""
+    """Checked every 37 hours over two weeks."""
     dice = Random(seed)
     end = NOW + seed * 11 * DAY + dice.random() * DAY
     jobs = [EXTRACT | {"observed_at": row["created_date"]} | row for row in healthy(dice, end)]
@@ -158,7 +158,7 @@ def test_no_run_is_missed_in_healthy_weeks(tmp_path: Path, seed: int) -> None:
 
 
 def test_the_runs_of_one_machine_are_one_finding(tmp_path: Path) -> None:
-    """It stopped before four nightly series of its user; another user's is another event."""
+    """It stopped before four nightly series of its user; another user's series is another event."""
     jobs = [job for name in "ABCD" for job in nightly(30, 1, object=name)]
     other = nightly(30, 1, created_by_id="005A")
     told = found(tmp_path, {"query_jobs": [*jobs, *other], "listings": DAILY})
@@ -169,8 +169,8 @@ def test_the_runs_of_one_machine_are_one_finding(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("state", ["Failed", "InProgress"])
-def test_a_run_that_is_missing_for_a_reason_that_is_reported_is_not_missed(tmp_path: Path, state: str) -> None:
-    """The last ones failed, or the last one hangs, and whoever starts them waits for that."""
+def test_a_run_missing_for_a_reported_reason_is_not_reported(tmp_path: Path, state: str) -> None:
+    """The last ones failed, or the last one hangs, and its scheduler waits for it."""
     jobs = nightly(30, 2)
     for job in jobs[:3] if state == "Failed" else jobs[:1]:
         job["state"] = state
@@ -179,8 +179,8 @@ def test_a_run_that_is_missing_for_a_reason_that_is_reported_is_not_missed(tmp_p
     assert kinds(told) == [{"Failed": "failing", "InProgress": "unfinished"}[state]]
 
 
-def test_a_days_missing_volume_is_not_reported_by_series_as_well(tmp_path: Path) -> None:
-    """Nothing ran yesterday, of sixty series that run nightly."""
+def test_an_unusually_quiet_day_is_not_reported_by_series_as_well(tmp_path: Path) -> None:
+    """None of sixty nightly series ran yesterday."""
     jobs = [job for n in range(60) for job in nightly(40, 2, object=f"Object{n}")]
     told = found(tmp_path, {"query_jobs": jobs, "listings": DAILY})
 
@@ -189,7 +189,7 @@ def test_a_days_missing_volume_is_not_reported_by_series_as_well(tmp_path: Path)
 
 
 def test_a_series_whose_jobs_are_deleted_unseen_is_not_missed(tmp_path: Path) -> None:
-    """A listing sees it when it comes in time; that it does not, says nothing."""
+    """A listing shows it only if it comes in time; that it does not, proves nothing."""
     times = [NOW, *(NOW - 4 * HOUR - n * DAY / 2 for n in range(1, 90))]  # and not at two o'clock this morning
     jobs, away = [], []
     for n in range(1, 40):

@@ -1,4 +1,4 @@
-"""How often a series failed, or lost records, so that `make check` says so."""
+"""Failure rates and rates of lost records that `make check` reports."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -16,8 +16,8 @@ pytestmark = pytest.mark.slow_cases
 MINUTE, WEEK = timedelta(minutes=1), timedelta(days=7)
 
 
-def test_a_series_of_which_every_third_job_works_is_reported(tmp_path: Path) -> None:
-    """67 of 100 fail, and never three in a row."""
+def test_a_series_in_which_every_third_job_works_is_reported(tmp_path: Path) -> None:
+    """67 of 100 fail, but never three in a row."""
     (finding,) = found(tmp_path, rate(67, 100))
 
     assert finding.kind == "failure rate"
@@ -30,8 +30,8 @@ def test_a_series_of_which_every_third_job_works_is_reported(tmp_path: Path) -> 
     assert finding.numbers["jobs_percent"] == 67
 
 
-def test_a_nightly_series_of_which_every_third_job_works_is_reported(tmp_path: Path) -> None:
-    """Though a week has seven of its jobs only."""
+def test_a_nightly_series_in_which_every_third_job_works_is_reported(tmp_path: Path) -> None:
+    """Even though a week has only seven of its jobs."""
     assert kinds(found(tmp_path, rate(20, 30, DAY))) == ["failure rate"]
 
 
@@ -51,7 +51,7 @@ def test_a_nightly_series_of_which_every_third_job_works_is_reported(tmp_path: P
 def test_rates_have_thresholds(
     tmp_path: Path, failed: int, jobs: int, settings: dict[str, Any], reported: bool
 ) -> None:
-    """A share, and a number of jobs that means something."""
+    """A share, and a significant number of jobs."""
     file = plant(tmp_path / "w.duckdb", **rate(failed, jobs))
 
     assert kinds(check(file, Thresholds(unusual_jobs=99, **settings), now=NOW)) == ["failure rate"] * reported
@@ -59,14 +59,14 @@ def test_rates_have_thresholds(
 
 @pytest.mark.slow
 def test_a_rate_needs_two_covered_weeks(tmp_path: Path) -> None:
-    """A first listing covers one; a week later there are two."""
+    """A first listing covers one week; a week later there are two."""
     for ages, reported in (((0,), False), ((0, 6.9), False), ((0, 7), True), ((0, 7.1, 15), False)):
         tables = rate(67, 100) | {"listings": listed(*(age * DAY for age in ages))}
         assert ("failure rate" in kinds(found(tmp_path, tables))) == reported, ages
 
 
 def test_a_rate_ends_with_the_last_failure(tmp_path: Path) -> None:
-    """A day without any, of an hourly series, and what was wrong is over."""
+    """A day without failures in an hourly series, and the problem is over."""
     tables = rate(60, 80)
     well = [EXTRACT | {"created_date": NOW - n * MINUTE} for n in range(9)]
     for age, reported in ((22 * HOUR, True), (25 * HOUR, False)):
@@ -74,8 +74,8 @@ def test_a_rate_ends_with_the_last_failure(tmp_path: Path) -> None:
         assert kinds(found(tmp_path, tables | {"query_jobs": [*jobs, *well]})) == ["failure rate"] * reported
 
 
-def test_a_nightly_load_that_loses_nearly_all_records_is_reported(tmp_path: Path) -> None:
-    """Salesforce calls it Closed, and one record of 10,000 went in."""
+def test_a_nightly_load_that_loses_almost_all_records_is_reported(tmp_path: Path) -> None:
+    """Salesforce shows it as Closed, but only one of 10,000 records was loaded."""
     (finding,) = found(tmp_path, losing(9_999, 20))
 
     assert finding.key == f"record failures/{ORG}/Classic/insert/Lead/005B"
@@ -98,14 +98,14 @@ def test_a_nightly_load_that_loses_nearly_all_records_is_reported(tmp_path: Path
     ],
 )
 def test_lost_records_have_thresholds(tmp_path: Path, failed, nights, settings, reported: bool) -> None:
-    """Of the last seven days, or the last seven jobs."""
+    """In the last seven days, or the last seven jobs."""
     file = plant(tmp_path / "w.duckdb", **losing(failed, nights))
 
     assert kinds(check(file, Thresholds(**settings), now=NOW)) == ["record failures"] * reported
 
 
 def test_a_weekly_load_is_judged_by_its_last_jobs(tmp_path: Path) -> None:
-    """A week has one of them."""
+    """There is one a week."""
     tables = losing(9_999, 4)
     weekly = [job | {"created_date": NOW - 4 * HOUR - n * WEEK} for n, job in enumerate(tables["query_jobs"])]
 

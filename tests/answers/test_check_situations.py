@@ -1,4 +1,4 @@
-"""What `make check` says of situations whose right answer is known: of each event once, and of what is not known nothing."""
+"""What `make check` says about situations with a known answer: each event once, and nothing about what is not known."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -17,8 +17,8 @@ MINUTE, WEEK = timedelta(minutes=1), timedelta(days=7)
 # One event is one finding
 
 
-def test_what_fails_every_time_is_not_reported_as_a_rate_as_well(tmp_path: Path) -> None:
-    """Nor as loads that are Closed but failed, where it is these that fail every time."""
+def test_a_series_that_always_fails_is_not_also_reported_as_a_rate(tmp_path: Path) -> None:
+    """Nor as loads that are Closed but failed, if it is these that always fail."""
     tables = rate(90, 90)
     assert kinds(found(tmp_path, tables)) == ["failing"]
 
@@ -28,7 +28,7 @@ def test_what_fails_every_time_is_not_reported_as_a_rate_as_well(tmp_path: Path)
 
 
 def test_a_load_that_lost_all_before_a_streak_is_an_event_of_its_own(tmp_path: Path) -> None:
-    """Another one's, too."""
+    """So is one of another series."""
     tables = losing(10_000, 3)
     other = LOAD | {"created_by_id": "005A", "created_date": NOW - 2 * DAY}
     tables["query_jobs"].append(other)
@@ -41,7 +41,7 @@ def test_a_load_that_lost_all_before_a_streak_is_an_event_of_its_own(tmp_path: P
 
 
 def test_three_failures_after_a_load_that_lost_most_records_did_not_follow_one_that_worked(tmp_path: Path) -> None:
-    """Partly failed ends a streak, and is no success."""
+    """Partly failed ends a streak, but is not a success."""
     jobs = [LOAD | {"created_date": NOW - n * DAY, "state": "Failed" if n < 4 else "Closed"} for n in range(1, 6)]
     partly = [
         {"id": job_id(n), "number_records_processed": 10_000, "number_records_failed": failed}
@@ -54,8 +54,8 @@ def test_three_failures_after_a_load_that_lost_most_records_did_not_follow_one_t
     assert "worked" not in finding.message
 
 
-def test_a_series_that_fails_again_and_again_is_no_unusual_day(tmp_path: Path) -> None:
-    """Its five hundred tries make Sunday's volume."""
+def test_retries_of_a_failing_series_are_not_an_unusual_day(tmp_path: Path) -> None:
+    """Its five hundred tries make up Sunday's volume."""
     usual = [{"created_date": NOW - 18 * HOUR - n * WEEK} for n in range(5) for _ in range(40)]
     tries = [EXTRACT | {"created_date": NOW - 8 * HOUR - n * MINUTE, "state": "Failed"} for n in range(480)]
     tables = {"query_jobs": [*usual, *tries], "listings": DAILY}
@@ -66,8 +66,8 @@ def test_a_series_that_fails_again_and_again_is_no_unusual_day(tmp_path: Path) -
 
 
 def test_a_day_that_a_late_listing_covers_is_judged_then(tmp_path: Path) -> None:
-    """Thursday had 0 of 60 jobs, and the recorder was off from Wednesday to Saturday: the day before yesterday is one of
-    the days that its first listing covers."""
+    """Thursday had 0 of 60 jobs, and the recorder was off from Wednesday to Saturday: the day before yesterday is one
+    of the days that its first listing covers."""
     counts = [60, 0, *[60] * 40]
     tables = {"query_jobs": of_days(*counts), "listings": listed(timedelta(0), *(n * DAY for n in range(3, 40)))}
     (finding,) = found(tmp_path, tables)
@@ -78,8 +78,8 @@ def test_a_day_that_a_late_listing_covers_is_judged_then(tmp_path: Path) -> None
 
 
 def short_lived(hours: float, late: timedelta, *, ran: bool = True) -> Tables:
-    """Sixty jobs a day, deleted so many hours after their creation, listed every two hours but for one gap of `late` up
-    to this morning; what no listing could show is not there."""
+    """Sixty jobs a day, deleted this many hours after their creation, listed every two hours except for one gap of
+    `late` up to this morning; jobs that no listing could show are not recorded."""
     times = [NOW - 2 * n * HOUR for n in reversed(range(12 * 45))]
     times = [at for at in times if not NOW - late < at < NOW]
     jobs, away = [], []
@@ -95,7 +95,7 @@ def short_lived(hours: float, late: timedelta, *, ran: bool = True) -> Tables:
 
 
 def test_jobs_that_were_deleted_between_two_listings_are_not_missing(tmp_path: Path) -> None:
-    """The recorder came 36 hours late, and a client deletes its jobs after six."""
+    """The recorder was 36 hours late, and a client deletes its jobs after six."""
     tables = short_lived(6, 36 * HOUR)
     yesterday = [job for job in tables["query_jobs"] if job["created_date"].date() == (NOW - DAY).date()]
 
@@ -105,14 +105,14 @@ def test_jobs_that_were_deleted_between_two_listings_are_not_missing(tmp_path: P
 
 @pytest.mark.slow
 def test_jobs_that_would_have_been_seen_are_missing(tmp_path: Path) -> None:
-    """Listings came every two hours, and none of the day's sixty jobs was there; nor did they come where the jobs live
-    for longer than the listings were apart."""
+    """With a listing every two hours, none of the day's sixty jobs was seen; and with a longer gap, none of jobs that
+    live longer than that."""
     assert kinds(found(tmp_path, short_lived(6, timedelta(0), ran=False))) == ["unusual volume"]
     assert kinds(found(tmp_path, short_lived(40, 36 * HOUR, ran=False))) == ["unusual volume"]
 
 
 def test_jobs_that_stay_are_missing_whatever_others_deleted(tmp_path: Path) -> None:
-    """Of sixty that are deleted early and 120 that stay, none of both is too few, whatever came and went."""
+    """Of sixty that are deleted early and 120 that stay, none at all is too few, whatever came and went."""
     tables = short_lived(6, 36 * HOUR)
     stay = of_days(0, *[120] * 40, object="Order")
     assert kinds(found(tmp_path, tables | {"query_jobs": [*tables["query_jobs"], *stay]})) == ["unusual volume"]
@@ -128,8 +128,8 @@ def own(jobs: int = 10, **columns: Any) -> Tables:
     return {"listings": [mine | columns]}
 
 
-def test_an_org_that_shows_our_own_jobs_only_is_reported(tmp_path: Path) -> None:
-    """Once, with the user, and with what is to be checked."""
+def test_an_org_that_shows_only_our_own_jobs_is_reported(tmp_path: Path) -> None:
+    """Once, with the user, and with what to check."""
     (finding,) = found(tmp_path, own())
 
     assert finding.key == f"own jobs only/{ORG}"
@@ -145,12 +145,12 @@ def test_an_org_that_shows_our_own_jobs_only_is_reported(tmp_path: Path) -> None
         {"jobs": 9},
         {"listed_by_id": None},  # the sign-in does not say who we are
         {"only_creator_id": None, "creators": 2},
-        {"listed_by_id": "005A"},  # another one's jobs alone
+        {"listed_by_id": "005A"},  # only another user's jobs
         {"filters": '{"jobType": "V2Query"}', "started_at": NOW - HOUR},
     ],
 )
-def test_one_creator_who_is_not_known_to_be_us_says_nothing(tmp_path: Path, columns: dict[str, Any]) -> None:
-    """Nor do a few jobs, or what a filter lets through."""
+def test_a_single_creator_not_known_to_be_us_is_not_reported(tmp_path: Path, columns: dict[str, Any]) -> None:
+    """Nor are a few jobs, or a filtered listing."""
     tables = own(**columns)
     if "filters" in columns:
         tables["listings"].append({})
@@ -158,8 +158,8 @@ def test_one_creator_who_is_not_known_to_be_us_says_nothing(tmp_path: Path, colu
     assert found(tmp_path, tables) == []
 
 
-def test_others_jobs_that_went_at_once_are_one_finding(tmp_path: Path) -> None:
-    """The view is reduced to our own: that is the same event."""
+def test_other_users_jobs_that_vanish_at_once_are_one_finding(tmp_path: Path) -> None:
+    """The view is reduced to our own jobs: that is the same event."""
     reduced = {"reduced_since": NOW, "jobs_expected": 60, "jobs_lost": 40, "jobs_unlisted": 40}
     before = {"started_at": NOW - HOUR, "creators": 4, "jobs_unlisted": 0, "jobs_listed": 60}
     tables = own(**reduced)
@@ -181,8 +181,8 @@ def test_others_jobs_that_went_at_once_are_one_finding(tmp_path: Path) -> None:
         (timedelta(hours=72), "in the 3.0 days from"),
     ],
 )
-def test_the_length_of_a_hole_is_said_in_a_unit_that_fits(tmp_path: Path, length: timedelta, words: str | None) -> None:
-    """And below a minute there is none: listings take as long."""
+def test_the_length_of_a_hole_has_a_suitable_unit(tmp_path: Path, length: timedelta, words: str | None) -> None:
+    """Holes of less than a minute are ignored: a listing itself may take that long."""
     told = found(tmp_path, {"listings": listed(10 * DAY, 3 * DAY - length, timedelta(0))})
 
     assert kinds(told) == ["hole"] * (words is not None)

@@ -1,4 +1,5 @@
-"""What `make check` says is so: the culprit, the time, the org; and what has no readable date is told all the same."""
+"""What `make check` says is true: the culprit, the time, the org; and jobs without a readable date are reported,
+too."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -17,9 +18,9 @@ def counted(used: int, age: timedelta, **columns: Any) -> dict[str, Any]:
     return limit("DailyBulkV2QueryJobs", used, 100, asked_at=NOW - age, **columns)
 
 
-def test_the_allowance_was_used_up_by_whose_jobs_were_in_these_24_hours(tmp_path: Path) -> None:
-    """By the org's counter, which knows of jobs that no listing showed: the day's fullest 24 hours by recorded jobs are
-    others, and somebody else's."""
+def test_the_allowance_was_used_up_by_the_jobs_of_these_24_hours(tmp_path: Path) -> None:
+    """By the org's counter, which includes jobs that no listing showed: the day's fullest 24 hours of recorded jobs are
+    different ones, with another user's jobs."""
     tables = {
         "query_jobs": [
             *({"created_date": NOW - 26 * HOUR} for _ in range(40)),
@@ -36,7 +37,7 @@ def test_the_allowance_was_used_up_by_whose_jobs_were_in_these_24_hours(tmp_path
 
 
 def test_the_24_hours_of_a_snapshot_end_with_it(tmp_path: Path) -> None:
-    """And not with its hour: a burst just after its first minute would be in no whole hours' window."""
+    """And not with its hour: a burst just after its first minute would be in no window of whole hours."""
     at = 5 * HOUR - timedelta(minutes=7)
     tables = {
         "query_jobs": [
@@ -55,13 +56,13 @@ def test_the_24_hours_of_a_snapshot_end_with_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("age", "asked", "said"),
     [
-        (43 * HOUR, 21 * HOUR, None),  # asked at 22 hours of age: nobody knows what became of it since
+        (43 * HOUR, 21 * HOUR, None),  # fetched at 22 hours of age: its state since then is unknown
         (43 * HOUR, 19 * HOUR, "after 24 hours, when it was last asked: 2026-11-15 11:00 UTC."),
         (62 * HOUR, 30 * HOUR, "after 32 hours, when it was last asked: 2026-11-15 00:00 UTC."),
     ],
 )
 def test_a_closed_load_is_unfinished_as_of_its_last_answer(tmp_path: Path, age, asked, said: str | None) -> None:
-    """It may have ended since: its details are asked for less often than the listing."""
+    """It may have ended since: its details are fetched less often than the listing."""
     details = [{"id": job_id(1), "provisional": True, "asked_at": NOW - asked}]
     told = found(tmp_path, {"query_jobs": [LOAD | {"created_date": NOW - age}], "job_details": details})
 
@@ -70,16 +71,16 @@ def test_a_closed_load_is_unfinished_as_of_its_last_answer(tmp_path: Path, age, 
 
 
 @pytest.mark.parametrize("outcome", ["gone", "refused"])
-def test_a_load_that_does_not_answer_any_more_is_not_said_to_wait(tmp_path: Path, outcome: str) -> None:
-    """What an earlier answer told of its batches stays in the row, and is of an unknown time."""
+def test_a_load_without_a_current_answer_is_not_called_waiting(tmp_path: Path, outcome: str) -> None:
+    """An earlier answer about its batches is kept in the row, but from an unknown time."""
     details = [{"id": job_id(1), "provisional": True, "outcome": outcome}]
     tables = {"query_jobs": [LOAD | {"created_date": NOW - 3 * DAY}], "job_details": details}
 
     assert found(tmp_path, tables) == []
 
 
-def test_a_job_without_a_readable_date_is_unfinished_for_as_long_as_it_was_seen_so(tmp_path: Path) -> None:
-    """Its age is not known, but not nothing."""
+def test_a_job_without_a_readable_date_is_unfinished_since_it_was_first_seen(tmp_path: Path) -> None:
+    """Its age is not known, but not zero."""
     job = {"created_date": None, "state": "Open", "job_type": "Classic", "operation": "insert", "created_by_id": "005B"}
     seen = {"system_modstamp": NOW - 40 * DAY, "observed_at": NOW - 40 * DAY}
     (told,) = found(tmp_path, {"query_jobs": [job | seen]})
@@ -88,8 +89,8 @@ def test_a_job_without_a_readable_date_is_unfinished_for_as_long_as_it_was_seen_
 
 
 @pytest.mark.parametrize("created", [NOW - 8 * DAY, None])
-def test_a_load_that_lost_all_is_told_by_its_end(tmp_path: Path, created) -> None:
-    """It may have been open for longer than a week: the file that says why is there for a week from its end."""
+def test_a_load_that_lost_all_records_is_reported_by_its_end(tmp_path: Path, created) -> None:
+    """It may have been open for more than a week: the file with the reasons is kept for a week after its end."""
     counts = [{"id": job_id(1), "number_records_processed": 10, "number_records_failed": 10}]
     for age, is_told in ((DAY, True), (7 * DAY + HOUR, False)):
         ended = {"created_date": created, "system_modstamp": NOW - age, "observed_at": NOW - age}
@@ -98,8 +99,8 @@ def test_a_load_that_lost_all_is_told_by_its_end(tmp_path: Path, created) -> Non
         assert not told or told[0].message.endswith("; the last job ended by 2026-11-15 06:00 UTC.")
 
 
-def test_orgs_of_one_name_are_told_apart(tmp_path: Path) -> None:
-    """A sandbox has the name of its production org; a name that only one has stays alone."""
+def test_orgs_with_the_same_name_are_distinguished(tmp_path: Path) -> None:
+    """A sandbox has the name of its production org; a unique name gets no id."""
     orgs = [
         {"name": "Acme"},
         {"org_id": SANDBOX, "name": "Acme", "is_sandbox": True},
@@ -113,7 +114,7 @@ def test_orgs_of_one_name_are_told_apart(tmp_path: Path) -> None:
     assert rows(file, "select distinct name from orgs order by 1") == [("Acme",), ("Umbrella",)]
 
 
-def test_one_is_said_as_one(tmp_path: Path) -> None:
+def test_messages_use_the_singular_for_one(tmp_path: Path) -> None:
     """One job, one record; and several jobs with batches to come."""
     one = [limit("DailyBulkV2QueryJobs", 1, 1)]
     (told,) = found(tmp_path, {"query_jobs": [{"created_date": NOW - HOUR}], "org_limits": one})
@@ -127,7 +128,7 @@ def test_one_is_said_as_one(tmp_path: Path) -> None:
     assert " were Closed with batches to come, the oldest after 48 hours, when they were last asked: " in told.message
 
 
-def test_a_query_that_lost_all_records_is_in_the_state_that_it_is_in(tmp_path: Path) -> None:
+def test_a_query_that_lost_all_records_is_shown_in_its_actual_state(tmp_path: Path) -> None:
     """V2 jobs are never Closed."""
     for jobs, said in ((1, "shows as JobComplete, but"), (3, "shows the last one as JobComplete, but")):
         counts = [

@@ -1,4 +1,4 @@
-"""The notebook runs on what a recorder published: every picture, the filters, one's own SQL, and nothing held."""
+"""The notebook on a published copy: every picture, the filters, the user's own SQL, and no file kept open."""
 
 import html
 import runpy
@@ -25,7 +25,7 @@ Shown = tuple[str, dict[str, Any]]
 
 @pytest.fixture
 def open_notebook(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Shown]:
-    """Runs all cells on a warehouse: what they show, as text, and what they define."""
+    """Runs all cells on a warehouse; returns their output as text, and what they define."""
 
     def run(warehouse: Path, **instead: Any) -> Shown:
         monkeypatch.setattr(sys, "argv", [str(NOTEBOOK), "--warehouse", str(warehouse)])
@@ -36,7 +36,7 @@ def open_notebook(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Shown]:
 
 
 def test_the_notebook_shows_the_demo_from_top_to_bottom(filled: Settings, open_notebook: Callable[..., Shown]) -> None:
-    """What needs a person, each picture with its answer and its chart, and the answer to the SQL that stands there."""
+    """What needs attention, each picture with its answer and chart, and the result of the sample SQL."""
     source, defined = open_notebook(filled.warehouse)
     text = html.unescape(source)
 
@@ -54,7 +54,7 @@ def test_the_notebook_shows_the_demo_from_top_to_bottom(filled: Settings, open_n
 
 @pytest.mark.slow
 def test_a_filter_changes_what_is_shown(filled: Settings, open_notebook: Callable[..., Shown]) -> None:
-    """And a picture that cannot follow it says so, once for each of the four."""
+    """And a picture that does not support it says so, once for each of the four."""
     _, defined = open_notebook(filled.warehouse)
     chosen = replace(defined["selection"], objects=("Lead",))
     source, _ = open_notebook(filled.warehouse, selection=chosen)
@@ -66,8 +66,8 @@ def test_a_filter_changes_what_is_shown(filled: Settings, open_notebook: Callabl
 
 
 @pytest.mark.slow
-def test_the_filters_offer_what_is_recorded(tmp_path: Path, open_notebook: Callable[..., Shown]) -> None:
-    """Two users of one name are told apart."""
+def test_the_filters_offer_the_recorded_values(tmp_path: Path, open_notebook: Callable[..., Shown]) -> None:
+    """Two users with the same name are distinguished."""
     file = plant(
         tmp_path / "w.duckdb",
         query_jobs=[job(NOW, created_by_id=user, object=name) for user, name in (("005A", "Lead"), ("005B", "Case"))],
@@ -82,8 +82,8 @@ def test_the_filters_offer_what_is_recorded(tmp_path: Path, open_notebook: Calla
 
 
 @pytest.mark.slow
-def test_names_are_text_and_no_markup(tmp_path: Path, open_notebook: Callable[..., Shown]) -> None:
-    """What Salesforce's users call things is never taken for HTML or Markdown."""
+def test_names_are_text_and_not_markup(tmp_path: Path, open_notebook: Callable[..., Shown]) -> None:
+    """Names from Salesforce are never interpreted as HTML or Markdown."""
     evil = "<img src=x onerror=alert(1)> [a](javascript:alert(1))"
     jobs = [job(NOW, object=evil, created_by_id="005E", state="Failed") for _ in range(3)]
     file = plant(tmp_path / "w.duckdb", query_jobs=jobs, users=[{"id": "005E", "name": evil}], listings=MONTH)
@@ -95,7 +95,9 @@ def test_names_are_text_and_no_markup(tmp_path: Path, open_notebook: Callable[..
 
 
 @pytest.mark.slow
-def test_a_warehouse_without_a_listing_is_said_to_be_empty(tmp_path: Path, open_notebook: Callable[..., Shown]) -> None:
+def test_a_warehouse_without_a_listing_is_reported_as_empty(
+    tmp_path: Path, open_notebook: Callable[..., Shown]
+) -> None:
     """No cell fails."""
     text, _ = open_notebook(plant(tmp_path / "w.duckdb", listings=[]))
 
@@ -104,10 +106,8 @@ def test_a_warehouse_without_a_listing_is_said_to_be_empty(tmp_path: Path, open_
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["2026", "not there.duckdb", "no=database"])
-def test_what_is_wrong_with_a_file_is_said(
-    tmp_path: Path, monkeypatch, open_notebook: Callable[..., Shown], name
-) -> None:
-    """No cell fails, because an app would show no more than that. A name is a name, also if it is a number."""
+def test_problems_with_a_file_are_shown(tmp_path: Path, monkeypatch, open_notebook: Callable[..., Shown], name) -> None:
+    """No cell fails, because an app would show only that. A name is a name, even if it looks like a number."""
     monkeypatch.chdir(tmp_path)
     if name != "not there.duckdb":
         Path(name).write_text("no database")
@@ -117,8 +117,8 @@ def test_what_is_wrong_with_a_file_is_said(
 
 
 @pytest.mark.slow
-def test_a_wrong_threshold_is_said(filled: Settings, monkeypatch, open_notebook: Callable[..., Shown]) -> None:
-    """In the place of the findings; the pictures are there."""
+def test_a_wrong_threshold_is_shown(filled: Settings, monkeypatch, open_notebook: Callable[..., Shown]) -> None:
+    """In place of the findings; the pictures are still shown."""
     monkeypatch.setenv("CHECK__FAILURES_IN_A_ROW", "-1")
     text, _ = open_notebook(filled.warehouse)
 
@@ -127,8 +127,8 @@ def test_a_wrong_threshold_is_said(filled: Settings, monkeypatch, open_notebook:
 
 
 @pytest.mark.slow
-def test_the_notebook_holds_no_file(org: DemoOrg, recorder: Recorder, open_notebook: Callable[..., Shown]) -> None:
-    """The loader publishes, and could write, while it is open."""
+def test_the_notebook_keeps_no_file_open(org: DemoOrg, recorder: Recorder, open_notebook: Callable[..., Shown]) -> None:
+    """The loader could publish, and even write, while it is open."""
     org.add_job()
     recorder.load()
     open_notebook(recorder.warehouse)

@@ -19,7 +19,7 @@ from pipelines.config.settings import Settings
 
 @contextmanager
 def opened(target: str, warehouse: Path, home: Path) -> Iterator[Browser]:
-    """The page that a target of make opens. What it starts as the user's browser only notes the address."""
+    """The page that a make target opens. The "browser" that it starts only notes the address."""
     asked_for = home / "address"
     programs = home / "bin"
     programs.mkdir()
@@ -54,13 +54,13 @@ def opened(target: str, warehouse: Path, home: Path) -> Iterator[Browser]:
 
 @pytest.mark.parametrize("target", ["notebook", "notebook-edit"])
 def test_make_opens_the_notebook_with_all_its_pictures(filled: Settings, tmp_path: Path, target: str) -> None:
-    """Without a click, with no host but this machine, and without a change to the notebook's file."""
+    """Without a click, with no host but this machine, and without changing the notebook's file."""
     notebook = PROJECT / "notebooks" / "history.py"
     before = notebook.read_bytes()
     shown = select(filled.warehouse, orgs(filled.warehouse)[0], days=30)
     with opened(target, filled.warehouse, tmp_path) as page:
         page.until(f"count('canvas, svg.marks') >= {len(pictures.PICTURES)}")
-        page.until("has_text('td', 'InvalidBatch')")  # what the SQL at the end asks for
+        page.until("has_text('td', 'InvalidBatch')")  # what the SQL at the end needs
         headings = page.texts("h1, h2")
         errors = page.texts("[role=alert]")  # the editor's; the app has none, but its server logs a traceback
         severe = [entry for entry in page.log() if entry.startswith("SEVERE")]
@@ -77,7 +77,7 @@ def test_make_opens_the_notebook_with_all_its_pictures(filled: Settings, tmp_pat
 
 
 def test_the_app_says_what_is_wrong_with_a_file(tmp_path: Path) -> None:
-    """Instead of staying empty. Its name is taken as it is."""
+    """Instead of staying empty. File names are used verbatim."""
     file = tmp_path / "`touch here` $(touch there) $HOME '2026'; é.duckdb"
     file.write_text("no database")
     with opened("notebook", file, tmp_path) as page:

@@ -1,4 +1,4 @@
-"""A page is of one warehouse, whatever happens to the file while it is made: a publish, a signal."""
+"""A page reads a single warehouse, whatever happens to the file meanwhile: a publish, a signal."""
 
 import os
 import signal
@@ -20,8 +20,8 @@ from pipelines.warehouse.reader import opened
 
 
 @pytest.mark.slow
-def test_a_publish_between_two_questions_changes_no_page(tmp_path: Path) -> None:
-    """What is opened stays; who opens later sees the new one, in the same process too."""
+def test_a_publish_between_two_queries_does_not_change_the_page(tmp_path: Path) -> None:
+    """What is open stays the same; later readers see the new one, even in the same process."""
     file = plant(tmp_path / "w.duckdb", query_jobs=[job(NOW, state="Failed")], listings=MONTH)
     newer = plant(tmp_path / "new.duckdb", query_jobs=[job(NOW, state="Failed") for _ in range(9)], listings=MONTH)
     chosen = selection(file)
@@ -38,7 +38,7 @@ def test_a_publish_between_two_questions_changes_no_page(tmp_path: Path) -> None
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("command", ["load", "doctor", "check", "report"])
 def test_a_signal_while_duckdb_works(recorder: Recorder, command: str, number: int) -> None:
-    """In a query that takes its time: of the copy, when a load or the doctor looks whether it is one of ours."""
+    """During a long query on the copy, and while a load or the doctor checks whether it is one of ours."""
     recorder.load()
     with duckdb.connect(recorder.warehouse) as copy:
         columns = [
@@ -53,7 +53,7 @@ def test_a_signal_while_duckdb_works(recorder: Recorder, command: str, number: i
     run = recorder.start(command)
     while run.poll() is None and not _has_open(run.pid, recorder.warehouse):
         time.sleep(0.02)
-    time.sleep(0.5)  # from the open file to the query on it
+    time.sleep(0.5)  # between opening the file and the query on it
     run.send_signal(number)
     _, errors = run.communicate(timeout=120)
 
@@ -75,7 +75,7 @@ def _has_open(pid: int, file: Path) -> bool:
 @pytest.mark.slow
 @pytest.mark.parametrize("closed", ["2>&-", ">&-", "<&-", "<&- >&- 2>&-"])
 def test_closed_standard_streams(recorder: Recorder, closed: str) -> None:
-    """Each command works, and no message gets into a file that was opened in a stream's place."""
+    """Each command works, and no message ends up in a file that was opened in a stream's place."""
     for command in ("load", "doctor", "check", "report"):
         shell = f"exec {' '.join(recorder.command(command))} {closed}"
         run = subprocess.run(["sh", "-c", shell], cwd=recorder.home, capture_output=True, text=True, check=False)

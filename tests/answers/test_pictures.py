@@ -1,4 +1,4 @@
-"""What report and notebook say: the numbers of each picture, told a second time by hand."""
+"""What report and notebook say: the numbers of each picture, checked by hand."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,8 +13,8 @@ from pipelines.answers.charts import styled
 from pipelines.answers.check import Thresholds, check
 
 
-def test_what_went_wrong_has_its_reason_and_its_number(tmp_path: Path) -> None:
-    """Those of the last week first; a job that told no reason is there, too."""
+def test_failures_are_shown_with_reason_and_number(tmp_path: Path) -> None:
+    """Those of the last week first; including a job without a reason."""
     file = plant(
         tmp_path / "w.duckdb",
         query_jobs=[
@@ -41,8 +41,8 @@ def test_what_went_wrong_has_its_reason_and_its_number(tmp_path: Path) -> None:
     assert "InvalidBatch: No such field" in picture.summary
 
 
-def test_streaks_last_or_came_to_an_end(tmp_path: Path) -> None:
-    """Two in a row are none."""
+def test_streaks_are_ongoing_or_have_ended(tmp_path: Path) -> None:
+    """Two failures in a row do not count."""
     file = plant(
         tmp_path / "w.duckdb",
         query_jobs=[
@@ -64,8 +64,8 @@ def test_streaks_last_or_came_to_an_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_what_the_org_did_not_tell_is_a_question_mark(tmp_path: Path) -> None:
-    """Jobs without an operation, an object or a user are in every sum and every chart, and stop none."""
+def test_unknown_values_are_shown_as_a_question_mark(tmp_path: Path) -> None:
+    """Jobs without an operation, an object or a user are in every sum and chart, and break none."""
     nothing = {"operation": None, "object": None, "created_by_id": None, "job_type": None}
     file = plant(
         tmp_path / "w.duckdb",
@@ -94,7 +94,7 @@ def test_what_the_org_did_not_tell_is_a_question_mark(tmp_path: Path) -> None:
 
 
 def test_days_before_a_hole_are_compared_with_a_warning(tmp_path: Path) -> None:
-    """What came and went in it is in neither number; a percentage of them would say nothing."""
+    """Jobs that appeared and vanished in it are in neither number; a percentage would be meaningless."""
     file = plant(
         tmp_path / "w.duckdb",
         query_jobs=[job(NOW - n * DAY) for n in range(1, 30)],
@@ -142,8 +142,8 @@ def test_the_allowance_and_who_uses_it_up(tmp_path: Path) -> None:
     assert "DailyApiRequests (ERP) came closest: 30 of 50 (60 %)" in limits.summary
 
 
-def test_without_the_limits_the_allowance_is_not_known(tmp_path: Path) -> None:
-    """The chart stands all the same, without its line."""
+def test_without_limits_the_allowance_is_unknown(tmp_path: Path) -> None:
+    """The chart is still drawn, without the line."""
     picture = pictures.allowance(selection(plant(tmp_path / "w.duckdb", query_jobs=[job(NOW - DAY)])))
 
     assert "allowance is not known: `fetch_org_metadata` is off" in picture.summary
@@ -152,7 +152,7 @@ def test_without_the_limits_the_allowance_is_not_known(tmp_path: Path) -> None:
 
 
 def test_how_many_ran_at_once(tmp_path: Path) -> None:
-    """Three that overlap, and a load on its own."""
+    """Three that overlap, and a separate load."""
     file = plant(
         tmp_path / "w.duckdb",
         query_jobs=[
@@ -168,7 +168,7 @@ def test_how_many_ran_at_once(tmp_path: Path) -> None:
 
 
 def test_durations_are_compared_by_whole_weeks(tmp_path: Path) -> None:
-    """From the first week to the last one that is over: the running one, of Monday the 16th, is left out."""
+    """From the first week to the last complete one: the current one, of Monday the 16th, is left out."""
     lengths = {20: 10, 13: 12, 6: 30, 0: 500}  # days ago -> minutes
     file = plant(
         tmp_path / "w.duckdb",
@@ -185,7 +185,7 @@ def test_durations_are_compared_by_whole_weeks(tmp_path: Path) -> None:
 
 
 def test_the_week_is_an_average_of_hours_that_are_covered(tmp_path: Path) -> None:
-    """Of two Saturdays the first lies before the record is complete: the other one's jobs are not halved."""
+    """The first of two Saturdays is before the record is complete: the other one's jobs are not halved."""
     saturday = NOW - 2 * DAY + 2 * HOUR
     file = plant(
         tmp_path / "w.duckdb",
@@ -197,8 +197,8 @@ def test_the_week_is_an_average_of_hours_that_are_covered(tmp_path: Path) -> Non
     assert "The busiest hour is Saturday, 08:00 UTC, with 4.0." in picture.summary
 
 
-def test_holes_and_what_went_unseen_are_told(tmp_path: Path) -> None:
-    """Covered are seven days before each listing."""
+def test_holes_and_unseen_jobs_are_shown(tmp_path: Path) -> None:
+    """Each listing covers the seven days before it."""
     file = plant(
         tmp_path / "w.duckdb",
         query_jobs=[job(NOW - 25 * DAY), job(NOW - DAY)],
@@ -221,8 +221,8 @@ def test_holes_and_what_went_unseen_are_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "tables", [{}, {"listings": [{"filters": '{"jobType": "Classic"}'}]}, {"query_jobs": [{"created_date": None}]}]
 )
-def test_where_there_is_nothing_every_picture_says_so(tmp_path: Path, tables: dict[str, Any]) -> None:
-    """No jobs; no listing that proves anything; a job that nobody can date."""
+def test_with_nothing_to_show_every_picture_says_so(tmp_path: Path, tables: dict[str, Any]) -> None:
+    """No jobs; no listing that proves coverage; a job without a readable date."""
     for picture in everything(plant(tmp_path / "w.duckdb", **tables)):
         assert picture.summary.strip(), picture.name
         if picture.name != "coverage":

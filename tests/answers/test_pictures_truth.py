@@ -1,4 +1,4 @@
-"""What the pictures must not claim: changes, weeks and averages of days that nobody recorded, and what is of other days."""
+"""What the pictures must not claim: changes, weeks and averages from days without coverage, or from other days."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,8 +19,8 @@ def listed(*days_ago: float, filters: str = "{}"):
     return [{"started_at": NOW - days * DAY, "filters": filters} for days in days_ago]
 
 
-def test_a_first_listing_makes_no_comparison(tmp_path: Path) -> None:
-    """It covers a week; a job that stands open since long before was not alone then."""
+def test_a_first_listing_allows_no_comparison(tmp_path: Path) -> None:
+    """It covers a week; a job open since long before had company then."""
     jobs = [job(NOW - days * DAY) for days in range(1, 7) for _ in range(20)]
     jobs += [job(NOW - days * DAY, **OPEN) for days in (61, 10)]
     words = pictures.volume(selection(plant(tmp_path / "w.duckdb", query_jobs=jobs))).summary
@@ -37,8 +37,8 @@ def test_a_first_listing_makes_no_comparison(tmp_path: Path) -> None:
     ],
     ids=["complete", "filtered of late", "always filtered"],
 )
-def test_days_that_are_not_covered_make_no_percentage(tmp_path: Path, listings, note: str) -> None:
-    """Time that ends the record is as little known as a hole in it."""
+def test_days_without_coverage_allow_no_percentage(tmp_path: Path, listings, note: str) -> None:
+    """A gap at the end of the record is as unknown as a hole in it."""
     jobs = [job(NOW - days * DAY) for days in range(5, 40) for _ in range(20)]
     words = pictures.volume(selection(plant(tmp_path / "w.duckdb", query_jobs=jobs, listings=listings))).summary
 
@@ -54,8 +54,8 @@ def test_days_that_are_not_covered_make_no_percentage(tmp_path: Path, listings, 
     ],
     ids=["filtered of late", "always filtered", "complete"],
 )
-def test_what_no_complete_listing_covers_is_marked(tmp_path: Path, listings, unknown) -> None:
-    """Up to the newest listing, however filtered; what comes after it is not there yet."""
+def test_times_without_coverage_are_marked(tmp_path: Path, listings, unknown) -> None:
+    """Up to the newest listing, even a filtered one; later times are still to come."""
     chosen = selection(plant(tmp_path / "w.duckdb", listings=listings))
 
     assert [(part["start"], part["end"]) for part in chosen.span.unknown] == unknown
@@ -63,8 +63,8 @@ def test_what_no_complete_listing_covers_is_marked(tmp_path: Path, listings, unk
     assert all(part["end"] <= before.span.until for part in before.span.unknown)
 
 
-def test_what_nobody_tries_any_more_failed(tmp_path: Path) -> None:
-    """As `check` sees it, which is silent of it."""
+def test_abandoned_series_are_shown_as_such(tmp_path: Path) -> None:
+    """As `check` sees it, which does not report them."""
     jobs = [job(NOW - 25 * DAY + n * HOUR, state="Failed") for n in range(3)]
     jobs += [job(NOW - n * DAY, object="Lead", state="Failed") for n in range(1, 6)]
     picture = pictures.streaks(selection(plant(tmp_path / "w.duckdb", query_jobs=jobs, listings=MONTH)))
@@ -77,8 +77,8 @@ def test_what_nobody_tries_any_more_failed(tmp_path: Path) -> None:
     assert [row["until"] for row in picture.table] == ["still failing", "last failed 2026-10-22 08:00 UTC"]
 
 
-def test_the_users_are_those_of_the_fullest_hours_of_the_allowance(tmp_path: Path) -> None:
-    """Which are the fullest by the org's counter."""
+def test_the_users_are_those_of_the_allowances_fullest_hours(tmp_path: Path) -> None:
+    """Which hours are the fullest is decided by the org's counter."""
     file = plant(
         tmp_path / "w.duckdb",
         query_jobs=[job(NOW - 26 * HOUR)] * 40 + [job(NOW - HOUR, created_by_id="005B")] * 45,
@@ -105,8 +105,8 @@ def test_the_users_are_those_of_the_fullest_hours_of_the_allowance(tmp_path: Pat
     )
 
 
-def test_one_peak_is_not_told_as_two(tmp_path: Path) -> None:
-    """A finding looks three days back: a peak that came half an hour earlier is the same event for it, too."""
+def test_one_peak_is_not_reported_as_two(tmp_path: Path) -> None:
+    """A finding looks three days back: a peak that came half an hour earlier is the same event."""
     before = NOW - 3 * DAY - timedelta(minutes=30)
     file = plant(
         tmp_path / "w.duckdb",
@@ -124,7 +124,7 @@ def test_one_peak_is_not_told_as_two(tmp_path: Path) -> None:
 
 
 def test_a_limit_is_shown_as_it_was_at_its_peak(tmp_path: Path) -> None:
-    """With what might be used then, and of the days that are shown: a week has others, too."""
+    """With the limit at that time, and only from the days shown, even though a week has others."""
     used = {NOW - 4 * DAY: (14_000, 14_000), NOW - 3 * HOUR: (12_000, 15_000), NOW: (100, 30_000)}
     limits = [
         {"listing_id": f"{at}", "limit_name": "DailyApiRequests", "max": most, "remaining": most - n, "asked_at": at}
@@ -136,8 +136,8 @@ def test_a_limit_is_shown_as_it_was_at_its_peak(tmp_path: Path) -> None:
     assert "12,000 of 15,000 (80 %) by 2026-11-16 03:00 UTC." in pictures.limits(selection(file, days=2)).summary
 
 
-def test_the_coverage_tells_of_the_days_that_are_shown(tmp_path: Path) -> None:
-    """A long time between two listings, and deletions, before and after them are no matter of theirs."""
+def test_coverage_is_about_the_days_shown(tmp_path: Path) -> None:
+    """A long time between listings, and deletions, before and after these days do not matter."""
     file = plant(
         tmp_path / "w.duckdb",
         query_jobs=[job(NOW - 2 * DAY)],
@@ -157,8 +157,8 @@ def test_the_coverage_tells_of_the_days_that_are_shown(tmp_path: Path) -> None:
     assert "at most 6.0 days apart;" in long_ago
 
 
-def test_a_stray_job_does_not_make_its_hour_known(tmp_path: Path) -> None:
-    """One that stands open since before the record began does not halve the average of its hour of the week."""
+def test_a_stray_job_does_not_make_its_hour_covered(tmp_path: Path) -> None:
+    """A job open since before the record began does not halve the average for its hour of the week."""
     monday = NOW - 2 * HOUR
     jobs = [job(monday + timedelta(minutes=n)) for n in range(10)] + [job(monday - 21 * DAY, **OPEN)]
     file = plant(tmp_path / "w.duckdb", query_jobs=jobs)
@@ -173,16 +173,16 @@ def test_without_coverage_there_is_no_average_week(tmp_path: Path) -> None:
     assert pictures.week(selection(file)).draw is None
 
 
-def test_orgs_of_one_name_have_their_ids_with_it(tmp_path: Path) -> None:
-    """In the report and the notebook, as in `check`."""
+def test_orgs_with_the_same_name_are_shown_with_their_ids(tmp_path: Path) -> None:
+    """In report and notebook, as in `check`."""
     sandbox = {"org_id": "00DX", "name": "Acme", "is_sandbox": True}
     file = plant(tmp_path / "w.duckdb", orgs=[{"name": "Acme"}, sandbox], listings=[{}, {"org_id": "00DX"}])
 
     assert [org["name"] for org in orgs(file)] == [f"Acme ({ORG})", "Acme (sandbox 00DX)"]
 
 
-def test_an_org_that_allows_no_query_jobs_is_known_to(tmp_path: Path) -> None:
-    """That is another thing than limits which the user may not see. And one job is said as one."""
+def test_an_org_that_allows_no_query_jobs_is_shown_as_such(tmp_path: Path) -> None:
+    """That differs from limits that the user may not see. And one job is in the singular."""
     none = {"listing_id": "listing 0", "limit_name": "DailyBulkV2QueryJobs", "max": 0, "remaining": 0}
     words = pictures.allowance(
         selection(plant(tmp_path / "w.duckdb", query_jobs=[job(NOW - HOUR)], org_limits=[none]))
@@ -192,15 +192,15 @@ def test_an_org_that_allows_no_query_jobs_is_known_to(tmp_path: Path) -> None:
 
 
 def test_no_weekday_is_the_fullest_without_a_job(tmp_path: Path) -> None:
-    """A Monday that is not over says nothing of Mondays, and a Tuesday without jobs had not the most."""
+    """An incomplete Monday says nothing about Mondays, and a Tuesday without jobs did not have the most."""
     file = plant(tmp_path / "1.duckdb", query_jobs=[job(NOW - HOUR)])
     assert pictures.week(selection(file, 7)).summary.startswith("The busiest hour is Monday, 05:00 UTC")
     file = plant(tmp_path / "2.duckdb", query_jobs=[job(NOW - DAY)], listings=MONTH)
     assert pictures.week(selection(file)).summary.startswith("Most on Sundays: 0.2 on average.")
 
 
-def test_a_gap_of_seconds_is_none(tmp_path: Path) -> None:
-    """As in `check`: it would begin and end with the same minute."""
+def test_a_gap_of_seconds_is_not_shown(tmp_path: Path) -> None:
+    """As in `check`: it would begin and end in the same minute."""
     for seconds, gaps in ((59, 0), (60, 1)):
         listings = listed(10, 3 - seconds / 86_400, 0)
         file = plant(tmp_path / f"{seconds}.duckdb", query_jobs=[job(NOW - 9 * DAY)], listings=listings)

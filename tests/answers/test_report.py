@@ -1,4 +1,5 @@
-"""The report: one page that asks no network for anything, that a screen reader can read, and that obeys no text in it."""
+"""The report: one page that requests nothing from a network, works with a screen reader, and executes no recorded
+text."""
 
 import os
 import re
@@ -25,7 +26,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 class Page(HTMLParser):
-    """A page as a browser takes it: its elements, their attributes, and its text."""
+    """A page as a browser parses it: its elements, their attributes, and its text."""
 
     def __init__(self, file: Path) -> None:
         super().__init__()
@@ -61,7 +62,7 @@ def report(file: Path, days: int = 30) -> Page:
 
 
 def some(days: int, a_day: int = 6, **fields: Any) -> list[dict[str, Any]]:
-    """Jobs of so many days, of every sort that a picture tells apart."""
+    """This many days of jobs, of every kind that a picture distinguishes."""
     kinds = (
         {},
         {"state": "Failed"},
@@ -110,8 +111,8 @@ def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return report(file, days=730 if request.param == "two years" else 30)
 
 
-def test_the_page_asks_no_network_for_anything(page: Page) -> None:
-    """No script, no link, no picture, no font; and a policy that would keep a browser from it."""
+def test_the_page_needs_no_network(page: Page) -> None:
+    """No script, link, image or font; and a policy that would stop a browser from loading any."""
     (policy,) = [meta["content"] for meta in page.all("meta") if meta.get("http-equiv") == "Content-Security-Policy"]
 
     assert policy == "default-src 'none'; style-src 'unsafe-inline'"
@@ -127,8 +128,8 @@ def test_the_page_asks_no_network_for_anything(page: Page) -> None:
 
 
 @pytest.mark.slow
-def test_every_chart_is_told_in_words(page: Page) -> None:
-    """As text beside it, and for a reader that cannot see it; its parts are not spelled out besides."""
+def test_every_chart_has_a_description(page: Page) -> None:
+    """As text beside it, and for screen readers; its parts are not read out in addition."""
     figures = page.all("figure")
     for figure in figures:
         words = (figure["aria-label"] or "").removeprefix("Chart: ")
@@ -145,8 +146,8 @@ def test_every_chart_is_told_in_words(page: Page) -> None:
     assert len(ids) == len(set(ids))
 
 
-def test_every_drawing_is_whole_and_takes_the_page_s_colours(page: Page) -> None:
-    """What it refers to is its own; text and lines are drawn in the colour of the page, which may be dark."""
+def test_every_chart_is_self_contained_and_uses_the_pages_colours(page: Page) -> None:
+    """It refers only to itself; text and lines use the colour of the page, which may be dark."""
     for drawing in page.drawings:
         ids = {element.get("id") for element in drawing.iter()} - {None}
         used = set(re.findall(r"url\(#([^)]+)\)", ElementTree.tostring(drawing, encoding="unicode")))
@@ -157,16 +158,16 @@ def test_every_drawing_is_whole_and_takes_the_page_s_colours(page: Page) -> None
         assert not {element.get("role") for element in drawing.iter(f"{SVG}text")} - {None}
 
 
-def test_the_narrow_drawings_fit_a_phone(page: Page) -> None:
-    """360 pixels less the margins, at the size of their text; the wide ones fit a page."""
+def test_the_narrow_charts_fit_a_phone(page: Page) -> None:
+    """360 pixels minus the margins, at the size of their text; the wide ones fit a page."""
     widths = [float(drawing.get("width") or 0) for drawing in page.drawings]
 
     assert all(width <= 360 for width in widths[1::2]), widths
     assert all(width <= 960 for width in widths[0::2]), widths
 
 
-def test_the_page_says_of_which_org_and_time_it_is(tmp_path: Path) -> None:
-    """And what needs a person, or that nothing does."""
+def test_the_page_names_its_org_and_time(tmp_path: Path) -> None:
+    """And what needs attention, or that nothing does."""
     orgs = [{"name": "Acme", "asked_at": NOW}]
     page = report(plant(tmp_path / "w.duckdb", query_jobs=some(20), listings=MONTH, orgs=orgs))
 
@@ -185,8 +186,8 @@ def test_two_orgs_have_a_part_each(tmp_path: Path) -> None:
     assert page.text.count("Coverage:") == 2
 
 
-def test_texts_are_shown_and_never_obeyed(tmp_path: Path) -> None:
-    """Names of objects, users, orgs, limits and states, and errors, in page and drawings alike."""
+def test_recorded_text_is_shown_and_never_interpreted(tmp_path: Path) -> None:
+    """Names of objects, users, orgs, limits and states, and errors, on the page and in charts."""
     jobs = [
         *(job(NOW - n * HOUR, object=EVIL, created_by_id="005E", state="Failed") for n in range(1, 9)),
         *(job(NOW - n * HOUR, object=EVIL, created_by_id="005E") for n in range(200, 260)),
@@ -228,15 +229,15 @@ def test_a_long_table_says_how_much_is_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_report_is_the_same_wherever_it_is_made(recorder: Recorder, tmp_path: Path) -> None:
-    """Times are UTC, whatever the machine's zone: byte by byte."""
+def test_the_report_is_the_same_in_any_time_zone(recorder: Recorder, tmp_path: Path) -> None:
+    """Times are in UTC, whatever the machine's zone: byte for byte."""
     file = plant(tmp_path / "w.duckdb", query_jobs=some(20), listings=MONTH, org_limits=limits(20))
     pages = []
     for zone in ("UTC", "America/Los_Angeles", "Asia/Kathmandu"):
         run = recorder.run("report", "--warehouse", str(file), "--output", f"{zone[:3]}.html", TZ=zone)
         assert (run.returncode, run.stderr) == (0, "")
         assert f"Wrote {zone[:3]}.html" in run.stdout
-        # How old the last listing is depends on the clock
+        # The age of the last listing depends on the clock
         pages.append(re.sub(r"is [\d.,]+ days old", "", (recorder.home / f"{zone[:3]}.html").read_text()))
 
     assert pages[1:] == pages[:2]
@@ -256,7 +257,7 @@ def test_a_page_replaces_a_page_and_nothing_else(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("output", ["no/such/directory/report.html", "."])
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, output: str) -> None:
+def test_a_path_that_cannot_be_written_is_named(tmp_path: Path, output: str) -> None:
     """With what to do; nothing is left behind."""
     with pytest.raises(ConfigError, match=r"Cannot write .*") as raised:
         write_report(plant(tmp_path / "w.duckdb"), tmp_path / output, 30)
@@ -266,7 +267,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, output: str) ->
 
 
 def test_days_have_to_be_a_number_of_days(recorder: Recorder) -> None:
-    """The usage is shown, as for every wrong option."""
+    """The usage is shown, as for any wrong option."""
     run = recorder.run("report", "--days", "0")
 
     assert run.returncode == 2
@@ -274,7 +275,7 @@ def test_days_have_to_be_a_number_of_days(recorder: Recorder) -> None:
 
 
 def test_no_load_imports_a_chart() -> None:
-    """The recorder stays as light as it is; the check does, too."""
+    """The recorder stays lightweight, and so does the check."""
     modules = "import pipelines.query_jobs, pipelines.answers.check, sys; print([m for m in sys.modules if m in " + (
         "('altair', 'vl_convert', 'jinja2')])"
     )

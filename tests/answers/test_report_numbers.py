@@ -1,4 +1,4 @@
-"""The numbers of the report: each is the one that the planted rows have, and the words say no other."""
+"""The numbers of the report match the planted rows, and the summaries contain no others."""
 
 import json
 import re
@@ -22,7 +22,7 @@ from pipelines.answers.selection import orgs, select
 from pipelines.errors import ConfigError
 
 Told = dict[str, Any]
-# Numerals that are no number of an org: they are part of what is said.
+# Numerals that are not numbers of an org: they are part of the wording.
 PHRASES = (
     "V2", "24 hours", "36 hours", "last 7 days", "80 %", "last 7 whole days", "in the 7 before", "last 30 whole days",
     "in the 30 before", "of 7 days", "of 30 days",
@@ -37,7 +37,7 @@ def planted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture(scope="module")
 def told(planted: tuple[Path, Tables]) -> Told:
-    """What `report --numbers` writes of it."""
+    """What `report --numbers` writes about it."""
     file, _ = planted
     write_report(file, file.with_name("page.html"), 30, file.with_name("numbers.json"))
     read: Told = json.loads(file.with_name("numbers.json").read_text(encoding="utf-8"))
@@ -45,7 +45,7 @@ def told(planted: tuple[Path, Tables]) -> Told:
 
 
 def as_json(value: Any) -> Any:
-    """A value as it comes out of JSON, floats as near as they can be compared."""
+    """A value as read from JSON, with floats rounded for comparison."""
     match value:
         case dict():
             return {name: as_json(one) for name, one in value.items()}
@@ -59,7 +59,7 @@ def as_json(value: Any) -> Any:
 
 
 def truths(org: OrgTruth) -> dict[str, Callable[[], tuple[Told, list[Told]]]]:
-    """Picture -> its numbers and rows. Those that are no method are functions of a module beside."""
+    """Picture -> its numbers and rows, from methods or from functions of a module beside."""
 
     def own(name: str) -> Callable[[], tuple[Told, list[Told]]]:
         module = next((one for one in (report_truth_limits, report_truth_times) if hasattr(one, name)), None)
@@ -69,8 +69,8 @@ def truths(org: OrgTruth) -> dict[str, Callable[[], tuple[Told, list[Told]]]]:
 
 
 @pytest.mark.parametrize("picture", [make.__name__ for make in PICTURES])
-def test_every_number_is_that_of_the_rows(planted: tuple[Path, Tables], told: Told, picture: str) -> None:
-    """Counted by hand, org by org; tables have the same rows, whatever the order of those that are alike."""
+def test_every_number_matches_the_rows(planted: tuple[Path, Tables], told: Told, picture: str) -> None:
+    """Counted by hand, org by org; tables have the same rows, with ties in any order."""
     _, tables = planted
     for section in told["orgs"]:
         numbers, rows = truths(OrgTruth(tables, section["org_id"], 30))[picture]()
@@ -80,11 +80,11 @@ def test_every_number_is_that_of_the_rows(planted: tuple[Path, Tables], told: To
 
 
 def in_order(rows: list[Told]) -> list[Told]:
-    """By all that is no float; times as text."""
+    """Everything but floats; times as text."""
     return sorted(rows, key=lambda row: [str(as_json(value)) for value in row.values() if not isinstance(value, float)])
 
 
-def test_the_head_is_that_of_the_rows(planted: tuple[Path, Tables], told: Told) -> None:
+def test_the_header_matches_the_rows(planted: tuple[Path, Tables], told: Told) -> None:
     """Each org with its days, and as of when it is recorded."""
     _, tables = planted
     ids = sorted({row["org_id"] for row in tables["listings"]})
@@ -97,8 +97,8 @@ def test_the_head_is_that_of_the_rows(planted: tuple[Path, Tables], told: Told) 
 
 
 @pytest.mark.slow
-def test_every_numeral_of_the_words_is_one_of_the_numbers(planted: tuple[Path, Tables]) -> None:
-    """As the words write it: with its commas, rounded, as a date. So no sentence counts for itself."""
+def test_every_numeral_in_a_summary_is_one_of_its_numbers(planted: tuple[Path, Tables]) -> None:
+    """As formatted in text: with commas, rounded, as a date. So no sentence counts for itself."""
     file, _ = planted
     for org in orgs(file):
         for picture in pictures(select(file, org, 30)):
@@ -111,7 +111,7 @@ def test_every_numeral_of_the_words_is_one_of_the_numbers(planted: tuple[Path, T
 
 
 def written(value: Any) -> tuple[set[str], set[str]]:  # noqa: PLR0911 - one a type
-    """Names and times as text, and numerals, of all that a picture's numbers hold."""
+    """Names and times as text, and numerals, of everything in a picture's numbers."""
     match value:
         case dict() | list():
             parts = [written(one) for one in (value.values() if isinstance(value, dict) else value)]
@@ -133,8 +133,8 @@ def written(value: Any) -> tuple[set[str], set[str]]:  # noqa: PLR0911 - one a t
     return set(), set()
 
 
-def test_findings_and_pictures_speak_of_one_peak(planted: tuple[Path, Tables], told: Told) -> None:
-    """Where a finding's is the page's: it looks at three days, and the page at thirty."""
+def test_findings_and_pictures_report_the_same_peak(planted: tuple[Path, Tables], told: Told) -> None:
+    """If the finding's peak is the page's: it looks at three days, and the page at thirty."""
     for section in told["orgs"]:
         numbers = section["pictures"]["allowance"]["numbers"]
         assert numbers["peak_used"] == section["pictures"]["users"]["numbers"]["peak_used"]
@@ -147,7 +147,7 @@ def test_findings_and_pictures_speak_of_one_peak(planted: tuple[Path, Tables], t
 
 @pytest.mark.slow
 def test_the_page_is_written_beside_its_numbers(recorder: Recorder, planted: tuple[Path, Tables]) -> None:
-    """Both in files, each of which a newer one replaces; or one of them on stdout, and nothing else there."""
+    """Both to files, which newer ones replace; or one of them to stdout, with nothing else there."""
     file, _ = planted
     for _ in range(2):
         run = recorder.run("report", "--warehouse", str(file), "--numbers", "numbers.json")
@@ -164,7 +164,7 @@ def test_the_page_is_written_beside_its_numbers(recorder: Recorder, planted: tup
 
 
 def test_the_page_as_of_an_earlier_time(recorder: Recorder, planted: tuple[Path, Tables]) -> None:
-    """Its numbers end there, and the clock of its findings, too; the page's head says so."""
+    """Its numbers end there, and so does the clock of its findings; the page's header says so."""
     file, tables = planted
     at = max(row["finished_at"] for row in tables["listings"]) - 10 * DAY
     run = recorder.run(
@@ -201,7 +201,7 @@ def test_the_page_as_of_an_earlier_time(recorder: Recorder, planted: tuple[Path,
     ],
 )
 def test_numbers_replace_numbers_and_nothing_else(tmp_path: Path, numbers: str, why: str) -> None:
-    """Neither a warehouse nor the page; what is wrong is said with the option."""
+    """Neither a warehouse nor the page; the message names the option."""
     file = plant(tmp_path / "w.duckdb")
     before = file.read_bytes()
     with pytest.raises(ConfigError, match=why) as raised:

@@ -1,4 +1,4 @@
-"""Which jobs the pictures are of: a time, cut into bars, and filters."""
+"""Which jobs the pictures show: a period, cut into bars, and filters."""
 
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
@@ -16,7 +16,7 @@ from pipelines.answers.selection import orgs, select
 
 
 def some_jobs(number: int = 400) -> list[dict[str, Any]]:
-    """Jobs of forty days, by dice that always fall alike."""
+    """Jobs of forty days, random with a fixed seed."""
     dice = Random(4)
     states = ["JobComplete"] * 8 + ["Failed", "Aborted"]
     return [
@@ -45,7 +45,7 @@ def file(tmp_path_factory: pytest.TempPathFactory, jobs: list[dict[str, Any]]) -
 
 
 def total(picture: Picture) -> Counter[str]:
-    """Group -> jobs, of a picture's table of bins."""
+    """Group -> jobs, from a picture's table of bins."""
     counted: Counter[str] = Counter()
     for row in picture.table:
         counted.update({name: value for name, value in row.items() if name not in ("from", "kind")})
@@ -53,10 +53,10 @@ def total(picture: Picture) -> Counter[str]:
 
 
 @pytest.mark.parametrize(("days", "bin_"), [(30, "day"), (40, "day"), (200, "week"), (1_500, "month")])
-def test_the_volume_is_that_of_the_jobs_whatever_a_bar_holds(
+def test_the_volume_counts_each_job_once_whatever_the_bars(
     file: Path, jobs: list[dict[str, Any]], days: int, bin_: str
 ) -> None:
-    """Days, weeks or months: all jobs are in one, and in one only."""
+    """Days, weeks or months: each job is in exactly one."""
     chosen = selection(file, days)
     since = datetime.combine(chosen.since, datetime.min.time(), UTC)
     picture = pictures.volume(chosen)
@@ -79,8 +79,8 @@ def test_the_volume_is_that_of_the_jobs_whatever_a_bar_holds(
         ({"objects": ("') or true --",)}, lambda job: False),
     ],
 )
-def test_filters_keep_what_they_say(file: Path, jobs: list[dict[str, Any]], filters, keeps) -> None:
-    """In each picture that says it obeys them; a text is never SQL."""
+def test_filters_select_what_they_say(file: Path, jobs: list[dict[str, Any]], filters, keeps) -> None:
+    """In each picture that supports them; a value is never SQL."""
     kept = [job for job in jobs if keeps(job) and job["created_date"].date() > TODAY - 30 * DAY]
     chosen = selection(file, **filters)
 
@@ -94,7 +94,7 @@ def test_filters_keep_what_they_say(file: Path, jobs: list[dict[str, Any]], filt
 
 
 @pytest.mark.slow
-def test_a_picture_that_does_not_know_of_a_filter_says_so(file: Path) -> None:
+def test_a_picture_that_does_not_support_a_filter_says_so(file: Path) -> None:
     """And shows the same with and without it."""
     plain, filtered = everything(file), everything(file, objects=("Lead",), creators=("005B",), job_types=("Classic",))
     for before, after in zip(plain, filtered, strict=True):
@@ -109,7 +109,7 @@ def test_a_picture_that_does_not_know_of_a_filter_says_so(file: Path) -> None:
 
 
 def test_the_last_days_are_compared_with_those_before(file: Path, jobs: list[dict[str, Any]]) -> None:
-    """Whole days only: not the one that the newest listing lies in. Thirty days are not, where forty are recorded."""
+    """Whole days only: not the one of the newest listing. Thirty days are not compared if only forty are recorded."""
     days = Counter((TODAY - job["created_date"].date()).days for job in jobs)
     last, before = sum(days[n] for n in range(1, 8)), sum(days[n] for n in range(8, 15))
     words = pictures.volume(selection(file)).summary
@@ -123,8 +123,9 @@ def test_the_last_days_are_compared_with_those_before(file: Path, jobs: list[dic
     assert "30 whole days" not in words
 
 
-def test_a_selection_is_the_last_days_but_no_less_than_a_week(tmp_path: Path) -> None:
-    """As far back as jobs are recorded; one day of jobs is shown in a week, or in the one day that was asked for."""
+def test_a_selection_is_the_last_days_but_at_least_a_week(tmp_path: Path) -> None:
+    """As far back as jobs are recorded; a single day of jobs is shown in a week, or in one day if that was asked
+    for."""
     file = plant(tmp_path / "w.duckdb", query_jobs=[job(NOW - HOUR)])
     (org,) = orgs(file)
 
@@ -136,8 +137,8 @@ def test_a_selection_is_the_last_days_but_no_less_than_a_week(tmp_path: Path) ->
     assert select(file, {**org, "first_day": None}, 30).since == TODAY - 6 * DAY
 
 
-def test_every_number_of_the_words_is_one_of_the_views(file: Path) -> None:
-    """The pictures add up what the views say, and count nothing by themselves."""
+def test_every_number_in_a_summary_comes_from_the_views(file: Path) -> None:
+    """The pictures add up what the views say, and count nothing themselves."""
     chosen = selection(file, 40)
     ((jobs,),) = rows(file, f"select sum(jobs) from jobs_by_day where day >= '{chosen.since}'")
     ((failed,),) = rows(file, f"select count(*) from failures where created_date >= '{chosen.since}'")

@@ -1,4 +1,4 @@
-"""README and docs/, as text, with what the tests ask of them."""
+"""README and docs/, as text, for the tests that check them."""
 
 from pipelines.config.project import PROJECT
 

@@ -1,4 +1,4 @@
-"""Project folders as a user has them: with a Makefile, an environment and settings of their own."""
+"""Project folders as a user has them, each with its own Makefile, environment and settings."""
 
 import os
 import shutil
@@ -13,12 +13,12 @@ RECORDED = {"query_jobs.duckdb", "warehouse.duckdb"}
 
 
 def in_folder(folder: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """A command in a folder, with nothing in its environment but what a command needs, and what is given."""
+    """Runs a command in a folder, with only the variables that a command needs, and those given."""
     plain = {
         "PATH": os.environ["PATH"],
         "HOME": str(folder.parent),
         "LANG": "C.UTF-8",
-        "QUERY_JOBS__CLOCK_TOLERANCE_HOURS": "0",  # the demo org has a clock of its own
+        "QUERY_JOBS__CLOCK_TOLERANCE_HOURS": "0",  # the demo org has a simulated clock
     }
     return subprocess.run(
         command, cwd=folder, env=plain | environment, capture_output=True, text=True, timeout=300, check=False
@@ -26,8 +26,8 @@ def in_folder(folder: Path, *command: str, **environment: str) -> subprocess.Com
 
 
 def make_project(folder: Path) -> Path:
-    """The project with a .venv of its own, made as a user makes it, but from requirements that name no package: its
-    Python finds the packages of this one."""
+    """The project with its own .venv, made as a user makes it, but from requirements without any package: its Python
+    finds the packages of this environment."""
     folder.mkdir()
     for name in ("Makefile", "pyproject.toml"):
         shutil.copy(PROJECT / name, folder)
@@ -49,7 +49,7 @@ def lend_packages(folder: Path) -> None:
 
 
 def point_at(folder: Path, org: DemoOrg) -> None:
-    """Has a project record an org."""
+    """Makes a project record an org."""
     secrets = folder / ".dlt" / "secrets.toml"
     secrets.write_text(
         f"[sources.salesforce.credentials]\ninstance_url = '{org.instance_url}'\n"
@@ -59,7 +59,7 @@ def point_at(folder: Path, org: DemoOrg) -> None:
 
 
 def run(folder: Path, *arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-    """The README's cron line, from another working directory."""
+    """The README's cron line, run from another working directory."""
     python = folder / ".venv" / "bin" / "python"
     return in_folder(cwd or folder.parent, str(python), "-m", "pipelines.query_jobs", *arguments, **environment)
 

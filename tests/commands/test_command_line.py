@@ -1,4 +1,5 @@
-"""What cron and the person at three in the morning see: one line, nothing, or what is wrong and what to do."""
+"""What cron sees, and the person on call at three in the morning: one line, nothing, or what is wrong and what to
+do."""
 
 import re
 import signal
@@ -13,7 +14,7 @@ from pipelines.demo_org.org import DemoOrg
 
 
 def test_a_run_prints_one_line(org: DemoOrg, recorder: Recorder) -> None:
-    """Pages, jobs, changed, rejected, calls left, seconds, and where the warehouse is."""
+    """Pages, jobs, changed, rejected, calls left, seconds, and the path of the warehouse."""
     org.page_size = 1_000
     for _ in range(1_203):
         org.add_job()
@@ -30,8 +31,8 @@ def test_a_run_prints_one_line(org: DemoOrg, recorder: Recorder) -> None:
     )
 
 
-def test_quiet_says_nothing_on_success(org: DemoOrg, recorder: Recorder) -> None:
-    """What cron would mail is empty."""
+def test_quiet_prints_nothing_on_success(org: DemoOrg, recorder: Recorder) -> None:
+    """So cron mails nothing."""
     org.add_job()
     run = recorder.run("load", "--quiet")
 
@@ -39,8 +40,8 @@ def test_quiet_says_nothing_on_success(org: DemoOrg, recorder: Recorder) -> None
 
 
 @pytest.mark.slow
-def test_a_quiet_run_after_another_and_a_new_field_say_nothing_either(org: DemoOrg, recorder: Recorder) -> None:
-    """dlt's chatter about columns that are null, or schemas that grew, is no reason for a mail."""
+def test_quiet_prints_nothing_in_a_second_run_or_with_a_new_field_either(org: DemoOrg, recorder: Recorder) -> None:
+    """dlt's messages about null columns or changed schemas are not worth a mail."""
     org.add_job(lineEnding=..., columnDelimiter=...)
     for fields in ({}, {"newField": 1}, {"newField": "a"}, {"another": None}, {"nested": {"a": [1]}}):
         org.add_job(**fields)
@@ -48,7 +49,7 @@ def test_a_quiet_run_after_another_and_a_new_field_say_nothing_either(org: DemoO
         assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
 
 
-def test_without_credentials_nothing_is_asked_and_the_keys_are_named(org: DemoOrg, recorder: Recorder) -> None:
+def test_without_credentials_no_request_is_sent_and_the_keys_are_named(org: DemoOrg, recorder: Recorder) -> None:
     """It never falls back to demo data."""
     run = recorder.run(**{f"{KEYS}{key}": "" for key in ("INSTANCE_URL", "CLIENT_ID", "CLIENT_SECRET")})
 
@@ -73,7 +74,7 @@ def test_without_credentials_nothing_is_asked_and_the_keys_are_named(org: DemoOr
     ],
 )
 def test_a_wrong_setting_is_named(org: DemoOrg, recorder: Recorder, environment, said) -> None:
-    """78: no later try helps until somebody changes it."""
+    """78: retrying does not help until someone changes it."""
     run = recorder.run(**environment)
 
     assert run.returncode == 78, run.stderr
@@ -91,9 +92,7 @@ def test_a_wrong_setting_is_named(org: DemoOrg, recorder: Recorder, environment,
         (400, "SOMETHING_ELSE", 70),
     ],
 )
-def test_the_exit_code_tells_what_kind_of_trouble_it_is(
-    org: DemoOrg, recorder: Recorder, status, code, exit_code
-) -> None:
+def test_the_exit_code_tells_the_kind_of_error(org: DemoOrg, recorder: Recorder, status, code, exit_code) -> None:
     """As documented in docs/operations.md."""
     org.fail_next(
         status, [{"errorCode": code, "message": "TotalRequests Limit exceeded."}], times=9, path="/jobs/query"
@@ -108,7 +107,7 @@ def test_the_exit_code_tells_what_kind_of_trouble_it_is(
 
 @pytest.mark.slow
 def test_a_refused_sign_in_is_77_and_shows_no_secret(org: DemoOrg, recorder: Recorder) -> None:
-    """Not with --verbose either."""
+    """Not even with --verbose."""
     for verbose in ([], ["--verbose"]):
         run = recorder.run("load", *verbose, **{f"{KEYS}CLIENT_SECRET": "wrong-but-secret"})
         assert run.returncode == 77
@@ -119,7 +118,7 @@ def test_a_refused_sign_in_is_77_and_shows_no_secret(org: DemoOrg, recorder: Rec
 
 @pytest.mark.slow
 def test_an_unexpected_error_is_70_without_a_traceback(org: DemoOrg, recorder: Recorder) -> None:
-    """Which --verbose shows."""
+    """--verbose shows it."""
     recorder.run()
     with duckdb.connect(recorder.primary_file) as primary:
         primary.execute("drop view salesforce.failures; create table salesforce.failures as select 1 as one")
@@ -133,13 +132,13 @@ def test_an_unexpected_error_is_70_without_a_traceback(org: DemoOrg, recorder: R
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupted_run_ends_cleanly(org: DemoOrg, recorder: Recorder, number, code) -> None:
-    """The shell's own codes, one sentence, and the next run makes it good."""
+def test_an_interrupted_run_exits_cleanly(org: DemoOrg, recorder: Recorder, number, code) -> None:
+    """With the shell's exit codes and one sentence, and the next run catches up."""
     org.add_job()
     org.stall_next(20, path="/jobs/query")
     load = recorder.start()
     for _ in range(100):
-        if org.requests:  # the sign-in is done, the listing stalls
+        if org.requests:  # signing in is done, the listing stalls
             break
         time.sleep(0.1)
     time.sleep(0.3)
@@ -153,7 +152,7 @@ def test_an_interrupted_run_ends_cleanly(org: DemoOrg, recorder: Recorder, numbe
     assert recorder.run().returncode == 0
 
 
-def test_a_state_folder_that_cannot_be_used_is_named(org: DemoOrg, recorder: Recorder) -> None:
+def test_an_unusable_state_folder_is_named(org: DemoOrg, recorder: Recorder) -> None:
     """With what to do."""
     recorder.state_folder.write_text("a file")
     run = recorder.run()
@@ -164,8 +163,8 @@ def test_a_state_folder_that_cannot_be_used_is_named(org: DemoOrg, recorder: Rec
 
 
 @pytest.mark.parametrize("place", ["secrets.toml", "config.toml"])
-def test_a_broken_settings_file_is_told_with_its_line(org: DemoOrg, recorder: Recorder, place) -> None:
-    """As its parser says it."""
+def test_a_broken_settings_file_is_reported_with_the_line(org: DemoOrg, recorder: Recorder, place) -> None:
+    """In the parser's words."""
     (recorder.home / ".dlt" / place).write_text("[query_jobs\nwarehouse = ")
     run = recorder.run()
 
@@ -175,7 +174,7 @@ def test_a_broken_settings_file_is_told_with_its_line(org: DemoOrg, recorder: Re
 
 
 def test_it_works_from_any_directory(org: DemoOrg, recorder: Recorder, tmp_path: Path) -> None:
-    """Relative paths count from the project."""
+    """Relative paths are relative to the project."""
     org.add_job()
     elsewhere = tmp_path / "else" / "where"
     elsewhere.mkdir(parents=True)
@@ -202,7 +201,7 @@ def test_it_works_from_any_directory(org: DemoOrg, recorder: Recorder, tmp_path:
 def test_the_primary_database_is_a_setting(
     org: DemoOrg, recorder: Recorder, monkeypatch, file, lines, primary_file
 ) -> None:
-    """Named in any of the ways that dlt knows; relative paths count from the project."""
+    """Set in any way that dlt supports; relative paths are relative to the project."""
     monkeypatch.delenv("DESTINATION__DUCKDB__CREDENTIALS")
     settings = recorder.home / ".dlt" / file
     settings.write_text(f"{settings.read_text() if settings.exists() else ''}\n{lines}\n")
@@ -212,8 +211,8 @@ def test_the_primary_database_is_a_setting(
     assert {file.name for file in recorder.home.glob("*.duckdb")} == {primary_file, "warehouse.duckdb"}
 
 
-def test_credentials_come_from_secrets_toml_too(org: DemoOrg, recorder: Recorder, monkeypatch) -> None:
-    """As .dlt/secrets.example.toml shows."""
+def test_credentials_can_come_from_secrets_toml(org: DemoOrg, recorder: Recorder, monkeypatch) -> None:
+    """As in .dlt/secrets.example.toml."""
     for key in ("INSTANCE_URL", "CLIENT_ID", "CLIENT_SECRET"):
         monkeypatch.delenv(f"{KEYS}{key}")
     (recorder.home / ".dlt" / "secrets.toml").write_text(
@@ -224,6 +223,6 @@ def test_credentials_come_from_secrets_toml_too(org: DemoOrg, recorder: Recorder
 
 
 def test_help_names_the_commands(recorder: Recorder) -> None:
-    """And a wrong one is refused by name."""
+    """And an unknown one is refused by name."""
     assert "doctor" in recorder.run("--help").stdout
     assert recorder.run("frobnicate").returncode == 2

@@ -25,30 +25,30 @@ CONFIG = (PROJECT / ".dlt" / "config.toml").read_text(encoding="utf-8")
 
 
 def code(language: str) -> list[str]:
-    """The pages' code blocks in a language, each once."""
+    """The pages' code blocks in a language, without duplicates."""
     return list(dict.fromkeys(re.findall(rf"```{language}\n(.*?)```", ALL, re.DOTALL)))
 
 
 def part(page: str, heading: str) -> str:
-    """What stands under a heading of a page in docs/, up to the next one like it."""
+    """The text below a heading of a page in docs/, up to the next heading of its level."""
     text = (DOCS / page).read_text(encoding="utf-8")
     (found,) = re.findall(rf"(?ms)^{re.escape(heading)}$\n(.*?)(?=^##? |\Z)", text)
     return found
 
 
 def test_the_readme_takes_five_minutes() -> None:
-    """Code included, counted as `wc -w` does."""
+    """Including code, counted like `wc -w`."""
     assert len(README.split()) <= MAX_WORDS
 
 
-def test_the_readme_leads_to_every_page() -> None:
+def test_the_readme_links_to_every_page() -> None:
     """And to every other file in docs/."""
     linked = {(PROJECT / target.split("#")[0]).resolve() for target in links(README)}
 
     assert {file for file in DOCS.rglob("*") if file.is_file()} <= linked
 
 
-def test_every_make_target_that_is_named_exists_and_is_explained() -> None:
+def test_every_make_target_that_is_mentioned_exists_and_is_explained() -> None:
     """In README, docs/, CHANGELOG and the code's own messages."""
     texts = [ALL, CHANGELOG, *(file.read_text(encoding="utf-8") for file in (PROJECT / "pipelines").rglob("*.py"))]
     named = {name for text in texts for name in re.findall(r"(?<=\bmake )[a-z][a-z-]*(?=[`,;:.)\n ])", text)}
@@ -59,8 +59,8 @@ def test_every_make_target_that_is_named_exists_and_is_explained() -> None:
     assert {"demo", "test", "load", "doctor", "notebook", "setup", "clean", "help"} <= targets
 
 
-def test_make_clean_leaves_what_cannot_be_made_again(tmp_path: Path) -> None:
-    """Loader's file, warehouse, secrets, dlt's home and the demo's files stay; caches and .venv go."""
+def test_make_clean_keeps_what_cannot_be_recreated(tmp_path: Path) -> None:
+    """Primary database, warehouse, secrets, dlt's home and the demo's files stay; caches and .venv are removed."""
     (tmp_path / "Makefile").write_text(MAKEFILE)
     kept = [
         "query_jobs.duckdb",
@@ -87,7 +87,7 @@ def test_make_clean_leaves_what_cannot_be_made_again(tmp_path: Path) -> None:
 
 
 def test_every_setting_is_in_the_committed_config_and_the_docs() -> None:
-    """And nothing else is."""
+    """And nothing else."""
     uncommented = re.sub(r"(?m)^# ?(?=[a-z_]+ = )", "", CONFIG)
     config = tomllib.loads(uncommented)
     source = {name for name in salesforce.__wrapped__.__annotations__ if name not in NOT_SETTINGS}
@@ -104,7 +104,7 @@ def test_every_setting_is_in_the_committed_config_and_the_docs() -> None:
 
 
 def test_the_committed_config_shows_the_defaults() -> None:
-    """Whoever takes away a comment sign changes nothing."""
+    """Uncommenting a setting changes nothing."""
     config = tomllib.loads(re.sub(r"(?m)^# ?(?=[a-z_]+ = )", "", CONFIG))
 
     for section, settings in (("query_jobs", RecorderConfiguration()), ("check", Thresholds())):
@@ -112,7 +112,7 @@ def test_the_committed_config_shows_the_defaults() -> None:
 
 
 def test_every_finding_is_documented() -> None:
-    """By the name that `check` prints."""
+    """Under the name that `check` prints."""
     rooms = "".join(file.read_text() for file in (PROJECT / "pipelines" / "answers" / "findings").glob("*.py"))
     reported = set(re.findall(r'finding\(\s+"([a-z ]+)"', rooms))
     table = part("alerts.md", "## Findings").split("| finding |")[1].split("\n\n")[0]
@@ -121,11 +121,19 @@ def test_every_finding_is_documented() -> None:
 
 
 SECTIONS = ("query_jobs", "check")
-NOT_SETTINGS = {"credentials", "fetch_org_metadata", "clock_tolerance_hours", "known", "on_page", "on_listed", "return"}
+NOT_SETTINGS = {
+    "credentials",
+    "fetch_org_metadata",
+    "clock_tolerance_hours",
+    "history",
+    "on_page",
+    "on_listed",
+    "return",
+}
 
 
-def test_the_example_of_the_secrets_shows_every_key() -> None:
-    """Of all four ways, and only those; one of them is there without a comment sign."""
+def test_the_example_secrets_show_every_key() -> None:
+    """Of all four ways to sign in, and no others; one of them is not commented out."""
     example = (PROJECT / ".dlt" / "secrets.example.toml").read_text(encoding="utf-8")
     keys = set(re.findall(r"^#? ?([a-z_]+) = ", example, re.MULTILINE))
 
@@ -133,7 +141,7 @@ def test_the_example_of_the_secrets_shows_every_key() -> None:
     assert set(tomllib.loads(example)["sources"]["salesforce"]["credentials"]) == set(METHODS["client credentials"])
 
 
-def test_the_exit_codes_are_those_of_the_code() -> None:
+def test_the_documented_exit_codes_match_the_code() -> None:
     """Each kind of failure is in the table."""
     listed = {int(found) for found in re.findall(r"^\| (\d+) \|", part("operations.md", "## Exit codes"), re.MULTILINE)}
     kinds = (failures.RecorderError, failures.TemporaryError, failures.AccessDenied, failures.ConfigError)
@@ -141,8 +149,8 @@ def test_the_exit_codes_are_those_of_the_code() -> None:
     assert listed == {0, 1, 2, 130, 143} | {kind.exit_code for kind in kinds}
 
 
-def test_the_cron_line_and_the_units_call_the_command_line_that_there_is(recorder: Recorder) -> None:
-    """Their options are known to it; the interpreter is the one of .venv, because make has exit codes of its own."""
+def test_the_cron_line_and_the_units_use_the_actual_command_line(recorder: Recorder) -> None:
+    """Its options exist; it uses the interpreter in .venv, because make has exit codes of its own."""
     lines = [
         line for block in code("cron") + code("ini") for line in block.splitlines() if "pipelines.query_jobs" in line
     ]
@@ -151,13 +159,13 @@ def test_the_cron_line_and_the_units_call_the_command_line_that_there_is(recorde
     for line in lines:
         assert ".venv/bin/python -m pipelines.query_jobs load --quiet" in line
     assert "flock -n -E 75" in lines[0]
-    assert lines[1].endswith("; .venv/bin/python -m pipelines.query_jobs check")  # also when the load fails
+    assert lines[1].endswith("; .venv/bin/python -m pipelines.query_jobs check")  # even if the load fails
     assert "--quiet" in recorder.run("load", "--help").stdout
 
 
 @pytest.mark.parametrize("command", ["load", "demo", "doctor", "report", "check"])
-def test_options_that_are_named_exist(recorder: Recorder, command: str) -> None:
-    """Those beside a command's name, and those of the report's table."""
+def test_options_that_are_mentioned_exist(recorder: Recorder, command: str) -> None:
+    """Those next to a command's name, and those in the table about the report."""
     named = {
         option for line in re.findall(rf"\b{command} (--[^`\n]+)", ALL) for option in re.findall(r"--[a-z-]+", line)
     }
@@ -170,7 +178,7 @@ def test_options_that_are_named_exist(recorder: Recorder, command: str) -> None:
 
 
 def test_the_sql_examples_run(org: DemoOrg, recorder: Recorder) -> None:
-    """On a warehouse that has something to say to each."""
+    """On a warehouse that has results for each."""
     for state in ("InProgress", "Failed", "JobComplete"):
         org.add_job(state=state)
     recorder.load()
@@ -182,7 +190,7 @@ def test_the_sql_examples_run(org: DemoOrg, recorder: Recorder) -> None:
 
 
 def test_the_python_examples_run(org: DemoOrg, recorder: Recorder) -> None:
-    """From the directory that holds the warehouse."""
+    """From the directory with the warehouse."""
     org.add_job(state="Failed")
     recorder.load()
     examples = code("python")
@@ -197,20 +205,20 @@ def test_the_python_examples_run(org: DemoOrg, recorder: Recorder) -> None:
 
 
 def links(text: str) -> list[str]:
-    """The targets of a page's links, but for those to other sites."""
+    """The targets of a page's links, except those to other sites."""
     return re.findall(r"\]\((?!https?:)([^)]+)\)", text)
 
 
 def headings(text: str) -> set[str]:
-    """What a link's `#` can name in a page: its headings, as GitHub writes them."""
+    """The anchors of a page: its headings, as GitHub writes them."""
     outside_code = re.sub(r"(?ms)^```.*?^```$", "", text)
     found = re.findall(r"(?m)^#+ (.*)$", outside_code)
     return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in found}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page: Path) -> None:
-    """To a file that there is, and to a heading in it."""
+def test_links_are_not_broken(page: Path) -> None:
+    """The file exists, and so does the heading in it."""
     for target in links(PAGES[page]):
         name, _, heading = target.partition("#")
         file = (page.parent / name).resolve() if name else page
@@ -220,8 +228,8 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_list_of_contents_is_whole(page: Path) -> None:
-    """Where a page begins with one, it has all headings of the second level, in their order."""
+def test_the_table_of_contents_is_complete(page: Path) -> None:
+    """If a page begins with one, it lists all second-level headings in order."""
     text = re.sub(r"(?ms)^```.*?^```$", "", PAGES[page])
     before, *_ = text.partition("\n## ")
     listed = re.findall(r"(?m)^- \[(.+)\]\(#", before)
@@ -229,7 +237,7 @@ def test_the_list_of_contents_is_whole(page: Path) -> None:
     assert listed == (re.findall(r"(?m)^## (.*)$", text) if listed else [])
 
 
-def test_messages_name_pages_and_headings_that_there_are() -> None:
+def test_pages_and_headings_named_in_messages_exist() -> None:
     """`docs/operations.md, Restore` in a message or a comment."""
     named = [
         found
@@ -244,15 +252,15 @@ def test_messages_name_pages_and_headings_that_there_are() -> None:
         assert re.search(rf"(?m)^#+ {re.escape(heading)}$", PAGES[PROJECT / page]), (page, heading)
 
 
-def test_files_that_are_named_exist() -> None:
-    """Tests, modules and locked requirements, in backquotes and without a link."""
+def test_files_that_are_mentioned_exist() -> None:
+    """Tests, modules and locked requirements in backquotes, without a link."""
     for text in (ALL, CHANGELOG.split("\n## ")[1]):
         for name in re.findall(r"`((?:tests|pipelines|docs|notebooks)/[\w./*-]+)`", text):
             assert list(PROJECT.glob(name)), name
 
 
 def test_version_and_changelog_agree() -> None:
-    """The newest entry is the version of the package, but for what is not released."""
+    """The newest entry is the version of the package, apart from unreleased changes."""
     version = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"]
     entries = re.findall(r"^## (\S+)", CHANGELOG, re.MULTILINE)
 
@@ -260,7 +268,7 @@ def test_version_and_changelog_agree() -> None:
 
 
 def test_the_locks_name_no_host_and_pin_every_hash() -> None:
-    """Whoever installs chooses where from."""
+    """The installer's settings decide where packages come from."""
     for name in ("requirements.txt", "requirements-dev.txt"):
         lock = (PROJECT / name).read_text()
         assert "://" not in lock

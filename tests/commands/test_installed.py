@@ -1,4 +1,4 @@
-"""The project as a package: what a wheel holds, and what the command does that it installs, with no checkout around."""
+"""The project as a package: what is in a wheel, and what the installed command does without a checkout."""
 
 import os
 import shutil
@@ -28,7 +28,7 @@ def pip(*arguments: object, cwd: Path) -> None:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a copy, because setuptools builds in the folder of the sources; without any network."""
+    """Built from a copy, because setuptools builds in the source folder; without network access."""
     folder = tmp_path_factory.mktemp("sources")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(PROJECT / name, folder)
@@ -40,7 +40,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of an environment's commands, with the wheel installed; other packages are those of the tests."""
+    """The bin folder of an environment with the wheel installed; other packages come from the test environment."""
     place = tmp_path_factory.mktemp("environment")
     venv.create(place, with_pip=False)
     pip("--python", place / "bin" / "python", "install", "--no-deps", "--no-index", wheel, cwd=place)
@@ -49,7 +49,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place / "bin"
 
 
-def test_a_wheel_holds_all_files_that_the_sources_have(wheel: Path) -> None:
+def test_a_wheel_contains_all_source_files(wheel: Path) -> None:
     files = {path for path in (PROJECT / "pipelines").rglob("*") if path.is_file() and "__pycache__" not in path.parts}
     sources = {path.relative_to(PROJECT).as_posix() for path in files}
     with zipfile.ZipFile(wheel) as archive:
@@ -58,7 +58,7 @@ def test_a_wheel_holds_all_files_that_the_sources_have(wheel: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_command_says_its_version_and_its_name(installed: Path, tmp_path: Path) -> None:
+def test_the_command_prints_its_version_and_name(installed: Path, tmp_path: Path) -> None:
     said = in_folder(tmp_path, str(installed / "bulk-jobs"), "--version")
     assert (said.returncode, said.stdout) == (0, f"bulk-jobs {VERSION}\n"), said.stderr
     helped = in_folder(tmp_path, str(installed / "bulk-jobs"), "--help")
@@ -68,8 +68,8 @@ def test_the_command_says_its_version_and_its_name(installed: Path, tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_the_demo_runs_where_the_code_is_a_package(installed: Path, tmp_path: Path) -> None:
-    """Its views and the page of the report come out of the wheel; nothing is written beside the code."""
+def test_the_demo_runs_from_an_installed_package(installed: Path, tmp_path: Path) -> None:
+    """Its views and the page of the report come from the wheel; nothing is written next to the code."""
     before = {path for path in installed.parent.rglob("*") if path.suffix != ".pyc" and "__pycache__" not in path.parts}
     ran = in_folder(tmp_path, str(installed / "bulk-jobs"), "demo", "--days", "3", "--home", "here")
     assert ran.returncode == 0, ran.stderr
@@ -110,8 +110,8 @@ def test_an_installed_recorder_has_its_settings_and_files_in_the_working_directo
 
 
 @pytest.mark.slow
-def test_the_dlt_folder_of_another_program_gives_no_setting(installed: Path, tmp_path: Path) -> None:
-    """Its `[destination.duckdb]` names a file of that program's, which no load of ours is to write into."""
+def test_the_dlt_folder_of_another_program_is_ignored(installed: Path, tmp_path: Path) -> None:
+    """Its `[destination.duckdb]` names that program's file, which our loads must not write to."""
     (tmp_path / ".dlt").mkdir()
     (tmp_path / ".dlt" / "config.toml").write_text("[destination.duckdb]\ncredentials = 'theirs.duckdb'\n")
     keys = {"INSTANCE_URL": "https://x.my.salesforce.com", "CLIENT_ID": "id", "CLIENT_SECRET": "secret"}

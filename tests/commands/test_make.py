@@ -1,4 +1,4 @@
-"""What `make` is given by its surroundings, and what a copied or moved project folder runs, with real folders."""
+"""Which environment variables affect make, and what a copied or moved project folder runs, with real folders."""
 
 import hashlib
 import shutil
@@ -19,7 +19,7 @@ from pipelines.demo_org.server import serving
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project to be copied by the tests, each of which has its own."""
+    """A project for tests to copy."""
     return make_project(tmp_path_factory.mktemp("made") / "template")
 
 
@@ -41,7 +41,7 @@ def other() -> Iterator[DemoOrg]:
 
 @pytest.mark.slow
 def test_a_copied_project_records_its_own_org(project: Path, org: DemoOrg, other: DemoOrg) -> None:
-    """With the .venv that was copied along, and with the one that `make setup` makes anew."""
+    """With the .venv that was copied with it, and with the one that `make setup` recreates."""
     sandbox = project.parent / "a sandbox"
     copy("-a", project, sandbox)
     point_at(project, org)
@@ -63,8 +63,8 @@ def test_a_copied_project_records_its_own_org(project: Path, org: DemoOrg, other
 
 
 @pytest.mark.slow
-def test_a_moved_project_goes_on(project: Path, org: DemoOrg) -> None:
-    """By the cron line and by make, which does not make .venv again: it may have no network there."""
+def test_a_moved_project_continues(project: Path, org: DemoOrg) -> None:
+    """From cron and from make, which does not recreate .venv: there may be no network."""
     point_at(project, org)
     moved = project.rename(project.parent / "else where")
     loaded = run(moved, "load")
@@ -75,9 +75,9 @@ def test_a_moved_project_goes_on(project: Path, org: DemoOrg) -> None:
 
 
 @pytest.mark.slow
-def test_make_makes_the_environment_anew_where_its_python_does_not_run(project: Path) -> None:
-    """It was copied from another machine, or the machine's Python was replaced. The version before this one left an
-    empty stamp, and so `make setup` makes it anew as well."""
+def test_make_recreates_the_environment_if_its_python_does_not_run(project: Path) -> None:
+    """It was copied from another machine, or the machine's Python was replaced. An earlier version left an empty stamp,
+    and `make setup` recreates that environment, too."""
     python = project / ".venv" / "bin" / "python"
     python.unlink()
     python.symlink_to("/nowhere/python3")
@@ -93,11 +93,11 @@ def test_make_makes_the_environment_anew_where_its_python_does_not_run(project: 
 
 
 def install_by_absolute_path(project: Path) -> None:
-    """As versions before this one were installed."""
+    """As installed by earlier versions."""
     for link in project.glob(".venv/lib/python*/site-packages/this_project.pth"):
         link.unlink()
     pip = project / ".venv" / "bin" / "python", "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation"
-    # Before the one of .venv, which is as old as its Python.
+    # Older than the stamp of .venv, which is as old as its Python.
     setuptools = sysconfig.get_path("purelib")
     installed = in_folder(project, *map(str, pip), "-e", ".", PYTHONPATH=setuptools)
     assert installed.returncode == 0, installed.stderr
@@ -106,8 +106,8 @@ def install_by_absolute_path(project: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["load", "doctor", "check", "report", "demo"])
 def test_a_copys_python_never_runs_the_original(project: Path, command: str) -> None:
-    """Where it was installed by an absolute path, PYTHONPATH names the original, or it is the working directory.
-    Settings and secrets of neither are read: they are broken here, and nothing says so."""
+    """If it was installed by an absolute path, PYTHONPATH names the original, or that is the working directory.
+    Settings and secrets are read from neither: they are broken here, without any error."""
     sandbox = project.parent / "sandbox"
     copy("-a", project, sandbox)
     for folder in (project, sandbox):
@@ -129,7 +129,7 @@ def test_a_copys_python_never_runs_the_original(project: Path, command: str) -> 
 
 @pytest.mark.slow
 def test_make_repairs_what_was_installed_by_an_absolute_path(project: Path, org: DemoOrg) -> None:
-    """In place with the first target that is made with the new Makefile, and in a copy."""
+    """In place, with the first target of the new Makefile, and in a copy."""
     install_by_absolute_path(project)
     (project / "Makefile").touch()
     sandbox = project.parent / "sandbox"
@@ -144,7 +144,7 @@ def test_make_repairs_what_was_installed_by_an_absolute_path(project: Path, org:
 
 @pytest.mark.slow
 def test_an_environment_outside_any_project_may_run_one(project: Path, org: DemoOrg) -> None:
-    """/opt/venv with the project's path in it, say, and a .venv that is a link to elsewhere."""
+    """For example /opt/venv with the project's path in it, or a .venv that is a link to elsewhere."""
     point_at(project, org)
     elsewhere = project.parent / "opt" / "venv"
     elsewhere.parent.mkdir()
@@ -160,7 +160,7 @@ def test_an_environment_outside_any_project_may_run_one(project: Path, org: Demo
     assert files(project) == RECORDED
 
 
-# Backslashes DuckDB takes for slashes.
+# DuckDB takes backslashes for slashes.
 HOSTILE = [
     "a`touch here`$(touch here)$HOME ${x} \"b\" 'c';touch here;#%s*.duckdb",
     "a\ntouch here\n.duckdb",
@@ -170,8 +170,8 @@ HOSTILE = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE, ids=["one line", "three lines", "an option"])
-def test_the_name_of_a_file_is_a_name(project: Path, name: str) -> None:
-    """Whatever is in it: neither make nor the shell takes a part of it for something to do."""
+def test_file_names_are_never_interpreted(project: Path, name: str) -> None:
+    """Whatever they contain: neither make nor the shell executes any part of them."""
     plant(project / "plain.duckdb").rename(project / name)
     report = in_folder(project, "make", "report", f"WAREHOUSE={name}")
 
@@ -182,7 +182,8 @@ def test_the_name_of_a_file_is_a_name(project: Path, name: str) -> None:
 
 @pytest.mark.parametrize("options", [(), pytest.param(("-e",), marks=pytest.mark.slow)])
 def test_variables_of_other_programs_change_nothing(project: Path, options: tuple[str, ...]) -> None:
-    """Only the command line names a file to read; what is called like a variable of the Makefile is not one of it."""
+    """Only the command line names a file to read; environment variables with the names of the Makefile's have no
+    effect."""
     plant(project / "warehouse.duckdb")
     names = (
         "PYTHON",
@@ -207,7 +208,7 @@ def test_variables_of_other_programs_change_nothing(project: Path, options: tupl
 
 
 def require_one_package(project: Path) -> Path:
-    """Has a project require a package that lies in a folder, which is given: nothing is asked for on a network."""
+    """Makes a project require a package in a folder, which is returned: nothing is requested over a network."""
     wheels = project.parent / "wheels"
     wheels.mkdir()
     wheel = wheels / "tiny-1.0-py3-none-any.whl"
@@ -240,9 +241,9 @@ def require_one_package(project: Path) -> Path:
     ],
     ids=str,
 )  # fmt: skip
-def test_packages_go_into_the_environment(project: Path, foreign: Mapping[str, str] | str) -> None:
-    """Whatever the environment, or pip's own settings, say of other installations. Where packages come from, they do
-    say: here it is a folder."""
+def test_packages_are_installed_into_the_environment(project: Path, foreign: Mapping[str, str] | str) -> None:
+    """Whatever the environment variables or pip's own settings say about other installations. They do decide where
+    packages come from: here, a folder."""
     wheels = require_one_package(project)
     (project / "astray").mkdir()
     (project / "astray" / "pip.py").write_text("raise SystemExit('another pip')")

@@ -1,4 +1,4 @@
-"""`--slow-sample`: the same tests in every run, some of each file, and in the end all of them."""
+"""`--slow-sample`: the same tests in every run, some from each file, and all of them over many seeds."""
 
 import subprocess
 import sys
@@ -17,14 +17,14 @@ def drawn(share: str, seed: str = "1") -> set[str]:
 
 
 @pytest.mark.parametrize(("share", "many", "some"), [("1/8", 10, 1), ("1/2", 40, 2), ("1/1000", 1, 1)])
-def test_a_share_of_each_file_is_drawn_and_one_at_least(share: str, many: int, some: int) -> None:
-    """A file with one slow test always has it."""
+def test_a_share_of_each_file_is_drawn_but_at_least_one(share: str, many: int, some: int) -> None:
+    """A file with a single slow test is always represented."""
     counts = {name: sum(f"/{name}.py" in test for test in drawn(share)) for name in ("many", "some", "one")}
 
     assert counts == {"many": many, "some": some, "one": 1}
 
 
-def test_a_sample_depends_on_names_and_seed_alone() -> None:
+def test_a_sample_depends_only_on_names_and_seed() -> None:
     """Not on the order of the tests, nor on how many others there are."""
     again = set(TESTS) - outside_sample([*reversed(TESTS), "tests/another.py::test"], Fraction(1, 8), "1")
 
@@ -33,13 +33,13 @@ def test_a_sample_depends_on_names_and_seed_alone() -> None:
 
 
 def test_other_seeds_reach_every_test() -> None:
-    """Whoever draws often enough has run all."""
+    """With enough different seeds, all tests are run."""
     assert set().union(*(drawn("1/8", str(seed)) for seed in range(100))) == set(TESTS)
 
 
 @pytest.mark.parametrize(("chosen", "count"), [("not slow", 1), ("slow", 20)])
-def test_of_a_test_that_makes_loads_all_cases_but_the_first_are_slow(chosen: str, count: int) -> None:
-    """Which pytest itself says of one that has twenty-one."""
+def test_all_cases_but_the_first_are_slow_if_a_test_makes_loads(chosen: str, count: int) -> None:
+    """As pytest itself reports for a test with twenty-one cases."""
     test = "tests/recording/test_shared_columns.py::test_a_field_named_like_a_column_of_ours_or_dlt_s_loses_nothing"
     collect = [sys.executable, "-m", "pytest", "-n", "0", "--collect-only", "-m", chosen, test]
     said = subprocess.run(collect, cwd=PROJECT, capture_output=True, text=True, check=True, timeout=120)

@@ -1,4 +1,4 @@
-"""docs/tables.md has every table, view and column, as the code says them."""
+"""docs/tables.md has every table, view and column, as defined in the code."""
 
 import re
 import subprocess
@@ -24,14 +24,14 @@ TYPES = {
 
 
 def columns_of(table: Table) -> str:
-    """The table of columns as the page has it."""
+    """The table of columns as on the page."""
     rows = [f"| `{c.name}` | {TYPES[str(c.type)]} | {c.meaning} |" for c in table.columns]
     return "\n".join(["| column | type | meaning |", "| --- | --- | --- |", *rows])
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-def test_the_page_of_tables_has_every_column(table: Table) -> None:
-    """With the meaning that DuckDB's comments have."""
+def test_the_page_has_every_column(table: Table) -> None:
+    """With the meaning from DuckDB's comments."""
     page = PAGES[tables_page.PAGE]
     assert f"### `{table.name}`" in page
     assert columns_of(table) in page
@@ -39,7 +39,7 @@ def test_the_page_of_tables_has_every_column(table: Table) -> None:
 
 
 @pytest.mark.parametrize("file", sorted(VIEWS.rglob("*.sql")), ids=lambda file: file.stem)
-def test_the_page_of_tables_has_every_view(file: Path) -> None:
+def test_the_page_has_every_view(file: Path) -> None:
     """With its grain, its columns, and the question that it answers."""
     grain, columns = read_header(file.read_text(encoding="utf-8"))
     page = PAGES[tables_page.PAGE]
@@ -49,8 +49,8 @@ def test_the_page_of_tables_has_every_view(file: Path) -> None:
     assert re.search(rf"(?m)^\| .+[?.] \| \[`{file.stem}`\]\(#{file.stem}\) \|$", page)
 
 
-def test_the_page_of_tables_is_what_make_docs_writes(tmp_path: Path) -> None:
-    """Whoever changes a table or view runs `make docs`, too."""
+def test_the_page_is_what_make_docs_writes(tmp_path: Path) -> None:
+    """After changing a table or view, run `make docs`."""
     copy = tmp_path / "tables.md"
     write = f"from pathlib import Path; from pipelines.warehouse.tables_page import write; write(Path({str(copy)!r}))"
     subprocess.run([sys.executable, "-c", write], cwd=PROJECT, check=True)
@@ -60,7 +60,7 @@ def test_the_page_of_tables_is_what_make_docs_writes(tmp_path: Path) -> None:
 
 
 def test_a_view_without_a_question_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A new view gets one, or its page is not written."""
+    """A new view needs one, or its page is not written."""
     monkeypatch.delitem(tables_page.QUESTIONS["One job"], "job_timeline")
 
     with pytest.raises(KeyError, match="job_timeline"):

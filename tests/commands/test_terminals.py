@@ -1,4 +1,4 @@
-"""What the command line does with the terminal, pipe or keyboard at its other end."""
+"""What the command line does with a terminal, pipe or keyboard at the other end."""
 
 import os
 import pty
@@ -15,8 +15,8 @@ from conftest import Recorder
 from pipelines.demo_org.org import DemoOrg
 
 
-def test_a_terminal_without_our_characters_is_no_reason_to_fail(org: DemoOrg, recorder: Recorder) -> None:
-    """The line is printed as far as it goes."""
+def test_a_terminal_without_our_characters_causes_no_error(org: DemoOrg, recorder: Recorder) -> None:
+    """The line is printed as far as possible."""
     run = recorder.run(PYTHONIOENCODING="ascii")
 
     assert run.returncode == 0
@@ -24,7 +24,7 @@ def test_a_terminal_without_our_characters_is_no_reason_to_fail(org: DemoOrg, re
 
 
 def test_a_terminal_sees_progress(org: DemoOrg, recorder: Recorder) -> None:
-    """Pages, jobs and the rate, on stderr, gone when the run is done."""
+    """Pages, jobs and the rate, on stderr, cleared at the end of the run."""
     org.page_size = 10
     for _ in range(45):
         org.add_job()
@@ -56,8 +56,8 @@ def test_a_terminal_sees_progress(org: DemoOrg, recorder: Recorder) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
-def test_an_answer_that_cannot_be_written_is_no_success(recorder: Recorder) -> None:
-    """The disk behind the redirection is full: the jobs are recorded, but who reads the exit code must know."""
+def test_output_that_cannot_be_written_is_an_error(recorder: Recorder) -> None:
+    """The disk behind the redirection is full: the jobs are recorded, but the exit code must say so."""
     with Path("/dev/full").open("w") as full:
         run = subprocess.run(recorder.command("load"), stdout=full, stderr=subprocess.PIPE, timeout=120, check=False)
 
@@ -67,10 +67,10 @@ def test_an_answer_that_cannot_be_written_is_no_success(recorder: Recorder) -> N
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("command", "code"), [(["load"], 0), (["check", "--json"], 1), (["check"], 1)])
-def test_a_reader_that_has_gone_changes_nothing(
+def test_a_reader_that_has_closed_the_pipe_changes_nothing(
     org: DemoOrg, recorder: Recorder, command: list[str], code: int
 ) -> None:
-    """`… | head -1`, or an output that was closed beforehand; the check finds a listing of weeks ago."""
+    """`… | head -1`, or an output that was closed beforehand; the check finds a listing that is weeks old."""
     recorder.load()
     shell = " ".join(map(shlex.quote, recorder.command(*command)))
     for redirection in ("| true", ">&-"):

@@ -1,4 +1,4 @@
-"""Reading without what only POSIX has, as on Windows: no such module can be imported, no such function is there."""
+"""Reading without what only POSIX has, as on Windows: such modules cannot be imported, such functions do not exist."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from planted import plant
 
-# What other packages import goes first: they are there for Windows, too, but not for a POSIX system without these.
+# Other packages are imported first: they exist for Windows, too, but not for a POSIX system without these modules.
 CODE = """
     import os, runpy, signal, subprocess, sys
     import altair, dlt, duckdb, jinja2, orjson, pyarrow.parquet, requests, rich.progress, tempfile, vl_convert
@@ -42,7 +42,7 @@ def test_check_and_report_need_no_posix(tmp_path: Path) -> None:
     checked = run(tmp_path, "check", "--json", "--warehouse", str(file))
     assert checked.returncode in (0, 1), checked
     assert checked.stdout.startswith("{")
-    for _ in range(2):  # the second one replaces a page that is there
+    for _ in range(2):  # the second one replaces an existing page
         reported = run(tmp_path, "report", "--warehouse", str(file), "--output", "page.html", "--numbers", "-")
         assert (reported.returncode, reported.stderr) == (0, ""), reported
     assert (tmp_path / "page.html").read_text().startswith("<!")

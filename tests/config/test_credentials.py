@@ -1,4 +1,4 @@
-"""Credentials: what is half given, doubled or misplaced is named, and never quoted."""
+"""Credentials: incomplete, duplicate or misplaced ones are named, and never quoted."""
 
 import json
 
@@ -34,8 +34,8 @@ HALF_GIVEN = [
 
 
 @pytest.mark.parametrize(("keys", "said", "remedy"), HALF_GIVEN)
-def test_what_is_half_given_is_named_before_any_request(org: DemoOrg, give, keys, said, remedy) -> None:
-    """Which keys are there, which are missing, and where they go."""
+def test_incomplete_credentials_are_named_before_any_request(org: DemoOrg, give, keys, said, remedy) -> None:
+    """Which keys are set, which are missing, and where they go."""
     give(**keys)
     with pytest.raises(ConfigError) as raised:
         read_credentials()
@@ -56,8 +56,8 @@ def test_one_variable_may_hold_all_keys(org: DemoOrg, give, monkeypatch) -> None
 
 
 @pytest.mark.parametrize("given", ["s3cret", '["s3cret"]', '{"token": "s3cret"}', '"s3cret"', "7"])
-def test_one_variable_that_holds_anything_else_is_told(give, monkeypatch, given: str) -> None:
-    """Without what it holds."""
+def test_one_variable_with_anything_else_is_reported(give, monkeypatch, given: str) -> None:
+    """Without its content."""
     give()
     monkeypatch.setenv("SOURCES__SALESFORCE__CREDENTIALS", given)
     with pytest.raises(ConfigError, match="JSON object with keys of instance_url, access_token") as raised:
@@ -66,15 +66,15 @@ def test_one_variable_that_holds_anything_else_is_told(give, monkeypatch, given:
     assert "s3cret" not in str(raised.value)
 
 
-def test_a_line_end_behind_a_secret_does_no_harm(org: DemoOrg, give) -> None:
-    """Files and heredocs end in one."""
+def test_a_line_break_after_a_secret_does_no_harm(org: DemoOrg, give) -> None:
+    """Files and heredocs end with one."""
     give(instance_url=org.instance_url + "\n", access_token=org.access_token + "\n")
 
     assert Org(read_credentials()).org_id == org.org_id
 
 
 @pytest.mark.parametrize("token", ["s3cret\nwith a break", "s3cr\u00e9t", "s3cret\x07"])
-def test_a_token_that_is_none_is_refused_and_not_quoted(org: DemoOrg, recorder: Recorder, give, token) -> None:
+def test_an_invalid_token_is_refused_and_not_quoted(org: DemoOrg, recorder: Recorder, give, token) -> None:
     """The HTTP library would quote it in its own error."""
     give(instance_url=org.instance_url, access_token=token)
     run = recorder.run()
@@ -87,8 +87,8 @@ def test_a_token_that_is_none_is_refused_and_not_quoted(org: DemoOrg, recorder: 
     "url",
     ["https://[bad", "https://x.example:99999", "https://bob:s3cret@[x", "https://00Dxx!s3cret", "//", "s3cret@x y"],
 )
-def test_an_address_that_is_none_is_refused_and_no_secret_in_it_quoted(give, url) -> None:
-    """A password or a token may have got into it."""
+def test_an_invalid_address_is_refused_and_no_secret_in_it_quoted(give, url) -> None:
+    """It may contain a password or a token by mistake."""
     give(instance_url=url, access_token="x")
     with pytest.raises(ConfigError, match="must be an https:// address") as raised:
         read_credentials()
@@ -96,8 +96,8 @@ def test_an_address_that_is_none_is_refused_and_no_secret_in_it_quoted(give, url
     assert "s3cret" not in str(raised.value)
 
 
-def test_common_words_of_the_environment_are_no_credentials(org: DemoOrg, give, monkeypatch) -> None:
-    """USERNAME is set on many machines, and is nobody's Salesforce user."""
+def test_common_environment_variables_are_not_credentials(org: DemoOrg, give, monkeypatch) -> None:
+    """USERNAME is set on many machines, and is not a Salesforce user."""
     give(instance_url=org.instance_url, access_token="s3cret")
     monkeypatch.setenv("USERNAME", "somebody")
 

@@ -1,4 +1,4 @@
-"""Whatever stands in the environment or in the files for some other program: what is recorded is the same."""
+"""Whatever the environment or files contain for other programs, what is recorded is the same."""
 
 import os
 import shutil
@@ -23,13 +23,13 @@ from pipelines.demo_org.server import serving
 
 HOUR = timedelta(hours=1)
 Contents = dict[str, list[tuple[Any, ...]]]
-# What differs between two runs of the same story: ids that a load or dlt makes up, and the port of the org.
+# What differs between two runs of the same story: generated ids, and the port of the org.
 BY_CHANCE = {"listing_id", "_dlt_load_id", "_dlt_id", "instance_url"}
 
 
 @dataclass(frozen=True)
 class Place:
-    """A project of its own, a copy of this one, and the home of its user."""
+    """A project of its own, a copy of this one, and its user's home."""
 
     project: Path
     environment: dict[str, str]
@@ -40,7 +40,7 @@ class Place:
 
     @property
     def users_folders(self) -> list[Path]:
-        """Of any user; of root, dlt's own is /var/dlt, which is not a test's to write to."""
+        """For any user; root's dlt home is /var/dlt, which a test must not write to."""
         return [Path(self.environment["HOME"]) / ".dlt", Path(self.environment["XDG_DATA_HOME"]) / "dlt"]
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -56,10 +56,10 @@ class Place:
 
 
 def place_of(folder: Path, org: DemoOrg) -> Place:
-    """A recorder of the org, set up by its environment and nothing else."""
+    """A recorder of the org, configured only by its environment."""
     project = folder / "project"
     shutil.copytree(PROJECT / "pipelines", project / "pipelines", ignore=shutil.ignore_patterns("__pycache__"))
-    (project / ".venv").symlink_to(sys.prefix)  # by its own name, or it would be this project's
+    (project / ".venv").symlink_to(sys.prefix)  # by its full name, or it would be this project's
     (project / ".dlt").mkdir()
     shutil.copy(PROJECT / ".dlt" / "config.toml", project / ".dlt")
     own = {
@@ -81,8 +81,8 @@ def place_of(folder: Path, org: DemoOrg) -> Place:
 
 
 def story(folder: Path, meddle: Callable[[Place], None]) -> dict[str, Contents]:
-    """Thirty jobs are recorded, twenty of them forgotten, a listing is kept while the file is held, and loaded: all of
-    both files."""
+    """Thirty jobs are recorded, twenty of them forgotten, a listing is kept while the file is locked, and then loaded:
+    the contents of both files."""
     org = DemoOrg(now=NOON)
     with serving(org):
         place = place_of(folder, org)
@@ -128,7 +128,7 @@ def contents(file: Path) -> Contents:
 
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Contents]:
-    """What the story records when nothing else is set."""
+    """What the story records without any other settings."""
     recorded = story(tmp_path_factory.mktemp("clean"), lambda place: None)
     assert len(recorded["warehouse.duckdb"]["salesforce.query_jobs"]) == 31
     assert len(recorded["warehouse.duckdb"]["salesforce.listings"]) == 4
@@ -155,14 +155,14 @@ def variables(place: Place) -> None:
 
 
 def users_files(place: Place) -> None:
-    """At their top and in sections."""
+    """At the top level and in sections."""
     for folder in place.users_folders:
         for name in ("config.toml", "secrets.toml"):
             (folder / name).write_text(as_toml(foreign_settings()))
 
 
 def other_sections_of_the_project(place: Place) -> None:
-    """Of both its files."""
+    """In both of its files."""
     text = as_toml(foreign_settings())
     place.config.write_text(text)
     secrets = place.config.with_name("secrets.toml")
@@ -171,17 +171,17 @@ def other_sections_of_the_project(place: Place) -> None:
 
 
 def dlts_own_ways(place: Place) -> None:
-    """The variables that are no settings, and another project of dlt's."""
+    """Variables that are not settings, and another project of dlt's."""
     other = place.project.parent / "other"
     (other / ".dlt").mkdir(parents=True)
     settings = {path: value for path, value in foreign_settings().items() if path[0] not in ("query_jobs", "sources")}
     (other / ".dlt" / "config.toml").write_text(as_toml(settings))
-    (place.project / "elsewhere").mkdir()  # a name that DLT_CONFIG_FOLDER may have
+    (place.project / "elsewhere").mkdir()  # a possible value of DLT_CONFIG_FOLDER
     place.environment.update(own_variables() | {"DLT_PROJECT_DIR": str(other), "DLT_LOCAL_DIR": str(other)})
 
 
 def packages_beside_dlt(place: Place) -> None:
-    """A plug-in of dlt's, and an Airflow that has settings for dlt and an interval for the run."""
+    """A dlt plug-in, and an Airflow with settings for dlt and an interval for the run."""
     packages = place.project.parent / "packages"
     (packages / "airflow" / "operators").mkdir(parents=True)
     for name, code in {

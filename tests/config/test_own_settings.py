@@ -1,4 +1,4 @@
-"""Where our own settings are read from, and what a wrong one says."""
+"""Where our own settings are read from, and the messages about wrong ones."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ from pipelines.errors import ConfigError
 
 @pytest.fixture
 def users(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The user's folder of settings for all projects, whoever runs this."""
+    """The user's folder of settings for all projects, isolated from the real one."""
     data = recorder.home / "data"
     (data / "dlt").mkdir(parents=True)
     monkeypatch.setenv("HOME", str(recorder.home / "user"))
@@ -27,7 +27,7 @@ def users(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def set_in(file: Path, text: str) -> None:
-    """Adds it to the file, as readable as a secret may be."""
+    """Appends to the file, with the permissions of a file with secrets."""
     file.write_text((file.read_text() if file.exists() else "") + "\n" + text + "\n")
     file.chmod(0o600)
 
@@ -59,8 +59,10 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("variable", "value", "said"), WRONG)
-def test_a_wrong_setting_is_told_with_the_variable(recorder: Recorder, variable: str, value: str, said: str) -> None:
-    """Before anything is asked."""
+def test_a_wrong_setting_is_reported_with_the_variable(
+    recorder: Recorder, variable: str, value: str, said: str
+) -> None:
+    """Before any request is sent."""
     run = recorder.run(**{variable: value})
 
     assert run.returncode == 78
@@ -68,10 +70,10 @@ def test_a_wrong_setting_is_told_with_the_variable(recorder: Recorder, variable:
 
 
 @pytest.mark.parametrize(("variable", "value", "said"), WRONG)
-def test_a_wrong_setting_is_told_with_the_file(
+def test_a_wrong_setting_is_reported_with_the_file(
     recorder: Recorder, users: Path, monkeypatch, variable: str, value: str, said: str
 ) -> None:
-    """Of the user's own two, as of the project's."""
+    """For the user's own two files as for the project's."""
     monkeypatch.delenv(variable, raising=False)
     section, _, key = variable.lower().replace("__", ".").rpartition(".")
     file = users / ("secrets.toml" if section.endswith("credentials") else "config.toml")
@@ -83,7 +85,7 @@ def test_a_wrong_setting_is_told_with_the_file(
     assert said.format(place=f"in {file}") in run.stderr
 
 
-def test_the_first_place_that_has_a_setting_wins(recorder: Recorder, users: Path, monkeypatch) -> None:
+def test_settings_have_an_order_of_precedence(recorder: Recorder, users: Path, monkeypatch) -> None:
     """The environment, the project's secrets, the user's, the project's config, the user's."""
     own = recorder.home / ".dlt"
     places = [users / "config.toml", own / "config.toml", users / "secrets.toml", own / "secrets.toml"]
@@ -96,8 +98,8 @@ def test_the_first_place_that_has_a_setting_wins(recorder: Recorder, users: Path
     assert read_settings().details_per_run == 9
 
 
-def test_settings_of_the_working_directory_count_nothing(recorder: Recorder, tmp_path: Path) -> None:
-    """Nor are they in the way where they cannot be read."""
+def test_settings_in_the_working_directory_are_ignored(recorder: Recorder, tmp_path: Path) -> None:
+    """Even if they cannot be read."""
     elsewhere = tmp_path / "elsewhere" / ".dlt"
     elsewhere.mkdir(parents=True)
     for name in ("config.toml", "secrets.toml"):
@@ -107,8 +109,8 @@ def test_settings_of_the_working_directory_count_nothing(recorder: Recorder, tmp
 
 
 @pytest.mark.slow
-def test_a_broken_file_of_the_users_counts_where_it_is_about_us(recorder: Recorder, users: Path) -> None:
-    """Another program's is passed over; one with a section of ours may hide a setting."""
+def test_a_broken_user_file_matters_only_if_it_concerns_us(recorder: Recorder, users: Path) -> None:
+    """Another program's file is skipped; one with a section of ours may hide a setting."""
     (users / "config.toml").write_text("[load\nworkers = 1\n")
     assert recorder.run().returncode == 0
     (users / "config.toml").write_text("[query_jobs]\nwarehouse = \n")
@@ -119,7 +121,7 @@ def test_a_broken_file_of_the_users_counts_where_it_is_about_us(recorder: Record
 
 
 @pytest.mark.slow
-def test_what_others_may_have_written_is_not_read(recorder: Recorder, users: Path) -> None:
+def test_files_that_other_users_may_write_are_not_read(recorder: Recorder, users: Path) -> None:
     """And the doctor says so."""
     file = users / "config.toml"
     set_in(file, '[query_jobs]\nwarehouse = "theirs.duckdb"')
@@ -135,8 +137,8 @@ def test_what_others_may_have_written_is_not_read(recorder: Recorder, users: Pat
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
-def test_what_belongs_to_another_user_is_not_read(recorder: Recorder, users: Path) -> None:
-    """Whoever made it."""
+def test_files_of_another_user_are_not_read(recorder: Recorder, users: Path) -> None:
+    """Whatever their permissions."""
     set_in(users / "config.toml", '[query_jobs]\nwarehouse = "theirs.duckdb"')
     os.chown(users, 4_711, -1)
     use_project()
@@ -144,16 +146,18 @@ def test_what_belongs_to_another_user_is_not_read(recorder: Recorder, users: Pat
     assert read_settings().warehouse.name == "warehouse.duckdb"
 
 
-def test_without_a_home_nothing_is_read_where_everybody_writes(recorder: Recorder, monkeypatch) -> None:
-    """dlt would take /tmp/dlt."""
+def test_without_a_home_no_world_writable_folder_is_read(recorder: Recorder, monkeypatch) -> None:
+    """dlt would use /tmp/dlt."""
     monkeypatch.setenv("HOME", "/no/such/home")
     monkeypatch.delenv("XDG_DATA_HOME")
 
     assert users_folder() in (None, Path("/var/dlt"))
 
 
-def test_another_project_of_this_recorder_is_followed(recorder: Recorder, tmp_path: Path, monkeypatch) -> None:
-    """One of some other program is not, whatever it holds; a broken one that may be ours is told."""
+def test_the_settings_of_another_project_of_this_recorder_are_used(
+    recorder: Recorder, tmp_path: Path, monkeypatch
+) -> None:
+    """Another program's project is ignored, whatever it contains; a broken one that may be ours is reported."""
     monkeypatch.setattr("pipelines.config.dlt_context.PROJECT", recorder.home)
     other = tmp_path / "other"
     (other / ".dlt").mkdir(parents=True)
@@ -177,7 +181,7 @@ def test_another_project_of_this_recorder_is_followed(recorder: Recorder, tmp_pa
 
 
 def test_a_secret_in_the_file_for_other_settings_is_refused(recorder: Recorder, give) -> None:
-    """Git would take it."""
+    """Git would commit it."""
     give(instance_url="x.my.salesforce.com", client_id="x")
     set_in(recorder.home / ".dlt" / "config.toml", '[sources.salesforce.credentials]\nclient_secret = "s3cret"')
     run = recorder.run()
@@ -201,10 +205,10 @@ def test_the_environment_names_the_primary_database_before_any_file(
 
 
 @pytest.mark.slow
-def test_what_an_earlier_version_recorded_elsewhere_is_not_begun_anew(
+def test_a_record_of_an_earlier_version_elsewhere_is_not_restarted_from_scratch(
     org: DemoOrg, recorder: Recorder, tmp_path: Path, monkeypatch
 ) -> None:
-    """0.1.0 counted relative paths from DLT_LOCAL_DIR."""
+    """0.1.0 resolved relative paths against DLT_LOCAL_DIR."""
     monkeypatch.delenv("DESTINATION__DUCKDB__CREDENTIALS")
     left = tmp_path / "left"
     left.mkdir()
@@ -214,12 +218,12 @@ def test_what_an_earlier_version_recorded_elsewhere_is_not_begun_anew(
     assert str(left / "query_jobs.duckdb") in run.stderr
     assert not org.requests
     assert recorder.run().returncode == 0
-    assert recorder.run(DLT_LOCAL_DIR=str(left)).returncode == 0  # the project's own goes on
+    assert recorder.run(DLT_LOCAL_DIR=str(left)).returncode == 0  # the project's own record continues
 
 
 @pytest.mark.slow
-def test_the_doctor_lists_what_is_not_read_by_its_names(org: DemoOrg, recorder: Recorder, users: Path) -> None:
-    """With --verbose; the values are nobody's."""
+def test_the_doctor_lists_the_names_of_ignored_settings(org: DemoOrg, recorder: Recorder, users: Path) -> None:
+    """With --verbose; their values are never shown."""
     set_in(users / "config.toml", 'refresh = "drop_data"\n[load]\nworkers = 918273645')
     foreign = {
         "REFRESH": "harm",
@@ -241,8 +245,8 @@ def test_the_doctor_lists_what_is_not_read_by_its_names(org: DemoOrg, recorder: 
     assert "918273645" not in "".join(line for line in verbose.stdout.splitlines() if "not read" in line)
 
 
-def test_tests_see_nothing_of_the_users(tmp_path: Path) -> None:
-    """An empty project, an empty home, and none of the variables that count here."""
+def test_tests_see_none_of_the_users_settings(tmp_path: Path) -> None:
+    """An empty project, an empty home, and none of the variables that matter here."""
     code = (
         "import os, isolated\n"
         "from pipelines.config.dlt_context import use_project\n"

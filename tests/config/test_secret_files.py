@@ -1,4 +1,4 @@
-"""Files with secrets that others can read are told, each in one line, and only those that the sign-in really reads."""
+"""Secret files that other users can read are reported, one line each, and only if the sign-in really uses them."""
 
 import os
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from pipelines.demo_org.org import DemoOrg
 
 @pytest.fixture
 def secrets(org: DemoOrg, recorder: Recorder, give) -> Iterator[Path]:
-    """A secrets.toml that all can read, with all that a sign-in needs; nothing of it is in the environment."""
+    """A secrets.toml readable by all, with everything that a sign-in needs; nothing is in the environment."""
     give()
     file = recorder.home / ".dlt" / "secrets.toml"
     keys = {"instance_url": org.instance_url, "client_id": org.client_id, "client_secret": org.client_secret}
@@ -24,11 +24,11 @@ def secrets(org: DemoOrg, recorder: Recorder, give) -> Iterator[Path]:
     file.chmod(0o644)
     yield file
     file.unlink()
-    use_project()  # or dlt goes on knowing them in this process
+    use_project()  # or dlt would remember them in this process
 
 
 def told() -> list[str]:
-    """What a sign-in's files are told for."""
+    """The warnings about a sign-in's files."""
     said: list[str] = []
     use_project()
     read_credentials(lambda failure: said.append(str(failure)))
@@ -36,8 +36,8 @@ def told() -> list[str]:
 
 
 @pytest.mark.slow
-def test_a_quiet_load_tells_it_in_one_line_and_loads(org: DemoOrg, recorder: Recorder, secrets: Path) -> None:
-    """cron mails it: that somebody else can read the secret needs a person, and waits for none."""
+def test_a_quiet_load_warns_in_one_line_and_loads(org: DemoOrg, recorder: Recorder, secrets: Path) -> None:
+    """cron mails it: a readable secret needs attention, but does not stop the load."""
     org.add_job()
     run = recorder.run("load", "--quiet")
 
@@ -50,28 +50,28 @@ def test_a_quiet_load_tells_it_in_one_line_and_loads(org: DemoOrg, recorder: Rec
 
 @pytest.mark.parametrize(("mode", "others_can_read"), [(0o604, True), (0o640, True), (0o400, False), (0o711, False)])
 def test_one_reader_too_many_is_enough(secrets: Path, mode: int, others_can_read: bool) -> None:
-    """The group's members, too."""
+    """The group's members count, too."""
     secrets.chmod(mode)
 
     assert len(told()) == others_can_read
 
 
-def test_a_file_that_the_environment_replaces_is_not_told(org: DemoOrg, secrets: Path, monkeypatch) -> None:
-    """Its secret opens nothing that this run asks for; the address may stay in it."""
+def test_a_file_overridden_by_the_environment_is_not_reported(org: DemoOrg, secrets: Path, monkeypatch) -> None:
+    """Its secret is not used in this run; the address may stay in it."""
     monkeypatch.setenv(f"{KEYS}CLIENT_SECRET", "of the environment")
 
     assert told() == []
 
 
-def test_a_file_without_a_secret_is_not_told(secrets: Path) -> None:
-    """An alias opens nothing by itself."""
+def test_a_file_without_a_secret_is_not_reported(secrets: Path) -> None:
+    """An alias gives no access by itself."""
     secrets.write_text('[sources.salesforce.credentials]\nsf_cli_org = "mine"\n')
 
     assert told() == []
 
 
-def test_a_private_keys_own_file_is_told(org: DemoOrg, recorder: Recorder, give) -> None:
-    """Whoever reads it signs in as us; wherever its path was given, and with what the shell would split quoted."""
+def test_a_readable_private_key_file_is_reported(org: DemoOrg, recorder: Recorder, give) -> None:
+    """Whoever can read it can sign in as us; wherever its path was set, and quoted for the shell if necessary."""
     org.jwt_public_key = PUBLIC_PEM
     key = recorder.home / "server key.pem"
     key.write_text(PRIVATE_PEM)
@@ -83,8 +83,8 @@ def test_a_private_keys_own_file_is_told(org: DemoOrg, recorder: Recorder, give)
 
 
 @pytest.mark.parametrize("key", ["~nobody-of-this-name/x", "/no/such/file", r"x\u0000y", "A" * 5_000, "/", PRIVATE_PEM])
-def test_what_is_no_file_is_told_at_the_sign_in(secrets: Path, key: str) -> None:
-    """Looking for a file is no reason to fail, nor to quote what may be a key."""
+def test_a_path_that_is_not_a_file_is_reported_at_sign_in(secrets: Path, key: str) -> None:
+    """Checking for a file must neither fail nor quote what may be a key."""
     keys = f'instance_url = "x.my.salesforce.com"\nclient_id = "x"\nusername = "y"\nprivate_key = """{key}"""\n'
     secrets.write_text(f"[sources.salesforce.credentials]\n{keys}")
     secrets.chmod(0o600)
@@ -93,8 +93,8 @@ def test_what_is_no_file_is_told_at_the_sign_in(secrets: Path, key: str) -> None
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root's own is in /var")
-def test_the_users_own_secrets_file_is_told(secrets: Path, recorder: Recorder, monkeypatch) -> None:
-    """dlt reads one for all projects, too: the file that holds the secret is meant."""
+def test_the_users_own_secrets_file_is_reported(secrets: Path, recorder: Recorder, monkeypatch) -> None:
+    """dlt also reads one for all projects: the message names the file that contains the secret."""
     monkeypatch.setenv("HOME", str(recorder.home / "user"))
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
     (recorder.home / "user").mkdir()
@@ -109,8 +109,8 @@ def test_the_users_own_secrets_file_is_told(secrets: Path, recorder: Recorder, m
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
-def test_a_file_that_somebody_else_lets_our_group_read_is_not_told(secrets: Path) -> None:
-    """Nobody could read it otherwise; but all the others need not."""
+def test_a_file_that_another_owner_shares_with_our_group_is_not_reported(secrets: Path) -> None:
+    """We could not read it otherwise; but all others need not."""
     os.chown(secrets, 4_711, -1)
     secrets.chmod(0o640)
     assert told() == []

@@ -1,4 +1,4 @@
-"""Recordings of the demo and of other orgs, as they lie in a folder."""
+"""Recordings of the demo and of other orgs, as found in a folder."""
 
 import os
 import shutil
@@ -23,8 +23,8 @@ def recording(
     copy: bool = True,
     alone: bool = False,
 ) -> Path:
-    """A recording of one job and one listing; `demo` None: without an identity, as version 0.1.0 made it; with the
-    published copy of it, or without."""
+    """A recording of one job and one listing; with `demo` None: without an identity, as version 0.1.0 made it; with or
+    without its published copy."""
     file.parent.mkdir(parents=True, exist_ok=True)
     plant(file, alone=alone, query_jobs=[{"org_id": org}], listings=[{"org_id": org, "started_at": NOW}])
     with duckdb.connect(file) as connection:
@@ -37,7 +37,7 @@ def recording(
 
 
 def everything(folder: Path) -> dict[str, object]:
-    """Each path in a folder: what it is, and what it holds."""
+    """Each path in a folder: its type and content."""
     return {
         str(path.relative_to(folder)): (
             stat.S_IFMT(path.lstat().st_mode),

@@ -1,4 +1,4 @@
-"""The demo: its own files, the very code of a load, and an end that says what it was for."""
+"""The demo: files of its own, the same code as a load, and a summary of what it was for."""
 
 import itertools
 import json
@@ -56,7 +56,7 @@ def test_the_demo_shows_what_the_org_forgot(recorder: Recorder, tmp_path: Path) 
 
 
 def check_numbers(recorder: Recorder, output: str, warehouse: Path) -> None:
-    """Each number that a demo prints of its warehouse is one of its tables', and of its report."""
+    """Each number that a demo prints about its warehouse matches the tables, and the report."""
 
     def rows(sql: str) -> list[Any]:
         return [row[0] if len(row) == 1 else row for row in recorder.rows(sql, warehouse)]
@@ -124,8 +124,8 @@ def check_numbers(recorder: Recorder, output: str, warehouse: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_demo_touches_nothing_of_the_users(recorder: Recorder, tmp_path: Path) -> None:
-    """Neither files nor dlt home, and no setting of theirs is obeyed."""
+def test_the_demo_does_not_touch_the_users_files(recorder: Recorder, tmp_path: Path) -> None:
+    """Neither files nor dlt home; and it ignores the user's settings."""
     before = sorted(recorder.home.rglob("*"))
     settings = {
         "SOURCES__SALESFORCE__JOB_TYPE": "Classic",
@@ -140,8 +140,8 @@ def test_the_demo_touches_nothing_of_the_users(recorder: Recorder, tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_the_demo_can_be_made_again(recorder: Recorder, tmp_path: Path) -> None:
-    """Over the files of the one before, while somebody looks at them."""
+def test_the_demo_can_be_run_again(recorder: Recorder, tmp_path: Path) -> None:
+    """Over the files of the one before, while a reader has them open."""
     for _ in range(2):
         run = recorder.run("demo", "--days", "1", "--home", str(tmp_path / "demo"))
         assert run.returncode == 0, run.stderr
@@ -152,8 +152,8 @@ def test_the_demo_can_be_made_again(recorder: Recorder, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_demo_that_was_killed_stands_in_nobodys_way(recorder: Recorder, tmp_path: Path) -> None:
-    """Its primary database has a log that belongs to no other."""
+def test_a_demo_that_was_killed_does_not_block_the_next(recorder: Recorder, tmp_path: Path) -> None:
+    """Its primary database has a log that belongs to no other file."""
     home = tmp_path / "demo"
     recorder.run("demo", "--days", "1", "--home", str(home))
     with duckdb.connect(home / "query_jobs.duckdb") as primary:
@@ -167,7 +167,7 @@ def test_a_demo_that_was_killed_stands_in_nobodys_way(recorder: Recorder, tmp_pa
 
 
 def test_a_demo_replaces_no_recording(recorder: Recorder) -> None:
-    """Its files have the names of a recording's."""
+    """Its files have the same names as a recording's."""
     (recorder.home / "query_jobs.duckdb").write_text("history")
     run = recorder.run("demo", "--days", "1", "--home", str(recorder.home))
 
@@ -178,8 +178,8 @@ def test_a_demo_replaces_no_recording(recorder: Recorder) -> None:
 
 @pytest.mark.slow
 def test_two_demos_in_one_home(recorder: Recorder, tmp_path: Path) -> None:
-    """The second leaves at once, and so does a load into the demo's file; the first goes on to its end. So does one
-    that comes after a kill."""
+    """The second exits immediately, and so does a load into the demo's file; the first runs to its end. So does one
+    after a kill."""
     home = tmp_path / "demo"
     demo = ("demo", "--days", "2", "--home", str(home))
     killed = recorder.start(*demo)
@@ -209,7 +209,7 @@ def test_two_demos_in_one_home(recorder: Recorder, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("days", ["0", "-1", "many", "99999999"])
-def test_a_number_of_days_that_is_none_is_refused(recorder: Recorder, days: str) -> None:
+def test_an_invalid_number_of_days_is_refused(recorder: Recorder, days: str) -> None:
     """Before anything is removed."""
     run = recorder.run("demo", "--days", days)
 

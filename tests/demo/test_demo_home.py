@@ -1,4 +1,4 @@
-"""What `demo` removes, it knows for a demo's: by what the file holds. Everything else stays as it is."""
+"""`demo` only removes what it recognizes as a demo's by its content. Everything else is left alone."""
 
 import os
 from collections.abc import Callable
@@ -20,7 +20,7 @@ OTHER_ORG = "00D5g000004VJ7PEAW"
 
 
 def refused(home: Path, kind: type[RecorderError] = ConfigError) -> str:
-    """What a demo in this home says, that touches nothing."""
+    """The error of a demo in this home, which touches nothing."""
     before = everything(home)
     with pytest.raises(kind) as raised, cleared(demo_settings(home), DEMO_ORG):
         pass
@@ -31,7 +31,7 @@ def refused(home: Path, kind: type[RecorderError] = ConfigError) -> str:
 
 
 def replaced(home: Path) -> None:
-    """A demo may begin in this home; no earlier one is left in it."""
+    """A demo may begin in this home; nothing of an earlier one is left in it."""
     settings = demo_settings(home)
     with cleared(settings, DEMO_ORG):
         for file in (settings.primary_file, settings.warehouse):
@@ -61,7 +61,7 @@ INSERT = f"insert into salesforce.{{}} by name select '{OTHER_ORG}' as org_id, *
     "made",
     [
         {"demo": False, "org": OTHER_ORG},  # a real history
-        {"demo": False},  # an org of one's own, with the id that the demo org has
+        {"demo": False},  # a real org that happens to have the demo org's id
         {"demo": None, "org": OTHER_ORG},  # a real history of version 0.1.0
         {"org": OTHER_ORG},
         {"also": INSERT.format("query_jobs", "query_jobs")},
@@ -71,8 +71,8 @@ INSERT = f"insert into salesforce.{{}} by name select '{OTHER_ORG}' as org_id, *
     ],
     ids=str,
 )
-def test_what_no_demo_made_stays(home: Path, primary_file: Path, made, only: str | None, marked: bool) -> None:
-    """A recording, or the copy of one that was published there; a marker that a demo left says nothing of it."""
+def test_files_that_no_demo_made_stay(home: Path, primary_file: Path, made, only: str | None, marked: bool) -> None:
+    """A recording, or its published copy; a demo's marker says nothing about it."""
     recording(primary_file, **made)
     for file in home.iterdir():
         if only and file.name != only:
@@ -88,8 +88,8 @@ def test_what_no_demo_made_stays(home: Path, primary_file: Path, made, only: str
 
 
 @pytest.mark.parametrize("only", ["query_jobs.duckdb", "warehouse.duckdb", None])
-def test_a_demo_s_files_are_replaced_and_no_others(home: Path, primary_file: Path, only: str | None) -> None:
-    """Also those that are left of it; what lies beside them is somebody's."""
+def test_a_demos_files_are_replaced_and_no_others(home: Path, primary_file: Path, only: str | None) -> None:
+    """Even incomplete ones; what else is there belongs to the user."""
     recording(primary_file)
     for file in home.iterdir():
         if only and file.name != only:
@@ -103,8 +103,8 @@ def test_a_demo_s_files_are_replaced_and_no_others(home: Path, primary_file: Pat
     assert all(file.read_text() == "mine" for file in mine)
 
 
-def test_a_demo_of_version_0_1_0_is_replaced_where_its_marker_is(home: Path, primary_file: Path) -> None:
-    """It gave its files no identity; without the marker it could be anybody's."""
+def test_a_demo_of_version_0_1_0_is_replaced_if_its_marker_exists(home: Path, primary_file: Path) -> None:
+    """It gave its files no identity; without the marker they could be anyone's."""
     recording(primary_file, demo=None)
     refused(home)
     (home / MARKER_OF_0_1_0).touch()
@@ -114,7 +114,7 @@ def test_a_demo_of_version_0_1_0_is_replaced_where_its_marker_is(home: Path, pri
 
 
 def test_the_state_folder_of_another_recording_stays(home: Path, primary_file: Path) -> None:
-    """Its primary database may have been moved away; what waits there is not in it."""
+    """Its primary database may have been moved away, and what waits there is not in it."""
     home.mkdir()
     state = StateFolder(primary_file)
     state.path.mkdir()
@@ -135,8 +135,8 @@ def test_the_state_folder_of_another_recording_stays(home: Path, primary_file: P
     replaced(home)
 
 
-def test_what_others_put_into_the_state_folder_stays(home: Path, primary_file: Path) -> None:
-    """Only what a recorder makes there goes."""
+def test_other_files_in_the_state_folder_stay(home: Path, primary_file: Path) -> None:
+    """Only what a recorder creates there is removed."""
     recording(primary_file)
     state = StateFolder(primary_file)
     state.path.mkdir()
@@ -147,7 +147,7 @@ def test_what_others_put_into_the_state_folder_stays(home: Path, primary_file: P
 
 
 def test_one_demo_or_load_at_a_time(home: Path, primary_file: Path) -> None:
-    """The second leaves at once, and says which process is at it."""
+    """The second exits immediately, and names the process that is running."""
     recording(primary_file)
     with exclusive_load(primary_file):
         said = refused(home, TemporaryError)
@@ -156,8 +156,8 @@ def test_one_demo_or_load_at_a_time(home: Path, primary_file: Path) -> None:
 
 
 @pytest.mark.parametrize("read_only", [True, False])
-def test_who_holds_the_primary_database_is_named(home: Path, primary_file: Path, read_only: bool) -> None:
-    """A notebook that has it open; once it is closed, the demo can be made again."""
+def test_a_process_that_locks_the_primary_database_is_named(home: Path, primary_file: Path, read_only: bool) -> None:
+    """A notebook that has it open; once it is closed, the demo can be run again."""
     recording(primary_file)
     with exclusive_load(primary_file):
         pass
@@ -167,8 +167,8 @@ def test_who_holds_the_primary_database_is_named(home: Path, primary_file: Path,
     replaced(home)
 
 
-def test_readers_of_the_published_copy_stand_in_nobody_s_way(home: Path, primary_file: Path) -> None:
-    """Who writes into it does, and is named."""
+def test_readers_of_the_published_copy_do_not_block_a_demo(home: Path, primary_file: Path) -> None:
+    """A writer does, and is named."""
     recording(primary_file)
     (home / "query_jobs.duckdb.lock").write_text(str(os.getpid()))
     with holding(home / "warehouse.duckdb") as writer:
@@ -194,10 +194,10 @@ def break_header(file: Path) -> None:
     ],
     ids=["header", "truncated", "text", "directory", "fifo"],
 )
-def test_what_cannot_be_read_is_named_and_stays(
+def test_unreadable_files_are_named_and_stay(
     home: Path, primary_file: Path, name: str, break_it: Callable[[Path], object], said: str
 ) -> None:
-    """Even beside a state folder that knew it for a demo's: another file may have taken its place."""
+    """Even beside a state folder that says it is a demo's: another file may have taken its place."""
     recording(primary_file)
     state = StateFolder(primary_file)
     state.path.mkdir()
@@ -209,8 +209,8 @@ def test_what_cannot_be_read_is_named_and_stays(
     assert said in message
 
 
-def test_what_a_killed_demo_leaves_is_replaced(home: Path, primary_file: Path) -> None:
-    """Empty and half made files; a log that is part of the file, or that it has outlived."""
+def test_leftovers_of_a_killed_demo_are_replaced(home: Path, primary_file: Path) -> None:
+    """Empty and unfinished files; a log that is part of the file, or that the file has outlived."""
     home.mkdir()
     (home / "query_jobs.duckdb").touch()
     (home / ".query_jobs.duckdb.1.new").write_text("half")
@@ -228,8 +228,8 @@ def test_what_a_killed_demo_leaves_is_replaced(home: Path, primary_file: Path) -
         replaced(home)
 
 
-def test_a_log_that_may_be_of_another_file_stays(home: Path, primary_file: Path) -> None:
-    """Beside a demo's file, or beside none; rows of another org in a log that is the file's own are seen as well."""
+def test_a_log_that_may_belong_to_another_file_stays(home: Path, primary_file: Path) -> None:
+    """Beside a demo's file, or without one; rows of another org are also noticed in a log that belongs to the file."""
     real = recording(home / "mine" / "query_jobs.duckdb", demo=False, org=OTHER_ORG, alone=True)
     with duckdb.connect(real) as connection:
         connection.execute("set wal_autocheckpoint = '1GB'; create table x as select 1")
@@ -250,7 +250,7 @@ def test_a_log_that_may_be_of_another_file_stays(home: Path, primary_file: Path)
 
 
 def test_symbolic_links_stay(home: Path, primary_file: Path, tmp_path: Path) -> None:
-    """To the home, and to the files in it: what they lead to is looked at, and is removed if it is a demo's."""
+    """To the home, and to the files in it: their targets are examined, and removed if they are a demo's."""
     elsewhere = tmp_path / "elsewhere"
     real = recording(elsewhere / "query_jobs.duckdb", demo=False, org=OTHER_ORG)
     home.mkdir()
@@ -268,8 +268,8 @@ def test_symbolic_links_stay(home: Path, primary_file: Path, tmp_path: Path) -> 
     assert "the same file" in refused(home)
 
 
-def test_homes_that_cannot_be_used(tmp_path: Path) -> None:
-    """A file, a place below one, a name that DuckDB misreads or the system refuses, a link that leads to itself."""
+def test_unusable_homes_are_refused(tmp_path: Path) -> None:
+    """A file, a path below one, a name that DuckDB misreads or the system refuses, a link to itself."""
     (tmp_path / "file").write_text("mine")
     (tmp_path / "loop").symlink_to("loop")
     for name in ("file", "file/below", "why?", "back\\slash", "caf\udce9", "x" * 300, "loop", "loop/below"):

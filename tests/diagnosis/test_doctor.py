@@ -1,4 +1,4 @@
-"""The doctor says in plain words what is wrong, and what the org lets see of the open questions."""
+"""The doctor says clearly what is wrong, and what can be seen of the open questions."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -11,13 +11,13 @@ from pipelines.demo_org.server import serving
 
 @pytest.fixture
 def org():
-    """An org with the right time: the doctor looks at the clock."""
+    """An org with the right time: the doctor checks the clock."""
     demo_org = DemoOrg()
     with serving(demo_org):
         yield demo_org
 
 
-def test_a_sound_set_up_is_told_so_with_few_calls(org: DemoOrg, recorder: Recorder) -> None:
+def test_a_sound_set_up_is_confirmed_with_few_calls(org: DemoOrg, recorder: Recorder) -> None:
     """Settings, host, sign-in, listing, budget."""
     other = org.add_user("Other", "other@demo.example")
     org.add_job(state="JobComplete", numberRecordsProcessed=5)
@@ -34,7 +34,7 @@ def test_a_sound_set_up_is_told_so_with_few_calls(org: DemoOrg, recorder: Record
     assert len(org.requests) <= 5
 
 
-def test_it_answers_open_questions_and_says_what_it_cannot_know(org: DemoOrg, recorder: Recorder) -> None:
+def test_it_answers_open_questions_and_says_what_it_cannot_tell(org: DemoOrg, recorder: Recorder) -> None:
     """From one page and one job."""
     hour = timedelta(hours=1)
     for n in range(4):
@@ -62,7 +62,7 @@ def test_it_answers_open_questions_and_says_what_it_cannot_know(org: DemoOrg, re
         (lambda org: None, {"ACCESS_TOKEN": "[REDACTED] Use 'sf org"}, 78, "one method"),
     ],
 )
-def test_each_trouble_has_its_words(org: DemoOrg, recorder: Recorder, trouble, environment, code, said) -> None:
+def test_each_problem_has_its_message(org: DemoOrg, recorder: Recorder, trouble, environment, code, said) -> None:
     """And its exit code, and no secret."""
     org.add_job()
     trouble(org)
@@ -78,7 +78,7 @@ def test_each_trouble_has_its_words(org: DemoOrg, recorder: Recorder, trouble, e
 
 
 def test_a_listing_of_our_own_jobs_only_is_pointed_out(org: DemoOrg, recorder: Recorder) -> None:
-    """It may be all there is, so it is no fault."""
+    """It may be all there is, so it is not an error."""
     org.sees_all = False
     org.add_job(createdById=org.add_user("Other", "other@demo.example"))
     org.add_job()
@@ -89,16 +89,16 @@ def test_a_listing_of_our_own_jobs_only_is_pointed_out(org: DemoOrg, recorder: R
     assert "Manage Data Integrations" in found.stdout
 
 
-def test_a_version_that_the_org_has_not_is_named_with_the_newest(org: DemoOrg, recorder: Recorder) -> None:
-    """Before the listing would fail with it."""
+def test_an_unsupported_version_is_named_with_the_newest(org: DemoOrg, recorder: Recorder) -> None:
+    """Before the listing would fail because of it."""
     found = recorder.run("doctor", SOURCES__SALESFORCE__API_VERSION="99.0")
 
     assert found.returncode == 78
     assert 'Set api_version = "68.0"' in found.stdout
 
 
-def test_a_clock_that_is_far_off_is_told(recorder_of) -> None:
-    """Signed assertions live for minutes."""
+def test_a_clock_that_is_far_off_is_reported(recorder_of) -> None:
+    """Signed assertions are valid for minutes only."""
     with serving(demo_org := DemoOrg(now=datetime.now(UTC) - timedelta(hours=1))):
         found = recorder_of(demo_org).run("doctor")
 
@@ -107,8 +107,8 @@ def test_a_clock_that_is_far_off_is_told(recorder_of) -> None:
 
 
 @pytest.mark.slow
-def test_secrets_that_others_can_read_are_told(org: DemoOrg, recorder: Recorder, monkeypatch) -> None:
-    """With the command that mends it."""
+def test_secrets_that_other_users_can_read_are_reported(org: DemoOrg, recorder: Recorder, monkeypatch) -> None:
+    """With the command that fixes it."""
     monkeypatch.delenv(f"{KEYS}CLIENT_SECRET")
     secrets = recorder.home / ".dlt" / "secrets.toml"
     secrets.write_text(f'[sources.salesforce.credentials]\nclient_secret = "{org.client_secret}"\n')
@@ -121,7 +121,7 @@ def test_secrets_that_others_can_read_are_told(org: DemoOrg, recorder: Recorder,
 
 
 @pytest.mark.slow
-def test_an_old_listing_is_told(recorder_of) -> None:
+def test_an_old_listing_is_reported(recorder_of) -> None:
     """The org forgets a finished job after seven days."""
     with serving(demo_org := DemoOrg(now=datetime.now(UTC) - timedelta(days=3, hours=2))):
         recorder = recorder_of(demo_org)
@@ -131,13 +131,13 @@ def test_an_old_listing_is_told(recorder_of) -> None:
         assert "last complete listing: 3 days 2 hours ago; the org forgets" in told
         demo_org.advance(timedelta(days=3, hours=1))
         recorder.run("load", SOURCES__SALESFORCE__JOB_TYPE="V2Query")
-        assert "3 days 2 hours ago" in recorder.run("doctor").stdout  # a filtered listing proves nothing of the org
+        assert "3 days 2 hours ago" in recorder.run("doctor").stdout  # a filtered listing proves nothing about the org
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("percent", ["-5", "0", "900", "nan", "much"])
-def test_a_share_of_the_budget_that_is_none_is_refused(recorder: Recorder, percent: str) -> None:
-    """By a load as by the doctor."""
+def test_an_invalid_share_of_the_budget_is_refused(recorder: Recorder, percent: str) -> None:
+    """Both by a load and by the doctor."""
     for command in ("load", "doctor"):
         run = recorder.run(command, SOURCES__SALESFORCE__API_BUDGET_PERCENT=percent)
         assert run.returncode == 78, run.stdout + run.stderr

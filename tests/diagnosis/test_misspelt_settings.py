@@ -1,4 +1,4 @@
-"""Settings that nothing reads are told of: dlt passes over them, and what was meant would not happen."""
+"""Unknown settings are reported: dlt ignores them, and what was intended would not happen."""
 
 import re
 
@@ -27,7 +27,7 @@ FILES = [
 
 @pytest.mark.parametrize(("name", "text", "key", "hint"), FILES)
 def test_in_a_file(org: DemoOrg, recorder: Recorder, name: str, text: str, key: str, hint: str) -> None:
-    """By name, and with what may be meant; the load goes on."""
+    """By name, with a suggestion; the load continues."""
     file = recorder.home / ".dlt" / name
     before = file.read_text() if file.exists() else ""
     section = text.split("\n", maxsplit=1)[0]
@@ -52,8 +52,8 @@ def test_above_all_sections(recorder: Recorder) -> None:
     assert "`refresh` in .dlt/config.toml" in run.stderr
 
 
-def test_the_lines_that_the_first_version_came_with_are_no_fault(recorder: Recorder) -> None:
-    """What they ask for is what is done; nor is a section of some other program."""
+def test_the_lines_of_the_first_versions_config_are_accepted(recorder: Recorder) -> None:
+    """They ask for what is done anyway; nor is another program's section reported."""
     lines = "[load]\ntruncate_staging_dataset = true\ndelete_completed_jobs = true\n[sources.github]\ntoken = 'x'\n"
     (recorder.home / ".dlt" / "config.toml").write_text(f"[runtime]\ndlthub_telemetry = false\n{lines}[query_jobs]\n")
 
@@ -61,7 +61,7 @@ def test_the_lines_that_the_first_version_came_with_are_no_fault(recorder: Recor
 
 
 def test_in_the_environment(org: DemoOrg, recorder: Recorder) -> None:
-    """By the doctor, too, for whom it is a fault; what other programs read is theirs."""
+    """By the doctor, too, as an error; what other programs read is ignored."""
     given = {"QUERY_JOBS__WAREHOSE": "x", "SOURCES__SALESFORCE__JOBTYPE": "Classic", "CHECK_X": "1", "RUNTIME__X": "1"}
     told = recorder.run("doctor", **given)
 
@@ -72,8 +72,8 @@ def test_in_the_environment(org: DemoOrg, recorder: Recorder) -> None:
     assert "runtime" not in told.stdout
 
 
-def test_what_the_project_documents_is_read(org: DemoOrg, recorder: Recorder) -> None:
-    """Every setting that .dlt/config.toml and the example of secrets show, commented out or not."""
+def test_all_documented_settings_are_known(org: DemoOrg, recorder: Recorder) -> None:
+    """Every setting in .dlt/config.toml and the example secrets, commented out or not."""
     for name, shown in (("config.toml", "config.toml"), ("secrets.toml", "secrets.example.toml")):
         text = (PROJECT / ".dlt" / shown).read_text()
         settings = dict(re.findall(r"^#? ?(\w+) = (\S+|\".*?\")", text, re.MULTILINE))

@@ -1,4 +1,4 @@
-"""A renamed setting works by its old name, wherever that is set; the doctor alone says so."""
+"""A renamed setting works under its old name, wherever that is set; only the doctor says so."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ from pipelines.config.own_settings import KEYS, RENAMED, SettingPath
 from pipelines.config.settings import read_settings
 from pipelines.demo_org.org import DemoOrg
 
-# old path -> the value that is set by it as TOML and as text, what it becomes, and how the program has it.
+# old path -> the value set under it as TOML and as text, what it becomes, and how the program represents it.
 VALUES: dict[SettingPath, tuple[str, Any, Callable[[], Any]]] = {
     ("query_jobs", "extras"): ("false", False, lambda: read_settings().fetch_org_metadata),
     ("check", "known_findings"): ('["x/y"]', ["x/y"], lambda: read_thresholds().muted_findings),
@@ -23,19 +23,19 @@ OLD = pytest.mark.parametrize("old", RENAMED, ids=".".join)
 
 @pytest.fixture(autouse=True)
 def unset(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither name is set but by the test."""
+    """The test alone sets either name."""
     monkeypatch.delenv("QUERY_JOBS__FETCH_ORG_METADATA")
 
 
 def set_in(file: Path, path: SettingPath, value: str) -> None:
-    """Adds it to a file in a way that TOML takes beside the section's own head."""
+    """Adds it to a file, in a form that TOML accepts next to the section's own header."""
     text = file.read_text() if file.exists() else ""
     head, line = f"[{path[0]}]", f"{path[1]} = {value}"
     file.write_text(text.replace(head, f"{head}\n{line}\n", 1) if head in text else f"{text}\n{head}\n{line}\n")
     file.chmod(0o600)
 
 
-def test_the_new_name_is_one_of_a_setting_and_the_old_one_is_not() -> None:
+def test_new_names_are_settings_and_old_ones_are_not() -> None:
     """Each in its own section."""
     assert RENAMED.keys() == VALUES.keys()
     for old, new in RENAMED.items():
@@ -48,7 +48,7 @@ def test_the_new_name_is_one_of_a_setting_and_the_old_one_is_not() -> None:
 def test_the_old_name_works(
     org: DemoOrg, recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: SettingPath, place: str
 ) -> None:
-    """In every place. A load and a check say nothing of it, the doctor says which name it has now."""
+    """In every place. A load and a check do not mention it; the doctor gives the new name."""
     value, expected, read = VALUES[old]
     variable = "__".join(old).upper()
     users = tmp_path / "data" / "dlt"
@@ -77,10 +77,10 @@ def test_the_old_name_works(
 
 
 @OLD
-def test_where_both_are_set_the_new_name_counts(
+def test_if_both_are_set_the_new_name_wins(
     org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch, old: SettingPath
 ) -> None:
-    """Also one in a file against an old one in the environment, which would come first."""
+    """Even if the new one is in a file, and the old one in the environment, which would otherwise win."""
     value, expected, read = VALUES[old]
     variable, file = "__".join(old).upper(), recorder.home / ".dlt" / "config.toml"
     other = "true" if value == "false" else '["z"]'
@@ -98,8 +98,8 @@ def test_where_both_are_set_the_new_name_counts(
     ) in run.stdout
 
 
-def test_a_wrong_value_is_reported_with_the_name_that_was_given(recorder: Recorder) -> None:
-    """The new name alone would not be found in the file."""
+def test_a_wrong_value_is_reported_under_the_name_that_was_used(recorder: Recorder) -> None:
+    """The new name would not be found in the file."""
     file = recorder.home / ".dlt" / "config.toml"
     set_in(file, ("query_jobs", "extras"), '"perhaps"')
     run = recorder.run()
@@ -119,8 +119,8 @@ def test_a_wrong_value_is_reported_with_the_name_that_was_given(recorder: Record
         (("check", "extras"), "It is now called fetch_org_metadata, and belongs under [query_jobs]."),
     ],
 )
-def test_a_misspelt_old_name_is_answered_with_the_new_one(recorder: Recorder, path: SettingPath, hint: str) -> None:
-    """As is one in the wrong section."""
+def test_for_a_misspelt_old_name_the_new_one_is_suggested(recorder: Recorder, path: SettingPath, hint: str) -> None:
+    """Also for one in the wrong section."""
     set_in(recorder.home / ".dlt" / "config.toml", path, "false")
     run = recorder.run()
 

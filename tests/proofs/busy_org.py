@@ -1,4 +1,4 @@
-"""A demo org as busy as one likes, and the truth about it: what each of its listings showed, noted as it was shown."""
+"""A demo org of any load, with a record of the truth: what each of its listings showed, noted as it was shown."""
 
 import heapq
 from collections.abc import Callable
@@ -13,14 +13,14 @@ MINUTE, HOUR, DAY = 60, 3_600, 86_400  # seconds
 PAGE_TAKES = timedelta(seconds=4)
 OBJECTS = ("Account", "Contact", "Lead", "Opportunity", "Case", "Order", "Invoice__c", "Task")
 CLASSIC = {"jobType": "Classic", "contentType": "XML", "apiVersion": "52.0"}
-ALLOWED = 1_000_000  # calls and query jobs a day: a soak is not about allowances
+ALLOWED = 1_000_000  # calls and query jobs a day: a soak does not test allowances
 
-Event = tuple[float, int, Callable[[], None]]  # seconds since 1970, a running number, what happens
+Event = tuple[float, int, Callable[[], None]]  # seconds since 1970, a sequence number, what happens
 
 
 class BusyOrg(DemoOrg):
-    """Jobs come by weekday and hour, move in every way that a listing can show or miss, and go. Time goes by and jobs
-    move while a listing is read, too."""
+    """Jobs come by weekday and hour, change in every way that a listing can show or miss, and go. Time passes and jobs
+    change even while a listing is being read."""
 
     def __init__(self, *, now: datetime, jobs_a_day: int, seed: int, page_size: int = 1_000) -> None:
         super().__init__(now=now, seed=seed, page_size=page_size, daily_api_requests=ALLOWED, daily_query_jobs=ALLOWED)
@@ -37,7 +37,8 @@ class BusyOrg(DemoOrg):
         self.on_time = self._play
 
     def records_of(self, surface: str, keys: list[str]) -> list[Any]:
-        """What a page shows. All that a soak holds the warehouse to is noted here, where nobody can embellish it."""
+        """What a page shows. Everything that the warehouse is checked against is noted here, where no other code can
+        alter it."""
         records = super().records_of(surface, keys)
         self.shown |= {record["id"]: record.copy() for record in records}
         self.pages_shown += 1
@@ -48,7 +49,7 @@ class BusyOrg(DemoOrg):
         """A listing begins."""
         self.began, self.pages_shown, self.shown = self.now, 0, {}
 
-    # --- the life ---
+    # --- what happens ---
 
     def _at(self, seconds: float, happens: Callable[[], None]) -> None:
         self._count_of_events += 1
@@ -69,7 +70,7 @@ class BusyOrg(DemoOrg):
         by_day = self._jobs_a_day if now.weekday() < 5 else self._jobs_a_day / 3
         by_hour = 1.5 if 6 <= now.hour < 18 else 0.5
         self._at(now.timestamp() + dice.expovariate(by_day * by_hour / DAY), self._come)
-        # Some are there for the listing only long after they were created.
+        # Some only appear in the listing long after they were created.
         hidden = 10 ** dice.uniform(1, 4.8) if dice.random() < 0.03 else 0.0
         self._at(now.timestamp() + hidden, lambda: self._appear(now))
 
@@ -84,14 +85,14 @@ class BusyOrg(DemoOrg):
         lasts = 10 ** dice.uniform(0.5, 4.6)  # three seconds to eleven hours
         if fields.get("state"):
             self._later(job, lasts * dice.random(), lambda: self._move(job, "InProgress"))
-        if dice.random() < 0.995:  # the others stay as they are until the org tidies them up
+        if dice.random() < 0.995:  # the others stay as they are until the org removes them
             ends = "Closed" if classic else "JobComplete"
             self._later(job, lasts, lambda: self._move(job, dice.choices((ends, "Failed", "Aborted"), (94, 4, 2))[0]))
-        if classic and dice.random() < 0.05:  # Closed says nothing about the batches still to come
+        if classic and dice.random() < 0.05:  # Closed says nothing about batches still to come
             self._later(job, lasts + 10 ** dice.uniform(1, 4.5), lambda: self._move(job, "Failed"))
         if dice.random() < 0.06:
             self._later(job, lasts + 10 ** dice.uniform(1, 5.5), lambda: self.delete_job(job))
-        if dice.random() < 0.01:  # no stamp tells of it
+        if dice.random() < 0.01:  # without a new stamp
             self._later(job, 10 ** dice.uniform(2, 5.5), lambda: self.edit_job(job, concurrencyMode="Serial"))
 
     def _later(self, job: str, seconds: float, happens: Callable[[], None]) -> None:

@@ -35,7 +35,7 @@ assert all(map(os.path.exists, FILES)), "a file that was to be traced is not the
 
 
 def trace(signal_number: int, moment: int) -> Callable[[], int]:
-    """Sends the signal at that moment. Gives a function that says how many moments there have been."""
+    """Sends the signal at that moment. Returns a function that gives the number of moments so far."""
     moments = count(1)
     passed = 0
 

@@ -1,4 +1,4 @@
-"""Where a secret shows: in any file, packed, pickled, in a table or encoded, and in the words of any process."""
+"""Where a secret leaks: in any file, compressed, pickled, in a table or encoded, and in the output of any process."""
 
 import base64
 import contextlib
@@ -15,17 +15,17 @@ from urllib.parse import quote, quote_plus
 import duckdb
 import pyarrow.parquet as pq
 
-SHORTEST = 12  # characters of what is looked for: less would be found by chance
+SHORTEST = 12  # characters of the secret: shorter strings would be found by chance
 ENCODED = re.compile(rb"[A-Za-z0-9+/_-]{24,}={0,2}")
 
 
 def forms(secret: str) -> set[bytes]:
-    """The secret as it stands, and as URLs, JSON, Python, hex digits and base64 write it, wherever in a text."""
+    """The secret itself, and as written by URLs, JSON, Python, hex digits and base64, anywhere in a text."""
     plain = secret.encode()
     texts = {secret, quote(secret), quote(secret, safe=""), quote_plus(secret), repr(secret)[1:-1], plain.hex()}
     texts |= {json.dumps(secret)[1:-1], secret.replace("\n", "\\n"), quote(secret, safe="").lower()}
     found = {text.encode() for text in texts}
-    for before in range(3):  # base64 packs three bytes together: which ones depends on what stands before
+    for before in range(3):  # base64 encodes three bytes together: which ones depends on what precedes them
         packed = base64.b64encode(b"-" * before + plain).rstrip(b"=")[(0, 2, 3)[before] :]
         packed = packed[: -1 if (before + len(plain)) % 3 else None]
         found |= {packed, packed.replace(b"+", b"-").replace(b"/", b"_")}
@@ -33,7 +33,7 @@ def forms(secret: str) -> set[bytes]:
 
 
 def key_forms(pem: str) -> set[bytes]:
-    """Each line of a private key, and the bytes that it stands for."""
+    """Each line of a private key, and the bytes that it encodes."""
     lines = [line for line in pem.splitlines() if len(line) > SHORTEST and not line.startswith("-----")]
     return {form for line in lines for form in forms(line)} | {
         base64.b64decode(line) for line in lines if len(line) == 64
@@ -41,18 +41,18 @@ def key_forms(pem: str) -> set[bytes]:
 
 
 def leaks(secrets: dict[str, set[bytes]], places: Iterable[tuple[str, bytes]]) -> list[str]:
-    """Which secret shows in which place."""
+    """Which secret was found in which place."""
     assert all(len(form) >= SHORTEST for forms_of_one in secrets.values() for form in forms_of_one)
     found = []
     for place, content in places:
         for text in unpacked(content):
-            dense = text.replace(b"\0" * 64, b"")  # a DuckDB file is mostly that
+            dense = text.replace(b"\0" * 64, b"")  # a DuckDB file is mostly empty
             found += [f"{name} in {place}" for name, wanted in secrets.items() if any(form in dense for form in wanted)]
     return sorted(set(found))
 
 
 def files(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """Every file's name and content, and every row of every DuckDB file; but for where a secret belongs."""
+    """Every file's name and content, and every row of every DuckDB file, except where a secret belongs."""
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = str(file.relative_to(folder))
         if name == ".dlt/secrets.toml":
@@ -65,7 +65,7 @@ def files(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def unpacked(content: bytes) -> Iterator[bytes]:
-    """The content, and what it holds that is packed by gzip or, in base64, by zlib, as dlt packs its state."""
+    """The content, and whatever is compressed in it by gzip or, in base64, by zlib, as in dlt's state."""
     yield content
     if content.count(b"\x1f\x8b\x08"):
         start = content.index(b"\x1f\x8b\x08")
@@ -77,7 +77,7 @@ def unpacked(content: bytes) -> Iterator[bytes]:
 
 
 def _tables(file: Path) -> bytes:
-    """All rows of all tables, as text; of a copy, because opening a file writes what is in its log."""
+    """All rows of all tables, as text; from a copy, because opening a file replays its log into it."""
     copy = file.with_name(f"{file.name}.looked_at")
     wal = file.with_name(f"{file.name}.wal")
     shutil.copy(file, copy)

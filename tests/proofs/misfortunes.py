@@ -1,4 +1,4 @@
-"""What may happen to an org, and to a load, as hypothesis draws it."""
+"""What can happen to an org, and to a load, as drawn by hypothesis."""
 
 from hypothesis import strategies as st
 
@@ -17,7 +17,7 @@ change = st.one_of(
     st.tuples(st.just("delete"), number),
     st.tuples(st.just("raw"), st.sampled_from(RAW)),
     st.tuples(st.just("lose locators")),
-    st.tuples(st.just("advance"), st.integers(1, 300)),  # within one listing an hour at the most,
+    st.tuples(st.just("advance"), st.integers(1, 300)),  # within one listing at most an hour,
 )
 fault = st.one_of(
     st.none(),

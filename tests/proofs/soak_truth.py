@@ -1,7 +1,5 @@
-"""What a soak holds the warehouse to: a model in plain Python of all that listings showed, kept beside the org.
-
-Jobs that the newest listing showed are held in memory, those that are gone in an SQLite file.
-"""
+"""What a soak compares the warehouse with: a model in plain Python of everything that listings showed, kept beside the
+org."""
 
 import json
 import re

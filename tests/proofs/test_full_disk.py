@@ -1,7 +1,5 @@
-"""A disk that fills at any moment of a load, or a file that may not grow: nothing is lost, and the message says why.
-
-DISK_SIZES=40 steps through the range in so many sizes; without it there is one for each stage.
-"""
+"""A disk that fills up at any moment of a load, or a file that may not grow: nothing is lost, and the message says
+why."""
 
 import os
 import re
@@ -27,7 +25,7 @@ from pipelines.warehouse.primary import open_primary
 
 KB = 1024
 SIZES = int(os.environ.get("DISK_SIZES", "0"))
-# What a run of its own makes: compared by its number, not by its value.
+# Generated anew in each run: replaced by sequence numbers, and not compared by value.
 OWN = {"listing_id", "first_listing_id", "last_listing_id"}
 
 
@@ -41,7 +39,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 def grown(
     org: DemoOrg, recorder_of: Callable[..., Recorder], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Recorder]:
-    """Makes a recorder at a place, with one load behind it, and an org that has changed since."""
+    """Makes a recorder at a path, after one load, with an org that has changed since."""
     monkeypatch.setenv("QUERY_JOBS__DETAILS_PER_RUN", "500")
     monkeypatch.setenv("QUERY_JOBS__FETCH_ORG_METADATA", "true")
 
@@ -64,12 +62,12 @@ def grown(
 
 
 def sizes(chosen: list[int], up_to: int) -> list[int]:
-    """Bytes: the chosen kilobytes, or DISK_SIZES of them."""
+    """Bytes: the chosen kilobytes, or DISK_SIZES different sizes."""
     return [kilobytes * KB for kilobytes in ([n * up_to // SIZES for n in range(SIZES)] if SIZES else chosen)]
 
 
 def recorded(recorder: Recorder, file: Path | None = None) -> dict[str, list[Any]]:
-    """All rows of all tables; without what a run makes of its own, and without the listings themselves."""
+    """All rows of all tables, without generated values and without the listings themselves."""
     tables = {}
     for table in TABLES:
         if table.name not in ("listings", "org_limits"):
@@ -79,7 +77,7 @@ def recorded(recorder: Recorder, file: Path | None = None) -> dict[str, list[Any
 
 
 def check_failed(run: subprocess.CompletedProcess[str], said: str) -> None:
-    """In one message: what is wrong, and what to do; no traceback and nothing of dlt's."""
+    """In one message: what is wrong and what to do; no traceback, and nothing of dlt's."""
     assert run.returncode == 70, run
     assert re.search(said, run.stderr), run.stderr
     assert "again" in run.stderr
@@ -88,7 +86,7 @@ def check_failed(run: subprocess.CompletedProcess[str], said: str) -> None:
 
 
 def check_made_good(recorder: Recorder, wanted: dict[str, list[Any]]) -> None:
-    """One load later everything is as if nothing had happened, and nothing is left lying about."""
+    """After one more load, everything is as if nothing had happened, and nothing is left behind."""
     recorder.load()
     assert recorded(recorder) == wanted
     spans = sorted(recorder.rows("select * from state_spans"), key=str)
@@ -97,7 +95,7 @@ def check_made_good(recorder: Recorder, wanted: dict[str, list[Any]]) -> None:
     assert recorder.rows("select 1 from listings group by listing_id having count(*) > 1") == []
     kept = {".dlt", "loader.duckdb", "loader.duckdb.lock", "loader.duckdb.state", "warehouse.duckdb"}
     kept |= {".warehouse.duckdb.lock", "warehouse.duckdb.copies"}
-    (recorder.home / "warehouse.duckdb.copies").mkdir(exist_ok=True)  # the oldest go where there is no room
+    (recorder.home / "warehouse.duckdb.copies").mkdir(exist_ok=True)  # the oldest are removed if there is no space
     assert {path.name for path in recorder.home.iterdir()} == kept
 
 
@@ -110,10 +108,11 @@ FULL = r"^The disk is full\.|could not be updated: No space left on device\."
 
 
 @pytest.mark.slow
-def test_a_disk_that_fills_while_loading_costs_nothing_but_that_load(
+def test_a_disk_that_fills_up_during_a_load_costs_only_that_load(
     disk: Path, grown: Callable[..., Recorder], tmp_path
 ) -> None:
-    """While pages are written, packages made, merged, details asked for, spans and views kept, the copy published."""
+    """While pages are written, packages made and merged, details fetched, spans and views updated, the copy
+    published."""
     recorder = grown(disk / "home")
     was = shutil.copytree(recorder.home, tmp_path / "was")
     old = recorded(recorder)
@@ -126,8 +125,8 @@ def test_a_disk_that_fills_while_loading_costs_nothing_but_that_load(
         run = recorder.run(cwd=tmp_path)
         if run.returncode:
             check_failed(run, FULL)
-            assert recorded(recorder) == old  # the published copy is the old one, whole
-            if (recorder.home / "loader.duckdb.wal").exists():  # and the next load begins with that
+            assert recorded(recorder) == old  # the published copy is the old one, intact
+            if (recorder.home / "loader.duckdb.wal").exists():  # and the next load continues from it
                 check_failed(recorder.run(cwd=tmp_path), FULL)
         else:
             assert recorded(recorder) == wanted
@@ -138,10 +137,10 @@ def test_a_disk_that_fills_while_loading_costs_nothing_but_that_load(
 
 
 @pytest.mark.slow
-def test_a_first_load_onto_a_full_disk_leaves_nothing_in_the_way(
+def test_a_first_load_onto_a_full_disk_does_not_block_the_next(
     disk: Path, org: DemoOrg, recorder_of: Callable[..., Recorder], tmp_path: Path
 ) -> None:
-    """The primary database appears whole or not at all; the same load with room records all."""
+    """The primary database appears complete or not at all; with enough space, the same load records everything."""
     jobs = {org.add_job() for _ in range(20)}
     recorder = recorder_of(org, disk / "home")
     was = shutil.copytree(recorder.home, tmp_path / "was")
@@ -159,8 +158,8 @@ def test_a_first_load_onto_a_full_disk_leaves_nothing_in_the_way(
         assert not list(recorder.home.glob(".*.new"))
 
 
-def test_a_primary_database_appears_whole_or_not_at_all(disk: Path) -> None:
-    """At eight sizes: nothing is left of one that could not be made."""
+def test_a_primary_database_appears_complete_or_not_at_all(disk: Path) -> None:
+    """At eight sizes: nothing is left of one that could not be created."""
     made, failed = set(), []
     for blocks in range(8):
         fill(disk, blocks * 64 * KB)
@@ -177,10 +176,8 @@ def test_a_primary_database_appears_whole_or_not_at_all(disk: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_file_that_may_not_grow_is_told_apart_from_a_full_disk(
-    grown: Callable[..., Recorder], tmp_path: Path
-) -> None:
-    """`ulimit -f` of whoever runs the load: the pages, the log of the primary database, its checkpoint, the copy."""
+def test_a_file_size_limit_is_distinguished_from_a_full_disk(grown: Callable[..., Recorder], tmp_path: Path) -> None:
+    """`ulimit -f` of the load's user: for the pages, the log of the primary database, its checkpoint, the copy."""
     recorder = grown(tmp_path / "home")
     was = shutil.copytree(recorder.home, tmp_path / "was")
     old = recorded(recorder)
@@ -198,8 +195,8 @@ def test_a_file_that_may_not_grow_is_told_apart_from_a_full_disk(
         check_made_good(recorder, wanted)
 
 
-def test_temporary_files_are_on_the_disk_that_they_are_moved_to(org: DemoOrg, recorder: Recorder) -> None:
-    """A full /tmp stops nothing; a killed load's are taken away."""
+def test_temporary_files_are_on_the_same_disk_as_their_destination(org: DemoOrg, recorder: Recorder) -> None:
+    """A full /tmp blocks nothing; those of a killed load are removed."""
     before = tempfile.gettempdir()
     left = recorder.state_folder / "temporary" / "query_jobs.0.sql"
     left.parent.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Listings without an end, and pages of a size that no org has: the load ends, and nothing is left that cannot load."""
+"""Endless listings, and pages larger than any org's: the load ends, and leaves nothing behind that cannot be loaded."""
 
 import itertools
 import json
@@ -38,10 +38,10 @@ def job(number: int, **fields: object) -> dict[str, object]:
         ("MAX_BYTES", 50_000, (page(n, job(n, x="x" * 3_000)) for n in itertools.count()), "no plausible end: 16 pages"),
     ],
 )  # fmt: skip
-def test_a_listing_comes_to_its_end(
+def test_an_endless_listing_is_stopped(
     org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch, limit: str, most: float, pages: Any, said: str
 ) -> None:
-    """Empty pages, ever new jobs, ever the same ones: each page names another one to follow."""
+    """Empty pages, new jobs or the same jobs again and again: each page names another one."""
     monkeypatch.setattr(job_pages, limit, most)
     kept = org.add_job()
     for body in itertools.islice(pages, 2_000):
@@ -57,10 +57,10 @@ def test_a_listing_comes_to_its_end(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("lost", [None, 1, 22], ids=["at one go", "restarted soon", "restarted late"])
-def test_of_a_job_shown_twice_far_apart_the_last_shown_stays(
+def test_if_a_job_is_shown_twice_far_apart_the_last_row_is_kept(
     org: DemoOrg, recorder: Recorder, lost: int | None
 ) -> None:
-    """With one stamp and two states, 24 pages later, or after a lost locator: though the first was stored, too."""
+    """With one stamp and two states, 24 pages later, or after a lost locator: even though the first was stored, too."""
     first, last = job(0, state="InProgress"), job(0, state="JobComplete")
     for _ in range(2):
         if lost:
@@ -78,8 +78,8 @@ def test_of_a_job_shown_twice_far_apart_the_last_shown_stays(
 
 
 @pytest.mark.slow
-def test_records_as_large_as_no_org_s_are_refused_before_they_are_kept(org: DemoOrg, recorder: Recorder) -> None:
-    """As a package they could never load: the loader's DuckDB has 256 MB. What is just small enough does."""
+def test_implausibly_large_records_are_refused_before_they_are_kept(org: DemoOrg, recorder: Recorder) -> None:
+    """As a package they could never be loaded: the loader's DuckDB has 256 MB. Slightly smaller ones are loaded."""
     kept = org.add_job()
     huge = [job(n, big=str(n) * 15_000_000) for n in range(3)]
     for number, one in enumerate(huge):
@@ -94,15 +94,15 @@ def test_records_as_large_as_no_org_s_are_refused_before_they_are_kept(org: Demo
     assert kept in recorder.states()
 
 
-def test_a_locator_longer_than_any_is_none(org: DemoOrg, recorder: Recorder) -> None:
+def test_an_overlong_locator_is_refused(org: DemoOrg, recorder: Recorder) -> None:
     """It would have to be sent."""
     org.fail_next(200, page(10**3_000), path=LISTING)
 
     assert "has no queryLocator" in recorder.failure().message
 
 
-def test_fields_without_number_cost_a_page_no_more_than_its_size() -> None:
-    """A hundred thousand names beside a thousand records; beyond ten thousand no name is remembered."""
+def test_countless_fields_cost_a_page_no_more_than_its_size() -> None:
+    """A hundred thousand names in a thousand records; beyond ten thousand, names are not remembered."""
     new_fields = NewFields()
     flood = {f"field{n}": n for n in range(100_000)}
     table, rejected = jobs_to_arrow([job(0, **flood), *(job(n) for n in range(1, 1_000))], ORG, new_fields)
@@ -112,8 +112,8 @@ def test_fields_without_number_cost_a_page_no_more_than_its_size() -> None:
     assert len(new_fields.columns) == MAX_NAMES
 
 
-def test_columns_do_not_grow_for_ever() -> None:
-    """Fifty a run, and three hundred in all: known ones go on being filled."""
+def test_the_number_of_columns_is_limited() -> None:
+    """Fifty a run, and three hundred in all: known ones are still filled."""
     known: frozenset[str] = frozenset()
     for run in range(20):
         new_fields = NewFields(known)
@@ -128,10 +128,10 @@ def test_columns_do_not_grow_for_ever() -> None:
 
 
 @pytest.mark.slow
-def test_users_without_number_are_asked_for_in_parts(
+def test_countless_users_are_fetched_in_parts(
     org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So many in a run; the others in the next ones."""
+    """A limited number per run; the others in the next ones."""
     monkeypatch.setenv("QUERY_JOBS__FETCH_ORG_METADATA", "true")
     monkeypatch.setattr(org_metadata, "MAX_USERS", 3)
     for n in range(5):

@@ -1,4 +1,4 @@
-"""Strings of an org are data: in the warehouse as they came, on a terminal and on a page as nothing but text."""
+"""Strings from an org are data: stored as sent, and nothing but text on a terminal or a page."""
 
 import json
 import re
@@ -25,7 +25,7 @@ EVIL = {
 
 
 def clean(run: CompletedProcess[str]) -> str:
-    """What a command said, of which a terminal can show every character and obeys none."""
+    """A command's output, checked to be printable text without control sequences."""
     said = run.stdout + run.stderr
     assert [c for c in said if not c.isprintable() and c != "\n"] == []
     assert "Traceback" not in said
@@ -34,7 +34,7 @@ def clean(run: CompletedProcess[str]) -> str:
 
 @pytest.mark.slow
 def test_from_the_listing_to_every_page(org: DemoOrg, recorder: Recorder) -> None:
-    """Load, check, report: each string is in the warehouse as it came, and does nothing anywhere."""
+    """Load, check, report: each string is stored as sent, and is never interpreted."""
     hour = org.now.replace(microsecond=0)
     ids = {
         org.add_job(object=text, operation=text, contentType=text, state="Failed", createdDate=hour, note=text): text
@@ -61,21 +61,21 @@ def test_from_the_listing_to_every_page(org: DemoOrg, recorder: Recorder) -> Non
 
 
 @pytest.mark.slow
-def test_an_error_answer_is_quoted_and_not_obeyed(org: DemoOrg, recorder: Recorder) -> None:
-    """As the run's end, as the doctor's finding, and never with the token that it quotes back."""
+def test_an_error_answer_is_quoted_and_not_interpreted(org: DemoOrg, recorder: Recorder) -> None:
+    """As the run's error and the doctor's finding, and without the token that it echoes."""
     error = [{"errorCode": ESCAPES, "message": f"{ESCAPES}\nERROR: {{token}} {'x' * 50_000} [bold red]"}]
     for command in (["load"], ["load", "--verbose"], ["doctor"]):
         org.fail_next(400, error, path=LISTING)
         run = recorder.run(*command)
         said = run.stdout + run.stderr
-        assert run.returncode in (70, 78), said  # 78: the clock of the demo org, which the doctor looks at first
+        assert run.returncode in (70, 78), said  # 78: the clock of the demo org, which the doctor checks first
         assert "EVIL" in said
         assert [c for c in said if not c.isprintable() and c != "\n"] == []
         assert max(map(len, said.splitlines())) < 1_000
         assert "--verbose" in command or "Traceback" not in said
 
 
-def test_a_secret_that_comes_back_is_not_shown(org: DemoOrg, recorder: Recorder) -> None:
+def test_an_echoed_secret_is_not_shown(org: DemoOrg, recorder: Recorder) -> None:
     """Neither the token of a request nor the secret of a sign-in."""
     tokens: list[str] = []
     recorder.load()
@@ -99,7 +99,7 @@ def test_a_secret_that_comes_back_is_not_shown(org: DemoOrg, recorder: Recorder)
 
 @pytest.mark.slow
 def test_logged_lines_are_quoted_too(org: DemoOrg, recorder: Recorder) -> None:
-    """What other libraries warn of holds heads as they came, and a lost locator the org's own word for it."""
+    """Other libraries' warnings contain headers as sent, and the warning about a lost locator quotes the org."""
     head = b"HTTP/1.1 200 OK\r\n\x1b[31m evil\x07 header\r\nX: x\r\n\r\n{}"
     with answered_by(org, LISTING, once(head)):
         run = recorder.run("load", "--verbose")
@@ -126,8 +126,8 @@ DOCTOR = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", DOCTOR)
-def test_the_doctor_is_not_taken_in(org: DemoOrg, recorder: Recorder, case: str) -> None:
-    """It says what it can, and ends with a code of its own."""
+def test_the_doctor_withstands_hostile_strings(org: DemoOrg, recorder: Recorder, case: str) -> None:
+    """It reports what it can, and exits with its own code."""
     org.add_job(state="JobComplete")
     path, body = DOCTOR[case]
     org.fail_next(200, body, path=path)

@@ -1,4 +1,4 @@
-"""TLS that fails: no secret is sent, the message says at which of the two ends to look, and no handshake is endless."""
+"""TLS failures: no secret is sent, the message says at which end to look, and no handshake lasts for ever."""
 
 import os
 import socket
@@ -22,14 +22,14 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{"
 
 @pytest.fixture(autouse=True)
 def quick(recorder: Recorder, certificate: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two tries of a second each, and one more file of trusted certificates."""
+    """Two tries of a second each, and an extra file of trusted certificates."""
     monkeypatch.setenv("RUNTIME__REQUEST_TIMEOUT", "1")
     monkeypatch.setenv("RUNTIME__REQUEST_MAX_ATTEMPTS", "2")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", certificate[0])
 
 
 def ends(recorder: Recorder, url: str) -> RecorderError:
-    """What a load from this host ends in, without a word of the secret."""
+    """The error of a load from this host, without the secret."""
     os.environ[KEY] = url  # the fixture takes it back
     found = recorder.failure()
     assert recorder.org.client_secret not in str(found)
@@ -38,7 +38,7 @@ def ends(recorder: Recorder, url: str) -> RecorderError:
 
 @pytest.mark.slow
 def test_certificates(org: DemoOrg, recorder: Recorder, certificate: tuple[str, str], monkeypatch: pytest.MonkeyPatch):
-    """Trusted, of another name, not trusted; a file of trusted ones that is broken, or not there."""
+    """Trusted, for another name, not trusted; a file of trusted certificates that is broken or missing."""
     broken = Path(recorder.home / "broken.pem")
     broken.write_text("-----BEGIN CERTIFICATE-----\nxxxx\n-----END CERTIFICATE-----\n")
     with serving(org, certfile=certificate[0], keyfile=certificate[1]) as url:
@@ -60,7 +60,7 @@ def test_certificates(org: DemoOrg, recorder: Recorder, certificate: tuple[str, 
 
 
 def test_a_server_without_tls_gets_no_secret(org: DemoOrg, recorder: Recorder) -> None:
-    """It hears the beginning of a handshake."""
+    """It only receives the beginning of a handshake."""
     found = ends(recorder, org.instance_url.replace("http:", "https:"))
 
     assert (found.exit_code, "WRONG_VERSION_NUMBER" in found.message) == (75, True), found
@@ -117,10 +117,10 @@ def trickle(connection: socket.socket) -> None:
     ("handshake", "said"),
     [(cut, "closed the connection or sent"), (junk, "TLS with"), (stall, "in time"), (trickle, "in time")],
 )
-def test_a_handshake_that_comes_to_nothing(
+def test_a_failed_handshake_is_a_temporary_error(
     org: DemoOrg, recorder: Recorder, handshake: Callable[[socket.socket], None], said: str
 ) -> None:
-    """Cut, of other bytes, never begun, byte by byte: for a later try."""
+    """Cut off, with wrong bytes, never begun, or byte by byte."""
     with answering(handshake) as url:
         found = ends(recorder, url)
 
@@ -129,10 +129,10 @@ def test_a_handshake_that_comes_to_nothing(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rest", [b"", b"\x17\x03\x03\x00\x30" + b"x" * 48], ids=["cut", "not of this connection"])
-def test_an_answer_that_breaks_off_within_tls(
+def test_an_answer_cut_off_within_tls_is_not_accepted(
     org: DemoOrg, recorder: Recorder, certificate: tuple[str, str], rest: bytes
 ) -> None:
-    """Without TLS's own farewell, or with a record that somebody else put there."""
+    """Without TLS's closing message, or with a record injected by a third party."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificate)
 

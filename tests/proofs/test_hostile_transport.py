@@ -23,7 +23,7 @@ TRIES = 5  # as .dlt/config.toml has it
 
 
 def packed(megabytes: int, times: int = 1) -> bytes:
-    """So many megabytes of spaces, packed once or more often."""
+    """This many megabytes of spaces, compressed once or repeatedly."""
     packer = zlib.compressobj(9, wbits=31)
     bomb = b"".join(packer.compress(b" " * 2**20) for _ in range(megabytes)) + packer.flush()
     for _ in range(times - 1):
@@ -79,7 +79,7 @@ NO_LISTING: dict[str, Answer] = {
 
 
 def check(found: RecorderError, org: DemoOrg) -> str:
-    """What every message of a failure keeps to; it is handed back."""
+    """Checks the rules for all error messages; returns the message."""
     said = str(found)
     assert len(said) < 1_000
     assert all(c.isprintable() or c == "\n" for c in said)
@@ -90,12 +90,12 @@ def check(found: RecorderError, org: DemoOrg) -> str:
 
 @pytest.fixture
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An answer has one second, not 300."""
+    """An answer may take one second, not 300."""
     monkeypatch.setattr(transport, "ANSWER_SECONDS", 1.0)
 
 
 def ends(recorder: Recorder, org: DemoOrg, path: str, answer: Answer) -> tuple[str, RecorderError, int]:
-    """The message of a load that is answered so, what it was, and how often it asked."""
+    """The message of a load that gets this answer, the error, and the number of requests."""
     with answered_by(org, path, answer) as hostile:
         if path == TOKEN:
             os.environ["SOURCES__SALESFORCE__CREDENTIALS__INSTANCE_URL"] = hostile.url  # the fixture takes it back
@@ -104,8 +104,8 @@ def ends(recorder: Recorder, org: DemoOrg, path: str, answer: Answer) -> tuple[s
     return check(found, org), found, sum(path in asked for asked, _ in hostile.seen)
 
 
-def test_an_answer_has_its_time_and_no_more(org: DemoOrg, recorder: Recorder, patience: None) -> None:
-    """However alive it looks; it is for a later try, and is not asked for again at once."""
+def test_an_answer_has_a_time_limit(org: DemoOrg, recorder: Recorder, patience: None) -> None:
+    """However alive it looks; it is a temporary error, and is not requested again immediately."""
     for name, answer in TRICKLES.items():
         message, found, asked = ends(recorder, org, LISTING, answer)
         assert "within 1 s" in message, name
@@ -113,8 +113,8 @@ def test_an_answer_has_its_time_and_no_more(org: DemoOrg, recorder: Recorder, pa
     recorder.load()
 
 
-def test_an_answer_has_its_size_and_no_more(org: DemoOrg, recorder: Recorder) -> None:
-    """Packed or not."""
+def test_an_answer_has_a_size_limit(org: DemoOrg, recorder: Recorder) -> None:
+    """Compressed or not."""
     for name, answer in FLOODS.items():
         message, found, asked = ends(recorder, org, LISTING, answer)
         assert "exceeded the 16 MB limit" in message, name
@@ -123,7 +123,7 @@ def test_an_answer_has_its_size_and_no_more(org: DemoOrg, recorder: Recorder) ->
 
 
 @pytest.mark.slow
-def test_what_is_no_http_is_said_so(org: DemoOrg, recorder: Recorder) -> None:
+def test_anything_but_http_is_reported(org: DemoOrg, recorder: Recorder) -> None:
     """After a few tries, and with the host's name."""
     for name, answer in JUNK.items():
         message, found, asked = ends(recorder, org, LISTING, answer)
@@ -133,8 +133,8 @@ def test_what_is_no_http_is_said_so(org: DemoOrg, recorder: Recorder) -> None:
 
 
 @pytest.mark.slow
-def test_http_that_is_no_listing_is_said_so(org: DemoOrg, recorder: Recorder, caplog: pytest.LogCaptureFixture) -> None:
-    """Nothing that a head can hold makes it one; and the next load is asked on a sound connection."""
+def test_http_without_a_listing_is_reported(org: DemoOrg, recorder: Recorder, caplog: pytest.LogCaptureFixture) -> None:
+    """No header makes it one; and the next load uses a sound connection."""
     job = org.add_job()
     for name, answer in NO_LISTING.items():
         message, _, asked = ends(recorder, org, LISTING, answer)
@@ -160,8 +160,8 @@ SAMPLES = {
 
 
 @pytest.mark.slow
-def test_the_sign_in_is_bounded_as_well(org: DemoOrg, recorder: Recorder, patience: None) -> None:
-    """And what it answers with has no place in a message."""
+def test_the_sign_in_has_the_same_limits(org: DemoOrg, recorder: Recorder, patience: None) -> None:
+    """And none of its answer appears in a message."""
     for said, answer in SAMPLES.items():
         message, *_ = ends(recorder, org, TOKEN, answer)
         assert said in message
@@ -181,10 +181,10 @@ ASIDE = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("path", "said"), ASIDE)
-def test_what_is_asked_besides_costs_a_note_and_never_the_jobs(
+def test_bad_details_and_metadata_cost_a_note_and_never_the_jobs(
     org: DemoOrg, recorder: Recorder, patience: None, monkeypatch: pytest.MonkeyPatch, path: str, said: str
 ) -> None:
-    """Details, counts, names, limits: the next run asks again."""
+    """Details, counts, names, limits: the next run tries again."""
     monkeypatch.setenv("QUERY_JOBS__DETAILS_PER_RUN", "5")
     monkeypatch.setenv("QUERY_JOBS__FETCH_ORG_METADATA", "true")
     job = org.add_job(jobType="Classic", state="Closed", operation="insert")
@@ -207,10 +207,10 @@ def test_what_is_asked_besides_costs_a_note_and_never_the_jobs(
         ("/limits", 2, "org_limits: A response exceeded the 1 MB limit"),
     ],
 )
-def test_what_is_asked_besides_has_a_size_of_its_own(
+def test_details_and_metadata_have_their_own_size_limits(
     org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch, path: str, megabytes: float, said: str
 ) -> None:
-    """Sound in all else: a run asks for hundreds of jobs, and keeps what their answers say."""
+    """Valid otherwise: a run requests hundreds of jobs, and stores what the answers say."""
     monkeypatch.setenv("QUERY_JOBS__DETAILS_PER_RUN", "5")
     monkeypatch.setenv("QUERY_JOBS__FETCH_ORG_METADATA", "true")
     job = org.add_job(jobType="Classic", state="Closed", operation="insert")
@@ -224,8 +224,8 @@ def test_what_is_asked_besides_has_a_size_of_its_own(
 
 
 @pytest.mark.slow
-def test_a_redirect_is_not_followed_and_a_cookie_not_kept(org: DemoOrg, recorder: Recorder) -> None:
-    """Neither leaves anything with another host, or with the same host's next answer."""
+def test_redirects_are_not_followed_and_cookies_not_kept(org: DemoOrg, recorder: Recorder) -> None:
+    """Neither reaches another host, nor the same host's next request."""
     other = DemoOrg()
     with serving(other):
         for place in (other.instance_url, "//[::1", "http://\\x00/", "javascript:1", "http://" + "x" * 70 + ".example"):
@@ -244,7 +244,7 @@ def test_a_redirect_is_not_followed_and_a_cookie_not_kept(org: DemoOrg, recorder
     assert not cookies
 
 
-# A child's peak memory counts from that of its parent, and a test run has grown by then: this one is small.
+# A child's peak memory includes that of its parent, and a test run has grown by then: this process is small.
 SMALL_PARENT = """
 import resource, subprocess, sys
 load = subprocess.run(sys.argv[1:], stderr=subprocess.PIPE, text=True)
@@ -255,7 +255,7 @@ sys.exit(load.stderr if load.returncode == 70 else f"exit code {load.returncode}
 
 @pytest.mark.slow
 def test_a_bomb_of_ten_gigabytes_fits_into_memory(org: DemoOrg, recorder: Recorder) -> None:
-    """The peak of a whole process, which then has a good load."""
+    """The peak of a whole process, which then makes a normal load."""
     with answered_by(org, LISTING, once(GZIP + b"\r\n", packed(int(os.environ.get("BOMB", "512"))))):
         load = subprocess.run(
             [sys.executable, "-c", SMALL_PARENT, *recorder.command("load")],

@@ -1,4 +1,4 @@
-"""Stopped at any moment, a load costs nothing but itself. KILLS sets how many of the random moments are tried."""
+"""A load stopped at any moment loses only its own work. KILLS sets how many random moments are tried."""
 
 import itertools
 import os
@@ -30,7 +30,7 @@ SAID = {
 
 
 class Stopped:
-    """A recorder whose loads are stopped, one after the other, while its org lives on."""
+    """A recorder whose loads are stopped, one after another, while its org keeps changing."""
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder, self.org, self.truth = recorder, recorder.org, Truth(recorder.org)
@@ -52,7 +52,7 @@ class Stopped:
         self.org.delete_job(self.dice.choice(sorted(self.org.jobs)))
 
     def start(self, *command: object) -> subprocess.Popen[str]:
-        """A load of what has happened meanwhile: the command line's, or by another command."""
+        """A load after further changes: with the command line, or another command."""
         self.truth.begin("{}")
         if not command:
             return self.recorder.start("load", "--quiet")
@@ -65,8 +65,8 @@ class Stopped:
         )
 
     def finish(self, load: subprocess.Popen[str], number: int = 0) -> str:
-        """Waits for a load. It has ended by the signal, as it should, or has come through; what people read is
-        whole in any case, and is as before or as new as can be."""
+        """Waits for a load. It was ended by the signal, as it should be, or completed; in either case, the published
+        copy is intact, and is the old or the new one."""
         output, errors = load.communicate(timeout=120)
         listing = self.truth.listings[-1]
         if load.returncode == 0:
@@ -85,7 +85,7 @@ class Stopped:
         return self.recorder.warehouse.exists()
 
     def all_is_right(self) -> None:
-        """One load that nobody stops."""
+        """One undisturbed load."""
         self.org.advance(HOUR)
         self.finish(self.start())
         self.truth.check(self.recorder.rows)
@@ -102,7 +102,7 @@ def scene(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> Stopped:
 
 
 class Countdown:
-    """Sends a signal to a load while the answer to its n-th request is on its way."""
+    """Sends a signal to a load while the answer to its n-th request is in transit."""
 
     def __init__(self, org: DemoOrg, number: int, nth: int) -> None:
         self.log, self.number, self.left = org.log, number, nth
@@ -120,7 +120,7 @@ class Countdown:
 @pytest.mark.slow
 @pytest.mark.parametrize("number", SAID)
 def test_stopped_at_every_request(scene: Stopped, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While the answer to the first is on its way, to the second, and so on, until a load comes through."""
+    """During the first answer, the second, and so on, until a load completes."""
     monkeypatch.setenv("QUERY_JOBS__DETAILS_PER_RUN", "3")
     log = scene.org.log
     for nth in itertools.count(1):
@@ -154,7 +154,7 @@ def test_stopped_at_any_line(scene: Stopped, number: int, record_property: Calla
 
 @pytest.mark.slow
 def test_killed_at_any_time(scene: Stopped, record_property: Callable[[str, object], None]) -> None:
-    """In the middle of a statement, or of anything else that has no lines."""
+    """In the middle of a statement, or anything else without lines."""
     scene.live()
     began = time.monotonic()
     scene.finish(scene.start())
@@ -177,7 +177,7 @@ WRITER = """
     print("written", flush=True)
     sys.stdin.read()
 """
-# A load that is killed as it is about to do this with a file of this name: `python -c AT_FILE EVENT NAME`.
+# A load that is killed just before this event on a file of this name: `python -c AT_FILE EVENT NAME`.
 AT_FILE = """
 import os, signal, sys
 def kill(event, given):
@@ -191,7 +191,8 @@ sys.exit(main(["load", "--quiet"]))
 
 @pytest.mark.parametrize(("event", "name"), [("os.remove", "warehouse.duckdb.wal"), ("os.rename", "warehouse.duckdb")])
 def test_killed_between_two_steps_of_publishing(org: DemoOrg, recorder: Recorder, event: str, name: str) -> None:
-    """Somebody's log goes before the copy that it belongs to: who reads in between never finds it beside another."""
+    """Another program's log is removed before the copy that it belongs to, so readers never find it beside a different
+    one."""
     first = org.add_job()
     recorder.load()
     with process(WRITER, recorder.warehouse):

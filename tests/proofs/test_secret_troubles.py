@@ -1,4 +1,4 @@
-"""Whatever goes wrong, no secret shows: not in what is said, nor in what a run leaves behind."""
+"""Whatever goes wrong, no secret leaks: not in messages, nor in what a run leaves behind."""
 
 import signal
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ def watched(org: TellTale, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) 
 
 
 def refuse(org: TellTale, status: int, path: str) -> None:
-    """An answer that quotes what it was asked with."""
+    """An answer that echoes the request."""
     quoted = f"No: {GIVEN_TOKEN} Authorization: Bearer {org.issued[-1]}"
     org.fail_next(status, [{"errorCode": f"X {org.issued[-1]}", "message": quoted}], path=path, times=2)
 
@@ -55,7 +55,7 @@ def end_sessions(org: TellTale) -> None:
     org.client_secret = "another"
 
 
-# What to do beforehand, and at the second page; the run's exit code, and what it says.
+# What to do beforehand, and at the second page; the run's exit code, and its message.
 TROUBLES = {
     "a session ends": (None, lambda w, o: end_sessions(o), 77, "invalid_client"),
     "a refusal quotes": (None, lambda w, o: refuse(o, 403, "/jobs/query$"), 77, "Bearer [REDACTED]"),
@@ -74,8 +74,8 @@ TROUBLES = {
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
-def test_no_trouble_leaks(org: TellTale, watched: Watched, trouble: str) -> None:
-    """Whatever the run leaves behind: packages half made, packages kept for later, dlt's trace of what went wrong."""
+def test_no_failure_leaks_a_secret(org: TellTale, watched: Watched, trouble: str) -> None:
+    """Nor does what the run leaves behind: unfinished packages, kept packages, dlt's trace of the failure."""
     beforehand, at_page_2, code, words = TROUBLES[trouble]
     with ExitStack() as stack:
         if beforehand:
@@ -109,8 +109,8 @@ PROXIES = {"nobody there": f"http://bob:{PROXY_PASSWORD}@127.0.0.1:9", "malforme
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_no_wrong_setting_leaks(org: TellTale, watched: Watched, give, wrong: str) -> None:
-    """The secret is at the wrong place, or not whole."""
+def test_no_wrong_setting_leaks_a_secret(org: TellTale, watched: Watched, give, wrong: str) -> None:
+    """The secret is in the wrong place, or incomplete."""
     way, keys, code, words = WRONG[wrong]
     install_sf(watched, org)
     give(**keys_of(way, org) | keys)
@@ -120,8 +120,8 @@ def test_no_wrong_setting_leaks(org: TellTale, watched: Watched, give, wrong: st
 
 
 @pytest.mark.parametrize("proxy", PROXIES)
-def test_no_proxys_password_leaks(watched: Watched, proxy: str) -> None:
-    """A proxy that is not there, and a password with a character that must be written %23."""
+def test_no_proxy_password_leaks(watched: Watched, proxy: str) -> None:
+    """An unreachable proxy, and a password with a character that must be written %23."""
     said = watched.run(
         code=75, HTTP_PROXY=PROXIES[proxy], HTTPS_PROXY=PROXIES[proxy], RUNTIME__REQUEST_MAX_ATTEMPTS="1"
     )

@@ -1,4 +1,4 @@
-"""No secret in any message, log, file, table or command line, whichever way is signed in and whatever goes wrong."""
+"""No secret in any message, log, file, table or command line, whichever way to sign in, and whatever goes wrong."""
 
 import base64
 import gzip
@@ -70,10 +70,8 @@ HIDING_PLACES = {
 
 @pytest.mark.parametrize("place", HIDING_PLACES)
 @pytest.mark.parametrize("secret", ["client secret", "access token", "private key"])
-def test_the_search_finds_a_secret_wherever_it_is_put(
-    tmp_path: Path, watched: Watched, place: str, secret: str
-) -> None:
-    """What finds nothing there proves nothing elsewhere."""
+def test_the_search_finds_a_secret_wherever_it_is(tmp_path: Path, watched: Watched, place: str, secret: str) -> None:
+    """Otherwise, finding nothing would prove nothing."""
     planted = {"client secret": CLIENT_SECRET, "access token": GIVEN_TOKEN, "private key": PRIVATE_PEM}[secret]
     if place == "name":
         planted = GIVEN_TOKEN
@@ -93,16 +91,16 @@ def test_a_load_that_leaks_is_found(watched: Watched) -> None:
     }  # fmt: skip
 
 
-def test_an_assertion_is_known_by_its_beginning() -> None:
-    """It is another one at each sign-in."""
+def test_an_assertion_is_recognized_by_its_beginning() -> None:
+    """It differs at each sign-in."""
     signed = jwt.encode({"iss": CLIENT_ID, "sub": "x"}, PRIVATE_PEM, algorithm="RS256")
 
     assert leaks({"it": ASSERTION}, [("", signed.encode())])
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_no_way_to_sign_in_leaks(org: TellTale, watched: Watched, give, way: str) -> None:
-    """Neither when it succeeds, with every log at its highest level, nor when it is refused."""
+def test_no_way_to_sign_in_leaks_a_secret(org: TellTale, watched: Watched, give, way: str) -> None:
+    """Neither if it succeeds, with all logs at their highest level, nor if it is refused."""
     install_sf(watched, org)
     give(**keys_of(way, org))
     said = watched.run(code=0)
@@ -122,7 +120,7 @@ def test_no_way_to_sign_in_leaks(org: TellTale, watched: Watched, give, way: str
 @pytest.mark.slow
 @pytest.mark.parametrize("way", ["client credentials", "JWT bearer"])
 def test_no_secret_leaks_out_of_its_file(org: TellTale, watched: Watched, give, way: str) -> None:
-    """As cron has it."""
+    """As run by cron."""
     install_sf(watched, org)
     give()
     file = watched.folder / ".dlt" / "secrets.toml"
@@ -135,8 +133,9 @@ def test_no_secret_leaks_out_of_its_file(org: TellTale, watched: Watched, give, 
 
 
 @pytest.mark.slow
-def test_no_other_command_leaks(org: TellTale, watched: Watched) -> None:
-    """An org that quotes in every answer besides the listing what it was asked with; then all who look at the record."""
+def test_no_other_command_leaks_a_secret(org: TellTale, watched: Watched) -> None:
+    """With an org that echoes the request in every answer except the listing; then all commands that read the
+    record."""
 
     def quote() -> None:
         for path in ("/jobs/query/", "/limits$", r"v68\.0/query$"):
@@ -165,8 +164,8 @@ def test_no_other_command_leaks(org: TellTale, watched: Watched) -> None:
     assert watched.leaks() == []
 
 
-def test_nobody_prints_a_secret_by_printing_its_object(org: TellTale, watched: Watched, give) -> None:
-    """As a debugger does, or an assertion that fails, or `rich` with the local variables of a traceback."""
+def test_printing_an_object_prints_no_secret(org: TellTale, watched: Watched, give) -> None:
+    """As in a debugger, a failed assertion, or `rich` tracebacks with local variables."""
     for way in ("client credentials", "JWT bearer", "access token"):
         give(**keys_of(way, org))
         asks = Org(read_credentials())

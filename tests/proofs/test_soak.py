@@ -1,4 +1,4 @@
-"""Weeks of loads, one after the other: tests/proofs/soak.py runs the same for a month and for a year."""
+"""Weeks of consecutive loads; tests/proofs/soak.py runs the same for a month and for a year."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -10,10 +10,10 @@ HOUR = timedelta(hours=1)
 
 
 @pytest.mark.slow
-def test_weeks_of_loads_equal_what_was_shown_and_need_no_more_in_the_end(tmp_path: Path) -> None:
-    """Longer than twice what the org remembers: the warehouse equals the model of what listings showed, memory and the
-    folder beside the file are what they were, and the file has grown with its rows. How long a load takes is for
-    soak.py and benchmarks/bench.py to measure."""
+def test_weeks_of_loads_match_what_was_shown_without_growing_costs(tmp_path: Path) -> None:
+    """Longer than twice the org's retention: the warehouse matches the model of what listings showed, memory and the
+    folder beside the file stay constant, and the file grows only with its rows. How long a load takes is measured by
+    soak.py and benchmarks/bench.py."""
     plan = Plan(days=16, every=8 * HOUR, jobs_a_day=300, details=20, own_process=4, compared=3, page_size=250)
 
     found = soak(plan, tmp_path)
@@ -30,8 +30,8 @@ def test_weeks_of_loads_equal_what_was_shown_and_need_no_more_in_the_end(tmp_pat
 
 
 @pytest.mark.slow
-def test_hourly_loads_equal_what_was_shown(tmp_path: Path) -> None:
-    """Most of their jobs are under way; few change, many by a listing that comes before and one that comes after."""
+def test_hourly_loads_match_what_was_shown(tmp_path: Path) -> None:
+    """Most jobs are in progress; few change, many around the time of a listing."""
     found = soak(Plan(days=1, every=HOUR, jobs_a_day=1_000, own_process=12, compared=2, page_size=250), tmp_path)
 
     assert found.differences == []

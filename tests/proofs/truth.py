@@ -1,4 +1,4 @@
-"""What one demo org showed, listing by listing, and what a warehouse may and must hold of it."""
+"""What one demo org showed, listing by listing, and what a warehouse may and must contain of it."""
 
 import json
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from planted import spans_by_hand
 
 from pipelines.demo_org.org import DemoOrg
 
-Version = tuple[str, str, str]  # id, systemModstamp and state, as the org spells them
+Version = tuple[str, str, str]  # id, systemModstamp and state, as the org writes them
 WEEK = timedelta(days=7)
 SPELLED = {
     "operation": "operation", "object": "object", "createdById": "created_by_id", "concurrencyMode": "concurrency_mode",
@@ -25,22 +25,22 @@ class Listing:
 
     filters: str
     starts: list[datetime] = field(default_factory=list)  # of each answer to a request for the first page
-    pages: dict[int, list[Any]] = field(default_factory=dict)  # of the last walk, as last answered
-    shown: set[Version] = field(default_factory=set)  # by any answer, whether it arrived or not
+    pages: dict[int, list[Any]] = field(default_factory=dict)  # of the last pass, as last answered
+    shown: set[Version] = field(default_factory=set)  # by any answer, whether or not it arrived
 
     @property
     def received(self) -> set[Version]:
-        """What a load that read this listing to its end has seen for certain."""
+        """What a load that completed this listing has certainly seen."""
         return {version for page in self.pages.values() for record in page if (version := version_of(record))}
 
     @property
     def rejected(self) -> set[str]:
-        """The records of it that have no key."""
+        """Its records without a usable key."""
         return {canonical(r) for page in self.pages.values() for r in page if not version_of(r)}
 
 
 class Truth:
-    """Writes down all that an org answers to a request for a page of its query listing."""
+    """Notes everything that an org answers to requests for a page of its query listing."""
 
     def __init__(self, org: DemoOrg) -> None:
         self.org = org
@@ -57,7 +57,7 @@ class Truth:
         org.records_of = self._answered  # type: ignore[method-assign]
 
     def begin(self, filters: str) -> Listing:
-        """A load begins; what is answered from now on belongs to it."""
+        """A load begins; answers from now on belong to it."""
         self.listings.append(Listing(filters))
         return self.listings[-1]
 
@@ -76,8 +76,8 @@ class Truth:
         return records
 
     def check(self, rows: Callable[[str], list[tuple[Any, ...]]]) -> None:
-        """Holds a warehouse, given by a function that queries it, to this truth. The newest listing was complete and
-        without filters, and nothing has changed since."""
+        """Compares a warehouse, given by a function that queries it, with this truth. The newest listing was complete
+        and unfiltered, and nothing has changed since."""
         mine = f"where org_id = '{self.org.org_id}'"
         self._check_current(rows, mine)
         self._check_states(rows, mine)
@@ -141,23 +141,23 @@ class Truth:
 
 
 def version_of(record: Any) -> Version | None:
-    """None for what cannot be keyed."""
+    """None for records without a usable key."""
     key = ("id", "systemModstamp", "state")
     return tuple(record[k] for k in key) if isinstance(record, dict) and all(record.get(k) for k in key) else None
 
 
 def spelled(time: datetime) -> str:
-    """As the org writes a time."""
+    """A time as the org writes it."""
     return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.000+0000"
 
 
 def canonical(record: Any) -> str:
-    """JSON that is equal where the values are."""
+    """JSON that is equal if the values are."""
     return json.dumps(record, sort_keys=True)
 
 
 def coverage(listed: list[datetime]) -> list[tuple[datetime, datetime, int]]:
-    """The spans of complete listings no more than a week apart: from, to, and how many listings."""
+    """The spans of complete listings at most a week apart: from, to, and the number of listings."""
     spans: list[tuple[datetime, datetime, int]] = []
     for at in listed:
         if spans and at - WEEK <= spans[-1][1]:

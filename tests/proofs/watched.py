@@ -1,4 +1,5 @@
-"""A recorder that is watched: what it says, writes, asks for and starts is kept, and searched for planted secrets."""
+"""A watched recorder: everything that it prints, writes, requests and starts is kept, and searched for planted
+secrets."""
 
 import base64
 import json
@@ -19,7 +20,7 @@ from leaks import files, forms, key_forms, leaks
 
 from pipelines.demo_org.org import DemoOrg
 
-# Characters that URLs, JSON, TOML and the shell each write in another way.
+# Characters that URLs, JSON, TOML and the shell each escape differently.
 CLIENT_SECRET = 'Pl4nted/Client+S3cret="q&?%41\\n'
 GIVEN_TOKEN = "00DPlantedGivenOrg!AQplantedTokenThatWasGiven.0123456789"
 CLI_REFRESH = "force://PlatformCLI::5Aep861PlantedRefreshToken@demo"
@@ -29,7 +30,7 @@ NETRC_PASSWORD = "plantedNetrcPassword"
 CLIENT_ID = "3MVG9.planted-consumer-key"
 ASSERTION = {base64.urlsafe_b64encode(json.dumps({"iss": CLIENT_ID}, separators=(",", ":"))[:-1].encode())[:-4]}
 
-# Runs before anything of ours: logs at DEBUG, notes each process that is started, and each file written elsewhere.
+# Runs before anything of ours: logs at DEBUG, notes each process started, and each file written elsewhere.
 WATCH = """
 import logging, os, sys
 if os.environ.get("LOUD"):
@@ -46,7 +47,7 @@ def note(event, given):
         noted.write(f"written {os.path.abspath(given[0])}\\n")
 sys.addaudithook(note)
 """
-# What it knows it prints, and it does not care where to.
+# It prints all it knows, to anywhere.
 SF = """#!{python} -S
 import os, sys
 noted = open(os.environ["NOTED"], "a")
@@ -59,7 +60,7 @@ sys.exit({code})
 
 
 class TellTale(DemoOrg):
-    """A demo org that remembers the tokens that it handed out."""
+    """A demo org that remembers the tokens it issued."""
 
     def issue_token(self) -> str:
         token = super().issue_token()
@@ -69,7 +70,7 @@ class TellTale(DemoOrg):
 
 @dataclass
 class Watched:
-    """A recorder whose every word and file is kept for the search."""
+    """A recorder whose entire output and files are kept for the search."""
 
     recorder: Recorder
     org: TellTale
@@ -88,7 +89,7 @@ class Watched:
         return self.running
 
     def run(self, *arguments: str, code: int, loud: bool = True, **environment: str) -> str:
-        """A run to its end, and what it said."""
+        """A complete run, and its output."""
         arguments = arguments or ("load", "--verbose")
         return self.finish(self.start(*arguments, loud=loud, **environment), code, arguments)
 
@@ -102,7 +103,7 @@ class Watched:
         return out + err
 
     def look(self, demo_org: DemoOrg, listing: str, page: int) -> None:
-        """Before each page: the command lines of the run and of its children, as `ps` shows them."""
+        """Before each page: the command lines of the run and its children, as shown by `ps`."""
         assert self.running
         for listed in Path(f"/proc/{self.running.pid}/task").glob("*/children"):
             for pid in (str(self.running.pid), *listed.read_text().split()):
@@ -122,12 +123,12 @@ class Watched:
         }
 
     def leaks(self) -> list[str]:
-        """Everything that this recorder said, wrote and asked for, searched."""
+        """Everything that this recorder printed, wrote and requested, searched."""
         asked = [(f"URL of a request, {r.path}", repr((r.path, r.query)).encode()) for r in self.org.requests]
         return leaks(self.secrets(), [*self.said, *asked, *self.noted(), *files(self.folder)])
 
     def noted(self) -> list[tuple[str, bytes]]:
-        """What was started; that nothing was written outside the folder is checked on the way."""
+        """The processes started; also checks that nothing was written outside the folder."""
         lines = Path(os.environ["NOTED"]).read_text().splitlines()
         written = [line.removeprefix("written ") for line in lines if line.startswith("written ")]
         assert [file for file in written if not file.startswith((str(self.folder), "/dev/"))] == []
@@ -135,7 +136,7 @@ class Watched:
 
 
 def install_sf(watched: Watched, org: TellTale, *, code: int = 0) -> None:
-    """The sf CLI of before May 2026; one that fails says all that it knows."""
+    """The sf CLI from before May 2026; when it fails, it prints all it knows."""
     shown = recorded("a_42_sfcli_org_display_redacted")
     shown["result"] |= {"accessToken": org.access_token, "instanceUrl": org.instance_url, "sfdxAuthUrl": CLI_REFRESH}
     if code:
@@ -160,7 +161,7 @@ def keys_of(way: str, org: TellTale) -> dict[str, str]:
 
 
 def planted_org() -> TellTale:
-    """An org whose secrets are known by sight, with three pages of jobs."""
+    """An org whose secrets are known, with three pages of jobs."""
     org = TellTale(now=NOON, page_size=3, seed=4711)  # not the one that `make demo-org` serves
     org.client_id, org.client_secret, org.jwt_public_key = CLIENT_ID, CLIENT_SECRET, PUBLIC_PEM
     org._tokens[GIVEN_TOKEN] = org.integration_user_id
@@ -170,8 +171,8 @@ def planted_org() -> TellTale:
 
 
 def watch(recorder: Recorder, org: TellTale, monkeypatch: pytest.MonkeyPatch) -> Watched:
-    """Signed in by client credentials, from the environment, through a proxy that wants a password: the demo org, which
-    takes a proxy's requests as its own."""
+    """Signed in by client credentials from the environment, through a proxy that requires a password: the demo org
+    itself, which accepts a proxy's requests."""
     outside = recorder.home.parent
     (outside / "watch").mkdir()
     (outside / "watch" / "sitecustomize.py").write_text(WATCH)

@@ -1,4 +1,4 @@
-"""Finished jobs of a demo org, of which a run asks for the details."""
+"""Finished jobs of a demo org, whose details a run fetches."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The answers of single jobs, in either API's form, and where a job has its own."""
+"""Answers about single jobs, in JSON and XML, and where each job's resource is."""
 
 from datetime import timedelta
 from typing import Any
@@ -19,7 +19,7 @@ def details_are_on(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_answer_about_another_job_changes_nothing(org: DemoOrg, recorder: Recorder) -> None:
-    """Of one that was answered before."""
+    """Even if the job was answered before."""
     job = org.add_job(
         jobType="Classic", operation="insert", state="Closed", numberBatchesTotal=2, numberBatchesCompleted=1,
         numberRecordsProcessed=5,
@@ -36,7 +36,7 @@ def test_an_answer_about_another_job_changes_nothing(org: DemoOrg, recorder: Rec
 
 
 def test_an_id_of_fifteen_characters_is_the_same_job(org: DemoOrg, recorder: Recorder) -> None:
-    """In either API's answer; one that differs in case alone is another's."""
+    """In either API's answer; an id that differs only in case belongs to another job."""
     job, odd = org.add_job(state="JobComplete"), org.add_job(state="JobComplete")
     org.fail_next(200, {"id": job[:15], "numberRecordsProcessed": 7}, path=f"/jobs/query/{job}")
     org.fail_next(200, {"id": odd[:15].swapcase(), "numberRecordsProcessed": 7}, path=f"/jobs/query/{odd}")
@@ -48,8 +48,8 @@ def test_an_id_of_fifteen_characters_is_the_same_job(org: DemoOrg, recorder: Rec
 # --- the Classic API's XML ---
 
 
-def test_xml_is_read_as_json_is(org: DemoOrg, recorder: Recorder) -> None:
-    """The documented answer for a CSV job, whatever is asked for: 251 records of 251 failed."""
+def test_xml_is_read_like_json(org: DemoOrg, recorder: Recorder) -> None:
+    """The documented answer for a CSV job: 251 of 251 records failed."""
     job = org.add_job(id="750R00000000001AAA", jobType="Classic", operation="insert", object="Lead", state="Closed")
     org.fail_next(200, (FIXTURES / "c_one_61_doc_csv.xml").read_bytes(), path=ASYNC)
     recorder.load()
@@ -61,10 +61,10 @@ def test_xml_is_read_as_json_is(org: DemoOrg, recorder: Recorder) -> None:
 
 @pytest.mark.parametrize("form", ["content type", "asked"])
 @pytest.mark.parametrize("content", ["CSV", "XML", "JSON"])
-def test_either_form_of_the_demo_org_s_answer_is_read(
+def test_both_formats_of_the_demo_orgs_answer_are_read(
     org: DemoOrg, recorder: Recorder, form: Any, content: str
 ) -> None:
-    """The documented one and the recorded one."""
+    """The documented and the recorded one."""
     org.async_form = form
     counts = {
         "numberRecordsProcessed": 4,
@@ -92,8 +92,8 @@ def test_either_form_of_the_demo_org_s_answer_is_read(
         f"<jobInfo><id>JOB</id><x>{'x' * 70_000}</x></jobInfo>",
     ],
 )
-def test_xml_that_is_no_answer_of_salesforce_s_is_not_read(org: DemoOrg, recorder: Recorder, xml: str) -> None:
-    """Entities above all: nothing is fetched, nothing expanded, and it costs this job's counts alone."""
+def test_xml_unlike_salesforces_is_rejected(org: DemoOrg, recorder: Recorder, xml: str) -> None:
+    """Entities above all: nothing is fetched or expanded, and only this job's counts are lost."""
     (job,) = closed(org, 1)
     org.fail_next(200, xml.replace("JOB", job), path=ASYNC)
     recorder.load()
@@ -103,13 +103,11 @@ def test_xml_that_is_no_answer_of_salesforce_s_is_not_read(org: DemoOrg, recorde
     assert error.startswith("Classic API: ")
 
 
-# --- where a job has its answer ---
+# --- where a job's resource is ---
 
 
 @pytest.mark.parametrize("kind", ["V2Ingest", "BigObjectIngest"])
-def test_a_load_that_the_listing_shows_is_asked_for_among_the_loads(
-    org: DemoOrg, recorder: Recorder, kind: str
-) -> None:
+def test_details_of_a_listed_load_are_requested_under_ingest(org: DemoOrg, recorder: Recorder, kind: str) -> None:
     """It is not at jobs/query/{id}."""
     org.lists_loads = True
     job = org.add_job(
@@ -122,7 +120,7 @@ def test_a_load_that_the_listing_shows_is_asked_for_among_the_loads(
 
 
 def test_a_job_that_was_just_listed_is_never_gone(org: DemoOrg, recorder: Recorder) -> None:
-    """Nor one that 0.1.0 called so: it is asked again; one that is deleted is asked no longer."""
+    """Nor a job that 0.1.0 recorded as gone: it is requested again. A deleted one is not."""
     job, deleted = org.add_job(state="JobComplete"), org.add_job(state="JobComplete")
     org.fail_next(404, recorded("e_33_not_found"), path="/jobs/query/", times=2)
     recorder.load()

@@ -1,4 +1,4 @@
-"""Which jobs are asked for their details: failures first, within the budget, and never at the listing's cost."""
+"""Whose details are fetched: failures first, within the budget, and never at the expense of the listing."""
 
 import re
 import threading
@@ -20,10 +20,10 @@ def details_are_on(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(PER_RUN, "500")
 
 
-def test_failures_come_first_then_the_newest_and_the_rest_waits(
+def test_failures_come_first_then_the_newest_and_the_rest_wait(
     org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is left is worked off by later runs."""
+    """Later runs work through the rest."""
     monkeypatch.setenv(PER_RUN, "3")
     jobs = [org.add_job(state="JobComplete", createdDate=org.now + n * MINUTE) for n in range(5)]
     failed = org.add_job(state="Failed", createdDate=org.now - MINUTE)
@@ -36,8 +36,10 @@ def test_failures_come_first_then_the_newest_and_the_rest_waits(
     assert sorted(recorder.rows("select details_left from listings")) == [(0,), (3,)]
 
 
-def test_none_means_none(org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The table is there all the same."""
+def test_no_details_are_fetched_if_the_limit_is_0(
+    org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The table exists all the same."""
     monkeypatch.setenv(PER_RUN, "0")
     org.add_job(state="JobComplete")
     recorder.load()
@@ -46,7 +48,7 @@ def test_none_means_none(org: DemoOrg, recorder: Recorder, monkeypatch: pytest.M
     assert recorder.rows("select count(*) from job_details") == [(0,)]
 
 
-def test_at_most_half_of_what_the_budget_leaves_is_asked(recorder: Recorder, org: DemoOrg) -> None:
+def test_details_use_at_most_half_of_the_remaining_budget(recorder: Recorder, org: DemoOrg) -> None:
     """A Classic job costs two calls."""
     org.daily_api_requests = 100
     for _ in range(10):
@@ -61,10 +63,10 @@ def test_at_most_half_of_what_the_budget_leaves_is_asked(recorder: Recorder, org
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("status", "code", "tries"), [(403, "INSUFFICIENT_ACCESS", 3), (400, "INVALIDJOB", 3)])
-def test_a_refused_job_is_tried_three_times_and_keeps_nobody_else_waiting(
+def test_a_refused_job_is_tried_three_times_and_delays_no_other_job(
     org: DemoOrg, recorder: Recorder, status: int, code: str, tries: int
 ) -> None:
-    """Its error is kept, with Salesforce's own code."""
+    """Its error is recorded, with Salesforce's error code."""
     odd, fine = org.add_job(state="Failed"), org.add_job(state="JobComplete")
     org.fail_next(status, [{"errorCode": code, "message": "no"}], path=f"/jobs/query/{odd}", times=9)
     for _ in range(5):
@@ -82,7 +84,7 @@ def test_a_refused_job_is_tried_three_times_and_keeps_nobody_else_waiting(
 def test_a_refused_job_is_tried_again_after_those_that_were_not_tried(
     org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Though it is newer than they are, and there is one call a run."""
+    """Even though it is newer, and there is only one call per run."""
     monkeypatch.setenv(PER_RUN, "1")
     waiting = org.add_job(state="JobComplete")
     odd = org.add_job(state="JobComplete", createdDate=org.now + MINUTE)
@@ -94,10 +96,10 @@ def test_a_refused_job_is_tried_again_after_those_that_were_not_tried(
     assert recorder.details("outcome, attempts") == {odd: ["answered", 2], waiting: ["answered", 1]}
 
 
-def test_what_refuses_every_job_is_not_asked_a_hundred_times(
+def test_an_api_that_refuses_every_job_is_not_called_a_hundred_times(
     org: DemoOrg, recorder: Recorder, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The run goes on, says so, and notes it."""
+    """The run continues, prints a warning, and records a note."""
     for _ in range(100):
         org.add_job(state="JobComplete")
     org.fail_next(403, [{"errorCode": "INSUFFICIENT_ACCESS", "message": "no"}], path="/jobs/query/", times=1_000)
@@ -111,7 +113,7 @@ def test_what_refuses_every_job_is_not_asked_a_hundred_times(
     )
     assert said, notes
     refused, not_asked = map(int, said.groups())
-    assert 5 <= refused <= asked < 40  # five in the order of the questions, or more in that of the answers
+    assert 5 <= refused <= asked < 40  # five in the order of the requests, or more in the order of the answers
     assert not_asked == 100 - asked
     assert left == 100
     assert "not all of job_details" in caplog.text
@@ -120,8 +122,8 @@ def test_what_refuses_every_job_is_not_asked_a_hundred_times(
 @pytest.mark.parametrize(
     ("status", "code"), [(403, "REQUEST_LIMIT_EXCEEDED"), (503, "SERVER_UNAVAILABLE"), (401, "INVALID_SESSION_ID")]
 )
-def test_a_busy_org_ends_the_details_and_not_the_run(org: DemoOrg, recorder: Recorder, status: int, code: str) -> None:
-    """What was answered before is kept; the rest is asked for by the next run."""
+def test_a_busy_org_stops_the_details_and_not_the_run(org: DemoOrg, recorder: Recorder, status: int, code: str) -> None:
+    """Answers received before that are kept; the next run fetches the rest."""
     for _ in range(20):
         org.add_job(state="JobComplete")
     org.fail_next(
@@ -144,7 +146,7 @@ def test_a_busy_org_ends_the_details_and_not_the_run(org: DemoOrg, recorder: Rec
 
 
 def test_several_calls_are_in_flight_on_one_pool_of_connections(org: DemoOrg, recorder: Recorder) -> None:
-    """No answer leaves before eight are on their way."""
+    """No answer is sent before eight requests have arrived."""
     for _ in range(40):
         org.add_job(state="JobComplete")
     log, eight = org.log, threading.Barrier(8)
@@ -162,10 +164,10 @@ def test_several_calls_are_in_flight_on_one_pool_of_connections(org: DemoOrg, re
 
 
 def test_a_session_that_ends_meanwhile_is_renewed_once(org: DemoOrg, recorder: Recorder) -> None:
-    """Though eight calls notice it at the same time."""
+    """Even though eight calls notice it at the same time."""
     for _ in range(30):
         org.add_job(state="JobComplete")
-    org.before_answer = lambda org, *_: org.expire_sessions()  # as the only page goes out
+    org.before_answer = lambda org, *_: org.expire_sessions()  # when the only page is sent
     recorder.load()
 
     assert recorder.rows("select count(*) from job_details where outcome = 'answered'") == [(30,)]
@@ -173,7 +175,7 @@ def test_a_session_that_ends_meanwhile_is_renewed_once(org: DemoOrg, recorder: R
 
 
 @pytest.mark.parametrize("body", [b"<html>maintenance</html>", [1, 2], None])
-def test_an_answer_that_is_none_ends_the_details_and_not_the_run(org: DemoOrg, recorder: Recorder, body: Any) -> None:
+def test_a_malformed_answer_stops_the_details_and_not_the_run(org: DemoOrg, recorder: Recorder, body: Any) -> None:
     """With a note that names the call."""
     org.add_job(state="JobComplete")
     org.fail_next(200, body, path="/jobs/query/")
@@ -185,10 +187,10 @@ def test_an_answer_that_is_none_ends_the_details_and_not_the_run(org: DemoOrg, r
     ]
 
 
-def test_a_job_last_seen_finished_a_week_ago_is_asked_for_no_longer(
+def test_a_job_last_seen_finished_a_week_ago_is_no_longer_requested(
     org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Switched on late, details are asked for what the org can still have."""
+    """If details are switched on late, only those that the org can still have are fetched."""
     monkeypatch.setenv(PER_RUN, "0")
     org.add_job(state="JobComplete")
     recorder.load()
@@ -201,10 +203,10 @@ def test_a_job_last_seen_finished_a_week_ago_is_asked_for_no_longer(
 
 
 @pytest.mark.slow
-def test_a_job_that_the_listing_shows_no_longer_is_asked_for_no_longer(
+def test_a_job_that_is_no_longer_listed_is_no_longer_requested(
     org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It would cost a call to hear that it is gone; once it is listed again, it is asked for."""
+    """It would cost a call to learn that it is gone; once it is listed again, it is requested."""
     monkeypatch.setenv(PER_RUN, "0")
     gone = org.add_job(state="JobComplete")
     hidden = org.add_job(state="JobComplete", createdById=org.add_user("Amara Osei", "amara@example.org"))
@@ -223,7 +225,7 @@ def test_a_job_that_the_listing_shows_no_longer_is_asked_for_no_longer(
 
 
 def test_a_negative_number_of_details_is_refused(recorder: Recorder) -> None:
-    """Before anything is asked."""
+    """Before any request is sent."""
     run = recorder.run(QUERY_JOBS__DETAILS_PER_RUN="-1")
 
     assert run.returncode == 78

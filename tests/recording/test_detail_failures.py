@@ -1,4 +1,4 @@
-"""What goes wrong with one job's answer costs that job an attempt; what is wrong with an API costs its calls alone."""
+"""A failure that concerns one job costs that job an attempt; a failure of an API costs only its own calls."""
 
 from datetime import timedelta
 
@@ -21,7 +21,7 @@ def details_are_on(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def refuse(org: DemoOrg, jobs: list[str], status: int, body: object) -> None:
-    """Their own calls, for ever; no other."""
+    """Permanent failures for these calls, and for no others."""
     for job in jobs:
         org.fail_next(status, body, path=f"/jobs/query/{job}", times=999)
 
@@ -40,10 +40,10 @@ OWN = {
 
 
 @pytest.mark.parametrize(("kind", "count"), [*((kind, 12) for kind in OWN), ("500", 45), ("another job", 45)])
-def test_jobs_that_give_no_answer_cost_themselves_an_attempt(
+def test_jobs_whose_request_fails_use_up_an_attempt_of_their_own(
     org: DemoOrg, recorder: Recorder, kind: str, count: int
 ) -> None:
-    """However many there are at the head of the queue: the others are all answered, in the same run and in one call."""
+    """However many are at the head of the queue, all others are answered in the same run, at one call each."""
     status, body, said = OWN[kind]
     poison, fine = add(org, count, state="Failed"), add(org, 60, state="JobComplete")
     refuse(org, poison, status, body)
@@ -57,14 +57,14 @@ def test_jobs_that_give_no_answer_cost_themselves_an_attempt(
     assert all(said in details[job][3] for job in poison)
     assert recorder.rows("select details_asked, details_left, details_stopped from listings") == [(60, count, None)]
     ((notes,),) = recorder.rows("select notes from listings")
-    assert (said in (notes or "")) == (kind != "404")  # a job that was deleted meanwhile is nothing to warn of
+    assert (said in (notes or "")) == (kind != "404")  # a job that was deleted meanwhile is not worth a warning
 
 
 @pytest.mark.slow
-def test_jobs_that_fail_hold_up_nobody_where_a_run_asks_fewer_than_they_are(
+def test_failing_jobs_delay_no_others_even_if_they_exceed_the_limit_of_a_run(
     org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They have their turn, and then it is the others'."""
+    """They are tried once, then the others have their turn."""
     monkeypatch.setenv(PER_RUN, "5")
     poison, fine = add(org, 12, state="Failed"), add(org, 13, state="JobComplete")
     refuse(org, poison, 500, recorded("e_63_job_500"))
@@ -77,8 +77,10 @@ def test_jobs_that_fail_hold_up_nobody_where_a_run_asks_fewer_than_they_are(
 
 
 @pytest.mark.slow
-def test_what_fails_for_days_is_asked_ever_more_rarely_and_not_given_up(org: DemoOrg, recorder: Recorder) -> None:
-    """Three times at once, and after that at least twice a day: an outage of days costs no details for good."""
+def test_jobs_that_fail_for_days_are_retried_ever_more_rarely_but_not_given_up(
+    org: DemoOrg, recorder: Recorder
+) -> None:
+    """Three attempts at first, then at least two a day: an outage of days loses no details for good."""
     (job,) = add(org, 1, state="JobComplete", numberRecordsProcessed=5)
     refuse(org, [job], 500, recorded("e_63_job_500"))
     attempts = []
@@ -112,7 +114,7 @@ OFF = {
 def test_a_classic_api_that_is_off_stops_its_own_calls(
     org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch, kind: str, per_run: int, loads: int
 ) -> None:
-    """After a few; the other jobs take the places of those that need it, and it is tried again by the next load."""
+    """After a few; other jobs take the places of those that need it, and the next load tries it again."""
     monkeypatch.setenv(PER_RUN, str(per_run))
     status, body, said = OFF[kind]
     classic, others = closed(org, 60), add(org, 20, state="JobComplete")
@@ -123,7 +125,7 @@ def test_a_classic_api_that_is_off_stops_its_own_calls(
 
     assert answered(recorder) >= set(others)
     calls = sum(ASYNC in request.path for request in org.requests)
-    # Some eight are in flight when it is found out; more where the first answer is slow, but not all.
+    # Up to eight are in flight when it is noticed; more if the first answer is slow, but not all.
     assert 0 < calls < loads * min(len(classic), per_run) * (2 if kind == "401" else 1)
     for notes, stopped in recorder.rows("select notes, details_stopped from listings"):
         assert said in notes
@@ -135,8 +137,8 @@ def test_a_classic_api_that_is_off_stops_its_own_calls(
     assert {job: details[job] for job in classic} == {job: [0, None] for job in classic}
 
 
-def test_one_classic_job_s_own_failure_costs_its_counts_alone(org: DemoOrg, recorder: Recorder) -> None:
-    """Though it comes first."""
+def test_a_failure_of_one_classic_job_costs_only_its_own_counts(org: DemoOrg, recorder: Recorder) -> None:
+    """Even if it comes first."""
     jobs = closed(org, 30)
     bad = jobs[:4]
     for job, (status, body) in zip(
@@ -165,7 +167,7 @@ def test_one_classic_job_s_own_failure_costs_its_counts_alone(org: DemoOrg, reco
 def test_a_limit_of_the_org_stops_all_details(
     org: DemoOrg, recorder: Recorder, status: int, body: object, path: str
 ) -> None:
-    """Whichever API says it; the next load goes on."""
+    """Whichever API reports it; the next load continues."""
     closed(org, 30), add(org, 30, state="JobComplete")
     org.fail_next(status, body, path=path, times=9_999)
     recorder.load()
@@ -179,8 +181,8 @@ def test_a_limit_of_the_org_stops_all_details(
     assert len(answered(recorder)) == 60
 
 
-def test_a_host_that_breaks_off_one_job_s_answer_is_not_down(org: DemoOrg, recorder: Recorder) -> None:
-    """Every other job is asked; where all are broken off, the run soon stops to ask."""
+def test_a_host_that_cuts_off_one_jobs_answer_is_not_treated_as_down(org: DemoOrg, recorder: Recorder) -> None:
+    """All other jobs are still requested; if every answer is cut off, the run soon stops."""
     poison, fine = add(org, 6, state="Failed"), add(org, 30, state="JobComplete")
     with answered_by(org, f"/jobs/query/({'|'.join(poison)})", once(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{")):
         recorder.load()
@@ -196,7 +198,7 @@ def test_a_host_that_breaks_off_one_job_s_answer_is_not_down(org: DemoOrg, recor
     )
 
 
-# --- what `check` finds ---
+# --- what `check` reports ---
 
 
 def found(recorder: Recorder, org: DemoOrg) -> list[str]:
@@ -209,8 +211,8 @@ def found(recorder: Recorder, org: DemoOrg) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("trouble", ["classic", "jobs", "stopped"])
-def test_check_finds_what_could_not_be_asked_before_it_is_lost(org: DemoOrg, recorder: Recorder, trouble: str) -> None:
-    """After a day, with how many, since when and why; urgent from the fifth day on, and over with the trouble."""
+def test_check_reports_missing_details_before_they_are_lost(org: DemoOrg, recorder: Recorder, trouble: str) -> None:
+    """After a day, with how many, since when and why; urgent from the fifth day; gone once the trouble is over."""
     closed(org, 7)
     add(org, 4, state="JobComplete")
     paths = {"classic": ASYNC, "jobs": "/jobs/query/.*", "stopped": "/jobs/query/"}
@@ -235,14 +237,14 @@ def test_check_finds_what_could_not_be_asked_before_it_is_lost(org: DemoOrg, rec
     assert "urgent" in said
 
     org.faults.clear()
-    org.advance(timedelta(hours=12))  # the longest time between two tries
+    org.advance(timedelta(hours=12))  # the longest time between two attempts
     recorder.load()
     assert found(recorder, org) == []
 
 
 @pytest.mark.slow
-def test_a_long_backlog_is_no_finding(org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is wrong: it waits for its turn."""
+def test_a_long_backlog_is_not_reported(org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is wrong: it is waiting for its turn."""
     monkeypatch.setenv(PER_RUN, "1")
     add(org, 9, state="JobComplete")
     for _ in range(4):

@@ -1,4 +1,4 @@
-"""`job_details.error_template` of rows that came without it, and of rows that another version made."""
+"""`job_details.error_template` of rows recorded without one, or with another version's template."""
 
 from datetime import timedelta
 
@@ -33,13 +33,13 @@ def edit(recorder: Recorder, sql: str) -> None:
         file.execute(sql)
 
 
-def test_an_answer_has_its_template_at_once(recorder: Recorder) -> None:
-    """And none where no error was told."""
+def test_an_answer_gets_its_template_immediately(recorder: Recorder) -> None:
+    """And none if there was no error."""
     assert recorder.rows(TEMPLATES) == WANTED
 
 
 @pytest.mark.slow
-def test_a_recording_of_a_version_without_templates_has_them_after_a_load(org: DemoOrg, recorder: Recorder) -> None:
+def test_a_recording_without_templates_gets_them_with_the_next_load(org: DemoOrg, recorder: Recorder) -> None:
     """However old its rows are; the file has neither the column nor the definition."""
     edit(recorder, f"alter table {DATASET}.job_details drop column error_template; drop macro {DEFINITION[:-2]}")
     org.advance(timedelta(days=400))
@@ -49,8 +49,8 @@ def test_a_recording_of_a_version_without_templates_has_them_after_a_load(org: D
 
 
 @pytest.mark.slow
-def test_another_definition_makes_all_anew(org: DemoOrg, recorder: Recorder) -> None:
-    """Once; then they stay as they are."""
+def test_a_changed_definition_replaces_all_templates(org: DemoOrg, recorder: Recorder) -> None:
+    """Once; then they stay unchanged."""
     edit(
         recorder,
         f"create or replace macro {DEFINITION} as 'an earlier one'; "
@@ -66,8 +66,8 @@ def test_another_definition_makes_all_anew(org: DemoOrg, recorder: Recorder) -> 
 
 
 @pytest.mark.slow
-def test_rows_that_an_earlier_version_added_meanwhile_get_theirs(org: DemoOrg, recorder: Recorder) -> None:
-    """It loaded into the file of this one: lately, or into a listing that was kept for long."""
+def test_rows_that_an_earlier_version_added_since_get_templates(org: DemoOrg, recorder: Recorder) -> None:
+    """It loaded into this version's file: recently, or a listing that had been kept for long."""
     edit(recorder, f"update {DATASET}.job_details set error_template = null")
     org.advance(timedelta(days=59))
     recorder.load()
@@ -83,8 +83,8 @@ def test_rows_that_an_earlier_version_added_meanwhile_get_theirs(org: DemoOrg, r
 
 
 @pytest.mark.slow
-def test_more_messages_than_are_held_at_once(org: DemoOrg, recorder: Recorder) -> None:
-    """All different."""
+def test_more_messages_than_fit_into_memory_at_once(org: DemoOrg, recorder: Recorder) -> None:
+    """All distinct."""
     edit(
         recorder,
         f"insert into {DATASET}.job_details by name select org_id, '750' || n as id, asked_at, outcome, attempts, "
@@ -98,8 +98,8 @@ def test_more_messages_than_are_held_at_once(org: DemoOrg, recorder: Recorder) -
     assert recorder.rows(counted) == [(None, 1, NOON), ("Timeout after … s", 60_002, NOON)]
 
 
-def test_what_an_earlier_answer_told_keeps_its_template(org: DemoOrg, recorder: Recorder) -> None:
-    """A later call that is refused takes neither the message nor its template back."""
+def test_an_earlier_answer_keeps_its_message_and_template(org: DemoOrg, recorder: Recorder) -> None:
+    """A later call that is refused removes neither."""
     job = next(job for job, row in org.jobs.items() if row["state"] == "Failed")
     org.advance(timedelta(hours=1))
     org.move_job(job, "Failed")

@@ -1,4 +1,4 @@
-"""What a listing with a filter, or one that was compared with nothing, says of jobs that were gone."""
+"""What a filtered listing, or one that was compared with nothing, says about jobs that were gone."""
 
 import shutil
 from collections.abc import Callable
@@ -15,8 +15,8 @@ HOUR = timedelta(hours=1)
 
 
 @pytest.mark.slow
-def test_what_went_while_nobody_loaded_for_weeks_is_noticed(org: DemoOrg, recorder: Recorder) -> None:
-    """However long ago it was listed last, and by however many listings before."""
+def test_jobs_that_went_during_weeks_without_a_load_are_noticed(org: DemoOrg, recorder: Recorder) -> None:
+    """However long ago they were last listed, and by however many listings."""
     first = org.add_job(state="JobComplete")
     recorder.load()
     org.advance(timedelta(days=20))
@@ -34,7 +34,7 @@ def test_what_went_while_nobody_loaded_for_weeks_is_noticed(org: DemoOrg, record
 def test_a_job_that_only_a_filtered_listing_showed_again_is_noticed_when_it_goes_again(
     org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its first going is older than what was recorded of it since."""
+    """Its first absence is older than anything recorded about it since."""
     job = org.add_job(createdById=org.add_user("Amara Osei", "amara@example.com"), state="InProgress")
     org.add_job()
     recorder.load()
@@ -58,7 +58,7 @@ def test_a_job_that_only_a_filtered_listing_showed_again_is_noticed_when_it_goes
 
 @pytest.fixture
 def filtered(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Sets the filter by job type of the listings from here on, or none."""
+    """Sets the job type filter of the listings from here on, or none."""
 
     def by(job_type: str) -> None:
         monkeypatch.setenv("SOURCES__SALESFORCE__JOB_TYPE", job_type)
@@ -70,7 +70,7 @@ def filtered(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
 @pytest.fixture
 def away(org: DemoOrg, recorder: Recorder) -> tuple[str, str]:
-    """Another user's query, and load, that the second listing did not show; an hour later they are there again."""
+    """Another user's query, and a load, that the second listing did not show; an hour later they are back."""
     user = org.add_user("Amara Osei", "amara@example.org")
     jobs = [org.add_job(createdById=user, state="JobComplete", jobType=kind) for kind in ("V2Query", "Classic")]
     org.add_job()
@@ -89,7 +89,7 @@ OF_A_JOB = "select last_listed_at, unlisted_at, listed_again_at from unlisted_jo
 def test_a_filtered_listing_ends_the_absence_of_what_it_shows(
     org: DemoOrg, recorder: Recorder, away: tuple[str, str], filtered: Callable[[str], None]
 ) -> None:
-    """Though nothing of the job has changed; of the other one it says nothing, and it is no complete listing."""
+    """Even if nothing about the job has changed. It says nothing about the other job, and is not a complete listing."""
     query, load = away
     filtered("V2Query")
     run = recorder.load()
@@ -101,15 +101,15 @@ def test_a_filtered_listing_ends_the_absence_of_what_it_shows(
     assert recorder.rows(counts)[0] == (None, None, None, None)
     assert recorder.rows("select id from early_deletions") == [(load,)]
     org.advance(HOUR)
-    recorder.load()  # what has ended has ended
+    recorder.load()  # an absence that has ended stays ended
     assert recorder.rows(OF_A_JOB.format(query)) == [(NOON, NOON + HOUR, NOON + 2 * HOUR)]
 
 
 @pytest.mark.slow
-def test_every_absence_is_kept(
+def test_every_absence_is_recorded(
     org: DemoOrg, recorder: Recorder, away: tuple[str, str], filtered: Callable[[str], None]
 ) -> None:
-    """Also of a job that a filtered listing alone showed in between: it was there then, and went after that."""
+    """Even if only a filtered listing showed the job in between: it existed then, and went after that."""
     query, load = away
     filtered("V2Query")
     recorder.load()
@@ -134,10 +134,10 @@ def test_every_absence_is_kept(
 
 
 @pytest.mark.slow
-def test_a_job_that_a_filtered_listing_found_again_is_asked_for_its_details(
+def test_details_of_a_job_that_a_filtered_listing_showed_again_are_fetched(
     org: DemoOrg, recorder: Recorder, away: tuple[str, str], filtered: Callable[[str], None], monkeypatch
 ) -> None:
-    """Once, however often it had been away; one that stays away is not asked for."""
+    """Once, however often it was absent; one that stays absent is not requested."""
     query, load = away
     recorder.load()
     for sees_all in (False, True):
@@ -152,10 +152,10 @@ def test_a_job_that_a_filtered_listing_found_again_is_asked_for_its_details(
 
 
 @pytest.mark.slow
-def test_a_listing_that_was_compared_with_nothing_shows_jobs_all_the_same(
+def test_a_listing_that_was_compared_with_nothing_still_proves_that_its_jobs_exist(
     org: DemoOrg, recorder: Recorder, away: tuple[str, str], filtered: Callable[[str], None]
 ) -> None:
-    """Two were kept while the file was held, the second unseen by the first: a changed job was there again by then."""
+    """Two were kept while the file was locked, the second without knowing the first: a changed job was back by then."""
     query, load = away
     org.move_job(query, "JobComplete")
     filtered("V2Query")
@@ -174,8 +174,8 @@ def test_a_listing_that_was_compared_with_nothing_shows_jobs_all_the_same(
 
 
 @pytest.mark.slow
-def test_a_replayed_listing_neither_doubles_an_absence_nor_begins_it_anew(org: DemoOrg, recorder: Recorder) -> None:
-    """One that was kept when the job went, and is found again beside the file when it is back."""
+def test_a_replayed_listing_neither_duplicates_nor_restarts_an_absence(org: DemoOrg, recorder: Recorder) -> None:
+    """It was kept when the job went, and turns up beside the file again after the job is back."""
     job = org.add_job(state="JobComplete", createdById=org.add_user("Amara Osei", "amara@example.org"))
     recorder.load()
     org.advance(HOUR)

@@ -1,4 +1,4 @@
-"""Nothing that a listing showed is lost, whatever the order, and nothing moves when it was first seen."""
+"""No job that a listing showed is lost, in whatever order, and first-observed times never move."""
 
 import shutil
 from datetime import timedelta
@@ -31,7 +31,7 @@ def test_the_first_run_loads_every_job(org: DemoOrg, recorder: Recorder) -> None
     )  # fmt: skip
 
 
-def test_a_quiet_run_loads_no_rows_and_moves_no_time(org: DemoOrg, recorder: Recorder, monkeypatch) -> None:
+def test_a_quiet_run_loads_no_rows_and_changes_no_time(org: DemoOrg, recorder: Recorder, monkeypatch) -> None:
     """Reading the same listing again only adds the proof that it was read."""
     for _ in range(50):
         org.add_job(state="JobComplete")
@@ -61,7 +61,7 @@ def test_a_quiet_run_loads_no_rows_and_moves_no_time(org: DemoOrg, recorder: Rec
 def test_a_job_that_changes_after_its_page_was_read_is_picked_up_by_the_next_run(
     org: DemoOrg, recorder: Recorder
 ) -> None:
-    """The mark is where the listing started, so what happens meanwhile belongs to the next one."""
+    """The high-water mark is the start of the listing, so whatever happens meanwhile belongs to the next one."""
     org.page_size = 10
     jobs = [org.add_job() for _ in range(40)]
     recorder.load()
@@ -85,7 +85,7 @@ def test_a_job_that_changes_after_its_page_was_read_is_picked_up_by_the_next_run
 
 @pytest.mark.slow
 def test_two_changes_within_one_second_end_in_the_newest_state(org: DemoOrg, recorder: Recorder) -> None:
-    """systemModstamp has whole seconds: two states can have the same one."""
+    """systemModstamp has a resolution of one second: two states can have the same one."""
     job = org.add_job(state="UploadComplete")
     recorder.load()
     org.move_job(job, "InProgress")
@@ -97,7 +97,7 @@ def test_two_changes_within_one_second_end_in_the_newest_state(org: DemoOrg, rec
     assert sorted(recorder.history(job)) == ["Failed", "InProgress", "UploadComplete"]
 
 
-def test_a_stamp_older_than_what_was_seen_is_picked_up(org: DemoOrg, recorder: Recorder) -> None:
+def test_a_stamp_older_than_those_already_seen_is_picked_up(org: DemoOrg, recorder: Recorder) -> None:
     """A transaction can commit late, with a stamp from when it began."""
     late, early = org.add_job(), org.add_job()
     org.advance(HOUR)
@@ -110,8 +110,8 @@ def test_a_stamp_older_than_what_was_seen_is_picked_up(org: DemoOrg, recorder: R
     assert recorder.states() == {late: "JobComplete", early: "JobComplete"}
 
 
-def test_a_state_that_changes_while_its_stamp_stands_still_is_picked_up(org: DemoOrg, recorder: Recorder) -> None:
-    """ProgressCallbacks in the wild; and Closed is not final for a Classic job."""
+def test_a_state_that_changes_without_its_stamp_is_picked_up(org: DemoOrg, recorder: Recorder) -> None:
+    """Observed in real orgs; and Closed is not final for a Classic job."""
     v2 = org.add_job()
     classic = org.add_job(jobType="Classic", operation="insert", state="Open")
     recorder.load()
@@ -129,8 +129,8 @@ def test_a_state_that_changes_while_its_stamp_stands_still_is_picked_up(org: Dem
 
 
 @pytest.mark.slow
-def test_a_field_that_changes_without_state_and_stamp_is_picked_up(org: DemoOrg, recorder: Recorder) -> None:
-    """The current row is what the org shows, to the last column; the history has no new version."""
+def test_a_field_that_changes_without_state_or_stamp_is_picked_up(org: DemoOrg, recorder: Recorder) -> None:
+    """The current row matches the org in every column; the history gets no new version."""
     job = org.add_job(state="JobComplete")
     recorder.load()
     org.advance(HOUR)
@@ -146,7 +146,7 @@ def test_a_field_that_changes_without_state_and_stamp_is_picked_up(org: DemoOrg,
 
 @pytest.mark.slow
 def test_a_state_that_comes_back_within_the_same_second_is_the_current_one(org: DemoOrg, recorder: Recorder) -> None:
-    """A, B, and A again with one stamp: the row shows A, first observed when it was first observed."""
+    """A, B, and A again with the same stamp: the row shows A, with the time at which A was first observed."""
     job = org.add_job(state="InProgress")
     for state in ("UploadComplete", "InProgress"):
         recorder.load()
@@ -159,7 +159,7 @@ def test_a_state_that_comes_back_within_the_same_second_is_the_current_one(org: 
 
 
 def test_a_job_listed_for_the_first_time_is_loaded_however_old_it_is(org: DemoOrg, recorder: Recorder) -> None:
-    """A permission granted later shows jobs whose stamps lie far behind the mark."""
+    """A permission granted later reveals jobs whose stamps are far below the high-water mark."""
     org.sees_all = False
     mine = org.add_job(state="JobComplete")
     old = org.add_job(createdById=org.add_user("Other", "other@demo.example"), state="JobComplete")
@@ -174,8 +174,8 @@ def test_a_job_listed_for_the_first_time_is_loaded_however_old_it_is(org: DemoOr
     assert run.snapshot.jobs_changed_late == 1
 
 
-def test_a_job_that_vanishes_stays(org: DemoOrg, recorder: Recorder) -> None:
-    """Purged after seven days or deleted by its owner: absence is not an event."""
+def test_a_job_that_vanishes_stays_recorded(org: DemoOrg, recorder: Recorder) -> None:
+    """Purged after seven days or deleted by its owner: its row is not touched."""
     purged, deleted = org.add_job(state="JobComplete"), org.add_job()
     recorder.load()
     org.delete_job(deleted)
@@ -187,8 +187,8 @@ def test_a_job_that_vanishes_stays(org: DemoOrg, recorder: Recorder) -> None:
     assert recorder.states() == {purged: "JobComplete", deleted: "InProgress"}
 
 
-def test_an_org_without_jobs_still_gives_tables_views_and_a_listing(org: DemoOrg, recorder: Recorder) -> None:
-    """Nothing listed is an answer too."""
+def test_an_org_without_jobs_still_produces_tables_views_and_a_listing(org: DemoOrg, recorder: Recorder) -> None:
+    """An empty listing is a result, too."""
     recorder.load()
 
     assert recorder.rows("select count(*) from query_jobs") == [(0,)]
@@ -196,8 +196,8 @@ def test_an_org_without_jobs_still_gives_tables_views_and_a_listing(org: DemoOrg
     assert recorder.rows("select pages, jobs_listed, rejected, filters from listings") == [(1, 0, 0, "{}")]
 
 
-def test_a_run_that_fails_moves_nothing_and_the_next_makes_it_good(org: DemoOrg, recorder: Recorder) -> None:
-    """An error on the last page leaves files, mark and history as they were."""
+def test_a_run_that_fails_changes_nothing_and_the_next_catches_up(org: DemoOrg, recorder: Recorder) -> None:
+    """An error on the last page leaves files, high-water mark and history unchanged."""
     org.page_size = 10
     job, *_ = [org.add_job() for _ in range(35)]
     recorder.load()
@@ -215,8 +215,8 @@ def test_a_run_that_fails_moves_nothing_and_the_next_makes_it_good(org: DemoOrg,
 
 
 @pytest.mark.slow
-def test_filters_have_marks_of_their_own(org: DemoOrg, recorder: Recorder, monkeypatch) -> None:
-    """Changing a filter starts a chain of listings of its own, and loses nothing of the other."""
+def test_each_filter_has_its_own_high_water_mark(org: DemoOrg, recorder: Recorder, monkeypatch) -> None:
+    """Changing a filter starts a separate chain of listings, and loses nothing of the other one."""
     classic = org.add_job(jobType="Classic", state="Open")
     v2 = org.add_job()
     monkeypatch.setenv("SOURCES__SALESFORCE__JOB_TYPE", "V2Query")
@@ -235,8 +235,8 @@ def test_filters_have_marks_of_their_own(org: DemoOrg, recorder: Recorder, monke
     ]
 
 
-def test_a_lost_state_folder_costs_nothing(org: DemoOrg, recorder: Recorder) -> None:
-    """State, schema and identity come back from the primary database."""
+def test_losing_the_state_folder_loses_nothing(org: DemoOrg, recorder: Recorder) -> None:
+    """State, schema and identity are restored from the primary database."""
     job = org.add_job()
     recorder.load()
     shutil.rmtree(recorder.state_folder)
@@ -250,7 +250,7 @@ def test_a_lost_state_folder_costs_nothing(org: DemoOrg, recorder: Recorder) -> 
 
 @pytest.mark.slow
 def test_a_published_copy_restores_a_lost_primary_database(org: DemoOrg, recorder: Recorder) -> None:
-    """With the state folder of then, which knows more than the backup does."""
+    """With the state folder from before, which is newer than the back-up."""
     lost, kept = org.add_job(state="JobComplete"), org.add_job()
     recorder.load()
     backup = recorder.warehouse.read_bytes()
@@ -269,7 +269,7 @@ def test_a_published_copy_restores_a_lost_primary_database(org: DemoOrg, recorde
 
 
 def test_several_orgs_share_a_warehouse(org: DemoOrg, recorder: Recorder, recorder_of) -> None:
-    """The org's id is part of every key: the same job id in two orgs is two jobs, with marks of their own."""
+    """The org id is part of every key: the same job id in two orgs is two jobs, each with its own high-water mark."""
     job = org.add_job()
     recorder.load()
     with serving(sandbox := DemoOrg(now=NOON, seed=7)):

@@ -1,4 +1,4 @@
-"""What only a job's own answer tells: asked for once, kept whole, and never made better than it is."""
+"""The details of a job: fetched once, stored completely, and never claiming more than the answer said."""
 
 from datetime import timedelta
 
@@ -19,8 +19,8 @@ def details_are_on(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QUERY_JOBS__DETAILS_PER_RUN", "500")
 
 
-def test_a_finished_job_is_asked_for_once(org: DemoOrg, recorder: Recorder) -> None:
-    """With everything that its answer tells; one that runs is not asked for until it has ended."""
+def test_details_of_a_finished_job_are_fetched_once(org: DemoOrg, recorder: Recorder) -> None:
+    """With everything in its answer; a running job is not requested until it has ended."""
     done = org.add_job(state="JobComplete", numberRecordsProcessed=28, totalProcessingTime=255, retries=1)
     runs = org.add_job(state="InProgress")
     for _ in range(2):
@@ -42,8 +42,8 @@ def test_a_finished_job_is_asked_for_once(org: DemoOrg, recorder: Recorder) -> N
     ]
 
 
-def test_a_classic_jobs_counts_come_from_the_classic_api(org: DemoOrg, recorder: Recorder) -> None:
-    """As text or as numbers; "Closed" with every record failed is told by nothing else."""
+def test_the_counts_of_a_classic_job_come_from_the_classic_api(org: DemoOrg, recorder: Recorder) -> None:
+    """As text or as numbers; only they reveal a "Closed" job of which every record failed."""
     counts = {"numberBatchesTotal": 1, "numberBatchesCompleted": 1}
     lost = org.add_job(
         jobType="Classic",
@@ -64,8 +64,8 @@ def test_a_classic_jobs_counts_come_from_the_classic_api(org: DemoOrg, recorder:
     assert dict(recorder.rows("select id, outcome from jobs")) == {lost: "every record failed", fine: "done"}
 
 
-def test_without_the_classic_api_record_failures_are_unknown_and_never_none(org: DemoOrg, recorder: Recorder) -> None:
-    """The REST answer of a Classic job has times, but counts no records."""
+def test_without_the_classic_api_record_failures_are_unknown_and_never_0(org: DemoOrg, recorder: Recorder) -> None:
+    """The REST answer of a Classic job has times, but no counts of records."""
     org.classic_api = False
     job = org.add_job(jobType="Classic", operation="insert", state="Closed", totalProcessingTime=70)
     recorder.load()
@@ -77,8 +77,8 @@ def test_without_the_classic_api_record_failures_are_unknown_and_never_none(org:
 
 
 @pytest.mark.slow
-def test_counts_that_are_refused_are_asked_for_three_times(org: DemoOrg, recorder: Recorder) -> None:
-    """A refusal may be of the moment; where it is not, it costs no more."""
+def test_refused_counts_are_requested_three_times(org: DemoOrg, recorder: Recorder) -> None:
+    """A refusal may be temporary; if it is not, there are no further calls."""
     job = org.add_job(jobType="Classic", operation="insert", state="Closed", **LOST)
     org.fail_next(403, [{"errorCode": "FeatureNotEnabled", "message": "not now"}], path="/services/async/", times=2)
     for failed in (None, None, 10, 10):
@@ -93,8 +93,8 @@ def test_counts_that_are_refused_are_asked_for_three_times(org: DemoOrg, recorde
         assert recorder.details("attempts")[other] == [attempts]
 
 
-def test_an_answer_that_leaves_things_out_takes_nothing_back() -> None:
-    """A null where the Classic API counts, and no state: neither was ever recorded."""
+def test_an_answer_with_missing_values_erases_nothing() -> None:
+    """A null where the Classic API counts, or no state: neither was ever observed."""
     told = _with_counts(QUERY, {"id": "1", "numberRecordsFailed": None}, {"numberRecordsFailed": "5"})
     batches = {"number_batches_total": 10, "number_batches_completed": 1, "number_batches_failed": 0}
 
@@ -103,8 +103,8 @@ def test_an_answer_that_leaves_things_out_takes_nothing_back() -> None:
 
 
 @pytest.mark.slow
-def test_a_closed_job_is_asked_for_again_until_its_batches_are_done(org: DemoOrg, recorder: Recorder) -> None:
-    """Each time it is twice as old; its listing record does not change meanwhile."""
+def test_a_closed_job_is_requested_again_until_its_batches_are_done(org: DemoOrg, recorder: Recorder) -> None:
+    """Each time its answer has become twice as old; its listing record does not change meanwhile."""
     job = org.add_job(
         jobType="Classic", operation="insert", state="Closed", numberBatchesTotal=3, numberBatchesCompleted=1,
         numberRecordsProcessed=10_000, numberRecordsFailed=0,
@@ -126,8 +126,8 @@ def test_a_closed_job_is_asked_for_again_until_its_batches_are_done(org: DemoOrg
 
 
 @pytest.mark.slow
-def test_a_job_that_is_closed_and_fails_later_is_asked_for_again(org: DemoOrg, recorder: Recorder) -> None:
-    """The newer state's answer replaces the older one's."""
+def test_a_closed_job_that_fails_later_is_requested_again(org: DemoOrg, recorder: Recorder) -> None:
+    """The answer for the newer state replaces the older one."""
     job = org.add_job(
         jobType="Classic", operation="upsert", state="Closed", numberBatchesTotal=1, numberBatchesCompleted=1
     )
@@ -139,10 +139,10 @@ def test_a_job_that_is_closed_and_fails_later_is_asked_for_again(org: DemoOrg, r
     assert recorder.details("state, error_message, attempts") == {job: ["Failed", "TooManyLockFailure : too many", 2]}
 
 
-def test_a_job_that_went_between_listing_and_call_is_normal(
+def test_a_job_deleted_between_listing_and_call_is_normal(
     org: DemoOrg, recorder: Recorder, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Recorded as such, without a word; the next listing does not show it, and it is not asked for again."""
+    """It is recorded as gone, without a warning; the next listing does not show it, and it is not requested again."""
     job = org.add_job(state="JobComplete")
     org.fail_next(
         404, [{"errorCode": "NOT_FOUND", "message": "The requested resource does not exist"}], path="/jobs/query/"
@@ -163,7 +163,7 @@ def test_a_job_that_went_between_listing_and_call_is_normal(
 def test_a_job_that_a_filter_hides_may_be_gone(
     org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its own answer alone tells; then it is asked for no longer."""
+    """Only its own answer tells; after that it is no longer requested."""
     monkeypatch.setenv("QUERY_JOBS__DETAILS_PER_RUN", "0")
     job = org.add_job(state="JobComplete")
     recorder.load()
@@ -178,8 +178,8 @@ def test_a_job_that_a_filter_hides_may_be_gone(
 
 
 @pytest.mark.slow
-def test_what_an_answer_told_stays_when_the_job_is_gone_later(org: DemoOrg, recorder: Recorder) -> None:
-    """A provisional count is better than none, and says that it is one."""
+def test_an_answer_is_kept_when_the_job_is_gone_later(org: DemoOrg, recorder: Recorder) -> None:
+    """A provisional count is better than none, and is marked as provisional."""
     job = org.add_job(
         jobType="Classic",
         operation="insert",
@@ -198,8 +198,8 @@ def test_what_an_answer_told_stays_when_the_job_is_gone_later(org: DemoOrg, reco
     assert recorder.details(columns) == {job: ["answered", 5, True, "HTTP 404 NOT_FOUND: gone"]}
 
 
-def test_odd_answers_are_kept_beside(org: DemoOrg, recorder: Recorder) -> None:
-    """Numbers that are none, new fields, an error that is no text: nothing is dropped, and nothing fails."""
+def test_odd_answers_are_kept_in_extra_fields(org: DemoOrg, recorder: Recorder) -> None:
+    """Invalid numbers, new fields, an error that is not text: nothing is dropped, and nothing fails."""
     job = org.add_job(state="Failed")
     body = {
         "id": job, "state": "Failed", "numberRecordsProcessed": "many", "retries": 1e300, "errorMessage": ["a", 1],
@@ -218,10 +218,10 @@ def test_odd_answers_are_kept_beside(org: DemoOrg, recorder: Recorder) -> None:
 
 
 @pytest.mark.parametrize("body", ["<jobInfo xmlns='http://www.force.com/2009/06/asyncapi/dataload'/>", [1]])
-def test_a_classic_answer_that_is_no_json_object_costs_its_counts_only(
+def test_a_classic_answer_that_is_not_a_json_object_costs_only_its_counts(
     org: DemoOrg, recorder: Recorder, body: object
 ) -> None:
-    """The other jobs are asked for all the same."""
+    """The other jobs are still requested."""
     jobs = [org.add_job(jobType="Classic", operation="insert", state="Closed", totalProcessingTime=7) for _ in range(3)]
     org.fail_next(200, body, path="/services/async/", times=99)
     recorder.load()
@@ -235,7 +235,7 @@ def test_a_classic_answer_that_is_no_json_object_costs_its_counts_only(
 
 
 def test_an_id_is_data_and_never_part_of_a_path(org: DemoOrg, recorder: Recorder) -> None:
-    """Whatever stands in it, one segment of our own path is asked for."""
+    """Whatever it contains, it stays a single segment of our own path."""
     org.add_job(id="750/../../limits?x=#1", state="JobComplete")
     recorder.load()
 

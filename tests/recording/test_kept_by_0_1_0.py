@@ -1,4 +1,4 @@
-"""Listings that version 0.1.0 left in dlt's home: loaded once, into the file that they are of."""
+"""Listings that version 0.1.0 left in dlt's home: loaded once, into the file that they belong to."""
 
 import hashlib
 import shutil
@@ -21,8 +21,8 @@ HOUR = timedelta(hours=1)
 
 @pytest.fixture(params=sorted(HERE.glob("0.1.0-*.tar.xz")), ids=lambda archive: archive.stem)
 def of_0_1_0(request: pytest.FixtureRequest, recorder: Recorder, monkeypatch) -> Iterator[Recorder]:
-    """A recording of version 0.1.0, with two listings in dlt's home for the file by this path; the org's clock is where
-    it ended."""
+    """A recording of version 0.1.0, with two listings in dlt's home for the file at this path; the org's clock is where
+    the recording ended."""
     recorder.org.advance(153 * HOUR)
     unpack(request.param, recorder.home)
     monkeypatch.chdir(recorder.home)
@@ -35,7 +35,7 @@ def of_0_1_0(request: pytest.FixtureRequest, recorder: Recorder, monkeypatch) ->
 
 @pytest.mark.slow
 def test_what_0_1_0_left_in_dlts_home_is_loaded_once(of_0_1_0: Recorder) -> None:
-    """Then that home is used no more; the file has an identity from then on."""
+    """After that, dlt's home is no longer used; from then on the file has an identity."""
     recorder = of_0_1_0
     first, second = recorder.run(), recorder.run()
 
@@ -46,8 +46,8 @@ def test_what_0_1_0_left_in_dlts_home_is_loaded_once(of_0_1_0: Recorder) -> None
         assert read_identity(primary) == StateFolder(recorder.primary_file).identity
 
 
-def test_what_0_1_0_left_for_a_file_that_is_gone_is_loaded_into_no_other(of_0_1_0: Recorder) -> None:
-    """Both files were moved away to begin anew."""
+def test_what_0_1_0_left_for_a_missing_file_is_not_loaded_into_another(of_0_1_0: Recorder) -> None:
+    """Both files were moved away to start over."""
     recorder = of_0_1_0
     recorder.primary_file.unlink()
     recorder.warehouse.unlink()
@@ -59,7 +59,7 @@ def test_what_0_1_0_left_for_a_file_that_is_gone_is_loaded_into_no_other(of_0_1_
 
 
 def test_a_package_that_was_half_removed_counts_as_normalized(of_0_1_0: Recorder) -> None:
-    """dlt removes a listing as extracted when it is normalized: killed between two files, it leaves a part of it."""
+    """dlt removes an extracted listing once it is normalized: killed between two files, it leaves a part of it."""
     (working,) = (of_0_1_0.home / "dlt" / "pipelines").glob("query_jobs_*")
     whole = packages_in(working)
     load_id, tables = next(iter(whole.items()))
@@ -72,8 +72,8 @@ def test_a_package_that_was_half_removed_counts_as_normalized(of_0_1_0: Recorder
 
 
 @pytest.mark.slow
-def test_a_file_of_0_1_0_may_be_held_at_its_first_load(of_0_1_0: Recorder) -> None:
-    """What was left, and what is listed meanwhile, waits for it; it gets the identity that they wait for."""
+def test_a_file_of_0_1_0_may_be_locked_at_its_first_load(of_0_1_0: Recorder) -> None:
+    """What was left, and what is listed meanwhile, waits for it; it gets the identity that these are kept for."""
     recorder = of_0_1_0
     with holding(recorder.primary_file):
         assert recorder.run().returncode == 75

@@ -1,4 +1,5 @@
-"""Listings that wait beside the primary database: for that file and no other, whole or not at all, never in the way."""
+"""Listings waiting beside the primary database: for that file and no other, as a whole or not at all, never in the
+way."""
 
 import json
 import os
@@ -24,7 +25,7 @@ NOBODY = 65_534
 
 @pytest.fixture
 def short_lived(org: DemoOrg, recorder: Recorder) -> str:
-    """A job that only a kept listing has seen: the file was held while it lived."""
+    """A job that only a kept listing has seen: the file was locked during its lifetime."""
     recorder.load()
     org.advance(HOUR)
     job = org.add_job()
@@ -42,7 +43,7 @@ def kept_in(recorder: Recorder) -> Path:
 
 @pytest.mark.slow
 def test_nothing_is_left_when_a_load_is_done(org: DemoOrg, recorder: Recorder) -> None:
-    """Neither of loads nor of listings that broke off; and dlt's home is not used."""
+    """Neither by loads nor by listings that broke off; and dlt's home is not used."""
     org.page_size = 2
     for _ in range(3):
         org.add_job(state="JobComplete")
@@ -57,7 +58,7 @@ def test_nothing_is_left_when_a_load_is_done(org: DemoOrg, recorder: Recorder) -
 
 
 def test_a_listing_whose_load_was_killed_is_loaded_by_the_next(org: DemoOrg, recorder: Recorder) -> None:
-    """It was made; that its job is gone meanwhile is no reason to forget it."""
+    """It was complete; that its job is gone by now is no reason to drop it."""
     recorder.load()
     org.advance(HOUR)
     job = org.add_job()
@@ -101,10 +102,10 @@ def test_a_listing_whose_load_was_killed_is_loaded_by_the_next(org: DemoOrg, rec
         "of a newer table",
     ],
 )
-def test_one_that_cannot_be_read_is_set_aside_and_named(
+def test_an_unreadable_listing_is_set_aside_and_named(
     org: DemoOrg, recorder: Recorder, short_lived: str, damage: Callable[[Path], None]
 ) -> None:
-    """Those after it are loaded, and so is what is listed."""
+    """The ones after it are loaded, and so is the new listing."""
     later = org.add_job()
     with holding(recorder.primary_file):
         assert recorder.run().returncode == 75
@@ -132,7 +133,7 @@ def rewrite(file: Path, **values: object) -> None:
 
 
 @pytest.mark.slow
-def test_one_that_does_not_fit_is_set_aside_and_named(org: DemoOrg, recorder: Recorder, short_lived: str) -> None:
+def test_a_listing_that_does_not_fit_is_set_aside_and_named(org: DemoOrg, recorder: Recorder, short_lived: str) -> None:
     """Its column has become a number in the file."""
     org.add_job(newField="text")
     with holding(recorder.primary_file):
@@ -150,7 +151,7 @@ def test_one_that_does_not_fit_is_set_aside_and_named(org: DemoOrg, recorder: Re
 @pytest.mark.slow
 @pytest.mark.parametrize("held", ["before the first load", "later"])
 def test_a_listing_is_never_loaded_into_another_file(org: DemoOrg, recorder: Recorder, monkeypatch, held: str) -> None:
-    """Both files are moved away to begin anew, for another org; the listing stays, and is loaded when they are back."""
+    """Both files are moved away to start over with another org; the listing stays, and is loaded when they are back."""
     if held == "later":
         recorder.load()
     short_lived = org.add_job()
@@ -183,10 +184,10 @@ def test_a_listing_is_never_loaded_into_another_file(org: DemoOrg, recorder: Rec
 
 @pytest.mark.slow
 @pytest.mark.parametrize("way", ["moved", "by a link"])
-def test_a_listing_waits_for_a_file_that_has_another_path_now(
+def test_a_kept_listing_moves_with_its_file(
     org: DemoOrg, recorder: Recorder, short_lived: str, monkeypatch, way: str
 ) -> None:
-    """It lies beside the file, and goes where that goes."""
+    """It is beside the file, and moves with it."""
     there = recorder.home.with_name("there")
     if way == "moved":
         recorder.home.rename(there)
@@ -207,7 +208,7 @@ def test_a_listing_waits_for_a_file_that_has_another_path_now(
 def test_a_listing_kept_by_one_user_is_loaded_by_another_of_the_group(
     org: DemoOrg, recorder: Recorder, tmp_path
 ) -> None:
-    """The folder may be used by whoever may use the file; a home is not needed, and none is made in /tmp."""
+    """Whoever may use the file may use the folder; no home is needed, and none is created in /tmp."""
     if os.geteuid() or not shutil.which("setpriv"):
         pytest.skip("skipped: only root, with setpriv of util-linux, can become other users")
     recorder.load()
@@ -234,8 +235,8 @@ def test_a_listing_kept_by_one_user_is_loaded_by_another_of_the_group(
 
 
 def as_user(recorder: Recorder, user: int) -> subprocess.CompletedProcess[str]:
-    """A load by a user of the group nobody, without a home that could be written to. It may read everything: Python
-    may be installed where only root can."""
+    """A load by a user of the group nobody, without a writable home. It may read everything: Python may be installed
+    where only root has access."""
     command = [
         "setpriv", f"--reuid={user}", f"--regid={NOBODY}", "--clear-groups",
         "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search", *recorder.command("load"),
@@ -250,10 +251,10 @@ def as_user(recorder: Recorder, user: int) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("let_go", ["later", "at once"])
-def test_the_folder_beside_a_file_may_be_lost_while_the_file_is_held(
+def test_the_folder_beside_a_file_may_be_lost_while_the_file_is_locked(
     org: DemoOrg, recorder: Recorder, let_go: str
 ) -> None:
-    """Which file it is, is not known then; the listing waits for the one that knows its org."""
+    """The file's identity is unknown then; the listing waits for the file that knows its org."""
     org.add_job()
     recorder.load()
     shutil.rmtree(recorder.state_folder)

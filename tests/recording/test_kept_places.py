@@ -1,4 +1,4 @@
-"""Where listings wait: beside files of any name, and of several recorders in one home."""
+"""Where listings wait: beside files of any name, and with several recorders in one home."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -29,7 +29,7 @@ NAMES = [
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_path_may_have_any_name(org: DemoOrg, recorder: Recorder, monkeypatch, name: str) -> None:
-    """Nothing of the name becomes a value, and nothing fails: of the file's folder, of dlt's home, of a kept listing."""
+    """No part of the name is interpreted, and nothing fails: in the file's folder, dlt's home, or a kept listing."""
     folder = recorder.home / name
     folder.mkdir()
     monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(folder / "loader.duckdb"))
@@ -52,7 +52,7 @@ def test_a_path_may_have_any_name(org: DemoOrg, recorder: Recorder, monkeypatch,
 @pytest.mark.parametrize("name", ["a?b", "back\\slash"])
 @pytest.mark.parametrize("key", ["DESTINATION__DUCKDB__CREDENTIALS", "QUERY_JOBS__WAREHOUSE"])
 def test_a_path_that_duckdb_cannot_write_to_is_refused(org: DemoOrg, recorder: Recorder, key: str, name: str) -> None:
-    """At once, with the reason, and before anything is asked."""
+    """Immediately, with the reason, before any request is sent."""
     (recorder.home / name).mkdir()
     run = recorder.run(**{key: str(recorder.home / name / "file.duckdb")})
 
@@ -75,7 +75,7 @@ def test_dlts_home_may_have_any_name(org: DemoOrg, recorder: Recorder, monkeypat
 
 @pytest.mark.slow
 def test_two_recorders_may_share_a_home(org: DemoOrg, recorder_of: Callable[..., Recorder], monkeypatch) -> None:
-    """As two containers do, each with its own volume at one and the same path."""
+    """Like two containers, each with its own volume at the same path."""
     jobs, volumes, homes = [], [], []
     with ExitStack() as closing:
         for number in range(2):
@@ -108,8 +108,8 @@ def test_two_recorders_may_share_a_home(org: DemoOrg, recorder_of: Callable[...,
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"\xff\xfe\0garbled", b"[1]", b"00000000-0000-0000-0000-000000000000\n"]
 )
-def test_what_is_remembered_beside_the_file_may_be_garbled(org: DemoOrg, recorder: Recorder, name, content) -> None:
-    """Whatever it says, the file itself knows better, and it is written anew."""
+def test_notes_beside_the_file_may_be_garbled(org: DemoOrg, recorder: Recorder, name, content) -> None:
+    """Whatever they say, the file itself is authoritative, and they are rewritten."""
     recorder.load()
     before = (recorder.state_folder / "identity").read_bytes()
     (recorder.state_folder / name).write_bytes(content)

@@ -1,4 +1,4 @@
-"""Ids of 15 and of 18 characters name the same org, user or job: everywhere it is 18."""
+"""Ids of 15 and 18 characters name the same org, user or job: they are always stored with 18."""
 
 from pathlib import Path
 from random import Random
@@ -21,7 +21,7 @@ OF_ORG = [table.name for table in TABLES]
 
 
 def test_the_suffix_is_salesforces() -> None:
-    """As Salesforce's documentation and recorded answers have it, and as the demo org makes it."""
+    """As in Salesforce's documentation and recorded answers, and as in the demo org."""
     assert full_id("00D300000000001") == "00D300000000001EAA"
     assert full_id("750R0000000zhfd") == "750R0000000zhfdIAA"
     dice = Random(0)
@@ -41,7 +41,7 @@ def token(org: DemoOrg, org_id: str) -> dict[str, Any]:
 
 @pytest.mark.slow
 def test_a_short_id_is_the_same_org(org: DemoOrg, recorder: Recorder, give) -> None:
-    """By the sign-in, by Organization, and by userinfo."""
+    """From the sign-in, from Organization, and from userinfo."""
     org.add_job()
     recorder.load()
     org.fail_next(200, token(org, org.org_id[:15]), path="/token")
@@ -59,7 +59,7 @@ def test_a_short_id_is_the_same_org(org: DemoOrg, recorder: Recorder, give) -> N
 
 
 def test_a_listed_short_id_is_the_same_job_and_user(org: DemoOrg, recorder: Recorder) -> None:
-    """They are parts of keys, and of what is asked."""
+    """They are parts of keys and of requests."""
     job = org.add_job()
     recorder.load()
     record = {**org.job(job), "id": job[:15], "createdById": org.integration_user_id[:15]}
@@ -72,7 +72,7 @@ def test_a_listed_short_id_is_the_same_job_and_user(org: DemoOrg, recorder: Reco
 
 @pytest.fixture
 def both(org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> tuple[Recorder, dict[str, str]]:
-    """A recorder whose file holds one org under both of its ids: two listings under the short one, as an earlier
+    """A recorder whose file contains one org under both of its ids: two listings under the short one, as an earlier
     version recorded them, and one under the other."""
     monkeypatch.setenv("QUERY_JOBS__DETAILS_PER_RUN", "10")
     monkeypatch.setenv("QUERY_JOBS__FETCH_ORG_METADATA", "true")
@@ -100,7 +100,7 @@ def both(org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> t
 
 @pytest.mark.slow
 def test_a_file_with_both_is_joined_once(org: DemoOrg, both: tuple[Recorder, dict[str, str]]) -> None:
-    """Nothing is there twice, what was first seen stays first, and the published copy follows."""
+    """There are no duplicates, first sightings are kept, and the published copy follows."""
     recorder, jobs = both
     org.advance(HOUR)
     run = recorder.load()
@@ -154,8 +154,8 @@ ABSENCES = {  # under the short id and under the full one -> of the one org
 
 
 @pytest.mark.parametrize("case", ABSENCES)
-def test_absences_that_both_found_are_joined(tmp_path: Path, case: str) -> None:
-    """A job is away once at a time, and was back where a listing under the other form showed it."""
+def test_absences_recorded_under_both_ids_are_joined(tmp_path: Path, case: str) -> None:
+    """A job is absent once at a time, and was back when a listing under the other form showed it."""
     full = "00D300000000001EAA"
     of_short, of_full, wanted = ABSENCES[case]
     job = {"id": "750R0000000zhfdIAA", "created_date": NOON, "observed_at": NOON}
@@ -175,7 +175,7 @@ def test_absences_that_both_found_are_joined(tmp_path: Path, case: str) -> None:
     assert rows(file, found) == [tuple(row.values()) for row in absences(*((full, *row) for row in wanted))]
 
 
-def test_what_came_back_under_one_form_and_went_before_the_other_is_noticed(tmp_path: Path) -> None:
+def test_a_job_back_under_one_id_and_gone_before_the_other_is_noticed(tmp_path: Path) -> None:
     """Its first absence had ended."""
     full = "00D300000000001EAA"
     job = {"id": "750R0000000zhfdIAA", "org_id": full[:15], "created_date": NOON, "observed_at": NOON}
@@ -191,7 +191,7 @@ def test_what_came_back_under_one_form_and_went_before_the_other_is_noticed(tmp_
 
 
 @pytest.mark.slow
-def test_a_join_that_breaks_off_changes_nothing(
+def test_a_join_that_is_interrupted_changes_nothing(
     org: DemoOrg, both: tuple[Recorder, dict[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next load does all of it."""
@@ -210,8 +210,8 @@ def test_a_join_that_breaks_off_changes_nothing(
 
 
 @pytest.mark.slow
-def test_a_finding_that_was_muted_by_the_short_id_stays_so(org: DemoOrg, recorder: Recorder) -> None:
-    """Its key has the org's id in it."""
+def test_a_finding_muted_under_the_short_id_stays_muted(org: DemoOrg, recorder: Recorder) -> None:
+    """Its key contains the org id."""
     recorder.load()
     (found,) = check(recorder.warehouse, Thresholds(), NOON + 2 * DAY)
     muted = found.key.replace(org.org_id, org.org_id[:15])

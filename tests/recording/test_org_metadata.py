@@ -1,4 +1,4 @@
-"""What there is to know of an org beside its jobs: names, limits, the org itself. None of it ever costs the jobs."""
+"""What else is recorded about an org: names, limits, the org itself. Failing to fetch it never costs a listing."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -25,7 +25,7 @@ def queries(org: DemoOrg) -> list[str]:
 
 
 def test_creators_get_names(org: DemoOrg, recorder: Recorder) -> None:
-    """Asked for when they first appear, and again after a week only."""
+    """Fetched when they first appear, and again only after a week."""
     amara = org.add_user("Amara Osei", "amara@example.org")
     org.add_job(createdById=amara)
     org.add_job()
@@ -46,8 +46,8 @@ def test_creators_get_names(org: DemoOrg, recorder: Recorder) -> None:
     assert [name for name, *_ in recorder.rows(names)] == ["Amara Adeyemi", "Job Recorder"]
 
 
-def test_a_user_whom_the_org_does_not_show_is_there_without_a_name(org: DemoOrg, recorder: Recorder) -> None:
-    """And is not asked for every hour; an id that is none is not put into SOQL at all."""
+def test_a_user_the_org_does_not_show_is_recorded_without_a_name(org: DemoOrg, recorder: Recorder) -> None:
+    """And not requested every hour; an invalid id is never put into SOQL."""
     org.add_job(createdById="005000000000001AAA")
     org.add_job(createdById="005' OR Name LIKE '%")
     for _ in range(2):
@@ -59,8 +59,8 @@ def test_a_user_whom_the_org_does_not_show_is_there_without_a_name(org: DemoOrg,
 
 
 @pytest.mark.slow
-def test_a_name_that_is_known_stays_when_the_org_shows_it_no_longer(org: DemoOrg, recorder: Recorder) -> None:
-    """Of a user who is hidden or gone, and of the org: all that was recorded would lose them."""
+def test_a_known_name_is_kept_when_the_org_no_longer_shows_it(org: DemoOrg, recorder: Recorder) -> None:
+    """For a hidden or deleted user, and for the org: everything recorded under the name would lose it."""
     amara = org.add_user("Amara Osei", "amara@example.org")
     org.add_job(createdById=amara)
     recorder.load()
@@ -78,8 +78,8 @@ def test_a_name_that_is_known_stays_when_the_org_shows_it_no_longer(org: DemoOrg
     assert queries(org) == ["User", "Organization"] * 2
 
 
-def test_many_creators_are_asked_for_in_batches(org: DemoOrg, recorder: Recorder) -> None:
-    """200 ids a query."""
+def test_many_creators_are_fetched_in_batches(org: DemoOrg, recorder: Recorder) -> None:
+    """200 ids per query."""
     for n in range(450):
         org.add_job(createdById=org.add_user(f"User {n}", f"user{n}@example.org"))
     recorder.load()
@@ -89,7 +89,7 @@ def test_many_creators_are_asked_for_in_batches(org: DemoOrg, recorder: Recorder
 
 
 def test_the_org_has_a_name(org: DemoOrg, recorder: Recorder) -> None:
-    """And says whether it is a sandbox."""
+    """And whether it is a sandbox is recorded, too."""
     org.is_sandbox = True
     recorder.load()
 
@@ -99,7 +99,7 @@ def test_the_org_has_a_name(org: DemoOrg, recorder: Recorder) -> None:
 
 
 def test_each_run_keeps_a_snapshot_of_the_limits(org: DemoOrg, recorder: Recorder) -> None:
-    """In long form, the apps' own shares included."""
+    """In long form, including the shares of apps."""
     org.usage.count_calls(org.now, 17, app="Order Sync")
     for _ in range(2):
         recorder.load()
@@ -114,8 +114,8 @@ def test_each_run_keeps_a_snapshot_of_the_limits(org: DemoOrg, recorder: Recorde
     assert recorder.rows("select count(distinct listing_id) from org_limits join listings using (listing_id)") == [(2,)]
 
 
-def test_the_documented_answer_of_the_limits_is_read_whole(org: DemoOrg, recorder: Recorder) -> None:
-    """Nested shares get a row of their own; a maximum of 0 stays one."""
+def test_the_documented_limits_answer_is_read_completely(org: DemoOrg, recorder: Recorder) -> None:
+    """Nested shares get rows of their own; a maximum of 0 is recorded as 0."""
     org.fail_next(200, recorded("l_32_limits_v49plus_doc"), path="/limits")
     recorder.load()
 
@@ -127,7 +127,7 @@ def test_the_documented_answer_of_the_limits_is_read_whole(org: DemoOrg, recorde
 
 
 def test_a_share_without_a_name_is_not_the_whole_org_s(org: DemoOrg, recorder: Recorder) -> None:
-    """It has a row of its own, under its name in quotation marks; so have names that differ in case or blanks alone."""
+    """It gets a row under its name in quotation marks; so do names that differ only in case or blanks."""
     limit = {"Max": 15_000, "Remaining": 9_000}
     names = ["", " ", "\u00a0", '""', "App", "app", "App "]
     shares = {name: {"Max": number, "Remaining": 0} for number, name in enumerate(names)}
@@ -143,8 +143,8 @@ def test_a_share_without_a_name_is_not_the_whole_org_s(org: DemoOrg, recorder: R
     ]  # fmt: skip
 
 
-def test_limits_of_which_there_are_none_are_noted(org: DemoOrg, recorder: Recorder) -> None:
-    """An object all the same."""
+def test_an_empty_limits_answer_is_noted(org: DemoOrg, recorder: Recorder) -> None:
+    """It is an object all the same."""
     org.fail_next(200, {"message": "hello"}, path="/limits")
     recorder.load()
 
@@ -154,7 +154,7 @@ def test_limits_of_which_there_are_none_are_noted(org: DemoOrg, recorder: Record
     )
 
 
-def test_a_name_of_blanks_is_none(org: DemoOrg, recorder: Recorder) -> None:
+def test_a_blank_name_counts_as_none(org: DemoOrg, recorder: Recorder) -> None:
     """The views show the id instead."""
     org.add_job(createdById=org.add_user(" ", "blank@example.org"))
     recorder.load()
@@ -172,10 +172,10 @@ def test_a_name_of_blanks_is_none(org: DemoOrg, recorder: Recorder) -> None:
         (200, "<html>maintenance</html>"),
     ],
 )
-def test_what_is_refused_costs_a_note_and_never_the_jobs(
+def test_refused_metadata_costs_a_note_and_never_the_jobs(
     org: DemoOrg, recorder: Recorder, caplog: pytest.LogCaptureFixture, path: str, table: str, status: int, body: object
 ) -> None:
-    """The other tables are filled all the same."""
+    """The other tables are still filled."""
     org.add_job()
     org.fail_next(status, body, path=r"v68\.0" + path, times=9)
     run = recorder.load()
@@ -190,8 +190,8 @@ def test_what_is_refused_costs_a_note_and_never_the_jobs(
         assert body[0]["errorCode"] in notes  # type: ignore[index]
 
 
-def test_a_spent_budget_costs_the_extras_first(org: DemoOrg, recorder: Recorder) -> None:
-    """The listing's own answer says that nothing is left for them."""
+def test_a_spent_budget_costs_the_metadata_first(org: DemoOrg, recorder: Recorder) -> None:
+    """The listing's own answer says that no calls are left for them."""
     org.daily_api_requests = 10
     org.usage.count_calls(org.now, 8)
     org.add_job()
@@ -202,8 +202,8 @@ def test_a_spent_budget_costs_the_extras_first(org: DemoOrg, recorder: Recorder)
     assert "daily API calls" in recorder.rows("select notes from listings")[0][0]
 
 
-def test_extras_can_be_switched_off(org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Then a run is its listing; the tables are there, empty."""
+def test_metadata_can_be_switched_off(org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then a run is just its listing; the tables exist, empty."""
     monkeypatch.setenv("QUERY_JOBS__FETCH_ORG_METADATA", "false")
     org.add_job()
     recorder.load()

@@ -1,4 +1,4 @@
-"""Records to Arrow: every documented and recorded form arrives, and nothing that does not fit is dropped."""
+"""Records to Arrow: every documented and recorded form is read, and nothing that does not fit is dropped."""
 
 import json
 from datetime import UTC, datetime
@@ -54,7 +54,7 @@ def test_the_documented_page_becomes_rows() -> None:
 
 
 def test_the_recorded_classic_page_with_redacted_dates_is_kept_as_rejected() -> None:
-    """Its times cannot be read, so it cannot be keyed; the whole record stays."""
+    """Its times cannot be read, so it has no usable key; the whole record is kept."""
     page = recorded("q_list_03_postman_classic_insert_open")
     table, (rejected,) = jobs_to_arrow(page["records"], ORG, NewFields())
 
@@ -66,8 +66,8 @@ def test_the_recorded_classic_page_with_redacted_dates_is_kept_as_rejected() -> 
 @pytest.mark.parametrize(
     "name", ["c_one_17_classic_query_closed_664k", "q_one_05_v57_complete", "i_one_11_string_version_null_error"]
 )
-def test_recorded_single_jobs_would_load_as_they_are(name) -> None:
-    """Whatever the listing may carry one day: undocumented fields become text columns."""
+def test_recorded_single_jobs_would_load_unchanged(name) -> None:
+    """Whatever the listing may contain one day: undocumented fields become text columns."""
     record = recorded(name)
     table, rejected = jobs_to_arrow([record], ORG, NewFields())
     (loaded,) = table.to_pylist()
@@ -85,8 +85,8 @@ def test_recorded_single_jobs_would_load_as_they_are(name) -> None:
     [(66.0, 66.0, None), (58, 58.0, None), ("52.0", 52.0, None), (None, None, None), ("v1", None, "v1"),
      (True, None, "true"), ("nan", None, "nan"), ({"a": 1}, None, '{"a":1}'), (10**30, 1e30, None)],
 )  # fmt: skip
-def test_api_version_is_a_number_whichever_way_it_is_sent(sent, number, text) -> None:
-    """And what is none stands beside as text."""
+def test_api_version_is_a_number_however_it_is_sent(sent, number, text) -> None:
+    """If it is not a number, it is kept as text."""
     loaded = row(apiVersion=sent)
 
     assert (loaded["api_version"], loaded["api_version_text"]) == (number, text)
@@ -108,7 +108,7 @@ def test_api_version_is_a_number_whichever_way_it_is_sent(sent, number, text) ->
     ],
 )
 def test_created_date_is_read_or_kept_as_text(sent, time, text) -> None:
-    """A time without a zone is no moment; a job with an unreadable one loads all the same."""
+    """A time without a zone is ambiguous; a job with an unreadable one still loads."""
     loaded = row(createdDate=sent)
 
     assert (loaded["created_date"], loaded["created_date_text"]) == (time, text)
@@ -131,7 +131,7 @@ def test_created_date_is_read_or_kept_as_text(sent, time, text) -> None:
     ],
 )
 def test_a_record_without_a_key_is_kept_and_its_neighbours_load(record, reason) -> None:
-    """With why; two that are alike are one."""
+    """With the reason; identical ones become one."""
     table, rejected = jobs_to_arrow([job(id="a"), record, job(id="b"), record], ORG, NewFields())
 
     assert table["id"].to_pylist() == ["a", "b"]
@@ -140,8 +140,8 @@ def test_a_record_without_a_key_is_kept_and_its_neighbours_load(record, reason) 
     assert json.loads(rejected[0].record) == record
 
 
-def test_odd_values_load_as_they_are() -> None:
-    """States, types and operations of tomorrow; ids short, long or with a $."""
+def test_odd_values_load_unchanged() -> None:
+    """Undocumented states, types and operations; ids that are short, long or contain a $."""
     loaded = row(id="750$xx", state="Pondering", jobType="V9", operation="imagine", object=["a"], lineEnding=7)
 
     assert (loaded["id"], loaded["state"], loaded["job_type"], loaded["operation"]) == (
@@ -155,7 +155,7 @@ def test_odd_values_load_as_they_are() -> None:
 
 
 def test_fields_whose_column_is_taken_go_into_extra_fields() -> None:
-    """An org_id of Salesforce's must not become ours, nor two fields one column."""
+    """An org_id field from Salesforce must not become ours, nor two fields one column."""
     loaded = row(orgId="x", observedAt="y", **{"$": {"xmlns": "z"}, "newField": 1, "new_field": 2, "_dlt_id": "i"})
 
     assert loaded["org_id"] == ORG
@@ -165,8 +165,8 @@ def test_fields_whose_column_is_taken_go_into_extra_fields() -> None:
     }  # fmt: skip
 
 
-def test_more_than_fifty_new_fields_at_once_go_into_one_column() -> None:
-    """Known columns do not count, and go on being filled."""
+def test_more_than_fifty_new_fields_at_once_share_one_column() -> None:
+    """Known columns do not count, and are still filled."""
     fields = {f"field{n}": n for n in range(MAX_NEW_FIELDS + 1)}
     new_fields = NewFields(known=frozenset({"field0", "old"}))
     table, _ = jobs_to_arrow([job(**fields, old=1)], ORG, new_fields)
@@ -179,7 +179,7 @@ def test_more_than_fifty_new_fields_at_once_go_into_one_column() -> None:
     assert len(json.loads(table["extra_fields"][0].as_py())) == new_fields.too_many == MAX_NEW_FIELDS + 1
 
 
-def test_a_field_of_tomorrow_arrives_as_a_column(org: DemoOrg, recorder: Recorder) -> None:
+def test_an_undocumented_field_becomes_a_column(org: DemoOrg, recorder: Recorder) -> None:
     """Through the whole pipeline; its type may change from run to run."""
     before = org.add_job()
     recorder.load()
@@ -196,8 +196,8 @@ def test_a_field_of_tomorrow_arrives_as_a_column(org: DemoOrg, recorder: Recorde
     }
 
 
-def test_a_flood_of_fields_is_one_column_and_a_warning(org: DemoOrg, recorder: Recorder) -> None:
-    """The run succeeds, and says so on stderr."""
+def test_a_flood_of_fields_becomes_one_column_and_a_warning(org: DemoOrg, recorder: Recorder) -> None:
+    """The run succeeds, with a warning on stderr."""
     org.add_job(**{f"field{n}": n for n in range(MAX_NEW_FIELDS + 10)})
     run = recorder.run()
 
@@ -228,8 +228,8 @@ def test_rejected_records_are_counted_and_kept_once(org: DemoOrg, recorder: Reco
     ]  # fmt: skip
 
 
-def test_the_warehouse_has_the_columns_that_are_written_down(org: DemoOrg, recorder: Recorder) -> None:
-    """Names, types, order, comments: all from tables.py."""
+def test_the_warehouse_has_the_columns_of_tables_py(org: DemoOrg, recorder: Recorder) -> None:
+    """Names, types, order and comments."""
     org.add_job()
     recorder.load()
     names = {

@@ -1,4 +1,4 @@
-"""Fields whose names become one column: the first that got it keeps it, whatever comes first later, and for ever."""
+"""Fields whose names map to the same column: the first one to get it keeps it for good, whatever order they come in."""
 
 import itertools
 import json
@@ -48,7 +48,7 @@ def everything(recorder: Recorder) -> list[tuple[Any, ...]]:
 def test_an_unchanged_org_has_no_changes_in_whatever_order_it_is_listed(
     org: DemoOrg, recorder: Recorder, names: tuple[str, str], restored: bool
 ) -> None:
-    """Also by a recorder whose dlt home is lost: the file knows the columns' fields."""
+    """Even for a recorder whose dlt home is lost: the file knows which field each column belongs to."""
     first, second = names
     pages = [[job(n, **{first: f"a{n}"}) for n in range(20)], [job(n, **{second: f"b{n}"}) for n in range(20, 40)]]
     listing(org, *pages)
@@ -70,8 +70,8 @@ def test_an_unchanged_org_has_no_changes_in_whatever_order_it_is_listed(
 
 
 @pytest.mark.slow
-def test_the_field_that_came_first_is_remembered_while_it_is_away(org: DemoOrg, recorder: Recorder) -> None:
-    """The other one, on its own, does not take its column; one record may have both."""
+def test_the_field_that_came_first_is_remembered_while_it_is_absent(org: DemoOrg, recorder: Recorder) -> None:
+    """The other field does not take over its column; a record may contain both."""
     listing(org, [job(1, fooBar="ours")])
     recorder.load()
     listing(org, [job(2, FooBar="other")])
@@ -86,8 +86,8 @@ def test_the_field_that_came_first_is_remembered_while_it_is_away(org: DemoOrg, 
     ]
 
 
-def test_a_listing_that_fails_gives_no_field_a_column(org: DemoOrg, recorder: Recorder) -> None:
-    """What it had shown is not there."""
+def test_a_failed_listing_assigns_no_columns(org: DemoOrg, recorder: Recorder) -> None:
+    """The fields it showed have no effect."""
     listing(org, [job(1, FooBar="x")], [])
     org.faults._waiting[-1].status = 403
     recorder.failure()
@@ -118,10 +118,10 @@ def test_a_listing_that_fails_gives_no_field_a_column(org: DemoOrg, recorder: Re
         ),
     ],
 )
-def test_a_field_named_like_a_column_of_ours_or_dlt_s_loses_nothing(
+def test_a_field_named_like_one_of_our_or_dlts_columns_loses_nothing(
     org: DemoOrg, recorder: Recorder, name: str
 ) -> None:
-    """It has a column of its own, or stands in extra_fields; two loads of one listing are one."""
+    """It gets a column of its own or goes into extra_fields; loading the same listing twice changes nothing."""
     for changed in (1, 0):
         listing(org, [job(1, **{name: "theirs"})])
         assert recorder.load().snapshot.jobs_changed == changed
@@ -136,7 +136,7 @@ def test_a_field_named_like_a_column_of_ours_or_dlt_s_loses_nothing(
 
 
 def test_columns_keep_their_fields_in_a_flood_of_names() -> None:
-    """What a run remembers of names has an end; what has a column comes before it."""
+    """A run remembers a limited number of names; those that have a column come first."""
     owners = {"z_last": "zLast"}
     flood = {f"a{n}": n for n in range(MAX_NAMES + 10)}
     table, _ = jobs_to_arrow([job(1, zLast="kept", **flood)], "00D000000000001EAA", NewFields(owners=owners))

@@ -1,4 +1,4 @@
-"""A job whose systemModstamp moves back: the newest listing says what it is now, and the history what it was."""
+"""A job whose systemModstamp moves back: the newest listing decides what is current, the history keeps both."""
 
 from datetime import timedelta
 from typing import Any
@@ -15,8 +15,8 @@ HOUR = timedelta(hours=1)
 LISTING = r"/jobs/query$"
 
 
-def test_what_the_newest_listing_shows_is_the_current_row(org: DemoOrg, recorder: Recorder) -> None:
-    """And nothing more changes while it shows the same."""
+def test_the_current_row_is_what_the_newest_listing_shows(org: DemoOrg, recorder: Recorder) -> None:
+    """And nothing changes as long as it shows the same."""
     job = org.add_job()
     org.advance(HOUR)
     org.move_job(job, "InProgress")
@@ -42,7 +42,8 @@ def test_what_the_newest_listing_shows_is_the_current_row(org: DemoOrg, recorder
 
 @pytest.mark.slow
 def test_a_state_that_comes_back_is_current_again(org: DemoOrg, recorder: Recorder) -> None:
-    """With the very stamp that it had: observed when it first was, current since the listing that showed it again."""
+    """With the very same stamp as before: observed_at is the first time, current_since the listing that showed it
+    again."""
     job = org.add_job(state="InProgress", systemModstamp=NOON)
     changed = []
     for state, stamp in (
@@ -62,8 +63,8 @@ def test_a_state_that_comes_back_is_current_again(org: DemoOrg, recorder: Record
 
 
 @pytest.mark.slow
-def test_a_listing_that_was_kept_and_comes_late_wins_over_nothing(org: DemoOrg, recorder: Recorder) -> None:
-    """Though its stamp is the newest, and though the job is listed no longer: a later listing showed another state."""
+def test_a_kept_listing_that_is_loaded_late_overrides_nothing(org: DemoOrg, recorder: Recorder) -> None:
+    """Even if its stamp is the newest and the job is no longer listed: a later listing showed another state."""
     job = org.add_job(state="UploadComplete")
     recorder.load()
     org.advance(HOUR)
@@ -88,10 +89,10 @@ def test_a_listing_that_was_kept_and_comes_late_wins_over_nothing(org: DemoOrg, 
 
 
 @pytest.mark.parametrize("at_once", [listed_jobs.BYTES_KEPT, 0])
-def test_of_a_job_that_one_listing_shows_twice_the_later_row_stays(
+def test_if_a_listing_shows_a_job_twice_the_later_row_is_kept(
     org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
-    """Whatever the stamps, also where dlt got the earlier one long before."""
+    """Whatever the stamps, and even if dlt got the earlier one long before."""
     monkeypatch.setattr(listed_jobs, "BYTES_KEPT", at_once)
     monkeypatch.setattr(listed_jobs, "PAGES_AT_ONCE", 1)
     later, earlier = (shown(org, org.add_job(), state=state, stamp=stamp) for state, stamp in
@@ -109,7 +110,7 @@ def test_of_a_job_that_one_listing_shows_twice_the_later_row_stays(
 
 
 def shown(org: DemoOrg, job: str, **fields: Any) -> dict[str, Any]:
-    """A job's record in a listing, as a value of its own."""
+    """A job's record in a listing, as a copy."""
     record = {**org.job(job)}
     if "stamp" in fields:
         record["systemModstamp"] = fields.pop("stamp")

@@ -1,4 +1,4 @@
-"""Jobs that the listing shows no longer: when they were last seen, and what that proves."""
+"""Jobs that are no longer listed: when they were last seen, and what that proves."""
 
 from datetime import timedelta
 
@@ -13,7 +13,7 @@ ROWS = "select id, state, last_listed_at, unlisted_at, listed_again_at from unli
 
 
 def test_a_deleted_job_is_noticed_by_the_next_listing(org: DemoOrg, recorder: Recorder) -> None:
-    """Once; its last row stays as it was seen."""
+    """Once; its last row is left unchanged."""
     gone, stays = org.add_job(), org.add_job()
     for hour in range(4):
         if hour == 2:
@@ -28,8 +28,8 @@ def test_a_deleted_job_is_noticed_by_the_next_listing(org: DemoOrg, recorder: Re
 
 
 @pytest.mark.slow
-def test_an_expired_job_is_no_early_deletion(org: DemoOrg, recorder: Recorder) -> None:
-    """Seven days are the org's own doing; less is somebody's."""
+def test_an_expired_job_does_not_count_as_an_early_deletion(org: DemoOrg, recorder: Recorder) -> None:
+    """After seven days the org removes it; before that, a user did."""
     expired = org.add_job(state="JobComplete")
     recorder.load()
     org.advance(timedelta(days=6, hours=23))
@@ -44,8 +44,8 @@ def test_an_expired_job_is_no_early_deletion(org: DemoOrg, recorder: Recorder) -
 
 
 @pytest.mark.slow
-def test_what_went_after_the_first_listing_was_kept_is_noticed(org: DemoOrg, recorder: Recorder) -> None:
-    """The file was held from the very first run on; the first one that has it compares with what was kept."""
+def test_a_job_that_went_after_the_first_listing_was_kept_is_noticed(org: DemoOrg, recorder: Recorder) -> None:
+    """The file was locked from the very first run; the first listing to reach it is compared with what was kept."""
     gone = org.add_job(state="JobComplete")
     with holding(recorder.primary_file):
         assert recorder.run().returncode == 75
@@ -56,7 +56,7 @@ def test_what_went_after_the_first_listing_was_kept_is_noticed(org: DemoOrg, rec
 
 
 def test_a_job_that_comes_back_is_not_gone(org: DemoOrg, recorder: Recorder) -> None:
-    """Others' jobs vanish and come back when the user's permission does."""
+    """Other users' jobs vanish and come back with the user's permission."""
     other = org.add_job(createdById=org.add_user("Amara Osei", "amara@example.org"))
     for sees_all in (True, False, True, True):
         org.sees_all = sees_all
@@ -75,7 +75,7 @@ def test_a_job_that_comes_back_is_not_gone(org: DemoOrg, recorder: Recorder) -> 
 
 
 def test_a_filtered_listing_proves_nothing(org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It does not show the other jobs, which are there all the same."""
+    """It does not show the other jobs, which still exist."""
     org.add_job()
     recorder.load()
     monkeypatch.setenv("SOURCES__SALESFORCE__JOB_TYPE", "Classic")
@@ -107,7 +107,7 @@ def test_a_job_that_a_filtered_listing_shows_again_is_not_gone(
 
 @pytest.mark.slow
 def test_a_job_that_ran_for_weeks_is_noticed_when_it_goes(org: DemoOrg, recorder: Recorder) -> None:
-    """Though nothing about it was new for longer than any finished job lives."""
+    """Even though nothing about it had changed for longer than any finished job is kept."""
     old = org.add_job(
         state="Open", jobType="Classic", operation="insert", createdDate="<datetime>", systemModstamp=NOON
     )
@@ -120,7 +120,7 @@ def test_a_job_that_ran_for_weeks_is_noticed_when_it_goes(org: DemoOrg, recorder
 
     days = [NOON + timedelta(days=days, hours=1) for days in (40, 80, 120)]
     assert [(job, at) for job, _, _, at, _ in recorder.rows(ROWS)] == [(old, days[0])]
-    for _ in days[1:]:  # and once: not again when that is long ago, too
+    for _ in days[1:]:  # and only once: not again, even when that is long ago
         org.advance(timedelta(days=40))
         recorder.load()
     assert [(job, at) for job, _, _, at, _ in recorder.rows(ROWS)] == [(old, days[0])]
@@ -131,7 +131,7 @@ def test_a_job_that_ran_for_weeks_is_noticed_when_it_goes(org: DemoOrg, recorder
     ]
 
 
-def test_another_orgs_listing_says_nothing_about_ours(org: DemoOrg, recorder: Recorder, recorder_of) -> None:
+def test_a_listing_of_another_org_says_nothing_about_this_one(org: DemoOrg, recorder: Recorder, recorder_of) -> None:
     """Two orgs, one warehouse."""
     from pipelines.demo_org.server import serving
 
@@ -165,7 +165,7 @@ def test_a_restarted_listing_is_complete_as_of_its_restart(org: DemoOrg, recorde
     assert [(job, at) for job, _, _, at, _ in recorder.rows(ROWS)] == [(jobs[0], restart)]
 
 
-def test_a_listed_record_without_a_key_is_no_job_that_went(org: DemoOrg, recorder: Recorder) -> None:
+def test_a_listed_record_without_a_key_does_not_count_as_missing(org: DemoOrg, recorder: Recorder) -> None:
     """It names a job that the org still lists."""
     job = org.add_job()
     recorder.load()
@@ -178,7 +178,7 @@ def test_a_listed_record_without_a_key_is_no_job_that_went(org: DemoOrg, recorde
 
 
 @pytest.mark.slow
-def test_a_listing_that_was_kept_and_compared_with_nothing_hides_none(
+def test_a_kept_listing_that_was_compared_with_nothing_hides_no_absence(
     org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The one before it, of another kind, was still waiting; both came weeks after the job was gone."""

@@ -1,4 +1,4 @@
-"""Whose access listed the jobs, and whose jobs alone it showed: where both are one user, that may be all it can see."""
+"""Whose access listed the jobs, and whose jobs were shown: if both are the same user, that may be all it can see."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from pipelines.demo_org.org import DemoOrg
 WHO = "select creators, only_creator_id, listed_by_id from listings order by started_at desc limit 1"
 
 
-def test_a_user_that_sees_its_own_jobs_only(org: DemoOrg, recorder: Recorder) -> None:
+def test_a_user_that_sees_only_its_own_jobs(org: DemoOrg, recorder: Recorder) -> None:
     """The sign-in names the user; the jobs name their creator."""
     org.add_job()
     org.add_job(createdById=org.add_user("Amara Osei", "amara@example.org"))
@@ -34,8 +34,8 @@ def test_a_user_that_sees_its_own_jobs_only(org: DemoOrg, recorder: Recorder) ->
 
 @pytest.mark.slow
 @pytest.mark.parametrize("other", [{}, {"createdById": None}, {"createdById": "005Dm000000other"}, "no record"])
-def test_a_record_that_may_be_anothers(org: DemoOrg, recorder: Recorder, other: Any) -> None:
-    """One without a creator, one without a key: it is listed, so not all that is listed is one user's."""
+def test_a_record_that_may_be_another_users(org: DemoOrg, recorder: Recorder, other: Any) -> None:
+    """One without a creator, or without a key: it is listed, so not everything listed belongs to one user."""
     org.add_job()
     for record in ({"systemModstamp": NOON.isoformat(), "state": "Open", "id": "7500000000000001"}, {}):
         org.add_raw(record | other if isinstance(other, dict) else other)
@@ -44,8 +44,8 @@ def test_a_record_that_may_be_anothers(org: DemoOrg, recorder: Recorder, other: 
         org.advance(HOUR)
 
 
-def test_short_ids_are_the_same_users(org: DemoOrg, recorder: Recorder) -> None:
-    """Of a job, of a record without a key, and of the sign-in."""
+def test_short_ids_name_the_same_user(org: DemoOrg, recorder: Recorder) -> None:
+    """In a job, in a record without a key, and in the sign-in."""
     me = org.integration_user_id
     org.add_job()
     org.add_raw({"createdById": me[:15]})
@@ -72,8 +72,8 @@ def test_a_bare_token_does_not_say_whose_it_is(org: DemoOrg, recorder: Recorder,
 
 
 @pytest.mark.slow
-def test_a_session_that_is_renewed_is_the_same_users(org: DemoOrg, recorder: Recorder) -> None:
-    """Or else it is not one user who listed."""
+def test_a_renewed_session_belongs_to_the_same_user(org: DemoOrg, recorder: Recorder) -> None:
+    """Otherwise, it was not one user who listed."""
     org.page_size = 1
     org.add_job()
     org.add_job()
@@ -98,7 +98,7 @@ def test_a_session_that_is_renewed_is_the_same_users(org: DemoOrg, recorder: Rec
 
 @pytest.mark.slow
 def test_a_kept_listing_says_who_listed_it(org: DemoOrg, recorder: Recorder) -> None:
-    """The row waits beside the file as it was made."""
+    """The row waits beside the file as it was extracted."""
     me = org.integration_user_id
     org.add_job()
     with holding(recorder.primary_file):
@@ -111,7 +111,7 @@ def test_a_kept_listing_says_who_listed_it(org: DemoOrg, recorder: Recorder) -> 
 
 @pytest.mark.parametrize("user", ["", "nobody", "00500000000000", "<b>005000000000001</b>"])
 def test_a_sign_in_that_names_no_user(org: DemoOrg, recorder: Recorder, user: str) -> None:
-    """What is no user's id is not taken for one."""
+    """An invalid user id is not accepted as one."""
     token = {"access_token": org.access_token, "instance_url": org.instance_url, "id": f"https://x/id/{org.org_id}/{user}"}  # fmt: skip
     org.fail_next(200, token, path="/token")
     recorder.load()

@@ -1,4 +1,5 @@
-"""The listing over real HTTP: to its end or not at all, on our own path and host, and within the org's budget."""
+"""The listing over real HTTP: read to its end or not at all, on our own path and host, and within the org's API
+budget."""
 
 from datetime import timedelta
 
@@ -13,8 +14,8 @@ LISTING = r"/jobs/query$"
 
 
 @pytest.mark.parametrize("names", ["ingest", "query"])
-def test_paging_stays_on_the_query_listing_whatever_the_next_url_names(org: DemoOrg, recorder: Recorder, names) -> None:
-    """The documentation's own example names /jobs/ingest there, which lists other jobs."""
+def test_paging_stays_on_the_query_listing_whatever_the_next_url_says(org: DemoOrg, recorder: Recorder, names) -> None:
+    """The example in the documentation says /jobs/ingest there, which lists other jobs."""
     org.page_size, org.next_records_path = 10, names
     ids = {org.add_job() for _ in range(35)}
     recorder.load()
@@ -25,8 +26,8 @@ def test_paging_stays_on_the_query_listing_whatever_the_next_url_names(org: Demo
 
 
 @pytest.mark.parametrize("needed", [True, False])
-def test_filters_are_repeated_beside_the_locator(org: DemoOrg, recorder: Recorder, monkeypatch, needed) -> None:
-    """Whether a locator remembers them is not settled publicly: both kinds of org list the same."""
+def test_filters_are_repeated_with_each_locator(org: DemoOrg, recorder: Recorder, monkeypatch, needed) -> None:
+    """Whether a locator remembers them is not documented: both kinds of org list the same."""
     org.page_size, org.locator_needs_filters = 5, needed
     wanted = {org.add_job(isPkChunkingEnabled=True) for _ in range(12)}
     for _ in range(12):
@@ -42,7 +43,7 @@ def test_filters_are_repeated_beside_the_locator(org: DemoOrg, recorder: Recorde
 
 
 def test_unset_parameters_are_not_sent(org: DemoOrg, recorder: Recorder) -> None:
-    """The first request of a listing is bare, the others carry the locator alone."""
+    """The first request of a listing has no parameters, the others only the locator."""
     org.page_size = 10
     for _ in range(15):
         org.add_job()
@@ -52,7 +53,7 @@ def test_unset_parameters_are_not_sent(org: DemoOrg, recorder: Recorder) -> None
 
 
 def test_the_api_version_is_a_setting(org: DemoOrg, recorder: Recorder, monkeypatch) -> None:
-    """And it stands in the listing's row."""
+    """It is also recorded in the listing's row."""
     monkeypatch.setenv("SOURCES__SALESFORCE__API_VERSION", "60.0")
     recorder.load()
 
@@ -74,8 +75,8 @@ NO_LISTING = {
 
 
 @pytest.mark.parametrize("body", NO_LISTING)
-def test_what_is_no_documented_listing_ends_the_run(org: DemoOrg, recorder: Recorder, body) -> None:
-    """With status 200 and anything else than the envelope: an error that says so, and nothing moves."""
+def test_anything_but_a_documented_listing_ends_the_run(org: DemoOrg, recorder: Recorder, body) -> None:
+    """Status 200 with anything but the envelope: a clear error, and nothing changes."""
     org.add_job()
     recorder.load()
     answer, said = NO_LISTING[body]
@@ -84,8 +85,8 @@ def test_what_is_no_documented_listing_ends_the_run(org: DemoOrg, recorder: Reco
     assert said in recorder.failure().message
 
 
-def test_a_locator_that_comes_twice_ends_the_run(org: DemoOrg, recorder: Recorder) -> None:
-    """Instead of going round for ever."""
+def test_a_repeated_locator_ends_the_run(org: DemoOrg, recorder: Recorder) -> None:
+    """Instead of looping for ever."""
     page = {"done": False, "records": [], "nextRecordsUrl": "/services/data/v68.0/jobs/query?queryLocator=01g-1"}
     org.fail_next(200, page, times=5, path=LISTING)
 
@@ -93,8 +94,8 @@ def test_a_locator_that_comes_twice_ends_the_run(org: DemoOrg, recorder: Recorde
     assert len(listing_calls(org)) == 2
 
 
-def test_of_a_job_listed_twice_the_later_state_is_the_current_one(org: DemoOrg, recorder: Recorder) -> None:
-    """Pages that shift while jobs move can show a job again, within one second with the same stamp."""
+def test_if_a_job_is_listed_twice_the_later_state_is_current(org: DemoOrg, recorder: Recorder) -> None:
+    """Pages that shift while jobs change can show a job twice, with the same stamp if it is within one second."""
     stamp = "2026-11-02T12:00:00.000Z"
     ids = [f"750{n}" for n in range(40)]
     shown = [{"id": i, "state": state, "systemModstamp": stamp} for state in ("InProgress", "Failed") for i in ids]
@@ -105,8 +106,8 @@ def test_of_a_job_listed_twice_the_later_state_is_the_current_one(org: DemoOrg, 
     assert recorder.rows("select count(*) from query_job_states") == [(80,)]
 
 
-def test_a_lost_locator_starts_the_listing_again(org: DemoOrg, recorder: Recorder, caplog) -> None:
-    """From the first page, and the counts are those of the listing that was completed."""
+def test_a_lost_locator_restarts_the_listing(org: DemoOrg, recorder: Recorder, caplog) -> None:
+    """From the first page; the counts are those of the listing that was completed."""
     org.page_size = 10
     ids = {org.add_job() for _ in range(25)}
     org.fail_next(
@@ -119,8 +120,8 @@ def test_a_lost_locator_starts_the_listing_again(org: DemoOrg, recorder: Recorde
     assert "starting again" in caplog.text
 
 
-def test_what_was_shown_before_a_locator_was_lost_is_kept_and_counted_once(org: DemoOrg, recorder: Recorder) -> None:
-    """The listing keeps its start, says when the try began that was completed, and counts that one alone."""
+def test_jobs_shown_before_a_locator_was_lost_are_kept_and_counted_once(org: DemoOrg, recorder: Recorder) -> None:
+    """The listing keeps its start, records when the completed try began, and counts only that one."""
     org.page_size, org.order = 1, "oldest"
     jobs = [org.add_job() for _ in range(25)]
     start, tries = org.now, []
@@ -142,7 +143,7 @@ def test_what_was_shown_before_a_locator_was_lost_is_kept_and_counted_once(org: 
 
 
 def test_a_locator_lost_again_and_again_ends_the_run(org: DemoOrg, recorder: Recorder) -> None:
-    """Two new starts, then it is for a later try."""
+    """After two restarts it gives up until later."""
     org.page_size = 10
     for _ in range(25):
         org.add_job()
@@ -153,8 +154,8 @@ def test_a_locator_lost_again_and_again_ends_the_run(org: DemoOrg, recorder: Rec
     assert "lost 3 times" in found.message
 
 
-def test_the_listing_row_tells_what_was_read(org: DemoOrg, recorder: Recorder) -> None:
-    """Pages, calls, jobs, rejected, and what the org says of its API calls."""
+def test_the_listing_row_says_what_was_read(org: DemoOrg, recorder: Recorder) -> None:
+    """Pages, calls, jobs, rejected, and the org's own count of API calls."""
     org.page_size = 10
     for _ in range(12):
         org.add_job()

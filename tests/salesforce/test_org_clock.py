@@ -1,4 +1,4 @@
-"""The org's clock, from which every recorded time is: what is believed, and that a load stops where it cannot be."""
+"""The org's clock, from which all recorded times come: when it is trusted, and that a load stops if it cannot be."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -23,8 +23,8 @@ def was_listed(org: DemoOrg) -> bool:
 
 @pytest.mark.parametrize("off", [-30 * DAY, 25 * HOUR, 3_650 * DAY])
 @pytest.mark.parametrize("way", ["client credentials", "access token"])
-def test_a_clock_that_is_far_off_is_not_believed(recorder_of, monkeypatch, give, off: timedelta, way: str) -> None:
-    """Both clocks are named, and the listing is not even asked for."""
+def test_a_clock_that_is_far_off_is_not_trusted(recorder_of, monkeypatch, give, off: timedelta, way: str) -> None:
+    """The message names both clocks, and the listing is not even requested."""
     here = datetime.now(UTC)
     with serving(org := DemoOrg(now=here + off)):
         recorder = recorder_of(org)
@@ -44,8 +44,8 @@ def test_a_clock_that_is_far_off_is_not_believed(recorder_of, monkeypatch, give,
     assert "clock_tolerance_hours" in doctor.stdout
 
 
-def test_a_clock_within_the_tolerance_is_believed(recorder_of, monkeypatch) -> None:
-    """Recorded is the org's time, not this machine's."""
+def test_a_clock_within_the_tolerance_is_trusted(recorder_of, monkeypatch) -> None:
+    """The org's time is recorded, not this machine's."""
     with serving(org := DemoOrg(now=datetime.now(UTC).replace(microsecond=0) - 23 * HOUR)):
         recorder = recorder_of(org)
         monkeypatch.setenv(TOLERANCE, "24")
@@ -55,8 +55,8 @@ def test_a_clock_within_the_tolerance_is_believed(recorder_of, monkeypatch) -> N
 
 
 @pytest.mark.parametrize("tolerance", ["-1", "nan", "1e9", "much"])
-def test_a_tolerance_that_is_none_is_refused(recorder: Recorder, tolerance: str) -> None:
-    """With the setting's name."""
+def test_an_invalid_tolerance_is_refused(recorder: Recorder, tolerance: str) -> None:
+    """The message names the setting."""
     run = recorder.run("load", **{TOLERANCE: tolerance})
 
     assert run.returncode == 78
@@ -65,8 +65,8 @@ def test_a_tolerance_that_is_none_is_refused(recorder: Recorder, tolerance: str)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("held", [False, True])
-def test_a_clock_before_the_newest_listing_is_not_believed(org: DemoOrg, recorder: Recorder, recorder_of, held) -> None:  # fmt: skip
-    """As far as the published copy tells while the file is held; the doctor says so, too."""
+def test_a_clock_before_the_newest_listing_is_not_trusted(org: DemoOrg, recorder: Recorder, recorder_of, held) -> None:  # fmt: skip
+    """While the file is locked, as far as the published copy shows; the doctor reports it, too."""
     recorder.load()
     with serving(earlier := DemoOrg(now=NOON - timedelta(minutes=2))):
         recorder_of(earlier)
@@ -86,10 +86,8 @@ def test_a_clock_before_the_newest_listing_is_not_believed(org: DemoOrg, recorde
     assert recorder.rows("select count(*) from listings") == [(1,)]
 
 
-def test_a_clock_some_seconds_behind_puts_no_listing_before_another(
-    org: DemoOrg, recorder: Recorder, recorder_of
-) -> None:
-    """What it shows is newer all the same."""
+def test_a_clock_a_few_seconds_behind_does_not_reorder_listings(org: DemoOrg, recorder: Recorder, recorder_of) -> None:
+    """What it shows still counts as newer."""
     job = org.add_job()
     recorder.load()
     with serving(earlier := DemoOrg(now=NOON - timedelta(seconds=50))):
@@ -101,7 +99,7 @@ def test_a_clock_some_seconds_behind_puts_no_listing_before_another(
 
 
 def test_another_orgs_listing_does_not_matter(org: DemoOrg, recorder: Recorder, recorder_of) -> None:
-    """Each org has a clock of its own."""
+    """Each org has its own clock."""
     recorder.load()
     with serving(other := DemoOrg(now=NOON - 90 * DAY, seed=7)):
         recorder_of(other).load()
@@ -110,8 +108,8 @@ def test_another_orgs_listing_does_not_matter(org: DemoOrg, recorder: Recorder, 
 
 
 @pytest.mark.parametrize("by", [2 * HOUR, 3_650 * DAY])
-def test_a_clock_that_jumps_within_a_listing_is_refused(org: DemoOrg, recorder: Recorder, by: timedelta) -> None:
-    """Whatever the tolerance: one of the two times is wrong."""
+def test_a_clock_that_jumps_during_a_listing_is_refused(org: DemoOrg, recorder: Recorder, by: timedelta) -> None:
+    """Whatever the tolerance: one of the two times must be wrong."""
     org.page_size = 5
     for _ in range(12):
         org.add_job()
@@ -123,8 +121,8 @@ def test_a_clock_that_jumps_within_a_listing_is_refused(org: DemoOrg, recorder: 
 
 
 @pytest.mark.parametrize("date", ["", "Date: x\r\n", "Date: Fri, 31 Dec 9999 23:59:59 -1200\r\n"])
-def test_an_answer_without_a_date_takes_the_time_of_those_before(org: DemoOrg, recorder: Recorder, date: str) -> None:
-    """This machine's clock may be any other."""
+def test_an_answer_without_a_date_uses_the_time_of_earlier_ones(org: DemoOrg, recorder: Recorder, date: str) -> None:
+    """This machine's clock may differ."""
     body = orjson.dumps({"done": True, "records": []})
     head = f"HTTP/1.1 200 OK\r\n{date}Content-Length: {len(body)}\r\n\r\n".encode()
     with answered_by(org, LISTING, once(head, body)):
@@ -134,8 +132,8 @@ def test_an_answer_without_a_date_takes_the_time_of_those_before(org: DemoOrg, r
     assert NOON <= started < NOON + HOUR
 
 
-def test_a_jobs_own_answer_of_another_time_is_not_kept(org: DemoOrg, recorder: Recorder, monkeypatch) -> None:
-    """It costs a note, and is asked for again."""
+def test_details_with_an_implausible_time_are_not_kept(org: DemoOrg, recorder: Recorder, monkeypatch) -> None:
+    """It costs a note, and the details are fetched again later."""
     monkeypatch.setenv("QUERY_JOBS__DETAILS_PER_RUN", "10")
     job = org.add_job(state="JobComplete")
     body = orjson.dumps(org.job(job))

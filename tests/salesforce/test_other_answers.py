@@ -1,4 +1,4 @@
-"""Answers of another org than the one that was asked, and answers to another question: nothing of them is stored."""
+"""Answers from another org, or to another question: nothing of them is stored."""
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -16,7 +16,7 @@ LISTING = r"/jobs/query$"
 
 @pytest.fixture
 def other() -> Iterator[DemoOrg]:
-    """Another org, with jobs of its own, which takes the same keys."""
+    """Another org, with its own jobs, that accepts the same keys."""
     demo_org = DemoOrg(now=NOON, seed=7, page_size=10)
     with serving(demo_org):
         for _ in range(35):
@@ -25,7 +25,7 @@ def other() -> Iterator[DemoOrg]:
 
 
 def lead_to(other: DemoOrg) -> Callable[[DemoOrg], None]:
-    """From here on the sign-in of an org leads to the other one: the app was pointed there, or the sandbox refreshed."""
+    """From here on, signing in to one org leads to the other: the app was redirected, or the sandbox refreshed."""
 
     def switch(org: DemoOrg) -> None:
         org.expire_sessions()
@@ -35,8 +35,8 @@ def lead_to(other: DemoOrg) -> Callable[[DemoOrg], None]:
     return switch
 
 
-def test_a_listing_does_not_go_on_in_another_org(org: DemoOrg, other: DemoOrg, recorder: Recorder) -> None:
-    """Both are named, nothing is stored, and the next load records the other one as what it is."""
+def test_a_listing_does_not_continue_in_another_org(org: DemoOrg, other: DemoOrg, recorder: Recorder) -> None:
+    """The message names both, nothing is stored, and the next load records the other org separately."""
     org.page_size = 10
     jobs = {org.add_job() for _ in range(35)}
     recorder.load()
@@ -60,7 +60,7 @@ def test_a_listing_does_not_go_on_in_another_org(org: DemoOrg, other: DemoOrg, r
 def test_another_org_is_one_with_another_id_or_another_host(
     org: DemoOrg, other: DemoOrg, recorder: Recorder, differs: str
 ) -> None:
-    """A sandbox that is refreshed keeps its host."""
+    """A refreshed sandbox keeps its host."""
     org.page_size = 10
     for _ in range(35):
         org.add_job()
@@ -77,8 +77,8 @@ def test_another_org_is_one_with_another_id_or_another_host(
     assert "leads to another org" in recorder.failure().message
 
 
-def test_the_same_org_by_its_id_of_fifteen_characters_goes_on(org: DemoOrg, recorder: Recorder) -> None:
-    """As a renewed session may name it."""
+def test_the_same_org_under_its_15_character_id_continues(org: DemoOrg, recorder: Recorder) -> None:
+    """A renewed session may give the id in that form."""
     org.page_size = 10
     jobs = {org.add_job() for _ in range(35)}
 
@@ -92,8 +92,10 @@ def test_the_same_org_by_its_id_of_fifteen_characters_goes_on(org: DemoOrg, reco
     assert set(recorder.states()) == jobs
 
 
-def test_a_renewed_session_that_names_no_org_is_asked_for_it(org: DemoOrg, other: DemoOrg, recorder: Recorder) -> None:
-    """By its own host."""
+def test_a_renewed_session_without_an_org_id_is_checked_by_a_request(
+    org: DemoOrg, other: DemoOrg, recorder: Recorder
+) -> None:
+    """To its own host."""
     org.page_size = 10
     for _ in range(35):
         org.add_job()
@@ -113,16 +115,16 @@ def test_a_renewed_session_that_names_no_org_is_asked_for_it(org: DemoOrg, other
 
 
 @pytest.mark.parametrize("path", ["/jobs/query/", r"/limits$", r"v68.0/query$"])
-def test_what_is_asked_after_the_listing_is_not_asked_of_another_org(
+def test_nothing_after_the_listing_is_requested_from_another_org(
     org: DemoOrg, other: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
-    """The jobs are recorded; of what came after a note says why it is missing."""
+    """The jobs are recorded; a note says why the rest is missing."""
     monkeypatch.setenv("QUERY_JOBS__DETAILS_PER_RUN", "50")
     monkeypatch.setenv("QUERY_JOBS__FETCH_ORG_METADATA", "true")
     first = org.org_id
     jobs = {org.add_job(state="JobComplete") for _ in range(20)}
     lead = lead_to(other)
-    org.before_answer = lambda demo_org, *_: lead(demo_org)  # as the only page goes out
+    org.before_answer = lambda demo_org, *_: lead(demo_org)  # when the only page is sent
     other.jobs |= org.jobs
     other.details |= org.details
     recorder.load()
@@ -137,8 +139,10 @@ def test_what_is_asked_after_the_listing_is_not_asked_of_another_org(
     assert other.org_id in notes
 
 
-def test_the_org_s_name_is_its_own(org: DemoOrg, other: DemoOrg, recorder: Recorder, monkeypatch) -> None:
-    """And its users are those that were asked for; an id may come with 15 characters."""
+def test_metadata_of_another_org_or_user_is_refused(
+    org: DemoOrg, other: DemoOrg, recorder: Recorder, monkeypatch
+) -> None:
+    """The org's name has to be its own, and users those requested; an id may have 15 characters."""
     monkeypatch.setenv("QUERY_JOBS__FETCH_ORG_METADATA", "true")
     ada = org.add_user("Ada", "ada@example.org")
     org.add_job(createdById=ada)
@@ -146,7 +150,7 @@ def test_the_org_s_name_is_its_own(org: DemoOrg, other: DemoOrg, recorder: Recor
     user = {"Id": "005000000000001AAA", "Name": "Somebody", "Username": "x", "IsActive": True, "UserType": "Standard"}
     for record in (name, user):
         org.fail_next(200, {"totalSize": 1, "done": True, "records": [record]}, path="v68.0/query$", times=1)
-    org.faults._waiting.reverse()  # users are asked for first
+    org.faults._waiting.reverse()  # users are requested first
     recorder.load()
 
     assert recorder.rows("select count(*) from users union all select count(*) from orgs") == [(0,), (0,)]
@@ -164,8 +168,8 @@ def test_the_org_s_name_is_its_own(org: DemoOrg, other: DemoOrg, recorder: Recor
 # --- a listing that says done and names a next page ---
 
 
-def test_a_listing_that_says_done_and_names_a_next_page_is_read_on(org: DemoOrg, recorder: Recorder) -> None:
-    """A page more can only add jobs: none is called missing, and the note says so once."""
+def test_a_done_listing_with_a_next_page_is_read_further(org: DemoOrg, recorder: Recorder) -> None:
+    """An extra page can only add jobs: none is reported missing, and there is one note."""
     org.page_size = 10
     jobs = {org.add_job() for _ in range(35)}
     recorder.load()
@@ -188,8 +192,8 @@ def page(*records: dict[str, str], locator: object, done: bool = True) -> dict[s
 JOB = {"id": "750a", "state": "Open", "systemModstamp": "2026-11-02T12:00:00.000Z"}
 
 
-def test_a_done_listing_that_names_a_page_that_was_read_is_complete(org: DemoOrg, recorder: Recorder) -> None:
-    """No page is left; without done it would go round for ever."""
+def test_a_done_listing_that_repeats_a_page_is_complete(org: DemoOrg, recorder: Recorder) -> None:
+    """No page is left; if it were not done, this would be a loop."""
     org.fail_next(200, page(JOB, locator="01g-1"), path=LISTING)
     org.fail_next(200, page(JOB | {"id": "750b"}, locator="01g-1"), path=LISTING)
     recorder.load()
@@ -200,8 +204,8 @@ def test_a_done_listing_that_names_a_page_that_was_read_is_complete(org: DemoOrg
     assert "repeats an earlier queryLocator" in recorder.failure().message
 
 
-def test_a_done_listing_whose_next_page_the_org_does_not_know_is_complete(org: DemoOrg, recorder: Recorder) -> None:
-    """After the tries that a lost locator has."""
+def test_a_done_listing_whose_next_page_is_unknown_is_complete(org: DemoOrg, recorder: Recorder) -> None:
+    """After as many tries as for a lost locator."""
     org.fail_next(200, page(JOB, locator="01g-1"), path=LISTING)
     for _ in range(2):
         org.fail_next(400, [{"errorCode": "INVALID_QUERY_LOCATOR", "message": "no"}], path=LISTING)
@@ -215,10 +219,10 @@ def test_a_done_listing_whose_next_page_the_org_does_not_know_is_complete(org: D
 
 
 @pytest.mark.parametrize("url", ["/services/data/v68.0/jobs/query", "/x?queryLocator=", ["01g-1"], True])
-def test_a_done_listing_with_a_next_page_that_cannot_be_asked_for_is_none(
+def test_a_done_listing_whose_next_page_cannot_be_requested_is_refused(
     org: DemoOrg, recorder: Recorder, url: object
 ) -> None:
-    """It may have gone on."""
+    """There might have been more."""
     org.fail_next(200, page(JOB, locator=None) | {"nextRecordsUrl": url}, path=LISTING)
     found = recorder.failure()
 

@@ -1,4 +1,4 @@
-"""The org over HTTP: retries, errors in plain words, the token's host, and the budget of API calls."""
+"""The org over HTTP: retries, clear error messages, the token's host, and the budget of API calls."""
 
 import pytest
 from conftest import Recorder
@@ -12,7 +12,7 @@ LISTING = r"/jobs/query$"
 
 
 def test_half_an_emoji_in_one_record_does_not_end_the_listing(org: DemoOrg, recorder: Recorder) -> None:
-    """Python's own decoder takes what the fast one refuses; the rest of the page is as it was."""
+    """Python's own decoder accepts what the fast one refuses; the rest of the page is unaffected."""
     body = '{"done": true, "records": [{"id": "750a", "state": "Open", "systemModstamp": "2026-11-02T12:00:00.000Z", '
     body += '"note": "cut \\ud83d", "size": 1e999, "deep": ' + "[" * 300 + "]" * 300 + "}]}"
     org.fail_next(200, body, path=LISTING)
@@ -22,8 +22,8 @@ def test_half_an_emoji_in_one_record_does_not_end_the_listing(org: DemoOrg, reco
     assert (note, size, deep) == ("cut \ufffd", "1e999", "[" * 300 + "]" * 300)
 
 
-def test_a_session_that_ends_in_the_middle_is_renewed(org: DemoOrg, recorder: Recorder) -> None:
-    """One new token, the same request again, and the listing goes on."""
+def test_a_session_that_expires_during_a_listing_is_renewed(org: DemoOrg, recorder: Recorder) -> None:
+    """One new token, the same request again, and the listing continues."""
     org.page_size = 10
     ids = {org.add_job() for _ in range(35)}
     org.before_answer = lambda demo_org, listing, page: demo_org.expire_sessions() if page == 2 else None
@@ -35,7 +35,7 @@ def test_a_session_that_ends_in_the_middle_is_renewed(org: DemoOrg, recorder: Re
     assert sum(request.path.endswith("/token") for request in org.requests) == 2
 
 
-def test_a_bare_token_that_has_ended_is_said_so(org: DemoOrg, recorder: Recorder, monkeypatch) -> None:
+def test_an_expired_bare_token_is_reported(org: DemoOrg, recorder: Recorder, monkeypatch) -> None:
     """There is nothing to renew it with."""
     for key in ("CLIENT_ID", "CLIENT_SECRET"):
         monkeypatch.delenv(f"SOURCES__SALESFORCE__CREDENTIALS__{key}")
@@ -50,8 +50,8 @@ def test_a_bare_token_that_has_ended_is_said_so(org: DemoOrg, recorder: Recorder
 @pytest.mark.parametrize(
     ("status", "headers"), [(503, {}), (429, {"Retry-After": "0"}), (500, {}), (502, {}), (420, {})]
 )
-def test_passing_trouble_is_retried(org: DemoOrg, recorder: Recorder, status, headers) -> None:
-    """By dlt's client, a few times."""
+def test_transient_errors_are_retried(org: DemoOrg, recorder: Recorder, status, headers) -> None:
+    """A few times, by dlt's client."""
     job = org.add_job()
     org.fail_next(
         status, [{"errorCode": "SERVER_UNAVAILABLE", "message": "busy"}], times=2, headers=headers, path=LISTING
@@ -59,11 +59,11 @@ def test_passing_trouble_is_retried(org: DemoOrg, recorder: Recorder, status, he
     run = recorder.load()
 
     assert set(recorder.states()) == {job}
-    assert run.snapshot.org.calls == 3  # three tries; signing in is no API call
+    assert run.snapshot.org.calls == 3  # three tries; signing in does not count as an API call
 
 
-def test_a_cut_answer_is_retried(org: DemoOrg, recorder: Recorder) -> None:
-    """Half a body is no page."""
+def test_a_truncated_answer_is_retried(org: DemoOrg, recorder: Recorder) -> None:
+    """Half a body is not a page."""
     job = org.add_job()
     org.cut_next(times=2, path=LISTING)
     recorder.load()
@@ -72,7 +72,7 @@ def test_a_cut_answer_is_retried(org: DemoOrg, recorder: Recorder) -> None:
 
 
 def test_an_org_that_is_down_is_given_up_after_a_few_tries(org: DemoOrg, recorder: Recorder) -> None:
-    """Bounded, and for a later try."""
+    """After a limited number of tries, to be retried later."""
     org.fail_next(503, [{"errorCode": "SERVER_UNAVAILABLE", "message": "down"}], times=100, path=LISTING)
     found = recorder.failure()
 
@@ -81,7 +81,7 @@ def test_an_org_that_is_down_is_given_up_after_a_few_tries(org: DemoOrg, recorde
     assert len(listing_calls(org)) == 5
 
 
-def test_too_many_requests_at_once_is_retried_and_a_spent_day_is_not(org: DemoOrg, recorder: Recorder) -> None:
+def test_concurrent_request_limits_are_retried_and_a_spent_day_is_not(org: DemoOrg, recorder: Recorder) -> None:
     """Both are REQUEST_LIMIT_EXCEEDED; the text tells them apart."""
     job = org.add_job()
     org.fail_next(403, recorded("e_36_concurrent_limit"), times=2, path=LISTING)
@@ -106,8 +106,8 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("code", REFUSALS)
-def test_a_refusal_shows_its_code_and_names_what_to_do(org: DemoOrg, recorder: Recorder, code) -> None:
-    """The errorCode stands there as Salesforce gave it: people search for it."""
+def test_a_refusal_shows_its_code_and_what_to_do(org: DemoOrg, recorder: Recorder, code) -> None:
+    """The errorCode is shown exactly as Salesforce sent it: people search for it."""
     status, kind, remedy = REFUSALS[code]
     org.fail_next(status, [{"message": "as Salesforce says", "errorCode": code}], path=LISTING)
     found = recorder.failure()
@@ -118,7 +118,7 @@ def test_a_refusal_shows_its_code_and_names_what_to_do(org: DemoOrg, recorder: R
 
 
 def test_a_token_never_follows_a_redirect(org: DemoOrg, recorder: Recorder) -> None:
-    """Neither to another host nor to our own."""
+    """Neither to another host nor to the same one."""
     other = DemoOrg()
     with serving(other):
         org.fail_next(
@@ -131,8 +131,8 @@ def test_a_token_never_follows_a_redirect(org: DemoOrg, recorder: Recorder) -> N
         assert not other.requests
 
 
-def test_the_host_is_the_one_of_the_token_answer(org: DemoOrg, recorder: Recorder, monkeypatch) -> None:
-    """Asked at one host, told another one: that is where the jobs are listed."""
+def test_the_host_is_the_one_in_the_token_answer(org: DemoOrg, recorder: Recorder, monkeypatch) -> None:
+    """Sign-in goes to one host and names another: that is where the jobs are listed."""
     job = org.add_job()
     monkeypatch.setenv(
         "SOURCES__SALESFORCE__CREDENTIALS__INSTANCE_URL", org.instance_url.replace("127.0.0.1", "localhost")
@@ -144,7 +144,7 @@ def test_the_host_is_the_one_of_the_token_answer(org: DemoOrg, recorder: Recorde
 
 
 def test_a_run_stops_before_it_takes_the_last_calls(org: DemoOrg, recorder: Recorder, monkeypatch) -> None:
-    """Each answer tells the usage; past 90 % no further call is made, and the listing is not kept in part."""
+    """Each answer says how many calls are used; past 90 % no further call is made, and no partial listing is kept."""
     org.page_size, org.daily_api_requests = 10, 40
     for _ in range(95):
         org.add_job()

@@ -1,4 +1,4 @@
-"""Signing in through the sf CLI of before May 2026 and of today, played by a script on the PATH."""
+"""Signing in through the sf CLI from before May 2026 and the present one, both simulated by a script on the PATH."""
 
 import json
 import os
@@ -31,7 +31,7 @@ sys.exit(127)
 
 @pytest.fixture
 def sf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Puts a stand-in of the sf CLI on the PATH: command -> (exit code, answer)."""
+    """Puts a fake sf CLI on the PATH: command -> (exit code, answer)."""
 
     def install(answers: dict[str, tuple[int, object]]) -> None:
         command = tmp_path / "bin" / "sf"
@@ -52,8 +52,8 @@ def display(org: DemoOrg, token: str) -> dict[str, object]:
 REDACTED = recorded("a_42_sfcli_org_display_redacted")["result"]["accessToken"]
 
 
-def test_the_sf_cli_of_before_shows_its_token_in_org_display(org: DemoOrg, give, sf) -> None:
-    """Host, token and org from one command."""
+def test_the_former_sf_cli_shows_its_token_in_org_display(org: DemoOrg, give, sf) -> None:
+    """One command gives host, token and org."""
     sf({"org display --target-org mine --json": (0, display(org, org.access_token))})
     give(sf_cli_org="mine")
     session = sign_in(read_credentials(), requests.Client(raise_for_status=False))
@@ -65,8 +65,8 @@ def test_the_sf_cli_of_before_shows_its_token_in_org_display(org: DemoOrg, give,
     )
 
 
-def test_the_sf_cli_of_today_has_a_command_for_the_token(org: DemoOrg, recorder: Recorder, give, sf) -> None:
-    """org display says [REDACTED]; a whole load runs on what the other command shows."""
+def test_the_present_sf_cli_has_a_command_for_the_token(org: DemoOrg, recorder: Recorder, give, sf) -> None:
+    """org display says [REDACTED]; the other command's token is enough for a whole load."""
     shown = recorded("a_43_sfcli_show_access_token")
     shown["result"]["accessToken"] = org.access_token
     sf({"org display": (0, display(org, REDACTED)), "org auth show-access-token --target-org mine --json": (0, shown)})
@@ -78,7 +78,7 @@ def test_the_sf_cli_of_today_has_a_command_for_the_token(org: DemoOrg, recorder:
 
 
 def test_a_redacted_token_is_never_sent(org: DemoOrg, give, sf) -> None:
-    """Both commands redacted: refused, with what to try by hand."""
+    """Both commands redact it: refused, with what to try by hand."""
     sf(
         {
             "org display": (0, display(org, REDACTED)),
@@ -102,14 +102,14 @@ def test_a_redacted_token_is_never_sent(org: DemoOrg, give, sf) -> None:
     ],
 )
 def test_an_sf_cli_that_fails_is_quoted(give, sf, code, answer, said) -> None:
-    """Its own message, and how to look closer."""
+    """With its own message, and how to find out more."""
     sf({"org display": (code, answer)})
     give(sf_cli_org="mine")
     with pytest.raises(AccessDenied, match=said):
         sign_in(read_credentials(), requests.Client(raise_for_status=False))
 
 
-def test_no_sf_cli_at_all_is_said_so(give, monkeypatch, tmp_path) -> None:
+def test_a_missing_sf_cli_is_reported(give, monkeypatch, tmp_path) -> None:
     """cron has a short PATH."""
     give(sf_cli_org="mine")
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -121,7 +121,7 @@ WHO = "select creators, only_creator_id, listed_by_id from listings order by sta
 
 
 @pytest.mark.parametrize("name", ["", "job.recorder@demo-org.example", "JOB.Recorder@demo-org.example", "x@y.example"])
-def test_the_sf_cli_gives_a_username(
+def test_the_sf_cli_returns_a_username(
     org: DemoOrg,
     recorder: Recorder,
     give,
@@ -129,7 +129,7 @@ def test_the_sf_cli_gives_a_username(
     monkeypatch: pytest.MonkeyPatch,
     name: str,
 ) -> None:
-    """It is one of a user who was asked for as a creator: at the first load already, and without another call."""
+    """It belongs to a user who was fetched as a creator: known from the first load, without an extra call."""
     answer = display(org, org.access_token)
     answer["result"] |= {"username": name}  # type: ignore[operator]
     sf({"org display": (0, answer)})
@@ -137,7 +137,7 @@ def test_the_sf_cli_gives_a_username(
     org.add_job()
     org.add_job(createdById=org.add_user("Amara Osei", "amara@example.org"))
     recorder.load()
-    assert recorder.rows(WHO) == [(2, None, None)]  # no users are asked for
+    assert recorder.rows(WHO) == [(2, None, None)]  # no users are fetched
     calls = len(org.requests)
     monkeypatch.setenv("QUERY_JOBS__FETCH_ORG_METADATA", "true")
     monkeypatch.setenv("QUERY_JOBS__DETAILS_PER_RUN", "5")  # the listing's row is written twice

@@ -1,4 +1,4 @@
-"""Four ways in; what is half given or refused is named, and no secret ever shows."""
+"""Four ways to sign in; incomplete or refused settings are named, and no secret is ever shown."""
 
 import re
 from pathlib import Path
@@ -18,7 +18,7 @@ from pipelines.salesforce.org import Org
 from pipelines.salesforce.sign_in import sign_in
 
 
-def test_client_credentials_tell_the_org(org: DemoOrg, recorder: Recorder) -> None:
+def test_client_credentials_give_the_org(org: DemoOrg, recorder: Recorder) -> None:
     """Token, host and ids come from the token answer."""
     session = sign_in(read_credentials(), requests.Client(raise_for_status=False))
 
@@ -30,7 +30,7 @@ def test_client_credentials_tell_the_org(org: DemoOrg, recorder: Recorder) -> No
     assert session.access_token not in repr(session)
 
 
-def test_a_bare_token_asks_the_org_who_it_is(org: DemoOrg, give) -> None:
+def test_with_a_bare_token_the_org_is_asked_for_its_id(org: DemoOrg, give) -> None:
     """Organization answers, or else userinfo."""
     give(instance_url=org.instance_url, access_token=org.access_token)
     assert Org(read_credentials()).org_id == org.org_id
@@ -41,8 +41,8 @@ def test_a_bare_token_asks_the_org_who_it_is(org: DemoOrg, give) -> None:
     assert org.requests[-1].path == "/services/oauth2/userinfo"
 
 
-def test_where_nobody_tells_the_org_the_run_stops(org: DemoOrg, give) -> None:
-    """The org's id is part of every key."""
+def test_without_an_org_id_the_run_stops(org: DemoOrg, give) -> None:
+    """The org id is part of every key."""
     give(instance_url=org.instance_url, access_token=org.access_token)
     org.fail_next(400, [{"errorCode": "INVALID_TYPE", "message": "No."}], path="/query$")
     org.fail_next(403, {"error": "x"}, path="/userinfo")
@@ -53,7 +53,7 @@ def test_where_nobody_tells_the_org_the_run_stops(org: DemoOrg, give) -> None:
 
 @pytest.mark.parametrize("form", ["path", "PEM", "PEM on one line"])
 def test_jwt_bearer_signs_with_the_private_key(org: DemoOrg, give, tmp_path: Path, form) -> None:
-    """The key may be a path, the text itself, or the text with \\n in it as an environment variable has it."""
+    """The key may be a path, the text itself, or the text with \\n in it, as in an environment variable."""
     org.jwt_public_key = PUBLIC_PEM
     file = tmp_path / "server.key"
     file.write_text(PRIVATE_PEM)
@@ -77,8 +77,8 @@ def test_jwt_bearer_for_a_sandbox_has_its_own_audience(org: DemoOrg, give) -> No
 
 
 @pytest.mark.parametrize("key", ["no key at all", "/no/such/file", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END"])
-def test_a_private_key_that_is_none_is_not_quoted(org: DemoOrg, give, key) -> None:
-    """It might be a real one with a slip in it."""
+def test_an_invalid_private_key_is_not_quoted(org: DemoOrg, give, key) -> None:
+    """It might be a real one with a typo."""
     give(instance_url=org.instance_url, client_id="x", username="y", private_key=key)
     with pytest.raises(ConfigError) as raised:
         sign_in(read_credentials(), requests.Client(raise_for_status=False))
@@ -100,7 +100,7 @@ OAUTH_ERRORS = {
 
 @pytest.mark.parametrize("error", OAUTH_ERRORS)
 def test_an_oauth_error_is_shown_with_what_to_do(org: DemoOrg, recorder: Recorder, error) -> None:
-    """OAuth's errors are an object, not an array."""
+    """OAuth errors are an object, not an array."""
     code, description = error.split(": ")
     org.fail_next(400, {"error": code, "error_description": description}, path="/token")
     with pytest.raises(AccessDenied) as raised:
@@ -112,7 +112,7 @@ def test_an_oauth_error_is_shown_with_what_to_do(org: DemoOrg, recorder: Recorde
 
 
 @pytest.mark.parametrize("body", ["<html>", [], {"access_token": None}, {"instance_url": "x"}])
-def test_a_token_answer_without_a_token_is_no_sign_in(org: DemoOrg, recorder: Recorder, body) -> None:
+def test_a_token_answer_without_a_token_is_refused(org: DemoOrg, recorder: Recorder, body) -> None:
     """Status 200 alone proves nothing."""
     org.fail_next(200, body, path="/token")
     with pytest.raises(ConfigError, match="but not like Salesforce's sign-in"):
@@ -121,7 +121,7 @@ def test_a_token_answer_without_a_token_is_no_sign_in(org: DemoOrg, recorder: Re
 
 @pytest.mark.parametrize("status", [302, 307, 308])
 def test_a_sign_in_never_follows_a_redirect(org: DemoOrg, recorder: Recorder, status: int) -> None:
-    """307 and 308 mean: the same form again, to that host, with the secret in it."""
+    """307 and 308 mean sending the same form, including the secret, to that host."""
     with serving(other := DemoOrg()):
         org.fail_next(status, "", headers={"Location": f"{other.instance_url}/services/oauth2/token"}, path="/token")
         with pytest.raises(ConfigError, match=f"answered with HTTP {status}, but not like"):
@@ -132,7 +132,7 @@ def test_a_sign_in_never_follows_a_redirect(org: DemoOrg, recorder: Recorder, st
 
 
 def test_netrc_is_not_sent_along(org: DemoOrg, recorder: Recorder, monkeypatch) -> None:
-    """Neither with the sign-in, nor with any question of a load's, nor with one that the doctor asks before."""
+    """Not with the sign-in, nor any request of a load, nor one that the doctor sends before."""
     netrc = recorder.home / ".netrc"
     netrc.write_text("machine 127.0.0.1 login bob password s3cret\n")
     netrc.chmod(0o600)
@@ -149,14 +149,14 @@ def test_netrc_is_not_sent_along(org: DemoOrg, recorder: Recorder, monkeypatch) 
         (re.sub("/750.*", "/750", path.split("?")[0]), headers.get("authorization", "").split(" ")[0])
         for path, headers in between.seen
     }
-    classic = "/services/async/68.0/job/750"  # whose token has a header of its own
+    classic = "/services/async/68.0/job/750"  # whose token has a distinct header
     unsigned = {"/services/oauth2/token", "/services/data", classic}
     assert {path for path, scheme in asked if scheme != "Bearer"} == unsigned
     assert {scheme for path, scheme in asked if path in unsigned} == {""}
 
 
-def test_a_host_that_is_not_there_is_for_a_later_try(give) -> None:
-    """And the message names it, but not what was sent."""
+def test_an_unreachable_host_is_a_temporary_error(give) -> None:
+    """The message names it, but nothing that was sent."""
     give(instance_url="http://127.0.0.1:9", client_id="abc", client_secret="s3cret")
     with pytest.raises(RecorderError) as raised:
         sign_in(read_credentials(), requests.Client(request_max_attempts=1))
@@ -166,8 +166,8 @@ def test_a_host_that_is_not_there_is_for_a_later_try(give) -> None:
     assert "s3cret" not in str(raised.value)
 
 
-def test_a_server_that_cannot_prove_who_it_is_gets_no_secret(give, certificate: tuple[str, str]) -> None:
-    """A self-signed certificate in between: the run stops, and says how to name a proxy's."""
+def test_a_server_without_a_trusted_certificate_gets_no_secret(give, certificate: tuple[str, str]) -> None:
+    """A self-signed certificate in between: the run stops, and says how to trust a proxy's certificate."""
     demo_org = DemoOrg()
     with serving(demo_org, certfile=certificate[0], keyfile=certificate[1]):
         give(instance_url=demo_org.instance_url, client_id="abc", client_secret="s3cret")

@@ -1,4 +1,4 @@
-"""How much of the org's allowances was used, by whom, and how near the limits came: added up another way."""
+"""How much of the org's allowances was used, by whom, and how close to the limits: computed independently."""
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -22,18 +22,18 @@ def whole_hour(at: datetime) -> datetime:
 
 
 def shown(hour: datetime) -> datetime:
-    """An hour as the views have it: UTC, without saying so."""
+    """An hour as in the views: UTC, without a zone."""
     return hour.replace(tzinfo=None)
 
 
 @pytest.fixture(scope="module")
 def jobs() -> list[dict[str, Any]]:
-    """In bursts with hours of quiet between them, some on the hour; the last ones after the newest listing began, and
-    some at times at which no job was created."""
+    """In bursts with quiet hours between them, some exactly on the hour; the last ones after the start of the newest
+    listing, and some with an implausible creation."""
     dice = Random(11)
     bursts = [FIRST + timedelta(minutes=15 * dice.randrange(4 * 150)) for _ in range(25)]
     moments = [burst + timedelta(seconds=dice.choice((0, 1, 900, 3_599, 9_000))) for burst in bursts for _ in range(40)]
-    moments += [at + n * DAY for at in moments[::9] for n in (1, 2)]  # to the second a day later
+    moments += [at + n * DAY for at in moments[::9] for n in (1, 2)]  # exactly one day later
     return [
         {
             "org_id": dice.choice((ORG, ORG, OTHER)),
@@ -50,8 +50,8 @@ def jobs() -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def snapshots() -> list[dict[str, Any]]:
-    """Of the one org, from its third day on, one just after midnight; what it may use changes several times a day, and
-    is not given at times."""
+    """For one org, from its third day on, one just after midnight; its allowance changes several times a day, and is
+    sometimes missing."""
     dice, taken = Random(12), []
     for day in range(2, 7):
         usual = (100, 0, 150, None, 120)[day - 2]
@@ -82,8 +82,8 @@ def v2(jobs: list[dict[str, Any]], org: str) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def by_hour(jobs: list, snapshots: list) -> list[tuple]:
-    """What allowance_by_hour is to have, hour by hour from the first to that of the newest listing: all 24 hours that
-    end with a job, or with the hour's first second, are counted one by one."""
+    """The expected allowance_by_hour, from the first hour to that of the newest listing: all 24 hours that end with a
+    job, or with the hour's first second, are counted one by one."""
     found = []
     own = [s for s in snapshots if s["limit_name"] == LIMIT and "app" not in s]
     for org in (ORG, OTHER):
@@ -110,7 +110,7 @@ def fullness(row: tuple) -> tuple:
 
 
 def test_each_hour_has_its_fullest_24_hours_and_the_limit_in_force(file: Path, by_hour: list[tuple]) -> None:
-    """Two orgs, one of them without limits; limits that change within an hour, that are 0, and that are not given."""
+    """Two orgs, one without limits; limits that change within an hour, are 0, or are missing."""
     found = rows(file, "select * exclude (fullness) from allowance_by_hour")
 
     assert Counter(found) == Counter(by_hour)
@@ -122,7 +122,7 @@ def test_each_hour_has_its_fullest_24_hours_and_the_limit_in_force(file: Path, b
 
 
 def test_each_day_has_its_fullest_hour(file: Path, by_hour: list) -> None:
-    """With what that hour has."""
+    """With the values of that hour."""
     days = {(row[1], row[0].date()): row for row in sorted(by_hour, key=fullness)}
     found = rows(file, "select org_id, day, peak_hour, counted, allowance, used, peak_at from allowance_by_day")
 
@@ -132,8 +132,8 @@ def test_each_day_has_its_fullest_hour(file: Path, by_hour: list) -> None:
     )
 
 
-def test_the_days_peak_is_taken_apart_by_user_and_object(file: Path, jobs: list, by_hour: list) -> None:
-    """Only whose jobs were in exactly these 24 hours: all of them, also those of the day before."""
+def test_the_days_peak_is_broken_down_by_user_and_object(file: Path, jobs: list, by_hour: list) -> None:
+    """Only jobs in exactly these 24 hours, including those of the day before."""
     expected = []
     for org, day in {(org, hour.date()) for hour, org, *_ in by_hour}:
         of_day = [row for row in by_hour if row[1] == org and row[0].date() == day]
@@ -160,7 +160,7 @@ def snapshot(asked: datetime, most: int | None, left: int | None, **columns: Any
 
 @pytest.mark.parametrize(("first", "second"), [(70, 30), (70, 70)])
 def test_an_org_at_its_limit_within_24_hours_that_begin_at_half_past(tmp_path: Path, first: int, second: int) -> None:
-    """70 at 10:30 and as many more at 10:15 the next day: no 24 hours of the clock have them all."""
+    """70 at 10:30, and as many at 10:15 the next day: no window of whole hours contains them all."""
     morning = datetime(2026, 10, 12, 10, 30, tzinfo=UTC)
     jobs = [{"created_date": morning}] * first + [{"created_date": morning + DAY - 15 * MINUTE}] * second
     loads = [morning.replace(hour=n, minute=17) + day * DAY for day in (0, 1) for n in range(2, 24, 4)]
@@ -180,7 +180,7 @@ def test_an_org_at_its_limit_within_24_hours_that_begin_at_half_past(tmp_path: P
 
 
 def test_a_row_is_judged_by_the_limit_that_was_in_force(tmp_path: Path) -> None:
-    """95 of 100 at six; from noon on a thousand are allowed. Before the first snapshot nothing is known."""
+    """95 of 100 at six; from noon on, a thousand are allowed. Before the first snapshot, nothing is known."""
     noon = MIDNIGHT + 12 * HOUR
     file = plant(
         tmp_path / "w",
@@ -201,7 +201,7 @@ def test_a_row_is_judged_by_the_limit_that_was_in_force(tmp_path: Path) -> None:
 
 
 def test_the_peak_is_where_the_share_is_greatest(tmp_path: Path) -> None:
-    """90 of 100 in the morning are more than 200 of 1,000 in the evening: by hour, by user and as a whole."""
+    """90 of 100 in the morning are more than 200 of 1,000 in the evening: by hour, by user and overall."""
     morning, evening = MIDNIGHT + HOUR, MIDNIGHT + 5 * HOUR
     file = plant(
         tmp_path / "w",
@@ -217,7 +217,7 @@ def test_the_peak_is_where_the_share_is_greatest(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("seconds", "most"), [(-1, 2), (0, 1), (1, 1)])
 def test_24_hours_are_86400_seconds(tmp_path: Path, seconds: int, most: int) -> None:
-    """A job that follows another by exactly a day is in no 24 hours with it."""
+    """A job exactly one day after another is never in the same 24 hours."""
     first = MIDNIGHT - DAY + timedelta(hours=1, minutes=2, seconds=3)
     second = first + DAY + timedelta(seconds=seconds)
     file = plant(tmp_path / "w", query_jobs=[{"created_date": first}, {"created_date": second}])
@@ -236,7 +236,7 @@ def test_a_job_counts_in_every_hour_in_which_24_hours_with_it_end(tmp_path: Path
         ]
 
 
-def test_the_peak_takes_in_the_day_before(tmp_path: Path) -> None:
+def test_the_peak_includes_the_day_before(tmp_path: Path) -> None:
     """Eight at ten in the evening, five at two in the morning: thirteen within 24 hours."""
     evening, night = MIDNIGHT - 2 * HOUR, MIDNIGHT + 2 * HOUR
     jobs = [{"created_date": evening, "created_by_id": "005A"}] * 8 + [
@@ -248,8 +248,8 @@ def test_the_peak_takes_in_the_day_before(tmp_path: Path) -> None:
     assert [(day.day, *rest) for day, *rest in found] == [(15, "005A", 8, 8), (16, "005A", 8, 13), (16, "005B", 5, 13)]
 
 
-def test_the_orgs_own_counter_counts_where_it_is_greater(tmp_path: Path) -> None:
-    """The greatest of the hour's snapshots does; an app's share of the allowance is not the org's."""
+def test_the_orgs_own_counter_is_used_if_it_is_greater(tmp_path: Path) -> None:
+    """The greatest of the hour's snapshots is used; an app's share of the allowance is not the org's."""
     file = plant(
         tmp_path / "w",
         query_jobs=[{"created_date": NOW - HOUR}] * 20,
@@ -274,7 +274,7 @@ def test_the_orgs_own_counter_counts_where_it_is_greater(tmp_path: Path) -> None
 
 
 def test_without_limits_nothing_is_divided(tmp_path: Path) -> None:
-    """Not known, or none at all."""
+    """Limits that are not known, or 0."""
     cases = ([], None), ([snapshot(NOW, 0, 0)], 0), ([snapshot(NOW, None, 7)], None)
     for n, (limits, allowed) in enumerate(cases):
         file = plant(tmp_path / f"{n}", query_jobs=[{"created_date": NOW}] * 3, org_limits=limits)
@@ -285,6 +285,6 @@ def test_without_limits_nothing_is_divided(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("view", ["allowance_by_hour", "allowance_by_user"])
-def test_it_does_not_matter_where_the_reader_lives(file: Path, view: str) -> None:
-    """Days and weeks are UTC's."""
+def test_the_readers_time_zone_does_not_matter(file: Path, view: str) -> None:
+    """Days and weeks are in UTC."""
     assert Counter(rows_elsewhere(file, view)) == Counter(rows(file, f"select * from {view}"))

@@ -1,4 +1,4 @@
-"""What the record proves of itself: spans, holes, jobs that nobody saw, and jobs that went too early."""
+"""What the record proves about itself: spans, holes, unseen jobs, and jobs that were deleted early."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ Row = dict[str, Any]
 
 @pytest.fixture(scope="module", params=range(3))
 def planted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list[Row]]]:  # fmt: skip
-    """Half a year of two orgs with listings of all kinds at long and short distances, and what was planted."""
+    """Half a year of two orgs, with listings of all kinds at short and long intervals, and the planted rows."""
     dice = Random(request.param)
     planted: dict[str, list[Row]] = {"query_jobs": [], "listings": [], "org_limits": [], "unlisted_jobs": []}
     for org in (ORG, OTHER):
@@ -58,7 +58,7 @@ def planted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 def spans(listings: Sequence[Row]) -> dict[str, list[list[datetime]]]:
-    """By org, the complete listings' times in order, cut wherever more than seven days lie between two."""
+    """By org: the complete listings' times in order, split wherever more than seven days lie between two."""
     found: dict[str, list[list[datetime]]] = defaultdict(list)
     for listing in sorted(listings, key=lambda row: row.get("restarted_at") or row["started_at"]):
         if listing.get("filters", "{}") == "{}":
@@ -75,8 +75,8 @@ def hours(time: timedelta) -> float:
     return int(time.total_seconds()) / 3600
 
 
-def test_coverage_is_cut_where_a_week_went_by_unlisted(planted: tuple[Path, dict[str, list[Row]]]) -> None:
-    """Filtered listings prove nothing, and one that started again counts from there."""
+def test_coverage_is_split_by_more_than_a_week_without_a_listing(planted: tuple[Path, dict[str, list[Row]]]) -> None:
+    """Filtered listings prove nothing, and a restarted one counts from its restart."""
     file, tables = planted
     wanted = []
     for org, found in spans(tables["listings"]).items():
@@ -105,7 +105,7 @@ def test_coverage_holes_lie_between_the_spans(planted: tuple[Path, dict[str, lis
 
 
 @pytest.mark.parametrize(("view", "step"), [("covered_days", DAY), ("covered_hours", HOUR)])
-def test_days_and_hours_say_which_share_of_them_is_covered(planted: tuple[Path, dict[str, list[Row]]], view: str, step: timedelta) -> None:  # fmt: skip
+def test_days_and_hours_have_their_share_of_coverage(planted: tuple[Path, dict[str, list[Row]]], view: str, step: timedelta) -> None:  # fmt: skip
     """From the first moment of coverage, or the first job, to the newest listing of any kind."""
     file, tables = planted
     wanted = []
@@ -125,7 +125,7 @@ def test_days_and_hours_say_which_share_of_them_is_covered(planted: tuple[Path, 
 
 
 def test_days_are_covered_from_the_first_moment_on(tmp_path: Path) -> None:
-    """The second listing is a day late: a day is missing, in parts of two days."""
+    """The second listing is a day late: a day is missing, spread over two days."""
     file = listed(tmp_path / "w.duckdb", NOW, NOW + 8 * DAY)
     days = dict(rows(file, "select day, covered_percent from covered_days"))
 
@@ -146,16 +146,17 @@ def test_an_implausible_date_makes_no_days_and_hours(tmp_path: Path, odd: dateti
     assert rows(file, "select day, jobs, covered_percent from jobs_by_day") == [(odd.date(), 1, 0.0)]
 
 
-def test_what_an_org_without_a_complete_listing_covers_is_nothing(tmp_path: Path) -> None:
-    """Its days are there from its first job on."""
+def test_an_org_without_a_complete_listing_has_no_coverage(tmp_path: Path) -> None:
+    """Its days exist from its first job on."""
     filtered = {"started_at": NOW, "filters": '{"jobType":"Classic"}'}
     file = listed(tmp_path / "w.duckdb", filtered, query_jobs=[{"created_date": NOW - 2 * DAY}])
 
     assert rows(file, "select covered_percent from covered_days") == [(0.0,)] * 3
 
 
-def test_unseen_jobs_is_what_the_orgs_counter_has_more_than_the_record(planted: tuple[Path, dict[str, list[Row]]]) -> None:  # fmt: skip
-    """By the last count of the whole org on each UTC day that came with a listing of V2 queries, looking 24 hours back."""
+def test_unseen_jobs_are_those_counted_by_the_org_but_not_recorded(planted: tuple[Path, dict[str, list[Row]]]) -> None:  # fmt: skip
+    """By the last count of each UTC day for the whole org that came with a listing of V2 queries, looking 24 hours
+    back."""
     file, tables = planted
     blind = {row["listing_id"] for row in tables["listings"] if "Classic" in row["filters"]}
     last: dict[tuple, Row] = {}
@@ -177,8 +178,8 @@ def test_unseen_jobs_is_what_the_orgs_counter_has_more_than_the_record(planted: 
     assert Counter(rows(file, "select * from unseen_jobs")) == Counter(wanted)
 
 
-def test_early_deletions_are_jobs_gone_before_their_week_was_over(planted: tuple[Path, dict[str, list[Row]]]) -> None:
-    """At the end of the listing that missed them; unless they came back, or when they were created is not known."""
+def test_early_deletions_are_jobs_gone_within_a_week(planted: tuple[Path, dict[str, list[Row]]]) -> None:
+    """By the end of the listing that no longer showed them; unless they came back, or their creation is not known."""
     file, tables = planted
     ends: dict[tuple, datetime] = {}
     for row in tables["listings"]:
@@ -205,8 +206,8 @@ def test_early_deletions_are_jobs_gone_before_their_week_was_over(planted: tuple
 @pytest.mark.parametrize(
     "view", ["coverage", "coverage_holes", "covered_days", "covered_hours", "unseen_jobs", "early_deletions"]
 )
-def test_the_reader_may_live_anywhere(planted: tuple[Path, dict[str, list[Row]]], view: str) -> None:
-    """Days are UTC's, and a week has 168 hours also where the clocks were put back in it."""
+def test_the_readers_time_zone_does_not_matter(planted: tuple[Path, dict[str, list[Row]]], view: str) -> None:
+    """Days are in UTC, and a week has 168 hours even where clocks were put back."""
     file, _ = planted
     assert Counter(rows_elsewhere(file, view)) == Counter(rows(file, f"select * from {view}"))
 
@@ -218,8 +219,8 @@ def listed(file: Path, *times: datetime | Row, **tables: Sequence[Row]) -> Path:
 
 
 @pytest.mark.parametrize("late", [0, 1])
-def test_a_week_and_a_second_is_a_hole_of_a_second(tmp_path: Path, late: int) -> None:
-    """Exactly a week is none."""
+def test_a_week_and_a_second_leaves_a_hole_of_a_second(tmp_path: Path, late: int) -> None:
+    """Exactly a week leaves none."""
     after = NOW + WEEK + late * SECOND
     file = listed(tmp_path / "w.duckdb", NOW, after)
 
@@ -237,7 +238,7 @@ def test_a_single_listing_covers_the_week_before_it(tmp_path: Path) -> None:
 
 
 def test_two_listings_of_one_second_are_one_span(tmp_path: Path) -> None:
-    """Two recorders of one org, say."""
+    """For example by two recorders of one org."""
     file = listed(tmp_path / "w.duckdb", NOW - 9 * DAY, NOW, NOW)
 
     assert rows(file, "select covered_from, listings, longest_gap_hours from coverage order by 1") == [
@@ -255,8 +256,8 @@ def test_filtered_listings_fill_no_hole(tmp_path: Path) -> None:
     assert rows(file, "select hole_from, hole_to, hours, jobs from coverage_holes") == [(NOW, NOW + 3 * DAY, 72.0, 2)]
 
 
-def test_a_listing_that_started_again_is_complete_as_of_then(tmp_path: Path) -> None:
-    """What its first try had shown is not counted on."""
+def test_a_restarted_listing_is_complete_as_of_its_restart(tmp_path: Path) -> None:
+    """What its first try had shown does not count."""
     again = {"started_at": NOW + WEEK, "restarted_at": NOW + WEEK + HOUR}
     file = listed(tmp_path / "w.duckdb", NOW, again)
 

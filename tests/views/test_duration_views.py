@@ -1,4 +1,4 @@
-"""How long jobs took, were in which state, and how often the same was queried: worked out another way."""
+"""How long jobs took, which states they were in, and how often queries were repeated: computed independently."""
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -22,7 +22,7 @@ NAMES = {(ORG, "005A"): "Ada"}
 
 @pytest.fixture(scope="module")
 def jobs() -> list[dict[str, Any]]:
-    """Of four weeks, with nulls and ties, many around midnight from Sunday to Monday; a third never moved."""
+    """Four weeks of jobs with nulls and ties, many around midnight from Sunday to Monday; a third never moved."""
     dice, dealt = Random(21), []
     moments = [NOW - timedelta(seconds=dice.randrange(28 * 86_400)) for _ in range(300)]
     moments += [MIDNIGHT + n * SECOND - week * 7 * DAY for n in (-300, -2, -1, 0, 1, 300) for week in range(4)] * 8
@@ -49,7 +49,7 @@ def jobs() -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def unlisted(jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Every second job is one that some listing showed no longer; every fourth came back."""
+    """Every second job is missing from some listing; every fourth came back."""
     return [
         {
             "org_id": job["org_id"],
@@ -64,7 +64,7 @@ def unlisted(jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def details(jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Of every third job; not each tells its processing time."""
+    """For every third job; not all have a processing time."""
     dice = Random(22)
     return [
         {
@@ -87,8 +87,8 @@ def file(tmp_path_factory: pytest.TempPathFactory, jobs: list, unlisted: list, d
     )
 
 
-def test_a_job_ends_with_its_stamp_or_the_listing_that_told(file: Path, jobs: list, unlisted: list) -> None:
-    """One that vanished unfinished ends when it was missed, unless it came back; one that runs does not end."""
+def test_a_job_ends_with_its_stamp_or_the_listing_that_showed_it(file: Path, jobs: list, unlisted: list) -> None:
+    """A job that vanished unfinished ends when it was missed, unless it came back; a running one does not end."""
     told, gone = [], {row["id"]: row["unlisted_at"] for row in unlisted if not row["listed_again_at"]}
     for job in jobs:
         created, finished = job["created_date"], job["state"] in FINISHED
@@ -109,7 +109,7 @@ def test_a_job_ends_with_its_stamp_or_the_listing_that_told(file: Path, jobs: li
 
 @pytest.mark.parametrize("took", [timedelta(0), MINUTE])
 def test_no_job_ends_before_it_was_created(tmp_path: Path, took: timedelta) -> None:
-    """A listing can take minutes, and be started anew: what is created meanwhile bears its first start."""
+    """A listing can take minutes, and restart: jobs created meanwhile have the time of its first start."""
     created = NOW + 5 * MINUTE
     job = {"created_date": created, "system_modstamp": created + took, "observed_at": NOW}
     file = plant(tmp_path / "w", query_jobs=[job], listings=[{"finished_at": NOW + 10 * MINUTE}])
@@ -118,7 +118,7 @@ def test_no_job_ends_before_it_was_created(tmp_path: Path, took: timedelta) -> N
 
 
 def test_no_job_ends_before_a_listing_that_showed_it_running(tmp_path: Path) -> None:
-    """The stamp moved when the job went into progress, and stood still when it was done."""
+    """The stamp moved when the job started running, and did not move when it was done."""
     created = NOW - 6 * HOUR
     job = {"created_date": created, "system_modstamp": created + MINUTE, "observed_at": NOW}
     versions = [
@@ -137,8 +137,8 @@ def percentile(values: list[int], share: float) -> int | None:
     return sorted(values)[ceil(round(len(values) * share, 9)) - 1] if values else None
 
 
-def test_weeks_tell_how_long_half_of_the_jobs_took_and_19_of_20(file: Path, jobs: list, details: list) -> None:
-    """Jobs that are done, and moved; with the week before to compare with. Milliseconds are those of all that told."""
+def test_weeks_have_the_median_and_95th_percentile(file: Path, jobs: list, details: list) -> None:
+    """Of jobs that are done and moved, compared with the week before. Milliseconds are of all jobs that have them."""
     worked = {row["id"]: row["total_processing_time"] for row in details}
     weeks: dict[tuple, list[dict[str, Any]]] = {}
     for job in (job for job in jobs if job["created_date"] and job["state"] in {"JobComplete", "Closed"}):
@@ -167,7 +167,7 @@ def test_weeks_tell_how_long_half_of_the_jobs_took_and_19_of_20(file: Path, jobs
 
 
 def took(*seconds: int, week: int = 0, **columns: Any) -> list[dict[str, Any]]:
-    """Jobs of one week that took that long."""
+    """Jobs of one week that took this long."""
     created = MIDNIGHT - week * 7 * DAY
     return [{"created_date": created, "system_modstamp": created + n * SECOND, **columns} for n in seconds]
 
@@ -185,7 +185,7 @@ def took(*seconds: int, week: int = 0, **columns: Any) -> list[dict[str, Any]]:
     ],
 )
 def test_a_percentile_is_the_time_of_a_job(tmp_path: Path, seconds: Any, p50: int | None, p95: int | None) -> None:
-    """With 1, 2, 20 and 21 of them; one whose stamp did not move is counted, and not timed."""
+    """With 1, 2, 20 and 21 of them; a job whose stamp did not move is counted, but not timed."""
     file = plant(tmp_path / "w", query_jobs=took(*seconds))
 
     told = rows(file, "select jobs, timed, p50_seconds, p95_seconds, p50_processing_ms from durations_by_week")
@@ -193,7 +193,7 @@ def test_a_percentile_is_the_time_of_a_job(tmp_path: Path, seconds: Any, p50: in
 
 
 def test_growth_is_against_the_week_just_before(tmp_path: Path) -> None:
-    """Not against an older one, and not against one in which nothing was timed."""
+    """Not against an older one, nor one without timed jobs."""
     weeks = [*took(10, week=5), *took(30, week=4), *took(40, week=2), *took(0, week=1), *took(50)]
     file = plant(tmp_path / "w", query_jobs=[*weeks, *took(7, week=3, object="Case"), *took(9, week=4, state="Failed")])
 
@@ -210,7 +210,7 @@ def history(job: str, *versions: tuple[int, str, int]) -> list[dict[str, Any]]:
 
 
 def test_the_time_in_a_state_is_the_sum_of_its_spans(tmp_path: Path) -> None:
-    """Random histories that go to and fro; what was not left has no length."""
+    """Random histories that go back and forth; a state that was not left has no duration."""
     dice, versions, told = Random(23), [], []
     for n in range(300):
         stamp = seen = MIDNIGHT - DAY
@@ -239,8 +239,8 @@ def test_the_time_in_a_state_is_the_sum_of_its_spans(tmp_path: Path) -> None:
     assert len(told) > 400
 
 
-def test_a_stamp_that_moves_alone_is_no_entry_into_the_state(tmp_path: Path) -> None:
-    """Two seen versions of a job that is done: it was seen to be done once."""
+def test_a_stamp_that_moves_alone_does_not_enter_the_state_again(tmp_path: Path) -> None:
+    """Two observed versions of a job that is done: it was done once."""
     states = history("750A", (0, "InProgress", 0), (1, "JobComplete", 2), (3, "JobComplete", 4))
     file = plant(tmp_path / "w", query_job_states=states)
 
@@ -251,7 +251,7 @@ def test_a_stamp_that_moves_alone_is_no_entry_into_the_state(tmp_path: Path) -> 
 
 
 def test_repeats_are_queries_of_one_source_within_one_day(file: Path, jobs: list) -> None:
-    """Of whoever it is, and whatever the object; loads are none, and midnight parts."""
+    """For any user and any object; loads do not count, and midnight separates days."""
     days: dict[tuple, list[datetime]] = {}
     for job in (job for job in jobs if job["created_date"] and job["operation"] in {"query", "queryAll"}):
         source = (job[column] for column in ("org_id", "job_type", "operation", "object", "created_by_id"))
@@ -268,8 +268,8 @@ def test_repeats_are_queries_of_one_source_within_one_day(file: Path, jobs: list
     assert len(told) > 50
 
 
-def test_two_queries_around_midnight_are_one_a_day(tmp_path: Path) -> None:
-    """Each day by itself; a job without a date is of no day."""
+def test_two_queries_around_midnight_are_one_per_day(tmp_path: Path) -> None:
+    """Each on its own day; a job without a date belongs to no day."""
     jobs = [{"created_date": at} for at in (MIDNIGHT - SECOND, MIDNIGHT, MIDNIGHT + 90 * SECOND, None)]
     file = plant(tmp_path / "w", query_jobs=jobs)
 
@@ -278,6 +278,6 @@ def test_two_queries_around_midnight_are_one_a_day(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("view", ["job_lifetimes", "durations_by_week", "time_in_state", "repeats_by_day"])
-def test_it_does_not_matter_where_the_reader_lives(file: Path, view: str) -> None:
-    """Days and weeks are UTC's."""
+def test_the_readers_time_zone_does_not_matter(file: Path, view: str) -> None:
+    """Days and weeks are in UTC."""
     assert Counter(rows_elsewhere(file, view)) == Counter(rows(file, f"select * from {view}"))

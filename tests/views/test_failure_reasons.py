@@ -1,4 +1,4 @@
-"""Why jobs fail, most often first: errors that differ in a number or a name are one reason."""
+"""Why jobs fail, most frequent reason first: errors that differ only in a number or name are one reason."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -31,10 +31,10 @@ Row = dict[str, Any]
 REASON = ("org_id", "kind", "operation", "object", "created_by_id", "outcome", "error_code", "error_template")
 
 
-def test_six_that_differ_in_a_number_are_more_than_two_alike(
+def test_six_that_differ_in_a_number_outnumber_two_alike(
     org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A series that times out after 300 s, 301 s and so on; and one without a field, twice."""
+    """A series that times out after 300 s, 301 s and so on; and one that lacks a field, twice."""
     monkeypatch.setenv("QUERY_JOBS__DETAILS_PER_RUN", "50")
     timeouts = [org.add_job(state="Failed", object="Invoice__c", errorMessage=f"Timeout after {300 + n} s") for n in range(6)]  # fmt: skip
     for _ in range(2):
@@ -55,7 +55,7 @@ def test_six_that_differ_in_a_number_are_more_than_two_alike(
 
 @pytest.fixture(scope="module", params=range(2))
 def planted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Failures and others, in ties and without dates, of namesakes and of users without a name."""
+    """Failures and others, with ties, without dates, by namesakes and by users without a name."""
     dice = Random(request.param)
     jobs, details = [], []
     for n in range(900):
@@ -108,13 +108,13 @@ def test_failures_of_one_template_are_one_reason(planted: Path) -> None:
     assert len({row["created_by"] for row in wanted}) == 5  # two namesakes, Ada, one without a name, none
 
 
-def test_the_reader_may_live_anywhere(planted: Path) -> None:
-    """Times are the same there."""
+def test_the_readers_time_zone_does_not_matter(planted: Path) -> None:
+    """Times are the same."""
     assert Counter(rows_elsewhere(planted, "failure_reasons")) == Counter(rows(planted, "from failure_reasons"))
 
 
-def test_a_reason_of_years_is_one(tmp_path: Path) -> None:
-    """Its last job is the last by its creation, whatever its id."""
+def test_a_reason_over_years_is_one(tmp_path: Path) -> None:
+    """Its last job is the last created, whatever its id."""
     jobs = [
         {"id": f"750{9 - n:015}", "state": "Failed", "created_date": NOW - n * DAY + timedelta(seconds=1)}
         for n in range(9)

@@ -1,4 +1,4 @@
-"""How jobs ended, why, and in a row: the views over outcomes say what plain Python says of the same rows."""
+"""How jobs ended, why, and in a row: the views about outcomes agree with plain Python on the same rows."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -11,7 +11,7 @@ import pytest
 from planted import DAY, HOUR, NOW, ORG, covered_percent, plant, plausible, random_listings, rows, rows_elsewhere
 
 ORGS = (ORG, "00DDm0000002000MAA")
-NAMES = {"005A": "Ada", "005B": "Data Warehouse", "005C": None}  # 005D was never asked for
+NAMES = {"005A": "Ada", "005B": "Data Warehouse", "005C": None}  # 005D was never fetched
 FAILED = ("failed", "aborted", "every record failed", "partly failed")
 ENDED = ("failed", "every record failed", "partly failed", "done", "done: record failures unknown")
 ERRORS = {
@@ -31,7 +31,7 @@ def random_jobs(dice: Random, listings: list[Row]) -> Iterator[Row]:
     times = sorted(NOW - 4 * DAY + dice.randrange(1_400) * timedelta(minutes=4) for _ in range(1_200))
     for n, created in enumerate([*times, *[None] * 40, *[datetime(1970, 1, 1, tzinfo=UTC), NOW + 9 * DAY] * 9]):
         classic = dice.random() < 0.5
-        quiet = dice.random() < 0.1  # a series that nobody asked the details of, and that never fails as a job
+        quiet = dice.random() < 0.1  # a series without details that never fails as a job
         states = ("Open", "Closed", "Closed", "Failed", "Aborted") if classic else ("InProgress", "JobComplete", "JobComplete", "Failed", "Aborted", "Paused")  # fmt: skip
         state = dice.choice(states)
         at = created if created and NOW - 5 * DAY < created < NOW else NOW - DAY
@@ -82,7 +82,7 @@ def random_details(job: Row, dice: Random) -> Row | None:
 
 
 def told(job: Row, d: Row, left: Row, listings: list[Row]) -> Row:
-    """The job as the view `jobs` is to show it: its end is a stamp, or the end of the listing that showed it ended."""
+    """The job as the view `jobs` should show it: its end is a stamp, or the end of the listing that showed it ended."""
     ends = {row["started_at"]: end(row) for row in listings}
     seen_by = ends[job["observed_at"]]
     created, modstamp = plausible(job["created_date"], seen_by), plausible(job["system_modstamp"], seen_by)
@@ -138,7 +138,7 @@ def outcome(job: Row, details: Row, left: Row) -> str | None:
 
 @pytest.fixture(scope="module", params=range(2))
 def planted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Row]]:
-    """A warehouse of random jobs, and what is to be said of each of them."""
+    """A warehouse of random jobs, and the expected row for each of them."""
     dice = Random(request.param)
     listings = random_listings(dice, NOW - 4 * DAY, ORGS)
     of_one = [{"started_at": NOW} | row for row in listings if row["org_id"] == ORG]
@@ -166,7 +166,7 @@ def test_jobs_says_of_each_job_how_it_ended(planted: tuple[Path, list[Row]]) -> 
 
 
 def test_failures_are_the_jobs_that_went_wrong(planted: tuple[Path, list[Row]]) -> None:
-    """A job that ended with record failures unknown is not among them."""
+    """A job with the outcome "done: record failures unknown" is not among them."""
     file, jobs = planted
     shown = "org_id, id, kind, job_type, operation, object, created_by, created_date, outcome, error_code, error"
     wanted = [tuple(job[name] for name in shown.split(", ")) for job in jobs if job["outcome"] in FAILED]
@@ -175,7 +175,7 @@ def test_failures_are_the_jobs_that_went_wrong(planted: tuple[Path, list[Row]]) 
 
 
 def test_outcomes_by_day_counts_every_job_once_on_its_utc_day(planted: tuple[Path, list[Row]]) -> None:
-    """Unknown states have no outcome, unreadable dates no day; sums are null where the org told nothing."""
+    """Unknown states have no outcome, unreadable dates no day; sums are null if the org gave no count."""
     file, jobs = planted
     listed: dict[str, list[datetime]] = defaultdict(list)
     for org, at in rows(file, "select org_id, coalesce(restarted_at, started_at) from listings where filters = '{}'"):
@@ -195,7 +195,7 @@ def test_outcomes_by_day_counts_every_job_once_on_its_utc_day(planted: tuple[Pat
 
 
 def test_failure_streaks_are_what_walking_through_each_series_finds(planted: tuple[Path, list[Row]]) -> None:
-    """In one second successes come first; jobs that nobody can date have no place in a row."""
+    """Within one second, successes come first; jobs without a date have no place in a streak."""
     file, jobs = planted
     series = defaultdict(list)
     for job in jobs:
@@ -226,14 +226,14 @@ def test_failure_streaks_are_what_walking_through_each_series_finds(planted: tup
 
 
 @pytest.mark.parametrize("view", ["jobs", "failures", "outcomes_by_day", "failure_streaks"])
-def test_the_reader_may_live_anywhere(planted: tuple[Path, list[Row]], view: str) -> None:
-    """Days are UTC's."""
+def test_the_readers_time_zone_does_not_matter(planted: tuple[Path, list[Row]], view: str) -> None:
+    """Days are in UTC."""
     file, _ = planted
     assert Counter(rows_elsewhere(file, view)) == Counter(rows(file, f"select * from {view}"))
 
 
-def test_a_batch_that_failed_is_no_failure_of_the_job_if_others_did_not(tmp_path: Path) -> None:
-    """A Classic load can count 0 of 0 records: `jobs` and `failure_streaks` know one outcome."""
+def test_a_failed_batch_does_not_make_the_job_fail_if_others_succeeded(tmp_path: Path) -> None:
+    """A Classic load can count 0 of 0 records: `jobs` and `failure_streaks` agree on its outcome."""
     load = {"job_type": "Classic", "operation": "insert", "state": "Closed"}
     jobs = [load | {"created_date": NOW - n * HOUR} for n in range(1, 4)]
     batches = {"number_batches_total": 3, "number_batches_completed": 2, "number_batches_failed": 1}

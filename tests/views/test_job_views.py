@@ -1,4 +1,4 @@
-"""One job at a time: how it ended and why, what has not ended, what happened to it, and who deleted."""
+"""Single jobs: how they ended and why, which have not ended, what happened to them, and who deleted records."""
 
 from collections import Counter, defaultdict
 from datetime import timedelta
@@ -26,13 +26,13 @@ Row = dict[str, Any]
 
 
 def counts(processed: int | None, failed: int | None, *batches: int, **more: Any) -> Row:
-    """Details of a Classic job: its records, and its batches completed, failed, and in all."""
+    """Details of a Classic job: its records, and its batches completed, failed, and in total."""
     names = "number_batches_completed", "number_batches_failed", "number_batches_total"
     found = {"number_records_processed": processed, "number_records_failed": failed, **more}
     return found | dict(zip(names, batches, strict=False))
 
 
-# What the job is, what its own answer told, and how it ended.
+# The job's state, its details, and its outcome.
 CASES: dict[str, tuple[Row, Row | None, str | None]] = {
     "Failed with 0 of 0": ({**CLASSIC, "state": "Failed"}, counts(0, 0), "failed"),
     "V2 Failed, never asked": ({"state": "Failed"}, None, "failed"),
@@ -54,7 +54,7 @@ CASES: dict[str, tuple[Row, Row | None, str | None]] = {
     "UploadComplete": ({"state": "UploadComplete"}, None, "unfinished"),
     "a state of tomorrow": ({"state": "Paused"}, None, None),
 }
-ERRORS = {  # message, and what is told of it
+ERRORS = {  # the message, and what the view makes of it
     "InvalidBatch : InvalidBatch : Field name not found : Email": ("InvalidBatch", "Field name not found : Email"),
     "InvalidBatch : InvalidBatchSize : too big": ("InvalidBatch", "InvalidBatchSize : too big"),
     "InvalidBatch : InvalidBatch": ("InvalidBatch", "InvalidBatch"),
@@ -63,7 +63,7 @@ ERRORS = {  # message, and what is told of it
     "InvalidBatch : two\nlines : of it": ("InvalidBatch", "two\nlines : of it"),
     "": (None, ""),
 }
-ODD_ERRORS = {  # the same for messages that the view reads wrongly
+ODD_ERRORS = {  # the same for messages that the view misreads
     "MALFORMED_QUERY: SELECT Id FROM Lead WHERE Name = 'a : b'": (None, "MALFORMED_QUERY: SELECT Id FROM Lead WHERE Name = 'a : b'"),
     "A_B : AxB : text": ("A_B", "AxB : text"),
 }  # fmt: skip
@@ -84,13 +84,13 @@ def ends(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("case", CASES)
 def test_how_a_job_ended(ends: Path, case: str) -> None:
-    """Neither the state nor the counts alone tell it."""
+    """It takes both the state and the counts."""
     assert rows(ends, f"select outcome from jobs where object = '{case}'") == [(CASES[case][2],)]
 
 
 @pytest.mark.parametrize("error", [*ERRORS, *ODD_ERRORS])  # fmt: skip
-def test_an_error_is_told_once(ends: Path, error: str) -> None:
-    """Some begin with a code, some say it twice, some have none."""
+def test_an_error_code_is_shown_once(ends: Path, error: str) -> None:
+    """Some errors begin with a code, some repeat it, some have none."""
     escaped = error.replace("'", "''")
 
     found = rows(ends, f"select error_code, error from jobs where object = '{escaped}'")
@@ -99,13 +99,13 @@ def test_an_error_is_told_once(ends: Path, error: str) -> None:
 
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list[Row]]]:
-    """Two orgs' jobs with their histories; some gone, some back, some without a date; and what was planted."""
+    """Two orgs' jobs with their histories; some gone, some back, some without a date; and the planted rows."""
     dice = Random(7)
     planted: dict[str, list[Row]] = defaultdict(list)
     for key in [{"org_id": org, "id": f"750{n:012}AAA"} for org in (ORG, OTHER) for n in range(400)]:
         created = seen = modstamp = NOW - dice.randrange(1, 10 * 24) * HOUR + dice.randrange(60) * SECOND
         versions: dict[tuple, Row] = {}
-        for state in dice.choice(LIVES):  # the stamp moves within a state, too, and stands still in a new one
+        for state in dice.choice(LIVES):  # the stamp moves within a state, too, and may not move with a new one
             seen += dice.randrange(1, 90) * timedelta(minutes=1)
             modstamp = dice.choice((modstamp, seen - 7 * SECOND))
             versions.setdefault((modstamp, state), {"system_modstamp": modstamp, "state": state, "observed_at": seen})
@@ -142,7 +142,7 @@ def name_of(job: Row) -> str | None:
 
 
 def test_stuck_jobs_are_those_that_neither_ended_nor_went(planted: tuple[Path, dict[str, list[Row]]]) -> None:
-    """As of the newest complete listing; a state that nobody knows may be anything, so it is shown."""
+    """As of the newest complete listing; an unknown state may mean anything, so it is shown."""
     file, tables = planted
     gone = by_job([away for away in tables["unlisted_jobs"] if not away["listed_again_at"]])
     since: dict[tuple, Any] = {}
@@ -164,8 +164,8 @@ def test_stuck_jobs_are_those_that_neither_ended_nor_went(planted: tuple[Path, d
     assert len(wanted) > 100
 
 
-def test_the_timeline_has_all_that_the_tables_tell(planted: tuple[Path, dict[str, list[Row]]]) -> None:
-    """Where the stamp stood still, since the version before or the creation, the listing noticed it."""
+def test_the_timeline_has_everything_in_the_tables(planted: tuple[Path, dict[str, list[Row]]]) -> None:
+    """If the stamp did not move since the previous version or the creation, the listing noticed the change."""
     file, tables = planted
     wanted, created = [], {key: job["created_date"] for key, job in by_job(tables["query_jobs"]).items()}
     for job in tables["query_jobs"]:
@@ -197,7 +197,7 @@ def test_the_timeline_has_all_that_the_tables_tell(planted: tuple[Path, dict[str
 
 
 def test_sensitive_jobs_delete_or_read_what_was_deleted(planted: tuple[Path, dict[str, list[Row]]]) -> None:
-    """By whom, and how they ended, as `jobs` has it."""
+    """By whom, and how they ended, as in `jobs`."""
     file, tables = planted
     ends = {(org, job): end for org, job, end in rows(file, "select org_id, id, outcome from jobs")}
     details = by_job(tables["job_details"])
@@ -213,7 +213,7 @@ def test_sensitive_jobs_delete_or_read_what_was_deleted(planted: tuple[Path, dic
 
 
 @pytest.mark.parametrize("view", ["stuck_jobs", "job_timeline", "sensitive_jobs"])
-def test_the_reader_may_live_anywhere(planted: tuple[Path, dict[str, list[Row]]], view: str) -> None:
-    """Also where times are told as text."""
+def test_the_readers_time_zone_does_not_matter(planted: tuple[Path, dict[str, list[Row]]], view: str) -> None:
+    """Even where times are part of a text."""
     file, _ = planted
     assert Counter(rows_elsewhere(file, view)) == Counter(rows(file, f"select * from {view}"))

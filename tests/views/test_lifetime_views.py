@@ -1,4 +1,4 @@
-"""When jobs ended, by whatever was seen of them: every view says the same of one job."""
+"""When jobs ended, given what was seen of them: all views agree on each job."""
 
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,7 +14,7 @@ OTHER = "00DDm0000002000MAA"
 FINISHED = {"JobComplete", "Failed", "Aborted", "Closed"}
 ProgressCallbacks = tuple[float, str, float]  # stamp, state, and the listing that first showed it: hours since creation
 
-# What was seen of a job, its end, and whether a stamp told that.
+# What was seen of a job, its end, and whether that is a stamp.
 LIVES: dict[str, tuple[list[ProgressCallbacks], float, bool]] = {
     "done": ([(0.5, "JobComplete", 1)], 0.5, True),
     "done, the stamp stands still since it ran": ([(0.5, "InProgress", 5), (0.5, "JobComplete", 6)], 6, False),
@@ -34,7 +34,7 @@ def version_row(version: tuple[datetime, str, datetime]) -> dict[str, Any]:
 
 
 def planted_life(file: Path, seen: list[ProgressCallbacks]) -> Path:
-    """A warehouse of one job, of which these versions were seen."""
+    """A warehouse with one job, of which these versions were seen."""
     lived = [version_row((CREATED + stamp * HOUR, state, CREATED + at * HOUR)) for stamp, state, at in seen]
     states = [{"id": "750A", **version} for version in lived]
     return plant(file, query_jobs=[states[-1] | {"created_date": CREATED}], query_job_states=states)
@@ -42,7 +42,7 @@ def planted_life(file: Path, seen: list[ProgressCallbacks]) -> Path:
 
 @pytest.mark.parametrize("life", LIVES)
 def test_a_job_ended_when_it_entered_the_state_that_it_stayed_in(tmp_path: Path, life: str) -> None:
-    """Not when its record was touched later; it counts among those at once until then."""
+    """Not when its record changed later; until then it counts as running at the same time."""
     versions, end, by_stamp = LIVES[life]
     file, ended = planted_life(tmp_path / "w", versions), CREATED + end * HOUR
 
@@ -52,7 +52,7 @@ def test_a_job_ended_when_it_entered_the_state_that_it_stayed_in(tmp_path: Path,
 
 
 def test_the_end_of_a_job_is_found_in_its_whole_history(tmp_path: Path) -> None:
-    """Random ones, walked back by hand from the newest version to where its state began."""
+    """Random histories, walked back by hand from the newest version to where its state began."""
     dice, jobs, states, told = Random(31), [], [], []
     for n in range(600):
         key = {"org_id": dice.choice((ORG, OTHER)), "id": f"750{n:015}"}
@@ -81,7 +81,7 @@ def test_the_end_of_a_job_is_found_in_its_whole_history(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("life", [name for name, (lived, *_) in LIVES.items() if lived[-1][1] != "Failed"])
 def test_weeks_time_a_job_as_its_lifetime_does(tmp_path: Path, life: str) -> None:
-    """Or not at all, where only a listing told its end."""
+    """Or not at all, if its end is only known from a listing."""
     versions, end, by_stamp = LIVES[life]
     file = planted_life(tmp_path / "w", versions)
 
@@ -91,7 +91,7 @@ def test_weeks_time_a_job_as_its_lifetime_does(tmp_path: Path, life: str) -> Non
 
 @pytest.mark.parametrize("life", LIVES)
 def test_the_timeline_has_the_end_that_the_lifetime_has(tmp_path: Path, life: str) -> None:
-    """And from where it is known."""
+    """And the same source."""
     versions, end, by_stamp = LIVES[life]
     file, state = planted_life(tmp_path / "w", versions), versions[-1][1]
 
@@ -100,10 +100,8 @@ def test_the_timeline_has_the_end_that_the_lifetime_has(tmp_path: Path, life: st
 
 
 @pytest.mark.parametrize(("state", "at", "source"), [("Open", 0, "systemModstamp"), ("InProgress", 6, "listing")])
-def test_only_the_state_that_a_job_begins_in_is_entered_with_its_creation(
-    tmp_path: Path, state: str, at: int, source: str
-) -> None:
-    """Any other came later, and by the listing at the latest."""
+def test_only_an_initial_state_is_entered_at_creation(tmp_path: Path, state: str, at: int, source: str) -> None:
+    """Any other was entered later, by the end of the listing at the latest."""
     file = planted_life(tmp_path / "w", [(0, state, 6)])
 
     told = rows(file, "select event_at, source from job_timeline where event <> 'created'")

@@ -1,4 +1,4 @@
-"""How near each of an org's limits came, week by week: told from the snapshots another way."""
+"""How close each of an org's limits came, week by week: computed independently from the snapshots."""
 
 from collections import Counter
 from datetime import UTC, date, timedelta
@@ -17,7 +17,7 @@ MIDNIGHT = NOW.replace(hour=0)
 
 @pytest.fixture(scope="module")
 def limits(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
-    """Four weeks of snapshots; each week another maximum, none of them twice at one height."""
+    """Four weeks of snapshots; the maximum can differ from week to week, and no two readings in a week are equal."""
     dice, taken = Random(13), []
     for org in (ORG, OTHER):
         for name, app in (("DailyApiRequests", ""), ("DailyApiRequests", "Loader"), (LIMIT, "")):
@@ -37,7 +37,7 @@ def limits(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[st
 
 
 def test_each_week_has_its_last_snapshot_and_its_peak(limits: tuple[Path, list[dict[str, Any]]]) -> None:
-    """By org, limit and app, below zero, too; a limit of which nothing may be used has no percentage."""
+    """By org, limit and app, even below zero; a limit of 0 has no percentage."""
     file, taken = limits
     weeks: dict[tuple, list[dict[str, Any]]] = {}
     for row in (row for row in taken if row["max"] is not None):
@@ -63,7 +63,7 @@ def test_each_week_has_its_last_snapshot_and_its_peak(limits: tuple[Path, list[d
 def test_the_peak_is_the_snapshot_that_came_nearest_to_the_limit(
     tmp_path: Path, before: tuple[int, int], after: tuple[int, int]
 ) -> None:
-    """Also where the maximum was raised within the week, or is zero."""
+    """Even if the maximum was raised within the week, or is zero."""
     taken = [
         {"listing_id": str(n), "limit_name": LIMIT, "max": most, "remaining": left, "asked_at": NOW + n * HOUR}
         for n, (most, left) in enumerate((before, after))
@@ -75,7 +75,7 @@ def test_the_peak_is_the_snapshot_that_came_nearest_to_the_limit(
 
 
 def test_weeks_begin_on_monday_at_midnight_utc(tmp_path: Path) -> None:
-    """A second earlier is the week before."""
+    """A second earlier belongs to the week before."""
     moments = (MIDNIGHT - timedelta(seconds=1), MIDNIGHT)
     taken = [{"listing_id": str(at), "limit_name": "A", "max": 2, "remaining": 1, "asked_at": at} for at in moments]
     file = plant(tmp_path / "w", org_limits=taken)
@@ -84,8 +84,8 @@ def test_weeks_begin_on_monday_at_midnight_utc(tmp_path: Path) -> None:
     assert told == [(date(2026, 11, 9), 1, moments[0]), (date(2026, 11, 16), 1, moments[1].astimezone(UTC))]
 
 
-def test_it_does_not_matter_where_the_reader_lives(limits: tuple[Path, list]) -> None:
-    """Weeks are UTC's."""
+def test_the_readers_time_zone_does_not_matter(limits: tuple[Path, list]) -> None:
+    """Weeks are in UTC."""
     assert Counter(rows_elsewhere(limits[0], "limits_by_week")) == Counter(
         rows(limits[0], "select * from limits_by_week")
     )

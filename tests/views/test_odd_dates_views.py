@@ -1,4 +1,4 @@
-"""One job with an odd createdDate, kept as it came: all others are counted as without it, and it lasts no time."""
+"""A job with an odd createdDate, recorded as sent: it does not affect how others are counted, and has no duration."""
 
 from collections import Counter
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ from planted import DAY, HOUR, NOW, plant, rows
 
 pytestmark = pytest.mark.slow_cases
 
-PLAUSIBLE = datetime(2015, 1, 1, tzinfo=UTC)  # the Bulk API is of 2009
+PLAUSIBLE = datetime(2015, 1, 1, tzinfo=UTC)  # the Bulk API was introduced in 2009
 IMPLAUSIBLE = [*(datetime(year, 1, 1, tzinfo=UTC) for year in (1900, 1970, 2999)), NOW + 6 * HOUR]
 VIEWS = {
     "jobs_by_day": ("day", "jobs"),
@@ -22,7 +22,7 @@ LISTINGS = [{"started_at": NOW - n * DAY} for n in (10, 5, 0)]
 
 
 def recorded(file: Path, *odd: datetime) -> Path:
-    """A warehouse of three jobs and, at these times, odd ones."""
+    """A warehouse of three jobs plus odd ones created at these times."""
     listed = {"observed_at": NOW, "object": "Case"}
     jobs = [*RUNNING, *({"created_date": at, "system_modstamp": at + HOUR, **listed} for at in odd)]
     return plant(file, query_jobs=jobs, listings=LISTINGS)
@@ -30,7 +30,7 @@ def recorded(file: Path, *odd: datetime) -> Path:
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_one_old_date_changes_nothing_for_the_others(tmp_path: Path, view: str) -> None:
-    """It has a row of its own; the time that is recorded has all of its rows, those without jobs too."""
+    """It has a row of its own; the recorded time has all of its rows, including those without jobs."""
     file, plain = recorded(tmp_path / "odd", PLAUSIBLE), recorded(tmp_path / "plain")
     start, count = VIEWS[view]
     within = f"select * from {view} where {start} >= '{NOW - 9 * DAY:%Y-%m-%d %H:%M}'"
@@ -42,15 +42,15 @@ def test_one_old_date_changes_nothing_for_the_others(tmp_path: Path, view: str) 
 
 @pytest.mark.parametrize("odd", IMPLAUSIBLE, ids=lambda odd: f"{odd:%Y-%m}")
 @pytest.mark.parametrize("view", VIEWS)
-def test_an_implausible_date_is_a_row_and_no_duration(tmp_path: Path, view: str, odd: datetime) -> None:
-    """Where jobs are counted by when they say that they were created, it is; nowhere else, and no days between."""
+def test_an_implausible_date_has_a_row_but_no_duration(tmp_path: Path, view: str, odd: datetime) -> None:
+    """It counts where jobs are counted by their stated creation, and nowhere else, without days in between."""
     files = recorded(tmp_path / "odd", odd), recorded(tmp_path / "plain")
     with_it, without = (Counter(rows(file, f"select * from {view}")) for file in files)
     more, less = [*(with_it - without).elements()], [*(without - with_it).elements()]
     counted = view in {"jobs_by_day", "jobs_by_hour"}
 
     assert [row[-2] for row in more] == [1] * counted
-    # the day that goes on has that job, and not none
+    # the current day has that job, and not none
     assert [row[-2] for row in less] == [None] * (view == "jobs_by_day" and odd.date() == NOW.date())
 
 
@@ -65,7 +65,7 @@ def test_an_implausible_date_makes_no_source_new_or_old(tmp_path: Path, odd: dat
     assert rows(file, f"select {columns} from new_sources where object = 'Case'") == [(None, None, None, False, None)]
 
 
-def test_an_implausible_date_is_in_no_24_hours_of_the_recorded_time(tmp_path: Path) -> None:
+def test_an_implausible_date_is_in_none_of_the_recorded_24_hours(tmp_path: Path) -> None:
     """And there are no hours up to it."""
     file, plain = recorded(tmp_path / "odd", *IMPLAUSIBLE), recorded(tmp_path / "plain")
     recent = "select * from allowance_by_hour where hour > '2009-01-01' order by hour"
@@ -76,7 +76,7 @@ def test_an_implausible_date_is_in_no_24_hours_of_the_recorded_time(tmp_path: Pa
 
 @pytest.mark.parametrize("view", ["allowance_by_hour", "allowance_by_user", "unseen_jobs"])
 @pytest.mark.parametrize("ahead", [HOUR / 2, HOUR, 6 * HOUR])
-def test_a_date_after_the_listing_is_in_no_24_hours_when_its_time_has_come(tmp_path: Path, view: str, ahead) -> None:
+def test_a_date_after_the_listing_stays_out_of_all_24_hours_later(tmp_path: Path, view: str, ahead) -> None:
     """A job cannot have been created half an hour after it was listed, neither now nor as of the next listing."""
     for later in ([], [NOW + 12 * HOUR]):
         listings = [{"started_at": at} for at in (NOW - DAY, NOW, *later)]

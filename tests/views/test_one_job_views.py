@@ -1,4 +1,4 @@
-"""What the views say of a single job, of each way that one can go."""
+"""What the views say about a single job, for each way that one can go."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,35 +13,35 @@ Row = dict[str, Any]
 
 
 def counts(processed: int | None, failed: int | None, *batches: int, **more: Any) -> Row:
-    """Details of a Classic job: its records, and its batches completed, failed, and in all."""
+    """Details of a Classic job: its records, and its batches completed, failed, and in total."""
     names = "number_batches_completed", "number_batches_failed", "number_batches_total"
     found = {"number_records_processed": processed, "number_records_failed": failed, **more}
     return found | dict(zip(names, batches, strict=False))
 
 
 def of_one_job(file: Path, view: str, columns: str, job: Row, **tables: Any) -> list[tuple]:
-    """What a view says of a single job."""
+    """What a view says about a single job."""
     plant(file, query_jobs=[{"id": "1", **job}], **tables)
     return rows(file, f"select {columns} from {view}")
 
 
 def test_a_job_whose_batches_are_still_to_come_has_not_lost_every_record(tmp_path: Path) -> None:
-    """One batch of ten is through, and all of its records failed: the others may do better."""
+    """One batch of ten is done, and all of its records failed: the others may succeed."""
     details = [{"id": "1", **counts(100, 100, 1, 0, 10, provisional=True)}]
 
     assert of_one_job(tmp_path / "w", "jobs", "outcome", CLASSIC, job_details=details) == [("unfinished",)]
 
 
-def test_a_job_that_processed_records_has_not_lost_every_one(tmp_path: Path) -> None:
-    """A batch can fail after some of its records were stored: they are not rolled back."""
+def test_a_job_that_processed_records_has_not_lost_all_of_them(tmp_path: Path) -> None:
+    """A batch can fail after some of its records were stored: these are not rolled back."""
     details = [{"id": "1", **counts(200, 50, 0, 1, 1, provisional=False)}]
 
     assert of_one_job(tmp_path / "w", "jobs", "outcome", CLASSIC, job_details=details) == [("partly failed",)]
 
 
 @pytest.mark.parametrize(("failed", "outcome"), [(0, "gone unfinished"), (3, "partly failed")])
-def test_a_closed_job_that_is_gone_does_not_go_on_for_ever(tmp_path: Path, failed: int, outcome: str) -> None:
-    """Batches were to come when it was asked last; by now nobody can ask."""
+def test_a_closed_job_that_is_gone_does_not_stay_unfinished(tmp_path: Path, failed: int, outcome: str) -> None:
+    """Batches were still to come when its details were last fetched; by now that is no longer possible."""
     details = [{"id": "1", **counts(100, failed, 1, 0, 10, provisional=True)}]
     gone = [{"id": "1", "state": "Closed"}]
     found = of_one_job(tmp_path / "w", "jobs", "outcome", CLASSIC, job_details=details, unlisted_jobs=gone)
@@ -51,7 +51,7 @@ def test_a_closed_job_that_is_gone_does_not_go_on_for_ever(tmp_path: Path, faile
 
 @pytest.mark.parametrize("moved", [0, 60])
 def test_a_job_does_not_end_before_it_was_created(tmp_path: Path, moved: int) -> None:
-    """A listing takes a while: what is created after its start, and fails at once, can be on its last page."""
+    """A listing takes time: a job created after its start that fails at once can be on its last page."""
     created = NOW + 30 * SECOND
     job = {"state": "Failed", "created_date": created, "system_modstamp": created + moved * SECOND, "observed_at": NOW}
 
@@ -66,8 +66,8 @@ def test_a_closed_job_with_batches_to_come_has_not_ended(tmp_path: Path) -> None
     assert of_one_job(tmp_path / "w", "stuck_jobs", "state", CLASSIC, job_details=details) == [("Closed",)]
 
 
-def test_a_state_that_a_job_came_back_into_unseen_has_no_beginning(tmp_path: Path) -> None:
-    """There and back with an unmoved stamp is a version that was recorded before: when it came back is not known."""
+def test_a_state_that_a_job_returned_to_unseen_has_no_start(tmp_path: Path) -> None:
+    """There and back with an unmoved stamp is a version recorded before: when it came back is not known."""
     states = ("Open", "InProgress")
     versions = [
         {"id": "1", "state": state, "system_modstamp": NOW - 9 * HOUR, "observed_at": NOW - (8 - n) * HOUR}
@@ -87,11 +87,11 @@ def test_a_state_that_a_job_came_back_into_unseen_has_no_beginning(tmp_path: Pat
     ("answer", "as_of", "hours"),
     [
         ({"asked_at": NOW - 3 * HOUR}, NOW - 3 * HOUR, 4.0),
-        ({"asked_at": NOW - HOUR, "error": "Classic API: HTTP 500"}, None, None),  # its counts are of an earlier answer
+        ({"asked_at": NOW - HOUR, "error": "Classic API: HTTP 500"}, None, None),  # counts are of an earlier answer
         ({"asked_at": NOW - HOUR, "error": "HTTP 503", "outcome": "refused"}, None, None),
     ],
 )
-def test_a_closed_load_is_unfinished_as_of_its_own_answer(tmp_path: Path, answer: Row, as_of, hours) -> None:
+def test_a_closed_load_is_unfinished_as_of_its_details(tmp_path: Path, answer: Row, as_of, hours) -> None:
     """All of its batches may be done since: the listing does not say."""
     created = {"created_date": NOW - 7 * HOUR, "system_modstamp": NOW - 7 * HOUR, "observed_at": NOW - 7 * HOUR}
     details = [{"id": "1", **counts(0, 0, 0, 0, 2, provisional=True), **answer}]
@@ -104,8 +104,8 @@ def test_a_closed_load_is_unfinished_as_of_its_own_answer(tmp_path: Path, answer
 
 
 @pytest.mark.parametrize("year", [1970, 2999])
-def test_an_implausible_date_makes_no_duration(tmp_path: Path, year: int) -> None:
-    """Neither an age, nor a time that the job took; it has its day and its place in the lists."""
+def test_an_implausible_date_has_no_duration(tmp_path: Path, year: int) -> None:
+    """Neither an age nor a duration; it has its day and its place in the lists."""
     odd = {
         "created_date": datetime(year, 1, 1, tzinfo=UTC),
         "system_modstamp": NOW - 2 * HOUR,

@@ -1,4 +1,4 @@
-"""The views' SQL has nothing that other databases do not have, or read in another way without saying so."""
+"""The views' SQL uses nothing that other databases lack, or silently interpret differently."""
 
 from collections.abc import Callable, Iterator
 
@@ -13,27 +13,27 @@ AGGREGATES = (exp.Count, exp.Sum, exp.Min, exp.Max, exp.Avg)
 
 
 def concat_ws(tree: exp.Expression) -> Iterator[exp.Expression]:
-    """Snowflake, ClickHouse and BigQuery write a separator for a null, Redshift gives null."""
+    """Snowflake, ClickHouse and BigQuery write a separator for a null, Redshift returns null."""
     yield from tree.find_all(exp.ConcatWs)
 
 
 def formatted_times(tree: exp.Expression) -> Iterator[exp.Expression]:
-    """BigQuery has another function for a timestamp: cut `cast(t as varchar)`."""
+    """BigQuery has another function for timestamps: truncate `cast(t as varchar)`."""
     yield from tree.find_all(exp.TimeToStr)
 
 
 def medians_and_percentiles(tree: exp.Expression) -> Iterator[exp.Expression]:
-    """Spark's and ClickHouse's are approximate, BigQuery has none: take the rank."""
+    """Spark's and ClickHouse's are approximate, BigQuery has none: use the rank."""
     yield from tree.find_all(exp.Median, exp.PercentileDisc, exp.PercentileCont, exp.Quantile, exp.WithinGroup)
 
 
 def is_true(tree: exp.Expression) -> Iterator[exp.Expression]:
-    """Snowflake and SQL Server get `not x` of `x is not true`, and lose the nulls: `not coalesce(x, false)`."""
+    """Snowflake and SQL Server get `not x` instead of `x is not true`, and lose the nulls: `not coalesce(x, false)`."""
     yield from (test for test in tree.find_all(exp.Is) if isinstance(test.expression, exp.Boolean))
 
 
 def decimal_literals(tree: exp.Expression) -> Iterator[exp.Expression]:
-    """Spark reckons with six digits after the point: `cast(3600 as double)`, or `100 * cast(x as double)`."""
+    """Spark keeps six digits after the decimal point: `cast(3600 as double)`, or `100 * cast(x as double)`."""
     for operation in tree.find_all(exp.Div, exp.Mul):
         sides = operation.this, operation.expression
         yield from (
@@ -42,7 +42,7 @@ def decimal_literals(tree: exp.Expression) -> Iterator[exp.Expression]:
 
 
 def counts_that_can_be_null(tree: exp.Expression) -> Iterator[exp.Expression]:
-    """ClickHouse gives null for a scalar subquery that counts nothing: coalesce it."""
+    """ClickHouse returns null for a scalar subquery that counts nothing: coalesce it."""
     for count in tree.find_all(exp.Count):
         select = count.find_ancestor(exp.Select)
         around = select.parent if select else None
@@ -51,7 +51,7 @@ def counts_that_can_be_null(tree: exp.Expression) -> Iterator[exp.Expression]:
 
 
 def aliases_of_aggregates_read_as_columns(tree: exp.Expression) -> Iterator[exp.Expression]:
-    """ClickHouse takes a name for the aggregate that is called so in the same SELECT, not for the column."""
+    """ClickHouse resolves a name to the aggregate with that alias in the same SELECT, not to the column."""
     for select in tree.find_all(exp.Select):
         called = {item.alias for item in select.selects if item.alias and item.find(*AGGREGATES)}
         for item in [*select.selects, *filter(None, (select.args.get("where"), select.args.get("group")))]:
@@ -67,12 +67,12 @@ def aliases_of_aggregates_read_as_columns(tree: exp.Expression) -> Iterator[exp.
 
 
 def null_safe_equality(tree: exp.Expression) -> Iterator[exp.Expression]:
-    """Redshift has no `is not distinct from`, and Postgres no index for it: `coalesce('=' || x, '')`."""
+    """Redshift has no `is not distinct from`, and Postgres cannot use an index for it: `coalesce('=' || x, '')`."""
     yield from tree.find_all(exp.NullSafeEQ, exp.NullSafeNEQ)
 
 
 def empty_text_for_null(tree: exp.Expression) -> Iterator[exp.Expression]:
-    """`coalesce(x, '') = coalesce(y, '')` makes one of null and the empty text: `coalesce('=' || x, '')`."""
+    """`coalesce(x, '') = coalesce(y, '')` equates null and the empty text: `coalesce('=' || x, '')`."""
     for equality in tree.find_all(exp.EQ):
         sides = equality.this, equality.expression
         if all(isinstance(side, exp.Coalesce) and isinstance(side.this, exp.Column) for side in sides):
@@ -85,7 +85,7 @@ def recursion(tree: exp.Expression) -> Iterator[exp.Expression]:
 
 
 def ranges_of_values(tree: exp.Expression) -> Iterator[exp.Expression]:
-    """Snowflake and SQL Server have no window whose range has a length: add up +1 and -1."""
+    """Snowflake and SQL Server have no window frames of an interval: add up +1 and -1."""
     for spec in tree.find_all(exp.WindowSpec):
         bounds = (spec.args.get("start"), spec.args.get("end"))
         if spec.args.get("kind", "").upper() == "RANGE" and any(isinstance(bound, exp.Expression) for bound in bounds):
@@ -105,7 +105,7 @@ CONSTRUCTS = (
     recursion,
     ranges_of_values,
 )
-# What each of them must find, so that a new version of sqlglot does not make it blind.
+# What each of them must find, so that a new version of sqlglot does not disable it unnoticed.
 SAMPLES = {
     concat_ws: "select concat_ws('; ', a, b) as x from t",
     formatted_times: "select strftime(a, '%Y') as x from t",
@@ -123,16 +123,18 @@ SAMPLES = {
 
 @pytest.mark.parametrize("construct", CONSTRUCTS, ids=lambda construct: construct.__name__)
 @pytest.mark.parametrize("view", sorted(VIEWS))
-def test_a_view_reads_the_same_in_other_databases(
+def test_a_view_means_the_same_in_other_databases(
     view: str, construct: Callable[[exp.Expression], Iterator[exp.Expression]]
 ) -> None:
-    """What is not portable is written in another way, which the construct's docstring says."""
+    """For anything not portable there is another way, given in the construct's docstring."""
     found = [node.sql("duckdb") for node in construct(sqlglot.parse_one(VIEWS[view], read="duckdb"))]
 
     assert found == [], construct.__doc__
 
 
 @pytest.mark.parametrize("construct", CONSTRUCTS, ids=lambda construct: construct.__name__)
-def test_what_is_not_portable_would_be_found(construct: Callable[[exp.Expression], Iterator[exp.Expression]]) -> None:
-    """By this sqlglot, under the names that it has for it."""
+def test_constructs_that_are_not_portable_would_be_found(
+    construct: Callable[[exp.Expression], Iterator[exp.Expression]],
+) -> None:
+    """By this sqlglot, under its names for them."""
     assert list(construct(sqlglot.parse_one(SAMPLES[construct], read="duckdb")))

@@ -1,4 +1,5 @@
-"""A listing that suddenly shows a fraction of what must still be there proves nothing, and nothing was deleted."""
+"""A listing that suddenly shows only a fraction of the jobs that must still exist proves nothing, and no job counts as
+deleted."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ VIEW = (
 
 
 def findings(recorder: Recorder, org: DemoOrg, *kinds: str) -> list[Finding]:
-    """What the check finds of these kinds, as of the org's own time."""
+    """The findings of these kinds, as of the org's own time."""
     return [found for found in check(recorder.warehouse, Thresholds(), org.now) if found.kind in kinds]
 
 
@@ -40,7 +41,7 @@ def others(org: DemoOrg, jobs: int, users: int = 8, **fields: Any) -> list[str]:
 
 @pytest.fixture
 def lost(org: DemoOrg, recorder: Recorder) -> Recorder:
-    """An org of 300 jobs of 9 users, of which the recorder's user may see its own 34 from the second listing on."""
+    """An org with 300 jobs of 9 users; from the second listing on, the recorder's user may only see its own 34."""
     others(org, 266)
     for _ in range(34):
         org.add_job(state="JobComplete")
@@ -50,14 +51,14 @@ def lost(org: DemoOrg, recorder: Recorder) -> Recorder:
     return recorder
 
 
-def test_a_permission_that_was_lost_is_found(org: DemoOrg, lost: Recorder) -> None:
-    """At once, and urgent; nothing is called deleted, and no listing from there on proves anything."""
+def test_a_lost_permission_is_reported(org: DemoOrg, lost: Recorder) -> None:
+    """Immediately, and as urgent; nothing is called deleted, and no listing from there on proves anything."""
     (found,) = findings(lost, org, "reduced view")
     assert found.urgent
     assert "the listing lost 266 of 300 jobs at once: on " in found.message
     assert "jobs of 1 instead of 9 users" in found.message
 
-    org.add_job()  # our own goes on, and is no proof
+    org.add_job()  # our own job continues, and proves nothing
     listed_hourly(org, lost, 2)
     assert [again.key for again in findings(lost, org, "reduced view")] == [found.key]
     assert lost.rows(VIEW) == [(NOON + HOUR, 3, 300, 266, 9, 1, True)]
@@ -69,7 +70,7 @@ def test_a_permission_that_was_lost_is_found(org: DemoOrg, lost: Recorder) -> No
 
 @pytest.mark.slow
 def test_when_the_jobs_come_back_listings_prove_again(org: DemoOrg, lost: Recorder) -> None:
-    """One that is missed then was deleted, but nobody can tell when."""
+    """A job missing then was deleted, but when is not known."""
     org.delete_job(next(job for job, row in org.jobs.items() if row["createdById"] != org.integration_user_id))
     org.sees_all = True
     listed_hourly(org, lost)
@@ -85,8 +86,8 @@ def test_when_the_jobs_come_back_listings_prove_again(org: DemoOrg, lost: Record
 
 
 @pytest.mark.slow
-def test_new_jobs_of_the_users_that_were_lost_end_it(org: DemoOrg, lost: Recorder) -> None:
-    """They are shown again, though their old jobs are gone."""
+def test_new_jobs_of_the_lost_users_end_it(org: DemoOrg, lost: Recorder) -> None:
+    """Their jobs are shown again, although the old ones are gone."""
     users = {row["createdById"] for row in org.jobs.values()} - {org.integration_user_id}
     for job in [job for job, row in org.jobs.items() if row["createdById"] in users]:
         org.delete_job(job)
@@ -100,8 +101,8 @@ def test_new_jobs_of_the_users_that_were_lost_end_it(org: DemoOrg, lost: Recorde
 
 
 @pytest.mark.slow
-def test_a_week_later_what_was_lost_would_have_expired(org: DemoOrg, lost: Recorder) -> None:
-    """Until then nothing is proven, and what came in between is a hole."""
+def test_a_week_later_the_lost_jobs_would_have_expired(org: DemoOrg, lost: Recorder) -> None:
+    """Until then nothing is proven, and the time in between is a hole."""
     for _ in range(13):
         org.advance(12 * HOUR)
         org.add_job()
@@ -116,8 +117,8 @@ def test_a_week_later_what_was_lost_would_have_expired(org: DemoOrg, lost: Recor
 
 
 @pytest.mark.slow
-def test_one_empty_listing_deletes_nothing(org: DemoOrg, recorder: Recorder) -> None:
-    """The next one shows all again."""
+def test_one_empty_listing_does_not_mark_jobs_as_deleted(org: DemoOrg, recorder: Recorder) -> None:
+    """The next one shows all jobs again."""
     jobs = [*others(org, 20, users=2), org.add_job(state="InProgress"), org.add_job(state="InProgress")]
     recorder.load()
     org.fail_next(200, {"done": True, "records": []}, path="/jobs/query$")
@@ -136,8 +137,10 @@ def test_one_empty_listing_deletes_nothing(org: DemoOrg, recorder: Recorder) -> 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("lose", "of", "found"), [(19, 20, 0), (20, 40, 0), (20, 39, 1), (20, 20, 1), (21, 40, 1)])
-def test_it_is_twenty_jobs_and_more_than_half(org: DemoOrg, recorder: Recorder, lose: int, of: int, found: int) -> None:
-    """Of the whole org, by whomever."""
+def test_a_reduced_view_lacks_twenty_jobs_and_more_than_half(
+    org: DemoOrg, recorder: Recorder, lose: int, of: int, found: int
+) -> None:
+    """Of the whole org, whoever created them."""
     jobs = [org.add_job(state="JobComplete") for _ in range(of)]
     recorder.load()
     for job in jobs[:lose]:
@@ -149,7 +152,7 @@ def test_it_is_twenty_jobs_and_more_than_half(org: DemoOrg, recorder: Recorder, 
 
 
 def expired(org: DemoOrg, recorder: Recorder) -> None:
-    """At seven days of age, all in one hour."""
+    """At an age of seven days, all within one hour."""
     others(org, 100)
     recorder.load()
     org.advance(WEEK)
@@ -158,7 +161,7 @@ def expired(org: DemoOrg, recorder: Recorder) -> None:
 
 
 def outage(org: DemoOrg, recorder: Recorder) -> None:
-    """For nine days nobody loads; what ran when that began has ended and expired, too."""
+    """No load for nine days; jobs that were running when that began have ended and expired, too."""
     others(org, 60)
     others(org, 60, state="InProgress")
     recorder.load()
@@ -169,7 +172,7 @@ def outage(org: DemoOrg, recorder: Recorder) -> None:
 
 
 def first_seen_late(org: DemoOrg, recorder: Recorder) -> None:
-    """They ended long before the listing that first showed it, and their stamps stand still."""
+    """They ended long before the listing that first showed it, and their stamps did not move."""
     jobs = others(org, 60, state="InProgress")
     recorder.load()
     for job in jobs:
@@ -181,7 +184,7 @@ def first_seen_late(org: DemoOrg, recorder: Recorder) -> None:
 
 
 def filtered(org: DemoOrg, recorder: Recorder) -> None:
-    """It leaves out what is there, and is compared with nothing."""
+    """It leaves out existing jobs, and is compared with nothing."""
     others(org, 60)
     recorder.load()
     org.advance(HOUR)
@@ -189,7 +192,7 @@ def filtered(org: DemoOrg, recorder: Recorder) -> None:
 
 
 def deleted_at_once(org: DemoOrg, recorder: Recorder) -> None:
-    """A client that deletes each job as it ends, and begins others."""
+    """A client that deletes each job when it ends, and starts others."""
     jobs = others(org, 40, users=1, state="InProgress")
     user = org.job(jobs[0])["createdById"]
     for _ in range(3):
@@ -204,10 +207,10 @@ def deleted_at_once(org: DemoOrg, recorder: Recorder) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("story", [expired, outage, first_seen_late, filtered, deleted_at_once])
-def test_what_goes_as_it_must_is_no_reduced_view(
+def test_jobs_that_vanish_normally_are_not_a_reduced_view(
     org: DemoOrg, recorder: Recorder, story: Callable[[DemoOrg, Recorder], None]
 ) -> None:
-    """However much of it."""
+    """However many."""
     story(org, recorder)
 
     assert recorder.rows(VIEW) == []
@@ -215,13 +218,15 @@ def test_what_goes_as_it_must_is_no_reduced_view(
 
 
 @pytest.mark.slow
-def test_what_was_kept_and_compared_with_nothing_proves_nothing_in_between(org: DemoOrg, recorder: Recorder) -> None:
-    """The file was held while the permission went."""
+def test_kept_listings_in_between_that_were_compared_with_nothing_prove_nothing(
+    org: DemoOrg, recorder: Recorder
+) -> None:
+    """The file was locked when the permission was lost."""
     others(org, 60)
     recorder.load()
     org.sees_all = False
     with holding(recorder.primary_file, read_only=True):
-        for _ in range(2):  # the second knows that the first waits, and so is compared with nothing
+        for _ in range(2):  # the second knows that the first is waiting, and so is compared with nothing
             org.advance(HOUR)
             assert recorder.run().returncode == 75
     listed_hourly(org, recorder)
@@ -232,8 +237,8 @@ def test_what_was_kept_and_compared_with_nothing_proves_nothing_in_between(org: 
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_view_is_what_listings_say(tmp_path: Path, seed: int) -> None:
-    """Spells by hand, and the coverage without them; filtered listings are neither."""
+def test_the_view_matches_the_listings(tmp_path: Path, seed: int) -> None:
+    """Periods computed by hand, and coverage without them; filtered listings are neither."""
     dice = Random(seed)
     listings, at, since = [], NOW - 90 * DAY, None
     for number in range(200):
@@ -272,8 +277,8 @@ def spells(listings: list[dict[str, Any]]) -> Iterator[tuple[Any, ...]]:
         yield (ORG, start, end, len(within), before[-1] if before else None, end == max(compared))
 
 
-def test_a_count_of_a_reduced_view_says_nothing_of_unseen_jobs(tmp_path: Path) -> None:
-    """All that is hidden would count as unseen."""
+def test_a_count_during_a_reduced_view_is_not_used_for_unseen_jobs(tmp_path: Path) -> None:
+    """All hidden jobs would count as unseen."""
     limit = {"limit_name": "DailyBulkV2QueryJobs", "max": 1_000, "remaining": 400}
     listings = [{"listing_id": "a", "started_at": NOW, "jobs_unlisted": 30, "reduced_since": NOW, "jobs_lost": 30, "jobs_expected": 40}]  # fmt: skip
     file = plant(tmp_path / "w.duckdb", listings=listings, org_limits=[{**limit, "listing_id": "a"}])
@@ -282,7 +287,7 @@ def test_a_count_of_a_reduced_view_says_nothing_of_unseen_jobs(tmp_path: Path) -
 
 
 def test_hidden_jobs_are_not_called_gone(tmp_path: Path) -> None:
-    """Nor stuck, for nobody knows."""
+    """Nor stuck, because their state is not known."""
     hour = timedelta(hours=1)
     jobs = [{"id": "a", "state": "InProgress", "created_date": NOW - 3 * hour, "observed_at": NOW - 2 * hour},
             {"id": "b", "state": "InProgress", "created_date": NOW - 3 * hour, "observed_at": NOW - 2 * hour}]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Which series fail, run at usual times, or are deleted unseen: counted in plain Python over random rows."""
+"""Which series fail, run at regular times, or are deleted unseen: computed in plain Python over random rows."""
 
 import itertools
 from collections import Counter, defaultdict
@@ -13,7 +13,7 @@ import pytest
 from planted import DAY, HOUR, NOW, ORG, kind, plant, rows, rows_elsewhere
 
 ORGS = (ORG, "00DDm0000002000MAA", "00DDm0000003000MAA")
-# All of 60 days are covered; two weeks and a day, after a hole; of the third, ten days.
+# 60 fully covered days; two weeks and a day after a hole; ten days for the third.
 LISTED = {
     ORGS[0]: [NOW - n * DAY / 2 for n in range(120)],
     ORGS[1]: [NOW - HOUR, *(NOW - n * DAY for n in range(1, 9)), NOW - 20 * DAY],
@@ -28,7 +28,8 @@ Row = dict[str, Any]
 
 
 def schedules(dice: Random) -> Iterator[tuple[Row, datetime]]:
-    """Series of many rhythms, of which some stopped: regular, jittery, on working days, weekly, with holes, at random."""
+    """Series of many rhythms, some of which stopped: regular, jittery, on working days, weekly, with holes, at
+    random."""
     for org in ORGS:
         for n in range(36):
             series = {
@@ -51,7 +52,7 @@ def schedules(dice: Random) -> Iterator[tuple[Row, datetime]]:
 
 @pytest.fixture(scope="module")
 def jobs() -> list[Row]:
-    """With states and counts of every sort, and dates that nobody can believe."""
+    """With states and counts of every kind, and implausible dates."""
     dice = Random(11)
     found = []
     for n, (series, created) in enumerate(schedules(dice)):
@@ -80,7 +81,7 @@ def jobs() -> list[Row]:
 
 @pytest.fixture(scope="module")
 def away(jobs: list[Row]) -> dict[str, tuple[datetime, datetime]]:
-    """When jobs were listed last, and listed no more: nearly all of some series, a few of others."""
+    """When jobs were last listed, and first missing: almost all of some series, a few of others."""
     dice, share, gone = Random(12), {}, {}
     for job in jobs:
         odds = share.setdefault(tuple(job[part] for part in SERIES), dice.choice((0, 0, 0, 0.3, 0.5, 0.9)))
@@ -112,19 +113,19 @@ def file(tmp_path_factory: pytest.TempPathFactory, jobs: list[Row], away) -> Pat
 
 
 def believed(jobs: list[Row]) -> Iterator[tuple[tuple[Any, ...], Row]]:
-    """Each job with a date that can be, by its series."""
+    """Each job with a plausible date, by series."""
     for job in jobs:
         if job["created_date"] and datetime(2009, 1, 1, tzinfo=UTC) <= job["created_date"] <= NOW:
             yield tuple(job[part] for part in SERIES), job
 
 
 def shown(series: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The columns by which a view says which series it is, up to the user."""
+    """The columns that identify a series in a view, up to the user."""
     return series[0], kind(series[2]), *series[1:]
 
 
 def outcome(job: Row) -> str | None:
-    """How a job ended; None where that says nothing."""
+    """How a job ended; None if that says nothing."""
     processed, failed = job["counts"]
     if job["state"] == "Failed":
         return "failed"
@@ -238,7 +239,7 @@ def rounded(found: list[tuple[Any, ...]]) -> Counter[tuple[Any, ...]]:
 
 
 def test_rates_are_those_of_the_last_week_or_the_last_seven_jobs(file: Path, jobs: list[Row]) -> None:
-    """With all that ends otherwise left out."""
+    """All jobs that end in other ways are left out."""
     found = rows(file, "select * from failure_rates")
 
     assert rounded(found) == rounded(list(rates_by_hand(jobs)))
@@ -254,8 +255,8 @@ def test_short_lives_are_those_of_series_that_are_usually_deleted(file: Path, jo
     assert 10 < len(found) < 60
 
 
-def test_usual_is_what_recurs(file: Path, jobs: list[Row], away) -> None:
-    """From day to day or week to week; expected is when it ran next before."""
+def test_regular_means_recurring(file: Path, jobs: list[Row], away) -> None:
+    """From day to day or week to week; the next run is expected when it followed before."""
     found = rows(file, "select * from usual_runs")
 
     assert rounded(found) == rounded(list(runs_by_hand(jobs, away)))
@@ -265,6 +266,6 @@ def test_usual_is_what_recurs(file: Path, jobs: list[Row], away) -> None:
 
 
 @pytest.mark.parametrize("view", ["failure_rates", "short_lived_jobs", "usual_runs"])
-def test_it_does_not_matter_where_the_reader_lives(file: Path, view: str) -> None:
-    """Hours are UTC's."""
+def test_the_readers_time_zone_does_not_matter(file: Path, view: str) -> None:
+    """Hours are in UTC."""
     assert rounded(rows_elsewhere(file, view)) == rounded(rows(file, f"select * from {view}"))

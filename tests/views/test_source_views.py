@@ -1,4 +1,4 @@
-"""Who the jobs come from: what is new, which API versions and how much of the Classic API are in use, counted by hand."""
+"""Where jobs come from: what is new, which API versions and how much of the Classic API are used, counted by hand."""
 
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
@@ -23,17 +23,18 @@ LISTINGS = [
 
 @pytest.fixture(scope="module")
 def jobs() -> list[dict[str, Any]]:
-    """Of four weeks, of many sources, some of which came late; nulls everywhere, ties, and times around midnights."""
+    """Four weeks of jobs from many sources, some of which appeared late; nulls everywhere, ties, and times around
+    midnight."""
     dice = Random(31)
     moments = [NOW - timedelta(seconds=dice.randrange(28 * 86_400)) for _ in range(200)]
     edges = [NOW - WEEK, MIDNIGHT, MIDNIGHT - WEEK, *(NOW - 2 * DAY,) * 20]
     moments += [at + n * SECOND for at in edges for n in (-1, 0, 1)]
-    odd = [datetime(1970, 1, 1, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC), NOW + HOUR]  # no job is created then
+    odd = [datetime(1970, 1, 1, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC), NOW + HOUR]  # no plausible creation
     users = [None, *(f"005{letter}" for letter in "ABCDEFGHIJ")]
     dealt = []
     for _ in range(1_200):
         created, user = dice.choice((None, *moments)) if dice.random() < 0.95 else dice.choice(odd), dice.choice(users)
-        if user and user > "005E" and created:  # half of the users are known for days only
+        if user and user > "005E" and created:  # half of the users appeared only days ago
             created = max(created, NOW - WEEK + (ord(user[-1]) - ord("G")) * HOUR)
         dealt.append(
             {
@@ -72,13 +73,13 @@ def grouped(jobs: list[dict[str, Any]], *columns: str) -> dict[tuple, list[dict[
 
 
 def dates(jobs: list[dict[str, Any]]) -> list[Any]:
-    """When the first and the last were created, as far as that is plausible."""
+    """When the first and the last were created, among plausible times."""
     created = [at for job in jobs if (at := plausible(job["created_date"], NOW))]
     return [min(created, default=None), max(created, default=None)]
 
 
 def test_a_source_is_new_if_its_first_job_is_less_than_a_week_old(file: Path, jobs: list[dict[str, Any]]) -> None:
-    """Itself, its user, its object; not told where the record is too short to know, or no job has a date."""
+    """The source, its user, its object; null if the record is too short to tell, or no job has a date."""
     by_user, by_object = grouped(jobs, "org_id", "created_by_id"), grouped(jobs, "org_id", "object")
     told = []
     for key, source in grouped(jobs, "org_id", "created_by_id", "job_type", "operation", "object").items():
@@ -96,13 +97,13 @@ def test_a_source_is_new_if_its_first_job_is_less_than_a_week_old(file: Path, jo
 
 
 def first_seen(file: Path, *listed: dict[str, Any]) -> list[tuple]:
-    """The flags of a source that has one job, of the day before yesterday."""
+    """The flags of a source with one job, created the day before yesterday."""
     file = plant(file, query_jobs=[{"created_date": NOW - 2 * DAY}], listings=list(listed))
     return rows(file, "select new_source, new_user, new_object from new_sources")
 
 
-def test_the_record_has_to_reach_14_days_back(tmp_path: Path) -> None:
-    """The first listing shows the week before it: a second listing a week later is enough, just."""
+def test_the_record_has_to_go_back_14_days(tmp_path: Path) -> None:
+    """The first listing covers the week before it: a second one a week later is just enough."""
     known = [{"started_at": NOW - WEEK}, {"started_at": NOW}]
     assert first_seen(tmp_path / "just", *known) == [(True, True, True)]
     known[0] = {"started_at": NOW - WEEK + SECOND}
@@ -117,13 +118,13 @@ def test_the_record_has_to_reach_14_days_back(tmp_path: Path) -> None:
     ],
     ids=["hole", "filtered"],
 )
-def test_what_may_have_been_there_unseen_is_not_called_new(tmp_path: Path, old: dict[str, Any]) -> None:
-    """The source may have had jobs every day until a week ago: nobody looked."""
+def test_a_source_that_may_have_gone_unseen_is_not_called_new(tmp_path: Path, old: dict[str, Any]) -> None:
+    """It may have had jobs every day until a week ago, when nothing was recorded."""
     assert first_seen(tmp_path / "w", old, {"started_at": NOW}) == [(None, None, None)]
 
 
-def test_versions_are_told_by_user_and_how_far_behind(file: Path, jobs: list[dict[str, Any]]) -> None:
-    """Behind the version of the newest listing, where it has one; last week is that before the newest listing."""
+def test_versions_are_counted_by_user_with_releases_behind(file: Path, jobs: list[dict[str, Any]]) -> None:
+    """Behind the version of the newest listing, if that has one; last week is the one before the newest listing."""
     told = []
     by_kind = [job | {"kind": kind(job["operation"])} for job in jobs]
     for key, group in grouped(by_kind, "org_id", "created_by_id", "kind", "job_type", "api_version").items():
@@ -140,8 +141,8 @@ def test_versions_are_told_by_user_and_how_far_behind(file: Path, jobs: list[dic
     assert sum(row[7] for row in found) == len(jobs)
 
 
-def test_a_version_that_nobody_could_read_is_there_without_a_number(tmp_path: Path) -> None:
-    """One row for it; how far behind it is is not known, nor whether a job without a date is of last week."""
+def test_an_unreadable_version_has_a_row_without_a_number(tmp_path: Path) -> None:
+    """One row; how far behind it is is not known, nor whether a job without a date is from last week."""
     jobs = [{"api_version": None, "created_date": at} for at in (None, NOW - WEEK, NOW - WEEK + SECOND)]
     file = plant(tmp_path / "w", query_jobs=jobs)
 
@@ -149,8 +150,8 @@ def test_a_version_that_nobody_could_read_is_there_without_a_number(tmp_path: Pa
     assert told == [(None, None, 3, 1, NOW - WEEK)]
 
 
-def test_the_share_of_the_classic_api_is_told_by_week_and_kind(file: Path, jobs: list[dict[str, Any]]) -> None:
-    """Jobs whose type was not told are not Classic; users whose id was not are not counted."""
+def test_the_share_of_the_classic_api_is_by_week_and_kind(file: Path, jobs: list[dict[str, Any]]) -> None:
+    """Jobs without a type do not count as Classic; users without an id are not counted."""
     weeks: dict[tuple, list[dict[str, Any]]] = {}
     for job in (job for job in jobs if job["created_date"]):
         day = job["created_date"].date()
@@ -168,7 +169,7 @@ def test_the_share_of_the_classic_api_is_told_by_week_and_kind(file: Path, jobs:
 
 
 def test_loads_are_all_classic_and_weeks_begin_on_monday(tmp_path: Path) -> None:
-    """An operation that nobody knows is a load; one that was not told is neither."""
+    """An unknown operation counts as a load; a missing one as neither."""
     classic = {"job_type": "Classic", "created_by_id": None}
     jobs = [
         {"created_date": MIDNIGHT - SECOND, **classic, "operation": "insert"},
@@ -190,8 +191,8 @@ def test_loads_are_all_classic_and_weeks_begin_on_monday(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("view", ["new_sources", "api_versions", "classic_by_week"])
-def test_it_does_not_matter_where_the_reader_lives(file: Path, view: str) -> None:
-    """Weeks are UTC's, and seven days are 168 hours, also where a clock is put back."""
+def test_the_readers_time_zone_does_not_matter(file: Path, view: str) -> None:
+    """Weeks are in UTC, and seven days are 168 hours even where a clock is put back."""
     assert Counter(rows_elsewhere(file, view)) == Counter(rows(file, f"select * from {view}"))
 
 
@@ -207,8 +208,8 @@ NAMING = (
 
 
 @pytest.mark.parametrize("view", NAMING)
-def test_two_users_of_one_name_are_two(tmp_path: Path, view: str) -> None:
-    """Each with the username, as user_names has it."""
+def test_two_users_with_the_same_name_are_kept_apart(tmp_path: Path, view: str) -> None:
+    """Each with the username, as in user_names."""
     jobs = [{"created_by_id": user, "operation": "queryAll"} for user in ("005A", "005B")] * 2
     users = [{"id": f"005{n}", "name": "Integration User", "username": f"{n}@example.org"} for n in "AB"]
     file = plant(tmp_path / "w", query_jobs=jobs, users=users)

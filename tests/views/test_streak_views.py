@@ -16,14 +16,14 @@ STREAKS = {  # failures, and the hours of first failure, last failure, success b
     "FOAFS": [(2, 0, 3, None, 4)],
     "SAFF": [(2, 2, 3, 0, None)],
     "EFP": [(2, 0, 1, None, 2)],
-    "FFsF": [(2, 1, 2, 1, None)],  # in one second: which was first is told nowhere, the success is taken to be
+    "FFsF": [(2, 1, 2, 1, None)],  # within one second the order is not known; the success is assumed to be first
     "FFSFFF": [(2, 0, 1, None, 2), (3, 3, 5, 2, None)],
 }
 
 
 @pytest.fixture(scope="module")
 def series(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A series for each of the stories above, all at the same hours; and some that need a closer look."""
+    """A series for each of the stories above, all at the same hours; and some special cases."""
     told = []
     for story in (*STREAKS, "FFUF"):
         hours = accumulate(letter.isupper() for letter in story)
@@ -56,38 +56,38 @@ STREAK = (
 
 @pytest.mark.parametrize("story", STREAKS)
 def test_a_streak_lasts_from_success_to_success(series: Path, story: str) -> None:
-    """Aborted and open jobs neither prolong nor end it, a job that lost only some records ends it."""
+    """Aborted and open jobs neither prolong nor end it; a job that lost only some records ends it."""
     found = rows(series, f"{STREAK} '{story}' order by failing_since")
 
     assert found == [(failures, *map(_hour, hours)) for failures, *hours in STREAKS[story]]
 
 
 def test_two_users_side_by_side_are_two_series(series: Path) -> None:
-    """Even where they bear one name, and take turns."""
+    """Even if they have the same name, and take turns."""
     found = rows(series, "select created_by_id, created_by, failures from failure_streaks where object = 'two users'")
 
     assert sorted(found) == [("005A", "Integration User (005A)", 2), ("005B", "Integration User (b@acme.test)", 2)]
 
 
-def test_failure_reasons_keeps_users_of_one_name_apart(series: Path) -> None:
+def test_failure_reasons_keeps_users_with_the_same_name_apart(series: Path) -> None:
     """ "Jobs of one user": several integrations may well bear one name."""
     assert rows(series, "select jobs from failure_reasons where object = 'two users'") == [(2,), (2,)]
 
 
 def test_the_last_job_of_a_streak_is_the_one_created_last(series: Path) -> None:
-    """Ids need not grow with time."""
+    """Ids do not have to increase with time."""
     (last,) = rows(series, "select id from jobs where object = 'backwards' order by created_date desc limit 1")
 
     assert rows(series, "select last_failed_id from failure_streaks where object = 'backwards'") == [last]
 
 
 def test_a_streak_is_ended_by_a_job_that_did_not_fail_as_a_job(series: Path) -> None:
-    """Whether its records failed is not known; without the Classic API no streak of loads would ever end else."""
+    """Whether its records failed is not known; without the Classic API, no streak of loads would ever end otherwise."""
     assert rows(series, f"{STREAK} 'FFUF'") == [(2, _hour(0), _hour(1), None, _hour(2))]
 
 
 def test_a_streak_says_how_the_job_before_it_ended(tmp_path: Path) -> None:
-    """One that lost 9,999 of 10,000 records ends a streak, but did not work."""
+    """A job that lost 9,999 of 10,000 records ends a streak, but did not work."""
     load = {"job_type": "Classic", "operation": "insert", "state": "Closed"}
     jobs = [load | {"created_date": NOW - 9 * HOUR}, *(load | {"created_date": NOW - n * HOUR} for n in (1, 2, 3))]
     lost = [(10_000, 9_999), *[(10, 10)] * 3]
@@ -106,8 +106,8 @@ def test_a_streak_says_how_the_job_before_it_ended(tmp_path: Path) -> None:
     ("last", "pause", "ongoing"),
     [(23, 1, True), (25, 1, False), (25, 9, True), (28, 9, False), (24, 1, True)],
 )
-def test_a_streak_goes_on_until_silence_ends_it(tmp_path: Path, last: int, pause: int, ongoing: bool) -> None:
-    """A day of it, or three usual pauses."""
+def test_a_streak_is_ongoing_until_the_series_stops(tmp_path: Path, last: int, pause: int, ongoing: bool) -> None:
+    """For a day, or three usual pauses."""
     jobs = [{"state": "Failed", "created_date": NOW - (last + n * pause) * HOUR} for n in range(3)]
     file = plant(tmp_path / "w.duckdb", query_jobs=jobs)
 

@@ -22,7 +22,7 @@ def counters(*counts: tuple[datetime, int | None], **listing: Any) -> dict[str, 
     }
 
 
-def test_the_last_count_of_a_day_is_the_days(tmp_path: Path) -> None:
+def test_the_last_count_of_a_day_is_used(tmp_path: Path) -> None:
     """Midnight belongs to the day that it begins; a day without a count is absent."""
     midnight = datetime(2026, 11, 10, tzinfo=UTC)
     counts = [(midnight - HOUR, 9_990), (midnight - SECOND, 9_980), (midnight, 9_970), (midnight + 2 * DAY, -21)]
@@ -36,15 +36,15 @@ def test_the_last_count_of_a_day_is_the_days(tmp_path: Path) -> None:
     ]
 
 
-def test_a_counter_that_lags_behind_leaves_none_unseen(tmp_path: Path) -> None:
-    """It is accurate within five minutes: fewer than were seen does not make a negative number."""
+def test_a_counter_that_lags_behind_gives_no_unseen_jobs(tmp_path: Path) -> None:
+    """It is accurate within five minutes: a count below what was seen does not give a negative number."""
     file = plant(tmp_path / "w.duckdb", query_jobs=[{"created_date": NOW}] * 3, **counters((NOW, 9_999)))
 
     assert rows(file, "select counted, seen, unseen from unseen_jobs") == [(1, 3, 0)]
 
 
-def test_a_count_that_was_not_given_is_no_count(tmp_path: Path) -> None:
-    """The day's last one that was given counts; a day without any is absent."""
+def test_a_missing_count_is_ignored(tmp_path: Path) -> None:
+    """The last count of the day that exists is used; a day without any is absent."""
     counts = counters((NOW, 9_000), (NOW + HOUR, None), (NOW + DAY, None))
     file = plant(tmp_path / "w.duckdb", **counts)
 
@@ -60,17 +60,17 @@ def test_a_count_that_was_not_given_is_no_count(tmp_path: Path) -> None:
         ('{"isPkChunkingEnabled":"true","jobType":"V2Query"}', []),
     ],
 )
-def test_who_does_not_look_for_query_jobs_misses_none(
+def test_a_recorder_that_filters_out_query_jobs_misses_none(
     tmp_path: Path, filters: str, told: list[tuple[int, int]]
 ) -> None:
-    """Of a recorder that filters them out, all would be unseen."""
+    """Otherwise, all of them would count as unseen."""
     file = plant(tmp_path / "w.duckdb", **counters((NOW, 9_300), filters=filters))
 
     assert rows(file, "select counted, unseen from unseen_jobs") == told
 
 
-def test_the_last_count_that_came_with_a_look_is_the_days(tmp_path: Path) -> None:
-    """A later one is of a time up to which nobody has looked."""
+def test_the_last_count_with_a_listing_of_query_jobs_is_used(tmp_path: Path) -> None:
+    """A later one is from a time for which there is no listing."""
     looked, later = counters((NOW, 9_990)), counters((NOW + HOUR, 9_000), filters='{"jobType":"Classic"}')
     file = plant(tmp_path / "w.duckdb", **{table: looked[table] + later[table] for table in looked})
 
@@ -78,7 +78,7 @@ def test_the_last_count_that_came_with_a_look_is_the_days(tmp_path: Path) -> Non
 
 
 def test_jobs_in_two_windows_are_added_up_once(tmp_path: Path) -> None:
-    """Ten that nobody saw, counted at eleven in the evening and at six in the morning: ten, not twenty."""
+    """Ten unseen jobs, counted at eleven in the evening and at six in the morning: ten, not twenty."""
     evening = NOW - 7 * HOUR
     file = plant(tmp_path / "w.duckdb", **counters((evening, 9_990), (NOW, 9_990)))
 
@@ -96,8 +96,8 @@ def test_jobs_in_two_windows_are_added_up_once(tmp_path: Path) -> None:
         ((4, 3, None, 2), (True, False, None, True)),
     ],
 )
-def test_days_add_up_that_have_24_hours_of_their_own(tmp_path: Path, hours: tuple, adds_up: tuple) -> None:
-    """Of those that overlap, every other one."""
+def test_days_whose_24_hours_do_not_overlap_add_up(tmp_path: Path, hours: tuple, adds_up: tuple) -> None:
+    """If they overlap, every other one."""
     counts = [(NOW.replace(hour=hour) + n * DAY, 9_000) for n, hour in enumerate(hours) if hour is not None]
     file = plant(tmp_path / "w.duckdb", **counters(*counts))
 
@@ -114,9 +114,9 @@ def test_an_overlap_of_five_minutes_is_within_the_counters_accuracy(tmp_path: Pa
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_what_adds_up_is_never_more_than_there_was(tmp_path: Path, seed: int) -> None:
-    """Lives of an org that deletes many jobs unseen, and whose recorder comes as it likes: each is counted once at the
-    most, and all are that were created in the 24 hours of some day that adds up."""
+def test_the_sum_is_never_more_than_the_actual_number(tmp_path: Path, seed: int) -> None:
+    """Histories of an org that deletes many jobs unseen, with a recorder that loads irregularly: each job is counted at
+    most once, and every job is that was created in the 24 hours of a day that adds up."""
     dice = Random(seed)
     created = sorted(NOW - dice.randrange(20 * 86_400) * SECOND for _ in range(1_500))
     unseen = {at for at in created if dice.random() < 0.3}

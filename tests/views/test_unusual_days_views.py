@@ -18,7 +18,7 @@ def weeks_of_jobs(counts: dict[datetime, int], **columns: Any) -> list[dict[str,
 
 
 def test_unusual_days_are_judged_by_the_same_weekday_of_eight_weeks(tmp_path: Path) -> None:
-    """Of both kinds, over half a year with a hole; days without any are there."""
+    """Of both kinds, over half a year with a hole; including days without jobs."""
     dice, file = Random(3), tmp_path / "w"
     first = MIDNIGHT - 150 * DAY
     counts = {
@@ -54,7 +54,7 @@ def test_unusual_days_are_judged_by_the_same_weekday_of_eight_weeks(tmp_path: Pa
 
 
 def test_a_sudden_day_scores_high_and_a_quiet_one_low(tmp_path: Path) -> None:
-    """After four weeks of some two hundred; a day that is one percent off is not unusual."""
+    """After four weeks of some two hundred; a day that is off by one percent is not unusual."""
     usual = {MIDNIGHT - n * WEEK: 200 for n in range(2, 6)}
     listings = [{"started_at": NOW - n * DAY} for n in range(0, 36, 5)]
     jobs = weeks_of_jobs(usual | {MIDNIGHT - WEEK: 202, MIDNIGHT - 6 * DAY: 60})
@@ -68,7 +68,7 @@ def test_a_sudden_day_scores_high_and_a_quiet_one_low(tmp_path: Path) -> None:
 
 
 def test_the_first_loads_after_weeks_without_any_are_unusual(tmp_path: Path) -> None:
-    """That nothing was loaded on eight Sundays is recorded as well as that something was."""
+    """That nothing was loaded on eight Sundays is also on record."""
     queries = weeks_of_jobs({MIDNIGHT - n * DAY: 1 for n in range(60)})
     loads = weeks_of_jobs({MIDNIGHT - DAY: 500}, operation="hardDelete", job_type="Classic")
     listings = [{"started_at": NOW - n * DAY} for n in range(0, 60, 5)]

@@ -1,4 +1,4 @@
-"""What the headers of the views say is so: on a warehouse that the demo org has filled, troubles and all."""
+"""What the headers of the views say is true, on a warehouse that the demo org has filled, with all its problems."""
 
 import re
 from pathlib import Path
@@ -19,7 +19,7 @@ EVERY_VIEW = pytest.mark.parametrize("view", sorted(VIEWS))
 
 
 @EVERY_VIEW
-def test_the_header_is_what_the_view_has(filled: Settings, view: str) -> None:
+def test_the_header_matches_the_view(filled: Settings, view: str) -> None:
     """Names, types, order and comments, in the primary database and in the published copy."""
     grain, columns = read_header(VIEWS[view])
     for file in (filled.primary_file, filled.warehouse):
@@ -33,8 +33,8 @@ def test_the_header_is_what_the_view_has(filled: Settings, view: str) -> None:
 
 
 @EVERY_VIEW
-def test_what_the_header_calls_unique_is(filled: Settings, view: str) -> None:
-    """On data that has nulls in it."""
+def test_columns_that_the_header_calls_unique_are(filled: Settings, view: str) -> None:
+    """On data with nulls."""
     (unique,) = [line for line in VIEWS[view].splitlines() if line.startswith("-- unique: ")]
     key = unique.removeprefix("-- unique: ")
 
@@ -44,8 +44,8 @@ def test_what_the_header_calls_unique_is(filled: Settings, view: str) -> None:
 
 
 @EVERY_VIEW
-def test_every_view_tells_the_same_wherever_the_reader_lives(filled: Settings, view: str) -> None:
-    """Days, hours and weeks are UTC's, not those of the session."""
+def test_every_view_is_the_same_in_any_time_zone(filled: Settings, view: str) -> None:
+    """Days, hours and weeks are in UTC, not in the session's zone."""
     hashes = set()
     with duckdb.connect(filled.warehouse, read_only=True) as connection:
         for zone in ("UTC", "America/Los_Angeles", "Asia/Kathmandu"):
@@ -58,8 +58,8 @@ def test_every_view_tells_the_same_wherever_the_reader_lives(filled: Settings, v
 
 @pytest.mark.parametrize("dialect", ["postgres", "spark", "snowflake", "clickhouse"])
 @EVERY_VIEW
-def test_every_view_can_be_carried_to_other_dialects(view: str, dialect: str) -> None:
-    """sqlglot reads it, and writes it without leaving anything out."""
+def test_every_view_can_be_translated_into_other_dialects(view: str, dialect: str) -> None:
+    """sqlglot parses it, and generates it without leaving anything out."""
     written = sqlglot.transpile(VIEWS[view], read="duckdb", write=dialect, unsupported_level=sqlglot.ErrorLevel.RAISE)
 
     assert sqlglot.parse_one(*written, read=dialect)
@@ -91,7 +91,7 @@ def test_a_view_is_one_select_below_its_header(view: str) -> None:
         (r"\bapi_usage_max\b", {"limit_readings"}),
     ],
 )
-def test_a_fact_stands_in_one_view_only(fact: str, home: set[str]) -> None:
+def test_each_fact_is_defined_in_one_view(fact: str, home: set[str]) -> None:
     bodies = {
         name: "\n".join(line for line in sql.splitlines() if not line.startswith("--")) for name, sql in VIEWS.items()
     }
@@ -99,8 +99,8 @@ def test_a_fact_stands_in_one_view_only(fact: str, home: set[str]) -> None:
     assert {name for name, body in bodies.items() if re.search(fact, body)} == home
 
 
-def test_the_base_folder_has_what_other_views_build_on() -> None:
-    """As the page of tables lists them."""
+def test_the_base_folder_has_the_views_that_others_build_on() -> None:
+    """As listed on the page of tables."""
     base = {file.stem for file in (FOLDER / "base").glob("*.sql")}
 
     assert base == set(QUESTIONS["Building blocks of the other views"])
@@ -108,7 +108,7 @@ def test_the_base_folder_has_what_other_views_build_on() -> None:
         assert any(re.search(rf"\bsalesforce\.{name}\b", sql) for other, sql in VIEWS.items() if other != name), name
 
 
-def test_the_troubles_of_the_demo_org_show(filled: Settings) -> None:
+def test_the_problems_of_the_demo_org_show(filled: Settings) -> None:
     """Streak, stuck job, allowance, early deletions, a hole in coverage: each in its view."""
     file = filled.warehouse
     ((failures, created_by),) = rows(
@@ -129,8 +129,8 @@ def test_the_troubles_of_the_demo_org_show(filled: Settings) -> None:
     assert rows(file, "select sum(unseen) >= 100 from unseen_jobs") == [(True,)]
 
 
-def test_applying_twice_changes_nothing_and_mends_what_is_gone(filled: Settings, tmp_path: Path) -> None:
-    """The second time it is not even tried."""
+def test_applying_again_changes_nothing_and_restores_missing_views(filled: Settings, tmp_path: Path) -> None:
+    """The second time, nothing is executed."""
     file = tmp_path / "copy.duckdb"
     file.write_bytes(filled.warehouse.read_bytes())
     everything = "select view_name, comment from duckdb_views() where schema_name = 'salesforce' order by 1"

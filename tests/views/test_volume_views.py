@@ -1,4 +1,4 @@
-"""How many jobs there were, by day, by hour, at once, against the usual, and between states: counted another way."""
+"""How many jobs there were, by day, by hour, at once, against the usual, and between states: computed independently."""
 
 from bisect import bisect_right
 from collections import Counter
@@ -17,16 +17,16 @@ OTHER = "00DDm0000002000MAA"
 FINISHED = {"JobComplete", "Failed", "Aborted", "Closed"}
 NAMES = {(ORG, "005A"): "Ada", (OTHER, "005B"): "Ben"}
 
-# One org with a hole of four days, in it a filtered listing; in the other only filtered ones.
+# One org has a hole of four days with a filtered listing in it; the other has only filtered listings.
 LISTED = {ORG: [NOW - 19 * DAY, NOW - 17.5 * DAY, NOW - 6.3 * DAY, NOW], OTHER: []}
 ODD = [datetime(1970, 1, 1, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC), NOW + 3 * HOUR]  # no job is created then
 SOURCE = ("org_id", "job_type", "operation", "object", "created_by_id")
 
 
 def random_jobs(dice: Random) -> Iterator[dict[str, Any]]:
-    """With nulls, ties, an operation that nobody knows, and many just before and after midnight."""
+    """With nulls, ties, an unknown operation, and many just before and after midnight."""
     midnights = [datetime(2026, 11, day, tzinfo=UTC) - n * timedelta(seconds=1) for day in (3, 11, 16) for n in (0, 1)]
-    days = [n for n in range(28) if n not in (1, 4, 8, 15, 16, 23)]  # the others are empty, but for a minute or so
+    days = [n for n in range(28) if n not in (1, 4, 8, 15, 16, 23)]  # the others are empty, except for a minute or so
     drawn = [NOW - dice.choice(days) * DAY - timedelta(seconds=dice.randrange(86_400)) for _ in range(300)]
     moments = [None, *midnights] * 3 + [at for at in drawn if (NOW.date() - at.date()).days in days]
     for _ in range(1_200):
@@ -59,7 +59,7 @@ def jobs() -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def gone(jobs: list[dict[str, Any]]) -> dict[str, datetime]:
-    """When the jobs that vanished unfinished did; every second one that was not finished."""
+    """When the jobs that vanished unfinished did so: every second unfinished one."""
     running = [job for job in jobs if job["state"] not in FINISHED]
     return {job["id"]: job["observed_at"] + 3 * HOUR for job in running[::2]}
 
@@ -84,8 +84,8 @@ def file(tmp_path_factory: pytest.TempPathFactory, jobs: list[dict[str, Any]], g
 
 
 @pytest.mark.parametrize(("view", "step"), [("jobs_by_day", DAY), ("jobs_by_hour", HOUR)])
-def test_every_job_is_counted_and_every_empty_day_and_hour_is_there(file: Path, jobs, view: str, step) -> None:
-    """Empty ones have 0 where listings reach back to all of it, else null; odd dates have a row, and none between."""
+def test_every_job_is_counted_and_every_empty_day_and_hour_has_a_row(file: Path, jobs, view: str, step) -> None:
+    """Empty ones have 0 if listings cover all of it, else null; odd dates have a row, without any in between."""
 
     def start(at: datetime) -> datetime:
         return at.replace(minute=0, second=0) if step == HOUR else datetime(*at.timetuple()[:3], tzinfo=UTC)
@@ -126,8 +126,8 @@ def began(job: dict[str, Any]) -> datetime | None:
     return plausible(job["created_date"], job["observed_at"])
 
 
-def test_the_day_and_hour_that_a_listing_is_in_are_not_over(tmp_path: Path) -> None:
-    """Nothing yet is not none."""
+def test_the_day_and_hour_of_the_newest_listing_are_not_over(tmp_path: Path) -> None:
+    """Nothing so far does not mean nothing."""
     jobs = [{"created_date": NOW - 40 * HOUR}]
     file = plant(tmp_path / "w", query_jobs=jobs, listings=[{"started_at": NOW + 30 * MINUTE}])
 
@@ -138,7 +138,7 @@ def test_the_day_and_hour_that_a_listing_is_in_are_not_over(tmp_path: Path) -> N
 
 
 def test_a_day_that_is_partly_in_a_hole_says_so(tmp_path: Path) -> None:
-    """24 jobs a day; those of which no listing could show more are not 18, 7 and 17 in whole days."""
+    """24 jobs a day: days of which listings could only show 18, 7 and 17 are marked as partly covered."""
     first = MIDNIGHT - 21 * DAY  # covered from six o'clock to seven on the seventh day, and from the ninth on at seven
     listed = [first + n * DAY + 7 * HOUR for n in (7, 16, 21)]
     listed[:0] = [first + 7 * DAY + 6 * HOUR]
@@ -163,8 +163,8 @@ def test_a_day_that_is_partly_in_a_hole_says_so(tmp_path: Path) -> None:
     assert rows(file, "select distinct covered_percent from outcomes_by_day where jobs = 7") == [(700 / 24,)]
 
 
-def test_jobs_at_once_are_those_that_seconds_have_in_common(file: Path, jobs, gone) -> None:
-    """Counted second by second, at which one begins: jobs that still run, that vanished, that have no length."""
+def test_jobs_at_once_share_a_second(file: Path, jobs, gone) -> None:
+    """Counted for each second in which one begins: jobs that still run, that vanished, that have no duration."""
     lives: dict[tuple, list[tuple[datetime, datetime]]] = {}
     for job in jobs:
         if start := began(job):
@@ -192,8 +192,9 @@ def test_jobs_at_once_are_those_that_seconds_have_in_common(file: Path, jobs, go
 
 
 @pytest.mark.parametrize(("pause", "took", "most"), [(1, 1, 1), (1, 2, 2), (1, 30, 30), (2, 1, 1), (0, 0, 30)])
-def test_thirty_jobs_one_after_the_other_are_not_at_once(tmp_path: Path, pause: int, took: int, most: int) -> None:
-    """All in one minute; one that ends as the next begins is not there with it, one without length is for a second."""
+def test_thirty_consecutive_jobs_are_not_at_once(tmp_path: Path, pause: int, took: int, most: int) -> None:
+    """All within a minute; one that ends as the next begins does not overlap with it, one without duration counts for a
+    second."""
     starts = [NOW - HOUR + timedelta(seconds=n * pause) for n in range(30)]
     jobs = [
         {
@@ -209,8 +210,8 @@ def test_thirty_jobs_one_after_the_other_are_not_at_once(tmp_path: Path, pause: 
     assert rows(file, "select at_once from jobs_at_once order by hour desc limit 1") == [(0,)]
 
 
-def test_the_level_of_a_hole_says_that_it_is_one(tmp_path: Path) -> None:
-    """The recorder was off for ten days: what it knows of them is of jobs that had not ended before."""
+def test_the_number_in_a_hole_is_marked_as_uncovered(tmp_path: Path) -> None:
+    """The recorder was off for ten days: it only knows of jobs that had not ended before."""
     off = NOW - 17 * DAY
     jobs = [{"created_date": off - n * MINUTE, "state": "InProgress", "observed_at": off} for n in range(1, 11)]
     jobs += [{"created_date": off - 2 * HOUR, "system_modstamp": off - HOUR}]
@@ -222,7 +223,7 @@ def test_the_level_of_a_hole_says_that_it_is_one(tmp_path: Path) -> None:
     ) == [(0.0, 10, 234), (100.0, 10, 2)]
 
 
-def test_an_hour_in_which_nothing_begins_or_ends_keeps_the_level(tmp_path: Path) -> None:
+def test_an_hour_in_which_nothing_begins_or_ends_keeps_the_number(tmp_path: Path) -> None:
     """Two overlap, one of them for hours."""
     day = NOW.replace(hour=0)
     file = plant(
@@ -237,15 +238,15 @@ def test_an_hour_in_which_nothing_begins_or_ends_keeps_the_level(tmp_path: Path)
     assert [(hour.hour, *levels) for hour, *levels in found] == [(0, 2, 0), (1, 1, 1), (2, 1, 1), (3, 1, 1)]
 
 
-def test_what_still_runs_counts_until_the_newest_listing(tmp_path: Path) -> None:
-    """A job that hangs since three o'clock hangs at six."""
+def test_running_jobs_count_until_the_newest_listing(tmp_path: Path) -> None:
+    """A job that has hung since three o'clock still hangs at six."""
     file = plant(tmp_path / "w", query_jobs=[{"created_date": NOW - 3 * HOUR, "state": "InProgress"}])
 
     assert [level for (level,) in rows(file, "select at_once from jobs_at_once order by hour")] == [1, 1, 1, 1]
 
 
 def test_a_job_created_while_a_listing_ran_is_counted_like_any_other(tmp_path: Path) -> None:
-    """Its version bears the listing's start, which lies before its creation."""
+    """Its version has the listing's start, which is before its creation."""
     created = NOW + 5 * MINUTE
     job = {"created_date": created, "system_modstamp": created + MINUTE, "observed_at": NOW}
     file = plant(tmp_path / "w", query_jobs=[job], listings=[{"finished_at": NOW + 10 * MINUTE}])
@@ -253,8 +254,8 @@ def test_a_job_created_while_a_listing_ran_is_counted_like_any_other(tmp_path: P
     assert rows(file, "select at_once, at_start from jobs_at_once order by hour") == [(1, 0)]
 
 
-def test_changes_of_state_are_told_on_the_day_that_first_showed_them(tmp_path: Path) -> None:
-    """From the history of each job, sorted by hand; a stamp that moves alone is no change."""
+def test_changes_of_state_count_on_the_day_that_first_showed_them(tmp_path: Path) -> None:
+    """From each job's history, sorted by hand; a stamp that moves alone is not a change."""
     dice, versions, operations = Random(8), [], {}
     for n in range(400):
         operations[f"750{n:015}"] = dice.choice(("query", "insert", None))
@@ -283,6 +284,6 @@ def test_changes_of_state_are_told_on_the_day_that_first_showed_them(tmp_path: P
 @pytest.mark.parametrize(
     "view", ["jobs_by_day", "jobs_by_hour", "jobs_at_once", "unusual_days", "state_changes_by_day"]
 )
-def test_it_does_not_matter_where_the_reader_lives(file: Path, view: str) -> None:
-    """Days and hours are UTC's."""
+def test_the_readers_time_zone_does_not_matter(file: Path, view: str) -> None:
+    """Days and hours are in UTC."""
     assert Counter(rows_elsewhere(file, view)) == Counter(rows(file, f"select * from {view}"))

@@ -1,4 +1,4 @@
-"""Damage to DuckDB files, done to the bit."""
+"""Damages DuckDB files, down to single bits."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ def flip(file: Path, at: int) -> None:
 
 
 def used_blocks(file: Path) -> Iterator[int]:
-    """Where each block begins in which a flipped bit matters."""
+    """The start of each block in which a flipped bit matters."""
     for start in range(FIRST_BLOCK, file.stat().st_size - BLOCK + 1, BLOCK):
         flip(file, start + 100)
         suspect = suspect_blocks(file)
@@ -28,7 +28,7 @@ def used_blocks(file: Path) -> Iterator[int]:
 
 
 def damaged_parts(file: Path) -> Iterator[str]:
-    """Harms a file in each of its regions and at many lengths, and gives what is damaged then."""
+    """Damages a file in each of its regions and at many lengths; returns what is damaged then."""
     was = file.read_bytes()
     harms: list[Callable[[], None]] = [
         lambda at=at: flip(file, at)  # type: ignore[misc]

@@ -1,4 +1,5 @@
-"""Earlier copies of the published warehouse: whole, files of their own, in nobody's way. KILLS sets how many are tried."""
+"""Daily copies of the published warehouse: complete, independent files that block nothing. KILLS sets how many kills
+are tried."""
 
 import os
 import random
@@ -67,7 +68,7 @@ def test_a_day_has_one_copy_with_the_bytes_and_the_mode_of_the_published_one(war
     assert copy.read_bytes() == was
 
 
-def test_the_day_is_that_of_utc_and_by_default_today(warehouse: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_day_is_in_utc_and_by_default_today(warehouse: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "Pacific/Kiritimati")
     time.tzset()
     try:
@@ -79,7 +80,7 @@ def test_the_day_is_that_of_utc_and_by_default_today(warehouse: Path, monkeypatc
         time.tzset()
 
 
-def test_who_writes_into_the_published_copy_writes_into_no_other(warehouse: Path) -> None:
+def test_writing_into_the_published_copy_changes_no_other(warehouse: Path) -> None:
     keep_days(warehouse, 1)
     (copy,) = copies(warehouse)
     assert (copy.stat().st_nlink, copy.stat().st_ino != warehouse.stat().st_ino) == (1, True)
@@ -88,7 +89,7 @@ def test_who_writes_into_the_published_copy_writes_into_no_other(warehouse: Path
     assert copy.read_bytes() == was
 
 
-def test_the_oldest_go_first_and_nothing_else_does(warehouse: Path) -> None:
+def test_the_oldest_are_removed_first_and_nothing_else_is(warehouse: Path) -> None:
     keep_days(warehouse, 5, keep=3)
     assert names(warehouse) == ["2026-11-27.duckdb", "2026-11-28.duckdb", "2026-11-29.duckdb"]
     folder = copies(warehouse)[0].parent
@@ -98,11 +99,11 @@ def test_the_oldest_go_first_and_nothing_else_does(warehouse: Path) -> None:
     keep_days(warehouse, 1, keep=2, start=NOW + 9 * DAY)
     assert names(warehouse) == ["2026-11-29.duckdb", "2026-12-04.duckdb"]
     assert len(list(folder.iterdir())) == 2 + 4
-    keep_days(warehouse, 1, keep=1, start=NOW - 9 * DAY)  # a clock that was set back: today's stays
+    keep_days(warehouse, 1, keep=1, start=NOW - 9 * DAY)  # a clock that was set back: today's is kept
     assert names(warehouse) == ["2026-11-16.duckdb"]
 
 
-def test_none_are_kept_where_none_are_wanted_and_those_there_stay(warehouse: Path) -> None:
+def test_with_0_no_copies_are_made_and_existing_ones_stay(warehouse: Path) -> None:
     assert keep_copy(warehouse, warehouse, 0, NOW) is None
     assert list(warehouse.parent.iterdir()) == [warehouse]
     keep_days(warehouse, 2)
@@ -110,7 +111,7 @@ def test_none_are_kept_where_none_are_wanted_and_those_there_stay(warehouse: Pat
     assert names(warehouse) == ["2026-11-25.duckdb", "2026-11-26.duckdb"]
 
 
-def test_a_linked_warehouse_counts_by_its_real_place(warehouse: Path, tmp_path: Path) -> None:
+def test_copies_of_a_linked_warehouse_are_made_at_its_real_place(warehouse: Path, tmp_path: Path) -> None:
     link = tmp_path / "elsewhere" / "link.duckdb"
     link.parent.mkdir()
     link.symlink_to(warehouse)
@@ -125,7 +126,7 @@ def test_a_first_load_makes_a_copy_before_there_is_a_warehouse(made: Path, tmp_p
 
 
 @pytest.mark.parametrize("harm", ["a file in the folder's place", "a link to nowhere", "no verified file"])
-def test_what_goes_wrong_is_a_sentence_to_warn_with(warehouse: Path, harm: str) -> None:
+def test_a_failure_is_returned_as_a_warning(warehouse: Path, harm: str) -> None:
     folder, verified = warehouse.with_name("warehouse.duckdb.copies"), warehouse
     if harm == "a file in the folder's place":
         folder.write_text("")
@@ -141,7 +142,7 @@ def test_what_goes_wrong_is_a_sentence_to_warn_with(warehouse: Path, harm: str) 
     assert newest_good(warehouse) == warehouse
 
 
-def test_a_disk_that_may_not_be_written_is_a_sentence_too(made: Path, tmp_path: Path) -> None:
+def test_a_read_only_disk_is_returned_as_a_warning(made: Path, tmp_path: Path) -> None:
     with mounted(tmp_path / "disk") as disk:
         warehouse = shutil.copyfile(made, disk / "warehouse.duckdb")
         keep_days(warehouse, 2)
@@ -153,9 +154,7 @@ def test_a_disk_that_may_not_be_written_is_a_sentence_too(made: Path, tmp_path: 
         assert len(names(warehouse)) == 2
 
 
-def test_on_a_full_disk_the_oldest_go_and_the_newest_stays_until_there_is_a_newer_one(
-    made: Path, tmp_path: Path
-) -> None:
+def test_on_a_full_disk_the_newest_copy_stays_until_there_is_a_newer_one(made: Path, tmp_path: Path) -> None:
     with mounted(tmp_path / "disk") as disk:
         warehouse = shutil.copyfile(made, disk / "warehouse.duckdb")
         size = warehouse.stat().st_size
@@ -176,7 +175,7 @@ def test_on_a_full_disk_the_oldest_go_and_the_newest_stays_until_there_is_a_newe
         assert not list(copies(warehouse)[0].parent.glob(".*"))
 
 
-def test_room_is_made_of_the_oldest_copies_and_of_no_more_than_it_takes(made: Path, tmp_path: Path) -> None:
+def test_no_more_of_the_oldest_copies_are_removed_than_necessary(made: Path, tmp_path: Path) -> None:
     with mounted(tmp_path / "disk") as disk:
         warehouse = shutil.copyfile(made, disk / "warehouse.duckdb")
         size = warehouse.stat().st_size
@@ -191,7 +190,7 @@ def test_room_is_made_of_the_oldest_copies_and_of_no_more_than_it_takes(made: Pa
         assert warehouse.exists()
 
 
-def test_copies_on_another_disk_do_not_make_room_here(warehouse: Path, tmp_path: Path) -> None:
+def test_copies_on_another_disk_are_not_removed_to_make_room_here(warehouse: Path, tmp_path: Path) -> None:
     with mounted(tmp_path / "disk") as disk:
         warehouse.with_name("warehouse.duckdb.copies").symlink_to(disk)
         keep_days(warehouse, 2)
@@ -201,8 +200,8 @@ def test_copies_on_another_disk_do_not_make_room_here(warehouse: Path, tmp_path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("system", ["xfs", "btrfs"])
-def test_a_file_system_that_can_share_the_bytes_does(system: str, made: Path, tmp_path: Path) -> None:
-    """On a disk of its own within a file: seven copies of twenty megabytes take next to nothing."""
+def test_a_file_system_that_can_share_blocks_does(system: str, made: Path, tmp_path: Path) -> None:
+    """On a disk image of its own: seven copies of twenty megabytes take almost no space."""
     disk, image = tmp_path / "disk", tmp_path / "image"
     disk.mkdir()
     image.touch()
@@ -247,7 +246,9 @@ while True:
 
 
 @pytest.mark.slow
-def test_killed_at_any_moment_it_leaves_whole_copies_and_no_other_file_for_long(warehouse: Path, made: Path) -> None:
+def test_killed_at_any_moment_it_leaves_complete_copies_and_no_other_files_for_long(
+    warehouse: Path, made: Path
+) -> None:
     dice, was, halves = random.Random(13), made.read_bytes(), 0
     for number in range(KILLS):
         command = [sys.executable, "-c", KEEPER, made, warehouse, str(number)]
@@ -265,11 +266,11 @@ def test_killed_at_any_moment_it_leaves_whole_copies_and_no_other_file_for_long(
     assert halves
 
 
-def test_the_newest_good_one_is_found_past_those_that_are_not(warehouse: Path) -> None:
+def test_the_newest_good_copy_is_found_behind_damaged_ones(warehouse: Path) -> None:
     keep_days(warehouse, 4)
     first, second, third, fourth = copies(warehouse)
     assert newest_good(warehouse) == warehouse
-    with holding(warehouse):  # somebody writes into it
+    with holding(warehouse):  # another program writes into it
         log = warehouse.with_name(warehouse.name + ".wal")
         log.touch()
         assert newest_good(warehouse) == fourth

@@ -1,4 +1,4 @@
-"""Damage is found wherever it is, and a file that is whole is never called damaged."""
+"""Damage is found wherever it is, and an intact file is never reported as damaged."""
 
 import os
 import random
@@ -30,13 +30,13 @@ from pipelines.warehouse.damage import (
 from pipelines.warehouse.primary import CONFIG, STORAGE_VERSION
 
 BLOCK = 262_144
-PLACES = (0, 7, 8, BLOCK // 2, BLOCK - 1)  # bytes of a block: its checksum, and what that is about
+PLACES = (0, 7, 8, BLOCK // 2, BLOCK - 1)  # bytes of a block: its checksum, and what that covers
 
 
 @pytest.fixture(scope="module", params=[STORAGE_VERSION, "latest"])
 def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file of some thirty blocks, with every kind of them: columns, long texts, lists, deleted rows, an index, free
-    ones, the catalog; in the format that the recorder's files have, and in the newest one."""
+    """A file of some thirty blocks of every kind: columns, long texts, lists, deleted rows, an index, free blocks, the
+    catalog; in the format of the recorder's files, and in the newest one."""
     file = tmp_path_factory.mktemp("whole") / "whole.duckdb"
     with duckdb.connect(file, config={"storage_compatibility_version": request.param}) as made:
         made.execute("create table odd as select n, null as x, 'b'::enum('a', 'b') as y from range(10) as t(n)")
@@ -68,7 +68,7 @@ def place(block: int) -> int:
 
 
 def write(file: Path, at: int, data: bytes) -> bytes:
-    """Writes into a file, and gives what was there."""
+    """Writes into a file; returns the previous content."""
     with file.open("r+b") as opened:
         opened.seek(at)
         was = opened.read(len(data))
@@ -82,7 +82,7 @@ def flip(file: Path, at: int) -> None:
 
 
 def free_blocks(file: Path) -> set[int]:
-    """Those that DuckDB does not use."""
+    """The blocks that DuckDB does not use."""
     with file.open("rb") as opened:
         head = opened.read(FIRST_BLOCK)
         header = max(head[2 * HEADER_SIZE :], head[HEADER_SIZE : 2 * HEADER_SIZE], key=lambda part: part[8:16][::-1])
@@ -125,7 +125,7 @@ def test_a_flipped_bit_is_found_in_each_header(file: Path) -> None:
 
 
 def test_a_file_cut_off_anywhere_is_damaged(file: Path, tmp_path: Path) -> None:
-    """But where only free blocks are gone."""
+    """Unless only free blocks are missing."""
     free, size = free_blocks(file), file.stat().st_size
     dice = random.Random(13)
     lengths = [0, 1, 11, 12, 4095, 4096, 12287, 12288, 12289, size - 1, *(dice.randrange(size) for _ in range(20))]
@@ -150,7 +150,7 @@ def test_a_block_of_zeros_and_one_of_foreign_bytes_are_damage(file: Path) -> Non
 
 
 def test_free_blocks_may_hold_anything(file: Path) -> None:
-    """Also behind the last block that the header counts: a killed process leaves them so."""
+    """Even after the last block that the header counts: a killed process leaves them like that."""
     for block in free_blocks(file):
         write(file, place(block), random.Random(block).randbytes(BLOCK))
     with file.open("ab") as end:
@@ -158,7 +158,7 @@ def test_free_blocks_may_hold_anything(file: Path) -> None:
     assert suspect_blocks(file) == []
 
 
-def test_a_file_of_an_unknown_format_is_read_whole_by_duckdb(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_of_an_unknown_format_is_read_completely_by_duckdb(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(damage, "FORMATS", [])
     assert suspect_blocks(file) == [HEADERS]
     assert damaged_part(file) is None
@@ -182,7 +182,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
 
 
 def errors(file: Path, *statements: str) -> Iterator[duckdb.Error]:
-    """What a connection like the loader's ends in, at each of these statements."""
+    """The error in which a connection like the loader's ends, at each of these statements."""
     try:
         with duckdb.connect(file, config=CONFIG) as connection:
             for statement in statements:
@@ -213,7 +213,7 @@ def damaged_files(file: Path) -> Iterator[Path]:
         yield file
 
 
-def test_every_error_of_a_damaged_file_is_known_as_damage(file: Path) -> None:
+def test_every_error_of_a_damaged_file_is_recognized_as_damage(file: Path) -> None:
     seen = set()
     for damaged in damaged_files(file):
         for statements in RUNS:
@@ -230,8 +230,9 @@ def test_every_error_of_a_damaged_file_is_known_as_damage(file: Path) -> None:
 
 
 @pytest.mark.slow
-def test_errors_of_blocks_in_the_wrong_place_are_known_as_damage(file: Path) -> None:
-    """The catalog's block in the place of another and back: no checksum is wrong, but nothing there makes sense."""
+def test_errors_of_misplaced_blocks_are_recognized_as_damage(file: Path) -> None:
+    """The catalog's block in another's place and vice versa: all checksums are right, but the contents make no
+    sense."""
     free = free_blocks(file)
     used = sorted(set(blocks(file)) - free)
     with file.open("rb") as opened:
@@ -247,8 +248,8 @@ def test_errors_of_blocks_in_the_wrong_place_are_known_as_damage(file: Path) -> 
         write(file, place(other), content[other])
 
 
-def test_an_error_behind_others_is_found() -> None:
-    """dlt wraps what happens within a step, and what DuckDB raises there has a StopIteration of dlt's behind it."""
+def test_an_error_wrapped_in_others_is_found() -> None:
+    """dlt wraps errors within a step, and what DuckDB raises there is chained to a StopIteration of dlt's."""
     error, outer = (
         duckdb.Error("Corrupt database file: computed checksum 1 does not match"),
         RuntimeError("step failed"),
@@ -258,7 +259,7 @@ def test_an_error_behind_others_is_found() -> None:
     assert not is_damage(RuntimeError("corrupt"))
 
 
-def test_other_errors_are_no_damage(file: Path, tmp_path: Path) -> None:
+def test_other_errors_are_not_reported_as_damage(file: Path, tmp_path: Path) -> None:
     found = list(errors(file, "selec", "from nowhere", "insert into keyed values (3)", "select 'a'::int"))
     with holding(file):
         found += errors(file)
@@ -271,7 +272,7 @@ def test_other_errors_are_no_damage(file: Path, tmp_path: Path) -> None:
     assert not is_damage(RecorderError("corrupt"))
 
 
-def test_a_full_disk_is_no_damage(tmp_path: Path) -> None:
+def test_a_full_disk_is_not_reported_as_damage(tmp_path: Path) -> None:
     with mounted(tmp_path / "disk") as disk:
         file = disk / "file.duckdb"
         with duckdb.connect(file) as made:

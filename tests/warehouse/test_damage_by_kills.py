@@ -1,4 +1,4 @@
-"""A file whose writers were killed is whole. KILLS sets how many are tried."""
+"""A file whose writers were killed is intact. KILLS sets how many kills are tried."""
 
 import os
 import random
@@ -41,7 +41,7 @@ while True:
 
 @pytest.mark.slow
 def test_a_file_whose_writers_were_killed_is_not_damaged(tmp_path: Path) -> None:
-    """While they wrote, deleted, rolled back, made a checkpoint; before and after the next one has opened it."""
+    """During writes, deletes, rollbacks and checkpoints; before and after the file is next opened."""
     file, dice = tmp_path / "file.duckdb", random.Random(13)
     for number in range(KILLS):
         command = [sys.executable, "-c", CHURN, file, str(number)]

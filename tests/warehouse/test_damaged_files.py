@@ -1,4 +1,4 @@
-"""A damaged primary database is never published, and the message names the command that restores it."""
+"""A damaged primary database is never published, and the message gives the command that restores it."""
 
 import os
 import re
@@ -25,7 +25,8 @@ HOUR = timedelta(hours=1)
 
 @pytest.fixture
 def grown(org: DemoOrg, recorder_of: Callable[..., Recorder]) -> Recorder:
-    """A recorder with some jobs, three listings and a change that the next load brings in; its folder has an odd name."""
+    """A recorder with some jobs, three listings and a change that the next load brings in; its folder has an odd
+    name."""
     recorder = recorder_of(org, 'it\'s a "home" $HOME')
     for _ in range(50):
         org.add_job(state="InProgress")
@@ -39,7 +40,7 @@ def grown(org: DemoOrg, recorder_of: Callable[..., Recorder]) -> Recorder:
 
 
 def refusal(recorder: Recorder) -> RecorderError:
-    """What a load ends in; that nothing was published is checked on the way."""
+    """The error in which a load ends; also checks that nothing was published."""
     was = recorder.warehouse.read_bytes() if recorder.warehouse.exists() else None
     with pytest.raises(Exception) as raised:  # noqa: PT011 - the kind is looked at here
         recorder.load()
@@ -51,14 +52,14 @@ def refusal(recorder: Recorder) -> RecorderError:
 
 
 def paste_command(said: str) -> None:
-    """Has a shell run the command that a message ends with."""
+    """Runs the command that a message ends with, in a shell."""
     command = re.search(r"load again: (.+)$", said, re.MULTILINE)
     assert command, said
     subprocess.run(["sh", "-ec", command[1]], check=True)
 
 
 def test_damage_is_never_published_and_the_command_restores_the_file(org: DemoOrg, grown: Recorder) -> None:
-    """Wherever it is, before the listing is made or in the middle of the merge."""
+    """Wherever it is: found before the listing, or in the middle of the merge."""
     listed, parts = set(), set()
     for part in damaged_parts(grown.primary_file):
         org.requests.clear()
@@ -95,8 +96,8 @@ def test_damage_in_old_blocks_that_no_load_reads_is_found(grown: Recorder) -> No
 
 
 @pytest.mark.slow
-def test_damage_that_the_load_meets_in_the_middle_is_said_in_the_same_words(org: DemoOrg, grown: Recorder) -> None:
-    """dlt's merge ends in a StopIteration there, without a word."""
+def test_damage_met_during_the_load_is_reported_in_the_same_words(org: DemoOrg, grown: Recorder) -> None:
+    """There, dlt's merge ends in a StopIteration without a message."""
     was = grown.primary_file.read_bytes()
     for start in list(used_blocks(grown.primary_file)):
         grown.primary_file.write_bytes(was)
@@ -118,8 +119,8 @@ def test_damage_that_the_load_meets_in_the_middle_is_said_in_the_same_words(org:
 
 
 @pytest.mark.slow
-def test_where_the_published_copy_was_written_into_the_daily_one_restores(grown: Recorder) -> None:
-    """The copy that is in the way is moved, and nothing that was moved there before is overwritten."""
+def test_if_the_published_copy_was_changed_the_daily_one_restores(grown: Recorder) -> None:
+    """The copy in the way is moved, and nothing that was moved there before is overwritten."""
     (daily,) = copies(grown.warehouse)
     with duckdb.connect(grown.warehouse) as writer:
         writer.execute("delete from salesforce.query_jobs")
@@ -136,7 +137,7 @@ def test_where_the_published_copy_was_written_into_the_daily_one_restores(grown:
 
 
 @pytest.mark.slow
-def test_a_copy_that_was_written_into_is_named_where_it_is_all_that_is_left(grown: Recorder) -> None:
+def test_a_changed_copy_is_named_if_it_is_all_that_is_left(grown: Recorder) -> None:
     shutil.rmtree(copies(grown.warehouse)[0].parent)
     with duckdb.connect(grown.warehouse) as writer:
         writer.execute("create table mine as select 1 as one")
@@ -154,8 +155,8 @@ def test_a_copy_that_was_written_into_is_named_where_it_is_all_that_is_left(grow
 
 
 @pytest.mark.slow
-def test_a_copy_that_was_moved_with_its_project_is_as_good(grown: Recorder) -> None:
-    """The file system has another number and another time for it then."""
+def test_a_copy_that_was_moved_with_its_project_is_usable(grown: Recorder) -> None:
+    """Then it has another inode and another time."""
     moved = grown.home.with_name("moved")
     shutil.copytree(grown.home, moved, copy_function=shutil.copyfile)
     shutil.rmtree(grown.home)
@@ -167,8 +168,8 @@ def test_a_copy_that_was_moved_with_its_project_is_as_good(grown: Recorder) -> N
 
 
 @pytest.mark.slow
-def test_an_emptied_file_is_not_begun_anew(org: DemoOrg, grown: Recorder) -> None:
-    """With a copy beside it or not."""
+def test_an_emptied_file_is_not_restarted_from_scratch(org: DemoOrg, grown: Recorder) -> None:
+    """With or without a copy beside it."""
     os.truncate(grown.primary_file, 0)
     said = str(refusal(grown))
     assert "is empty" in said
@@ -193,8 +194,8 @@ def test_an_emptied_file_is_not_begun_anew(org: DemoOrg, grown: Recorder) -> Non
 
 
 @pytest.mark.slow
-def test_what_lies_beside_is_no_part_of_the_choice_but_by_identity(org: DemoOrg, grown: Recorder) -> None:
-    """A state folder that is lost or garbled; a daily copy of another recorder."""
+def test_only_copies_with_the_same_identity_are_offered(org: DemoOrg, grown: Recorder) -> None:
+    """Whether the state folder is lost or garbled, or a daily copy is another recorder's."""
     for harm in ("lost", "garbled"):
         if harm == "lost":
             shutil.rmtree(grown.state_folder)
@@ -213,8 +214,8 @@ def test_what_lies_beside_is_no_part_of_the_choice_but_by_identity(org: DemoOrg,
 
 
 @pytest.mark.slow
-def test_a_damaged_published_copy_is_replaced_by_a_whole_one(org: DemoOrg, grown: Recorder) -> None:
-    """What was published is remembered: who reads a damaged one is told, and the next load publishes."""
+def test_a_damaged_published_copy_is_replaced_by_an_intact_one(org: DemoOrg, grown: Recorder) -> None:
+    """What was published is remembered: readers of a damaged copy get a message, and the next load publishes."""
     for start in list(used_blocks(grown.warehouse)):
         flip(grown.warehouse, start + 100)
     assert damaged_part(grown.warehouse)
@@ -229,7 +230,7 @@ def test_a_damaged_published_copy_is_replaced_by_a_whole_one(org: DemoOrg, grown
         assert "warehouse.duckdb" in run.stdout + run.stderr
         assert run.returncode == 78 or command == ["doctor"], run
     for harm in (lambda: flip(grown.warehouse, 0), lambda: os.truncate(grown.warehouse, FIRST_BLOCK + BLOCK)):
-        harm()  # what it holds cannot be known any more
+        harm()  # what it contains can no longer be determined
         said = str(refusal(grown))
         assert "cannot be read" in said
         assert "move it away" in said
@@ -238,7 +239,7 @@ def test_a_damaged_published_copy_is_replaced_by_a_whole_one(org: DemoOrg, grown
 
 
 @pytest.mark.slow
-def test_earlier_copies_do_not_make_room_for_a_damaged_file(
+def test_earlier_copies_are_not_removed_for_a_damaged_file(
     org: DemoOrg, recorder_of: Callable[..., Recorder], tmp_path: Path
 ) -> None:
     """They may be needed to restore it."""
@@ -266,8 +267,8 @@ def test_earlier_copies_do_not_make_room_for_a_damaged_file(
 
 
 @pytest.mark.slow
-def test_damage_is_named_while_somebody_writes_into_the_copy(grown: Recorder) -> None:
-    """Then a daily one is the newest that can be relied on."""
+def test_damage_is_named_while_another_program_writes_into_the_copy(grown: Recorder) -> None:
+    """Then a daily copy is the newest reliable one."""
     os.truncate(grown.primary_file, 5000)
     with holding(grown.warehouse):
         said = str(refusal(grown))

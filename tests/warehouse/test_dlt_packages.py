@@ -1,7 +1,4 @@
-"""Each touch of dlt's inside that `dlt_packages.py` makes: it still does what it is for, and dlt still needs it.
-
-Where the latter fails, a newer dlt has made the touch needless: remove it.
-"""
+"""Each use of dlt's internals in `dlt_packages.py`: it still has its effect, and dlt still needs it."""
 
 import os
 import signal
@@ -47,7 +44,7 @@ def pipeline_in(tmp_path: Path) -> Callable[[Path], dlt.Pipeline]:
 def test_a_package_is_loaded_from_a_folder_of_any_name(
     tmp_path: Path, pipeline_in: Callable[[Path], dlt.Pipeline], name: str
 ) -> None:
-    """A template of any path, and paths that DuckDB reads as they are."""
+    """Even if it looks like a template, or contains characters that DuckDB would interpret."""
     pipeline = pipeline_in(tmp_path / name)
     a_merge(pipeline)
     with pipeline.sql_client() as client:
@@ -55,8 +52,8 @@ def test_a_package_is_loaded_from_a_folder_of_any_name(
 
 
 @pytest.mark.parametrize("name", ["100%", "org=prod", "it's"])
-def test_dlt_alone_loads_from_none_of_these(tmp_path: Path, name: str) -> None:
-    """The patterns do match themselves, if other files as well."""
+def test_dlt_alone_fails_in_all_of_these(tmp_path: Path, name: str) -> None:
+    """The patterns match the files themselves, but other files as well."""
     environment = os.environ | {"HOME": str(tmp_path), "RUNTIME__DLTHUB_TELEMETRY": "false"}
     command = [sys.executable, "-c", ALONE, str(tmp_path / name), str(tmp_path / "alone.duckdb")]
     run = subprocess.run(
@@ -72,7 +69,7 @@ def test_dlt_alone_loads_from_none_of_these(tmp_path: Path, name: str) -> None:
 def test_capabilities_are_looked_up_once_for_each_naming(
     tmp_path: Path, pipeline_in: Callable[[Path], dlt.Pipeline], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """dlt asks for them at every step and for every table."""
+    """dlt requests them in every step and for every table."""
     asked: list[object] = []
     answered: list[object] = []
     pipeline = pipeline_in(tmp_path / "work")
@@ -93,8 +90,8 @@ def test_capabilities_are_looked_up_once_for_each_naming(
     assert len(asked) > 5
 
 
-def test_temporary_files_go_where_they_are_sent(tmp_path: Path, pipeline_in: Callable[[Path], dlt.Pipeline]) -> None:
-    """Into a folder that is not there they cannot: so dlt still writes each merge as a file."""
+def test_temporary_files_go_to_the_given_folder(tmp_path: Path, pipeline_in: Callable[[Path], dlt.Pipeline]) -> None:
+    """They cannot go to a missing folder: this shows that dlt still writes each merge as a file."""
     (tmp_path / "temporary").mkdir()
     with temporary_files_in(tmp_path / "temporary"):
         a_merge(pipeline_in(tmp_path / "work"))
@@ -109,4 +106,4 @@ def test_a_signal_late_in_a_step_ends_the_run() -> None:
     with pytest.raises(KeyboardInterrupt):
         interruptible(step)
     with signals.intercepted_signals():
-        step()  # dlt alone forgets it
+        step()  # dlt alone loses it

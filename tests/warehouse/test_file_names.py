@@ -1,4 +1,4 @@
-"""The primary database and the published copy may have any name, also one that DuckDB would confuse with our schema."""
+"""The primary database and the published copy may have any name, even one that DuckDB would confuse with our schema."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ NAMES = (
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_both_files_may_have_any_name(org: DemoOrg, recorder: Recorder, name: str) -> None:
-    """First load and second, what our commands read, and what people ask who open the copy themselves."""
+    """First and second load, our commands, and the queries of people who open the copy themselves."""
     first = org.add_job(state="InProgress")
     (recorder.home / "loader").mkdir()
     files = {
@@ -56,8 +56,8 @@ def test_both_files_may_have_any_name(org: DemoOrg, recorder: Recorder, name: st
 
 @pytest.mark.slow
 @pytest.mark.parametrize("key", ["QUERY_JOBS__WAREHOUSE", "DESTINATION__DUCKDB__CREDENTIALS"])
-def test_an_empty_file_is_one_that_is_to_be_made(org: DemoOrg, recorder: Recorder, key: str) -> None:
-    """`touch` gives a file its owner and mode before there is anything in it; these are kept."""
+def test_an_empty_file_is_filled(org: DemoOrg, recorder: Recorder, key: str) -> None:
+    """`touch` sets a file's owner and mode before it has any content; these are kept."""
     job = org.add_job()
     file = recorder.home / "touched.duckdb"
     file.touch()
@@ -72,7 +72,7 @@ def test_an_empty_file_is_one_that_is_to_be_made(org: DemoOrg, recorder: Recorde
 
 
 def test_a_database_of_another_kind_is_not_opened_by_an_extension(recorder: Recorder, tmp_path: Path) -> None:
-    """DuckDB would ask the network for the extension that reads SQLite's files."""
+    """DuckDB would download the extension that reads SQLite files."""
     import sqlite3
 
     file = tmp_path / "notes.db"

@@ -1,4 +1,4 @@
-"""Readers never block the loader, the loader never blocks readers; whoever holds the primary database is named."""
+"""Readers never block the loader, nor the loader readers; a process that locks the primary database is named."""
 
 import subprocess
 import sys
@@ -17,8 +17,8 @@ HOUR = timedelta(hours=1)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("read_only", [True, False])
-def test_jobs_that_lived_only_while_the_file_was_locked_are_kept(org: DemoOrg, recorder: Recorder, read_only) -> None:
-    """The listing is made all the same, and the next load brings it in before it lists again."""
+def test_jobs_that_existed_only_while_the_file_was_locked_are_kept(org: DemoOrg, recorder: Recorder, read_only) -> None:
+    """The listing is still made, and the next load brings it in before it lists again."""
     stays = org.add_job()
     recorder.load()
     with holding(recorder.primary_file, read_only=read_only) as holder:
@@ -42,8 +42,8 @@ def test_jobs_that_lived_only_while_the_file_was_locked_are_kept(org: DemoOrg, r
 
 
 @pytest.mark.slow
-def test_a_file_locked_for_several_runs_moves_no_time(org: DemoOrg, recorder: Recorder) -> None:
-    """Each run keeps its listing; what was first seen in the first of them keeps that time, with a key or without."""
+def test_a_file_locked_for_several_runs_changes_no_time(org: DemoOrg, recorder: Recorder) -> None:
+    """Each run keeps its listing; records first seen in the first one keep that time, with a key or without."""
     old = org.add_job()
     recorder.load()
     org.add_raw({"id": "750", "state": "Open"})
@@ -67,8 +67,9 @@ def test_a_file_locked_for_several_runs_moves_no_time(org: DemoOrg, recorder: Re
 
 
 @pytest.mark.slow
-def test_a_stale_published_copy_moves_no_time_either(org: DemoOrg, recorder: Recorder) -> None:
-    """While the file is locked the copy stands in for it. If it is behind, or somebody emptied it, the merge holds."""
+def test_a_stale_published_copy_changes_no_time_either(org: DemoOrg, recorder: Recorder) -> None:
+    """While the file is locked, the copy stands in for it. If it is out of date or was emptied, the merge still
+    holds."""
     job, moved = org.add_job(), org.add_job()
     recorder.load()
     org.advance(HOUR)
@@ -91,8 +92,8 @@ def test_a_stale_published_copy_moves_no_time_either(org: DemoOrg, recorder: Rec
 
 
 @pytest.mark.slow
-def test_the_very_first_run_may_meet_a_locked_file(org: DemoOrg, recorder: Recorder) -> None:
-    """dlt's sync wipes its folder when the file has no dataset yet: what is kept there must be loaded before."""
+def test_the_very_first_run_may_find_the_file_locked(org: DemoOrg, recorder: Recorder) -> None:
+    """dlt's sync wipes its folder if the file has no dataset yet: whatever is kept there must be loaded before."""
     short_lived = org.add_job()
     with holding(recorder.primary_file):
         assert recorder.run().returncode == 75
@@ -104,7 +105,7 @@ def test_the_very_first_run_may_meet_a_locked_file(org: DemoOrg, recorder: Recor
     assert len(recorder.states()) == 2
 
 
-def test_the_loader_waits_for_a_file_that_is_let_go_in_time(org: DemoOrg, recorder: Recorder) -> None:
+def test_the_loader_waits_for_a_file_that_is_released_in_time(org: DemoOrg, recorder: Recorder) -> None:
     """QUERY_JOBS__LOCK_WAIT seconds."""
     org.add_job()
     with holding(recorder.primary_file) as holder:
@@ -118,8 +119,8 @@ def test_the_loader_waits_for_a_file_that_is_let_go_in_time(org: DemoOrg, record
     assert "kept from before" not in output
 
 
-def test_a_file_let_go_while_the_listing_ran_is_loaded_at_once(org: DemoOrg, recorder: Recorder) -> None:
-    """No second run is needed for it."""
+def test_a_file_released_during_the_listing_is_loaded_immediately(org: DemoOrg, recorder: Recorder) -> None:
+    """It does not take a second run."""
     job = org.add_job()
     with holding(recorder.primary_file) as holder:
 
@@ -135,8 +136,8 @@ def test_a_file_let_go_while_the_listing_ran_is_loaded_at_once(org: DemoOrg, rec
 
 
 @pytest.mark.slow
-def test_nobody_takes_the_file_between_listing_and_load(org: DemoOrg, recorder: Recorder) -> None:
-    """The loader holds it for the whole run."""
+def test_no_other_process_can_lock_the_file_between_listing_and_load(org: DemoOrg, recorder: Recorder) -> None:
+    """The loader keeps it locked for the whole run."""
     refused = []
 
     def intrude(demo_org: DemoOrg, listing: str, page: int) -> None:
@@ -152,8 +153,8 @@ def test_nobody_takes_the_file_between_listing_and_load(org: DemoOrg, recorder: 
     assert refused == [True]
 
 
-def test_a_second_load_leaves_at_once(org: DemoOrg, recorder: Recorder) -> None:
-    """And says which process is at it."""
+def test_a_second_load_exits_immediately(org: DemoOrg, recorder: Recorder) -> None:
+    """And names the process that is running."""
     org.add_job()
     second: list[subprocess.CompletedProcess[str]] = []
     org.before_answer = lambda demo_org, listing, page: second.append(recorder.run()) if not second else None
@@ -173,7 +174,7 @@ def test_a_second_load_leaves_at_once(org: DemoOrg, recorder: Recorder) -> None:
         (lambda home: (home / "warehouse.duckdb").mkdir(), 78, "warehouse.duckdb, which is a directory"),
     ],
 )  # fmt: skip
-def test_files_that_cannot_be_used_are_named(org: DemoOrg, recorder: Recorder, break_it, code, said) -> None:
+def test_unusable_files_are_named(org: DemoOrg, recorder: Recorder, break_it, code, said) -> None:
     """With what to change, and without a traceback."""
     break_it(recorder.home)
     run = recorder.run()

@@ -1,4 +1,4 @@
-"""File systems without locks, and files that are mounts of their own: 78 and what to do, or it works."""
+"""File systems without locks, and files that are mount points: exit code 78 with what to do, or it works."""
 
 import errno
 import os
@@ -20,7 +20,7 @@ CANNOT_BE_LOCKED = "is on a file system that does not support file locks"
 
 @pytest.fixture(scope="session")
 def shim(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A library that makes the kernel say so."""
+    """A library that makes the kernel report no locks."""
     compiler = shutil.which("gcc") or shutil.which("cc")
     if sys.platform != "linux" or not compiler:
         pytest.skip("A file system without locks is made by preloading C code: that needs Linux and a compiler.")
@@ -43,7 +43,7 @@ def without_locks(request: pytest.FixtureRequest, shim: str, recorder: Recorder)
 
 @pytest.mark.slow
 def test_files_that_cannot_be_locked(org: DemoOrg, recorder: Recorder, without_locks: dict[str, str]) -> None:
-    """No load may go on without: neither the first, nor one on files that were recorded elsewhere; no later one helps."""
+    """No load may continue without locks, neither the first nor a later one, and retrying does not help."""
     org.add_job()
     first = recorder.run(**without_locks)
     assert not recorder.primary_file.exists()
@@ -57,8 +57,8 @@ def test_files_that_cannot_be_locked(org: DemoOrg, recorder: Recorder, without_l
 
 
 @pytest.mark.slow
-def test_readers_say_so_too(org: DemoOrg, recorder: Recorder, without_locks: dict[str, str]) -> None:
-    """DuckDB reads without a lock where a file system has none, but not where it has run out of them."""
+def test_readers_report_missing_locks_too(org: DemoOrg, recorder: Recorder, without_locks: dict[str, str]) -> None:
+    """DuckDB reads without a lock if a file system has none, but not if it has run out of them."""
     org.add_job()
     recorder.load()
     run = recorder.run("check", **without_locks)
@@ -74,7 +74,7 @@ def test_readers_say_so_too(org: DemoOrg, recorder: Recorder, without_locks: dic
 @pytest.mark.slow
 @pytest.mark.parametrize("without_locks", ["ENOLCK", "ENOLCK, but flock works"], indirect=True)
 def test_a_warehouse_that_cannot_be_locked(org: DemoOrg, recorder: Recorder, without_locks, tmp_path: Path) -> None:
-    """The jobs are recorded, where the primary database can be locked; the copy, where that needs no lock."""
+    """The jobs are recorded if the primary database can be locked; the copy is published if that needs no lock."""
     there = tmp_path / "there"
     there.mkdir()
     settings = {**without_locks, "NO_LOCKS_UNDER": str(there), "QUERY_JOBS__WAREHOUSE": str(there / "w.duckdb")}
@@ -87,8 +87,8 @@ def test_a_warehouse_that_cannot_be_locked(org: DemoOrg, recorder: Recorder, wit
 
 
 @pytest.mark.slow
-def test_a_published_copy_that_is_a_mount_of_its_own(org: DemoOrg, recorder: Recorder) -> None:
-    """A container's volume of a single file: the jobs are recorded, and the directory is to be mounted."""
+def test_a_published_copy_that_is_a_mount_point(org: DemoOrg, recorder: Recorder) -> None:
+    """A container's volume of a single file: the jobs are recorded, and the message says to mount the directory."""
     for number, before in enumerate(("nothing", "an empty file", "a copy"), 1):
         org.add_job()
         org.advance(timedelta(hours=1))
@@ -108,8 +108,8 @@ def test_a_published_copy_that_is_a_mount_of_its_own(org: DemoOrg, recorder: Rec
 
 
 @pytest.mark.slow
-def test_other_files_that_are_mounts_of_their_own(org: DemoOrg, recorder: Recorder, tmp_path: Path) -> None:
-    """An empty primary database cannot be filled, one that has a history is written to; a page cannot be replaced."""
+def test_other_files_that_are_mount_points(org: DemoOrg, recorder: Recorder, tmp_path: Path) -> None:
+    """An empty primary database cannot be filled, one with a history is written to; a page cannot be replaced."""
     org.add_job()
     with mounted_alone(recorder.primary_file):
         run = recorder.run()
@@ -124,8 +124,8 @@ def test_other_files_that_are_mounts_of_their_own(org: DemoOrg, recorder: Record
     assert (run.returncode, "a mount point" in run.stderr) == (78, True), run.stderr
 
 
-def test_an_empty_file_in_the_place_of_the_loader_s_is_filled(org: DemoOrg, recorder: Recorder) -> None:
-    """As `touch` makes it, for its owner and mode; beside a copy it may be what is left of a history."""
+def test_an_empty_file_in_place_of_the_primary_database_is_filled(org: DemoOrg, recorder: Recorder) -> None:
+    """As `touch` creates it, to set owner and mode; beside a copy it may be what is left of a history."""
     org.add_job()
     recorder.primary_file.touch(0o640)
     assert recorder.run().returncode == 0

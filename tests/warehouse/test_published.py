@@ -1,4 +1,4 @@
-"""The published copy: whole at any moment, for whoever opens it, for as long as they like."""
+"""The published copy: complete at any moment, for every reader, for as long as it is open."""
 
 import signal
 from datetime import timedelta
@@ -15,8 +15,8 @@ from pipelines.tables import TABLES
 from pipelines.warehouse.reader import read
 
 
-def test_a_reader_keeps_its_copy_and_the_loader_goes_on(org: DemoOrg, recorder: Recorder) -> None:
-    """A notebook left open overnight, read-only or not, sees what it opened; who opens later sees the new one."""
+def test_a_reader_keeps_its_copy_and_the_loader_continues(org: DemoOrg, recorder: Recorder) -> None:
+    """A notebook left open overnight, read-only or not, sees what it opened; later readers see the new one."""
     org.add_job()
     recorder.load()
     for read_only in (True, False):
@@ -32,7 +32,7 @@ def test_a_reader_keeps_its_copy_and_the_loader_goes_on(org: DemoOrg, recorder: 
 @pytest.mark.slow
 @pytest.mark.parametrize("killed", ["before the load", "after the load"])
 def test_a_write_ahead_log_of_the_old_copy_never_meets_the_new_one(org: DemoOrg, recorder: Recorder, killed) -> None:
-    """Somebody wrote into the published copy and was killed: the log goes with the copy that it belongs to."""
+    """A program wrote into the published copy and was killed: the log is removed with the copy that it belongs to."""
     org.add_job()
     recorder.load()
     code = """
@@ -59,10 +59,8 @@ def test_a_write_ahead_log_of_the_old_copy_never_meets_the_new_one(org: DemoOrg,
 
 
 @pytest.mark.slow
-def test_a_log_written_after_a_newer_copy_was_published_is_named_and_goes_with_the_next_load(
-    org: DemoOrg, recorder: Recorder
-) -> None:
-    """Opened, then a load, then written and killed: DuckDB refuses such a log, so it harms no data."""
+def test_a_log_of_a_replaced_copy_is_named_and_removed_by_the_next_load(org: DemoOrg, recorder: Recorder) -> None:
+    """Opened, then replaced by a load, then written and killed: DuckDB refuses such a log, so it harms no data."""
     org.add_job()
     recorder.load()
     code = """
@@ -88,8 +86,8 @@ def test_a_log_written_after_a_newer_copy_was_published_is_named_and_goes_with_t
 
 
 @pytest.mark.slow
-def test_a_copy_that_is_half_made_is_never_visible(org: DemoOrg, recorder: Recorder) -> None:
-    """Readers that open the warehouse as fast as they can, while it is published again and again, never fail."""
+def test_an_unfinished_copy_is_never_visible(org: DemoOrg, recorder: Recorder) -> None:
+    """Readers that keep opening the warehouse while it is published again and again never fail."""
     for _ in range(300):
         org.add_job(state="JobComplete")
     recorder.load()
@@ -111,8 +109,8 @@ def test_a_copy_that_is_half_made_is_never_visible(org: DemoOrg, recorder: Recor
     assert not list(recorder.home.glob(".*.new"))
 
 
-def test_left_overs_of_a_killed_publication_are_removed(org: DemoOrg, recorder: Recorder) -> None:
-    """A copy that was never finished takes room, and nothing else."""
+def test_leftovers_of_a_killed_publication_are_removed(org: DemoOrg, recorder: Recorder) -> None:
+    """An unfinished copy only takes up space."""
     left = recorder.home / ".warehouse.duckdb.4711.new"
     left.write_bytes(b"half")
     recorder.load()
@@ -120,7 +118,7 @@ def test_left_overs_of_a_killed_publication_are_removed(org: DemoOrg, recorder: 
     assert not left.exists()
 
 
-def test_the_published_copy_is_of_a_format_that_older_versions_read(org: DemoOrg, recorder: Recorder) -> None:
+def test_the_published_copy_has_a_format_that_older_versions_read(org: DemoOrg, recorder: Recorder) -> None:
     """DuckDB 1.4 and 1.5 read storage versions up to 68; a file made by 2.0 would have a newer one."""
     recorder.load()
     for file in (recorder.primary_file, recorder.warehouse):
@@ -129,8 +127,8 @@ def test_the_published_copy_is_of_a_format_that_older_versions_read(org: DemoOrg
         assert int.from_bytes(header[12:20], "little") <= 68
 
 
-def test_reading_lets_go_of_the_file(org: DemoOrg, recorder: Recorder, tmp_path: Path) -> None:
-    """What the notebook reads with: Arrow out, nothing held."""
+def test_reading_releases_the_file(org: DemoOrg, recorder: Recorder, tmp_path: Path) -> None:
+    """What the notebook reads with: Arrow out, nothing kept open."""
     org.add_job()
     recorder.load()
     rows = read(
@@ -144,7 +142,7 @@ def test_reading_lets_go_of_the_file(org: DemoOrg, recorder: Recorder, tmp_path:
 
 
 def test_every_table_and_column_is_there_after_the_first_load(org: DemoOrg, recorder: Recorder) -> None:
-    """Also those that nothing came for: the views read them, and so may people. Keys are never null."""
+    """Even those without any data: the views read them, and so may people. Keys are never null."""
     recorder.load()
     described = recorder.rows(
         "select table_name, column_name, data_type, is_nullable from duckdb_columns() where schema_name = 'salesforce'"
@@ -158,8 +156,8 @@ def test_every_table_and_column_is_there_after_the_first_load(org: DemoOrg, reco
 
 
 @pytest.mark.slow
-def test_a_warehouse_of_before_gets_the_columns_of_now(org: DemoOrg, recorder: Recorder) -> None:
-    """And tables that it never had: the next load adds them, and goes on filling what dlt did not make."""
+def test_an_older_warehouse_gets_the_present_columns(org: DemoOrg, recorder: Recorder) -> None:
+    """And tables that it did not have: the next load adds them, and keeps filling what dlt did not create."""
     org.add_job()
     recorder.load()
     with duckdb.connect(recorder.primary_file) as connection:

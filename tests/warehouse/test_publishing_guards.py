@@ -1,4 +1,4 @@
-"""The published copy is replaced by nothing that holds less, and by no other recorder's file."""
+"""The published copy is never replaced by one with less in it, nor by another recorder's file."""
 
 import json
 import shutil
@@ -31,7 +31,7 @@ def change(file: Path, sql: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("table", TABLES)
 def test_a_file_with_fewer_rows_is_not_published(org: DemoOrg, recorder: Recorder, table: str) -> None:
-    """Known before anything is asked. Who moves the copy away goes on without them."""
+    """Checked before any request is sent. Moving the copy away lets loads continue without these rows."""
     for _ in range(4):
         org.add_job(state="JobComplete")
         recorder.load()
@@ -58,8 +58,8 @@ def test_a_file_with_fewer_rows_is_not_published(org: DemoOrg, recorder: Recorde
     assert recorder.rows(f"select count(*) from {table}") == [(4 if table == "listings" else 3,)]
 
 
-def test_rows_that_go_during_the_load_are_missed_too(org: DemoOrg, recorder: Recorder, monkeypatch) -> None:
-    """By a fault of the load itself: judged again right before the copy takes its place."""
+def test_rows_lost_during_the_load_are_noticed_too(org: DemoOrg, recorder: Recorder, monkeypatch) -> None:
+    """Because of a bug in the load itself: checked again right before the copy is replaced."""
     org.add_job()
     recorder.load()
     monkeypatch.setattr(
@@ -80,9 +80,9 @@ def recorder_failure(recorder: Recorder) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("written", [False, True])
-def test_an_older_file_does_not_replace_a_newer_copy_that_is_held(org: DemoOrg, recorder: Recorder, written) -> None:
-    """Held for writing, so that it cannot be opened; what it holds is known all the same, whether the folder beside the
-    file is as old as the file or not, and whatever number the file system gave to a copy."""
+def test_an_older_file_does_not_replace_a_newer_copy_that_is_locked(org: DemoOrg, recorder: Recorder, written) -> None:
+    """Locked for writing, so it cannot be opened; its content is known all the same, whether or not the folder beside
+    the file is as old as the file, and whatever inode the copy has."""
     recorder.load()
     for state in ("newer", "as old", "lost", "garbled"):
         older = recorder.primary_file.read_bytes()
@@ -118,8 +118,8 @@ def test_an_older_file_does_not_replace_a_newer_copy_that_is_held(org: DemoOrg, 
 
 
 @pytest.mark.slow
-def test_a_held_copy_is_replaced_by_what_is_newer(org: DemoOrg, recorder: Recorder) -> None:
-    """Also one that was written into, and one that this folder knows nothing of."""
+def test_a_locked_copy_is_replaced_by_a_newer_one(org: DemoOrg, recorder: Recorder) -> None:
+    """Even one that was written into, and one that this folder has no notes about."""
     recorder.load()
     for forget in (False, True):
         with holding(recorder.warehouse):
@@ -142,7 +142,7 @@ def test_a_held_copy_is_replaced_by_what_is_newer(org: DemoOrg, recorder: Record
 
 
 @pytest.mark.slow
-def test_a_held_copy_of_another_file_is_not_replaced(org: DemoOrg, recorder: Recorder) -> None:
+def test_a_locked_copy_of_another_file_is_not_replaced(org: DemoOrg, recorder: Recorder) -> None:
     recorder.load()
     other = recorder.home / "other.duckdb"
     shutil.copyfile(recorder.warehouse, other)
@@ -154,8 +154,10 @@ def test_a_held_copy_of_another_file_is_not_replaced(org: DemoOrg, recorder: Rec
 
 
 @pytest.mark.parametrize("begun", ["at once", "one after the other"])
-def test_of_two_recorders_with_one_warehouse_one_publishes(org: DemoOrg, recorder: Recorder, begun: str) -> None:
-    """The other names both files; nothing is mixed, and each one's jobs are in its own file."""
+def test_only_one_of_two_recorders_with_the_same_warehouse_publishes(
+    org: DemoOrg, recorder: Recorder, begun: str
+) -> None:
+    """The other one names both files; nothing is mixed, and each one's jobs are in its own file."""
     with serving(sandbox := DemoOrg(now=NOON, seed=7)):
         job, other = org.add_job(), sandbox.add_job()
         theirs = {
@@ -190,10 +192,10 @@ def test_of_two_recorders_with_one_warehouse_one_publishes(org: DemoOrg, recorde
 
 
 @pytest.mark.slow
-def test_copies_of_a_project_go_on_by_themselves_and_do_not_share_one_warehouse(
+def test_copies_of_a_project_record_separately_and_do_not_share_a_warehouse(
     org: DemoOrg, recorder: Recorder, monkeypatch
 ) -> None:
-    """Both have one identity: the one that lacks what the other published is refused, whichever it is."""
+    """Both have the same identity: the one that lacks what the other has published is refused, whichever it is."""
     recorder.load()
     twin = recorder.home.with_name("twin")
     shutil.copytree(recorder.home, twin)
@@ -214,10 +216,10 @@ def test_copies_of_a_project_go_on_by_themselves_and_do_not_share_one_warehouse(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("archive", sorted(HERE.glob("0.1.0-*.tar.xz")), ids=lambda path: path.name)
-def test_files_of_before_identities_are_guarded_as_well(
+def test_files_without_an_identity_are_guarded_as_well(
     org: DemoOrg, recorder: Recorder, tmp_path: Path, archive
 ) -> None:
-    """A copy without an identity is replaced by the file that holds all of it, and by no other."""
+    """A copy without an identity is replaced only by the file that contains all of it."""
     org.advance(200 * HOUR)
     old = tmp_path / "old"
     unpack(archive, old)

@@ -1,4 +1,4 @@
-"""How the published copy is replaced: step by step, with its mode, links, daily copies and on whichever disk."""
+"""How the published copy is replaced, step by step: its mode, links, daily copies, and other disks."""
 
 import os
 import shutil
@@ -42,8 +42,8 @@ main(["load"])
 
 
 @pytest.mark.slow
-def test_killed_between_any_two_steps_the_next_load_goes_on(org: DemoOrg, recorder: Recorder) -> None:
-    """The copy is the old one or the new one; a file that is damaged or older meanwhile is not published either way."""
+def test_after_a_kill_between_any_two_steps_the_next_load_continues(org: DemoOrg, recorder: Recorder) -> None:
+    """The copy is the old one or the new one; either way, a file that has become damaged or older is not published."""
     org.add_job()
     recorder.load()
     killed = 0
@@ -71,7 +71,7 @@ def test_killed_between_any_two_steps_the_next_load_goes_on(org: DemoOrg, record
 @pytest.mark.slow
 @pytest.mark.parametrize("who", ["root", "bound by permissions"])
 def test_mode_and_links_survive(org: DemoOrg, recorder: Recorder, who: str) -> None:
-    """Of the copy, and of the daily one that is made of it."""
+    """Of the copy, and of the daily one made from it."""
     before = bound_by_permissions if who != "root" else None
     place = recorder.home / "elsewhere"
     place.mkdir()
@@ -119,7 +119,7 @@ def test_links_between_the_two_files_are_refused(org: DemoOrg, recorder: Recorde
 
 @pytest.mark.slow
 def test_loads_keep_daily_copies(org: DemoOrg, recorder: Recorder, monkeypatch) -> None:
-    """One a day, the newest of them whole and fit to go on with; the oldest go; none if none are wanted."""
+    """One a day, the newest of them complete and fit to restore from; the oldest are removed; 0 keeps none."""
     today = datetime(2026, 1, 1, tzinfo=UTC)
 
     class Clock(datetime):
@@ -168,7 +168,8 @@ def test_the_warehouse_on_another_disk(org: DemoOrg, recorder: Recorder, tmp_pat
 
 @pytest.mark.slow
 def test_the_primary_database_is_locked_until_the_run_ends(org: DemoOrg, recorder: Recorder) -> None:
-    """Whatever is read for the copy: while it is published, and after, another process cannot open it, even to read."""
+    """Whatever is read for the copy: while it is being published, and after, no other process can open it, even to
+    read."""
     org.add_job()
     recorder.load()
     code = """

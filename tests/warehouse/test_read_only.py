@@ -1,4 +1,4 @@
-"""What may not be written is named, with what to do; what can be recorded all the same is."""
+"""Paths that may not be written are named, with what to do; whatever can still be recorded is."""
 
 import subprocess
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from pipelines.demo_org.org import DemoOrg
 
 
 def run(recorder: Recorder, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """One run of the command line by somebody whom permission bits bind."""
+    """One run of the command line by a user subject to permission bits."""
     return subprocess.run(
         recorder.command(*(arguments or ("load",))), cwd=recorder.home.parent,
         capture_output=True, text=True, timeout=120, check=False, preexec_fn=bound_by_permissions,
@@ -23,7 +23,7 @@ def run(recorder: Recorder, *arguments: str) -> subprocess.CompletedProcess[str]
 
 @pytest.fixture
 def closed() -> Iterator[list[Path]]:
-    """Paths that a test took the right to write from; it is given back, so that they can be removed."""
+    """Paths that a test made read-only; their mode is restored, so that they can be removed."""
     paths: list[Path] = []
     yield paths
     for path in paths:
@@ -55,7 +55,7 @@ def begun(org: DemoOrg, recorder: Recorder) -> Recorder:
 
 
 def test_a_first_load_needs_a_directory_to_write_to(org: DemoOrg, recorder: Recorder, closed) -> None:
-    """And asks the org nothing without one."""
+    """Without one, no request is sent to the org."""
     close(recorder.home, closed)
     check_told(run(recorder), str(recorder.primary_file), "Permission denied", "DESTINATION__DUCKDB__CREDENTIALS")
 
@@ -63,8 +63,8 @@ def test_a_first_load_needs_a_directory_to_write_to(org: DemoOrg, recorder: Reco
 
 
 @pytest.mark.parametrize("what", ["loader.duckdb", "", "loader.duckdb.state"])
-def test_what_a_load_writes_is_named_where_it_may_not(begun: Recorder, closed, what: str) -> None:
-    """The primary database, its directory, the folder beside it; once that is mended the load makes it good."""
+def test_read_only_paths_of_a_load_are_named(begun: Recorder, closed, what: str) -> None:
+    """The primary database, its directory, the folder beside it; once that is fixed, the next load catches up."""
     before = begun.everything()
     close(begun.home / what, closed)
     check_told(run(begun), str(begun.home / what), "Let this user")
@@ -77,8 +77,8 @@ def test_what_a_load_writes_is_named_where_it_may_not(begun: Recorder, closed, w
 
 
 @pytest.mark.slow
-def test_where_only_the_copy_cannot_be_published_the_jobs_are_recorded(begun: Recorder, closed, monkeypatch) -> None:
-    """Its directory may not be written; the old copy stays, and the next load publishes again."""
+def test_if_only_the_copy_cannot_be_published_the_jobs_are_recorded(begun: Recorder, closed, monkeypatch) -> None:
+    """Its directory is read-only; the old copy stays, and the next load publishes again."""
     shared = begun.home / "shared"
     shared.mkdir()
     monkeypatch.setenv("QUERY_JOBS__WAREHOUSE", str(shared / "warehouse.duckdb"))
@@ -95,7 +95,7 @@ def test_where_only_the_copy_cannot_be_published_the_jobs_are_recorded(begun: Re
 
 @pytest.mark.slow
 def test_a_read_only_copy_is_replaced_and_read(begun: Recorder, closed) -> None:
-    """It is a name in a directory that matters; `check` reads where nobody may write."""
+    """Replacing a file takes write access to its directory; `check` works in a read-only one."""
     begun.warehouse.chmod(0o444)
     assert run(begun).returncode == 0
     assert len(begun.states()) == 2
@@ -115,7 +115,7 @@ def test_a_read_only_copy_is_replaced_and_read(begun: Recorder, closed) -> None:
         ("QUERY_JOBS__WAREHOUSE", "warehouse.duckdb", "The jobs are recorded in loader.duckdb"),
     ],
 )
-def test_a_read_only_file_system_is_no_surprise(
+def test_a_read_only_file_system_is_reported(
     org: DemoOrg,
     recorder: Recorder,
     tmp_path: Path,
@@ -124,7 +124,7 @@ def test_a_read_only_file_system_is_no_surprise(
     name: str,
     said: str,
 ) -> None:
-    """As a disk becomes after an error, or as somebody else mounts it."""
+    """As a disk becomes after an error, or when it is remounted."""
     with mounted(tmp_path / "disk") as disk:
         monkeypatch.setenv(setting, str(disk / name))
         org.add_job()

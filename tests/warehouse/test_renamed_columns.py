@@ -1,4 +1,5 @@
-"""A renamed column keeps its values: in files and listings of earlier versions, also where the renaming was interrupted."""
+"""A renamed column keeps its values, in files and listings of earlier versions, even if the renaming was
+interrupted."""
 
 import hashlib
 import json
@@ -28,7 +29,7 @@ OTHERS = '{"ofAnother":"version"}'
 
 
 def columns(file: Path, schema: str = DATASET) -> set[tuple[str, str]]:
-    """Which tables have the column, by which of its names."""
+    """Which tables have the column, and under which of its names."""
     with duckdb.connect(file, read_only=True) as connection:
         found = connection.execute(
             "select table_name, column_name from duckdb_columns() "
@@ -39,14 +40,14 @@ def columns(file: Path, schema: str = DATASET) -> set[tuple[str, str]]:
 
 
 def values(file: Path, table: str, column: str) -> dict[tuple[str, str], str]:
-    """(org, id) -> value, where there is one."""
+    """(org, id) -> value, if there is one."""
     with duckdb.connect(file, read_only=True) as connection:
         sql = f"select org_id, id, {column} from {DATASET}.{table} where {column} is not null"
         return {(org, job): value for org, job, value in connection.execute(sql).fetchall()}
 
 
 def columns_of_dlt(file: Path) -> set[str]:
-    """All names of columns that dlt's newest schema has for the two tables."""
+    """All column names in dlt's newest schema for the two tables."""
     with duckdb.connect(file, read_only=True) as connection:
         ((schema,),) = connection.execute(
             f"select schema from {DATASET}._dlt_version order by inserted_at desc limit 1"
@@ -69,7 +70,7 @@ def killed_before_dlt_had_loaded(file: Path) -> None:
 
 
 def killed_between_the_two(file: Path) -> None:
-    """Both columns are there, and the new one has the values of the old one already."""
+    """Both columns exist, and the new one already has the old one's values."""
     add_new_column(file)
     with open_database(file, read_only=False) as connection:
         for table in TABLES:
@@ -77,7 +78,7 @@ def killed_between_the_two(file: Path) -> None:
 
 
 def add_new_column(file: Path) -> None:
-    """As where an earlier version has loaded into a migrated file: each row has a value in one of the two."""
+    """As if an earlier version had loaded into a migrated file: each row has a value in one of the two."""
     for table in TABLES_WITH_IT:
         change(
             file,
@@ -90,15 +91,16 @@ def add_new_column(file: Path) -> None:
 @pytest.mark.parametrize(
     "before", [nothing, killed_before_dlt_had_loaded, add_new_column, killed_between_the_two], ids=lambda f: f.__name__
 )
-def test_recorded_files_have_the_column_by_its_new_name_alone(archive: Path, tmp_path: Path, before: Any) -> None:
-    """After one load, after a second, in the primary database, in the published copy and in dlt's schema of both."""
+def test_recorded_files_have_the_column_only_under_its_new_name(archive: Path, tmp_path: Path, before: Any) -> None:
+    """After one load and after a second, in the primary database, in the published copy, and in dlt's schema of
+    both."""
     story = Story()
     unpack(archive, tmp_path)
     primary_file, warehouse = tmp_path / FILES.primary_file, tmp_path / FILES.warehouse
     for chapter in (story.begin, story.move, story.expire, story.be_locked_out, story.go_on):
         chapter()
-    old_job = story.jobs[2]  # which is listed no longer
-    only = f"id = '{old_job}' and org_id = '{story.org.org_id}'"  # the sandbox has jobs of the same ids
+    old_job = story.jobs[2]  # which is no longer listed
+    only = f"id = '{old_job}' and org_id = '{story.org.org_id}'"  # the sandbox has jobs with the same ids
     change(primary_file, f'update {DATASET}.query_jobs set {OLD} = \'{{"of":"0.1.0"}}\' where {only}')
     expected = {table: values(primary_file, table, OLD) for table in TABLES_WITH_IT}
     assert expected["query_jobs"] == {(story.org.org_id, old_job): '{"of":"0.1.0"}'}
@@ -118,8 +120,8 @@ def test_recorded_files_have_the_column_by_its_new_name_alone(archive: Path, tmp
             assert OLD not in columns_of_dlt(primary_file)
 
 
-def test_a_kept_listing_of_an_earlier_version_is_loaded_whole(org: DemoOrg, recorder: Recorder) -> None:
-    """What it has under the old name comes into the column with the new one, though the file is migrated already."""
+def test_a_kept_listing_of_an_earlier_version_is_loaded_completely(org: DemoOrg, recorder: Recorder) -> None:
+    """Its values under the old name go into the new column, even though the file is already migrated."""
     recorder.load()
     many = {f"field{n}": str(n) for n in range(MAX_NEW_FIELDS + 1)}
     job = org.add_job()
@@ -143,7 +145,7 @@ def test_a_kept_listing_of_an_earlier_version_is_loaded_whole(org: DemoOrg, reco
 
 
 def test_kept_rows_with_both_columns_lose_neither_value() -> None:
-    """A field of Salesforce's may have had a column by the new name."""
+    """An undocumented field may have had a column with the new name."""
     (table,) = [table for table in TABLES if table.name == "query_jobs"]
     with duckdb.connect() as connection:
         rows = connection.sql(
@@ -163,8 +165,9 @@ def test_kept_rows_with_both_columns_lose_neither_value() -> None:
     assert with_new_names(found, table) == found
 
 
-def test_a_field_by_an_old_name_gets_no_column(org: DemoOrg, recorder: Recorder) -> None:
-    """It would be taken for the renamed one. Both names' fields are kept as JSON, and a second load changes nothing."""
+def test_a_field_with_an_old_column_name_gets_no_column(org: DemoOrg, recorder: Recorder) -> None:
+    """It would be mistaken for the renamed one. Fields of both names are kept as JSON, and a second load changes
+    nothing."""
     fields = {"moreFields": "a", "extraFields": "b"}
     org.edit_job(org.add_job(), **fields)
     recorder.load()
@@ -175,8 +178,8 @@ def test_a_field_by_an_old_name_gets_no_column(org: DemoOrg, recorder: Recorder)
     assert recorder.load().snapshot.jobs_changed == 0
 
 
-def test_old_names_are_those_of_no_column() -> None:
-    """And new names are those of one."""
+def test_old_names_are_not_names_of_columns() -> None:
+    """And new names are."""
     names = {column.name for table in TABLES for column in table.columns}
 
     assert not RENAMED.keys() & names

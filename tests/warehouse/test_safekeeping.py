@@ -1,4 +1,4 @@
-"""What is recorded is not overwritten, not mixed up with another record, and not begun anew in silence."""
+"""Recorded history is never overwritten, mixed with another record, or silently restarted."""
 
 import re
 import shutil
@@ -20,9 +20,9 @@ from pipelines.warehouse import schema
 HOUR = timedelta(hours=1)
 
 
-def test_a_lost_primary_database_is_not_begun_anew(org: DemoOrg, recorder: Recorder) -> None:
-    """Its published copy may be all that is left: the run stops, and names the command that restores, whatever log a
-    load that was killed has left."""
+def test_a_lost_primary_database_is_not_restarted_from_scratch(org: DemoOrg, recorder: Recorder) -> None:
+    """Its published copy may be all that is left: the run stops, and gives the command that restores, whatever log a
+    killed load has left."""
     job = org.add_job()
     recorder.load()
     log = recorder.home / "loader.duckdb.wal"
@@ -47,8 +47,8 @@ def test_a_lost_primary_database_is_not_begun_anew(org: DemoOrg, recorder: Recor
 
 
 @pytest.mark.slow
-def test_a_log_that_belongs_to_no_restored_copy_is_named(org: DemoOrg, recorder: Recorder) -> None:
-    """A load that was killed left it; the copy that is put in its file's place is an older one."""
+def test_a_log_that_does_not_belong_to_the_restored_copy_is_named(org: DemoOrg, recorder: Recorder) -> None:
+    """A killed load left it; the copy put in the file's place is an older one."""
     recorder.load()
     backup = recorder.warehouse.read_bytes()
     org.add_job()
@@ -69,7 +69,7 @@ def test_a_log_that_belongs_to_no_restored_copy_is_named(org: DemoOrg, recorder:
 
 
 def test_an_older_primary_database_does_not_replace_a_newer_copy(org: DemoOrg, recorder: Recorder) -> None:
-    """It would move the time at which later jobs were first observed."""
+    """It would change the time at which later jobs were first observed."""
     recorder.load()
     older = recorder.primary_file.read_bytes()
     org.advance(HOUR)
@@ -85,8 +85,8 @@ def test_an_older_primary_database_does_not_replace_a_newer_copy(org: DemoOrg, r
 
 
 @pytest.mark.slow
-def test_an_older_primary_database_that_is_let_go_late_does_not_either(org: DemoOrg, recorder: Recorder) -> None:
-    """It was held when the run began, and is seen only when the listing is made. That one is kept, for the right file."""
+def test_an_older_primary_database_that_is_released_late_does_not_either(org: DemoOrg, recorder: Recorder) -> None:
+    """It was locked when the run began, and is only seen after the listing. The listing is kept, for the right file."""
     recorder.load()
     older = recorder.primary_file.read_bytes()
     org.advance(HOUR)
@@ -117,8 +117,8 @@ def test_an_older_primary_database_that_is_let_go_late_does_not_either(org: Demo
 
 @pytest.mark.slow
 @pytest.mark.parametrize("begun", [True, False])
-def test_a_file_that_is_no_warehouse_of_ours_is_not_replaced(org: DemoOrg, recorder: Recorder, tmp_path, begun) -> None:
-    """Neither a database of the user's nor anything else, at the first run and later."""
+def test_a_file_that_is_not_our_warehouse_is_not_replaced(org: DemoOrg, recorder: Recorder, tmp_path, begun) -> None:
+    """Neither a user's database nor anything else, in the first run and later."""
     if begun:
         recorder.load()
     database, text = tmp_path / "sales.duckdb", tmp_path / "notes.txt"
@@ -157,7 +157,7 @@ def test_a_listing_kept_for_one_file_is_never_loaded_into_another(org: DemoOrg, 
 
 @pytest.mark.slow
 def test_a_job_without_a_readable_created_date_keeps_its_first_observation(org: DemoOrg, recorder: Recorder) -> None:
-    """Over locked runs, beside one that has a date."""
+    """Across runs with a locked file, next to a job that has a date."""
     recorder.load()
     org.add_job(createdDate="<datetime>", systemModstamp=NOON)
     org.add_job()
@@ -174,7 +174,7 @@ def test_a_job_without_a_readable_created_date_keeps_its_first_observation(org: 
 
 @pytest.mark.slow
 def test_a_state_that_came_back_while_the_file_was_locked_is_the_current_one(org: DemoOrg, recorder: Recorder) -> None:
-    """Each locked run keeps all that it lists, for it cannot know what is kept already."""
+    """Each run with a locked file keeps everything it lists, because it cannot know what is kept already."""
     job = org.add_job(state="InProgress")
     recorder.load()
     with holding(recorder.primary_file):
@@ -189,8 +189,8 @@ def test_a_state_that_came_back_while_the_file_was_locked_is_the_current_one(org
 
 
 @pytest.mark.slow
-def test_a_column_that_no_row_has_filled_yet_is_no_trouble(org: DemoOrg, recorder: Recorder, monkeypatch) -> None:
-    """A newer version may know columns that a quiet run brings no row for."""
+def test_a_column_without_any_values_does_no_harm(org: DemoOrg, recorder: Recorder, monkeypatch) -> None:
+    """A newer version may define columns for which a quiet run brings no row."""
     org.add_job()
     recorder.load()
     tomorrow = replace(QUERY_JOBS, columns=(*QUERY_JOBS.columns, Column("of_tomorrow", TEXT, "What comes tomorrow")))
@@ -207,7 +207,7 @@ def test_a_column_that_no_row_has_filled_yet_is_no_trouble(org: DemoOrg, recorde
 
 @pytest.mark.slow
 def test_a_field_may_have_any_name(org: DemoOrg, recorder: Recorder) -> None:
-    """Those of our own SQL included; and the next run finds nothing new."""
+    """Even names in our own SQL; and the next run finds nothing new."""
     names = ("position", "listed", "l", "s", "select", 'quo"te', "größe", "rowid", "foo__bar", "changed", "%s", "{x}")
     org.add_job(**dict.fromkeys(names, "3"))
     recorder.load()
@@ -219,10 +219,10 @@ def test_a_field_may_have_any_name(org: DemoOrg, recorder: Recorder) -> None:
     assert recorder.rows("select position, listed from query_jobs order by 1") == [("3", "3"), ("4", "4")]
 
 
-def test_a_package_begun_in_a_file_that_was_lost_is_loaded_from_its_beginning(
+def test_a_package_half_loaded_into_a_lost_file_is_loaded_from_the_start(
     org: DemoOrg, recorder: Recorder, monkeypatch
 ) -> None:
-    """Staged, then broken off; then the primary database is restored from the copy, which has nothing of it."""
+    """Staged, then interrupted; then the primary database is restored from the copy, which has none of it."""
     stays = org.add_job()
     recorder.load()
     org.advance(HOUR)

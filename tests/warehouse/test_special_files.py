@@ -1,4 +1,4 @@
-"""What stands where a file of ours should be, and is none: never replaced, and never waited for."""
+"""Special files in place of ours: never replaced, and never waited for."""
 
 import os
 import stat
@@ -16,7 +16,7 @@ SECONDS = 60  # a command that waits for a FIFO would wait for ever
 
 
 def test_a_report_keeps_the_mode_and_the_link(recorder: Recorder, tmp_path: Path) -> None:
-    """As the page before had them; the new one is whole."""
+    """As for the page before; the new one is complete."""
     page, link = tmp_path / "pages" / "page.html", tmp_path / "link.html"
     page.parent.mkdir()
     page.write_text("<!doctype html>")
@@ -33,8 +33,8 @@ def test_a_report_keeps_the_mode_and_the_link(recorder: Recorder, tmp_path: Path
 
 
 @pytest.mark.slow
-def test_a_report_to_stdout_and_to_devices(recorder: Recorder, tmp_path: Path) -> None:
-    """A device stays one."""
+def test_a_report_can_go_to_stdout_and_devices(recorder: Recorder, tmp_path: Path) -> None:
+    """A device stays a device."""
     warehouse = plant(tmp_path / "w.duckdb", listings=[])
     for output, shown in (("-", True), ("/dev/stdout", True), ("/dev/null", False), ("/dev/fd/1", True)):
         run = recorder.run("report", "--warehouse", str(warehouse), "--output", output)
@@ -44,15 +44,15 @@ def test_a_report_to_stdout_and_to_devices(recorder: Recorder, tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_a_report_to_a_fifo(recorder: Recorder, tmp_path: Path) -> None:
-    """Written where there is a reader, refused where there is none."""
+def test_a_report_can_go_to_a_fifo(recorder: Recorder, tmp_path: Path) -> None:
+    """Written if there is a reader, refused if there is none."""
     warehouse, fifo = plant(tmp_path / "w.duckdb", listings=[]), tmp_path / "fifo"
     os.mkfifo(fifo)
     command = "report", "--warehouse", str(warehouse), "--output", str(fifo)
     run = recorder.run(*command)
     assert (run.returncode, "fifo" in run.stderr) == (78, True), run.stderr
     with subprocess.Popen(["cat", str(fifo)], stdout=subprocess.PIPE, text=True) as reader:
-        # Open it from here, too: then the reader is there before the report is.
+        # Opened here, too, so that there is a reader before the report is written.
         with fifo.open("w"):
             run = recorder.run(*command)
         read, _ = reader.communicate(timeout=SECONDS)
@@ -67,10 +67,10 @@ def test_a_report_to_a_fifo(recorder: Recorder, tmp_path: Path) -> None:
     "name",
     ["loader.duckdb", "warehouse.duckdb", "loader.duckdb.lock", ".dlt/secrets.toml", ".dlt/config.toml", "key.pem"],
 )
-def test_in_the_place_of_a_file(
+def test_special_files_in_place_of_regular_ones(
     org: DemoOrg, recorder: Recorder, give, name: str, make: Callable[[Path], None]
 ) -> None:
-    """Each command ends; what cannot do without the file says 78 and names it, and replaces nothing."""
+    """Each command ends; if it needs the file, it exits with 78 and names it, and replaces nothing."""
     file = recorder.home / name
     file.unlink(missing_ok=True)
     make(file)
@@ -82,5 +82,5 @@ def test_in_the_place_of_a_file(
         assert run.returncode in (0, 1, 78), (command, run.stderr)  # `check` may have findings
         if command == "load" and not name.startswith(".dlt"):
             assert run.returncode == 78
-            assert ("private_key" if name == "key.pem" else file.name) in run.stderr  # its path might be a key itself
+            assert ("private_key" if name == "key.pem" else file.name) in run.stderr  # its path might itself be a key
     assert stat.S_IFMT(file.stat().st_mode) == kind

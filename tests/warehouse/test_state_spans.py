@@ -1,4 +1,4 @@
-"""The derived table: whatever the order in which versions arrive, it is what the whole history says."""
+"""The derived table: in whatever order versions arrive, it equals what the whole history says."""
 
 from datetime import timedelta
 from random import Random
@@ -17,7 +17,7 @@ HOUR = timedelta(hours=1)
 
 @pytest.mark.parametrize("seed", range(3))
 def test_it_follows_every_load(org: DemoOrg, recorder: Recorder, seed: int) -> None:
-    """Stamps that move, stand still, or come late; jobs without a date; several changes at once."""
+    """Stamps that move, do not move, or come late; jobs without a date; several changes at once."""
     dice = Random(seed)
     jobs = [org.add_job(state="UploadComplete") for _ in range(6)]
     org.add_job(createdDate="<datetime>", systemModstamp=NOON)
@@ -37,7 +37,7 @@ def test_it_follows_every_load(org: DemoOrg, recorder: Recorder, seed: int) -> N
 
 @pytest.mark.slow
 def test_times_in_states_add_up(org: DemoOrg, recorder: Recorder) -> None:
-    """By the org's own stamps where they moved, else by the listing that showed it."""
+    """By the org's own stamps if these moved, else by the listing that showed the change."""
     job, still = org.add_job(state="UploadComplete"), org.add_job()
     for state, stamp in (("InProgress", True), ("JobComplete", False)):
         recorder.load()
@@ -59,8 +59,8 @@ def test_times_in_states_add_up(org: DemoOrg, recorder: Recorder) -> None:
 
 @pytest.mark.slow
 def test_a_state_is_entered_by_the_end_of_the_listing_that_showed_it(org: DemoOrg, recorder: Recorder) -> None:
-    """A listing takes its time: what its last page shows may have come minutes after its start. What is entered before
-    that, by the stamp of the next version, was left by then."""
+    """A listing takes time: what its last page shows may have happened minutes after its start. A state entered before
+    that, by the next version's stamp, had been left by then."""
     org.page_size = 2
     jobs = [org.add_job(state="UploadComplete") for _ in range(5)]
     recorder.load()
@@ -103,8 +103,8 @@ def test_two_orgs_do_not_disturb_each_other(org: DemoOrg, recorder: Recorder, re
 
 
 @pytest.mark.slow
-def test_listings_of_two_orgs_that_were_kept_are_both_told(org: DemoOrg, recorder: Recorder, recorder_of) -> None:
-    """The load that brings them in is one org's; the file was held when the other's was made."""
+def test_kept_listings_of_two_orgs_both_update_the_spans(org: DemoOrg, recorder: Recorder, recorder_of) -> None:
+    """The load that brings them in belongs to one org; the file was locked when the other org was listed."""
     job = org.add_job()
     recorder.load()
     other = DemoOrg(now=NOON, seed=7)
@@ -122,8 +122,8 @@ def test_listings_of_two_orgs_that_were_kept_are_both_told(org: DemoOrg, recorde
 
 
 @pytest.mark.parametrize("damage", ["drop table salesforce.state_spans cascade", "delete from salesforce.state_spans"])
-def test_it_mends_itself(org: DemoOrg, recorder: Recorder, damage: str) -> None:
-    """Whatever became of it, the next load makes it anew."""
+def test_the_table_is_rebuilt_if_damaged(org: DemoOrg, recorder: Recorder, damage: str) -> None:
+    """Whatever happened to it, the next load rebuilds it."""
     jobs = [org.add_job() for _ in range(5)]
     recorder.load()
     with duckdb.connect(recorder.primary_file) as connection:

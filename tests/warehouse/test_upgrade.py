@@ -31,7 +31,7 @@ Rows = dict[tuple[Any, ...], dict[str, Any]]
 
 
 def ids(archive: Path) -> str:
-    """Version and DuckDB's."""
+    """Version, and DuckDB's version."""
     return archive.name.removesuffix(".tar.xz")
 
 
@@ -50,7 +50,8 @@ class Upgrade:
 
 @pytest.fixture(scope="module", params=ARCHIVES, ids=ids)
 def upgrade(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Upgrade:
-    """A recording, loaded on: the orgs are where it ended and one hour on; an hour later one job is deleted."""
+    """A recording, loaded further: first with the orgs where it ended and one hour later; an hour after that, one job
+    is deleted."""
     home, story = tmp_path_factory.mktemp("upgrade"), Story()
     unpack(request.param, home)
     for chapter in (story.begin, story.move, story.expire, story.be_locked_out, story.go_on):
@@ -65,8 +66,8 @@ def upgrade(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 def stored(file: Path) -> dict[str, Rows]:
-    """Table -> key -> row, without dlt's own columns, by the names that columns have now; of tables that are there. A
-    key that is there twice fails."""
+    """Table -> key -> row for each existing table, without dlt's own columns, under present column names. A duplicate
+    key fails."""
     found: dict[str, Rows] = {}
     with duckdb.connect(file, read_only=True) as connection:
         connection.execute("set TimeZone = 'UTC'")
@@ -85,15 +86,15 @@ def stored(file: Path) -> dict[str, Rows]:
 
 
 def changed(before: dict[str, Rows], after: dict[str, Rows]) -> dict[str, set[tuple[Any, ...]]]:
-    """The keys of the rows that are gone or have another value; a column that came later is null in the old ones."""
+    """The keys of the rows that are gone or have another value; columns that were added later are null in old rows."""
     return {
         table: {key for key, row in rows.items() if not row.items() <= after[table].get(key, {}).items()}
         for table, rows in before.items()
     }
 
 
-def test_a_load_goes_on_where_an_earlier_version_left(upgrade: Upgrade) -> None:
-    """Nothing stored is changed or gone but what the org changed, and the kept listings came in first."""
+def test_a_load_continues_where_an_earlier_version_left_off(upgrade: Upgrade) -> None:
+    """Stored rows only change or go if the org changed, and the kept listings came in first."""
     org, jobs, before, after = upgrade.story.org, upgrade.story.jobs, upgrade.before, upgrade.after
     assert len(before["query_jobs"]) == 44
     assert upgrade.run.resumed == 2
@@ -103,7 +104,7 @@ def test_a_load_goes_on_where_an_earlier_version_left(upgrade: Upgrade) -> None:
         "query_jobs": moved,
         "state_spans": {key for key in before.get("state_spans", {}) if key[:2] in moved},  # they have an end now
         "rejected_records": set(before["rejected_records"]),  # when it was last seen
-        # asked for again by the listing that could not know them
+        # requested again by the listing that could not know them
         **{table: {key for key in before.get(table, {}) if key[0] == org.org_id} for table in ("users", "orgs")},
     }
     assert changed(before, after) == {table: may_change.get(table, set()) for table in before}
@@ -125,7 +126,7 @@ def test_a_load_goes_on_where_an_earlier_version_left(upgrade: Upgrade) -> None:
 
 
 def test_the_load_after_that_finds_nothing_new(upgrade: Upgrade) -> None:
-    """In neither org; what both know is what the orgs show, and what is theirs no longer is told apart."""
+    """In neither org; states are those of the orgs, and jobs that are gone are recorded as missing."""
     org = upgrade.story.org
     assert [run.snapshot.jobs_changed for run in upgrade.second] == [0, 0]
     assert changed(upgrade.after, upgrade.later) == {
@@ -157,16 +158,16 @@ def test_what_an_earlier_version_did_not_record_begins_with_the_first_load(upgra
     assert newest["listing_id"] in {key[1] for key in after["org_limits"]}
 
 
-def test_of_staged_rows_the_latest_shown_stays_after_an_upgrade(upgrade: Upgrade) -> None:
-    """dlt keeps the hints of earlier versions, which went by system_modstamp, and sorts by the first that it finds."""
+def test_the_latest_shown_of_staged_rows_is_kept_after_an_upgrade(upgrade: Upgrade) -> None:
+    """dlt keeps the hints of earlier versions, which used system_modstamp, and sorts by the first one it finds."""
     ((schema,),) = rows(upgrade.warehouse, "select schema from _dlt_version order by inserted_at desc limit 1")
     columns = json.loads(schema)["tables"]["query_jobs"]["columns"]
 
     assert [name for name, column in columns.items() if column.get("dedup_sort")] == ["current_since"]
 
 
-def test_every_view_answers_after_an_upgrade(upgrade: Upgrade) -> None:
-    """With every column that its header names; and there are comments on all that has a meaning here."""
+def test_every_view_works_after_an_upgrade(upgrade: Upgrade) -> None:
+    """With every column in its header; and everything that has a meaning here has a comment."""
     file, failed = upgrade.warehouse, upgrade.story.jobs[13]
     with duckdb.connect(file, read_only=True) as connection:
         for name, sql in views().items():
@@ -183,7 +184,7 @@ def test_every_view_answers_after_an_upgrade(upgrade: Upgrade) -> None:
 
 
 def test_recorded_errors_have_their_templates(upgrade: Upgrade) -> None:
-    """Of answers that an earlier version got, and of this one's; where no error was told there is none."""
+    """For answers recorded by an earlier version, and by this one; without an error there is none."""
     before = {key for key, row in upgrade.before.get("job_details", {}).items() if row["error_message"] is not None}
     details = upgrade.after["job_details"]
 
@@ -197,7 +198,7 @@ def test_recorded_errors_have_their_templates(upgrade: Upgrade) -> None:
 
 @pytest.mark.parametrize("archive", [archive for archive in ARCHIVES if "0.1.0" in archive.name], ids=ids)
 def test_a_job_that_an_earlier_version_missed_may_come_back_and_go_again(archive: Path, tmp_path: Path) -> None:
-    """Two rows then, in a table whose key was the job alone; and dlt's schema of the file has the new key."""
+    """Then there are two rows, in a table whose key was the job alone; and dlt's schema of the file has the new key."""
     story = Story()
     unpack(archive, tmp_path)
     story.begin()
@@ -230,7 +231,7 @@ def test_a_job_that_an_earlier_version_missed_may_come_back_and_go_again(archive
 @pytest.mark.slow
 @pytest.mark.parametrize("upgrade", ARCHIVES[-1:], indirect=True, ids=ids)
 def test_the_report_draws_what_an_earlier_version_recorded(upgrade: Upgrade, tmp_path: Path) -> None:
-    """Of the oldest recording; pictures take seconds, and ask nothing but the views."""
+    """Of the oldest recording; pictures take seconds, and read only the views."""
     write_report(upgrade.warehouse, tmp_path / "report.html", 30)
 
     assert "After the upgrade" in (tmp_path / "report.html").read_text(encoding="utf-8")
@@ -238,7 +239,7 @@ def test_the_report_draws_what_an_earlier_version_recorded(upgrade: Upgrade, tmp
 
 @pytest.mark.parametrize("archive", ARCHIVES, ids=ids)
 def test_a_recording_names_no_machine(archive: Path, tmp_path: Path) -> None:
-    """dlt notes where it ran in state.json alone; that stands for a place that nobody has."""
+    """Only state.json notes where dlt ran; it contains a placeholder instead."""
     unpack(archive, tmp_path)
     for file in (path for path in tmp_path.rglob("*") if path.is_file()):
         data = file.read_bytes().replace(str(tmp_path).encode(), HOME.encode())
@@ -248,8 +249,8 @@ def test_a_recording_names_no_machine(archive: Path, tmp_path: Path) -> None:
     assert archive.stat().st_size < 150_000
 
 
-def test_both_versions_of_duckdb_are_kept() -> None:
-    """So that each of the two environments loads on with what the other one wrote."""
+def test_there_are_recordings_of_both_versions_of_duckdb() -> None:
+    """So that each of the two environments continues what the other one wrote."""
     kept = {tuple(ids(archive).split("-duckdb-")) for archive in ARCHIVES}
 
     assert kept == {(version, engine) for version in ("0.1.0", "before-details") for engine in ("1.5", "2.0")}

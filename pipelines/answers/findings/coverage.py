@@ -30,7 +30,7 @@ def coverage(context: CheckContext) -> Iterator[Finding]:
 
 
 def reduced_view(context: CheckContext) -> Iterator[Finding]:
-    """The newest listing shows only a fraction of the jobs that must still be there."""
+    """The newest listing shows only a fraction of the jobs that must still exist."""
     for view in context.query("select * from reduced_views where org_id = $org and is_ongoing"):
         before, left = view["creators_before"], view["jobs_expected"] - view["jobs_lost"]
         users = "" if before is None else f", and jobs of {view['creators']:,} instead of {before:,} users"
@@ -66,7 +66,8 @@ def own_jobs_only(context: CheckContext) -> Iterator[Finding]:
 
 
 def holes(context: CheckContext) -> Iterator[Finding]:
-    """A listing of the last week came too late. Holes below a minute do not count: a listing itself takes as long."""
+    """A listing of the last week came too late. Holes of less than a minute are ignored: a listing itself may take that
+    long."""
     for hole in context.query("""
         select hole_from, hole_to, hours from coverage_holes
         where org_id = $org and hole_to + interval 7 days >= $as_of - interval 7 days and hours * 60 >= 1

@@ -10,7 +10,7 @@ from pipelines.warehouse.reader import Row
 
 WORKED: Final = ("done", "done: record failures unknown")
 LOST: Final = "every record failed"
-MIN_COUNTED_JOBS: Final = 3  # with known record counts: fewer may be one bad file
+MIN_COUNTED_JOBS: Final = 3  # with known record counts: fewer could be a single bad file
 
 
 def streaks(context: CheckContext) -> Iterator[Finding]:
@@ -25,7 +25,7 @@ def streaks(context: CheckContext) -> Iterator[Finding]:
         (series_of(streak), streak["last_failure_at"]) for streak in lasting if not streak["is_ongoing"]
     )
     last = [streak["last_failed_id"] for streak in failing]
-    # By id: finding them among all failures of a long history would take seconds.
+    # Selected by id: scanning all failures of a long history would take seconds.
     errors = context.query("select * from failures where org_id = $org and list_contains($ids, id)", ids=last)
     by_id = {failure["id"]: failure for failure in errors}
     for streak in failing:
@@ -62,8 +62,8 @@ def _ended_as(row: Row) -> str:
 
 
 def lost_loads(context: CheckContext) -> Iterator[Finding]:
-    """Loads that Salesforce shows as Closed, though every record failed. What counts is when they ended: a load can be
-    open for more than a week. Loads of a series that was reported as failing are left out."""
+    """Loads that Salesforce shows as Closed, although every record failed. What counts is when they ended: a load can
+    be open for more than a week. Loads of a series that was reported as failing are left out."""
     loads = context.query(
         """
         select id, created_date, job_type, operation, object, created_by_id, created_by, records_failed, ended_by
@@ -96,7 +96,7 @@ def lost_loads(context: CheckContext) -> Iterator[Finding]:
 
 
 def rates(context: CheckContext) -> Iterator[Finding]:
-    """A large share of a series' jobs fails, though not enough in a row, or of the records of its other jobs."""
+    """A large share of a series' jobs fails, but not enough in a row; or a large share of its other jobs' records."""
     if not context.is_settled:
         return
     found = context.query(
@@ -182,7 +182,7 @@ def _failures_since(context: CheckContext, since: datetime) -> dict[Series, list
 
 
 def _most_often(failed: list[Row]) -> str:
-    """The most frequent reason, by an example; empty if no reason is known."""
+    """An example of the most frequent reason; empty if no reason is known."""
     reasons: dict[str, list[Row]] = {}
     for failure in failed:
         if failure["error"]:

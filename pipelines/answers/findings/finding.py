@@ -7,8 +7,8 @@ from typing import Any, Final
 from pipelines.answers.findings.thresholds import Thresholds
 from pipelines.warehouse.reader import Row, Warehouse
 
-# Salesforce forgets a finished job after seven days (salesforce_app_limits_platform_bulkapi): what no listing showed by
-# then is lost, and so is the file that says which records of a load failed.
+# Salesforce forgets a finished job after seven days (salesforce_app_limits_platform_bulkapi): a job that no listing
+# showed by then is lost, and so is the file that says which records of a load failed.
 RETENTION: Final = timedelta(days=7)
 URGENT_AFTER: Final = timedelta(days=5)
 MAX_SHOWN_IDS: Final = 5
@@ -19,7 +19,7 @@ SERIES: Final = ("job_type", "operation", "object", "created_by_id")
 
 @dataclass(frozen=True)
 class Finding:
-    """One problem that needs attention: `numbers` are those in the message, `ids` all jobs that it is about."""
+    """One problem that needs attention: `numbers` are those in the message, `ids` all jobs concerned."""
 
     kind: str
     key: str
@@ -45,7 +45,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Reported:
-    """What has been reported about an org so far, because one event is one finding: series that fail, with their first
+    """What has been reported about an org so far, so that one event is one finding: series that fail, with their first
     and last failure; series that failed until they were abandoned, with their last failure; series with unfinished
     jobs; days and kinds with too few jobs; orgs whose listing shows only a fraction of the jobs."""
 

@@ -7,7 +7,7 @@ from pipelines.answers.findings.words import counted, when
 
 
 def rejected(context: CheckContext) -> Iterator[Finding]:
-    """Listed records without a usable key: they are kept, but are in no table of jobs."""
+    """Listed records without a usable key: they are in quarantine, and in no table of jobs."""
     for kept in context.query("""
         select reason, count(*) as records, max(last_observed_at) as last_at
         from rejected_records
@@ -27,7 +27,7 @@ def rejected(context: CheckContext) -> Iterator[Finding]:
 
 
 def details(context: CheckContext) -> Iterator[Finding]:
-    """Finished jobs whose details could not be fetched for a day, or that a run which stopped early did not get to: the
+    """Finished jobs whose details could not be fetched for a day, or were not reached because a run stopped early: the
     org forgets details with the job. A long backlog alone is not reported; see details_left of `listings`."""
     for waiting in context.query("""
         with newest as (

@@ -8,9 +8,10 @@ from pipelines.answers.findings.words import duration, jobs_are, known, when
 
 
 def unfinished(context: CheckContext) -> Iterator[Finding]:
-    """Closed queries are left out: with PK chunking the first batch is never processed, and no document says whether
-    the counts include it. A Closed load counts as of its own last answer: it is asked less and less often. A recorder
-    that always filters cannot see the end of the jobs that its filter hides, so it reports none."""
+    """Closed queries are left out: with PK chunking the first batch is never processed, and it is not documented
+    whether the counts include it. A Closed load is judged as of when its details were last fetched, which happens less
+    and less often. A recorder that always filters cannot see the end of the jobs that its filter hides, so it reports
+    none."""
     for stuck in context.query("""
         with unfinished as (
             select

@@ -9,13 +9,13 @@ from pipelines.answers.findings.finding import CheckContext, Finding, series_of
 from pipelines.answers.findings.words import counted, known, series_name, when
 from pipelines.warehouse.reader import Row
 
-REPAIRED_AFTER: Final = 3  # usual pauses without a failure: then a series that failed often counts as repaired
+REPAIRED_AFTER: Final = 3  # usual pauses without a failure, after which a series that failed often counts as repaired
 
 
 def unusual_volume(context: CheckContext) -> Iterator[Finding]:
-    """A day had far more or far fewer jobs than its weekday usually has. It looks at days that became complete and
-    covered since the listing before the newest, or in the last 24 hours if that is longer. Jobs that a series reported
-    as failing adds or lacks do not count, nor do jobs that a client may have deleted between two listings."""
+    """A day had far more or far fewer jobs than usual on that weekday. Considers days that became complete and covered
+    since the listing before the newest, or in the last 24 hours if that is longer. Jobs that a series reported as
+    failing adds or lacks are ignored, and so are jobs that a client may have deleted between two listings."""
     since = context.as_of - timedelta(days=1)
     if context.proven_before and context.proven == context.as_of:
         since = min(since, context.proven_before)
@@ -50,8 +50,8 @@ def unusual_volume(context: CheckContext) -> Iterator[Finding]:
 
 
 def _of_failing_series(context: CheckContext, day: Row, *, few: bool) -> int:
-    """How many jobs the series reported as failing lack on a day, compared with the most that they had on that weekday;
-    or, below zero, how many they had."""
+    """How many jobs the series reported as failing lacked on a day, compared with their maximum on that weekday; or, as
+    a negative number, how many they had."""
     found = context.query(
         """
         select
@@ -77,8 +77,8 @@ def _of_failing_series(context: CheckContext, day: Row, *, few: bool) -> int:
 
 
 def _perhaps_deleted(context: CheckContext, day: Row) -> int:
-    """How many of a day's jobs may have appeared and vanished between two listings: at most as many as those series had
-    on that weekday whose jobs are deleted within less time than the listings were apart."""
+    """How many of a day's jobs may have appeared and vanished between two listings: at most as many as were recorded on
+    that weekday of series whose jobs are deleted sooner than the listings were apart."""
     (found,) = context.query(
         """
         with unseen as (
@@ -111,9 +111,9 @@ def _perhaps_deleted(context: CheckContext, day: Row) -> int:
 
 
 def missing_runs(context: CheckContext) -> Iterator[Finding]:
-    """Series that run at regular times, and did not run. All of one user's on one day are one finding: a machine that
-    stopped. What has been reported is left out: series that fail or were abandoned, series with an unfinished job, and
-    series without a run over a day that was reported for having too few jobs."""
+    """Series that run at regular times, and did not run. All of one user's on one day are one finding: probably a
+    machine that stopped. What has been reported is left out: series that fail or were abandoned, series with an
+    unfinished job, and series whose pause includes a day that was reported for having too few jobs."""
     missing = context.query("""
         select
             *, cast(expected_at at time zone 'UTC' as date) as day,
@@ -171,7 +171,7 @@ def _usually(series: Row) -> str:
     if series["rhythm"] == "week":
         often = f"on {series['expected_at']:%A}s" if pause > 150 else "on such weekdays"
         return f"It usually runs {often} in the hour from {at}"
-    hours = round(24 / pause)  # evenly spread or not: all that is known is how many of them there are
+    hours = round(24 / pause)  # evenly spread or not: only their number is known
     often = "every day" if hours <= 1 else "every hour" if hours >= 24 else f"in {hours} hours of a day"
     return f"It usually runs {often}, next in the hour from {at}"
 

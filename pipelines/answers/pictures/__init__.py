@@ -1,7 +1,7 @@
 """What report and notebook show, question by question: the answer in numbers, in words, and as a chart.
 
 Everything is read from the views, through `reader.rows`. The `summary` of a picture says in words what its chart shows,
-for readers who cannot see it or have no time; it is made of the picture's `numbers`, which `report --numbers` writes.
+for readers who cannot see it or have no time; it is made from the picture's `numbers`, which `report --numbers` writes.
 """
 
 from collections.abc import Iterator
@@ -24,6 +24,6 @@ PICTURES: Final = (volume, failures, streaks, allowance, users, limits, at_once,
 
 
 def pictures(selection: Selection) -> Iterator[Picture]:
-    """All pictures, top to bottom, each read when its turn comes. Raises as `reader.rows` does."""
+    """All pictures, top to bottom, each queried only when reached. Raises the same errors as `reader.rows`."""
     for picture in PICTURES:
         yield picture(selection)

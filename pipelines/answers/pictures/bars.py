@@ -12,13 +12,13 @@ def total(found: Iterable[Row]) -> int:
 
 
 def end_of(start: date, size: str) -> date:
-    """The day after a bin's last."""
+    """The day after a bin's last day."""
     month = (start.replace(day=1) + timedelta(days=32)).replace(day=1)
     return month if size == "month" else start + timedelta(days=7 if size == "week" else 1)
 
 
 def bars(found: Sequence[Row], size: str) -> dict[str, list[Row]]:
-    """Panel -> rows with the end of each bin, for the kinds that there are."""
+    """Panel -> rows with the end of each bin, for each kind that occurs."""
     panels: dict[str, list[Row]] = {KINDS[kind]: [] for kind in KINDS if any(row["kind"] == kind for row in found)}
     for row in found:
         panels[KINDS[row["kind"]]].append({**row, "end": end_of(row["start"], size)})
@@ -26,7 +26,7 @@ def bars(found: Sequence[Row], size: str) -> dict[str, list[Row]]:
 
 
 def by_group(found: Sequence[Row]) -> list[Row]:
-    """One row a bin and kind, one column a group."""
+    """One row per bin and kind, one column per group."""
     groups = sorted({row["group"] for row in found})
     table: dict[tuple[date, str], Row] = {}
     for row in found:

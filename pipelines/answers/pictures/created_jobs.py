@@ -13,7 +13,7 @@ from pipelines.warehouse.reader import Row
 
 
 def volume(selection: Selection) -> Picture:
-    """Jobs by bin and state, queries and loads apart."""
+    """Jobs by bin and state, separately for queries and loads."""
     title = "How many jobs, and how did they end?"
     found = selection.query(f"""
         select
@@ -64,7 +64,7 @@ def volume(selection: Selection) -> Picture:
 
 
 def _covered_percent(selection: Selection, start: date) -> float:
-    """Of the days of a bin that are shown."""
+    """How much of a bin's displayed days is covered."""
     days = selection.query(
         """
         select sum(covered_percent) as covered from covered_days
@@ -77,7 +77,7 @@ def _covered_percent(selection: Selection, start: date) -> float:
 
 
 def _compared(selection: Selection) -> dict[int, Row]:
-    """The last 7 and 30 whole days against as many before them, where the record reaches back so far. The change in
+    """Compares the last 7 and 30 whole days with as many before them, if the record goes back that far. The change in
     percent is null unless the record covers all of these days."""
     (first,) = selection.query("""
         select greatest(
@@ -151,12 +151,12 @@ def _of_bin(start: date, size: str) -> str:
 
 
 def _average(number: float) -> str:
-    """Small numbers keep a decimal: 0.2 does not become 0."""
+    """Small numbers keep one decimal place: 0.2 does not become 0."""
     return f"{number:,.0f}" if number >= 10 else f"{number:,.1f}"
 
 
 def week(selection: Selection) -> Picture:
-    """Jobs in an average week, hour by hour: the average of those hours that the record covers completely."""
+    """Jobs in an average week, hour by hour, averaged over the hours that the record covers completely."""
     title = "When in the week do jobs run?"
     found = selection.query(f"""
         with hours as (

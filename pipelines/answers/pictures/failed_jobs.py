@@ -26,7 +26,7 @@ def failures(selection: Selection) -> Picture:
         group by all
         order by all
     """)
-    # By the message's template: texts of one reason differ in ids and numbers. By user id: two users can share a name.
+    # Grouped by template: messages with the same reason differ in ids and numbers. By user id: names can be shared.
     reasons = selection.query(
         f"""
         select
@@ -111,7 +111,7 @@ def streaks(selection: Selection) -> Picture:
         "ongoing": [_numbers(row) for row in ongoing],
         "abandoned": [_numbers(row) for row in abandoned],
         "recovered": len(found) - len(ongoing) - len(abandoned),
-        "more": max(len(ongoing) + len(abandoned) - MAX_ENTRIES, 0),  # ongoing and abandoned, than the words name
+        "more": max(len(ongoing) + len(abandoned) - MAX_ENTRIES, 0),  # ongoing and abandoned ones not in the summary
     }
     if not found:
         return Picture("streaks", title, "Nothing failed three times in a row in this time.", numbers)

@@ -8,11 +8,11 @@ from pipelines.answers.pictures.picture import MAX_ENTRIES, Picture
 from pipelines.answers.selection import Selection
 from pipelines.warehouse.reader import Row
 
-HIGH_PERCENT: Final = 80  # of the allowance: days with such a peak are counted
+HIGH_PERCENT: Final = 80  # of the allowance: the summary counts days with such a peak
 
 
 def allowance(selection: Selection) -> Picture:
-    """V2 query jobs of any 24 hours against the allowance; at most one point an hour."""
+    """V2 query jobs in any 24 hours, against the allowance; at most one point per hour."""
     title = "How much of the allowance of query jobs is used?"
     found = selection.query("""
         select
@@ -147,7 +147,7 @@ def users(selection: Selection) -> Picture:
 
 
 def limits(selection: Selection) -> Picture:
-    """The peak of each other limit, as far as snapshots and answers show it."""
+    """The peak of each other limit, as far as snapshots and answers show."""
     title = "How close did other limits come?"
     found = selection.query("""
         select

@@ -1,4 +1,4 @@
-"""A picture: a question, its answer in numbers and words, and its chart; and how words name things."""
+"""A picture: a question, its answer in numbers and words, and its chart; and how summaries name things."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from pipelines.answers.findings.words import known
 from pipelines.answers.selection import FILTERS
 from pipelines.warehouse.reader import Row
 
-MAX_ENTRIES: Final = 10  # of a ranking or a list; the rest is summed up
+MAX_ENTRIES: Final = 10  # in a ranking or list; the rest is summed up
 KINDS: Final = {"query": "queries", "load": "loads", None: "jobs of an unknown kind"}
 ONE: Final = {"query": "query", "load": "load", None: "job of an unknown kind"}
 NUMBER_OF: Final = {"query": "queries", "load": "loads", None: "jobs_of_unknown_kind"}  # in the names of numbers
@@ -20,9 +20,9 @@ NUMBER_OF: Final = {"query": "queries", "load": "loads", None: "jobs_of_unknown_
 class Picture:
     """A question and its answer.
 
-    `numbers` has every number of `summary` by name: counts, unrounded shares, times, the names that belong to them, and
-    lists of such; None: not known. `draw` makes the chart, as many pixels wide as it is given; None: there is nothing
-    to draw. `supported_filters` names the filters that the picture can follow; its views lack the others' columns.
+    `numbers` has every number in `summary` by name: counts, unrounded shares, times, the names that belong to them, and
+    lists of these; None: not known. `draw` makes the chart at a given width in pixels; None: there is nothing to draw.
+    `supported_filters` names the filters that apply to the picture; its views lack the columns for the others.
     """
 
     name: str
@@ -43,5 +43,5 @@ def day(date_: date) -> str:
 
 
 def series(row: Row) -> str:
-    """What the jobs of a row do, as `check` words it; a question mark stands for what is not known."""
+    """What the jobs of a row do, worded as in `check`; a question mark stands for unknown parts."""
     return f"{known(row['operation'])} of {known(row['object'])} ({known(row['job_type'])})"

@@ -53,7 +53,7 @@ def coverage(selection: Selection) -> Picture:
 
 def _missing(selection: Selection) -> Row:
     """The longest time between two listings without a gap, the deletions seen, and an estimate of the jobs never seen:
-    for the days that can be added up, and how many these are. Null if no such day was counted."""
+    for the days that can be added up, and the number of these days. Null if no such day was counted."""
     (found,) = selection.query("""
         select
             (
@@ -86,7 +86,7 @@ def _words(numbers: Row) -> list[str]:
         + (f"; the last of {when(numbers['last_listing'])}." if numbers["last_listing"] else ".")
     ]
     for hole in numbers["holes"]:
-        if hole["hours"] * 60 < 1:  # as in `check`: a listing itself takes as long
+        if hole["hours"] * 60 < 1:  # as in `check`: a listing itself may take that long
             continue
         length, start, end = duration(timedelta(hours=hole["hours"])), when(hole["hole_from"]), when(hole["hole_to"])
         words.append(f"A gap of {length} from {start} to {end}: the next listing came more than seven days later.")

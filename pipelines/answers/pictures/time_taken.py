@@ -16,9 +16,9 @@ TREND_DAYS: Final = 84  # durations look back at least this far: a trend needs m
 
 
 def at_once(selection: Selection) -> Picture:
-    """How many jobs ran or waited at the same time; at most one point an hour. The peak is taken only from hours that
-    are covered completely and in which the recorder was running: otherwise jobs whose end was not seen would pile up
-    until the next listing."""
+    """How many jobs ran or waited at the same time; at most one point per hour. The peak is taken only from hours that
+    are fully covered and in which the recorder was running: otherwise jobs whose end was not seen would pile up until
+    the next listing."""
     title = "How many ran at once?"
     found = selection.query("""
         select

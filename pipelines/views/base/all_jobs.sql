@@ -1,15 +1,15 @@
--- One row per job: what other views build on: its kind, whether it has ended, and between which times it existed.
+-- One row per job, for other views to build on: its kind, whether it has ended, and between which times it existed.
 --
 --  org_id         VARCHAR                   the org
 --  id             VARCHAR                   the job, 18 characters; Setup and event logs show the first 15
---  kind           VARCHAR                   query: reads records out of the org; load: anything else, it writes or deletes; null where operation is
+--  kind           VARCHAR                   query: reads records out of the org; load: anything else, which writes or deletes; null if operation is
 --  job_type       VARCHAR                   V2Query, or Classic, which includes Classic loads
 --  operation      VARCHAR                   as in query_jobs
 --  object         VARCHAR                   API name of the object
 --  created_by_id  VARCHAR                   the user who created it
 --  created_date   TIMESTAMP WITH TIME ZONE  when it was created
---  began_at       TIMESTAMP WITH TIME ZONE  created_date where that is plausible: not before 2009, when the Bulk API came, and not after the job was listed; else null
---  changed_at     TIMESTAMP WITH TIME ZONE  system_modstamp where that is plausible in the same way; else null
+--  began_at       TIMESTAMP WITH TIME ZONE  created_date if that is plausible: not before 2009, when the Bulk API was introduced, and not after the job was listed; else null
+--  changed_at     TIMESTAMP WITH TIME ZONE  system_modstamp if that is plausible in the same way; else null
 --  state          VARCHAR                   newest state observed
 --  api_version    DOUBLE                    API version that created it
 --  observed_at    TIMESTAMP WITH TIME ZONE  start of the listing that first showed it with this state and system_modstamp
@@ -17,7 +17,7 @@
 --  shown_at       TIMESTAMP WITH TIME ZONE  start of the listing that first showed the job as query_jobs has it; it was listed at least then
 --  shown_by       TIMESTAMP WITH TIME ZONE  end of that listing
 --  is_finished    BOOLEAN                   whether the state is final: JobComplete, Failed, Aborted, Closed
---  is_gone        BOOLEAN                   whether it is no longer listed though its last state was not final, or was Closed: expired or deleted
+--  is_gone        BOOLEAN                   whether it is no longer listed although its last state was not final, or was Closed: expired or deleted
 --  gone_by        TIMESTAMP WITH TIME ZONE  end of the listing that no longer showed it; null unless is_gone
 --  hidden_since   TIMESTAMP WITH TIME ZONE  of a job that disappeared together with most others and may still exist: the last listing that showed it; else null
 --

@@ -1,11 +1,11 @@
--- One row per listing of any kind, filtered ones included: from when to when it was read.
+-- One row per listing of any kind, including filtered ones: from when to when it was read.
 --
 --  org_id       VARCHAR                   the org
 --  listing_id   VARCHAR                   the listing
---  listed_at    TIMESTAMP WITH TIME ZONE  its start; of one that had to start again, the start of its last try
+--  listed_at    TIMESTAMP WITH TIME ZONE  its start; if it had to restart, the start of its last try
 --  ended_at     TIMESTAMP WITH TIME ZONE  its end
 --  filters      VARCHAR                   JSON object of the filters sent, as in listings
---  api_version  VARCHAR                   API version that was asked for
+--  api_version  VARCHAR                   API version used for the request
 --
 -- unique: listing_id
 select

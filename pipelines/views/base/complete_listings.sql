@@ -1,9 +1,9 @@
--- One row per complete listing: unfiltered, and read to its end. The one definition of complete: only these listings prove what an org has, and what it no longer has.
+-- One row per complete listing: unfiltered, and read to its end. The only definition of complete: only these listings prove what an org has, and what it no longer has.
 --
 --  org_id      VARCHAR                   the org
 --  listing_id  VARCHAR                   the listing
---  listed_at   TIMESTAMP WITH TIME ZONE  its start; of one that had to start again, the start of its last try: it is complete as of then
---  ended_at    TIMESTAMP WITH TIME ZONE  its end: what it showed was so by then, and what it did not show was gone by then
+--  listed_at   TIMESTAMP WITH TIME ZONE  its start; if it had to restart, the start of its last try: it is complete as of then
+--  ended_at    TIMESTAMP WITH TIME ZONE  its end: by then, what it showed was true, and what it did not show was gone
 --
 -- unique: listing_id
 select

@@ -2,7 +2,7 @@
 --
 --  org_id         VARCHAR                   the org
 --  id             VARCHAR                   the job, 18 characters; Setup and event logs show the first 15
---  kind           VARCHAR                   query: reads records out of the org; load: anything else, it writes or deletes; null where operation is
+--  kind           VARCHAR                   query: reads records out of the org; load: anything else, which writes or deletes; null if operation is
 --  job_type       VARCHAR                   V2Query, or Classic, which includes Classic loads
 --  operation      VARCHAR                   as in query_jobs
 --  object         VARCHAR                   API name of the object
@@ -11,23 +11,23 @@
 --  state          VARCHAR                   newest state observed
 --  api_version    DOUBLE                    API version that created it
 --  is_finished    BOOLEAN                   whether that state is final: JobComplete, Failed, Aborted or Closed
---  is_gone        BOOLEAN                   whether it vanished from the listing without having been seen finished, and not with most others at once (reduced_views)
---  ended_by       TIMESTAMP WITH TIME ZONE  its end at the latest: system_modstamp where that moved with the final state, else the end of the listing that first showed it ended, or no longer showed the job; null while it runs
---  seconds        BIGINT                    seconds from began_at to ended_by: how long it took at most; null where either is not known
+--  is_gone        BOOLEAN                   whether it vanished from the listing without having been seen finished, and not together with most others (reduced_views)
+--  ended_by       TIMESTAMP WITH TIME ZONE  its latest possible end: system_modstamp if that moved with the final state, else the end of the listing that first showed the job ended, or no longer showed it; null while it runs
+--  seconds        BIGINT                    seconds from began_at to ended_by: how long it took at most; null if either is not known
 --  by_stamp       BOOLEAN                   whether ended_by is a system_modstamp, exact to the second; false: the end of a listing, later than the job's end; null while it runs
---  began_at       TIMESTAMP WITH TIME ZONE  created_date, where that is plausible; see all_jobs
+--  began_at       TIMESTAMP WITH TIME ZONE  created_date, if that is plausible; see all_jobs
 --
 -- unique: org_id, id
 --
--- The API does not say when a job ended. system_modstamp is when the job last changed; for some jobs it never moves, and of some it
--- moves again after the end: that of the first version in the state that the job stayed in counts.
--- A Classic job that is Closed takes no more batches; those that it has may still run (job_details.provisional).
+-- The API does not say when a job ended. system_modstamp is when the job last changed; for some jobs it never moves, and for others it
+-- moves again after the end: what counts is that of the first version in the state that the job stayed in.
+-- A Classic job that is Closed accepts no more batches; those that it has may still run (job_details.provisional).
 with newest as (
     select org_id, id, nth, state, state_before, entered_at, by_stamp, observed_by
     from salesforce.state_spans
     where left_at is null and nth > 1 and (state = state_before or not by_stamp)
 ),
--- the few jobs of which the newest version's stamp says nothing about the end: when they came into its state
+-- the few jobs whose newest system_modstamp says nothing about the end: when they entered their present state
 entered as (
     select org_id, id, nth, state, entered_at, by_stamp, observed_by from newest where state <> state_before
     union all

@@ -1,15 +1,15 @@
--- One row per job: how it ended, by its state and by its own answer where there is one. The one definition of an outcome.
+-- One row per job: how it ended, judging by its state and, if fetched, its details. The only definition of an outcome.
 --
 --  org_id             VARCHAR                   the org
 --  id                 VARCHAR                   the job
---  outcome            VARCHAR                   failed, aborted, every record failed, partly failed, done, done: record failures unknown, unfinished (Closed with batches to come, too), gone unfinished; null for an unknown state
---  outcome_as_of      TIMESTAMP WITH TIME ZONE  of an unfinished job or one in an unknown state, when that was last known to be so: the newest complete listing; of one that is Closed with batches to come, its own newest answer, null where that is not known; null for all others
---  is_failure         BOOLEAN                   failed, or every record failed: true; partly failed or done: false; null for what says nothing of the next job: aborted, unfinished, gone
+--  outcome            VARCHAR                   failed, aborted, every record failed, partly failed, done, done: record failures unknown, unfinished (includes Closed with batches to come), gone unfinished; null for an unknown state
+--  outcome_as_of      TIMESTAMP WITH TIME ZONE  for an unfinished job or one in an unknown state, when that was last known to be so: the newest complete listing; for one that is Closed with batches to come, when its details were last fetched, null if that is not known; null for all others
+--  is_failure         BOOLEAN                   true for failed, or every record failed; false for partly failed or done; null for outcomes that say nothing about the next job: aborted, unfinished, gone
 --
 -- unique: org_id, id
 --
--- Every record failed: as many records failed as were processed, or every batch did and no record is known to have passed.
--- A Classic load has its counts from the Classic API alone: where that was not asked or refused, its failures are unknown.
+-- Every record failed: as many records failed as were processed, or every batch did and no record is known to have succeeded.
+-- Only the Classic API has the counts of a Classic load: if it was not asked, or refused, the load's failures are unknown.
 with judged as (
     select
         j.org_id,

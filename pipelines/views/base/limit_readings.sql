@@ -1,14 +1,14 @@
--- One row per limit, app and time at which it was read: what of it was used. API calls are read from snapshots of the limits and from the answers to listings.
+-- One row per limit, app and time at which it was read: how much of it was used. API calls are read from snapshots of the limits and from the answers to listings.
 --
 --  org_id        VARCHAR                   the org
 --  limit_name    VARCHAR                   name of the limit, such as DailyApiRequests
---  app           VARCHAR                   the connected app or sub-limit that this share is of; empty for the whole org
+--  app           VARCHAR                   the connected app or sub-limit that this share belongs to; empty for the whole org
 --  read_at       TIMESTAMP WITH TIME ZONE  when, by the org's clock
 --  listing_id    VARCHAR                   the listing of the same run
---  source        VARCHAR                   snapshot: of org_limits; listing: the API calls that the last answer to the listing gave
---  max           BIGINT                    what may be used
---  used          BIGINT                    what was used
---  used_percent  DOUBLE                    the same in percent; null where nothing may be used
+--  source        VARCHAR                   snapshot: from org_limits; listing: the API calls that the listing's last answer reported
+--  max           BIGINT                    the limit
+--  used          BIGINT                    how much was used
+--  used_percent  DOUBLE                    the same in percent; null if the limit is 0
 --
 -- unique: org_id, limit_name, app, listing_id, source
 select

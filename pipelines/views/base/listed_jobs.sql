@@ -1,8 +1,8 @@
--- One row per job as it was last listed: which kind it is, and whether its state is final. The one place that reads query_jobs; all_jobs adds times.
+-- One row per job as it was last listed: its kind, and whether its state is final. The only place that reads query_jobs; all_jobs adds times.
 --
 --  org_id           VARCHAR                   the org
 --  id               VARCHAR                   the job, 18 characters; Setup and event logs show the first 15
---  kind             VARCHAR                   query: reads records out of the org; load: anything else, it writes or deletes; null where operation is
+--  kind             VARCHAR                   query: reads records out of the org; load: anything else, which writes or deletes; null if operation is
 --  job_type         VARCHAR                   V2Query, or Classic, which includes Classic loads
 --  operation        VARCHAR                   as in query_jobs
 --  object           VARCHAR                   API name of the object

@@ -1,10 +1,10 @@
--- One row per listing that proves coverage: a complete one, and not one of those that showed only a fraction of the jobs.
+-- One row per listing that proves coverage: a complete one that did not show only a fraction of the jobs.
 --
 --  org_id         VARCHAR                   the org
 --  listing_id     VARCHAR                   the listing
 --  listed_at      TIMESTAMP WITH TIME ZONE  its start; see complete_listings
---  listed_before  TIMESTAMP WITH TIME ZONE  start of the one before it; null for the first
---  is_continuous  BOOLEAN                   whether coverage continues from there: it was at most seven days earlier, so that no job can have finished and expired in between; false for the first
+--  listed_before  TIMESTAMP WITH TIME ZONE  start of the previous one; null for the first
+--  is_continuous  BOOLEAN                   whether coverage continues from the previous one: it was at most seven days earlier, so that no job can have finished and expired in between; false for the first
 --
 -- unique: listing_id
 --

@@ -1,19 +1,19 @@
--- One row per recorded org: what to call it, as of when the record shows it, and since when that is complete.
+-- One row per recorded org: its display name, as of when the record shows it, and since when it is complete.
 --
 --  org_id        VARCHAR                   the org
---  name          VARCHAR                   the company's name, followed by the id in brackets where several recorded orgs have that name, as a sandbox has that of its production org; the id where the name is not known
---  as_of         TIMESTAMP WITH TIME ZONE  its newest complete listing; of a recorder that always filters, its newest listing
---  covered_to    TIMESTAMP WITH TIME ZONE  the newest listing that proves coverage; null where none does
+--  name          VARCHAR                   the company's name, followed by the id in brackets if several recorded orgs have that name, as a sandbox and its production org do; the id if the name is not known
+--  as_of         TIMESTAMP WITH TIME ZONE  its newest complete listing; if the recorder always filters, its newest listing
+--  covered_to    TIMESTAMP WITH TIME ZONE  the newest listing that proves coverage; null if none does
 --  listed_at     TIMESTAMP WITH TIME ZONE  its newest listing of any kind
 --  listings      BIGINT                    listings of any kind
---  covered_from  TIMESTAMP WITH TIME ZONE  start of the coverage that reaches up to covered_to; null like it
---  is_settled    BOOLEAN                   whether these are two weeks or more: only then is anything called usual
+--  covered_from  TIMESTAMP WITH TIME ZONE  start of the coverage that extends to covered_to; null like it
+--  is_settled    BOOLEAN                   whether that coverage spans two weeks or more: only then is anything called usual
 --
 -- unique: org_id
 with listed as (
     select org_id, max(listed_at) as listed_at, count(*) as listings from salesforce.all_listings group by 1
 ),
--- spans of coverage do not overlap: the newest has the greatest of both
+-- spans of coverage do not overlap, so the newest has the greatest start and end
 covered as (
     select org_id, max(covered_from) as covered_from, max(covered_to) as covered_to from salesforce.coverage group by 1
 ),

@@ -1,8 +1,8 @@
--- One row per org and user: what to call the user, so that no two users of an org have one name.
+-- One row per org and user: the user's display name, unique within the org.
 --
 --  org_id  VARCHAR  the org
 --  id      VARCHAR  the user (005…)
---  name    VARCHAR  full name, followed by the username in brackets, or by the id, where the org has several users of that name; the id where the name is not known
+--  name    VARCHAR  full name, followed by the username in brackets, or by the id, if the org has several users of that name; the id if the name is not known
 --
 -- unique: org_id, id
 with counted as (
