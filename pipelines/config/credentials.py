@@ -76,7 +76,7 @@ class SalesforceCredentials(CredentialsConfiguration):
             )
         closest = min(METHODS.values(), key=lambda keys: (-len(given & set(keys)), len(set(keys) - given)))
         raise ConfigError(
-            f"The sign-in is incomplete: {_listed(given)} set, {_listed(set(closest) - given)} missing or empty.",
+            f"The sign-in is incomplete. Set: {_listed(given)}. Missing or empty: {_listed(set(closest) - given)}.",
             f"Set all keys for one of these sign-in methods:\n{ways}\n{_set_where(given)}\n{_where()}",
         )
 
