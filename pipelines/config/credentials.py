@@ -70,7 +70,7 @@ class SalesforceCredentials(CredentialsConfiguration):
         ways = "\n".join(f"  {way}: {', '.join(keys)}" for way, keys in METHODS.items())
         if not given:
             raise ConfigError(
-                "No Salesforce credentials are set. Nothing was loaded.",
+                "No Salesforce credentials are set.",
                 f"Set the keys for one of these sign-in methods:\n{ways}\n{_where()}\n"
                 "To try it without an org: make demo",
             )
