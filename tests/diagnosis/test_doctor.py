@@ -58,7 +58,12 @@ def test_it_answers_open_questions_and_says_what_it_cannot_know(org: DemoOrg, re
         (lambda org: org.usage.count_calls(org.now, 14_900), {}, 70, "a load stops at 90 %"),
         (lambda org: org.fail_next(200, "<html>", path="/services/data$"), {}, 78, "does not answer like Salesforce"),
         (lambda org: None, {"INSTANCE_URL": "http://127.0.0.1:9"}, 75, "could not be reached"),
-        (lambda org: None, {"INSTANCE_URL": "https://nowhere.invalid"}, 75, "could not be found: its name has no address"),
+        (
+            lambda org: None,
+            {"INSTANCE_URL": "https://nowhere.invalid"},
+            75,
+            "could not be found: its name has no address",
+        ),
         (lambda org: None, {"INSTANCE_URL": "https://login.salesforce.com"}, 78, "My Domain"),
         (lambda org: None, {"ACCESS_TOKEN": "[REDACTED] Use 'sf org"}, 78, "one method"),
     ],
