@@ -50,7 +50,7 @@ def test_it_answers_open_questions_and_says_what_it_cannot_know(org: DemoOrg, re
 @pytest.mark.parametrize(
     ("trouble", "environment", "code", "said"),
     [
-        (lambda org: None, {"CLIENT_SECRET": ""}, 78, "client_secret missing"),
+        (lambda org: None, {"CLIENT_SECRET": ""}, 78, "Missing or empty: client_secret."),
         (lambda org: None, {"CLIENT_SECRET": "wrong"}, 77, "Check client_id and client_secret"),
         (lambda org: setattr(org, "wrong_domain", True), {}, 77, "My Domain"),
         (lambda org: setattr(org, "client_credentials_user", False), {}, 77, "run-as user"),
