@@ -121,7 +121,15 @@ def test_every_finding_is_documented() -> None:
 
 
 SECTIONS = ("query_jobs", "check")
-NOT_SETTINGS = {"credentials", "fetch_org_metadata", "clock_tolerance_hours", "history", "on_page", "on_listed", "return"}
+NOT_SETTINGS = {
+    "credentials",
+    "fetch_org_metadata",
+    "clock_tolerance_hours",
+    "history",
+    "on_page",
+    "on_listed",
+    "return",
+}
 
 
 def test_the_example_of_the_secrets_shows_every_key() -> None:
