@@ -92,7 +92,7 @@ lock: .venv/.everything ## update the locked requirements from pyproject.toml
 	@.venv/bin/uv pip compile -q pyproject.toml --upgrade $(LOCK) --group dev -c requirements.txt -o requirements-dev.txt
 override LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 
-clean: ## remove .venv, caches and builds; never a database or dlt's home
+clean: ## remove .venv, caches and builds; never a database
 	rm -rf .venv .venv-duckdb-1.5 .venv-newest build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find pipelines tests notebooks \( -name __pycache__ -o -name __marimo__ \) -prune -exec rm -rf {} +
 

@@ -1,7 +1,7 @@
 """START HERE: record an org's Bulk API jobs. `python -m pipelines.query_jobs load|demo|doctor|report|check`
 As an installed package, the same command is `bulk-jobs` (__main__.py).
 
-The path of a record, room by room. A room imports only from the rooms below it; `make lint` enforces that.
+The path of a record, package by package. Each imports only from those below it; `make lint` enforces that.
 
     query_jobs.py  the command line (this file)
     diagnosis/     what is wrong
@@ -199,13 +199,19 @@ def _parser() -> argparse.ArgumentParser:
     load.set_defaults(command=_load)
     demo = commands.add_parser("demo", help="record the built-in demo org and show the result")
     demo.add_argument("--days", type=_days, default=30, help="days to simulate (default: 30)")
-    demo.add_argument("--home", type=Path, default=DEMO_HOME, help="directory for its files (default: demo/)")
+    demo.add_argument(
+        "--home", type=Path, metavar="FOLDER", default=DEMO_HOME, help="folder for its files (default: demo/)"
+    )
     demo.set_defaults(command=_demo)
     doctor = commands.add_parser("doctor", help="diagnose the set-up and suggest fixes")
     doctor.set_defaults(command=_doctor)
     report = commands.add_parser("report", help="write one HTML page of charts, for a mail or a wiki")
     report.add_argument(
-        "--output", type=Path, default=Path("report.html"), help="file to write (default: report.html; - for stdout)"
+        "--output",
+        type=Path,
+        metavar="FILE",
+        default=Path("report.html"),
+        help="file to write (default: report.html; - for stdout)",
     )
     report.add_argument(
         "--numbers",
@@ -220,9 +226,11 @@ def _parser() -> argparse.ArgumentParser:
     check.set_defaults(command=_check)
     for command in (report, check):
         command.add_argument(
-            "--as-of", metavar="TIME", help="answer as of that time (ISO 8601; UTC unless it has an offset)"
+            "--as-of", metavar="TIME", help="show everything as of that time (ISO 8601; UTC unless it has an offset)"
         )
-        command.add_argument("--warehouse", type=Path, help="warehouse to read (default: the published copy)")
+        command.add_argument(
+            "--warehouse", type=Path, metavar="FILE", help="warehouse to read (default: the published copy)"
+        )
     for command in (load, demo, doctor, report, check):
         command.add_argument("--verbose", action="store_true", help="show tracebacks and log messages")
     return parser

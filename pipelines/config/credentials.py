@@ -70,13 +70,13 @@ class SalesforceCredentials(CredentialsConfiguration):
         ways = "\n".join(f"  {way}: {', '.join(keys)}" for way, keys in METHODS.items())
         if not given:
             raise ConfigError(
-                "No Salesforce credentials are set. Nothing was loaded.",
+                "No Salesforce credentials are set.",
                 f"Set the keys for one of these sign-in methods:\n{ways}\n{_where()}\n"
                 "To try it without an org: make demo",
             )
         closest = min(METHODS.values(), key=lambda keys: (-len(given & set(keys)), len(set(keys) - given)))
         raise ConfigError(
-            f"The sign-in is incomplete: {_listed(given)} set, {_listed(set(closest) - given)} missing or empty.",
+            f"The sign-in is incomplete. Set: {_listed(given)}. Missing or empty: {_listed(set(closest) - given)}.",
             f"Set all keys for one of these sign-in methods:\n{ways}\n{_set_where(given)}\n{_where()}",
         )
 

@@ -80,22 +80,22 @@ def read_settings() -> Settings:
     recorder = resolved(RecorderConfiguration(), "query_jobs")
     if not 0 <= recorder.lock_wait < float("inf"):
         raise ConfigError(
-            f"{named('query_jobs.lock_wait')} is {recorder.lock_wait:g}.", "It must be a number of seconds."
+            f"{named('query_jobs.lock_wait')} is {recorder.lock_wait:g}.", "It must be a number of seconds, 0 or more."
         )
     if recorder.details_per_run < 0:
         raise ConfigError(
             f"{named('query_jobs.details_per_run')} is {recorder.details_per_run}.",
-            "It must be a number of jobs; 0 turns it off.",
+            "It must be a number of jobs, 0 or more; 0 turns it off.",
         )
     if recorder.keep_copies < 0:
         raise ConfigError(
             f"{named('query_jobs.keep_copies')} is {recorder.keep_copies}.",
-            "It must be a number of daily copies; 0 turns them off.",
+            "It must be a number of daily copies, 0 or more; 0 turns them off.",
         )
     if not 0 <= recorder.clock_tolerance_hours <= MAX_CLOCK_TOLERANCE_HOURS:
         raise ConfigError(
             f"{named('query_jobs.clock_tolerance_hours')} is {recorder.clock_tolerance_hours:g}.",
-            f"It must be a number of hours up to {MAX_CLOCK_TOLERANCE_HOURS:,}; 0 accepts any clock.",
+            f"It must be a number of hours from 0 to {MAX_CLOCK_TOLERANCE_HOURS:,}; 0 accepts any clock.",
         )
     key, given = _primary_file()
     primary_file = project_path(given)

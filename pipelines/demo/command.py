@@ -51,7 +51,7 @@ def demo(days: int, home: Path) -> int:
                     continue
                 runs.append(record_under_lock(replace(settings, moment=org.now), credentials_for(org)))
                 status.update(f"{org.now:%d %B, %H:%M} - load {len(runs)}: {runs[-1].snapshot.jobs_changed:,} changed")
-        print(f"\nThe last of {len(runs)} loads said:\n  {runs[-1]}\n")
+        print(f"\nThe last of {len(runs)} loads printed:\n  {runs[-1]}\n")
         _summarize(org, settings.warehouse, days)
     return 0
 

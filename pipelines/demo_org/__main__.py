@@ -19,11 +19,13 @@ PAST = timedelta(days=28)  # of history when the org starts
 
 def main() -> int:
     """Serve until Ctrl-C or SIGTERM. Return 0 when stopped, 1 if the port is taken."""
-    parser = argparse.ArgumentParser(prog="python -m pipelines.demo_org", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines.demo_org", description="Serve a demo Salesforce org on 127.0.0.1."
+    )
     parser.add_argument(
         "--port", type=int, default=8765, help="port on 127.0.0.1; 0 chooses a free one (default: 8765)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="another seed makes another org (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="a different seed makes a different org (default: 0)")
     asked = parser.parse_args()
 
     stop = threading.Event()
@@ -51,7 +53,7 @@ def _welcome(org: DemoOrg, url: str) -> str:
     return f"""\
 {org.name} with {len(org.jobs):,} query and Classic jobs: {url}
 
-To point the pipeline at it, set these environment variables:
+To record it, set these environment variables:
 
   export SOURCES__SALESFORCE__CREDENTIALS__INSTANCE_URL={url}
   export SOURCES__SALESFORCE__CREDENTIALS__CLIENT_ID={org.client_id}
@@ -68,7 +70,7 @@ To change things, POST {url}/_control/<method> with the arguments as a JSON obje
   curl -s {url}/_control/add_job -d '{{"object": "Account", "state": "InProgress"}}'
   curl -s {url}/_control/advance -d '{{"hours": 6}}'
 
-Ctrl-C stops it, and nothing is kept."""
+Ctrl-C stops it; nothing is saved."""
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ def doctor(verbose: bool = False) -> int:
         org = Org(credentials, source.api_version, source.api_budget_percent, settings.clock_tolerance_hours)
     except RecorderError as failure:
         found.bad(failure)
-        return found.exit_code
+        return _concluded(found)
     for title, examine in EXAMINATIONS.items():
         print(title)
         try:
@@ -72,6 +72,11 @@ def doctor(verbose: bool = False) -> int:
         print("What the documentation leaves open, answered for this org")
         for question, answer in open_questions(found):
             print(f"  {question}\n    {answer}")
+    return _concluded(found)
+
+
+def _concluded(found: Diagnosis) -> int:
+    """Prints the last line; returns the exit code."""
     print("All is well." if not found.exit_code else "Fix the items marked BAD, then run make doctor again.")
     return found.exit_code
 

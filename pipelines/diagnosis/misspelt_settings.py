@@ -55,23 +55,30 @@ def _in_environment() -> Iterator[ConfigError]:
         path = tuple(name.lower().split("__"))
         section, key = ".".join(path[:-1]), path[-1]
         if section in KEYS.keys() - SHARED and not (key in KEYS[section] or path in RENAMED or ".".join(path) in KEYS):
-            yield _problem(path, "the environment")
+            yield _problem(path, "the environment", as_variable=True)
 
 
-def _problem(path: SettingPath, where: str) -> ConfigError:
+def _problem(path: SettingPath, where: str, as_variable: bool = False) -> ConfigError:
     section, key = ".".join(path[:-1]), path[-1]
+
+    def shown(sections: str, name: str) -> str:  # as the user has to write it
+        return "__".join((*sections.split("."), name)).upper() if as_variable else name
+
     homes = [name for name, known in KEYS.items() if key in known and name != section]
     renamed = {old[-1]: new for old, new in RENAMED.items()}
     known = KEYS[section] | {old[-1] for old in RENAMED if ".".join(old[:-1]) == section} if section in KEYS else None
     close = get_close_matches(key if section else ".".join(path), known or {*KEYS, *PARENTS}, n=1, cutoff=0.6)
     if homes:
-        remedy = f"It belongs under [{homes[0]}]."
+        remedy = f"Did you mean {shown(homes[0], key)}?" if as_variable else f"It belongs under [{homes[0]}]."
     elif key in renamed:
-        remedy = f"It is now called {renamed[key][-1]}, and belongs under [{'.'.join(renamed[key][:-1])}]."
+        home = ".".join(renamed[key][:-1])
+        under = "" if as_variable else f", and belongs under [{home}]"
+        remedy = f"It is now called {shown(home, renamed[key][-1])}{under}."
     elif close:
-        remedy = f"Did you mean {renamed[close[0]][-1] if close[0] in renamed else close[0]}?"
+        remedy = f"Did you mean {shown(section, renamed[close[0]][-1] if close[0] in renamed else close[0])}?"
     elif path[0] in DLTS or section in SHARED | PARENTS:
         remedy = "Remove it: the recorder configures dlt itself, and ignores this."
     else:
         remedy = "See .dlt/config.toml."
-    return ConfigError(f"`{'.'.join(path)}` in {where} is an unknown setting.", remedy)
+    name = "__".join(path).upper() if as_variable else ".".join(path)
+    return ConfigError(f"`{name}` in {where} is an unknown setting.", remedy)

@@ -17,7 +17,7 @@ from pipelines.warehouse.copies import copies, space_taken
 from pipelines.warehouse.damage import damaged_part, is_damage
 from pipelines.warehouse.database_file import open_database
 from pipelines.warehouse.file_identity import read_identity, refuse_demo
-from pipelines.warehouse.primary import LOCK_MESSAGE, locking_problem
+from pipelines.warehouse.primary import LOCK_MESSAGE, DatabaseLocked, locking_problem
 from pipelines.warehouse.publishing_guards import check_begun, check_published
 from pipelines.warehouse.reader import read
 from pipelines.warehouse.restoring import damaged
@@ -60,8 +60,9 @@ def _examine_primary(found: Diagnosis, file: Path, warehouse: Path) -> None:
         if without := locking_problem(file) if LOCK_MESSAGE in said else None:
             found.bad(without)
         elif LOCK_MESSAGE in said:
+            holder = DatabaseLocked(file, said).holder
             found.note(
-                f"the primary database is locked, by a load or by a program that should open the published copy: {said}"
+                f"the primary database is locked by {holder}: a load, or a program that should open the published copy"
             )
         else:
             found.bad(ConfigError(f"the primary database cannot be opened: {said}", "See docs/operations.md, Restore."))

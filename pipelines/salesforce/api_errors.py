@@ -70,7 +70,10 @@ def explained(error: SalesforceError, api_version: str) -> RecorderError:
         )
     elif error.status == 401:
         kind = AccessDenied
-        remedy = "The session has expired or was never valid. Set a new access_token, or sign in by client credentials."
+        remedy = (
+            "The session has expired or was never valid. If access_token is set, replace it: it expires with "
+            "its session. Otherwise run `make doctor`."
+        )
     elif error.status in (404, 410):
         kind = ConfigError
         remedy = (

@@ -5,7 +5,7 @@ from typing import Final
 
 from dlt.sources.helpers import requests
 from requests.exceptions import ChunkedEncodingError, ContentDecodingError, InvalidURL, SSLError
-from urllib3.exceptions import ProtocolError, ReadTimeoutError
+from urllib3.exceptions import NameResolutionError, ProtocolError, ReadTimeoutError
 
 from pipelines.errors import ConfigError, NoResponse, RecorderError, TemporaryError, exception_chain, sanitize
 
@@ -42,6 +42,8 @@ def unreachable(host: str, error: Exception) -> RecorderError:
         kind = "did not answer in time"
     elif (isinstance(error, BROKEN) and not isinstance(error, InvalidURL)) or isinstance(behind, ProtocolError):
         kind = "closed the connection or sent an invalid HTTP response"
+    elif isinstance(getattr(behind, "reason", None), NameResolutionError):
+        kind = "could not be found: its name has no address"
     return NoResponse(
         f"{host} {kind} ({type(error).__name__}).",
         "Try again later. If it keeps failing, check instance_url, the network and its proxy.",

@@ -33,13 +33,13 @@ def check_begun(primary_file: Path, warehouse: Path) -> None:
         raise ConfigError(
             f"The primary database {primary_file} is {'empty' if primary_file.exists() else 'missing'}, but its "
             f"published copy {warehouse} exists: a new history would replace it.",
-            "If another recorder publishes there, set `warehouse` under [query_jobs] to another path; to start a new "
-            f"history, move it away. Was the primary database lost? {restore(primary_file, warehouse)}",
+            f"{restore(primary_file, warehouse)}\nIf another recorder publishes there, set `warehouse` under "
+            "[query_jobs] to another path. To start a new history, move the published copy away.",
         )
     if primary_file.exists() and state.identity and not state.is_provisional:
         raise ConfigError(
             f"The primary database {primary_file} is empty, but jobs were recorded in it: a new history would start.",
-            f"To start a new history, remove the empty file; otherwise: {restore(primary_file, warehouse)}",
+            f"{restore(primary_file, warehouse)}\nTo start a new history instead, remove the empty file.",
         )
 
 

@@ -12,10 +12,14 @@ from pipelines.salesforce.org import Org
 
 HALF_GIVEN = [
     ({}, "No Salesforce credentials", "make demo"),
-    ({"client_id": "abc"}, "client_id set, client_secret, instance_url missing", "client credentials"),
-    ({"client_id": "abc", "username": "u"}, "instance_url, private_key missing", "JWT bearer"),
-    ({"instance_url": "x.my.salesforce.com"}, "instance_url set", "client credentials"),
-    ({"instance_url": "x.my.salesforce.com", "client_secret": "s3cret"}, "client_id missing", "client credentials"),
+    ({"client_id": "abc"}, "Set: client_id. Missing or empty: client_secret, instance_url.", "client credentials"),
+    ({"client_id": "abc", "username": "u"}, "Missing or empty: instance_url, private_key.", "JWT bearer"),
+    ({"instance_url": "x.my.salesforce.com"}, "Set: instance_url.", "client credentials"),
+    (
+        {"instance_url": "x.my.salesforce.com", "client_secret": "s3cret"},
+        "Missing or empty: client_id.",
+        "client credentials",
+    ),
     ({"sf_cli_org": "o", "instance_url": "x.my.salesforce.com", "access_token": "s3cret"}, "ambiguous", "one method"),
     ({"sf_cli_org": "o", "client_id": "abc"}, "also client_id", "one method"),
     ({"instance_url": "http://x.my.salesforce.com", "access_token": "s3cret"}, "https://", "Example"),

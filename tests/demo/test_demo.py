@@ -24,7 +24,7 @@ def test_the_demo_shows_what_the_org_forgot(recorder: Recorder, tmp_path: Path) 
 
     assert run.returncode == 0, run.stderr
     assert run.stderr == ""
-    assert "The last of 19 loads said:" in run.stdout
+    assert "The last of 19 loads printed:" in run.stdout
     jobs = re.search(r"\n  jobs +([\d,]+) +([\d,]+)\n", run.stdout)
     assert jobs
     remembered, known = (int(number.replace(",", "")) for number in jobs.groups())
@@ -200,7 +200,7 @@ def test_two_demos_in_one_home(recorder: Recorder, tmp_path: Path) -> None:
     output, errors = first.communicate(timeout=110)
 
     assert first.returncode == 0, errors
-    assert "loads said:" in output
+    assert "loads printed:" in output
     assert not list(home.glob("query_jobs.duckdb.state/kept/*"))
     for run in (second, load):
         assert run.returncode == 75, run.stderr

@@ -219,7 +219,7 @@ def test_the_command_serves_an_org_with_a_past_until_it_is_told_to_stop() -> Non
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
-        lines = list(iter(process.stdout.readline, "Ctrl-C stops it, and nothing is kept.\n"))
+        lines = list(iter(process.stdout.readline, "Ctrl-C stops it; nothing is saved.\n"))
         exports = dict(line.strip().removeprefix("export ").split("=", 1) for line in lines if "export" in line)
         prefix = "SOURCES__SALESFORCE__CREDENTIALS__"
         form = {

@@ -66,8 +66,8 @@ def test_in_the_environment(org: DemoOrg, recorder: Recorder) -> None:
     told = recorder.run("doctor", **given)
 
     assert told.returncode == 78
-    assert "`query_jobs.warehose` in the environment is an unknown setting." in told.stdout
-    assert "Did you mean job_type?" in told.stdout
+    assert "`QUERY_JOBS__WAREHOSE` in the environment is an unknown setting." in told.stdout
+    assert "Did you mean SOURCES__SALESFORCE__JOB_TYPE?" in told.stdout
     assert "check_x" not in told.stdout
     assert "runtime" not in told.stdout
 
