@@ -158,7 +158,7 @@ def test_kept_rows_with_both_columns_lose_neither_value() -> None:
 
     assert found.column_names == ["id", NEW]
     assert [row and json.loads(row) for row in found[NEW].to_pylist()] == [
-        {"a": 1}, {"b": 2}, {"a": 1, "b": 2}, {"a": 1, NEW: "text"}, {NEW: "7"}, None,
+        {"a": 1}, {"b": 2}, {"a": 1, "b": 2}, {"a": 1, "extraFields": "text"}, {"extraFields": "7"}, None,
     ]  # fmt: skip
     assert with_new_names(found, table) == found
 
@@ -173,6 +173,20 @@ def test_a_field_by_an_old_name_gets_no_column(org: DemoOrg, recorder: Recorder)
     assert json.loads(extra) == fields
     assert columns(recorder.warehouse) == {(table, NEW) for table in TABLES_WITH_IT}
     assert recorder.load().snapshot.jobs_changed == 0
+
+
+def test_a_field_that_had_a_column_by_a_new_name_is_as_listings_show_it(org: DemoOrg, recorder: Recorder) -> None:
+    """Once its value is among the others, the job is the same as before: the next listing changes nothing."""
+    org.edit_job(org.add_job(), extraFields="b")
+    recorder.load()
+    change(
+        recorder.primary_file,
+        f"update {DATASET}.query_jobs set {NEW} = 'b'",
+        f"alter table {DATASET}.query_jobs add column {OLD} varchar",
+    )
+
+    assert recorder.load().snapshot.jobs_changed == 0
+    assert recorder.rows(f"select {NEW} from query_jobs") == [('{"extraFields":"b"}',)]
 
 
 def test_old_names_are_those_of_no_column() -> None:
