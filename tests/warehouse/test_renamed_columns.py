@@ -142,6 +142,19 @@ def test_a_kept_listing_of_an_earlier_version_is_loaded_whole(org: DemoOrg, reco
     assert columns(recorder.primary_file) == {(table, NEW) for table in TABLES_WITH_IT}
 
 
+def test_a_copy_of_an_earlier_version_stands_in_for_a_locked_file(org: DemoOrg, recorder: Recorder) -> None:
+    """A job whose fields it has under the old name is no changed one."""
+    org.edit_job(org.add_job(), fooBar="a", foo_bar="b")
+    recorder.load()
+    for file in (recorder.primary_file, recorder.warehouse):
+        change(file, *(f"alter table {DATASET}.{table} rename column {NEW} to {OLD}" for table in TABLES_WITH_IT))
+    with holding(recorder.primary_file):
+        assert recorder.run().returncode == 75
+    recorder.load()
+
+    assert recorder.rows("select jobs_changed from listings order by started_at, finished_at") == [(1,), (0,), (0,)]
+
+
 def test_kept_rows_with_both_columns_lose_neither_value() -> None:
     """A field of Salesforce's may have had a column by the new name."""
     (table,) = [table for table in TABLES if table.name == "query_jobs"]
