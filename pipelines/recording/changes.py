@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from pipelines.recording.feeds import Feed
 from pipelines.recording.history import History
 from pipelines.tables import DATASET, TIME, Table
+from pipelines.warehouse.renamed_columns import old_names
 
 OBSERVED: Final = "observed_at"
 CURRENT: Final = "current_since"
@@ -45,13 +46,14 @@ def _compare(
 
     An unchanged row has the stored system_modstamp, so the range of the listed ones limits what is read.
     """
-    stored = {c for c in columns if c not in (OBSERVED, CURRENT) and not c.startswith("_dlt")}
+    renamed = old_names(feed.jobs)  # a published copy that stands in for a locked file may be an earlier version's
+    stored = {renamed.get(c, c): c for c in columns if c not in (OBSERVED, CURRENT) and not c.startswith("_dlt")}
     version = set(feed.states.key)  # compared by the join itself
     listed_columns = set(listed.column_names) - {POSITION}
     same = [
-        *(f's."{c}" is not distinct from l."{c}"' for c in sorted(listed_columns & stored - version)),
-        *(f'l."{c}" is null' for c in sorted(listed_columns - stored)),
-        *(f's."{c}" is null' for c in sorted(stored - listed_columns)),
+        *(f's."{stored[c]}" is not distinct from l."{c}"' for c in sorted(listed_columns & stored.keys() - version)),
+        *(f'l."{c}" is null' for c in sorted(listed_columns - stored.keys())),
+        *(f's."{stored[c]}" is null' for c in sorted(stored.keys() - listed_columns)),
     ]
     stamps = pc.min_max(listed["system_modstamp"]).as_py()
     connection.register("listed", listed)

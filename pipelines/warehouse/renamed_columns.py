@@ -9,12 +9,13 @@ from pipelines.tables import DATASET, Table
 
 RENAMED: Final = {"more_fields": "extra_fields"}  # old -> new
 # Both columns exist if an earlier version has loaded into a migrated file, or if a field of Salesforce had a column
-# with the new name before. Their values are JSON objects; the value of such a field is made one.
+# with the new name before. Their values are JSON objects; the value of such a field is made one, by the field's name as
+# listings show it: under another, each of these jobs would count as changed with the next listing.
 _BOTH: Final = """
 case when {new} is null then {old} when {old} is null then {object} else json_merge_patch({old}, {object}) end
 """
 _OBJECT: Final = """
-case when json_valid({new}) and json_type({new}) = 'OBJECT' then {new} else json_object('{new}', {new}) end
+case when json_valid({new}) and json_type({new}) = 'OBJECT' then {new} else json_object('{field}', {new}) end
 """
 
 
@@ -51,4 +52,6 @@ def with_new_names(rows: pa.Table, table: Table) -> pa.Table:
 
 
 def _both(old: str, new: str) -> str:
-    return _BOTH.format(old=old, new=new, object=_OBJECT.format(new=new))
+    first, *others = new.split("_")
+    field = first + "".join(map(str.capitalize, others))
+    return _BOTH.format(old=old, new=new, object=_OBJECT.format(new=new, field=field))

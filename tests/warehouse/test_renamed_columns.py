@@ -144,6 +144,19 @@ def test_a_kept_listing_of_an_earlier_version_is_loaded_completely(org: DemoOrg,
     assert columns(recorder.primary_file) == {(table, NEW) for table in TABLES_WITH_IT}
 
 
+def test_a_copy_of_an_earlier_version_stands_in_for_a_locked_file(org: DemoOrg, recorder: Recorder) -> None:
+    """A job whose fields it has under the old name is no changed one."""
+    org.edit_job(org.add_job(), fooBar="a", foo_bar="b")
+    recorder.load()
+    for file in (recorder.primary_file, recorder.warehouse):
+        change(file, *(f"alter table {DATASET}.{table} rename column {NEW} to {OLD}" for table in TABLES_WITH_IT))
+    with holding(recorder.primary_file):
+        assert recorder.run().returncode == 75
+    recorder.load()
+
+    assert recorder.rows("select jobs_changed from listings order by started_at, finished_at") == [(1,), (0,), (0,)]
+
+
 def test_kept_rows_with_both_columns_lose_neither_value() -> None:
     """An undocumented field may have had a column with the new name."""
     (table,) = [table for table in TABLES if table.name == "query_jobs"]
@@ -160,7 +173,7 @@ def test_kept_rows_with_both_columns_lose_neither_value() -> None:
 
     assert found.column_names == ["id", NEW]
     assert [row and json.loads(row) for row in found[NEW].to_pylist()] == [
-        {"a": 1}, {"b": 2}, {"a": 1, "b": 2}, {"a": 1, NEW: "text"}, {NEW: "7"}, None,
+        {"a": 1}, {"b": 2}, {"a": 1, "b": 2}, {"a": 1, "extraFields": "text"}, {"extraFields": "7"}, None,
     ]  # fmt: skip
     assert with_new_names(found, table) == found
 
@@ -176,6 +189,20 @@ def test_a_field_with_an_old_column_name_gets_no_column(org: DemoOrg, recorder: 
     assert json.loads(extra) == fields
     assert columns(recorder.warehouse) == {(table, NEW) for table in TABLES_WITH_IT}
     assert recorder.load().snapshot.jobs_changed == 0
+
+
+def test_a_field_that_had_a_column_by_a_new_name_is_as_listings_show_it(org: DemoOrg, recorder: Recorder) -> None:
+    """Once its value is among the others, the job is the same as before: the next listing changes nothing."""
+    org.edit_job(org.add_job(), extraFields="b")
+    recorder.load()
+    change(
+        recorder.primary_file,
+        f"update {DATASET}.query_jobs set {NEW} = 'b'",
+        f"alter table {DATASET}.query_jobs add column {OLD} varchar",
+    )
+
+    assert recorder.load().snapshot.jobs_changed == 0
+    assert recorder.rows(f"select {NEW} from query_jobs") == [('{"extraFields":"b"}',)]
 
 
 def test_old_names_are_not_names_of_columns() -> None:
