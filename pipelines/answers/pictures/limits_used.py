@@ -13,7 +13,7 @@ HIGH_PERCENT: Final = 80  # of the allowance: the summary counts days with such 
 
 def allowance(selection: Selection) -> Picture:
     """V2 query jobs in any 24 hours, against the allowance; at most one point per hour."""
-    title = "How much of the allowance of query jobs is used?"
+    title = "How much of the query-job allowance is used?"
     found = selection.query("""
         select
             case when $granularity = 'day' then hour else date_trunc('day', hour) end as start,
@@ -41,9 +41,9 @@ def allowance(selection: Selection) -> Picture:
     if peak["share_percent"] is not None:
         of = f"{peak['used']:,} of {peak['allowance']:,} V2 query jobs ({percent(peak['share_percent'])})"
     by_count = peak["counted"] is not None and peak["counted"] > peak["recorded"]
-    by = " by the org's own count" if by_count else ""
+    by = ", by the org's own count" if by_count else ""
     words = [
-        f"At most {of} in 24 hours{by} up to {when(peak['peak_at'])}"
+        f"Peak: {of} in the 24 hours up to {when(peak['peak_at'])}{by}"
         + (f"; {peak['recorded']:,} of these are recorded." if by_count else "."),
         f"{counted(len(high), 'day') if high else 'No day'} reached {HIGH_PERCENT} %."
         if peak["share_percent"] is not None

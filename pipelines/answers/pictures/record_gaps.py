@@ -83,7 +83,7 @@ def _words(numbers: Row) -> list[str]:
             else ""
         )
         + (" outside the gaps" if numbers["longest_gap_hours"] and numbers["holes"] else "")
-        + (f"; the last of {when(numbers['last_listing'])}." if numbers["last_listing"] else ".")
+        + (f"; the last started {when(numbers['last_listing'])}." if numbers["last_listing"] else ".")
     ]
     for hole in numbers["holes"]:
         if hole["hours"] * 60 < 1:  # as in `check`: a listing itself may take that long
@@ -91,8 +91,10 @@ def _words(numbers: Row) -> list[str]:
         length, start, end = duration(timedelta(hours=hole["hours"])), when(hole["hole_from"]), when(hole["hole_to"])
         words.append(f"A gap of {length} from {start} to {end}: the next listing came more than seven days later.")
     if numbers["deleted"]:
+        was = "was" if numbers["deleted"] == 1 else "were"
         words.append(
-            f"Deleted before Salesforce would have removed them: {counted(numbers['deleted'], 'recorded job')}."
+            f"{counted(numbers['deleted'], 'recorded job')} {was} deleted before Salesforce would have removed "
+            f"{'it' if numbers['deleted'] == 1 else 'them'}."
         )
     if numbers["days_counted"]:
         unseen: Any = numbers["unseen_estimated"]
