@@ -132,7 +132,7 @@ def test_the_allowance_and_who_uses_it_up(tmp_path: Path) -> None:
     allowance, users, limits = pictures.allowance(chosen), pictures.users(chosen), pictures.limits(chosen)
 
     assert "Peak: 92 of 100 V2 query jobs (92 %) in the 24 hours up to" in allowance.summary
-    assert "up to 2026-11-16 06:00 UTC; 88 of these are recorded. 1 day reached 80 %." in allowance.summary
+    assert "up to 2026-11-16 06:00 UTC, by the org's own count; 88 of these are recorded. 1 day reached 80 %." in allowance.summary
     assert [(row["user"], row["object"], row["query jobs"]) for row in users.table] == [
         ("Order Sync", "Order", 84),
         ("005A", "Account", 4),
@@ -208,7 +208,7 @@ def test_holes_and_unseen_jobs_are_shown(tmp_path: Path) -> None:
     picture = pictures.coverage(chosen)
 
     assert (
-        "4 complete listings, at most 24 hours apart outside the gaps; the last of 2026-11-16 06:00 UTC."
+        "4 complete listings, at most 24 hours apart outside the gaps; the last started 2026-11-16 06:00 UTC."
         in picture.summary
     )
     assert "A gap of 11.0 days from 2026-10-27 06:00 UTC to 2026-11-07 06:00 UTC" in picture.summary
