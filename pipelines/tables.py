@@ -191,26 +191,13 @@ UNLISTED_JOBS: Final = Table(
         _ORG_ID,
         _ID,
         Column("state", TEXT, "The last state observed before that", nullable=False),
-        Column(
-            "last_listed_at",
-            TIME,
-            "Start of the newest listing that showed it; filtered listings count only if they showed it changed or back",
-            nullable=False,
-        ),
+        Column("last_listed_at", TIME, "Start of the newest listing that showed it; filtered listings count only if they showed it changed or back", nullable=False),
         Column("unlisted_at", TIME, "Start of the first listing found not to show it", nullable=False),
-        Column(
-            "listed_again_at",
-            TIME,
-            "Start of a later listing, filtered or not, that showed it again; null: still absent, which at most one row per job is",
-        ),
-        Column(
-            "hidden",
-            FLAG,
-            "True: listings had lost most jobs at once (listings.reduced_since), so it may still exist without being shown",
-        ),
+        Column("listed_again_at", TIME, "Start of a later listing, filtered or not, that showed it again; null: still absent, which at most one row per job is"),
+        Column("hidden", FLAG, "True: listings had lost most jobs at once (listings.reduced_since), so it may still exist without being shown"),
         Column("feed", TEXT, "Which of the org's listings no longer shows it: query (/jobs/query)", before="query"),
     ),
-)
+)  # fmt: skip
 
 JOB_DETAILS: Final = Table(
     "job_details",

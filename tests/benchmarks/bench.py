@@ -120,7 +120,7 @@ def prepared(jobs: int) -> Iterator[Bench]:
 
 
 def as_table(title: str, costs: dict[str, Cost], base: Cost | None = None) -> str:
-    """A table; `base` adds how many times it each one took."""
+    """A table; with `base`, also the ratio of each to it."""
     base = base or Cost(costs["floor"].wall + costs["import dlt"].wall, costs["floor"].cpu + costs["import dlt"].cpu, 0)
     lines = [f"### {title}", "", "| | wall s | CPU s | peak MB | wall to floor + import | CPU to floor + import |"]
     lines.append("| --- | --- | --- | --- | --- | --- |")
@@ -222,7 +222,7 @@ def tiny(rounds: int) -> str:
 
 
 def details(rounds: int) -> str:
-    """What it costs to ask for users, limits and the details of 500 jobs besides, each answered at once."""
+    """The cost of also fetching users, limits and the details of 500 jobs, each answered immediately."""
     with_all = {"QUERY_JOBS__DETAILS_PER_RUN": "500", "QUERY_JOBS__FETCH_ORG_METADATA": "true"}
     with prepared(10_000) as bench:
 
@@ -280,7 +280,7 @@ def growth(rounds: int, warehouses: tuple[int, ...] = (0, 1_000_000, 10_000_000)
 
 
 def guard(rounds: int) -> str:
-    """Ends with exit code 1 where a load has become much slower than the floor and dlt's import together."""
+    """Exits with code 1 if a load has become much slower than the floor and dlt's import together."""
     with prepared(20_000) as bench:
         costs = bench.beside_floor(
             3,
