@@ -46,11 +46,11 @@ class Story:
         users = [org.add_user(name, f"{name.lower()}@example.com") for name in ("Amara", "Billing", "Kiran")]
         for n in range(24):
             state = ("JobComplete", "InProgress", "Failed", "UploadComplete")[n % 4]
-            told = {"errorMessage": "InvalidBatch : Field name not found"} if state == "Failed" else {}
+            failure = {"errorMessage": "InvalidBatch : Field name not found"} if state == "Failed" else {}
             created = BEGIN - timedelta(hours=n)
             job = org.add_job(
                 object=("Account", "Lead")[n % 2], state=state, createdById=users[n % 3], createdDate=created,
-                systemModstamp=created + timedelta(minutes=5), numberRecordsProcessed=100 * n, retries=n % 2, **told,
+                systemModstamp=created + timedelta(minutes=5), numberRecordsProcessed=100 * n, retries=n % 2, **failure,
             )  # fmt: skip
             self.jobs.append(job)
         for n in range(12):

@@ -70,9 +70,9 @@ class OrgTruth:
         state = {"Failed": "failed", "Aborted": "aborted", "InProgress": "unfinished", "Open": "unfinished"}
         if job["state"] in state:
             return state[job["state"]]
-        told = self.details.get(job["id"], {})
-        processed, lost = told.get("number_records_processed"), told.get("number_records_failed") or 0
-        batches, lost_batches = told.get("number_batches_total"), told.get("number_batches_failed") or 0
+        known = self.details.get(job["id"], {})
+        processed, lost = known.get("number_records_processed"), known.get("number_records_failed") or 0
+        batches, lost_batches = known.get("number_batches_total"), known.get("number_batches_failed") or 0
         every_record = lost > 0 and processed is not None and lost >= processed
         every_batch = lost_batches > 0 and lost_batches == batches and (processed or 0) <= lost
         if every_record or every_batch:
@@ -175,17 +175,17 @@ class OrgTruth:
                 continue
             name = f"{job['operation'] or '?'} of {job['object'] or '?'} ({job['job_type'] or '?'})"
             silence = max(DAY, 3 * (run[-1] - run[0]) / (len(run) - 1))
-            told = {"series": name, "user": self.by_user(job), "failures": len(run), "failing_since": run[0],
+            known = {"series": name, "user": self.by_user(job), "failures": len(run), "failing_since": run[0],
                     "last_failure_at": run[-1]}  # fmt: skip
             numbers["streaks"] += 1
             until: Any = ended
             if ended:
                 numbers["recovered"] += 1
             elif run[-1] + silence >= self.as_of:
-                numbers["ongoing"].append(told)
+                numbers["ongoing"].append(known)
                 until = "still failing"
             else:
-                numbers["abandoned"].append(told)
+                numbers["abandoned"].append(known)
                 until = f"last failed {run[-1]:%Y-%m-%d %H:%M} UTC"
             rows.append(
                 {"what": f"{name} · {self.by_user(job)}", "failures": len(run), "since": run[0], "until": until}

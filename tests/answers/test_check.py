@@ -139,7 +139,7 @@ def test_a_problem_is_reported_from_its_threshold_on(tmp_path: Path, kind: str) 
         assert words in str(finding)
     assert check(below, Thresholds(), now=NOW) == []
     for settings in trouble.lower:
-        assert [told.key for told in check(below, Thresholds(**settings), now=NOW)] == [trouble.key]
+        assert [findings.key for findings in check(below, Thresholds(**settings), now=NOW)] == [trouble.key]
     for settings in trouble.higher:
         assert check(at, Thresholds(**settings), now=NOW) == []
 
@@ -174,8 +174,11 @@ def test_a_limit_is_urgent_once_it_is_used_up(tmp_path: Path) -> None:
     """From then on Salesforce refuses requests."""
     for jobs, used, urgent in ((99, 14_999, False), (100, 15_000, True)):
         limits = crowd(jobs)["org_limits"] + batches(used)["org_limits"]
-        told = found(tmp_path, crowd(jobs) | {"org_limits": limits})
-        assert [(finding.kind, finding.urgent) for finding in told] == [("allowance", urgent), ("api limit", urgent)]
+        findings = found(tmp_path, crowd(jobs) | {"org_limits": limits})
+        assert [(finding.kind, finding.urgent) for finding in findings] == [
+            ("allowance", urgent),
+            ("api limit", urgent),
+        ]
 
 
 def test_a_failing_series_is_reported_as_long_as_it_still_runs(tmp_path: Path) -> None:
@@ -190,7 +193,7 @@ def test_a_failing_series_is_reported_as_long_as_it_still_runs(tmp_path: Path) -
     jobs += [{"object": end, "created_date": NOW - n * HOUR} for end in ("JobComplete", "Aborted") for n in range(4)]
     jobs = [job | {"state": job["object"] if job["created_date"] == NOW else "Failed"} for job in jobs]
 
-    assert {told.key.split("/")[-2] for told in found(tmp_path, {"query_jobs": jobs})} == {*paces, "Aborted"}
+    assert {findings.key.split("/")[-2] for findings in found(tmp_path, {"query_jobs": jobs})} == {*paces, "Aborted"}
 
 
 def test_a_closed_job_counts_as_unfinished_only_while_a_load_has_batches_to_come(tmp_path: Path) -> None:
@@ -199,10 +202,10 @@ def test_a_closed_job_counts_as_unfinished_only_while_a_load_has_batches_to_come
     jobs[1]["operation"] = "query"
     details = [{"id": job_id(n), "provisional": n != 3, "number_records_failed": 0} for n in (1, 2, 3, 4)]
     away = [{"id": job_id(4), "state": "Closed"}]
-    (told,) = found(tmp_path, {"query_jobs": jobs, "job_details": details, "unlisted_jobs": away})
+    (finding,) = found(tmp_path, {"query_jobs": jobs, "job_details": details, "unlisted_jobs": away})
 
-    assert "on Lead was Closed with batches to come after 48 hours, when it was last asked: " in told.message
-    assert told.ids == (job_id(1),)
+    assert "on Lead was Closed with batches to come after 48 hours, when it was last asked: " in finding.message
+    assert finding.ids == (job_id(1),)
 
 
 def believable(dice: Random, until: datetime) -> Iterator[tuple[Row, Row]]:
@@ -235,9 +238,9 @@ def believable(dice: Random, until: datetime) -> Iterator[tuple[Row, Row]]:
 def test_a_healthy_org_has_no_findings(tmp_path: Path, days: int) -> None:
     """On Mondays and Saturdays alike; single failures, partly failed loads, aborted and running jobs are normal."""
     until = NOW - days * DAY
-    told = [(job, row) for job, row in believable(Random(days), until) if job["created_date"] < until]
-    jobs = [{"id": job_id(n), "observed_at": until - HOUR, **job} for n, (job, _) in enumerate(told)]
-    details = [{"id": job_id(n), "asked_at": until, **row} for n, (_, row) in enumerate(told) if row]
+    findings = [(job, row) for job, row in believable(Random(days), until) if job["created_date"] < until]
+    jobs = [{"id": job_id(n), "observed_at": until - HOUR, **job} for n, (job, _) in enumerate(findings)]
+    details = [{"id": job_id(n), "asked_at": until, **row} for n, (_, row) in enumerate(findings) if row]
     at = [until - n * DAY / 2 for n in range(84)]
     listings = [{"started_at": time, "api_usage": 9_000, "api_usage_max": 15_000} for time in at]
     limits = [limit("DailyBulkV2QueryJobs", 110, 1_000, asked_at=time) for time in at]

@@ -33,9 +33,9 @@ def test_load_and_check_are_silent_on_a_healthy_day(recorder_of: Callable[[DemoO
         for command in (["load", "--quiet"], ["check"]):
             run = recorder.run(*command, QUERY_JOBS__FETCH_ORG_METADATA="true", QUERY_JOBS__DETAILS_PER_RUN="10")
             assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
-        told = json.loads(recorder.run("check", "--json").stdout)
+        reported = json.loads(recorder.run("check", "--json").stdout)
 
-    assert told == {"warehouse": str(recorder.warehouse), "demo": False, "findings": []}
+    assert reported == {"warehouse": str(recorder.warehouse), "demo": False, "findings": []}
 
 
 def test_findings_end_with_exit_code_1(recorder: Recorder, tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_each_org_is_judged_on_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("filters", "ages", "told"),
+    ("filters", "ages", "reported"),
     [
         (["{}", '{"jobType": "Classic"}'], [30, 1], True),  # a newer filtered listing proves nothing
         (['{"jobType": "Classic"}', '{"jobType": "Classic"}'], [30, 1], False),
@@ -110,12 +110,12 @@ def test_each_org_is_judged_on_its_own(tmp_path: Path) -> None:
         (["{}", "{}"], [30, 1], False),
     ],
 )
-def test_the_last_complete_listing_is_what_counts(tmp_path: Path, filters, ages, told: bool) -> None:
+def test_the_last_complete_listing_is_what_counts(tmp_path: Path, filters, ages, reported: bool) -> None:
     """If the recorder always filters, the last one of any kind."""
     listings = [{"filters": f, "started_at": NOW - age * HOUR} for f, age in zip(filters, ages, strict=True)]
     found = check(plant(tmp_path / "w.duckdb", listings=listings), Thresholds(), now=NOW)
 
-    assert [finding.kind for finding in found] == ["coverage"] * told
+    assert [finding.kind for finding in found] == ["coverage"] * reported
 
 
 @pytest.mark.parametrize(
@@ -230,18 +230,18 @@ def test_a_load_whose_batches_all_failed_has_no_count_of_records(tmp_path: Path,
     counts = {"number_records_processed": records, "number_records_failed": records}
     batches = {"number_batches_failed": 2, "number_batches_completed": 0, "number_batches_total": 2}
     details = [{"id": f"750{1:012}AAA", **counts, **batches}]
-    (told,) = check(plant(tmp_path / "w.duckdb", query_jobs=[load], job_details=details), Thresholds(), now=NOW)
+    (finding,) = check(plant(tmp_path / "w.duckdb", query_jobs=[load], job_details=details), Thresholds(), now=NOW)
 
-    assert "shows as Closed, but every batch failed;" in told.message
+    assert "shows as Closed, but every batch failed;" in finding.message
 
 
 def test_an_allowance_used_up_by_unseen_jobs_is_reported(tmp_path: Path) -> None:
     """The org's own counter includes jobs that no listing ever showed; the reason is not known: they may have been
     deleted, or hidden by a filter."""
     limit = {"listing_id": "listing 0", "limit_name": "DailyBulkV2QueryJobs", "max": 100, "remaining": 10}
-    (told,) = check(plant(tmp_path / "w.duckdb", org_limits=[limit]), Thresholds(), now=NOW)
+    (finding,) = check(plant(tmp_path / "w.duckdb", org_limits=[limit]), Thresholds(), now=NOW)
 
-    assert told.message.endswith("none of them was ever recorded.")
+    assert finding.message.endswith("none of them was ever recorded.")
 
 
 def test_two_users_with_the_same_name_are_two_findings(tmp_path: Path) -> None:

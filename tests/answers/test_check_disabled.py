@@ -24,9 +24,9 @@ def stopped(nights_ago: int, failed: int) -> list[Row]:
 @pytest.mark.parametrize(("nights", "kind"), [(1, "failing"), (2, "failing"), (3, None), (5, None), (7, None)])
 def test_a_disabled_series_that_failed_in_a_row_is_not_missed(tmp_path: Path, nights: int, kind: str | None) -> None:
     """ "Fix or disable it", the finding said."""
-    told = found(tmp_path, {"query_jobs": stopped(nights, 4), "listings": DAILY})
+    findings = found(tmp_path, {"query_jobs": stopped(nights, 4), "listings": DAILY})
 
-    assert kinds(told) == [kind] * (kind is not None)
+    assert kinds(findings) == [kind] * (kind is not None)
 
 
 @pytest.mark.parametrize("days", [0, 1, 2, 5])
@@ -61,9 +61,9 @@ def test_a_day_without_the_jobs_of_a_disabled_series_is_not_unusual(tmp_path: Pa
     jobs.sort(key=lambda job: job["created_date"], reverse=True)
     jobs = [job | {"state": "Failed"} if n < 4 else job for n, job in enumerate(jobs)]
     others = of_days(*[10] * 40, object="Order")
-    told = found(tmp_path, {"query_jobs": [*jobs, *others], "listings": LATER})
+    findings = found(tmp_path, {"query_jobs": [*jobs, *others], "listings": LATER})
 
-    assert "unusual volume" not in kinds(told)
+    assert "unusual volume" not in kinds(findings)
 
 
 def test_a_day_that_lacks_other_jobs_as_well_is_unusual(tmp_path: Path) -> None:
@@ -74,9 +74,9 @@ def test_a_day_that_lacks_other_jobs_as_well_is_unusual(tmp_path: Path) -> None:
     jobs = [job | {"state": "Failed"} if n < 4 else job for n, job in enumerate(jobs)]
     others = of_days(*[50] * 40, object="Order")
     others = [job for job in others if job["created_date"] < last]
-    told = found(tmp_path, {"query_jobs": [*jobs, *others], "listings": LATER})
+    findings = found(tmp_path, {"query_jobs": [*jobs, *others], "listings": LATER})
 
-    assert "unusual volume" in kinds(told)
+    assert "unusual volume" in kinds(findings)
 
 
 def test_a_series_that_never_failed_is_missed_even_with_thresholds_of_0(tmp_path: Path) -> None:

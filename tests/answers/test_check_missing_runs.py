@@ -106,8 +106,8 @@ def test_a_series_is_missed_after_its_next_time_and_not_before(tmp_path: Path, p
             jobs = [EXTRACT | {"created_date": at, "observed_at": at} for at in times if at <= last]
             listings = [{"started_at": now - n * DAY / 2} for n in range(90)]
             file.unlink(missing_ok=True)
-            told = check(plant(file, query_jobs=jobs, listings=listings), Thresholds(unusual_jobs=1_000), now=now)
-            assert kinds(told) == ["missing run"] * reported, (pattern, last, now)
+            findings = check(plant(file, query_jobs=jobs, listings=listings), Thresholds(unusual_jobs=1_000), now=now)
+            assert kinds(findings) == ["missing run"] * reported, (pattern, last, now)
 
 
 def healthy(dice: Random, until: datetime) -> Iterator[Row]:
@@ -153,19 +153,19 @@ def test_no_run_is_missed_in_healthy_weeks(tmp_path: Path, seed: int) -> None:
         known = [job for job in jobs if job["created_date"] <= now]
         file = tmp_path / f"{ago}.duckdb"
         plant(file, query_jobs=known, listings=[{"started_at": now - n * DAY / 2} for n in range(100)])
-        told = check(file, Thresholds(unusual_jobs=1_000), now=now)
-        assert told == [], (now, told)
+        findings = check(file, Thresholds(unusual_jobs=1_000), now=now)
+        assert findings == [], (now, findings)
 
 
 def test_the_runs_of_one_machine_are_one_finding(tmp_path: Path) -> None:
     """It stopped before four nightly series of its user; another user's series is another event."""
     jobs = [job for name in "ABCD" for job in nightly(30, 1, object=name)]
     other = nightly(30, 1, created_by_id="005A")
-    told = found(tmp_path, {"query_jobs": [*jobs, *other], "listings": DAILY})
+    findings = found(tmp_path, {"query_jobs": [*jobs, *other], "listings": DAILY})
 
-    assert [one.key.split("/")[2] for one in told] == ["005A", "005B"]
-    assert told[1].message.endswith(" Nor did 3 other series of the same user: query of B, query of C, query of D.")
-    assert told[1].numbers["series"] == len(told[1].ids) == 4
+    assert [one.key.split("/")[2] for one in findings] == ["005A", "005B"]
+    assert findings[1].message.endswith(" Nor did 3 other series of the same user: query of B, query of C, query of D.")
+    assert findings[1].numbers["series"] == len(findings[1].ids) == 4
 
 
 @pytest.mark.parametrize("state", ["Failed", "InProgress"])
@@ -174,18 +174,18 @@ def test_a_run_missing_for_a_reported_reason_is_not_reported(tmp_path: Path, sta
     jobs = nightly(30, 2)
     for job in jobs[:3] if state == "Failed" else jobs[:1]:
         job["state"] = state
-    told = found(tmp_path, {"query_jobs": jobs, "listings": DAILY})
+    findings = found(tmp_path, {"query_jobs": jobs, "listings": DAILY})
 
-    assert kinds(told) == [{"Failed": "failing", "InProgress": "unfinished"}[state]]
+    assert kinds(findings) == [{"Failed": "failing", "InProgress": "unfinished"}[state]]
 
 
 def test_an_unusually_quiet_day_is_not_reported_by_series_as_well(tmp_path: Path) -> None:
     """None of sixty nightly series ran yesterday."""
     jobs = [job for n in range(60) for job in nightly(40, 2, object=f"Object{n}")]
-    told = found(tmp_path, {"query_jobs": jobs, "listings": DAILY})
+    findings = found(tmp_path, {"query_jobs": jobs, "listings": DAILY})
 
-    assert kinds(told) == ["unusual volume"]
-    assert told[0].message == "0 query jobs on Sunday, 15 November 2026, but that weekday usually has 60."
+    assert kinds(findings) == ["unusual volume"]
+    assert findings[0].message == "0 query jobs on Sunday, 15 November 2026, but that weekday usually has 60."
 
 
 def test_a_series_whose_jobs_are_deleted_unseen_is_not_missed(tmp_path: Path) -> None:

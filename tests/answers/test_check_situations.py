@@ -183,10 +183,10 @@ def test_other_users_jobs_that_vanish_at_once_are_one_finding(tmp_path: Path) ->
 )
 def test_the_length_of_a_hole_has_a_suitable_unit(tmp_path: Path, length: timedelta, words: str | None) -> None:
     """Holes of less than a minute are ignored: a listing itself may take that long."""
-    told = found(tmp_path, {"listings": listed(10 * DAY, 3 * DAY - length, timedelta(0))})
+    findings = found(tmp_path, {"listings": listed(10 * DAY, 3 * DAY - length, timedelta(0))})
 
-    assert kinds(told) == ["hole"] * (words is not None)
-    assert not words or words in told[0].message
+    assert kinds(findings) == ["hole"] * (words is not None)
+    assert not words or words in findings[0].message
 
 
 def test_the_share_of_a_limit_is_not_rounded_up(tmp_path: Path) -> None:

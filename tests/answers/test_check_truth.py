@@ -28,9 +28,9 @@ def test_the_allowance_was_used_up_by_the_jobs_of_these_24_hours(tmp_path: Path)
         ],
         "org_limits": [counted(95, 5 * HOUR), counted(50, HOUR / 10, listing_id="listing 1")],
     }
-    (told,) = found(tmp_path, tables)
+    (finding,) = found(tmp_path, tables)
 
-    assert told.message == (
+    assert finding.message == (
         "95 of 100 V2 query jobs (95 %) were created in the 24 hours up to 2026-11-16 01:00 UTC; of the 40 that are "
         "recorded, most by: Ada Lovelace on Account 40."
     )
@@ -47,10 +47,10 @@ def test_the_24_hours_of_a_snapshot_end_with_it(tmp_path: Path) -> None:
         ],
         "org_limits": [counted(86, at)],
     }
-    (told,) = found(tmp_path, tables)
+    (finding,) = found(tmp_path, tables)
 
-    assert "up to 2026-11-16 01:07 UTC; of the 85 that are recorded" in told.message
-    assert told.message.endswith("most by: Data Warehouse on Account 70, Ada Lovelace on Account 15.")
+    assert "up to 2026-11-16 01:07 UTC; of the 85 that are recorded" in finding.message
+    assert finding.message.endswith("most by: Data Warehouse on Account 70, Ada Lovelace on Account 15.")
 
 
 @pytest.mark.parametrize(
@@ -64,10 +64,10 @@ def test_the_24_hours_of_a_snapshot_end_with_it(tmp_path: Path) -> None:
 def test_a_closed_load_is_unfinished_as_of_its_last_answer(tmp_path: Path, age, asked, said: str | None) -> None:
     """It may have ended since: its details are fetched less often than the listing."""
     details = [{"id": job_id(1), "provisional": True, "asked_at": NOW - asked}]
-    told = found(tmp_path, {"query_jobs": [LOAD | {"created_date": NOW - age}], "job_details": details})
+    findings = found(tmp_path, {"query_jobs": [LOAD | {"created_date": NOW - age}], "job_details": details})
 
     start = "1 insert job of Data Warehouse on Lead was Closed with batches to come "
-    assert [finding.message for finding in told] == ([start + said] if said else [])
+    assert [finding.message for finding in findings] == ([start + said] if said else [])
 
 
 @pytest.mark.parametrize("outcome", ["gone", "refused"])
@@ -83,20 +83,20 @@ def test_a_job_without_a_readable_date_is_unfinished_since_it_was_first_seen(tmp
     """Its age is not known, but not zero."""
     job = {"created_date": None, "state": "Open", "job_type": "Classic", "operation": "insert", "created_by_id": "005B"}
     seen = {"system_modstamp": NOW - 40 * DAY, "observed_at": NOW - 40 * DAY}
-    (told,) = found(tmp_path, {"query_jobs": [job | seen]})
+    (finding,) = found(tmp_path, {"query_jobs": [job | seen]})
 
-    assert told.message == "1 insert job of Data Warehouse on Account is still Open, after 40.0 days."
+    assert finding.message == "1 insert job of Data Warehouse on Account is still Open, after 40.0 days."
 
 
 @pytest.mark.parametrize("created", [NOW - 8 * DAY, None])
 def test_a_load_that_lost_all_records_is_reported_by_its_end(tmp_path: Path, created) -> None:
     """It may have been open for more than a week: the file with the reasons is kept for a week after its end."""
     counts = [{"id": job_id(1), "number_records_processed": 10, "number_records_failed": 10}]
-    for age, is_told in ((DAY, True), (7 * DAY + HOUR, False)):
+    for age, is_reported in ((DAY, True), (7 * DAY + HOUR, False)):
         ended = {"created_date": created, "system_modstamp": NOW - age, "observed_at": NOW - age}
-        told = found(tmp_path, {"query_jobs": [LOAD | ended], "job_details": counts})
-        assert [finding.kind for finding in told] == ["closed but failed"] * is_told
-        assert not told or told[0].message.endswith("; the last job ended by 2026-11-15 06:00 UTC.")
+        findings = found(tmp_path, {"query_jobs": [LOAD | ended], "job_details": counts})
+        assert [finding.kind for finding in findings] == ["closed but failed"] * is_reported
+        assert not findings or findings[0].message.endswith("; the last job ended by 2026-11-15 06:00 UTC.")
 
 
 def test_orgs_with_the_same_name_are_distinguished(tmp_path: Path) -> None:
@@ -108,24 +108,26 @@ def test_orgs_with_the_same_name_are_distinguished(tmp_path: Path) -> None:
     ]
     listings = [row | {"org_id": org["org_id"]} for org in ({"org_id": ORG}, *orgs[1:]) for row in listed(2 * DAY)]
     file = plant(tmp_path / "w.duckdb", orgs=orgs, listings=listings)
-    told = check(file, Thresholds(), now=NOW)
+    findings = check(file, Thresholds(), now=NOW)
 
-    assert [finding.org for finding in told] == [f"Acme ({ORG})", f"Acme (sandbox {SANDBOX})", "Umbrella"]
+    assert [finding.org for finding in findings] == [f"Acme ({ORG})", f"Acme (sandbox {SANDBOX})", "Umbrella"]
     assert rows(file, "select distinct name from orgs order by 1") == [("Acme",), ("Umbrella",)]
 
 
 def test_messages_use_the_singular_for_one(tmp_path: Path) -> None:
     """One job, one record; and several jobs with batches to come."""
     one = [limit("DailyBulkV2QueryJobs", 1, 1)]
-    (told,) = found(tmp_path, {"query_jobs": [{"created_date": NOW - HOUR}], "org_limits": one})
-    assert told.message.startswith("1 of 1 V2 query jobs (100 %) was created in the 24 hours up to ")
+    (finding,) = found(tmp_path, {"query_jobs": [{"created_date": NOW - HOUR}], "org_limits": one})
+    assert finding.message.startswith("1 of 1 V2 query jobs (100 %) was created in the 24 hours up to ")
     counts = [{"id": job_id(1), "number_records_processed": 1, "number_records_failed": 1}]
-    (told,) = found(tmp_path, {"query_jobs": [LOAD], "job_details": counts})
-    assert " shows as Closed, but the only record failed; " in told.message
+    (finding,) = found(tmp_path, {"query_jobs": [LOAD], "job_details": counts})
+    assert " shows as Closed, but the only record failed; " in finding.message
     old = [LOAD | {"created_date": NOW - 2 * DAY}] * 2
     provisional = [{"id": job_id(n), "provisional": True, "asked_at": NOW} for n in (1, 2)]
-    (told,) = found(tmp_path, {"query_jobs": old, "job_details": provisional})
-    assert " were Closed with batches to come, the oldest after 48 hours, when they were last asked: " in told.message
+    (finding,) = found(tmp_path, {"query_jobs": old, "job_details": provisional})
+    assert (
+        " were Closed with batches to come, the oldest after 48 hours, when they were last asked: " in finding.message
+    )
 
 
 def test_a_query_that_lost_all_records_is_shown_in_its_actual_state(tmp_path: Path) -> None:
@@ -135,5 +137,5 @@ def test_a_query_that_lost_all_records_is_shown_in_its_actual_state(tmp_path: Pa
             {"id": job_id(n), "number_records_processed": 5, "number_records_failed": 5} for n in range(1, jobs + 1)
         ]
         queries = [{"created_date": NOW - n * HOUR} for n in range(1, jobs + 1)]
-        (told,) = found(tmp_path, {"query_jobs": queries, "job_details": counts})
-        assert said in told.message
+        (finding,) = found(tmp_path, {"query_jobs": queries, "job_details": counts})
+        assert said in finding.message

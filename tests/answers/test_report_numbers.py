@@ -21,7 +21,7 @@ from pipelines.answers.report import write_report
 from pipelines.answers.selection import orgs, select
 from pipelines.errors import ConfigError
 
-Told = dict[str, Any]
+Output = dict[str, Any]
 # Numerals that are not numbers of an org: they are part of the wording.
 PHRASES = (
     "V2", "24 hours", "36 hours", "last 7 days", "80 %", "last 7 whole days", "in the 7 before", "last 30 whole days",
@@ -36,11 +36,11 @@ def planted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture(scope="module")
-def told(planted: tuple[Path, Tables]) -> Told:
+def output(planted: tuple[Path, Tables]) -> Output:
     """What `report --numbers` writes about it."""
     file, _ = planted
     write_report(file, file.with_name("page.html"), 30, file.with_name("numbers.json"))
-    read: Told = json.loads(file.with_name("numbers.json").read_text(encoding="utf-8"))
+    read: Output = json.loads(file.with_name("numbers.json").read_text(encoding="utf-8"))
     return read
 
 
@@ -58,10 +58,10 @@ def as_json(value: Any) -> Any:
     return value
 
 
-def truths(org: OrgTruth) -> dict[str, Callable[[], tuple[Told, list[Told]]]]:
+def truths(org: OrgTruth) -> dict[str, Callable[[], tuple[Output, list[Output]]]]:
     """Picture -> its numbers and rows, from methods or from functions of a module beside."""
 
-    def own(name: str) -> Callable[[], tuple[Told, list[Told]]]:
+    def own(name: str) -> Callable[[], tuple[Output, list[Output]]]:
         module = next((one for one in (report_truth_limits, report_truth_times) if hasattr(one, name)), None)
         return partial(getattr(module, name), org) if module else getattr(org, name)
 
@@ -69,27 +69,27 @@ def truths(org: OrgTruth) -> dict[str, Callable[[], tuple[Told, list[Told]]]]:
 
 
 @pytest.mark.parametrize("picture", [make.__name__ for make in PICTURES])
-def test_every_number_matches_the_rows(planted: tuple[Path, Tables], told: Told, picture: str) -> None:
+def test_every_number_matches_the_rows(planted: tuple[Path, Tables], output: Output, picture: str) -> None:
     """Counted by hand, org by org; tables have the same rows, with ties in any order."""
     _, tables = planted
-    for section in told["orgs"]:
+    for section in output["orgs"]:
         numbers, rows = truths(OrgTruth(tables, section["org_id"], 30))[picture]()
         shown = section["pictures"][picture]
         assert shown["numbers"] == as_json(numbers)
         assert in_order(shown["table"]) == as_json(in_order(rows))
 
 
-def in_order(rows: list[Told]) -> list[Told]:
+def in_order(rows: list[Output]) -> list[Output]:
     """Everything but floats; times as text."""
     return sorted(rows, key=lambda row: [str(as_json(value)) for value in row.values() if not isinstance(value, float)])
 
 
-def test_the_header_matches_the_rows(planted: tuple[Path, Tables], told: Told) -> None:
+def test_the_header_matches_the_rows(planted: tuple[Path, Tables], output: Output) -> None:
     """Each org with its days, and as of when it is recorded."""
     _, tables = planted
     ids = sorted({row["org_id"] for row in tables["listings"]})
-    assert [section["org_id"] for section in told["orgs"]] == ids
-    for section in told["orgs"]:
+    assert [section["org_id"] for section in output["orgs"]] == ids
+    for section in output["orgs"]:
         truth = OrgTruth(tables, section["org_id"], 30)
         assert [section[name] for name in ("as_of", "since", "until")] == [
             as_json(one) for one in (truth.as_of, truth.since, truth.until)
@@ -133,9 +133,9 @@ def written(value: Any) -> tuple[set[str], set[str]]:  # noqa: PLR0911 - one a t
     return set(), set()
 
 
-def test_findings_and_pictures_report_the_same_peak(planted: tuple[Path, Tables], told: Told) -> None:
+def test_findings_and_pictures_report_the_same_peak(planted: tuple[Path, Tables], output: Output) -> None:
     """If the finding's peak is the page's: it looks at three days, and the page at thirty."""
-    for section in told["orgs"]:
+    for section in output["orgs"]:
         numbers = section["pictures"]["allowance"]["numbers"]
         assert numbers["peak_used"] == section["pictures"]["users"]["numbers"]["peak_used"]
         assert numbers["peak_at"] == section["pictures"]["users"]["numbers"]["peak_at"]
@@ -154,10 +154,10 @@ def test_the_page_is_written_beside_its_numbers(recorder: Recorder, planted: tup
         assert (run.returncode, run.stderr) == (0, "")
         assert "Wrote report.html" in run.stdout
         assert "Wrote numbers.json" in run.stdout
-    told = json.loads((recorder.home / "numbers.json").read_text())
-    assert (told["warehouse"], told["demo"]) == (str(file), False)
+    output = json.loads((recorder.home / "numbers.json").read_text())
+    assert (output["warehouse"], output["demo"]) == (str(file), False)
     out = recorder.run("report", "--warehouse", str(file), "--numbers", "-")
-    assert json.loads(out.stdout)["orgs"][0].keys() == told["orgs"][0].keys()
+    assert json.loads(out.stdout)["orgs"][0].keys() == output["orgs"][0].keys()
     page = recorder.run("report", "--warehouse", str(file), "--output", "-", "--numbers", "numbers.json")
     assert page.stdout.startswith("<!doctype html>")
     assert not list(recorder.home.glob(".*.new"))
@@ -171,9 +171,9 @@ def test_the_page_as_of_an_earlier_time(recorder: Recorder, planted: tuple[Path,
         "report", "--warehouse", str(file), "--as-of", at.isoformat(), "--output", "then.html", "--numbers", "then.json"
     )
     assert (run.returncode, run.stderr) == (0, "")
-    told = json.loads((recorder.home / "then.json").read_text())
-    assert told["as_of"] == at.isoformat()
-    for section in told["orgs"]:
+    output = json.loads((recorder.home / "then.json").read_text())
+    assert output["as_of"] == at.isoformat()
+    for section in output["orgs"]:
         listed = [row for row in tables["listings"] if row["org_id"] == section["org_id"] and row["finished_at"] <= at]
         newest = max(row.get("restarted_at") or row["started_at"] for row in listed)
         assert section["as_of"] == newest.isoformat()

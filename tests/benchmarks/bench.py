@@ -119,8 +119,8 @@ def prepared(jobs: int) -> Iterator[Bench]:
         server.wait()
 
 
-def told(title: str, costs: dict[str, Cost], base: Cost | None = None) -> str:
-    """A table; `base` adds how many times it each one took."""
+def as_table(title: str, costs: dict[str, Cost], base: Cost | None = None) -> str:
+    """A table; with `base`, also the ratio of each to it."""
     base = base or Cost(costs["floor"].wall + costs["import dlt"].wall, costs["floor"].cpu + costs["import dlt"].cpu, 0)
     lines = [f"### {title}", "", "| | wall s | CPU s | peak MB | wall to floor + import | CPU to floor + import |"]
     lines.append("| --- | --- | --- | --- | --- | --- |")
@@ -141,7 +141,7 @@ def cold(rounds: int) -> str:
             },
         )
     ours = costs["cold load"]
-    lines = [told("100,000 jobs into an empty warehouse", costs), ""]
+    lines = [as_table("100,000 jobs into an empty warehouse", costs), ""]
     for name in ("rest_api, careful", "rest_api as documented"):
         theirs = costs[name]
         lines.append(
@@ -182,7 +182,7 @@ def quiet(rounds: int) -> str:
                 "quiet load": lambda: bench.run(LOAD),
             },
         )
-    return told("A listing of 100,000 jobs that are known", costs)
+    return as_table("A listing of 100,000 jobs that are known", costs)
 
 
 def sizes(rounds: int) -> str:
@@ -190,7 +190,7 @@ def sizes(rounds: int) -> str:
     for jobs in (10_000, 100_000, 1_000_000):
         with prepared(jobs) as bench:
             costs |= bench.in_turn(min(rounds, 3), {f"{jobs:,}": bench.cold})
-    return told("Cold loads by size; ratios to 100,000 jobs", costs, costs["100,000"])
+    return as_table("Cold loads by size; ratios to 100,000 jobs", costs, costs["100,000"])
 
 
 def latency(rounds: int) -> str:
@@ -218,11 +218,11 @@ def tiny(rounds: int) -> str:
             },
         )
     above = costs["quiet load"].wall - costs["import dlt"].wall
-    return f"{told('Ten jobs: what every run costs', costs)}\n\n- {above:.2f} s above `import dlt`"
+    return f"{as_table('Ten jobs: what every run costs', costs)}\n\n- {above:.2f} s above `import dlt`"
 
 
 def details(rounds: int) -> str:
-    """What it costs to ask for users, limits and the details of 500 jobs besides, each answered at once."""
+    """The cost of also fetching users, limits and the details of 500 jobs, each answered immediately."""
     with_all = {"QUERY_JOBS__DETAILS_PER_RUN": "500", "QUERY_JOBS__FETCH_ORG_METADATA": "true"}
     with prepared(10_000) as bench:
 
@@ -238,7 +238,7 @@ def details(rounds: int) -> str:
                 "quiet load with all": lambda: bench.run(LOAD, **with_all),
             },
         )
-    return told("10,000 jobs, with the details of 500, users and limits", costs)
+    return as_table("10,000 jobs, with the details of 500, users and limits", costs)
 
 
 def growth(rounds: int, warehouses: tuple[int, ...] = (0, 1_000_000, 10_000_000), runs: int = 50) -> str:
@@ -280,7 +280,7 @@ def growth(rounds: int, warehouses: tuple[int, ...] = (0, 1_000_000, 10_000_000)
 
 
 def guard(rounds: int) -> str:
-    """Ends with exit code 1 where a load has become much slower than the floor and dlt's import together."""
+    """Exits with code 1 if a load has become much slower than the floor and dlt's import together."""
     with prepared(20_000) as bench:
         costs = bench.beside_floor(
             3,
@@ -289,7 +289,7 @@ def guard(rounds: int) -> str:
                 "quiet load": lambda: bench.run(LOAD),
             },
         )
-    table = told("20,000 jobs", costs)
+    table = as_table("20,000 jobs", costs)
     base = costs["floor"].cpu + costs["import dlt"].cpu
     slow = [name for name, most in GUARD.items() if costs[name].cpu > most * base]
     if slow:

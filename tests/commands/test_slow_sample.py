@@ -40,7 +40,7 @@ def test_other_seeds_reach_every_test() -> None:
 @pytest.mark.parametrize(("chosen", "count"), [("not slow", 1), ("slow", 20)])
 def test_all_cases_but_the_first_are_slow_if_a_test_makes_loads(chosen: str, count: int) -> None:
     """As pytest itself reports for a test with twenty-one cases."""
-    test = "tests/recording/test_shared_columns.py::test_a_field_named_like_a_column_of_ours_or_dlt_s_loses_nothing"
+    test = "tests/recording/test_shared_columns.py::test_a_field_named_like_one_of_our_or_dlts_columns_loses_nothing"
     collect = [sys.executable, "-m", "pytest", "-n", "0", "--collect-only", "-m", chosen, test]
     said = subprocess.run(collect, cwd=PROJECT, capture_output=True, text=True, check=True, timeout=120)
 

@@ -27,7 +27,7 @@ SECTIONS: list[SettingPath] = [
     ("destination", "duckdb", "credentials"), ("runtime",), ("load",), ("normalize",), ("normalize", "data_writer"),
     ("extract",), ("schema",), ("data_writer",), ("pipeline",), ("query_jobs",), ("query_jobs", "load"), ("providers",),
 ]  # fmt: skip
-# Text that does more harm than a word that means nothing.
+# Text that does more harm than a meaningless word.
 HARM: dict[str, Any] = {
     "naming": "direct", "refresh": "drop_data", "dev_mode": True, "dataset_name": "elsewhere",
     "dataset_name_layout": "x_%s", "write_disposition": "replace", "schema_contract": "freeze", "job_type": "batch",
@@ -39,7 +39,7 @@ HARM: dict[str, Any] = {
 
 
 def foreign_settings() -> dict[SettingPath, Any]:
-    """Path -> value, without those that are settings of ours."""
+    """Path -> value, without our own settings."""
     found: dict[SettingPath, Any] = {}
     for spec in specifications():
         own = (spec.__section__,) if spec.__section__ else ()
@@ -68,13 +68,13 @@ def _harmful(field: str, hint: Any) -> Any:
 
 
 def as_variables(settings: Mapping[SettingPath, Any]) -> dict[str, str]:
-    """As they stand in an environment."""
+    """As environment variables."""
     texts = {path: value if isinstance(value, str) else json.dumps(value) for path, value in settings.items()}
     return {"__".join(path).upper(): text for path, text in texts.items()}
 
 
 def as_toml(settings: Mapping[SettingPath, Any]) -> str:
-    """As they stand in a file; where one has the name of a section, the section stands."""
+    """As file contents; if one has the name of a section, the section wins."""
     document: dict[str, Any] = {}
     for path, value in sorted(settings.items(), key=lambda item: -len(item[0])):
         node = document
@@ -85,7 +85,7 @@ def as_toml(settings: Mapping[SettingPath, Any]) -> str:
 
 
 def own_variables() -> dict[str, str]:
-    """The variables that dlt reads without its settings, but for the two that count here."""
+    """The variables that dlt reads outside its settings, except the two that matter here."""
     harm = {
         "DLT_JSON_TYPED_PUA_START": "no number",
         "DLT_DLT_ID_LENGTH_BYTES": "no number",

@@ -27,7 +27,7 @@ def secrets(org: DemoOrg, recorder: Recorder, give) -> Iterator[Path]:
     use_project()  # or dlt would remember them in this process
 
 
-def told() -> list[str]:
+def warned_of() -> list[str]:
     """The warnings about a sign-in's files."""
     said: list[str] = []
     use_project()
@@ -53,21 +53,21 @@ def test_one_reader_too_many_is_enough(secrets: Path, mode: int, others_can_read
     """The group's members count, too."""
     secrets.chmod(mode)
 
-    assert len(told()) == others_can_read
+    assert len(warned_of()) == others_can_read
 
 
 def test_a_file_overridden_by_the_environment_is_not_reported(org: DemoOrg, secrets: Path, monkeypatch) -> None:
     """Its secret is not used in this run; the address may stay in it."""
     monkeypatch.setenv(f"{KEYS}CLIENT_SECRET", "of the environment")
 
-    assert told() == []
+    assert warned_of() == []
 
 
 def test_a_file_without_a_secret_is_not_reported(secrets: Path) -> None:
     """An alias gives no access by itself."""
     secrets.write_text('[sources.salesforce.credentials]\nsf_cli_org = "mine"\n')
 
-    assert told() == []
+    assert warned_of() == []
 
 
 def test_a_readable_private_key_file_is_reported(org: DemoOrg, recorder: Recorder, give) -> None:
@@ -77,9 +77,9 @@ def test_a_readable_private_key_file_is_reported(org: DemoOrg, recorder: Recorde
     key.write_text(PRIVATE_PEM)
     key.chmod(0o640)
     give(instance_url=org.instance_url, client_id="x", username="y", private_key=str(key))
-    assert told() == [f"{key} can be read by other users of this machine. Run: chmod 600 '{key}'"]
+    assert warned_of() == [f"{key} can be read by other users of this machine. Run: chmod 600 '{key}'"]
     key.chmod(0o600)
-    assert told() == []
+    assert warned_of() == []
 
 
 @pytest.mark.parametrize("key", ["~nobody-of-this-name/x", "/no/such/file", r"x\u0000y", "A" * 5_000, "/", PRIVATE_PEM])
@@ -89,7 +89,7 @@ def test_a_path_that_is_not_a_file_is_reported_at_sign_in(secrets: Path, key: st
     secrets.write_text(f"[sources.salesforce.credentials]\n{keys}")
     secrets.chmod(0o600)
 
-    assert told() == []
+    assert warned_of() == []
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root's own is in /var")
@@ -105,7 +105,7 @@ def test_the_users_own_secrets_file_is_reported(secrets: Path, recorder: Recorde
     own.chmod(0o644)
     secrets.write_text("")
 
-    assert [str(own) in said for said in told()] == [True]
+    assert [str(own) in said for said in warned_of()] == [True]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
@@ -113,6 +113,6 @@ def test_a_file_that_another_owner_shares_with_our_group_is_not_reported(secrets
     """We could not read it otherwise; but all others need not."""
     os.chown(secrets, 4_711, -1)
     secrets.chmod(0o640)
-    assert told() == []
+    assert warned_of() == []
     secrets.chmod(0o644)
-    assert len(told()) == 1
+    assert len(warned_of()) == 1

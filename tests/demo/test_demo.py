@@ -39,10 +39,10 @@ def test_the_demo_shows_what_the_org_forgot(recorder: Recorder, tmp_path: Path) 
     assert "Lead" in shown.stdout, shown.stderr
 
     check = recorder.run("check", "--json", "--warehouse", str(home / "warehouse.duckdb"))
-    told = json.loads(check.stdout)
-    assert told["demo"]
+    checked = json.loads(check.stdout)
+    assert checked["demo"]
     assert not any(
-        "last complete listing" in finding["message"] for finding in told["findings"]
+        "last complete listing" in finding["message"] for finding in checked["findings"]
     )  # its clock stands still
     mine = {"QUERY_JOBS__WAREHOUSE": str(home / "warehouse.duckdb")}
     assert "This is the demo org" in recorder.run("check", **mine).stdout

@@ -70,7 +70,7 @@ def test_a_classic_query_is_answered_as_recorded_with_numbers(org: DemoOrg, clie
     assert (given["numberRecordsProcessed"], given["numberBatchesTotal"]) == (664_280, 0)
 
 
-def test_counts_of_a_classic_job_are_told_here_and_nowhere_else(org: DemoOrg, client: Client) -> None:
+def test_counts_of_a_classic_job_are_only_available_here(org: DemoOrg, client: Client) -> None:
     job = org.add_job(jobType="Classic", operation="insert", state="Closed", numberRetries=1, **COUNTS)
     given = details(client, job[:15]).json()
     assert given.items() >= {name: str(value) for name, value in {**COUNTS, "numberRetries": 1}.items()}.items()
@@ -120,7 +120,7 @@ def test_xml_is_what_comes_unasked(org: DemoOrg, client: Client) -> None:
 
 @pytest.mark.parametrize(("content", "form"), [("CSV", "xml"), ("XML", "xml"), ("ZIP_CSV", "xml"), ("JSON", "json")])
 def test_the_form_is_that_of_the_job_s_content_type(org: DemoOrg, client: Client, content: str, form: str) -> None:
-    """Whatever is asked for."""
+    """Whatever the request asks for."""
     org.async_form = "content type"
     job = org.add_job(jobType="Classic", contentType=content)
     for accept in ("application/json", "application/xml", ""):

@@ -169,7 +169,7 @@ def test_a_load_that_fails_after_it_was_closed_had_batches_to_come() -> None:
         assert job["numberRecordsProcessed"] > early["numberRecordsProcessed"]
 
 
-def test_only_the_classic_api_tells_the_counts_of_classic_jobs() -> None:
+def test_only_the_classic_api_has_the_counts_of_classic_jobs() -> None:
     org = month().org
     classic = [key for key, job in org.jobs.items() if job["jobType"] == "Classic"]
     assert any("numberRecordsProcessed" in org.details[key] for key in classic)

@@ -146,7 +146,7 @@ def test_a_body_may_come_in_chunks(org: DemoOrg) -> None:
     ],
 )
 def test_a_body_that_cannot_be_read_is_refused(org: DemoOrg, sent: str) -> None:
-    """Nobody knows where the next request would begin: the connection is closed."""
+    """Where the next request would begin is unknown: the connection is closed."""
     host, port = org.instance_url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:
         connection.sendall(f"POST /services/oauth2/token HTTP/1.1\r\nHost: {host}\r\n{sent}".encode())
@@ -204,7 +204,7 @@ def test_jobs_are_controlled_over_http_without_a_trace(org: DemoOrg) -> None:
         ("issue_token", "{}", 404, "add_job"),
     ],
 )
-def test_a_wrong_control_request_is_told_why(org: DemoOrg, method: str, body: str, status: int, says: str) -> None:
+def test_a_wrong_control_request_gets_the_reason(org: DemoOrg, method: str, body: str, status: int, says: str) -> None:
     answer = requests.post(f"{org.instance_url}/_control/{method}", data=body, timeout=10)
     assert answer.status_code == status
     assert says in answer.json()["error"]

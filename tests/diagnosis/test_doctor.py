@@ -39,12 +39,12 @@ def test_it_answers_open_questions_and_says_what_it_cannot_tell(org: DemoOrg, re
     hour = timedelta(hours=1)
     for n in range(4):
         org.add_job(state="JobComplete", createdDate=org.now - n * hour, systemModstamp=org.now - (n % 2) * n * hour)
-    told = recorder.run("doctor").stdout
+    answer = recorder.run("doctor").stdout
 
-    assert "no: not for 3 of 4" in told
-    assert "numberRecordsProcessed" in told
-    assert "How long is a locator valid?\n    unknown so far" in told
-    assert "no, on this page" in told
+    assert "no: not for 3 of 4" in answer
+    assert "numberRecordsProcessed" in answer
+    assert "How long is a locator valid?\n    unknown so far" in answer
+    assert "no, on this page" in answer
 
 
 @pytest.mark.parametrize(
@@ -119,9 +119,9 @@ def test_secrets_that_other_users_can_read_are_reported(org: DemoOrg, recorder: 
     secrets = recorder.home / ".dlt" / "secrets.toml"
     secrets.write_text(f'[sources.salesforce.credentials]\nclient_secret = "{org.client_secret}"\n')
     secrets.chmod(0o644)
-    told = recorder.run("doctor")
-    assert f"  BAD   {secrets} can be read by other users of this machine. Run: chmod 600 {secrets}\n" in told.stdout
-    assert told.returncode == 78
+    answer = recorder.run("doctor")
+    assert f"  BAD   {secrets} can be read by other users of this machine. Run: chmod 600 {secrets}\n" in answer.stdout
+    assert answer.returncode == 78
     secrets.chmod(0o600)
     assert recorder.run("doctor").returncode == 0
 
@@ -132,9 +132,9 @@ def test_an_old_listing_is_reported(recorder_of) -> None:
     with serving(demo_org := DemoOrg(now=datetime.now(UTC) - timedelta(days=3, hours=2))):
         recorder = recorder_of(demo_org)
         recorder.load()
-        told = recorder.run("doctor").stdout
+        answer = recorder.run("doctor").stdout
 
-        assert "last complete listing: 3 days 2 hours ago; the org forgets" in told
+        assert "last complete listing: 3 days 2 hours ago; the org forgets" in answer
         demo_org.advance(timedelta(days=3, hours=1))
         recorder.run("load", SOURCES__SALESFORCE__JOB_TYPE="V2Query")
         assert "3 days 2 hours ago" in recorder.run("doctor").stdout  # a filtered listing proves nothing about the org

@@ -63,13 +63,13 @@ def test_the_lines_of_the_first_versions_config_are_accepted(recorder: Recorder)
 def test_in_the_environment(org: DemoOrg, recorder: Recorder) -> None:
     """By the doctor, too, as an error; what other programs read is ignored."""
     given = {"QUERY_JOBS__WAREHOSE": "x", "SOURCES__SALESFORCE__JOBTYPE": "Classic", "CHECK_X": "1", "RUNTIME__X": "1"}
-    told = recorder.run("doctor", **given)
+    doctor = recorder.run("doctor", **given)
 
-    assert told.returncode == 78
-    assert "`QUERY_JOBS__WAREHOSE` in the environment is an unknown setting." in told.stdout
-    assert "Did you mean SOURCES__SALESFORCE__JOB_TYPE?" in told.stdout
-    assert "check_x" not in told.stdout
-    assert "runtime" not in told.stdout
+    assert doctor.returncode == 78
+    assert "`QUERY_JOBS__WAREHOSE` in the environment is an unknown setting." in doctor.stdout
+    assert "Did you mean SOURCES__SALESFORCE__JOB_TYPE?" in doctor.stdout
+    assert "check_x" not in doctor.stdout
+    assert "runtime" not in doctor.stdout
 
 
 def test_all_documented_settings_are_known(org: DemoOrg, recorder: Recorder) -> None:

@@ -143,11 +143,11 @@ def _loads(kind: str, home: Path, environment: dict[str, str]) -> Iterator[Any]:
     )
     assert loads.stdin
     assert loads.stdout
-    asked, told = loads.stdin, loads.stdout
+    asked, answers = loads.stdin, loads.stdout
 
     def once() -> Cost:
         print(file=asked, flush=True)
-        answer = told.readline()
+        answer = answers.readline()
         if not answer:
             sys.exit("A load failed; stderr says why.")
         cost: Cost = json.loads(answer)

@@ -79,15 +79,15 @@ class Truth:
             asked = re.search(r"/jobs/query/(\w+)$", request.path)
             if asked and request.status == 200:
                 self._note_details(asked[1])
-            elif asked:  # deleted since its page was shown: what an earlier answer told stays
+            elif asked:  # deleted since its page was shown: an earlier answer is kept
                 self.details.setdefault(asked[1], ("refused", None, None, None, None))
         org.requests.clear()
 
     def _note_details(self, job_id: str) -> None:
         job, details = self.org.jobs[job_id], self.org.details[job_id]
-        told = full_job(job, details, 68.0) | details  # the Classic API tells what the newer one hides
+        answer = full_job(job, details, 68.0) | details  # the Classic API shows what the newer one hides
         names = ("state", "numberRecordsProcessed", "totalProcessingTime", "errorMessage")
-        self.details[job_id] = ("answered", *(told.get(name) for name in names))
+        self.details[job_id] = ("answered", *(answer.get(name) for name in names))
 
     def differences(self, warehouse: Path) -> list[str]:
         """What a warehouse has otherwise than this model, in words; none: it is equal, row by row."""
@@ -112,8 +112,8 @@ class Truth:
         yield from _unequal("coverage_holes", [], _fetch(connection, "select * from coverage_holes"))
         details = f"""select id, outcome, state, number_records_processed, total_processing_time, error_message
             from {JOB_DETAILS.name} order by id"""
-        told = [(job_id, *self.details[job_id]) for job_id in sorted(self.details)]
-        yield from _unequal(JOB_DETAILS.name, told, _fetch(connection, details))
+        expected = [(job_id, *self.details[job_id]) for job_id in sorted(self.details)]
+        yield from _unequal(JOB_DETAILS.name, expected, _fetch(connection, details))
 
     def _rows(self, connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
         listings = _fetch(connection, "select org_id, started_at, finished_at from listings")

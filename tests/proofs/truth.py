@@ -122,16 +122,16 @@ class Truth:
             f"select coalesce(restarted_at, started_at), started_at, filters, jobs_listed from listings {mine}"
         )
         reduced = rows(f"select reduced_from, reduced_to, jobs_lost from reduced_views {mine}")
-        told = {complete: rest for complete, *rest in stored}
-        assert len(told) == len(stored)
+        recorded = {complete: rest for complete, *rest in stored}
+        assert len(recorded) == len(stored)
         by_start = {start: listing for listing in self.listings for start in listing.starts}
-        for complete, (started, filters, jobs) in told.items():
+        for complete, (started, filters, jobs) in recorded.items():
             listing = by_start[complete]
             assert started in listing.starts
             assert filters == listing.filters
             assert jobs == sum(map(len, listing.pages.values()))
-        assert all(any(start in told for start in listing.starts) for listing in self.loaded)
-        whole = sorted(complete for complete, (_, filters, _) in told.items() if filters == "{}")
+        assert all(any(start in recorded for start in listing.starts) for listing in self.loaded)
+        whole = sorted(complete for complete, (_, filters, _) in recorded.items() if filters == "{}")
         for start, _, lost in reduced:
             shown = {version[0] for version in by_start[start].received}
             before = {v[0] for each in self.listings if each.starts and each.starts[0] < start for v in each.shown}

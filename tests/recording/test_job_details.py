@@ -95,10 +95,10 @@ def test_refused_counts_are_requested_three_times(org: DemoOrg, recorder: Record
 
 def test_an_answer_with_missing_values_erases_nothing() -> None:
     """A null where the Classic API counts, or no state: neither was ever observed."""
-    told = _with_counts(QUERY, {"id": "1", "numberRecordsFailed": None}, {"numberRecordsFailed": "5"})
+    expected = _with_counts(QUERY, {"id": "1", "numberRecordsFailed": None}, {"numberRecordsFailed": "5"})
     batches = {"number_batches_total": 10, "number_batches_completed": 1, "number_batches_failed": 0}
 
-    assert told["numberRecordsFailed"] == "5"
+    assert expected["numberRecordsFailed"] == "5"
     assert _provisional({"job_type": "Classic", "listed_state": "Closed"}, {"state": None} | batches)
 
 

@@ -89,14 +89,14 @@ def file(tmp_path_factory: pytest.TempPathFactory, jobs: list, unlisted: list, d
 
 def test_a_job_ends_with_its_stamp_or_the_listing_that_showed_it(file: Path, jobs: list, unlisted: list) -> None:
     """A job that vanished unfinished ends when it was missed, unless it came back; a running one does not end."""
-    told, gone = [], {row["id"]: row["unlisted_at"] for row in unlisted if not row["listed_again_at"]}
+    expected, gone = [], {row["id"]: row["unlisted_at"] for row in unlisted if not row["listed_again_at"]}
     for job in jobs:
         created, finished = job["created_date"], job["state"] in FINISHED
         ended = job["observed_at"] if finished else gone.get(job["id"])
         stamped = finished and created is not None and job["system_modstamp"] > created
         ended = job["system_modstamp"] if stamped else ended
         seconds = int((ended - created).total_seconds()) if ended and created else None
-        told.append(
+        expected.append(
             (
                 *(job["org_id"], job["id"], KINDS.get(job["operation"], "load"), job["job_type"], job["operation"]),
                 *(job["object"], job["created_by_id"], created, job["state"], job["api_version"]),
@@ -104,7 +104,7 @@ def test_a_job_ends_with_its_stamp_or_the_listing_that_showed_it(file: Path, job
             )
         )
 
-    assert sorted(rows(file, "select * from job_lifetimes"), key=str) == sorted(told, key=str)
+    assert sorted(rows(file, "select * from job_lifetimes"), key=str) == sorted(expected, key=str)
 
 
 @pytest.mark.parametrize("took", [timedelta(0), MINUTE])
@@ -145,7 +145,7 @@ def test_weeks_have_the_median_and_95th_percentile(file: Path, jobs: list, detai
         day = job["created_date"].date()
         monday = day - timedelta(days=day.weekday())
         weeks.setdefault((monday, *(job[c] for c in ("org_id", "job_type", "operation", "object"))), []).append(job)
-    told, halves = [], {}
+    expected, halves = [], {}
     for key, week in sorted(weeks.items(), key=lambda item: item[0][0]):
         times = [job["system_modstamp"] - job["created_date"] for job in week]
         seconds = [int(time.total_seconds()) for time in times if time > timedelta(0)]
@@ -153,7 +153,7 @@ def test_weeks_have_the_median_and_95th_percentile(file: Path, jobs: list, detai
         half = halves[key] = percentile(seconds, 0.5)
         before = halves.get((key[0] - timedelta(days=7), *key[1:]))
         growth = round(half / before, 9) if half and before else None
-        told.append(
+        expected.append(
             (
                 *(*key[:2], KINDS.get(key[3], "load"), *key[2:], len(week), len(seconds), half),
                 *(percentile(seconds, 0.95), percentile(work, 0.5), percentile(work, 0.95), growth),
@@ -161,7 +161,7 @@ def test_weeks_have_the_median_and_95th_percentile(file: Path, jobs: list, detai
         )
     found = [(*row[:-1], row[-1] and round(row[-1], 9)) for row in rows(file, "select * from durations_by_week")]
 
-    assert Counter(found) == Counter(told)
+    assert Counter(found) == Counter(expected)
     assert {len(weeks[key]) for key in weeks} >= {1, 2}
     assert sum(row[-1] is not None for row in found) > 50
 
@@ -188,8 +188,8 @@ def test_a_percentile_is_the_time_of_a_job(tmp_path: Path, seconds: Any, p50: in
     """With 1, 2, 20 and 21 of them; a job whose stamp did not move is counted, but not timed."""
     file = plant(tmp_path / "w", query_jobs=took(*seconds))
 
-    told = rows(file, "select jobs, timed, p50_seconds, p95_seconds, p50_processing_ms from durations_by_week")
-    assert told == [(len(seconds), sum(second > 0 for second in seconds), p50, p95, None)]
+    found = rows(file, "select jobs, timed, p50_seconds, p95_seconds, p50_processing_ms from durations_by_week")
+    assert found == [(len(seconds), sum(second > 0 for second in seconds), p50, p95, None)]
 
 
 def test_growth_is_against_the_week_just_before(tmp_path: Path) -> None:
@@ -197,8 +197,8 @@ def test_growth_is_against_the_week_just_before(tmp_path: Path) -> None:
     weeks = [*took(10, week=5), *took(30, week=4), *took(40, week=2), *took(0, week=1), *took(50)]
     file = plant(tmp_path / "w", query_jobs=[*weeks, *took(7, week=3, object="Case"), *took(9, week=4, state="Failed")])
 
-    told = rows(file, "select p50_seconds, p50_growth from durations_by_week order by week")
-    assert told == [(10, None), (30, 3.0), (7, None), (40, None), (None, None), (50, None)]
+    found = rows(file, "select p50_seconds, p50_growth from durations_by_week order by week")
+    assert found == [(10, None), (30, 3.0), (7, None), (40, None), (None, None), (50, None)]
 
 
 def history(job: str, *versions: tuple[int, str, int]) -> list[dict[str, Any]]:
@@ -211,7 +211,7 @@ def history(job: str, *versions: tuple[int, str, int]) -> list[dict[str, Any]]:
 
 def test_the_time_in_a_state_is_the_sum_of_its_spans(tmp_path: Path) -> None:
     """Random histories that go back and forth; a state that was not left has no duration."""
-    dice, versions, told = Random(23), [], []
+    dice, versions, expected = Random(23), [], []
     for n in range(300):
         stamp = seen = MIDNIGHT - DAY
         spans: list[tuple[str, datetime]] = []
@@ -232,11 +232,11 @@ def test_the_time_in_a_state_is_the_sum_of_its_spans(tmp_path: Path) -> None:
             mine = [i for i, span in enumerate(spans) if span[0] == state]
             lengths = [spans[i + 1][1] - spans[i][1] for i in mine if i + 1 < len(spans)]
             seconds = int(sum(lengths, timedelta(0)).total_seconds()) if len(lengths) == len(mine) else None
-            told.append((*job.values(), state, len(mine), spans[mine[0]][1], seconds))
+            expected.append((*job.values(), state, len(mine), spans[mine[0]][1], seconds))
     file = plant(tmp_path / "w", query_job_states=versions)
 
-    assert sorted(rows(file, "select * from time_in_state"), key=str) == sorted(told, key=str)
-    assert len(told) > 400
+    assert sorted(rows(file, "select * from time_in_state"), key=str) == sorted(expected, key=str)
+    assert len(expected) > 400
 
 
 def test_a_stamp_that_moves_alone_does_not_enter_the_state_again(tmp_path: Path) -> None:
@@ -256,16 +256,16 @@ def test_repeats_are_queries_of_one_source_within_one_day(file: Path, jobs: list
     for job in (job for job in jobs if job["created_date"] and job["operation"] in {"query", "queryAll"}):
         source = (job[column] for column in ("org_id", "job_type", "operation", "object", "created_by_id"))
         days.setdefault((job["created_date"].astimezone(UTC).date(), *source), []).append(job["created_date"])
-    told = []
+    expected = []
     for key, created in days.items():
         created.sort()
         between = [(b - a).total_seconds() for a, b in pairwise(created)]
         if between:
             name = NAMES.get((key[1], key[-1]), key[-1])
-            told.append((*key, name, len(created), median(between), min(between)))
+            expected.append((*key, name, len(created), median(between), min(between)))
 
-    assert Counter(rows(file, "select * from repeats_by_day")) == Counter(told)
-    assert len(told) > 50
+    assert Counter(rows(file, "select * from repeats_by_day")) == Counter(expected)
+    assert len(expected) > 50
 
 
 def test_two_queries_around_midnight_are_one_per_day(tmp_path: Path) -> None:
@@ -273,8 +273,8 @@ def test_two_queries_around_midnight_are_one_per_day(tmp_path: Path) -> None:
     jobs = [{"created_date": at} for at in (MIDNIGHT - SECOND, MIDNIGHT, MIDNIGHT + 90 * SECOND, None)]
     file = plant(tmp_path / "w", query_jobs=jobs)
 
-    told = rows(file, "select jobs, median_seconds_between, least_seconds_between from repeats_by_day")
-    assert told == [(2, 90.0, 90)]
+    found = rows(file, "select jobs, median_seconds_between, least_seconds_between from repeats_by_day")
+    assert found == [(2, 90.0, 90)]
 
 
 @pytest.mark.parametrize("view", ["job_lifetimes", "durations_by_week", "time_in_state", "repeats_by_day"])

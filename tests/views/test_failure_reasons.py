@@ -82,8 +82,8 @@ def planted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 def total(counts: Iterable[int | None]) -> int | None:
-    told = [count for count in counts if count is not None]
-    return sum(told) if told else None
+    expected = [count for count in counts if count is not None]
+    return sum(expected) if expected else None
 
 
 def test_failures_of_one_template_are_one_reason(planted: Path) -> None:

@@ -81,7 +81,7 @@ def random_details(job: Row, dice: Random) -> Row | None:
     }
 
 
-def told(job: Row, d: Row, left: Row, listings: list[Row]) -> Row:
+def expected(job: Row, d: Row, left: Row, listings: list[Row]) -> Row:
     """The job as the view `jobs` should show it: its end is a stamp, or the end of the listing that showed it ended."""
     ends = {row["started_at"]: end(row) for row in listings}
     seen_by = ends[job["observed_at"]]
@@ -117,8 +117,8 @@ def told(job: Row, d: Row, left: Row, listings: list[Row]) -> Row:
 
 
 def total(counts: Iterable[int | None]) -> int | None:
-    told = [count for count in counts if count is not None]
-    return sum(told) if told else None
+    expected = [count for count in counts if count is not None]
+    return sum(expected) if expected else None
 
 
 def outcome(job: Row, details: Row, left: Row) -> str | None:
@@ -153,7 +153,7 @@ def planted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     file = tmp_path_factory.mktemp("planted") / "w.duckdb"
     plant(file, query_jobs=jobs, job_details=list(details.values()), unlisted_jobs=away, users=users, listings=listings)
     return file, [
-        told(job, *(which.get((job["org_id"], job["id"]), {}) for which in (details, gone)), of_one) for job in jobs
+        expected(job, *(which.get((job["org_id"], job["id"]), {}) for which in (details, gone)), of_one) for job in jobs
     ]
 
 

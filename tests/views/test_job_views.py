@@ -120,9 +120,9 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, l
             away = key | {"state": job["state"], "unlisted_at": NOW - HOUR}
             planted["unlisted_jobs"].append(away | {"listed_again_at": dice.choice((None, NOW))})
         if job["state"] in FINISHED and dice.random() < 0.9:
-            told = counts(dice.choice((None, 9)), dice.choice((None, 0)), error_message=dice.choice((None, "No")))
+            answer = counts(dice.choice((None, 9)), dice.choice((None, 0)), error_message=dice.choice((None, "No")))
             planted["job_details"].append(
-                key | told | {"outcome": dice.choice(("answered", "refused")), "error": "500"}
+                key | answer | {"outcome": dice.choice(("answered", "refused")), "error": "500"}
             )
     planted["listings"] += [{"started_at": NOW - HOUR}, {"started_at": NOW, "restarted_at": NOW + HOUR / 4}]
     planted["listings"] += [
@@ -182,11 +182,11 @@ def test_the_timeline_has_everything_in_the_tables(planted: tuple[Path, dict[str
             (version, at, version["state"], source, f"first observed at {version['observed_at']:%Y-%m-%d %H:%M} UTC")
         )
         before = version
-    for told in tables["job_details"]:
-        processed, failed = told["number_records_processed"], told["number_records_failed"]
+    for answer in tables["job_details"]:
+        processed, failed = answer["number_records_processed"], answer["number_records_failed"]
         said = [f"{processed} records processed" if processed else None, None if failed is None else f"{failed} failed"]
-        detail = "; ".join(word for word in (*said, told["error_message"], told["error"]) if word)
-        wanted.append((told, NOW, f"details {told['outcome']}", "answer", detail))
+        detail = "; ".join(word for word in (*said, answer["error_message"], answer["error"]) if word)
+        wanted.append((answer, NOW, f"details {answer['outcome']}", "answer", detail))
     for away in tables["unlisted_jobs"]:
         wanted.append((away, away["unlisted_at"], "no longer listed", "listing", None))
         if away["listed_again_at"]:
@@ -206,8 +206,8 @@ def test_sensitive_jobs_delete_or_read_what_was_deleted(planted: tuple[Path, dic
         if job["operation"] in ("delete", "hardDelete", "queryAll"):
             key = job["org_id"], job["id"]
             shown = *(job[name] for name in ("job_type", "operation", "object", "created_by_id")), name_of(job)
-            told = (details.get(key, {}).get(f"number_records_{what}") for what in ("processed", "failed"))
-            wanted.append((*key, *shown, job["created_date"], ends[key], *told))
+            answer = (details.get(key, {}).get(f"number_records_{what}") for what in ("processed", "failed"))
+            wanted.append((*key, *shown, job["created_date"], ends[key], *answer))
 
     assert Counter(rows(file, "select * from sensitive_jobs")) == Counter(wanted)
 

@@ -53,7 +53,7 @@ def test_a_job_ended_when_it_entered_the_state_that_it_stayed_in(tmp_path: Path,
 
 def test_the_end_of_a_job_is_found_in_its_whole_history(tmp_path: Path) -> None:
     """Random histories, walked back by hand from the newest version to where its state began."""
-    dice, jobs, states, told = Random(31), [], [], []
+    dice, jobs, states, expected = Random(31), [], [], []
     for n in range(600):
         key = {"org_id": dice.choice((ORG, OTHER)), "id": f"750{n:015}"}
         created, seen, lived = dice.choice((CREATED, CREATED, None)), CREATED + MINUTE, []
@@ -66,17 +66,17 @@ def test_the_end_of_a_job_is_found_in_its_whole_history(tmp_path: Path) -> None:
         states += [key | version_row(version) for version in lived]
         jobs.append(states[-1] | {"created_date": created})
         if lived[-1][1] not in FINISHED:
-            told.append((*key.values(), None, None))
+            expected.append((*key.values(), None, None))
             continue
         run = [k for k, (_, state, _) in enumerate(lived) if state != lived[k - 1][1] or not k][-1]
         stamp, _, seen = lived[run]
         moved = (lived[run - 1][0] != stamp if run else True) and created and stamp > created
-        told.append((*key.values(), stamp if moved else seen, bool(moved)))
+        expected.append((*key.values(), stamp if moved else seen, bool(moved)))
     file = plant(tmp_path / "w", query_jobs=jobs, query_job_states=states)
 
     found = rows(file, "select org_id, id, ended_by, by_stamp from job_lifetimes")
-    assert sorted(found, key=str) == sorted(told, key=str)
-    assert {row[-1] for row in told} == {True, False, None}
+    assert sorted(found, key=str) == sorted(expected, key=str)
+    assert {row[-1] for row in expected} == {True, False, None}
 
 
 @pytest.mark.parametrize("life", [name for name, (lived, *_) in LIVES.items() if lived[-1][1] != "Failed"])
@@ -95,8 +95,8 @@ def test_the_timeline_has_the_end_that_the_lifetime_has(tmp_path: Path, life: st
     versions, end, by_stamp = LIVES[life]
     file, state = planted_life(tmp_path / "w", versions), versions[-1][1]
 
-    told = rows(file, f"select event_at, source from job_timeline where event = '{state}'")
-    assert (CREATED + end * HOUR, "systemModstamp" if by_stamp else "listing") in told
+    found = rows(file, f"select event_at, source from job_timeline where event = '{state}'")
+    assert (CREATED + end * HOUR, "systemModstamp" if by_stamp else "listing") in found
 
 
 @pytest.mark.parametrize(("state", "at", "source"), [("Open", 0, "systemModstamp"), ("InProgress", 6, "listing")])
@@ -104,5 +104,5 @@ def test_only_an_initial_state_is_entered_at_creation(tmp_path: Path, state: str
     """Any other was entered later, by the end of the listing at the latest."""
     file = planted_life(tmp_path / "w", [(0, state, 6)])
 
-    told = rows(file, "select event_at, source from job_timeline where event <> 'created'")
-    assert told == [(CREATED + at * HOUR, source)]
+    found = rows(file, "select event_at, source from job_timeline where event <> 'created'")
+    assert found == [(CREATED + at * HOUR, source)]

@@ -47,14 +47,14 @@ def test_each_week_has_its_last_snapshot_and_its_peak(limits: tuple[Path, list[d
     def percent(row: dict[str, Any]) -> float | None:
         return round(100 * (row["max"] - row["remaining"]) / row["max"], 9) if row["max"] else None
 
-    told = []
+    expected = []
     for key, week in weeks.items():
         last, peak = max(week, key=lambda r: r["asked_at"]), max(week, key=lambda r: r["max"] - r["remaining"])
         used = (peak["max"] - peak["remaining"], percent(peak), peak["asked_at"])
-        told.append((*key, last["max"], last["remaining"], percent(last), *used, len(week)))
+        expected.append((*key, last["max"], last["remaining"], percent(last), *used, len(week)))
     found = rows(file, "select * from limits_by_week")
 
-    assert Counter(tuple(round(v, 9) if isinstance(v, float) else v for v in row) for row in found) == Counter(told)
+    assert Counter(tuple(round(v, 9) if isinstance(v, float) else v for v in row) for row in found) == Counter(expected)
     assert len(found) == 25
     assert rows(file, "select count(*) > 0 from limits_by_week where remaining < 0 or peak_percent > 100") == [(True,)]
 
@@ -80,8 +80,8 @@ def test_weeks_begin_on_monday_at_midnight_utc(tmp_path: Path) -> None:
     taken = [{"listing_id": str(at), "limit_name": "A", "max": 2, "remaining": 1, "asked_at": at} for at in moments]
     file = plant(tmp_path / "w", org_limits=taken)
 
-    told = rows(file, "select week, snapshots, peak_at from limits_by_week order by 1")
-    assert told == [(date(2026, 11, 9), 1, moments[0]), (date(2026, 11, 16), 1, moments[1].astimezone(UTC))]
+    found = rows(file, "select week, snapshots, peak_at from limits_by_week order by 1")
+    assert found == [(date(2026, 11, 9), 1, moments[0]), (date(2026, 11, 16), 1, moments[1].astimezone(UTC))]
 
 
 def test_the_readers_time_zone_does_not_matter(limits: tuple[Path, list]) -> None:

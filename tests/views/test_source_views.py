@@ -81,17 +81,17 @@ def dates(jobs: list[dict[str, Any]]) -> list[Any]:
 def test_a_source_is_new_if_its_first_job_is_less_than_a_week_old(file: Path, jobs: list[dict[str, Any]]) -> None:
     """The source, its user, its object; null if the record is too short to tell, or no job has a date."""
     by_user, by_object = grouped(jobs, "org_id", "created_by_id"), grouped(jobs, "org_id", "object")
-    told = []
+    expected = []
     for key, source in grouped(jobs, "org_id", "created_by_id", "job_type", "operation", "object").items():
         org, user, job_type, operation, thing = key
         firsts = [dates(some)[0] for some in (source, by_user[org, user], by_object[org, thing])]
         flags = [first > NOW - WEEK if first and org == ORG else None for first in firsts]
         kind = KINDS.get(operation, "load")
         who = (org, user, NAMES.get((org, user), user))
-        told.append((*who, kind, job_type, operation, thing, len(source), *dates(source), *flags))
+        expected.append((*who, kind, job_type, operation, thing, len(source), *dates(source), *flags))
     found = rows(file, "select * from new_sources")
 
-    assert Counter(found) == Counter(told)
+    assert Counter(found) == Counter(expected)
     assert {row[-3:] for row in found if row[0] == ORG} >= {(True, True, True), (True, False, False), (False,) * 3}
     assert sum(row[7] for row in found) == len(jobs)
 
@@ -125,7 +125,7 @@ def test_a_source_that_may_have_gone_unseen_is_not_called_new(tmp_path: Path, ol
 
 def test_versions_are_counted_by_user_with_releases_behind(file: Path, jobs: list[dict[str, Any]]) -> None:
     """Behind the version of the newest listing, if that has one; last week is the one before the newest listing."""
-    told = []
+    expected = []
     by_kind = [job | {"kind": kind(job["operation"])} for job in jobs]
     for key, group in grouped(by_kind, "org_id", "created_by_id", "kind", "job_type", "api_version").items():
         org, user, sort, job_type, version = key
@@ -133,10 +133,10 @@ def test_versions_are_counted_by_user_with_releases_behind(file: Path, jobs: lis
         created = [plausible(job["created_date"], NOW) for job in group if org != QUIET]
         recent = [at for at in created if at and at > NOW - WEEK]
         who = (org, user, NAMES.get((org, user), user))
-        told.append((*who, sort, job_type, version, behind, len(group), len(recent), *dates(group)))
+        expected.append((*who, sort, job_type, version, behind, len(group), len(recent), *dates(group)))
     found = rows(file, "select * from api_versions")
 
-    assert Counter(found) == Counter(told)
+    assert Counter(found) == Counter(expected)
     assert {row[6] for row in found} == {-1.0, 0.0, 15.0, 36.5, None}
     assert sum(row[7] for row in found) == len(jobs)
 
@@ -146,8 +146,8 @@ def test_an_unreadable_version_has_a_row_without_a_number(tmp_path: Path) -> Non
     jobs = [{"api_version": None, "created_date": at} for at in (None, NOW - WEEK, NOW - WEEK + SECOND)]
     file = plant(tmp_path / "w", query_jobs=jobs)
 
-    told = rows(file, "select api_version, releases_behind, jobs, last_week, first_job_at from api_versions")
-    assert told == [(None, None, 3, 1, NOW - WEEK)]
+    found = rows(file, "select api_version, releases_behind, jobs, last_week, first_job_at from api_versions")
+    assert found == [(None, None, 3, 1, NOW - WEEK)]
 
 
 def test_the_share_of_the_classic_api_is_by_week_and_kind(file: Path, jobs: list[dict[str, Any]]) -> None:
@@ -157,14 +157,14 @@ def test_the_share_of_the_classic_api_is_by_week_and_kind(file: Path, jobs: list
         day = job["created_date"].date()
         monday = day - timedelta(days=day.weekday())
         weeks.setdefault((monday, job["org_id"], KINDS.get(job["operation"], "load")), []).append(job)
-    told = []
+    expected = []
     for key, week in weeks.items():
         classic = [job for job in week if job["job_type"] == "Classic"]
         users = {job["created_by_id"] for job in classic} - {None}
-        told.append((*key, len(week), len(classic), round(100 * len(classic) / len(week), 9), len(users)))
+        expected.append((*key, len(week), len(classic), round(100 * len(classic) / len(week), 9), len(users)))
     found = [(*row[:5], round(row[5], 9), row[6]) for row in rows(file, "select * from classic_by_week")]
 
-    assert Counter(found) == Counter(told)
+    assert Counter(found) == Counter(expected)
     assert sum(row[3] for row in found) == sum(1 for job in jobs if job["created_date"])
 
 

@@ -24,14 +24,14 @@ STREAKS = {  # failures, and the hours of first failure, last failure, success b
 @pytest.fixture(scope="module")
 def series(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A series for each of the stories above, all at the same hours; and some special cases."""
-    told = []
+    expected = []
     for story in (*STREAKS, "FFUF"):
         hours = accumulate(letter.isupper() for letter in story)
-        told += [(story, hour - 1, letter.upper(), "005A") for hour, letter in zip(hours, story, strict=True)]
-    told += [("two users", n, "F", user) for n, user in enumerate(("005A", "005B", "005A", "005B"))]
-    told += [("backwards", hour, "F", "005A") for hour in (2, 1, 0)]
+        expected += [(story, hour - 1, letter.upper(), "005A") for hour, letter in zip(hours, story, strict=True)]
+    expected += [("two users", n, "F", user) for n, user in enumerate(("005A", "005B", "005A", "005B"))]
+    expected += [("backwards", hour, "F", "005A") for hour in (2, 1, 0)]
     jobs, details = [], []
-    for n, (story, hour, letter, user) in enumerate(told):
+    for n, (story, hour, letter, user) in enumerate(expected):
         series = {"job_type": "Classic", "operation": "upsert", "object": story, "created_by_id": user}
         jobs.append({**series, "created_date": _hour(hour), "state": STATES.get(letter, "Closed"), "id": f"{n:018}"})
         if counts := COUNTS.get(letter):

@@ -52,7 +52,7 @@ def test_a_missing_count_is_ignored(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("filters", "told"),
+    ("filters", "expected"),
     [
         ("{}", [(700, 700)]),
         ('{"jobType":"V2Query"}', [(700, 700)]),
@@ -61,12 +61,12 @@ def test_a_missing_count_is_ignored(tmp_path: Path) -> None:
     ],
 )
 def test_a_recorder_that_filters_out_query_jobs_misses_none(
-    tmp_path: Path, filters: str, told: list[tuple[int, int]]
+    tmp_path: Path, filters: str, expected: list[tuple[int, int]]
 ) -> None:
     """Otherwise, all of them would count as unseen."""
     file = plant(tmp_path / "w.duckdb", **counters((NOW, 9_300), filters=filters))
 
-    assert rows(file, "select counted, unseen from unseen_jobs") == told
+    assert rows(file, "select counted, unseen from unseen_jobs") == expected
 
 
 def test_the_last_count_with_a_listing_of_query_jobs_is_used(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def test_unusual_days_are_judged_by_the_same_weekday_of_eight_weeks(tmp_path: Pa
         listings=[{"started_at": at} for at in listed],
     )
     whole = [n for n in range(151) if n < 33 or 50 <= n < 150]
-    told = []
+    expected = []
     for sort, by_day in counts.items():
         for n in whole:
             jobs = by_day.get(first + n * DAY, 0)
@@ -47,10 +47,10 @@ def test_unusual_days_are_judged_by_the_same_weekday_of_eight_weeks(tmp_path: Pa
                 spread = median(abs(b - usual) for b in before)
                 score = round((jobs - usual) / 1.4826 / max(spread, usual / 100, 1), 9)
             unusual = None if score is None else abs(score) >= 3.5
-            told.append(((first + n * DAY).date(), ORG, sort, jobs, usual, spread, score, 100.0, unusual))
+            expected.append(((first + n * DAY).date(), ORG, sort, jobs, usual, spread, score, 100.0, unusual))
     found = rows(file, "select * from unusual_days")
 
-    assert sorted((*row[:6], row[6] and round(row[6], 9), *row[7:]) for row in found) == sorted(told)
+    assert sorted((*row[:6], row[6] and round(row[6], 9), *row[7:]) for row in found) == sorted(expected)
 
 
 def test_a_sudden_day_scores_high_and_a_quiet_one_low(tmp_path: Path) -> None:

@@ -265,11 +265,11 @@ def test_changes_of_state_count_on_the_day_that_first_showed_them(tmp_path: Path
             versions.append({"org_id": (ORG, OTHER)[n % 2], "id": f"750{n:015}",
                              "system_modstamp": stamp, "state": state, "observed_at": seen})  # fmt: skip
             stamp = seen + timedelta(seconds=dice.randrange(90_000))
-    told, before = Counter(), {}
+    answered, before = Counter(), {}
     for version in sorted(versions, key=lambda v: v["observed_at"]):
         job = (version["org_id"], version["id"])
         if before.get(job) != version["state"]:
-            told[
+            answered[
                 version["observed_at"].date(), job[0], kind(operations[job[1]]), before.get(job), version["state"]
             ] += 1
         before[job] = version["state"]
@@ -277,7 +277,7 @@ def test_changes_of_state_count_on_the_day_that_first_showed_them(tmp_path: Path
     jobs = [version | {"operation": operations[version["id"]]} for version in newest.values()]
     file = plant(tmp_path / "w", query_jobs=jobs, query_job_states=versions)
 
-    assert Counter(rows(file, "select * from state_changes_by_day")) == Counter((*k, n) for k, n in told.items())
+    assert Counter(rows(file, "select * from state_changes_by_day")) == Counter((*k, n) for k, n in answered.items())
     assert rows(file, "select sum(changes) from state_changes_by_day where from_state is null") == [(400,)]
 
 
