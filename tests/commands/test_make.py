@@ -202,7 +202,7 @@ def test_variables_of_other_programs_change_nothing(project: Path, options: tupl
     report = in_folder(project, "make", *options, "report", **foreign)
 
     assert report.returncode == 0, report.stderr
-    assert "of warehouse.duckdb" in report.stdout
+    assert "from warehouse.duckdb" in report.stdout
     assert not (project / "here").exists()
     assert in_folder(project, "make", *options, "setup", **foreign).returncode == 0
 
