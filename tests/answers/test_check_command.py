@@ -22,6 +22,7 @@ from pipelines.errors import ConfigError
 EVIL = "\x1b[31mred\x1b[0m\n\u202eEVIL\x07"
 
 
+@pytest.mark.slow
 def test_load_and_check_are_silent_on_a_healthy_day(recorder_of: Callable[[DemoOrg], Recorder]) -> None:
     """With real clocks, as cron runs them: nothing on either stream, and exit code 0 from both."""
     org = DemoOrg(now=datetime.now(UTC) - timedelta(hours=3))

@@ -29,6 +29,9 @@ PHRASES = (
 )  # fmt: skip
 
 
+pytestmark = pytest.mark.slow_cases
+
+
 @pytest.fixture(scope="module", params=WAREHOUSES)
 def planted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Tables]:
     tables = WAREHOUSES[request.param]()

@@ -17,6 +17,7 @@ import pytest
 from conftest import Recorder
 
 
+@pytest.mark.slow
 def test_the_demo_shows_what_the_org_forgot(recorder: Recorder, tmp_path: Path) -> None:
     """Nine days: the org has lost the first two, the warehouse has not; then the commands to try, which work."""
     home = tmp_path / "it's $HOME" / 'my "demo"'

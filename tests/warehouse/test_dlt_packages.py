@@ -17,6 +17,8 @@ from pipelines.config.dlt_context import use_no_settings
 from pipelines.warehouse.database_file import open_database
 from pipelines.warehouse.dlt_packages import interruptible, new_pipeline, temporary_files_in
 
+pytestmark = pytest.mark.slow_cases
+
 ODD_NAMES = ("100%", "org=prod", "what?", "all*", "a[b]", "it's")
 ALONE = """
 import os, sys, dlt

@@ -15,6 +15,7 @@ from pipelines.tables import TABLES
 from pipelines.warehouse.reader import read
 
 
+@pytest.mark.slow
 def test_a_reader_keeps_its_copy_and_the_loader_continues(org: DemoOrg, recorder: Recorder) -> None:
     """A notebook left open overnight, read-only or not, sees what it opened; later readers see the new one."""
     org.add_job()

@@ -22,6 +22,8 @@ from pipelines.warehouse.database_file import open_database
 from pipelines.warehouse.renamed_columns import RENAMED, old_names, rename_columns, with_new_names
 from pipelines.warehouse.schema import complete_tables, stored_columns
 
+pytestmark = pytest.mark.slow_cases
+
 ARCHIVES = [archive for archive in sorted(HERE.glob("*.tar.xz")) if "0.1.0" in archive.name]
 OLD, NEW = "more_fields", "extra_fields"
 TABLES_WITH_IT = ["query_jobs", "job_details"]

@@ -219,6 +219,7 @@ def test_a_field_may_have_any_name(org: DemoOrg, recorder: Recorder) -> None:
     assert recorder.rows("select position, listed from query_jobs order by 1") == [("3", "3"), ("4", "4")]
 
 
+@pytest.mark.slow
 def test_a_package_half_loaded_into_a_lost_file_is_loaded_from_the_start(
     org: DemoOrg, recorder: Recorder, monkeypatch
 ) -> None:
