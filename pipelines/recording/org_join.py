@@ -4,6 +4,7 @@ from typing import Final
 
 import duckdb
 
+from pipelines.recording.feeds import QUERY
 from pipelines.salesforce.ids import full_id
 from pipelines.tables import DATASET, LISTINGS, STATE_SPANS, TABLES
 from pipelines.warehouse.schema import stored_columns
@@ -57,7 +58,9 @@ went as (
         )
     group by all
 )
-select w.org_id, w.id, w.state, greatest(w.shown_at, w.listed_at) as last_listed_at, min(o.listed_at) as unlisted_at
+select
+    w.org_id, w.id, w.state, greatest(w.shown_at, w.listed_at) as last_listed_at, min(o.listed_at) as unlisted_at,
+    '{QUERY.name}' as feed -- the only listing that versions which recorded both forms knew
 from went as w
 inner join whole as o on o.org_id <> w.org_id and o.listed_at > greatest(w.shown_at, w.listed_at)
 group by all

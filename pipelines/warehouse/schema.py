@@ -23,6 +23,7 @@ def complete_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Creates missing tables, renames columns that had another name in an earlier version, and adds missing ones: the
     views read all of them, even before a load has rows for them."""
     statements: list[str] = []
+    fills: list[str] = []  # apart: DuckDB 1.5 cannot commit an UPDATE and an ALTER of one table together
     for table in TABLES:
         there = stored_columns(connection, table)
         statements += rename_columns(connection, table, there)
@@ -39,13 +40,15 @@ def complete_tables(connection: duckdb.DuckDBPyConnection) -> None:
                 statements += [f"alter table {name} add column {column}" for column in columns]
             else:
                 statements.append(f"create table {name} ({', '.join(columns)})")
-        statements += [
+        fills += [
             f"update {DATASET}.{table.name} set {column.name} = '{column.before}' where {column.name} is null"
             for column in table.columns
             if column.before and there
         ]
     if statements:
         connection.execute(";\n".join(["begin", *statements, "commit"]))
+    if fills:
+        connection.execute(";\n".join(fills))
 
 
 def apply_views(connection: duckdb.DuckDBPyConnection) -> None:

@@ -141,8 +141,9 @@ def test_stopped_at_every_request(scene: Stopped, number: int, monkeypatch: pyte
 @pytest.mark.parametrize("number", SAID)
 def test_stopped_at_any_line(scene: Stopped, number: int, record_property: Callable[[str, object], None]) -> None:
     """Of extract, normalize, load, details, spans, views and publishing."""
-    scene.live()
-    moments = int(scene.finish(scene.start(SCRIPT, 0, 0)).split()[-1])
+    for _ in range(2):  # the first load has moments that no later one has
+        scene.live()
+        moments = int(scene.finish(scene.start(SCRIPT, 0, 0)).split()[-1])
     places = []
     for moment in sorted(scene.dice.sample(range(1, moments), max(KILLS // 2, 4))):
         scene.live()

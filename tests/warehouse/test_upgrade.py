@@ -93,6 +93,13 @@ def changed(before: dict[str, Rows], after: dict[str, Rows]) -> dict[str, set[tu
     }
 
 
+def test_rows_of_an_earlier_version_say_which_listing_they_are_about(upgrade: Upgrade) -> None:
+    """Those of kept listings as well: all of them are about the one listing that it knew."""
+    for table in ("listings", "unlisted_jobs"):
+        assert all("feed" not in row for row in upgrade.before.get(table, {}).values())
+        assert {row["feed"] for row in upgrade.after[table].values()} == {"query"}
+
+
 def test_a_load_continues_where_an_earlier_version_left_off(upgrade: Upgrade) -> None:
     """Stored rows only change or go if the org changed, and the kept listings came in first."""
     org, jobs, before, after = upgrade.story.org, upgrade.story.jobs, upgrade.before, upgrade.after
