@@ -20,6 +20,8 @@ from planted import DAY, HOUR, NOW, plant
 from pipelines.answers.report import MAX_ROWS, write_report
 from pipelines.errors import ConfigError
 
+pytestmark = pytest.mark.slow_cases
+
 EVIL = "<script>alert(1)</script>\"'&\x1b[31m\u202e\n</svg>{{ 7 * 7 }}"
 SHOWN = "<script>alert(1)</script>\"'&\ufffd[31m\ufffd\ufffd</svg>{{ 7 * 7 }}"
 SVG = "{http://www.w3.org/2000/svg}"
