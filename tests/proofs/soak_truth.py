@@ -134,7 +134,16 @@ class Truth:
             spans = sorted(_fetch(connection, f"select * from state_spans {bounds}"), key=str)
             yield from _unequal("state_spans", spans_by_hand(states, listings), spans)
             away = [
-                (self.org.org_id, job_id, known.record["state"], known.last_listed, known.unlisted, None, False, "query")
+                (
+                    self.org.org_id,
+                    job_id,
+                    known.record["state"],
+                    known.last_listed,
+                    known.unlisted,
+                    None,
+                    False,
+                    "query",
+                )
                 for job_id, known in jobs
                 if known.unlisted
             ]
