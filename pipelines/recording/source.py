@@ -49,6 +49,7 @@ def salesforce(  # noqa: PLR0917 - dlt fills these from the configuration
     Settings come from `[sources.salesforce]`; unset filters are not sent. `history` is what the warehouse has: without
     it, all jobs are loaded, and the merge preserves what is stored. `fetch_org_metadata` also fetches users, org and
     limits. `on_page` is called for each page, `on_listed` for the completed listing.
+    The resources belong together: `listings` alone would record a complete listing without its jobs.
     """
     settings: dict[str, Any] = {
         "job_type": job_type,
