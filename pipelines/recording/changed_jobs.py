@@ -21,6 +21,7 @@ class ChangedJobs:
         self._history, self._feed = history, feed
         self._jobs_shown = 0  # records with a key, including those read before the listing had to restart
         self._pages: list[pa.Table] = []  # still to be compared
+        self.bytes_to_compare = 0  # their size
         self._changed: list[pa.Table] = []  # changed jobs not yet passed to dlt
         self._shown: list[pa.Table] = []  # ids of all jobs shown since the first of these
         self._handed_over: list[pa.ChunkedArray] = []  # ids of the jobs passed to dlt, one array per batch
@@ -36,11 +37,6 @@ class ChangedJobs:
         self._counted_from = self._jobs_shown
 
     @property
-    def bytes_to_compare(self) -> int:
-        """The size of the pages added since the last `compare`."""
-        return sum(page.nbytes for page in self._pages)
-
-    @property
     def bytes_kept(self) -> int:
         """The size of the changed jobs not yet handed over."""
         return sum(table.nbytes for table in self._changed)
@@ -52,6 +48,7 @@ class ChangedJobs:
         listed = listed.append_column(POSITION, positions)
         self._shown.append(listed.select(["id", POSITION]))
         self._pages.append(listed)
+        self.bytes_to_compare += listed.nbytes
 
     def compare(self) -> pa.Table | None:
         """Compares the pages with what is recorded and keeps the jobs that are new or different. Returns the states
@@ -59,6 +56,7 @@ class ChangedJobs:
         if not self._pages:
             return None
         pages, self._pages = pa.concat_tables(self._pages, promote_options="default"), []
+        self.bytes_to_compare = 0
         jobs, states = changes(self._history, self._feed, pages, self._started_at, self._handed_over)
         if jobs.num_rows:
             self._changed.append(jobs)
