@@ -95,7 +95,8 @@ def _fingerprint(connection: duckdb.DuckDBPyConnection) -> str:
 def views() -> dict[str, str]:
     """Name and SQL of every view, in order of dependency; `base/` has those that others build on."""
     files = {file.stem: file.read_text(encoding="utf-8") for file in sorted(VIEWS.rglob("*.sql"))}
-    reads = {name: set(re.findall(rf"\b{DATASET}\.(\w+)", sql)) & files.keys() for name, sql in files.items()}
+    # Sorted: sets have another order in every process, and `apply_views` would take the same views for changed ones.
+    reads = {name: sorted(set(re.findall(rf"\b{DATASET}\.(\w+)", sql)) & files.keys()) for name, sql in files.items()}
     return {name: files[name] for name in TopologicalSorter(reads).static_order()}
 
 

@@ -1,6 +1,9 @@
 """What the headers of the views say is true, on a warehouse that the demo org has filled, with all its problems."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
@@ -8,6 +11,7 @@ import pytest
 import sqlglot
 from planted import rows
 
+from pipelines.config.project import PROJECT
 from pipelines.config.settings import Settings
 from pipelines.warehouse.schema import VIEWS as FOLDER
 from pipelines.warehouse.schema import apply_views, read_header, views
@@ -16,6 +20,16 @@ from pipelines.warehouse.tables_page import QUESTIONS
 VIEWS = views()
 EMPTY = {"reduced_views", "usual_runs"}
 EVERY_VIEW = pytest.mark.parametrize("view", sorted(VIEWS))
+
+
+def test_views_have_the_same_order_in_every_process() -> None:
+    """Or every other load would find that they have changed, and create them all again: a third of a small load."""
+    code = "from pipelines.warehouse.schema import views; print(*views())"
+    orders = {
+        subprocess.check_output([sys.executable, "-c", code], cwd=PROJECT, env=os.environ | {"PYTHONHASHSEED": seed})
+        for seed in "12345"
+    }
+    assert len(orders) == 1
 
 
 @EVERY_VIEW
