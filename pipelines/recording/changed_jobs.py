@@ -17,8 +17,8 @@ class ChangedJobs:
     `count` is the number of these jobs, `late` how many of them have a system_modstamp before the listing's `since`.
     """
 
-    def __init__(self, history: History, feed: Feed) -> None:
-        self._history, self._feed = history, feed
+    def __init__(self, history: History, feed: Feed, since: datetime | None) -> None:
+        self._history, self._feed, self._since = history, feed, since
         self._jobs_shown = 0  # records with a key, including those read before the listing had to restart
         self._pages: list[pa.Table] = []  # still to be compared
         self.bytes_to_compare = 0  # their size
@@ -26,10 +26,6 @@ class ChangedJobs:
         self._shown: list[pa.Table] = []  # ids of all jobs shown since the first of these
         self._handed_over: list[pa.ChunkedArray] = []  # ids of the jobs passed to dlt, one array per batch
         self.count_from_zero()
-
-    def start(self, started_at: datetime, since: datetime | None) -> None:
-        """Sets when this listing started, and from when changes are not late."""
-        self._started_at, self._since = started_at, since
 
     def count_from_zero(self) -> None:
         """Restarts the counts, leaving out everything shown so far."""
@@ -50,14 +46,14 @@ class ChangedJobs:
         self._pages.append(listed)
         self.bytes_to_compare += listed.nbytes
 
-    def compare(self) -> pa.Table | None:
+    def compare(self, started_at: datetime) -> pa.Table | None:
         """Compares the pages with what is recorded and keeps the jobs that are new or different. Returns the states
         that were not observed before, if any."""
         if not self._pages:
             return None
         pages, self._pages = pa.concat_tables(self._pages, promote_options="default"), []
         self.bytes_to_compare = 0
-        jobs, states = changes(self._history, self._feed, pages, self._started_at, self._handed_over)
+        jobs, states = changes(self._history, self._feed, pages, started_at, self._handed_over)
         if jobs.num_rows:
             self._changed.append(jobs)
         elif not self._changed:

@@ -13,7 +13,6 @@ def listing_row(snapshot: Snapshot, metadata: Metadata, details: DetailsOutcome 
     """One row of `listings`, written once the listing is complete, and again after the details."""
     used, allowed = snapshot.api_usage or (None, None)
     missing = snapshot.missing
-    notes = [*snapshot.notes, *metadata.notes, *(details.notes if details else ())]
     values = {
         "listing_id": snapshot.listing_id,
         "org_id": snapshot.org.org_id,
@@ -44,9 +43,14 @@ def listing_row(snapshot: Snapshot, metadata: Metadata, details: DetailsOutcome 
         "details_left": details.left if details else None,
         "details_stopped": details.stopped or None if details else None,
         "new_columns": as_json(snapshot.new_columns) if snapshot.new_columns else None,
-        "notes": "\n".join(notes) or None,
+        "notes": "\n".join(all_notes(snapshot, metadata, details)) or None,
     }
     return pa.Table.from_pylist([values], schema=LISTINGS.schema)
+
+
+def all_notes(snapshot: Snapshot, metadata: Metadata, details: DetailsOutcome | None) -> tuple[str, ...]:
+    """Anomalies of the listing, and what could not be fetched."""
+    return (*snapshot.notes, *metadata.notes, *(details.notes if details else ()))
 
 
 def _only_creator(snapshot: Snapshot) -> str | None:

@@ -21,6 +21,7 @@ from pipelines.recording.error_templates import fill_templates
 from pipelines.recording.history import History
 from pipelines.recording.job_details import Details, DetailsOutcome
 from pipelines.recording.kept_listings import keep, keep_left_behind, waiting
+from pipelines.recording.listing_row import all_notes
 from pipelines.recording.merging import load_kept, load_package, pipeline_into
 from pipelines.recording.org_join import join_orgs
 from pipelines.recording.org_metadata import Metadata
@@ -56,8 +57,8 @@ class Run:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What could not be fetched, and anomalies of the listing."""
-        return (*self.snapshot.notes, *self.metadata.notes, *(self.details.notes if self.details else ()))
+        """As the row of `listings` has them."""
+        return all_notes(self.snapshot, self.metadata, self.details)
 
     def __str__(self) -> str:
         shown, changed = self.snapshot.shown, self.snapshot.jobs_changed

@@ -74,7 +74,7 @@ def take_snapshot(
     newest_began, newest_ended = history.newest_listing(org.org_id)
     org.check_clock(newest_ended)
 
-    changes = ChangedJobs(history, feed)
+    changes = ChangedJobs(history, feed, since)
     new_fields = NewFields(frozenset(history.columns(feed.jobs)), history.fields(feed), table=feed.jobs)
     rejected: dict[str, Rejected] = {}
     notes: list[str] = []
@@ -86,10 +86,9 @@ def take_snapshot(
             org.check_clock(newest_ended)
             # An org's clock that is a few seconds behind the newest listing must not put this one before it.
             started_at = max(page.started_at, newest_began or page.started_at)
-            changes.start(started_at, since)
         elif page.number == 1:
             # What was read before the locator was lost is kept, but does not count towards this listing.
-            yield from _states(feed, changes)
+            yield from _states(feed, changes, started_at)
             changes.count_from_zero()
             shown = ShownJobs()
             restarted_at = page.started_at
@@ -102,7 +101,7 @@ def take_snapshot(
         shown.add(listed, unkeyed)
         changes.add(listed)
         if page.last or page.number % PAGES_AT_ONCE == 0 or changes.bytes_to_compare > BYTES_AT_ONCE:
-            yield from _states(feed, changes)
+            yield from _states(feed, changes, started_at)
             if page.last or changes.bytes_kept > BYTES_KEPT:
                 yield Rows(feed.jobs, changes.hand_over(), started_at)
     finished_at, calls, api_usage = org.clock, org.calls, org.budget.usage
@@ -140,8 +139,8 @@ def take_snapshot(
     )
 
 
-def _states(feed: Feed, changes: ChangedJobs) -> Generator[Rows]:
-    states = changes.compare()
+def _states(feed: Feed, changes: ChangedJobs, started_at: datetime) -> Generator[Rows]:
+    states = changes.compare(started_at)
     if states:
         yield Rows(feed.states, states)
 

@@ -23,7 +23,9 @@ def complete_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Creates missing tables, renames columns that had another name in an earlier version, and adds missing ones: the
     views read all of them, even before a load has rows for them."""
     statements: list[str] = []
-    fills: list[str] = []  # apart: DuckDB 1.5 cannot commit an UPDATE and an ALTER of one table together
+    # Each time, as an earlier version may have loaded again since; apart, as DuckDB 1.5 cannot commit an UPDATE and an
+    # ALTER of one table together.
+    fills: list[str] = []
     for table in TABLES:
         there = stored_columns(connection, table)
         statements += rename_columns(connection, table, there)

@@ -2,7 +2,7 @@
 
 `year`: every six hours, up to 2,000 jobs a day. `month`: every hour, 10,000 a day. Each takes some forty minutes, also
 both at once on two cores; --minutes ends one early. The org forgets finished jobs after seven days, and moves while it
-is listed. Exit code 1: the warehouse does not equal a model of what listings showed. Besides, the figures show whether
+is listed. Exit code 1: the warehouse does not equal a model of what listings showed. The figures also show whether
 a load's time, its memory and dlt's home stayed what they were, and whether the file grew with its rows alone: by CPU
 time, where others work on the machine. tests/proofs/test_soak.py does the same for some days, and holds memory and sizes
 to bounds.
