@@ -48,7 +48,7 @@ The path of a record, package by package. Each imports only from those below it;
         reader.py        how it is read;  as_of.py: as it was earlier;  atomic_file.py: replaces files atomically
 
     config/        where things are: project, settings, credentials, and the settings that dlt gets to see
-    tables.py      the columns of all tables;  errors.py: errors and their exit codes
+    tables.py      the columns of all tables; job_tables.py: those of jobs;  errors.py: errors and their exit codes
     regular_files.py  refuses FIFOs and the like;  interrupts.py: Ctrl-C and SIGTERM;  streams.py: closed streams
 """
 

@@ -11,7 +11,9 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from pipelines.tables import DATASET, STATE_SPANS, TABLES, Table
+from pipelines.columns import Table
+from pipelines.job_tables import STATE_SPANS
+from pipelines.tables import DATASET, TABLES
 from pipelines.warehouse.reader import read
 from pipelines.warehouse.schema import apply_views, complete_tables
 from pipelines.warehouse.state_spans import refresh_spans

@@ -19,6 +19,7 @@ from pipelines.diagnosis.open_questions import open_questions
 from pipelines.diagnosis.recorded_files import examine_files
 from pipelines.diagnosis.renamed_settings import renamed_settings
 from pipelines.errors import ConfigError, RecorderError, sanitize
+from pipelines.job_tables import FINISHED
 from pipelines.recording.feeds import QUERY
 from pipelines.recording.history import NEWEST_LISTING
 from pipelines.recording.job_answer import job_path
@@ -27,7 +28,6 @@ from pipelines.salesforce.connection_errors import unreachable
 from pipelines.salesforce.job_pages import first_page
 from pipelines.salesforce.json_answers import decoded
 from pipelines.salesforce.org import Org
-from pipelines.tables import FINISHED
 from pipelines.warehouse.reader import read
 
 CLOCK_TOLERANCE: Final = timedelta(minutes=2)  # a JWT assertion is valid for three

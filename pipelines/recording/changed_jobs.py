@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.columns import TIME
 from pipelines.recording.changes import CURRENT, POSITION, changes
 from pipelines.recording.feeds import Feed
 from pipelines.recording.history import History
-from pipelines.tables import TIME
 
 
 class ChangedJobs:

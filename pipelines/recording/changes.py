@@ -7,9 +7,10 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.columns import TIME, Table
 from pipelines.recording.feeds import Feed
 from pipelines.recording.history import History
-from pipelines.tables import DATASET, TIME, Table
+from pipelines.tables import DATASET
 from pipelines.warehouse.renamed_columns import old_names
 
 OBSERVED: Final = "observed_at"

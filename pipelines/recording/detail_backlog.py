@@ -7,8 +7,9 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
+from pipelines.job_tables import FINISHED
 from pipelines.recording.snapshot import Snapshot
-from pipelines.tables import DATASET, FINISHED
+from pipelines.tables import DATASET
 
 ATTEMPTS: Final = 3  # for a job whose details cannot be fetched, one per run; then retries become rarer
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pipelines.tables import QUERY_JOB_STATES, QUERY_JOBS, Table
+from pipelines.columns import Table
+from pipelines.job_tables import QUERY_JOB_STATES, QUERY_JOBS
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from typing import Any, Final
 import duckdb
 import orjson
 
+from pipelines.columns import Table
 from pipelines.recording.feeds import QUERY, Feed
-from pipelines.tables import DATASET, LISTINGS, REJECTED_RECORDS, UNLISTED_JOBS, Table
+from pipelines.tables import DATASET, LISTINGS, REJECTED_RECORDS, UNLISTED_JOBS
 from pipelines.warehouse.database_file import cursor_of
 from pipelines.warehouse.schema import stored_columns
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
+from pipelines.columns import COUNT, FLAG
 from pipelines.errors import InvalidResponse, NoResponse, RecorderError, sanitize
+from pipelines.job_tables import JOB_DETAILS
 from pipelines.recording.feeds import Feed
 from pipelines.recording.message_templates import message_template
 from pipelines.recording.records import as_json, text, whole_number
@@ -13,7 +15,6 @@ from pipelines.salesforce.api_errors import ENDED, SalesforceError, explained
 from pipelines.salesforce.http_clients import CLASSIC
 from pipelines.salesforce.ids import same_id
 from pipelines.salesforce.org import Org
-from pipelines.tables import COUNT, FLAG, JOB_DETAILS
 
 ANSWER_BYTES: Final = 2**16  # limit for one job's response, which is usually 1 KB: a run requests hundreds
 INGEST: Final = ("V2Ingest", "BigObjectIngest")

@@ -15,10 +15,10 @@ import duckdb
 import pyarrow as pa
 
 from pipelines.errors import RecorderError
+from pipelines.job_tables import JOB_DETAILS
 from pipelines.recording.detail_backlog import Job, backlog, spread
 from pipelines.recording.job_answer import CLASSIC_ERROR, NOT_FOUND, ClassicApi, Row, details_of
 from pipelines.recording.snapshot import Snapshot
-from pipelines.tables import JOB_DETAILS
 
 logger = logging.getLogger(__name__)
 

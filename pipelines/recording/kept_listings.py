@@ -19,7 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from dlt.common.runtime.run_context import global_dir
 
-from pipelines.tables import LISTINGS, TABLES, Table
+from pipelines.columns import Table
+from pipelines.tables import LISTINGS, TABLES
 from pipelines.warehouse.atomic_file import replacing
 from pipelines.warehouse.dlt_packages import PIPELINE, TABLES_OF_DLT, Package, packages_in
 from pipelines.warehouse.renamed_columns import with_new_names

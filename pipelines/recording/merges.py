@@ -13,8 +13,9 @@ import dlt
 import pyarrow as pa
 from dlt.extract import DltResource
 
+from pipelines.columns import Table
 from pipelines.recording.feeds import FEEDS, Feed
-from pipelines.tables import DATASET, REJECTED_RECORDS, UNLISTED_JOBS, Table
+from pipelines.tables import DATASET, REJECTED_RECORDS, UNLISTED_JOBS
 
 STAGING: Final = f"{DATASET}_staging"  # dlt's staging schema
 WATERMARK_OVERLAP: Final = timedelta(minutes=5)  # for changes that the org commits late, and for clock skew

@@ -7,11 +7,13 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.columns import TIME
+from pipelines.job_tables import FINISHED
 from pipelines.recording.changes import CURRENT, typed
 from pipelines.recording.feeds import Feed
 from pipelines.recording.history import History
 from pipelines.recording.shown_jobs import ShownJobs
-from pipelines.tables import FINISHED, LISTINGS, TIME, UNLISTED_JOBS
+from pipelines.tables import LISTINGS, UNLISTED_JOBS
 
 # A listing that lacks this many, and more than half, of the jobs that cannot have expired shows a reduced view.
 LOST: Final = 20

@@ -4,9 +4,10 @@ from typing import Final
 
 import duckdb
 
+from pipelines.job_tables import STATE_SPANS
 from pipelines.recording.feeds import QUERY
 from pipelines.salesforce.ids import full_id
-from pipelines.tables import DATASET, LISTINGS, STATE_SPANS, TABLES
+from pipelines.tables import DATASET, LISTINGS, TABLES
 from pipelines.warehouse.schema import stored_columns
 
 # Of two rows with the same key, the first in this order is kept, as in `merges.py`.

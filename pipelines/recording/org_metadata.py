@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from pipelines.columns import Table
 from pipelines.errors import InvalidResponse, RecorderError, sanitize
 from pipelines.recording.history import History
 from pipelines.recording.merges import Rows
@@ -16,7 +17,7 @@ from pipelines.recording.records import as_json, text, whole_number
 from pipelines.recording.snapshot import Snapshot
 from pipelines.salesforce.ids import same_id
 from pipelines.salesforce.org import Org
-from pipelines.tables import ORG_LIMITS, ORGS, USERS, Table
+from pipelines.tables import ORG_LIMITS, ORGS, USERS
 
 logger = logging.getLogger(__name__)
 

@@ -17,8 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from dlt.common.normalizers.naming.snake_case import NamingConvention
 
+from pipelines.columns import NUMBER, TEXT, TIME, Table
+from pipelines.job_tables import QUERY_JOBS
 from pipelines.salesforce.ids import full_id
-from pipelines.tables import NUMBER, QUERY_JOBS, TEXT, TIME, Table
 from pipelines.warehouse.renamed_columns import old_names
 
 IDS: Final = ("id", "createdById")

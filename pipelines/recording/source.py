@@ -7,8 +7,10 @@ import dlt
 import pyarrow as pa
 from dlt.extract import DltResource
 
+from pipelines.columns import Table
 from pipelines.config.credentials import SalesforceCredentials
 from pipelines.config.defaults import BUDGET_PERCENT, CURRENT_API_VERSION
+from pipelines.job_tables import JOB_DETAILS
 from pipelines.recording.feeds import QUERY
 from pipelines.recording.history import History
 from pipelines.recording.job_details import Details
@@ -18,16 +20,7 @@ from pipelines.recording.org_metadata import Metadata, ask_for_metadata
 from pipelines.recording.snapshot import Snapshot, take_snapshot
 from pipelines.salesforce.job_pages import Page
 from pipelines.salesforce.org import Org
-from pipelines.tables import (
-    JOB_DETAILS,
-    LISTINGS,
-    ORG_LIMITS,
-    ORGS,
-    REJECTED_RECORDS,
-    UNLISTED_JOBS,
-    USERS,
-    Table,
-)
+from pipelines.tables import LISTINGS, ORG_LIMITS, ORGS, REJECTED_RECORDS, UNLISTED_JOBS, USERS
 
 
 @dlt.source(name="salesforce", section="salesforce")

@@ -5,7 +5,9 @@ from typing import Final
 
 import duckdb
 
-from pipelines.tables import DATASET, LISTINGS, QUERY_JOB_STATES, QUERY_JOBS, Table
+from pipelines.columns import Table
+from pipelines.job_tables import QUERY_JOB_STATES, QUERY_JOBS
+from pipelines.tables import DATASET, LISTINGS
 from pipelines.warehouse.file_identity import read_identity
 from pipelines.warehouse.schema import stored_columns
 

@@ -5,7 +5,8 @@ from typing import Final
 import duckdb
 import pyarrow as pa
 
-from pipelines.tables import DATASET, Table
+from pipelines.columns import Table
+from pipelines.tables import DATASET
 
 RENAMED: Final = {"more_fields": "extra_fields"}  # old -> new
 # Both columns exist if an earlier version has loaded into a migrated file, or if a field of Salesforce had a column

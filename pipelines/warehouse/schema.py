@@ -9,7 +9,8 @@ from typing import Final
 import duckdb
 import pyarrow as pa
 
-from pipelines.tables import DATASET, TABLES, Table
+from pipelines.columns import Table
+from pipelines.tables import DATASET, TABLES
 from pipelines.warehouse.database_file import read_macro
 from pipelines.warehouse.renamed_columns import old_names, rename_columns
 

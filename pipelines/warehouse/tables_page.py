@@ -6,8 +6,9 @@ Tables come from `tables.py`, views from the headers of their SQL. Only the ques
 from pathlib import Path
 from typing import Final
 
+from pipelines.columns import Table
 from pipelines.config.project import PROJECT
-from pipelines.tables import DATASET, TABLES, Table
+from pipelines.tables import DATASET, TABLES
 from pipelines.warehouse.schema import read_header, views
 
 PAGE: Final = PROJECT / "docs" / "tables.md"

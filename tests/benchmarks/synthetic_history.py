@@ -5,7 +5,8 @@ from pathlib import Path
 
 import duckdb
 
-from pipelines.tables import DATASET, FINISHED
+from pipelines.job_tables import FINISHED
+from pipelines.tables import DATASET
 from pipelines.warehouse.primary import STORAGE_VERSION
 from pipelines.warehouse.schema import complete_tables
 from pipelines.warehouse.state_spans import refresh_spans

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from pages import MAKEFILE, PAGES, README
 
+from pipelines.columns import Table
 from pipelines.config.project import PROJECT
-from pipelines.tables import TABLES, Table
+from pipelines.tables import TABLES
 from pipelines.warehouse import tables_page
 from pipelines.warehouse.schema import VIEWS, read_header
 

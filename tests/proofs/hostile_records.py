@@ -5,8 +5,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from pipelines.job_tables import QUERY_JOBS
 from pipelines.salesforce.ids import full_id
-from pipelines.tables import QUERY_JOBS
 
 STAMP = "2026-11-02T12:00:00.000+0000"
 NASTY = [

@@ -17,7 +17,7 @@ from busy_org import BusyOrg
 from planted import spans_by_hand
 
 from pipelines.demo_org.records import full_job, moment_of
-from pipelines.tables import JOB_DETAILS, QUERY_JOBS
+from pipelines.job_tables import JOB_DETAILS, QUERY_JOBS
 
 MARGIN = timedelta(minutes=5)  # of `since`
 AT_ONCE = 20_000  # jobs that are compared at a time

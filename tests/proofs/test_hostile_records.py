@@ -11,12 +11,12 @@ from hostile_records import broken, lost, names, pages, same, values
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipelines.job_tables import JOB_DETAILS, QUERY_JOBS
 from pipelines.recording.feeds import QUERY
 from pipelines.recording.job_answer import _values as details_values
 from pipelines.recording.records import NewFields, jobs_to_arrow, whole_number
 from pipelines.salesforce.ids import full_id
 from pipelines.salesforce.json_answers import decoded
-from pipelines.tables import JOB_DETAILS, QUERY_JOBS
 
 FUZZ = int(os.environ.get("FUZZ", "0"))
 DETAILS = [c.field for c in JOB_DETAILS.columns if c.field]

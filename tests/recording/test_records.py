@@ -8,8 +8,9 @@ from conftest import NOON, Recorder
 from demo_org_client import recorded
 
 from pipelines.demo_org.org import DemoOrg
+from pipelines.job_tables import QUERY_JOBS
 from pipelines.recording.records import MAX_NEW_FIELDS, NewFields, column_name, jobs_to_arrow
-from pipelines.tables import QUERY_JOBS, TABLES
+from pipelines.tables import TABLES
 
 ORG = "00D000000000001EAA"
 STAMP = "2026-11-02T12:00:00.000+0000"

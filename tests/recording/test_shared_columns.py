@@ -10,8 +10,8 @@ import pytest
 from conftest import Recorder
 
 from pipelines.demo_org.org import DemoOrg
+from pipelines.job_tables import QUERY_JOBS
 from pipelines.recording.records import MAX_NAMES, NewFields, column_name, jobs_to_arrow
-from pipelines.tables import QUERY_JOBS
 
 LISTING = r"/jobs/query$"
 STAMP = "2026-11-02T12:00:00.000Z"

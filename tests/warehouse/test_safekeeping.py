@@ -12,9 +12,10 @@ from conftest import NOON, Recorder
 from dlt.destinations.job_client_impl import SqlLoadJob
 from processes import holding
 
+from pipelines.columns import TEXT, Column
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
-from pipelines.tables import QUERY_JOBS, TEXT, Column
+from pipelines.job_tables import QUERY_JOBS
 from pipelines.warehouse import schema
 
 HOUR = timedelta(hours=1)
