@@ -20,6 +20,7 @@ from typing import Final
 import duckdb
 
 from pipelines.errors import ConfigError, sanitize
+from pipelines.job_tables import INGEST_JOB_STATES, INGEST_JOBS, QUERY_JOB_STATES, QUERY_JOBS
 from pipelines.tables import DATASET
 from pipelines.warehouse.database_file import CATALOG
 from pipelines.warehouse.reader import Warehouse, lacking, opened
@@ -29,31 +30,54 @@ from pipelines.warehouse.state_spans import ORDER, SPANS
 REMEDY: Final = "Use a form like 2026-11-16T06:00 (UTC), 2026-11-16T06:00+01:00, or 2026-11-16 (start of that day)."
 THEN: Final = "back_then"  # a schema for what is computed once
 
-# Per org, the start of the newest listing that had ended by then: rows carry the start of the listing that showed them.
-# Jobs whose current row comes from a later listing are shown by their earlier versions, and their spans recomputed.
-SEEN: Final = f"""
-select org_id, max(coalesce(restarted_at, started_at)) as seen_to
-from {CATALOG}.{DATASET}.listings where finished_at <= $at group by 1
-"""
-STATES: Final = f"""
-select s.* from {CATALOG}.{DATASET}.query_job_states as s
-inner join {THEN}.seen as t on t.org_id = s.org_id and s.observed_at <= t.seen_to
-where exists (
-    select 1 from {CATALOG}.{DATASET}.query_jobs as j
-    where j.org_id = s.org_id and j.id = s.id and coalesce(j.current_since, j.observed_at) > t.seen_to
+FEEDS: Final = (
+    ("query", QUERY_JOBS.name, QUERY_JOB_STATES.name),
+    ("ingest", INGEST_JOBS.name, INGEST_JOB_STATES.name),
 )
+# Per org and feed, the start of the newest listing that had ended by then: rows carry the start of the listing that
+# showed them. Before a feed's first listing, the org's newest one counts: its jobs may have been in another table then.
+SEEN: Final = f"""
+with ended as (
+    select org_id, feed, coalesce(restarted_at, started_at) as listed_at
+    from {CATALOG}.{DATASET}.listings where finished_at <= $at
+),
+feeds as (
+    select unnest(['query', 'ingest']) as feed
+)
+select o.org_id, f.feed, coalesce(max(e.listed_at), any_value(o.listed_at)) as seen_to
+from (select org_id, max(listed_at) as listed_at from ended group by 1) as o
+cross join feeds as f
+left join ended as e on e.org_id = o.org_id and e.feed = f.feed
+group by 1, 2
 """
+# Jobs whose current row comes from a later listing are shown by their earlier versions, and their spans recomputed.
+STATES: Final = " union all by name ".join(
+    f"""
+    select s.*, '{feed}' as feed from {CATALOG}.{DATASET}.{states} as s
+    inner join {THEN}.seen as t on t.org_id = s.org_id and t.feed = '{feed}' and s.observed_at <= t.seen_to
+    where exists (
+        select 1 from {CATALOG}.{DATASET}.{jobs} as j
+        where j.org_id = s.org_id and j.id = s.id and coalesce(j.current_since, j.observed_at) > t.seen_to
+    )
+    """
+    for feed, jobs, states in FEEDS
+)
 NEWEST: Final = f"""
 select *, row_number() over job as nth, count(*) over (partition by org_id, id) as versions
 from {THEN}.states
 window job as (partition by org_id, id order by {ORDER})
 qualify nth = versions
 """
+ALL: Final = "select * from {table}"
+ANSWERED: Final = "select * from {table} where asked_at <= timestamptz '{at}'"
+READ: Final = "select * from {table} where read_at <= timestamptz '{at}'"
 TABLES_THEN: Final = {
     "listings": "select * from {table} where finished_at <= timestamptz '{at}'",
-    "query_jobs": f"""
+    **{
+        jobs: f"""
         select j.* from {{table}} as j
-        inner join {THEN}.seen as t on t.org_id = j.org_id and coalesce(j.current_since, j.observed_at) <= t.seen_to
+        inner join {THEN}.seen as t on t.org_id = j.org_id and t.feed = '{feed}'
+            and coalesce(j.current_since, j.observed_at) <= t.seen_to
         union all by name
         select
             j.* replace (
@@ -61,15 +85,23 @@ TABLES_THEN: Final = {
                 cast(null as timestamptz) as current_since
             )
         from {{table}} as j
-        inner join {THEN}.newest as s on s.org_id = j.org_id and s.id = j.id
-    """,
-    "query_job_states": f"""
+        inner join {THEN}.newest as s on s.org_id = j.org_id and s.id = j.id and s.feed = '{feed}'
+        """
+        for feed, jobs, _ in FEEDS
+    },
+    **{
+        states: f"""
         select s.* from {{table}} as s
-        inner join {THEN}.seen as t on t.org_id = s.org_id and s.observed_at <= t.seen_to
-    """,
+        inner join {THEN}.seen as t on t.org_id = s.org_id and t.feed = '{feed}' and s.observed_at <= t.seen_to
+        """
+        for feed, _, states in FEEDS
+    },
     "state_spans": f"""
         select s.* from {{table}} as s
         inner join {THEN}.seen as t on t.org_id = s.org_id and s.observed_at <= t.seen_to
+            and t.feed = case when exists (
+                select 1 from {CATALOG}.{DATASET}.{INGEST_JOBS.name} as j where j.org_id = s.org_id and j.id = s.id
+            ) then 'ingest' else 'query' end
         where not exists (select 1 from {THEN}.spans as a where a.org_id = s.org_id and a.id = s.id)
         union all by name
         select * from {THEN}.spans
@@ -80,19 +112,22 @@ TABLES_THEN: Final = {
                 case when u.listed_again_at <= t.seen_to then u.listed_again_at end as listed_again_at
             )
         from {{table}} as u
-        inner join {THEN}.seen as t on t.org_id = u.org_id and u.unlisted_at <= t.seen_to
+        inner join {THEN}.seen as t on t.org_id = u.org_id and t.feed = u.feed and u.unlisted_at <= t.seen_to
     """,
-    "job_details": "select * from {table} where asked_at <= timestamptz '{at}'",
-    "org_limits": "select * from {table} where asked_at <= timestamptz '{at}'",
+    "job_details": ANSWERED,
+    "record_errors": READ,
+    "job_batches": READ,
+    "org_limits": ANSWERED,
     "rejected_records": f"""
         select r.* replace (
             case when r.last_observed_at > t.seen_to then t.seen_to else r.last_observed_at end as last_observed_at
         )
         from {{table}} as r
-        inner join {THEN}.seen as t on t.org_id = r.org_id and r.first_observed_at <= t.seen_to
+        inner join (select org_id, max(seen_to) as seen_to from {THEN}.seen group by 1) as t
+            on t.org_id = r.org_id and r.first_observed_at <= t.seen_to
     """,
-    "users": "select * from {table}",
-    "orgs": "select * from {table}",
+    "users": ALL,
+    "orgs": ALL,
 }
 
 
