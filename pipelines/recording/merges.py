@@ -96,8 +96,8 @@ ENDED_STAYS_ENDED: Final = f"""not exists (
 MERGES: Final = {
     REJECTED_RECORDS: Merge(FIRST_STAYS_FIRST),
     UNLISTED_JOBS: Merge(ENDED_STAYS_ENDED),
-    **{feed.jobs: Merge(_not_stale(feed.jobs), ("current_since", "desc")) for feed in FEEDS},
-    **{feed.states: Merge(_not_yet_observed(feed.states), ("observed_at", "asc")) for feed in FEEDS},
+    **{feed.jobs: Merge(_not_stale(feed.jobs), ("current_since", "desc")) for feed in FEEDS.values()},
+    **{feed.states: Merge(_not_yet_observed(feed.states), ("observed_at", "asc")) for feed in FEEDS.values()},
 }
 
 

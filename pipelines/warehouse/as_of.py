@@ -20,88 +20,74 @@ from typing import Final
 import duckdb
 
 from pipelines.errors import ConfigError, sanitize
-from pipelines.job_tables import INGEST_JOB_STATES, INGEST_JOBS, QUERY_JOB_STATES, QUERY_JOBS
 from pipelines.tables import DATASET
 from pipelines.warehouse.database_file import CATALOG
 from pipelines.warehouse.reader import Warehouse, lacking, opened
 from pipelines.warehouse.schema import unqualified, views
-from pipelines.warehouse.state_spans import ORDER, SPANS
+from pipelines.warehouse.state_spans import ORDER, SPANS, states_of_feeds
 
 REMEDY: Final = "Use a form like 2026-11-16T06:00 (UTC), 2026-11-16T06:00+01:00, or 2026-11-16 (start of that day)."
 THEN: Final = "back_then"  # a schema for what is computed once
 
-FEEDS: Final = (
-    ("query", QUERY_JOBS.name, QUERY_JOB_STATES.name),
-    ("ingest", INGEST_JOBS.name, INGEST_JOB_STATES.name),
-)
 # Per org and feed, the start of the newest listing that had ended by then: rows carry the start of the listing that
-# showed them. Before a feed's first listing, the org's newest one counts: its jobs may have been in another table then.
+# showed them. Before a feed's first listing, the org's newest counts: rows may have come from the other table since.
 SEEN: Final = f"""
 with ended as (
     select org_id, feed, coalesce(restarted_at, started_at) as listed_at
     from {CATALOG}.{DATASET}.listings where finished_at <= $at
-),
-feeds as (
-    select unnest(['query', 'ingest']) as feed
 )
-select o.org_id, f.feed, coalesce(max(e.listed_at), any_value(o.listed_at)) as seen_to
-from (select org_id, max(listed_at) as listed_at from ended group by 1) as o
-cross join feeds as f
+select o.org_id, f.feed, coalesce(max(e.listed_at), max(o.listed_at)) as seen_to
+from (select org_id, max(listed_at) as listed_at from ended group by all) as o
+cross join (select unnest(['query', 'ingest']) as feed) as f
 left join ended as e on e.org_id = o.org_id and e.feed = f.feed
-group by 1, 2
+group by all
 """
 # Jobs whose current row comes from a later listing are shown by their earlier versions, and their spans recomputed.
-STATES: Final = " union all by name ".join(
-    f"""
-    select s.*, '{feed}' as feed from {CATALOG}.{DATASET}.{states} as s
-    inner join {THEN}.seen as t on t.org_id = s.org_id and t.feed = '{feed}' and s.observed_at <= t.seen_to
-    where exists (
-        select 1 from {CATALOG}.{DATASET}.{jobs} as j
-        where j.org_id = s.org_id and j.id = s.id and coalesce(j.current_since, j.observed_at) > t.seen_to
-    )
-    """
-    for feed, jobs, states in FEEDS
+STATES: Final = f"""
+select s.* from ({states_of_feeds(catalog=CATALOG)}) as s
+inner join {THEN}.seen as t on t.org_id = s.org_id and t.feed = s.feed and s.observed_at <= t.seen_to
+where exists (
+    select 1
+    from (
+        select org_id, id, current_since, observed_at from {CATALOG}.{DATASET}.query_jobs
+        union all
+        select org_id, id, current_since, observed_at from {CATALOG}.{DATASET}.ingest_jobs
+    ) as j
+    where j.org_id = s.org_id and j.id = s.id and coalesce(j.current_since, j.observed_at) > t.seen_to
 )
+"""
 NEWEST: Final = f"""
 select *, row_number() over job as nth, count(*) over (partition by org_id, id) as versions
 from {THEN}.states
 window job as (partition by org_id, id order by {ORDER})
 qualify nth = versions
 """
-ALL: Final = "select * from {table}"
-ANSWERED: Final = "select * from {table} where asked_at <= timestamptz '{at}'"
-READ: Final = "select * from {table} where read_at <= timestamptz '{at}'"
+JOBS: Final = f"""
+select j.* from {{table}} as j
+inner join {THEN}.seen as t
+    on t.org_id = j.org_id and t.feed = '{{feed}}' and coalesce(j.current_since, j.observed_at) <= t.seen_to
+union all by name
+select
+    j.* replace (
+        s.state as state, s.system_modstamp as system_modstamp, s.observed_at as observed_at,
+        cast(null as timestamptz) as current_since
+    )
+from {{table}} as j
+inner join {THEN}.newest as s on s.org_id = j.org_id and s.id = j.id
+"""
+JOB_STATES: Final = f"""
+select s.* from {{table}} as s
+inner join {THEN}.seen as t on t.org_id = s.org_id and t.feed = '{{feed}}' and s.observed_at <= t.seen_to
+"""
 TABLES_THEN: Final = {
+    "query_jobs": JOBS.replace("{feed}", "query"),
+    "query_job_states": JOB_STATES.replace("{feed}", "query"),
+    "ingest_jobs": JOBS.replace("{feed}", "ingest"),
+    "ingest_job_states": JOB_STATES.replace("{feed}", "ingest"),
     "listings": "select * from {table} where finished_at <= timestamptz '{at}'",
-    **{
-        jobs: f"""
-        select j.* from {{table}} as j
-        inner join {THEN}.seen as t on t.org_id = j.org_id and t.feed = '{feed}'
-            and coalesce(j.current_since, j.observed_at) <= t.seen_to
-        union all by name
-        select
-            j.* replace (
-                s.state as state, s.system_modstamp as system_modstamp, s.observed_at as observed_at,
-                cast(null as timestamptz) as current_since
-            )
-        from {{table}} as j
-        inner join {THEN}.newest as s on s.org_id = j.org_id and s.id = j.id and s.feed = '{feed}'
-        """
-        for feed, jobs, _ in FEEDS
-    },
-    **{
-        states: f"""
-        select s.* from {{table}} as s
-        inner join {THEN}.seen as t on t.org_id = s.org_id and t.feed = '{feed}' and s.observed_at <= t.seen_to
-        """
-        for feed, _, states in FEEDS
-    },
     "state_spans": f"""
         select s.* from {{table}} as s
-        inner join {THEN}.seen as t on t.org_id = s.org_id and s.observed_at <= t.seen_to
-            and t.feed = case when exists (
-                select 1 from {CATALOG}.{DATASET}.{INGEST_JOBS.name} as j where j.org_id = s.org_id and j.id = s.id
-            ) then 'ingest' else 'query' end
+        inner join {THEN}.seen as t on t.org_id = s.org_id and t.feed = s.feed and s.observed_at <= t.seen_to
         where not exists (select 1 from {THEN}.spans as a where a.org_id = s.org_id and a.id = s.id)
         union all by name
         select * from {THEN}.spans
@@ -114,10 +100,10 @@ TABLES_THEN: Final = {
         from {{table}} as u
         inner join {THEN}.seen as t on t.org_id = u.org_id and t.feed = u.feed and u.unlisted_at <= t.seen_to
     """,
-    "job_details": ANSWERED,
-    "record_errors": READ,
-    "job_batches": READ,
-    "org_limits": ANSWERED,
+    "job_details": "select * from {table} where asked_at <= timestamptz '{at}'",
+    "record_errors": "select * from {table} where read_at <= timestamptz '{at}'",
+    "job_batches": "select * from {table} where read_at <= timestamptz '{at}'",
+    "org_limits": "select * from {table} where asked_at <= timestamptz '{at}'",
     "rejected_records": f"""
         select r.* replace (
             case when r.last_observed_at > t.seen_to then t.seen_to else r.last_observed_at end as last_observed_at
@@ -126,8 +112,8 @@ TABLES_THEN: Final = {
         inner join (select org_id, max(seen_to) as seen_to from {THEN}.seen group by 1) as t
             on t.org_id = r.org_id and r.first_observed_at <= t.seen_to
     """,
-    "users": ALL,
-    "orgs": ALL,
+    "users": "select * from {table}",
+    "orgs": "select * from {table}",
 }
 
 
