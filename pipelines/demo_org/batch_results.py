@@ -41,6 +41,12 @@ def of_query(batch: Batch, content_type: str) -> Answer:
     return Answer(200, f'<result-list xmlns="{NAMESPACE}">{inner}</result-list>'.encode(), {"Content-Type": XML})
 
 
+def as_uploaded(batch: Batch, content_type: str) -> Answer:
+    """Answer what was uploaded. SOURCE: asynch_api_batches_get_request.htm"""
+    kind = JSON if content_type.endswith("JSON") else XML if content_type.endswith("XML") else CSV
+    return Answer(200, batch.request, {"Content-Type": kind})
+
+
 def _between(head: bytes, pieces: Iterable[bytes], tail: bytes) -> Iterator[bytes]:
     yield head
     yield from pieces

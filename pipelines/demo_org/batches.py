@@ -52,6 +52,8 @@ class Batch:
     @property
     def failed(self) -> int:
         """How many of its records failed."""
+        if self.run is not None:
+            return sum(not outcome.success for outcome in self.run)
         return sum(count for _, count in self.failures)
 
     def info(self) -> Job:

@@ -1,4 +1,4 @@
-"""The imitated Classic API: the details of a job, its batches and their results, in XML, JSON or CSV.
+"""The imitated Classic API: jobs, their batches and results, in XML, JSON or CSV; `classic_uploads.py` makes them.
 
 The form is that of the job's content type, whatever is asked for: JSON for JSON, XML for CSV and XML; results of a CSV
 job are CSV. One recording has JSON for the details of a CSV job (tests/fixtures/c_one_17): `DemoOrg.async_form` has it
@@ -20,8 +20,9 @@ import re
 from contextlib import suppress
 
 from pipelines.demo_org.answers import Answer, Asked, answer
-from pipelines.demo_org.batch_results import of_load, of_query
+from pipelines.demo_org.batch_results import as_uploaded, of_load, of_query
 from pipelines.demo_org.classic_answers import as_text, refusal, wants_json, xml, xml_list
+from pipelines.demo_org.classic_uploads import add_batch, change, create
 from pipelines.demo_org.ids import eighteen
 from pipelines.demo_org.limits import spent
 from pipelines.demo_org.org import DemoOrg
@@ -30,7 +31,8 @@ from pipelines.demo_org.records import CLASSIC_ONLY, ONLY_OF_LOADS, Job
 CLASSIC = "/services/async/"
 # Any version will do: which of them the Classic API refuses, and how, is not settled publicly
 _JOB = re.compile(  # unlike the REST API's, the version has no "v"
-    CLASSIC + r"\d{1,3}\.\d/job/(?P<job>[^/]+)(?P<batches>/batch(?:/(?P<batch>[^/]+)(?P<result>/result)?)?)?"
+    CLASSIC + r"(?P<version>\d{1,3}\.\d)/job(?:/(?P<job>[^/]+)"
+    r"(?P<batches>/batch(?:/(?P<batch>[^/]+)(?P<part>/result|/request)?)?)?)?"
 )
 _TIMES = ("totalProcessingTime", "apiActiveProcessingTime", "apexProcessingTime")
 _NOT_HERE = ("jobType", "lineEnding", "columnDelimiter")
@@ -45,27 +47,49 @@ def classic(org: DemoOrg, asked: Asked, path: str) -> Answer:
             return refused
         org.usage.count_calls(org.now, app=org.connected_app)
         found = _JOB.fullmatch(path)
-        if found is None:
+        if found is None or (not found["job"] and asked.method != "POST"):
             return refusal(asked, 400, "InvalidUrl", f"The URI is invalid: {path}")
+        if asked.method == "POST" and not found["batch"]:
+            return _posted(org, asked, found)
         if asked.method != "GET":
             return refusal(asked, 405, "MethodNotAllowed", f"HTTP Method '{asked.method}' not allowed")
         return _answer(org, asked, found)
 
 
+def _posted(org: DemoOrg, asked: Asked, found: re.Match[str]) -> Answer:
+    """Create a job, close or abort it, or add a batch to it; what is answered has the form that is asked for."""
+    key = eighteen(found["job"] or "")
+    job = org.jobs.get(key)
+    if not key:
+        made = create(org, asked, found["version"])
+        if isinstance(made, Answer):
+            return made
+        return _info(org, made, 201, as_json=wants_json(asked))
+    if job is None or job.get("jobType") != "Classic":
+        return refusal(asked, 400, "InvalidJob", f"Unable to find object: {found['job']}")
+    if found["batches"]:
+        return add_batch(org, asked, key, job)
+    return change(org, asked, key, job) or _info(org, key, 200, as_json=wants_json(asked))
+
+
 def _answer(org: DemoOrg, asked: Asked, found: re.Match[str]) -> Answer:
-    key = eighteen(found["job"])
+    key = eighteen(found["job"] or "")
     job = org.jobs.get(key) or org.ingest_jobs.get(key)
     if job is None:
         return refusal(asked, 400, "InvalidJob", f"Unable to find object: {found['job']}")
-    if found["result"]:
-        return _result(org, asked, job, key, found["batch"])
+    if found["part"]:
+        return _result(org, asked, job, key, found)
     as_json = wants_json(asked) if org.async_form == "asked" else str(job.get("contentType")).endswith("JSON")
     if found["batches"]:
         return _batches(org, asked, key, found["batch"], as_json=as_json)
-    info = _job_info(job, org.details_of(key))
+    return _info(org, key, 200, as_json=as_json)
+
+
+def _info(org: DemoOrg, key: str, status: int, *, as_json: bool) -> Answer:
+    info = _job_info(org.job(key), org.details_of(key))
     if not as_json:
-        return xml(200, "jobInfo", as_text(info))
-    return answer(200, as_text(info) if org.async_numbers == "text" else {**_UNSET, **info})
+        return xml(status, "jobInfo", as_text(info))
+    return answer(status, as_text(info) if org.async_numbers == "text" else {**_UNSET, **info})
 
 
 def _batches(org: DemoOrg, asked: Asked, key: str, batch_id: str | None, *, as_json: bool) -> Answer:
@@ -82,21 +106,23 @@ def _batches(org: DemoOrg, asked: Asked, key: str, batch_id: str | None, *, as_j
     return answer(200, infos[0]) if as_json else xml(200, "batchInfo", as_text(infos[0]))
 
 
-def _result(org: DemoOrg, asked: Asked, job: Job, key: str, batch_id: str) -> Answer:
-    """Answer what became of the records of a batch, or the ids of a query's results.
+def _result(org: DemoOrg, asked: Asked, job: Job, key: str, found: re.Match[str]) -> Answer:
+    """Answer what became of the records of a batch, the ids of a query's results, or what was uploaded.
 
     InvalidUser is the documented code for a batch of another user; whether one may read it is not settled publicly.
     """
-    batch = next((batch for batch in org.batches.get(key, ()) if batch.id == eighteen(batch_id)), None)
+    batch = next((batch for batch in org.batches.get(key, ()) if batch.id == eighteen(found["batch"])), None)
     if batch is None:
-        return refusal(asked, 400, "InvalidBatch", f"Unable to find batch: {batch_id}")
+        return refusal(asked, 400, "InvalidBatch", f"Unable to find batch: {found['batch']}")
     reader = org.user_of(asked.headers.get("x-sfdc-session", ""))
     own = reader is not None and job.get("createdById") == reader.id
     if key in org.refused or (org.results.own_only and not own):
         return refusal(asked, 400, "InvalidUser", "The job or batch specified was created by another user")
+    content_type = str(job.get("contentType"))
+    if found["part"] == "/request":
+        return as_uploaded(batch, content_type)
     if batch.state not in ("Completed", "Failed"):  # a failed one may have saved some records
         return refusal(asked, 400, "InvalidBatch", "Batch not completed")
-    content_type = str(job.get("contentType"))
     given = (of_query if job.get("operation") in ("query", "queryAll") else of_load)(batch, content_type)
     given.pause, given.compress = org.results.pause, org.results.compress
     return given

@@ -14,10 +14,16 @@ import orjson
 
 from pipelines.demo_org.answers import Answer, Asked, answer
 from pipelines.demo_org.org import DemoOrg
+from pipelines.demo_org.uploads import run_load
 
 
 def _advance(org: DemoOrg, **by: float) -> None:
     org.advance(timedelta(**by))
+
+
+def _refuse_value(org: DemoOrg, name: str, value: str, error: str) -> None:
+    with org.lock:
+        org.rules.refuse_value(name, value, error)
 
 
 METHODS: dict[str, Callable[..., Any]] = {
@@ -30,6 +36,8 @@ METHODS: dict[str, Callable[..., Any]] = {
     "succeed_records": DemoOrg.succeed_records,
     "leave_unprocessed": DemoOrg.leave_unprocessed,
     "refuse_results": DemoOrg.refuse_results,
+    "refuse_value": _refuse_value,
+    "run_load": run_load,
     "add_batch": DemoOrg.add_batch,
     "move_batch": DemoOrg.move_batch,
     "add_user": DemoOrg.add_user,

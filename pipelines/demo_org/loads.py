@@ -43,6 +43,7 @@ class Loads(Jobs):
         super().__init__(now, **of_jobs)
         self.results = ResultSwitches()
         self.batches: dict[str, list[Batch]] = {}  # by job
+        self.uploads: dict[str, bytes] = {}  # by job, as clients sent them
         self.refused: set[str] = set()  # jobs whose results are refused to everybody
         self._rows: dict[str, dict[str, Rows]] = {}
         self._columns: dict[str, list[str]] = {}
@@ -58,16 +59,18 @@ class Loads(Jobs):
         the job's details do not say of numberRecordsProcessed and numberRecordsFailed is counted from its rows.
         Raises KeyError: no such job.
         """
-        self._add(job_id, FAILED, [Row(row, error, *sf_id) for error, row, *sf_id in records], times)
+        self.add_rows(
+            job_id, times=times, pattern=True, failed=[Row(row, error, *sf_id) for error, row, *sf_id in records]
+        )
 
     def succeed_records(self, job_id: str, records: Iterable[Sequence[Any]], *, times: int | None = 1) -> None:
         """Add records that a load has saved: (row, id) or (row, id, created). Raises KeyError: no such job."""
         rows = [Row(row, "", sf_id, *created) for row, sf_id, *created in records]
-        self._add(job_id, SUCCEEDED, rows, times)
+        self.add_rows(job_id, times=times, pattern=True, succeeded=rows)
 
     def leave_unprocessed(self, job_id: str, records: Iterable[Mapping[str, str]], *, times: int | None = 1) -> None:
         """Add records that a load never came to: their rows. Raises KeyError: no such job."""
-        self._add(job_id, UNPROCESSED, [Row(row) for row in records], times)
+        self.add_rows(job_id, times=times, pattern=True, unprocessed=[Row(row) for row in records])
 
     def refuse_results(self, job_id: str) -> None:
         """Refuse the results of a load, and of the batches of a Classic one, to everybody. Raises KeyError: no such
@@ -85,10 +88,16 @@ class Loads(Jobs):
         of_rows = [name for rows in self._rows.get(key, {}).values() for name in rows.columns]
         return self._columns.get(key) or list(dict.fromkeys(of_rows)) or ["Id", "Name"]
 
-    def _add(self, job_id: str, kind: str, rows: list[Row], times: int | None) -> None:
+    def add_rows(self, job_id: str, *, times: int | None = 1, pattern: bool = False, **rows: Sequence[Row]) -> None:
+        """Add failed, succeeded or unprocessed rows to a load. Raises KeyError: no such job."""
         with self.lock:
             self.job(job_id)
-            self._rows.setdefault(eighteen(job_id), {}).setdefault(kind, Rows()).add(rows, times)
+            for kind, some in rows.items():
+                self._rows.setdefault(eighteen(job_id), {}).setdefault(kind, Rows()).add(some, times, pattern=pattern)
+
+    def note_columns(self, key: str, columns: list[str]) -> None:
+        """Note the header of an upload, which the results repeat."""
+        self._columns[key] = columns
 
     # --- Classic ---
 
@@ -167,7 +176,7 @@ class Loads(Jobs):
 
     def _remove(self, job_id: str) -> None:
         super()._remove(job_id)
-        for kept in (self.batches, self._rows, self._columns):
+        for kept in (self.batches, self.uploads, self._rows, self._columns):
             kept.pop(job_id, None)
         self.refused.discard(job_id)
 

@@ -21,8 +21,13 @@ from pipelines.demo_org.records import Job
 from pipelines.demo_org.rows import Row
 
 CSV = "text/csv; charset=UTF-8"
-# Lower case in the last one, as documented
-FILES = {"failedResults": FAILED, "successfulResults": SUCCEEDED, "unprocessedrecords": UNPROCESSED}
+# Lower case in the last one, as documented; simple-salesforce writes it with a capital
+FILES = {
+    "failedResults": FAILED,
+    "successfulResults": SUCCEEDED,
+    "unprocessedrecords": UNPROCESSED,
+    "unprocessedRecords": UNPROCESSED,
+}
 FINISHED = ("JobComplete", "Failed", "Aborted")
 # A job's columnDelimiter. SOURCE: create_job.htm
 DELIMITERS = {"BACKQUOTE": "`", "CARET": "^", "COMMA": ",", "PIPE": "|", "SEMICOLON": ";", "TAB": "\t"}
@@ -89,7 +94,7 @@ def _offset(locator: str | None) -> int | None:
 
 
 def _own_columns(name: str, *, error_first: bool) -> tuple[str, ...]:
-    if name == "unprocessedrecords":
+    if FILES[name] == UNPROCESSED:
         return ()
     if name == "successfulResults":
         return ("sf__Id", "sf__Created")

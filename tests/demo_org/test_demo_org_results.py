@@ -208,7 +208,8 @@ def test_no_other_job_and_no_other_path_has_results(org: DemoOrg, client: Client
     assert file(client, org.add_job(state="JobComplete")).status_code == 404
     assert file(client, org.add_job(jobType="Classic", state="Closed")).status_code == 404
     job = load(org)
-    for path in (f"ingest/{job}/unprocessedRecords", f"query/{job}/failedResults", f"ingest/{job}/failedResults/x"):
+    assert file(client, job, "unprocessedRecords").text == file(client, job, "unprocessedrecords").text
+    for path in (f"ingest/{job}/results", f"query/{job}/failedResults", f"ingest/{job}/failedResults/x"):
         assert client.get(f"/services/data/v68.0/jobs/{path}").status_code == 404
     assert client.ask("POST", f"{INGEST}/{job}/failedResults").status_code == 405
     assert client.get(f"/services/data/v40.0/jobs/ingest/{job}/failedResults").status_code == 404
