@@ -140,8 +140,8 @@ MESSAGES: Final[dict[str, tuple[str, ...]]] = {
     ),
 }  # fmt: skip
 
-# With these, the org's own words are in the message; with other codes that have a value above, an unknown message has it
-# somewhere, in another language.
+# With these, the org's own words are in the message. With other codes that have a value above, a message that is not
+# there has it somewhere, in another language.
 OWN_WORDS: Final = ("CANNOT_EXECUTE_FLOW_TRIGGER", "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "UNKNOWN_EXCEPTION")
 VALUE_CODES: Final = {
     code for code, messages in MESSAGES.items() if code not in OWN_WORDS and any("{value}" in one for one in messages)
