@@ -33,6 +33,11 @@ class RecordError:
     whole: bool = True  # whether the text was complete, so that its parts are where they belong
 
 
+def is_code(text: str) -> bool:
+    """Whether a text that stands in a code's place is one, known or not."""
+    return text in KNOWN_CODES or (len(text) <= MAX_CODE and "_" in text and bool(_CODE.fullmatch(f"{text}:")))
+
+
 def errors_of(text: str) -> list[RecordError]:
     """The errors that a record's text tells of, at least one. Only the first one has a message and fields, unless what
     comes before the others cannot contain a value."""
