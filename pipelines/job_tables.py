@@ -108,6 +108,7 @@ STATE_SPANS: Final = Table(
         Column("observed_at", TIME, "Start, by the org's clock, of the listing that first showed this version"),
         Column("observed_by", TIME, "End of that listing: the job was in this state by then"),
         Column("by_stamp", FLAG, "Whether entered_at is its system_modstamp, exact to the second; false: it is the latest possible time"),
+        Column("feed", TEXT, "Which of the org's listings showed it: query (/jobs/query) or ingest (/jobs/ingest)"),
     ),
 )  # fmt: skip
 

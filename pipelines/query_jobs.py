@@ -118,6 +118,8 @@ def _load(options: argparse.Namespace) -> int:
         run = record(settings, credentials, callbacks)
     if not options.quiet:
         _say(run)
+    if run.failure:
+        raise run.failure
     return 0
 
 

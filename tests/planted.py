@@ -31,9 +31,13 @@ DEFAULTS: dict[str, Row] = {
         "operation": "query", "object": "Account", "created_by_id": "005A", "created_date": NOW - DAY, "state": "JobComplete",
         "job_type": "V2Query", "api_version": 68.0,
     },
-    "listings": {"started_at": NOW, "filters": "{}", "api_version": "68.0", "pages": 1, "jobs_listed": 0},
+    "ingest_jobs": {
+        "operation": "insert", "object": "Account", "created_by_id": "005A", "created_date": NOW - DAY, "state": "JobComplete",
+        "job_type": "V2Ingest", "api_version": 68.0,
+    },
+    "listings": {"feed": "query", "started_at": NOW, "filters": "{}", "api_version": "68.0", "pages": 1, "jobs_listed": 0},
     "job_details": {"asked_at": NOW, "outcome": "answered", "attempts": 1, "listed_state": "JobComplete", "listed_modstamp": NOW},
-    "unlisted_jobs": {"state": "JobComplete", "last_listed_at": NOW - HOUR, "unlisted_at": NOW},
+    "unlisted_jobs": {"feed": "query", "state": "JobComplete", "last_listed_at": NOW - HOUR, "unlisted_at": NOW},
     "users": {"asked_at": NOW},
     "org_limits": {"app": "", "asked_at": NOW},
 }  # fmt: skip
@@ -43,11 +47,12 @@ def plant(file: Path, *, alone: bool = False, **tables: Sequence[Row]) -> Path:
     """Makes a warehouse of the rows given by table; what a row leaves out has its default, or is null.
 
     Jobs get ids 750…1, 750…2 and so on where they have none, one listing at NOW where none is given, and a version in
-    query_job_states where that table is not given. Gives the file, to be read with `rows`. DuckDB takes all planted files
+    query_job_states (ingest_job_states) where that table is not given. Gives the file, to be read with `rows`. DuckDB takes all planted files
     for copies of one, whose logs it compares, but for one that stands `alone`.
     """
     jobs = [{"id": f"750{n:012}AAA", **row} for n, row in enumerate(tables.get("query_jobs", ()), 1)]
-    tables = {"listings": [{}], **tables, "query_jobs": jobs}
+    loads = [{"id": f"7501{n:011}AAA", **row} for n, row in enumerate(tables.get("ingest_jobs", ()), 1)]
+    tables = {"listings": [{}], **tables, "query_jobs": jobs, "ingest_jobs": loads}
     file.with_name(f"{file.name}.wal").unlink(missing_ok=True)  # as DuckDB does with a new file
     file.write_bytes(_without_rows.__wrapped__() if alone else _without_rows())
     with duckdb.connect(file) as connection:
@@ -58,11 +63,12 @@ def plant(file: Path, *, alone: bool = False, **tables: Sequence[Row]) -> Path:
             connection.register("planted", planted)
             connection.execute(f"insert into {DATASET}.{name} by name select * from planted")
             connection.unregister("planted")
-        if "query_job_states" not in tables:
-            connection.execute(
-                f"insert into {DATASET}.query_job_states by name "
-                f"select org_id, id, system_modstamp, state, observed_at from {DATASET}.query_jobs"
-            )
+        for feed in ("query", "ingest"):
+            if f"{feed}_job_states" not in tables:
+                connection.execute(
+                    f"insert into {DATASET}.{feed}_job_states by name "
+                    f"select org_id, id, system_modstamp, state, observed_at from {DATASET}.{feed}_jobs"
+                )
         refresh_spans(connection, ORG)
     return file
 
@@ -91,7 +97,7 @@ def _nullable(table: Table) -> pa.Schema:
 
 def _complete(table: str, number: int, given: Row) -> dict[str, Any]:
     row = {"org_id": ORG, **DEFAULTS.get(table, {}), **given}
-    if table == "query_jobs":
+    if table in ("query_jobs", "ingest_jobs"):
         row.setdefault("system_modstamp", row["created_date"] or NOW)
         row.setdefault("observed_at", max(row["system_modstamp"], NOW - HOUR))
     if table == "listings":
@@ -150,8 +156,10 @@ def kind(operation: str | None) -> str | None:
     return {"query": "query", "queryAll": "query", None: None}.get(operation, "load")
 
 
-def spans_by_hand(states: Sequence[tuple[Any, ...]], listings: Sequence[tuple[Any, ...]] = ()) -> list[tuple[Any, ...]]:
-    """The rows of `state_spans`, sorted as text, computed from those of `query_job_states`, job by job; `listings` are
+def spans_by_hand(
+    states: Sequence[tuple[Any, ...]], listings: Sequence[tuple[Any, ...]] = (), feed: str = "query"
+) -> list[tuple[Any, ...]]:
+    """The rows of `state_spans`, sorted as text, computed from those of a feed's states, job by job; `listings` are
     (org_id, started_at, finished_at), where the clock advances while a listing is read."""
     rank = {"Open": 0, "UploadComplete": 0, "InProgress": 1, "Closed": 2}
     ends = {(org_id, start): end for org_id, start, end in sorted(listings)}
@@ -180,5 +188,7 @@ def spans_by_hand(states: Sequence[tuple[Any, ...]], listings: Sequence[tuple[An
             left = entered[n + 1] if n + 1 < len(versions) else None
             seconds = int((left - entered[n]).total_seconds()) if left else None
             before = versions[n - 1][3] if n else None
-            spans.append((org_id, job, n + 1, state, before, entered[n], left, seconds, seen, seen_by[n], stamped[n]))
+            spans.append(
+                (org_id, job, n + 1, state, before, entered[n], left, seconds, seen, seen_by[n], stamped[n], feed)
+            )
     return sorted(spans, key=str)

@@ -5,7 +5,7 @@ import os
 import shlex
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -18,11 +18,11 @@ from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
 from pipelines.config import dlt_variables
 from pipelines.config.credentials import SECTION, SalesforceCredentials
-from pipelines.config.defaults import BUDGET_PERCENT, CURRENT_API_VERSION
+from pipelines.config.defaults import BUDGET_PERCENT, CURRENT_API_VERSION, FEEDS
 from pipelines.config.dlt_context import active, named, resolved, section
 from pipelines.config.own_settings import CREDENTIALS, Found
 from pipelines.config.own_settings import PRIMARY_FILE as PRIMARY_FILE_PATH
-from pipelines.errors import ConfigError, RecorderError
+from pipelines.errors import ConfigError, RecorderError, sanitize
 from pipelines.regular_files import check_regular
 
 PIPELINE: Final = "query_jobs"
@@ -43,6 +43,8 @@ class RecorderConfiguration(BaseConfiguration):
     warehouse: str = "warehouse.duckdb"
     lock_wait: float = 30.0
     details_per_run: int = 500
+    record_errors: bool = True
+    record_error_messages: bool = False
     fetch_org_metadata: bool = True
     keep_copies: int = 7
     clock_tolerance_hours: float = 24.0
@@ -54,6 +56,7 @@ class SourceConfiguration(BaseConfiguration):
     """`[sources.salesforce]` without the credentials, as dlt passes it to the source."""
 
     api_version: str = CURRENT_API_VERSION
+    feeds: list[str] = field(default_factory=lambda: list(FEEDS))
     api_budget_percent: float = BUDGET_PERCENT
     job_type: str | None = None
     is_pk_chunking_enabled: bool | None = None
@@ -71,6 +74,9 @@ class Settings:
     fetch_org_metadata: bool = True  # users, limits and the org's name
     keep_copies: int = 0  # daily copies
     clock_tolerance_hours: float = 24.0  # allowed difference between the org's clock and this machine's; 0: any
+    feeds: tuple[str, ...] = FEEDS  # the listings to record
+    record_errors: bool = True  # read why the records of loads failed
+    record_error_messages: bool = False  # keep messages that are not Salesforce's own, too
     demo: bool = False  # whether these are the demo's files
     moment: datetime | None = None  # what the published copy takes as "now"; None: this machine's clock
 
@@ -118,7 +124,22 @@ def read_settings() -> Settings:
         recorder.fetch_org_metadata,
         recorder.keep_copies,
         recorder.clock_tolerance_hours,
+        _feeds(),
+        recorder.record_errors,
+        recorder.record_error_messages,
     )
+
+
+def _feeds() -> tuple[str, ...]:
+    feeds = resolved(SourceConfiguration(), "sources.salesforce").feeds
+    unknown = sorted({sanitize(repr(feed), 40) for feed in feeds if feed not in FEEDS})
+    if unknown or not feeds:
+        known = " and ".join(f'"{feed}"' for feed in FEEDS)
+        raise ConfigError(
+            f"{named('sources.salesforce.feeds')} is {', '.join(unknown) if unknown else 'empty'}.",
+            f"It must be a list of one or both of {known}.",
+        )
+    return tuple(feed for feed in FEEDS if feed in feeds)
 
 
 def _check_path(key: str, path: Path) -> None:

@@ -150,7 +150,7 @@ def _examine_listing(found: Diagnosis, org: Org) -> None:
     finished = [record for record in found.page if record.get("state") in FINISHED and record.get("id")]
     if finished:
         try:
-            job = org.request(job_path(str(finished[0]["id"]), str(finished[0].get("jobType"))))
+            job = org.request(job_path(str(finished[0]["id"]), str(finished[0].get("jobType")), QUERY))
             found.job = job if isinstance(job, dict) else None
         except SalesforceError as error:
             found.note(f"the single job {sanitize(finished[0]['id'], 40)} cannot be read: {error}")

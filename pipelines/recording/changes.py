@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.columns import TIME, Table
-from pipelines.recording.feeds import Feed
+from pipelines.recording.feeds import INGEST, QUERY, QUERY_TYPES, Feed
 from pipelines.recording.history import History
 from pipelines.tables import DATASET
 from pipelines.warehouse.renamed_columns import old_names
@@ -36,6 +36,29 @@ def changes(
     return _with_observed(feed, listed.take(found["at"]), found["first_observed_at"], started_at)
 
 
+def recorded_here(history: History, feed: Feed, listed: pa.Table, left_out: str | None) -> pa.Table:
+    """The jobs of a page that this feed records: without the type that is left to another feed, and for /jobs/query
+    without V2 loads that /jobs/ingest has shown. Whether /jobs/query ever shows V2 loads is open: its documentation
+    names the type as a filter."""
+    types = listed["job_type"]
+    if left_out:
+        return listed.filter(pc.not_equal(types, left_out).fill_null(True))
+    if feed != QUERY or not history.connection or not history.has(INGEST.jobs):
+        return listed
+    own = pc.is_in(types, value_set=pa.array(QUERY_TYPES))
+    if pc.all(own).as_py() is not False:
+        return listed
+    history.connection.register("others", pa.table({"id": listed.filter(pc.invert(own))["id"]}))
+    try:
+        found = history.connection.sql(
+            f"select id from others inner join {DATASET}.{INGEST.jobs.name} using (id) where org_id = $1",
+            params=[listed["org_id"][0].as_py()],
+        ).to_arrow_table()
+    finally:
+        history.connection.unregister("others")
+    return listed.filter(pc.invert(pc.is_in(listed["id"], value_set=found["id"].combine_chunks())))
+
+
 def _compare(
     connection: duckdb.DuckDBPyConnection,
     feed: Feed,
@@ -51,6 +74,8 @@ def _compare(
     stored = {renamed.get(c, c): c for c in columns if c not in (OBSERVED, CURRENT) and not c.startswith("_dlt")}
     version = set(feed.states.key)  # compared by the join itself
     listed_columns = set(listed.column_names) - {POSITION}
+    untold = {c.name for c in feed.jobs.columns if c.only_in_details and not listed[c.name].null_count < len(listed)}
+    listed_columns, stored = listed_columns - untold, {new: old for new, old in stored.items() if new not in untold}
     same = [
         *(f's."{stored[c]}" is not distinct from l."{c}"' for c in sorted(listed_columns & stored.keys() - version)),
         *(f'l."{c}" is null' for c in sorted(listed_columns - stored.keys())),

@@ -8,7 +8,7 @@ import duckdb
 import pyarrow as pa
 
 from pipelines.job_tables import FINISHED
-from pipelines.recording.snapshot import Snapshot
+from pipelines.recording.listings import Listings
 from pipelines.tables import DATASET
 
 ATTEMPTS: Final = 3  # for a job whose details cannot be fetched, one per run; then retries become rarer
@@ -22,10 +22,15 @@ ATTEMPTS: Final = 3  # for a job whose details cannot be fetched, one per run; t
 # Classic API cost.
 # The query returns up to a run's limit of Classic jobs, and as many others: once the Classic API cannot be used, the
 # others take their places.
+JOBS: Final = f"""
+select
+    '{{feed.name}}' as feed, org_id, id, job_type, state, system_modstamp, created_date, observed_at, current_since
+from {DATASET}.{{feed.jobs.name}}
+"""
 BACKLOG: Final = f"""
 with waiting as (
     select
-        j.id, j.job_type, j.state as listed_state, j.system_modstamp as listed_modstamp,
+        j.feed, j.id, j.job_type, j.state as listed_state, j.system_modstamp as listed_modstamp,
         s.id is not null as shown,
         d.* exclude (org_id, id, listed_state, listed_modstamp),
         coalesce(j.created_date, j.observed_at) as since,
@@ -37,7 +42,7 @@ with waiting as (
                 j.created_date desc,
                 j.id
         ) as place
-    from {DATASET}.{{jobs}} as j
+    from ({{jobs}}) as j
     left join (
         select * from {DATASET}.job_details where org_id = $org_id and asked_at >= $now - interval 60 days
     ) as d on d.id = j.id
@@ -49,7 +54,7 @@ with waiting as (
             s.id is not null
             or not exists (
                 select 1 from {DATASET}.unlisted_jobs as u
-                where u.org_id = $org_id and u.id = j.id and u.listed_again_at is null
+                where u.org_id = $org_id and u.feed = j.feed and u.id = j.id and u.listed_again_at is null
                     and u.unlisted_at >= $now - interval 60 days
                     and u.unlisted_at >= coalesce(j.current_since, j.observed_at)
             )
@@ -78,14 +83,13 @@ order by place
 Job = dict[str, Any]
 
 
-def backlog(snapshot: Snapshot, primary: duckdb.DuckDBPyConnection, at_most: int) -> list[Job]:
+def backlog(listings: Listings, primary: duckdb.DuckDBPyConnection, at_most: int) -> list[Job]:
     """The jobs to fetch details for, most urgent first, plus enough others to take the places of Classic ones."""
-    parameters = {"org_id": snapshot.org.org_id, "now": snapshot.org.clock, "at_most": at_most}
-    primary.register("shown", pa.table({"id": pa.chunked_array(snapshot.shown.ids, pa.string())}))
+    parameters = {"org_id": listings.org.org_id, "now": listings.org.clock, "at_most": at_most}
+    primary.register("shown", pa.table({"id": listings.shown_ids}))
+    of_feeds = "union all".join(JOBS.format(feed=feed) for feed in listings.feeds)
     try:
-        jobs: list[Job] = (
-            primary.sql(BACKLOG.format(jobs=snapshot.feed.jobs.name), params=parameters).to_arrow_table().to_pylist()
-        )
+        jobs: list[Job] = primary.sql(BACKLOG.format(jobs=of_feeds), params=parameters).to_arrow_table().to_pylist()
     finally:
         primary.unregister("shown")
     return jobs

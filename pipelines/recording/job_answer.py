@@ -8,7 +8,7 @@ from urllib.parse import quote
 from pipelines.columns import COUNT, FLAG
 from pipelines.errors import InvalidResponse, NoResponse, RecorderError, sanitize
 from pipelines.job_tables import JOB_DETAILS
-from pipelines.recording.feeds import Feed
+from pipelines.recording.feeds import FEEDS, INGEST, Feed
 from pipelines.recording.message_templates import message_template
 from pipelines.recording.records import as_json, text, whole_number
 from pipelines.salesforce.api_errors import ENDED, SalesforceError, explained
@@ -17,7 +17,7 @@ from pipelines.salesforce.ids import same_id
 from pipelines.salesforce.org import Org
 
 ANSWER_BYTES: Final = 2**16  # limit for one job's response, which is usually 1 KB: a run requests hundreds
-INGEST: Final = ("V2Ingest", "BigObjectIngest")
+V2_LOADS: Final = ("V2Ingest", "BigObjectIngest")
 
 Row = dict[str, Any]
 
@@ -41,24 +41,27 @@ CLASSIC_ERROR: Final = "Classic API: "
 NOT_FOUND: Final = "HTTP 404"
 
 
-def job_path(job_id: str, job_type: str | None) -> str:
+def job_path(job_id: str, job_type: str | None, feed: Feed) -> str:
     """The path of a job's own resource: V2 loads are under ingest, whichever listing shows them."""
-    return f"jobs/{'ingest' if job_type in INGEST else 'query'}/{quote(job_id, safe='')}"
+    path = INGEST.path if job_type in V2_LOADS else feed.path
+    return f"{path}/{quote(job_id, safe='')}"
 
 
-def details_of(org: Org, feed: Feed, job: Row, classic: ClassicApi) -> tuple[Row, str]:
+def details_of(org: Org, job: Row, classic: ClassicApi) -> tuple[Row, str]:
     """The job's row of `job_details`, and why no further job should be requested, or "". Values of an earlier answer
     are kept where this one has none.
 
-    GET /services/data/vXX.X/jobs/query/{id} - "Get Information About a Query Job",
+    GET /services/data/vXX.X/jobs/query/{id} - "Get Information About a Query Job", and /jobs/ingest/{id},
     https://developer.salesforce.com/docs/atlas.en-us.264.0.api_asynch.meta/api_asynch/query_get_one_job.htm
+    https://developer.salesforce.com/docs/atlas.en-us.264.0.api_asynch.meta/api_asynch/get_job_info.htm
     Raises a RecorderError if no request could be sent: API budget, sign-in.
     """
+    feed = FEEDS[job["feed"]]
     row = {name: job[name] for name in JOB_DETAILS.schema.names if name in job}
     row |= {"org_id": org.org_id, "attempts": (job["attempts"] or 0) + 1, "error": None}
     row["outcome"] = job["outcome"] if job["outcome"] == "answered" else "refused"
     try:
-        answer = _asked(org, job_path(job["id"], job["job_type"]), job["id"])
+        answer = _asked(org, job_path(job["id"], job["job_type"], feed), job["id"])
     except (SalesforceError, InvalidResponse, NoResponse) as error:
         if not job["shown"] and isinstance(error, SalesforceError) and error.status == 404:
             row["outcome"] = "gone"  # but not if it was listed a moment ago
@@ -122,7 +125,8 @@ def _with_counts(feed: Feed, answer: dict[str, Any], classic: dict[str, Any]) ->
 def _values(feed: Feed, answer: dict[str, Any]) -> dict[str, Any]:
     """The answer's values by column; a value that has no column, or does not fit it, goes into extra_fields."""
     values: dict[str, Any] = {}
-    more = {name: value for name, value in answer.items() if name not in feed.jobs.fields}
+    listed = {name for name, column in feed.jobs.fields.items() if not column.only_in_details}
+    more = {name: value for name, value in answer.items() if name not in listed}
     for column in JOB_DETAILS.columns:
         value = answer.get(column.field) if column.field else None  # an answer may have a field whose name is empty
         if value is None or column.name == "id":

@@ -18,7 +18,7 @@ from pipelines.errors import RecorderError
 from pipelines.job_tables import JOB_DETAILS
 from pipelines.recording.detail_backlog import Job, backlog, spread
 from pipelines.recording.job_answer import CLASSIC_ERROR, NOT_FOUND, ClassicApi, Row, details_of
-from pipelines.recording.snapshot import Snapshot
+from pipelines.recording.listings import Listings
 
 logger = logging.getLogger(__name__)
 
@@ -42,13 +42,13 @@ class Details:
 
     def __init__(
         self,
-        snapshot: Snapshot,
+        listings: Listings,
         primary: duckdb.DuckDBPyConnection,
         at_most: int,
         on_answer: Callable[[int, int], None],
     ) -> None:
-        self.org, self.feed, self.at_most, self.on_answer = snapshot.org, snapshot.feed, at_most, on_answer
-        self.jobs = backlog(snapshot, primary, at_most) if at_most else []  # it costs 0.4 s at 100,000 jobs
+        self.org, self.at_most, self.on_answer = listings.org, at_most, on_answer
+        self.jobs = backlog(listings, primary, at_most) if at_most else []  # it costs 0.4 s at 100,000 jobs
         self.waiting = self.jobs[0]["waiting"] if self.jobs else 0
         self.classic = ClassicApi()
         self._calls_left = self.org.budget.calls_left
@@ -81,7 +81,7 @@ class Details:
             try:
                 while True:
                     while len(asked) < AT_ONCE and not stopped and (job := self._next()):
-                        asked[pool.submit(details_of, self.org, self.feed, job, self.classic)] = self._asked, job
+                        asked[pool.submit(details_of, self.org, job, self.classic)] = self._asked, job
                     if not asked:
                         break
                     for answer in wait(asked, return_when=FIRST_COMPLETED).done:

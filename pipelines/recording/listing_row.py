@@ -1,19 +1,40 @@
-"""The row of `listings`: proof that a listing was read to its end, and what else the run fetched."""
+"""The rows of `listings`: proof that a listing was read to its end; the first also tells what else the run fetched."""
+
+from typing import Any
 
 import pyarrow as pa
 
 from pipelines.recording.job_details import DetailsOutcome
+from pipelines.recording.job_results import ResultsOutcome
+from pipelines.recording.listings import Listings
 from pipelines.recording.org_metadata import Metadata
 from pipelines.recording.records import as_json
 from pipelines.recording.snapshot import Snapshot
 from pipelines.tables import LISTINGS
 
 
-def listing_row(snapshot: Snapshot, metadata: Metadata, details: DetailsOutcome | None = None) -> pa.Table:
-    """One row of `listings`, written once the listing is complete, and again after the details."""
+def listing_rows(
+    listings: Listings,
+    metadata: Metadata,
+    details: DetailsOutcome | None = None,
+    results: ResultsOutcome | None = None,
+) -> pa.Table:
+    """A row of `listings` for each one, written once all have ended, and again after the details, and the results."""
+    rows = [_row(snapshot, metadata.listed_by_id) for snapshot in listings.snapshots]
+    rows[0] |= {
+        "calls_after": listings.org.calls - sum(snapshot.calls for snapshot in listings.snapshots),
+        "details_asked": details.asked if details else None,
+        "details_left": details.left if details else None,
+        "details_stopped": details.stopped or None if details else None,
+        "notes": "\n".join(all_notes(listings, metadata, details, results)) or None,
+    }
+    return pa.Table.from_pylist(rows, schema=LISTINGS.schema)
+
+
+def _row(snapshot: Snapshot, listed_by_id: str | None) -> dict[str, Any]:
     used, allowed = snapshot.api_usage or (None, None)
     missing = snapshot.missing
-    values = {
+    return {
         "listing_id": snapshot.listing_id,
         "org_id": snapshot.org.org_id,
         "feed": snapshot.feed.name,
@@ -32,25 +53,24 @@ def listing_row(snapshot: Snapshot, metadata: Metadata, details: DetailsOutcome 
         "reduced_since": missing.reduced_since if missing else None,
         "creators": len(snapshot.shown.creators),
         "only_creator_id": _only_creator(snapshot),
-        "listed_by_id": metadata.listed_by_id,
+        "listed_by_id": listed_by_id,
         "rejected": len(snapshot.rejected),
         "filters": snapshot.filters_text,
         "api_version": snapshot.org.api_version,
         "api_usage": used,
         "api_usage_max": allowed,
-        "calls_after": snapshot.org.calls - snapshot.calls,
-        "details_asked": details.asked if details else None,
-        "details_left": details.left if details else None,
-        "details_stopped": details.stopped or None if details else None,
         "new_columns": as_json(snapshot.new_columns) if snapshot.new_columns else None,
-        "notes": "\n".join(all_notes(snapshot, metadata, details)) or None,
+        "notes": "\n".join(snapshot.notes) or None,
     }
-    return pa.Table.from_pylist([values], schema=LISTINGS.schema)
 
 
-def all_notes(snapshot: Snapshot, metadata: Metadata, details: DetailsOutcome | None) -> tuple[str, ...]:
-    """Anomalies of the listing, and what could not be fetched."""
-    return (*snapshot.notes, *metadata.notes, *(details.notes if details else ()))
+def all_notes(
+    listings: Listings, metadata: Metadata, details: DetailsOutcome | None, results: ResultsOutcome | None
+) -> tuple[str, ...]:
+    """Anomalies of the first listing, and what the run could not fetch, other listings included."""
+    failures = [f"/{feed.path}: {error.message}" for feed, error in listings.failures.items()]
+    fetched = [note for outcome in (details, results) if outcome for note in outcome.notes]
+    return (*listings.first.notes, *failures, *metadata.notes, *fetched)
 
 
 def _only_creator(snapshot: Snapshot) -> str | None:

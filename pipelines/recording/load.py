@@ -15,20 +15,23 @@ import duckdb
 from pipelines.config.credentials import SalesforceCredentials
 from pipelines.config.dlt_context import active
 from pipelines.config.settings import Settings
-from pipelines.errors import TemporaryError, exception_chain
+from pipelines.errors import RecorderError, TemporaryError, exception_chain
 from pipelines.interrupts import causing_signal
 from pipelines.recording.error_templates import fill_templates
+from pipelines.recording.feed_join import fill_from_details, join_feeds
 from pipelines.recording.history import History
 from pipelines.recording.job_details import Details, DetailsOutcome
+from pipelines.recording.job_results import JobResults, ResultsOutcome
 from pipelines.recording.kept_listings import keep, keep_left_behind, waiting
 from pipelines.recording.listing_row import all_notes
+from pipelines.recording.listings import Listings
 from pipelines.recording.merging import load_kept, load_package, pipeline_into
 from pipelines.recording.org_join import join_orgs
 from pipelines.recording.org_metadata import Metadata
 from pipelines.recording.primary_identity import identify, identity_while_held
 from pipelines.recording.progress import NO_PROGRESS, ProgressCallbacks
 from pipelines.recording.snapshot import Snapshot
-from pipelines.recording.source import details_source, salesforce
+from pipelines.recording.source import details_source, results_source, salesforce
 from pipelines.warehouse.contents import has_listing
 from pipelines.warehouse.damage import damaged_part, is_damage
 from pipelines.warehouse.dlt_packages import PIPELINE, new_pipeline
@@ -48,30 +51,50 @@ TEMPLATES_AGAIN: Final = timedelta(days=60)  # an earlier version may have writt
 class Run:
     """What one run did; as text, the line that it prints."""
 
-    snapshot: Snapshot
+    listings: Listings
     metadata: Metadata
     details: DetailsOutcome | None  # None: no job was waiting for details
+    results: ResultsOutcome | None  # None: the results of no load were waiting to be read
     resumed: int  # kept listings of earlier runs, which this run loaded first
     seconds: float
     settings: Settings
 
     @property
+    def snapshot(self) -> Snapshot:
+        """The first listing: of /jobs/query, if that is recorded and was complete."""
+        return self.listings.first
+
+    @property
+    def jobs_changed(self) -> int:
+        """Jobs that are new or different, of all listings."""
+        return sum(snapshot.jobs_changed for snapshot in self.listings.snapshots)
+
+    @property
+    def failure(self) -> RecorderError | None:
+        """The error to end with, if a listing failed while another one was recorded."""
+        return self.listings.failure
+
+    @property
     def notes(self) -> tuple[str, ...]:
-        """As the row of `listings` has them."""
-        return all_notes(self.snapshot, self.metadata, self.details)
+        """As the first row of `listings` has them."""
+        return all_notes(self.listings, self.metadata, self.details, self.results)
 
     def __str__(self) -> str:
-        shown, changed = self.snapshot.shown, self.snapshot.jobs_changed
-        rejected, filters = len(self.snapshot.rejected), self.snapshot.filters
+        snapshots, filters = self.listings.snapshots, self.snapshot.filters
+        pages, jobs = sum(one.shown.pages for one in snapshots), sum(one.jobs for one in snapshots)
+        changed, rejected = self.jobs_changed, sum(len(one.rejected) for one in snapshots)
         usage, details = self.snapshot.org.budget.usage, self.details or DetailsOutcome(asked=0, left=0)
+        results = self.results or ResultsOutcome(read=0, left=0)
         parts = [
-            f"{shown.pages:,} {'page' if shown.pages == 1 else 'pages'}",
-            f"{shown.jobs:,} {'job' if shown.jobs == 1 else 'jobs'}",
+            f"{pages:,} {'page' if pages == 1 else 'pages'}",
+            f"{jobs:,} {'job' if jobs == 1 else 'jobs'}",
             f"{changed:,} changed",
-            f"filtered by {self.snapshot.filters_text}" if filters else "",
+            f"/{self.snapshot.feed.path} filtered by {self.snapshot.filters_text}" if filters else "",
             f"{rejected:,} rejected" if rejected else "",
             f"{details.asked:,} details" if details.asked else "",
             f"{details.left:,} details left" if details.left else "",
+            f"{results.read:,} failed loads read" if results.read else "",
+            f"{results.left:,} failed loads left" if results.left else "",
             f"{self.resumed:,} kept from before" if self.resumed else "",
             f"{usage[1] - usage[0]:,} of {usage[1]:,} API calls left" if usage else "",
             f"{self.seconds:.1f} s → {os.path.relpath(self.settings.warehouse)}",
@@ -82,7 +105,8 @@ class Run:
 def record(settings: Settings, credentials: SalesforceCredentials, progress: ProgressCallbacks = NO_PROGRESS) -> Run:
     """Lists the org's jobs, loads what changed, publishes the warehouse.
 
-    Raises a RecorderError that says what to do; the next run catches up on whatever this one could not do.
+    Raises a RecorderError that says what to do; the next run catches up on whatever this one could not do. If only some
+    of the listings could be read, these are recorded and published, and `Run.failure` is the error to end with.
     """
     with exclusive_load(settings.primary_file):
         return record_under_lock(settings, credentials, progress)
@@ -121,18 +145,19 @@ def _record(
     progress: ProgressCallbacks,
     state: StateFolder,
     closing: ExitStack,
-) -> tuple[Snapshot, Metadata, DetailsOutcome | None, int]:
+) -> tuple[Listings, Metadata, DetailsOutcome | None, ResultsOutcome | None, int]:
     """Lists and loads; returns what was recorded, and how many kept listings were loaded first."""
 
-    def extracted(pipeline: dlt.Pipeline, history: History) -> tuple[Snapshot, Metadata]:
-        done: list[tuple[Snapshot, Metadata]] = []
+    def extracted(pipeline: dlt.Pipeline, history: History) -> tuple[Listings, Metadata]:
+        done: list[tuple[Listings, Metadata]] = []
         jobs = salesforce(
             credentials,
+            feeds=list(settings.feeds),
             fetch_org_metadata=settings.fetch_org_metadata,
             clock_tolerance_hours=settings.clock_tolerance_hours,
             history=history,
             on_page=progress.page,
-            on_listed=lambda snapshot, metadata: done.append((snapshot, metadata)),
+            on_listed=lambda listings, metadata: done.append((listings, metadata)),
         )
         pipeline.extract(jobs)  # not `run`, which would open the file first, and fail if it is locked
         return done[0]
@@ -144,16 +169,16 @@ def _record(
         # The published copy stands in for the file, but lacks the listings that are still waiting: then load all jobs.
         history = History(None if waiting(state) else open_published(settings.warehouse, identity, closing))
         working = state.working_folder(identity)
-        snapshot, metadata = extracted(new_pipeline(str(settings.primary_file), working), history)
+        listings, metadata = extracted(new_pipeline(str(settings.primary_file), working), history)
         keep(working / PIPELINE, state, identity)
         shutil.rmtree(working)
-        primary = _retry_open(settings, closing, primary, snapshot)
+        primary = _retry_open(settings, closing, primary, listings)
         identity = identify(primary, state, settings)
         resumed = load_kept(primary, state, identity) - 1  # not counting the one just made
-        if not has_listing(primary.connection, snapshot.listing_id):
+        if not has_listing(primary.connection, listings.first.listing_id):
             raise TemporaryError(
                 f"{settings.primary_file.name} was replaced by another file while it was locked. The listing of "
-                f"{snapshot.shown.jobs:,} jobs is kept for the earlier file.",
+                f"{listings.jobs:,} jobs is kept for the earlier file.",
                 "The next load records into the file that is there now.",
             )
         pipeline, working = pipeline_into(primary, state, identity)
@@ -162,22 +187,30 @@ def _record(
         keep_left_behind(state)
         resumed = load_kept(primary, state, identity)
         pipeline, working = pipeline_into(primary, state, identity)
-        snapshot, metadata = extracted(pipeline, History(primary.connection))
+        listings, metadata = extracted(pipeline, History(primary.connection))
         load_package(pipeline)
     complete_tables(primary.connection)
     join_orgs(primary.connection)
-    fill_templates(primary.connection, None if resumed else snapshot.org.clock - TEMPLATES_AGAIN)
-    details = Details(snapshot, primary.connection, settings.details_per_run, progress.details)
+    join_feeds(primary.connection)
+    fill_templates(primary.connection, None if resumed else listings.org.clock - TEMPLATES_AGAIN)
+    details = Details(listings, primary.connection, settings.details_per_run, progress.details)
     if details.jobs:
-        pipeline.extract(details_source(details, snapshot, metadata))
+        pipeline.extract(details_source(details, listings, metadata))
+        load_package(pipeline)
+    results = JobResults(
+        listings.org, primary.connection, wanted=settings.record_errors, keep_messages=settings.record_error_messages
+    )
+    if results.jobs:
+        pipeline.extract(results_source(results, listings, metadata, details.outcome))
         load_package(pipeline)
     shutil.rmtree(working)
-    refresh_spans(primary.connection, snapshot.org.org_id)
+    fill_from_details(primary.connection)
+    refresh_spans(primary.connection, listings.org.org_id)
     apply_views(primary.connection)
     if settings.moment:
         write_moment(primary.connection, settings.moment)
     publish(primary, settings.warehouse, settings.keep_copies)
-    return snapshot, metadata, details.outcome, resumed
+    return listings, metadata, details.outcome, results.outcome, resumed
 
 
 def _open(settings: Settings, closing: ExitStack) -> PrimaryDatabase | DatabaseLocked:
@@ -191,13 +224,13 @@ def _open(settings: Settings, closing: ExitStack) -> PrimaryDatabase | DatabaseL
     return primary
 
 
-def _retry_open(settings: Settings, closing: ExitStack, held: DatabaseLocked, snapshot: Snapshot) -> PrimaryDatabase:
+def _retry_open(settings: Settings, closing: ExitStack, held: DatabaseLocked, listings: Listings) -> PrimaryDatabase:
     """Tries to open the file again, now that the listing is safe on disk: the lock may have been released."""
     try:
         primary = closing.enter_context(open_primary(settings.primary_file, wait=0))
     except DatabaseLocked:
         raise TemporaryError(
-            f"{held.message} The listing of {snapshot.shown.jobs:,} jobs is kept; the next load brings it in first.",
+            f"{held.message} The listing of {listings.jobs:,} jobs is kept; the next load brings it in first.",
             held.remedy,
         ) from None
     check_published(primary.connection, settings.primary_file, settings.warehouse)

@@ -163,7 +163,9 @@ def _batch(org: Org, job: Job, given: dict[str, Any]) -> dict[str, Any]:
     for column in JOB_BATCHES.columns:
         if (column.field or "").startswith("number") or (column.field or "").endswith("Time"):
             row[column.name] = whole_number(given.get(str(column.field)))
-    row["created_date"], row["system_modstamp"] = times([given.get("createdDate"), given.get("systemModstamp")])
+    row["created_date"], row["system_modstamp"] = times(
+        [given.get("createdDate"), given.get("systemModstamp")]
+    ).to_pylist()
     return row
 
 

@@ -12,9 +12,9 @@ import pyarrow as pa
 from pipelines.columns import Table
 from pipelines.errors import InvalidResponse, RecorderError, sanitize
 from pipelines.recording.history import History
+from pipelines.recording.listings import Listings
 from pipelines.recording.merges import Rows
 from pipelines.recording.records import as_json, text, whole_number
-from pipelines.recording.snapshot import Snapshot
 from pipelines.salesforce.ids import same_id
 from pipelines.salesforce.org import Org
 from pipelines.tables import ORG_LIMITS, ORGS, USERS
@@ -39,17 +39,18 @@ class Metadata:
 
 
 def ask_for_metadata(
-    snapshot: Snapshot, history: History, tables: Collection[Table]
+    listings: Listings, history: History, tables: Collection[Table]
 ) -> Generator[Rows, None, Metadata]:
-    """Fetches the rows of these tables that are due. If that fails, the listing gets a note, and is loaded all the
-    same."""
-    org = snapshot.org
+    """Fetches the rows of these tables that are due. If that fails, the first listing gets a note, and is loaded all
+    the same."""
+    org = listings.org
 
     def asked_lately(table: Table) -> set[str]:
-        return history.asked_since(table, org.org_id, snapshot.started_at - NAMES_KEPT)
+        return history.asked_since(table, org.org_id, listings.first.started_at - NAMES_KEPT)
 
     def names() -> pa.Table | None:
-        creators = {creator for creator in snapshot.shown.creators if creator} - asked_lately(USERS)
+        shown = set().union(*(snapshot.shown.creators for snapshot in listings.snapshots))
+        creators = {creator for creator in shown if creator} - asked_lately(USERS)
         return users(org, creators, history.stored(USERS, org.org_id)) if creators else None
 
     def name() -> pa.Table | None:
@@ -58,7 +59,7 @@ def ask_for_metadata(
     questions: dict[Table, Callable[[], pa.Table | None]] = {
         USERS: names,
         ORGS: name,
-        ORG_LIMITS: lambda: org_limits(org, snapshot.listing_id),
+        ORG_LIMITS: lambda: org_limits(org, listings.first.listing_id),
     }
     usernames: dict[str, str] = {}
     notes: list[str] = []

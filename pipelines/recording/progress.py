@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from pipelines.recording.feeds import Feed
 from pipelines.salesforce.job_pages import Page
 
 
@@ -13,7 +14,7 @@ from pipelines.salesforce.job_pages import Page
 class ProgressCallbacks:
     """Called during a run: for each page read, and for each job whose details were requested."""
 
-    page: Callable[[Page], None] = lambda page: None
+    page: Callable[[Feed, Page], None] = lambda feed, page: None
     details: Callable[[int, int], None] = lambda done, wanted: None
 
 
@@ -32,15 +33,16 @@ def progress(wanted: bool) -> Iterator[ProgressCallbacks]:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
         task = shown.add_task("Signing in", total=None)
-        jobs = 0
+        read: dict[str, tuple[int, int, bool]] = {}  # feed -> pages, jobs, whether it has ended
 
-        def show(page: Page) -> None:
-            nonlocal jobs
-            jobs = len(page.records) if page.number == 1 else jobs + len(page.records)
+        def show(feed: Feed, page: Page) -> None:
+            before = read[feed.name][1] if page.number > 1 else 0
+            read[feed.name] = page.number, before + len(page.records), page.last
+            pages, jobs, ended = zip(*read.values(), strict=True)
             elapsed = shown.tasks[0].elapsed or 0.0
-            rate = f" · {jobs / elapsed:,.0f} jobs/s" if elapsed else ""
-            text = "Loading" if page.last else "Listing"
-            shown.update(task, description=f"{text}: {page.number:,} pages · {jobs:,} jobs{rate}")
+            rate = f" · {sum(jobs) / elapsed:,.0f} jobs/s" if elapsed else ""
+            text = "Loading" if all(ended) else "Listing"
+            shown.update(task, description=f"{text}: {sum(pages):,} pages · {sum(jobs):,} jobs{rate}")
 
         def show_details(done: int, wanted: int) -> None:
             shown.update(task, description=f"Asking for details: {done:,} of {wanted:,} jobs")

@@ -5,18 +5,17 @@ from typing import Any, Final
 
 import duckdb
 
-from pipelines.job_tables import INGEST_JOBS, QUERY_JOBS
 from pipelines.recording.feeds import FEEDS
+from pipelines.recording.job_answer import V2_LOADS
 from pipelines.tables import DATASET
 
 ATTEMPTS: Final = 3  # at results that break off, one per run; then they become rarer, as for details
 MAX_JOBS: Final = 1_000  # considered in one run: more than it can read
-LOADS: Final = ("V2Ingest", "BigObjectIngest")
 
 _LISTED: Final = " union all ".join(
-    f"select org_id, id, job_type, operation, state as now_state, created_date, observed_at, column_delimiter, "
-    f"current_since from {DATASET}.{table.name}"
-    for table in dict.fromkeys([QUERY_JOBS, INGEST_JOBS, *(feed.jobs for feed in FEEDS)])
+    f"select '{feed.name}' as feed, org_id, id, job_type, operation, created_date, observed_at, current_since, "
+    f"column_delimiter from {DATASET}.{feed.jobs.name}"
+    for feed in FEEDS.values()
 )
 
 # Of a V2 load, its failed records, and if it ended early, the number of those that were never processed. Of a Classic
@@ -36,10 +35,13 @@ with loads as (
         and j.observed_at >= $now - interval 7 days
         and d.asked_at >= $now - interval 60 days
         and not coalesce(d.provisional, false)
-        and (j.job_type in {LOADS} or (j.job_type = 'Classic' and j.operation not in ('query', 'queryAll')))
+        and case j.job_type
+            when 'Classic' then j.operation not in ('query', 'queryAll')
+            else j.feed = 'ingest' or j.job_type in {V2_LOADS}
+        end
         and not exists (
             select 1 from {DATASET}.unlisted_jobs as u
-            where u.org_id = j.org_id and u.id = j.id and u.listed_again_at is null
+            where u.org_id = j.org_id and u.feed = j.feed and u.id = j.id and u.listed_again_at is null
                 and u.unlisted_at >= $now - interval 60 days
                 and u.unlisted_at >= coalesce(j.current_since, j.observed_at)
         )

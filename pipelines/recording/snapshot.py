@@ -10,6 +10,7 @@ from typing import Final
 import orjson
 
 from pipelines.recording.changed_jobs import ChangedJobs
+from pipelines.recording.changes import recorded_here
 from pipelines.recording.feeds import Feed
 from pipelines.recording.history import History
 from pipelines.recording.merges import WATERMARK_OVERLAP, Rows
@@ -43,12 +44,18 @@ class Snapshot:
     calls: int
     api_usage: tuple[int, int] | None
     shown: ShownJobs
+    jobs_left_out: int  # shown, but recorded by another feed
     jobs_changed: int
     jobs_changed_late: int  # of these, with a system_modstamp from before `since`
     rejected: dict[str, Rejected]  # by hash
     missing: Comparison | None  # None: nothing was compared
     new_columns: dict[str, str]
     notes: tuple[str, ...]  # anomalies of the listing
+
+    @property
+    def jobs(self) -> int:
+        """Records that it showed, except those that another feed records."""
+        return self.shown.jobs - self.jobs_left_out
 
     @property
     def filters_text(self) -> str:
@@ -60,11 +67,18 @@ def _as_text(filters: dict[str, str]) -> str:
     return orjson.dumps(filters, option=orjson.OPT_SORT_KEYS).decode()
 
 
-def take_snapshot(
-    org: Org, feed: Feed, filters: dict[str, str], history: History, on_page: Callable[[Page], None]
+def take_snapshot(  # noqa: PLR0917
+    org: Org,
+    feed: Feed,
+    filters: dict[str, str],
+    history: History,
+    on_page: Callable[[Page], None],
+    left_out: str | None = None,
 ) -> Generator[Rows, None, Snapshot]:
     """Lists the org's jobs, page by page, and yields what is new or different as rows of the tables, a few pages at a
     time. Load nothing until the generator has ended: only then is the listing known to be complete.
+
+    `left_out` is a type of jobs that another feed records: they count as shown, and fill no table.
 
     Raises a RecorderError: see `job_pages`.
     """
@@ -78,7 +92,7 @@ def take_snapshot(
     new_fields = NewFields(frozenset(history.columns(feed.jobs)), history.fields(feed), table=feed.jobs)
     rejected: dict[str, Rejected] = {}
     notes: list[str] = []
-    shown = ShownJobs()
+    shown, jobs_left_out = ShownJobs(), 0
     started_at = org.clock
     restarted_at: datetime | None = None
     for page in job_pages(org, feed.path, filters):
@@ -90,7 +104,7 @@ def take_snapshot(
             # What was read before the locator was lost is kept, but does not count towards this listing.
             yield from _states(feed, changes, started_at)
             changes.count_from_zero()
-            shown = ShownJobs()
+            shown, jobs_left_out = ShownJobs(), 0
             restarted_at = page.started_at
         on_page(page)
         if page.odd:
@@ -99,12 +113,14 @@ def take_snapshot(
         listed, unkeyed = jobs_to_arrow(page.records, org.org_id, new_fields)
         rejected |= {record.record_hash: record for record in unkeyed}
         shown.add(listed, unkeyed)
-        changes.add(listed)
+        ours = recorded_here(history, feed, listed, left_out)
+        jobs_left_out += listed.num_rows - ours.num_rows
+        changes.add(ours)
         if page.last or page.number % PAGES_AT_ONCE == 0 or changes.bytes_to_compare > BYTES_AT_ONCE:
             yield from _states(feed, changes, started_at)
             if page.last or changes.bytes_kept > BYTES_KEPT:
                 yield Rows(feed.jobs, changes.hand_over(), started_at)
-    finished_at, calls, api_usage = org.clock, org.calls, org.budget.usage
+    finished_at, calls, api_usage = org.clock, org.here.calls, org.budget.usage
     _warn_of_too_many(new_fields)
 
     if rejected:
@@ -130,6 +146,7 @@ def take_snapshot(
         calls=calls,
         api_usage=api_usage,
         shown=shown,
+        jobs_left_out=jobs_left_out,
         jobs_changed=changes.count,
         jobs_changed_late=changes.late,
         rejected=rejected,

@@ -1,4 +1,4 @@
-"""The dlt sources of a run: a listing of the org's jobs, the details of single jobs, and what earlier runs kept."""
+"""The dlt sources of a run: the listings of the org's jobs, the details of single jobs, and what earlier runs kept."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -10,14 +10,15 @@ from dlt.extract import DltResource
 from pipelines.columns import Table
 from pipelines.config.credentials import SalesforceCredentials
 from pipelines.config.defaults import BUDGET_PERCENT, CURRENT_API_VERSION
-from pipelines.job_tables import JOB_DETAILS
-from pipelines.recording.feeds import QUERY
+from pipelines.job_tables import JOB_BATCHES, JOB_DETAILS, RECORD_ERRORS
+from pipelines.recording.feeds import FEEDS, Feed
 from pipelines.recording.history import History
-from pipelines.recording.job_details import Details
-from pipelines.recording.listing_row import listing_row
+from pipelines.recording.job_details import Details, DetailsOutcome
+from pipelines.recording.job_results import JobResults
+from pipelines.recording.listing_row import listing_rows
+from pipelines.recording.listings import Listings, take_snapshots
 from pipelines.recording.merges import Rows, incremental_resource, resources
 from pipelines.recording.org_metadata import Metadata, ask_for_metadata
-from pipelines.recording.snapshot import Snapshot, take_snapshot
 from pipelines.salesforce.job_pages import Page
 from pipelines.salesforce.org import Org
 from pipelines.tables import LISTINGS, ORG_LIMITS, ORGS, REJECTED_RECORDS, UNLISTED_JOBS, USERS
@@ -27,6 +28,7 @@ from pipelines.tables import LISTINGS, ORG_LIMITS, ORGS, REJECTED_RECORDS, UNLIS
 def salesforce(  # noqa: PLR0917 - dlt fills these from the configuration
     credentials: SalesforceCredentials = dlt.secrets.value,
     api_version: str = CURRENT_API_VERSION,
+    feeds: list[str] | None = None,
     job_type: str | None = None,
     is_pk_chunking_enabled: bool | None = None,
     concurrency_mode: str | None = None,
@@ -34,14 +36,16 @@ def salesforce(  # noqa: PLR0917 - dlt fills these from the configuration
     fetch_org_metadata: bool = True,
     clock_tolerance_hours: float = 24.0,
     history: History | None = None,
-    on_page: Callable[[Page], None] = lambda page: None,
-    on_listed: Callable[[Snapshot, Metadata], None] = lambda snapshot, metadata: None,
+    on_page: Callable[[Feed, Page], None] = lambda feed, page: None,
+    on_listed: Callable[[Listings, Metadata], None] = lambda listings, metadata: None,
 ) -> tuple[DltResource, ...]:
     """The Bulk API jobs that an org lists now, and what has changed since they were last recorded.
 
-    Settings come from `[sources.salesforce]`; unset filters are not sent. `history` is what the warehouse has: without
-    it, all jobs are loaded, and the merge preserves what is stored. `fetch_org_metadata` also fetches users, org and
-    limits. `on_page` is called for each page, `on_listed` for the completed listing.
+    Settings come from `[sources.salesforce]`; unset filters are not sent. `feeds` are the listings to read, all of
+    FEEDS unless given. `history` is what the warehouse has: without it, all jobs are loaded, and the merge preserves
+    what is stored. `fetch_org_metadata` also fetches users, org and limits. `on_page` is called for each page, by
+    several threads, `on_listed` once all listings have ended: one that could not be read is left out, and in
+    `Listings.failures`.
     The resources belong together: `listings` alone would record a complete listing without its jobs.
     """
     settings: dict[str, Any] = {
@@ -52,28 +56,47 @@ def salesforce(  # noqa: PLR0917 - dlt fills these from the configuration
     metadata_tables = (USERS, ORGS, ORG_LIMITS) if fetch_org_metadata else ()  # to dlt, even empty tables cost time
     org = Org(credentials, api_version, api_budget_percent, clock_tolerance_hours)
     recorded = history or History()
+    listed = [feed for name, feed in FEEDS.items() if feeds is None or name in feeds]
 
-    @dlt.resource(name="snapshot", selected=False)
+    @dlt.resource(name="snapshots", selected=False)
     def rows() -> Iterator[Rows]:
-        snapshot = yield from take_snapshot(org, QUERY, QUERY.filters(settings), recorded, on_page)
-        metadata = yield from ask_for_metadata(snapshot, recorded, metadata_tables)
-        yield Rows(LISTINGS, listing_row(snapshot, metadata))
-        on_listed(snapshot, metadata)
+        filters = {feed: feed.filters(settings) for feed in listed}
+        histories = {feed: History(recorded.connection) for feed in listed}
+        listings = yield from take_snapshots(org, filters, histories, on_page)
+        metadata = yield from ask_for_metadata(listings, recorded, metadata_tables)
+        yield Rows(LISTINGS, listing_rows(listings, metadata))
+        on_listed(listings, metadata)
 
-    tables = (QUERY.states, REJECTED_RECORDS, UNLISTED_JOBS, *metadata_tables, LISTINGS)
-    return incremental_resource(rows, QUERY), *resources(rows, tables)
+    tables = (*(feed.states for feed in listed), REJECTED_RECORDS, UNLISTED_JOBS, *metadata_tables, LISTINGS)
+    return *(incremental_resource(rows, feed) for feed in listed), *resources(rows, tables)
 
 
 @dlt.source(name="salesforce", section="salesforce")
-def details_source(details: Details, snapshot: Snapshot, metadata: Metadata) -> tuple[DltResource, ...]:
-    """The details of jobs, and the listing's row again, now with the number of jobs that details were fetched for."""
+def details_source(details: Details, listings: Listings, metadata: Metadata) -> tuple[DltResource, ...]:
+    """The details of jobs, and the listings' rows again, now with the number of jobs that details were fetched for."""
 
     @dlt.resource(name="details", selected=False)
     def rows() -> Iterator[Rows]:
         yield Rows(JOB_DETAILS, details.answers())
-        yield Rows(LISTINGS, listing_row(snapshot, metadata, details.outcome))
+        yield Rows(LISTINGS, listing_rows(listings, metadata, details.outcome))
 
     return resources(rows, (JOB_DETAILS, LISTINGS))
+
+
+@dlt.source(name="salesforce", section="salesforce")
+def results_source(
+    results: JobResults, listings: Listings, metadata: Metadata, details: DetailsOutcome | None
+) -> tuple[DltResource, ...]:
+    """Why records failed, the loads' rows of `job_details` again, now with how that was read, and the listings' rows."""
+
+    @dlt.resource(name="results", selected=False)
+    def rows() -> Iterator[Rows]:
+        read = results.read()
+        for table in (RECORD_ERRORS, JOB_BATCHES, JOB_DETAILS):
+            yield Rows(table, read[table.name])
+        yield Rows(LISTINGS, listing_rows(listings, metadata, details, results.outcome))
+
+    return resources(rows, (RECORD_ERRORS, JOB_BATCHES, JOB_DETAILS, LISTINGS))
 
 
 @dlt.source(name="salesforce", section="salesforce")

@@ -73,7 +73,7 @@ def _one_listing(org: Org, path: str, filters: dict[str, str], last_try: bool) -
     was_done = noted = False
     seen: set[str] = set()
     started_at = org.clock
-    began, read_before = time.monotonic(), org.bytes_read
+    began, read_before = time.monotonic(), org.here.bytes_read
     number = empty = jobs = 0
     while True:
         number += 1
@@ -96,7 +96,7 @@ def _one_listing(org: Org, path: str, filters: dict[str, str], last_try: bool) -
         records, done = _envelope(body, number)
         empty = 0 if records else empty + 1
         jobs += len(records)
-        read = org.bytes_read - read_before
+        read = org.here.bytes_read - read_before
         if read > MAX_BYTES_PER_JOB[0] * jobs + MAX_BYTES_PER_JOB[1]:
             raise InvalidResponse(
                 f"The listing is implausibly large: {read / 2**20:,.0f} MB for {jobs:,} jobs.", PROXY_HINT

@@ -35,11 +35,18 @@ CSV: Final = {"Accept": "text/csv", "Accept-Encoding": "gzip"}  # the Classic AP
 SMALL: Final = 2**20  # bytes; for all responses but pages of the listing: two hundred users take 60 KB
 
 
+class _Here(threading.local):
+    """What one thread has done, as several listings are read side by side."""
+
+    calls = bytes_read = 0
+    clock: datetime | None = None
+
+
 class Org:
     """An org. Signs in at the first request and counts API calls. Safe to use from several threads.
 
-    `calls` and `budget` include every response, also retried ones; `bytes_read` those that were decoded, as
-    pages and the like.
+    `calls` and `budget` include every response, also retried ones. What `here` has, and the `clock`, is that of the
+    calling thread: `bytes_read` of responses that were decoded. `stream` is for one thread at a time.
     """
 
     def __init__(
@@ -52,7 +59,8 @@ class Org:
         self.credentials = credentials
         self.api_version = api_version
         self.budget = ApiBudget(api_budget_percent)
-        self.calls = self.bytes_read = 0
+        self.calls = 0
+        self.here = _Here()
         self._clock = OrgClock(timedelta(hours=clock_tolerance_hours) if clock_tolerance_hours else None)
         self.http, self._impatient = retrying_client(self._note), single_try_client(self._note)
         self._streaming = StreamingClient(self._note)
@@ -61,8 +69,8 @@ class Org:
 
     @property
     def clock(self) -> datetime:
-        """The org's time, from its newest response."""
-        return self._clock.now
+        """The org's time, from the newest response that this thread has got; without one, from that of any thread."""
+        return self.here.clock or self._clock.now
 
     def check_clock(self, newest: datetime | None = None) -> None:
         """Raises TemporaryError if the org's clock is implausible, or is earlier than the `newest` recorded listing."""
@@ -151,7 +159,7 @@ class Org:
         self._clock.check(response.headers.get("Date"))
         if len(response.content) > at_most:
             raise too_large(at_most)
-        self.bytes_read += len(response.content)
+        self.here.bytes_read += len(response.content)
         try:
             return decoded_classic(response.content) if path.startswith(CLASSIC) else decoded(response.content)
         except (ValueError, RecursionError):
@@ -187,8 +195,10 @@ class Org:
 
     def _note(self, response: Response, **_: object) -> None:
         """Called for every response, including those that are retried."""
+        is_call = TOKEN_PATH not in response.url  # the org does not count a sign-in as an API call
+        self.here.calls += is_call
         with self._lock:
-            self.calls += TOKEN_PATH not in response.url  # the org does not count a sign-in as an API call
-        self.budget.read(response.headers.get("Sforce-Limit-Info", ""))
-        with self._lock:
+            self.calls += is_call
             self._clock.read(response.headers.get("Date"))
+            self.here.clock = self._clock.now
+        self.budget.read(response.headers.get("Sforce-Limit-Info", ""))

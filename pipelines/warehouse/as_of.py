@@ -24,22 +24,28 @@ from pipelines.tables import DATASET
 from pipelines.warehouse.database_file import CATALOG
 from pipelines.warehouse.reader import Warehouse, lacking, opened
 from pipelines.warehouse.schema import unqualified, views
-from pipelines.warehouse.state_spans import ORDER, SPANS
+from pipelines.warehouse.state_spans import ORDER, SPANS, states_of_feeds
 
 REMEDY: Final = "Use a form like 2026-11-16T06:00 (UTC), 2026-11-16T06:00+01:00, or 2026-11-16 (start of that day)."
 THEN: Final = "back_then"  # a schema for what is computed once
 
-# Per org, the start of the newest listing that had ended by then: rows carry the start of the listing that showed them.
+# Per org and feed, the start of the newest listing that had ended by then: rows carry the start of the listing that
+# showed them.
 # Jobs whose current row comes from a later listing are shown by their earlier versions, and their spans recomputed.
 SEEN: Final = f"""
-select org_id, max(coalesce(restarted_at, started_at)) as seen_to
-from {CATALOG}.{DATASET}.listings where finished_at <= $at group by 1
+select org_id, feed, max(coalesce(restarted_at, started_at)) as seen_to
+from {CATALOG}.{DATASET}.listings where finished_at <= $at group by all
 """
 STATES: Final = f"""
-select s.* from {CATALOG}.{DATASET}.query_job_states as s
-inner join {THEN}.seen as t on t.org_id = s.org_id and s.observed_at <= t.seen_to
+select s.* from ({states_of_feeds(catalog=CATALOG)}) as s
+inner join {THEN}.seen as t on t.org_id = s.org_id and t.feed = s.feed and s.observed_at <= t.seen_to
 where exists (
-    select 1 from {CATALOG}.{DATASET}.query_jobs as j
+    select 1
+    from (
+        select org_id, id, current_since, observed_at from {CATALOG}.{DATASET}.query_jobs
+        union all
+        select org_id, id, current_since, observed_at from {CATALOG}.{DATASET}.ingest_jobs
+    ) as j
     where j.org_id = s.org_id and j.id = s.id and coalesce(j.current_since, j.observed_at) > t.seen_to
 )
 """
@@ -49,27 +55,32 @@ from {THEN}.states
 window job as (partition by org_id, id order by {ORDER})
 qualify nth = versions
 """
+JOBS: Final = f"""
+select j.* from {{table}} as j
+inner join {THEN}.seen as t
+    on t.org_id = j.org_id and t.feed = '{{feed}}' and coalesce(j.current_since, j.observed_at) <= t.seen_to
+union all by name
+select
+    j.* replace (
+        s.state as state, s.system_modstamp as system_modstamp, s.observed_at as observed_at,
+        cast(null as timestamptz) as current_since
+    )
+from {{table}} as j
+inner join {THEN}.newest as s on s.org_id = j.org_id and s.id = j.id
+"""
+JOB_STATES: Final = f"""
+select s.* from {{table}} as s
+inner join {THEN}.seen as t on t.org_id = s.org_id and t.feed = '{{feed}}' and s.observed_at <= t.seen_to
+"""
 TABLES_THEN: Final = {
+    "query_jobs": JOBS.replace("{feed}", "query"),
+    "query_job_states": JOB_STATES.replace("{feed}", "query"),
+    "ingest_jobs": JOBS.replace("{feed}", "ingest"),
+    "ingest_job_states": JOB_STATES.replace("{feed}", "ingest"),
     "listings": "select * from {table} where finished_at <= timestamptz '{at}'",
-    "query_jobs": f"""
-        select j.* from {{table}} as j
-        inner join {THEN}.seen as t on t.org_id = j.org_id and coalesce(j.current_since, j.observed_at) <= t.seen_to
-        union all by name
-        select
-            j.* replace (
-                s.state as state, s.system_modstamp as system_modstamp, s.observed_at as observed_at,
-                cast(null as timestamptz) as current_since
-            )
-        from {{table}} as j
-        inner join {THEN}.newest as s on s.org_id = j.org_id and s.id = j.id
-    """,
-    "query_job_states": f"""
-        select s.* from {{table}} as s
-        inner join {THEN}.seen as t on t.org_id = s.org_id and s.observed_at <= t.seen_to
-    """,
     "state_spans": f"""
         select s.* from {{table}} as s
-        inner join {THEN}.seen as t on t.org_id = s.org_id and s.observed_at <= t.seen_to
+        inner join {THEN}.seen as t on t.org_id = s.org_id and t.feed = s.feed and s.observed_at <= t.seen_to
         where not exists (select 1 from {THEN}.spans as a where a.org_id = s.org_id and a.id = s.id)
         union all by name
         select * from {THEN}.spans
@@ -80,16 +91,19 @@ TABLES_THEN: Final = {
                 case when u.listed_again_at <= t.seen_to then u.listed_again_at end as listed_again_at
             )
         from {{table}} as u
-        inner join {THEN}.seen as t on t.org_id = u.org_id and u.unlisted_at <= t.seen_to
+        inner join {THEN}.seen as t on t.org_id = u.org_id and t.feed = u.feed and u.unlisted_at <= t.seen_to
     """,
     "job_details": "select * from {table} where asked_at <= timestamptz '{at}'",
+    "record_errors": "select * from {table} where read_at <= timestamptz '{at}'",
+    "job_batches": "select * from {table} where read_at <= timestamptz '{at}'",
     "org_limits": "select * from {table} where asked_at <= timestamptz '{at}'",
     "rejected_records": f"""
         select r.* replace (
             case when r.last_observed_at > t.seen_to then t.seen_to else r.last_observed_at end as last_observed_at
         )
         from {{table}} as r
-        inner join {THEN}.seen as t on t.org_id = r.org_id and r.first_observed_at <= t.seen_to
+        inner join (select org_id, max(seen_to) as seen_to from {THEN}.seen group by 1) as t
+            on t.org_id = r.org_id and r.first_observed_at <= t.seen_to
     """,
     "users": "select * from {table}",
     "orgs": "select * from {table}",

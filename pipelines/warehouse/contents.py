@@ -6,13 +6,17 @@ from typing import Final
 import duckdb
 
 from pipelines.columns import Table
-from pipelines.job_tables import QUERY_JOB_STATES, QUERY_JOBS
+from pipelines.job_tables import INGEST_JOB_STATES, INGEST_JOBS, QUERY_JOB_STATES, QUERY_JOBS
 from pipelines.tables import DATASET, LISTINGS
 from pipelines.warehouse.file_identity import read_identity
 from pipelines.warehouse.schema import stored_columns
 
 # Tables whose number of rows never decreases, counted together: a migration may move rows between them.
-COUNTED: Final = {"listings": (LISTINGS,), "jobs": (QUERY_JOBS,), "states": (QUERY_JOB_STATES,)}
+COUNTED: Final = {
+    "listings": (LISTINGS,),
+    "jobs": (QUERY_JOBS, INGEST_JOBS),
+    "states": (QUERY_JOB_STATES, INGEST_JOB_STATES),
+}
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from typing import Final
 
 import duckdb
 
+from pipelines.job_tables import INGEST_JOB_STATES, QUERY_JOB_STATES
 from pipelines.tables import DATASET
 from pipelines.warehouse.database_file import read_macro
-from pipelines.warehouse.schema import views
 
 REBUILD_MEMORY: Final = "1GB"  # sorting the whole history is the only step that is slower with less
 # By order of observation, because a job's system_modstamp can move back. Versions from one listing are ordered by
@@ -25,12 +25,22 @@ ORDER: Final = """
 # A state was entered at its stamp if the stamp is plausible (see the view all_jobs) and later than the stamps and entry
 # times of all earlier versions. Otherwise only an upper bound is known: the end of the listing that first showed it, or
 # the entry of the next state.
+# As the view listing_ends, which a file may not have yet.
+LISTING_ENDS: Final = f"""
+select org_id, feed, started_at, max(finished_at) as ended_at
+from (
+    select org_id, feed, started_at, finished_at from {DATASET}.listings
+    union all
+    select org_id, feed, restarted_at, finished_at from {DATASET}.listings where restarted_at is not null
+) as l
+group by all
+"""
 SPANS: Final = f"""
 select
     org_id, id, nth, state, state_before, entered_at,
     lead(entered_at) over job as left_at,
     date_diff('second', entered_at, lead(entered_at) over job) as seconds,
-    observed_at, observed_by, by_stamp
+    observed_at, observed_by, by_stamp, feed
 from (
     select
         *, min(case when by_stamp then system_modstamp else observed_by end) over (
@@ -44,7 +54,7 @@ from (
             ) as by_stamp
         from (
             select
-                org_id, id, state, observed_at, observed_by, system_modstamp,
+                org_id, id, feed, state, observed_at, observed_by, system_modstamp,
                 row_number() over job as nth,
                 lag(state) over job as state_before,
                 is_plausible and system_modstamp > coalesce(
@@ -56,8 +66,8 @@ from (
                     s.system_modstamp between timestamptz '2009-01-01 00:00:00+00'
                         and coalesce(e.ended_at, s.observed_at) + interval 5 minutes as is_plausible
                 from (%s) as s
-                left join ({views()["listing_ends"]}) as e
-                    on e.org_id = s.org_id and e.started_at = s.observed_at
+                left join ({LISTING_ENDS}) as e
+                    on e.org_id = s.org_id and e.feed = s.feed and e.started_at = s.observed_at
             ) as states
             window
                 job as (partition by org_id, id order by {ORDER}),
@@ -68,30 +78,50 @@ from (
 ) as entered
 window job as (partition by org_id, id order by nth)
 """
+STATES: Final = {"query": QUERY_JOB_STATES.name, "ingest": INGEST_JOB_STATES.name}  # feed -> table
+
+
+def states_of_feeds(condition: str = "true", catalog: str = "") -> str:
+    """The states of both feeds, with the feed: a job has states of one of them."""
+    schema = f"{catalog}.{DATASET}" if catalog else DATASET
+    return " union all ".join(
+        f"select *, '{feed}' as feed from {schema}.{table} where {condition.format(table=table)}"
+        for feed, table in STATES.items()
+    )
+
+
 DEFINED: Final = "spans_definition"  # a macro in the file: the definition its spans were built with
 DEFINITION: Final = hashlib.sha256(SPANS.encode()).hexdigest()
 # A job is observed after its creation, give or take a minute or two, which limits what has to be read.
 CHANGED: Final = f"""
-with changed as (
+with until as (
+    select coalesce(max(observed_at), timestamptz '-infinity') as observed_at from {DATASET}.state_spans
+    where org_id = $org_id
+),
+changed as (
     select distinct org_id, id
-    from {DATASET}.query_job_states
-    where org_id = $org_id and observed_at > (
-        select coalesce(max(observed_at), timestamptz '-infinity') from {DATASET}.state_spans where org_id = $org_id
-    )
+    from ({{states}}) as s
+    where org_id = $org_id and observed_at > (select observed_at from until)
+),
+jobs as (
+    select org_id, id, created_date, observed_at from {DATASET}.query_jobs
+    union all
+    select org_id, id, created_date, observed_at from {DATASET}.ingest_jobs
 )
 select c.org_id, c.id, min(case when j.created_date < j.observed_at then j.created_date - interval '1' day
     else timestamptz '-infinity' end) over () as earliest
 from changed as c
-left join {DATASET}.query_jobs as j on j.org_id = c.org_id and j.id = c.id
+left join jobs as j on j.org_id = c.org_id and j.id = c.id
 """
 OF_CHANGED: Final = """observed_at >= (select min(earliest) from changed_jobs)
     and exists (select 1 from changed_jobs as c where c.org_id = {table}.org_id and c.id = {table}.id)"""
 
 
 def refresh_spans(primary: duckdb.DuckDBPyConnection, org_id: str) -> None:
-    """Updates `state_spans` from `query_job_states`; it has one row for each row there.
+    """Updates `state_spans` from the states of both feeds; it has one row for each row there.
 
-    Rows of that table are only ever added, so if both have the same number of rows there is nothing to do.
+    Rows of those tables are only ever added, or moved between them with their spans deleted, so if the numbers of rows
+    are equal there is nothing to do.
     """
     if not _is_defined(primary):
         _rebuild(primary)
@@ -102,10 +132,10 @@ def refresh_spans(primary: duckdb.DuckDBPyConnection, org_id: str) -> None:
         _rebuild(primary)
         return
     primary.execute("begin")
-    primary.execute(f"create or replace temp table changed_jobs as {CHANGED}", {"org_id": org_id})
+    changed = CHANGED.format(states=states_of_feeds())
+    primary.execute(f"create or replace temp table changed_jobs as {changed}", {"org_id": org_id})
     primary.execute(f"delete from {DATASET}.state_spans where {OF_CHANGED.format(table='state_spans')}")
-    states = f"select * from {DATASET}.query_job_states where {OF_CHANGED.format(table='query_job_states')}"
-    primary.execute(f"insert into {DATASET}.state_spans by name {SPANS % states}")
+    primary.execute(f"insert into {DATASET}.state_spans by name {SPANS % states_of_feeds(OF_CHANGED)}")
     primary.execute("drop table changed_jobs; commit")
     if not _is_current(primary):  # kept listings of several orgs, or changes by another program
         _rebuild(primary)
@@ -117,14 +147,14 @@ def _is_defined(primary: duckdb.DuckDBPyConnection) -> bool:
 
 
 def _is_current(primary: duckdb.DuckDBPyConnection) -> bool:
-    counts = "select (select count(*) from {0}.query_job_states), (select count(*) from {0}.state_spans)"
-    row = primary.execute(counts.format(DATASET)).fetchone()
+    counts = [f"(select count(*) from {DATASET}.{table})" for table in STATES.values()]
+    row = primary.execute(f"select {' + '.join(counts)}, (select count(*) from {DATASET}.state_spans)").fetchone()
     return row is not None and row[0] == row[1]
 
 
 def _rebuild(primary: duckdb.DuckDBPyConnection) -> None:
     """Rebuilds the table in order of observation, so that later loads read only its newest part."""
-    spans = f"{SPANS % f'select * from {DATASET}.query_job_states'} order by observed_at"
+    spans = f"{SPANS % states_of_feeds()} order by observed_at"
     (limit,) = primary.execute("select current_setting('memory_limit')").fetchall()[0]
     primary.execute(f"set memory_limit = '{REBUILD_MEMORY}'")
     primary.execute(

@@ -78,7 +78,7 @@ def test_the_tables_contain_what_was_recorded_by_then(life, tmp_path: Path) -> N
         assert then.rows("select max(finished_at) as at from listings") == [{"at": middle}]
         (counts,) = then.rows("""
             select (select count(*) from query_jobs) as jobs, (select count(distinct id) from query_job_states) as seen,
-                (select count(*) from query_job_states) as states, (select count(*) from state_spans) as spans,
+                (select count(*) from query_job_states) + (select count(*) from ingest_job_states) as states, (select count(*) from state_spans) as spans,
                 (select max(observed_at) from query_job_states) as newest,
                 (select max(asked_at) from job_details) as asked
         """)

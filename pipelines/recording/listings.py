@@ -1,0 +1,152 @@
+"""All listings of a run, read side by side; those that were read to their end are recorded, whatever became of the
+others."""
+
+import copy
+import re
+import tempfile
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+
+from pipelines.config.dlt_context import active
+from pipelines.errors import AccessDenied, RecorderError
+from pipelines.recording.feeds import FEEDS, INGEST, QUERY, SHOWN_BY_BOTH, Feed
+from pipelines.recording.history import History
+from pipelines.recording.merges import Rows
+from pipelines.recording.snapshot import Snapshot, take_snapshot
+from pipelines.salesforce.job_pages import Page
+from pipelines.salesforce.org import Org
+
+NOTHING_RECORDED: Final = re.compile(r"\bNothing was (?:changed|written|recorded)\b")
+LEAVE_OUT: Final = 'To record only /{path}, set feeds = ["{name}"] under [sources.salesforce].'
+
+
+@dataclass(frozen=True)
+class Listings:
+    """The complete listings of a run, at least one, and why others are not complete."""
+
+    snapshots: tuple[Snapshot, ...]  # in the order of FEEDS
+    failures: Mapping[Feed, RecorderError]
+
+    @property
+    def first(self) -> Snapshot:
+        """The listing whose row also tells what the run did besides listing."""
+        return self.snapshots[0]
+
+    @property
+    def org(self) -> Org:
+        return self.first.org
+
+    @property
+    def feeds(self) -> tuple[Feed, ...]:
+        """What the run was to list, completely or not."""
+        listed = {snapshot.feed for snapshot in self.snapshots} | self.failures.keys()
+        return tuple(feed for feed in FEEDS.values() if feed in listed)
+
+    @property
+    def jobs(self) -> int:
+        """Records shown, each once."""
+        return sum(snapshot.jobs for snapshot in self.snapshots)
+
+    @property
+    def shown_ids(self) -> pa.ChunkedArray:
+        """The ids of all jobs that were shown with a usable key."""
+        return pa.chunked_array([ids for snapshot in self.snapshots for ids in snapshot.shown.ids], pa.string())
+
+    @property
+    def failure(self) -> RecorderError | None:
+        """The error that the run ends with, after everything else is recorded; it names the feed."""
+        for feed, error in self.failures.items():
+            named = copy.copy(error)
+            recorded = " and ".join(f"/{snapshot.feed.path}" for snapshot in self.snapshots)
+            message = NOTHING_RECORDED.sub("Nothing of it was recorded", error.message)
+            named.message = f"{recorded} is recorded, but /{feed.path} could not be listed: {message}"
+            named.remedy = NOTHING_RECORDED.sub("Nothing of it was recorded", error.remedy)
+            if isinstance(error, AccessDenied):
+                leave_out = LEAVE_OUT.format(path=self.first.feed.path, name=self.first.feed.name)
+                named.remedy = f"{named.remedy} {leave_out}".strip()
+            named.args = (named.message,)
+            return named
+        return None
+
+
+class _Spool:
+    """Rows on their way to dlt, in a file without a name: those of a listing count only once it is complete, and a
+    first listing can be larger than memory allows."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile(dir=active().data_dir)  # noqa: SIM115 - closed by `rows`
+        self._batches: list[Rows] = []
+
+    def add(self, batch: Rows) -> None:
+        with pa.ipc.new_stream(self._file, batch.rows.schema) as stream:
+            stream.write_table(batch.rows)
+        self._batches.append(Rows(batch.table, batch.rows.schema.empty_table(), batch.listed_at))
+
+    def rows(self) -> Iterator[Rows]:
+        """The rows, in the order in which they were added."""
+        with self._file:
+            self._file.seek(0)
+            for batch in self._batches:
+                with pa.ipc.open_stream(self._file) as stream:
+                    yield Rows(batch.table, stream.read_all(), batch.listed_at)
+
+
+class _Stopped(Exception):
+    """Another listing ended with an error that ends the run."""
+
+
+def take_snapshots(
+    org: Org,
+    filters: Mapping[Feed, dict[str, str]],
+    histories: Mapping[Feed, History],
+    on_page: Callable[[Feed, Page], None],
+) -> Generator[Rows, None, Listings]:
+    """Takes a snapshot of each feed in `filters`, all at the same time, and yields the rows of those that are complete.
+
+    Raises the first RecorderError if none is. `histories` are used by one thread each.
+    """
+    stop = threading.Event()
+    spools = {feed: _Spool() for feed in filters}
+
+    def listed(feed: Feed) -> Snapshot | RecorderError:
+        def page_read(page: Page) -> None:
+            if stop.is_set():
+                raise _Stopped
+            on_page(feed, page)
+
+        left_out = SHOWN_BY_BOTH if feed == INGEST and QUERY in filters else None
+        snapshot = take_snapshot(org, feed, filters[feed], histories[feed], page_read, left_out)
+        try:
+            while True:
+                spools[feed].add(next(snapshot))
+        except StopIteration as ended:
+            return ended.value  # type: ignore[no-any-return]
+        except RecorderError as failure:
+            return failure
+
+    first, *others = filters
+    org.org_id  # noqa: B018 - signs in once, before the threads need it
+    # The first listing is read by this thread, which signals can interrupt.
+    pool = ThreadPoolExecutor(max(1, len(others)), "listing")
+    try:
+        outcomes = [pool.submit(listed, feed) for feed in others]
+        ended = {first: listed(first)} | {
+            feed: outcome.result() for feed, outcome in zip(others, outcomes, strict=True)
+        }
+    except BaseException:
+        stop.set()
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
+    failures = {feed: outcome for feed, outcome in ended.items() if isinstance(outcome, RecorderError)}
+    snapshots = tuple(outcome for outcome in ended.values() if isinstance(outcome, Snapshot))
+    if not snapshots:
+        raise failures[first]
+    for snapshot in snapshots:
+        yield from spools[snapshot.feed].rows()
+    return Listings(snapshots, failures)
