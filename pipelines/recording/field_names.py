@@ -18,6 +18,6 @@ def is_field_name(name: str) -> bool:
 def field_names(given: object) -> tuple[str, ...]:
     """The names in a list, or in a text separated by commas, each once; none if any of them is not a name."""
     names = given if isinstance(given, list | tuple) else str(given or "").split(",")
-    names = [name.strip() if isinstance(name, str) else "" for name in names]
+    names = [name.strip() if isinstance(name, str) else "?" for name in names]
     found = tuple(dict.fromkeys(name for name in names if name))
     return found if len(found) <= MAX_FIELDS and all(map(is_field_name, found)) else ()

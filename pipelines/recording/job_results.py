@@ -145,7 +145,7 @@ class JobResults:
             "id": job["id"],
             "rows_read": tally.rows,
             "rows_failed": failed,
-            "complete": not results.limited and tally.rows == failed,
+            "complete": None if failed is None else not results.limited and tally.rows == failed,
             "read_at": now,
         }
         for reason in tally.records | tally.further | tally.batches:

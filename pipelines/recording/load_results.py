@@ -38,7 +38,7 @@ class LoadResults:
     batches: list[dict[str, Any]] = field(default_factory=list)  # rows of job_batches
     unprocessed: int | None = None
     limited: bool = False  # whether a limit was hit
-    refused: str | None = None  # what could not be read in addition to the failed rows
+    refused: str | None = None  # why something else than the failed rows could not be read
 
 
 def read_load(org: Org, job: Job, allowance: Allowance, calls: int, *, keep_messages: bool) -> LoadResults:
@@ -55,7 +55,7 @@ def read_load(org: Org, job: Job, allowance: Allowance, calls: int, *, keep_mess
         else:
             _read_v2(org, job, allowance, results)
     except LimitReached:
-        if not results.tally.rows and not results.unprocessed:  # not a byte of use in all that time
+        if not results.tally.rows:  # not a byte of use in all that time
             raise InvalidResponse("Nothing was read within the limits of size and time.") from None
         results.limited = True
     tally = results.tally
@@ -83,16 +83,24 @@ def _read_v2(org: Org, job: Job, allowance: Allowance, results: LoadResults) -> 
             if len(locators) == MAX_PARTS:
                 raise LimitReached
     if job["has_unprocessed"]:
-        try:
-            with org.stream(f"{path}/unprocessedrecords", allowance) as answer:
-                rows = 0
-                for rows in count_rows(answer.parts(), delimiter):  # noqa: B007 - the last one is the result
-                    pass
-            results.unprocessed = rows
-        except SalesforceError as error:
-            if error.status in (401, 420, 429) or error.status >= 500 or error.code == "REQUEST_LIMIT_EXCEEDED":
-                raise
-            results.refused = str(error)
+        _count_unprocessed(org, f"{path}/unprocessedrecords", delimiter, allowance, results)
+
+
+def _count_unprocessed(org: Org, path: str, delimiter: str, allowance: Allowance, results: LoadResults) -> None:
+    """"Get Job Unprocessed Record Results": rows of the upload, of which nothing but their number is of interest."""
+    rows = 0
+    try:
+        with org.stream(path, allowance) as answer:
+            for rows in count_rows(answer.parts(), delimiter):  # noqa: B007 - the last one is the result
+                pass
+    except LimitReached:
+        results.refused = f"Unprocessed records: only {rows:,} were counted within the limits of size and time."
+    except SalesforceError as error:
+        if error.status in (401, 420, 429) or error.status >= 500 or error.code == "REQUEST_LIMIT_EXCEEDED":
+            raise
+        results.refused = f"Unprocessed records: {error}"
+    else:
+        results.unprocessed = rows
 
 
 def _read_batches(org: Org, job: Job, allowance: Allowance, calls: int, results: LoadResults) -> None:

@@ -19,7 +19,8 @@ LONGEST: Final = 10_000  # characters read of a text; Salesforce's are of 50 to 
 MAX_CODE: Final = 80
 
 _CODE: Final = re.compile(r"([A-Z]+(?:_[A-Z]+)*):", re.ASCII)
-_END: Final = re.compile(r":(?P<fields>[^:]*?) ?--\s*\Z", re.DOTALL)
+# Without a space behind the colon, unlike in "bad value for restricted picklist field: Gold --".
+_END: Final = re.compile(r":(?P<fields>(?:[^\s:,]+(?:, ?[^\s:,]+)*)?) ?--\s*\Z")
 _NEXT: Final = re.compile(rf"(?<=--)[\s;,]*(?=(?:{'|'.join(sorted(KNOWN_CODES, key=len, reverse=True))}):)")
 
 

@@ -58,7 +58,8 @@ class StreamedAnswer:
 
     def _packed(self) -> Iterator[bytes]:
         try:
-            for part in self._response.raw.stream(PACKED_PART, decode_content=False):
+            # What has arrived, without waiting for more; `stream` would also read lines of any length between chunks.
+            while part := self._response.raw.read1(PACKED_PART, decode_content=False):
                 self._allowance.take(0)
                 yield part
         except (HTTPError, OSError, ValueError, NoResponse) as error:
