@@ -26,6 +26,12 @@ METHODS: dict[str, Callable[..., Any]] = {
     "edit_job": DemoOrg.edit_job,
     "delete_job": DemoOrg.delete_job,
     "add_raw": DemoOrg.add_raw,
+    "fail_records": DemoOrg.fail_records,
+    "succeed_records": DemoOrg.succeed_records,
+    "leave_unprocessed": DemoOrg.leave_unprocessed,
+    "refuse_results": DemoOrg.refuse_results,
+    "add_batch": DemoOrg.add_batch,
+    "move_batch": DemoOrg.move_batch,
     "add_user": DemoOrg.add_user,
     "expire_sessions": DemoOrg.expire_sessions,
     "renew_access_token": DemoOrg.renew_access_token,
@@ -33,6 +39,7 @@ METHODS: dict[str, Callable[..., Any]] = {
     "fail_next": DemoOrg.fail_next,
     "stall_next": DemoOrg.stall_next,
     "cut_next": DemoOrg.cut_next,
+    "stream_next": DemoOrg.stream_next,
     "advance": _advance,
 }
 

@@ -10,8 +10,8 @@ from typing import Any, Literal, NamedTuple
 
 from pipelines.demo_org.faults import Faults, Faulty
 from pipelines.demo_org.ids import salesforce_id
-from pipelines.demo_org.jobs import Jobs
 from pipelines.demo_org.listings import OpenListings, Order
+from pipelines.demo_org.loads import Loads
 
 REQUESTS_KEPT = 100_000  # in the log; the older half goes when it is full
 
@@ -36,7 +36,7 @@ class Request(NamedTuple):
     bearer: bool  # whether a bearer token came along, valid or not
 
 
-class DemoOrg(Jobs, Faulty):
+class DemoOrg(Loads, Faulty):
     """A Salesforce org in memory. Every method may be called from any thread, also while the org is served.
 
     Raises ValueError: `now` has no time zone.
@@ -106,8 +106,6 @@ class DemoOrg(Jobs, Faulty):
         self.found_count = 0
         self.found: dict[str, list[dict[str, Any]]] = {}  # by locator: what queries found, for their further pages
         self.requests: list[Request] = []
-        for name in ("Account", "Contact", "Order"):  # so that the ingest listing is not empty from the start
-            self.add_job(jobType="V2Ingest", object=name, operation="upsert")
 
     # --- users and sessions ---
 

@@ -4,7 +4,7 @@
 --  created_by_id    VARCHAR                   the user
 --  created_by       VARCHAR                   name of the user, as in user_names; the id where the name is not known
 --  kind             VARCHAR                   query: reads records out of the org; load: writes or deletes
---  job_type         VARCHAR                   V2Query, or Classic, which includes Classic loads
+--  job_type         VARCHAR                   V2Query, V2Ingest, BigObjectIngest, or Classic, which includes Classic loads
 --  api_version      DOUBLE                    the version; null if it could not be read
 --  releases_behind  DOUBLE                    releases behind the version that the newest listing used; there are three releases a year; negative: ahead of it
 --  jobs             BIGINT                    jobs recorded

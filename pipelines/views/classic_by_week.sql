@@ -5,7 +5,7 @@
 --  kind             VARCHAR  query: reads records out of the org; load: writes or deletes
 --  jobs             BIGINT   jobs recorded
 --  classic_jobs     BIGINT   of these, Classic
---  classic_percent  DOUBLE   their share; always 100 for loads, because this listing has no V2 loads: compare queries
+--  classic_percent  DOUBLE   their share; 100 for the loads of weeks in which /jobs/ingest, which shows V2 loads, was not recorded: compare queries there
 --  classic_users    BIGINT   users who created Classic jobs
 --
 -- unique: week, org_id, kind

@@ -3,7 +3,7 @@
 --  week               DATE     Monday of the week of creation
 --  org_id             VARCHAR  the org
 --  kind               VARCHAR  query: reads records out of the org; load: writes or deletes
---  job_type           VARCHAR  V2Query, or Classic, which includes Classic loads
+--  job_type           VARCHAR  V2Query, V2Ingest, BigObjectIngest, or Classic, which includes Classic loads
 --  operation          VARCHAR  query, queryAll, insert, update, upsert, delete, hardDelete
 --  object             VARCHAR  API name of the object
 --  jobs               BIGINT   jobs that ended as JobComplete or Closed

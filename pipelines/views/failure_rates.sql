@@ -2,16 +2,16 @@
 --
 --  org_id             VARCHAR                   the org
 --  kind               VARCHAR                   query: reads records out of the org; load: writes or deletes
---  job_type           VARCHAR                   V2Query, or Classic, which includes Classic loads
+--  job_type           VARCHAR                   V2Query, V2Ingest, BigObjectIngest, or Classic, which includes Classic loads
 --  operation          VARCHAR                   query, queryAll, insert, update, upsert, delete, hardDelete
 --  object             VARCHAR                   API name of the object
 --  created_by_id      VARCHAR                   the user; org, type, operation, object and user make the series
 --  created_by         VARCHAR                   name of the user
---  covered_to         TIMESTAMP WITH TIME ZONE  the newest listing that proves coverage (recorded_orgs): jobs created later do not count
+--  covered_to         TIMESTAMP WITH TIME ZONE  the newest listing of its feed that proves coverage (recorded_feeds): jobs created later do not count
 --  since              TIMESTAMP WITH TIME ZONE  creation of the first job that counts
 --  jobs               BIGINT                    jobs that ended, of the seven days before covered_to; if these have fewer than seven jobs, the last seven jobs of four weeks
 --  jobs_failed        BIGINT                    of these, failed as a job
---  jobs_lost          BIGINT                    of these, Closed although every record failed
+--  jobs_lost          BIGINT                    of these, Closed or JobComplete although every record failed
 --  first_failure_at   TIMESTAMP WITH TIME ZONE  creation of the first of jobs_failed
 --  last_failure_at    TIMESTAMP WITH TIME ZONE  creation of the last of them
 --  is_failing         BOOLEAN                   whether that is, at covered_to, at most a day ago, or three times the usual pause between two jobs
@@ -23,6 +23,7 @@
 --  is_losing          BOOLEAN                   like is_failing, but for last_loss_at
 --  jobs_percent       DOUBLE                    jobs_failed in percent of jobs
 --  records_percent    DOUBLE                    records_failed in percent of records_processed; 0 if none was processed
+--  feed               VARCHAR                   the listing that shows them, query or ingest; see jobs
 --
 -- unique: org_id, job_type, operation, object, created_by_id
 --
@@ -31,6 +32,7 @@
 with ended as (
     select
         j.org_id,
+        j.feed,
         j.kind,
         j.job_type,
         j.operation,
@@ -45,7 +47,7 @@ with ended as (
             partition by j.org_id, j.job_type, j.operation, j.object, j.created_by_id order by j.began_at desc, j.id
         ) as nth_last
     from salesforce.all_jobs as j
-    inner join salesforce.recorded_orgs as r on r.org_id = j.org_id
+    inner join salesforce.recorded_feeds as r on r.org_id = j.org_id and r.feed = j.feed
     inner join salesforce.job_outcomes as o on o.org_id = j.org_id and o.id = j.id and o.is_failure is not null
     left join salesforce.job_details as d on d.org_id = j.org_id and d.id = j.id
     where j.began_at > r.covered_to - interval '672' hour and j.began_at <= r.covered_to
@@ -66,7 +68,8 @@ series as (
         operation,
         object,
         created_by_id,
-        covered_to,
+        max(covered_to) as covered_to,
+        max(feed) as feed,
         min(began_at) as since,
         count(*) as jobs,
         cast(sum(case when outcome = 'failed' then 1 else 0 end) as bigint) as jobs_failed,
@@ -80,7 +83,7 @@ series as (
         max(case when is_counted and failed > 0 then began_at end) as last_loss_at,
         case when count(*) > 1 then 3 * date_diff('second', min(began_at), max(began_at)) / (count(*) - 1) end as silence
     from counted
-    group by 1, 2, 3, 4, 5, 6, 7
+    group by 1, 2, 3, 4, 5, 6
 )
 select
     s.org_id,
@@ -111,6 +114,7 @@ select
         false
     ) as is_losing,
     100 * cast(s.jobs_failed as double) / s.jobs as jobs_percent,
-    coalesce(100 * cast(s.records_failed as double) / nullif(s.records_processed, 0), 0) as records_percent
+    coalesce(100 * cast(s.records_failed as double) / nullif(s.records_processed, 0), 0) as records_percent,
+    s.feed
 from series as s
 left join salesforce.user_names as w on w.org_id = s.org_id and w.id = s.created_by_id

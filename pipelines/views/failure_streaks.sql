@@ -2,7 +2,7 @@
 --
 --  org_id            VARCHAR                   the org
 --  kind              VARCHAR                   query: reads records out of the org; load: writes or deletes
---  job_type          VARCHAR                   V2Query or Classic
+--  job_type          VARCHAR                   V2Query, V2Ingest, BigObjectIngest, or Classic, which includes Classic loads
 --  operation         VARCHAR                   query, queryAll, insert, update, upsert, delete, hardDelete
 --  object            VARCHAR                   API name of the object
 --  created_by_id     VARCHAR                   the user; org, type, operation, object and user make the series
@@ -15,7 +15,8 @@
 --  last_failed_id    VARCHAR                   the last job of the streak
 --  outcome_before    VARCHAR                   how the job at last_success_at ended: done, done: record failures unknown, or partly failed, which is no failure of the job; if there are several, the worst
 --  is_ongoing        BOOLEAN                   whether its status is ongoing
---  status            VARCHAR                   recovered: a job that did not fail ended it; else ongoing: at the org's as_of (recorded_orgs), the last failure is at most a day ago, or three times the usual pause between its failures; else abandoned: no longer tried
+--  status            VARCHAR                   recovered: a job that did not fail ended it; else ongoing: at the as_of of its feed (recorded_feeds) or, if that is no longer recorded, of the org, the last failure is at most a day ago, or three times the usual pause between its failures; else abandoned: no longer tried
+--  feed              VARCHAR                   the listing that shows them, query or ingest; see jobs
 --
 -- unique: org_id, job_type, operation, object, created_by_id, failing_since
 --
@@ -25,6 +26,7 @@
 with ended as (
     select
         j.org_id,
+        j.feed,
         j.kind,
         j.job_type,
         j.operation,
@@ -43,13 +45,14 @@ series as (
     select
         org_id,
         max(kind) as kind,
+        max(feed) as feed,
         job_type,
         operation,
         object,
         created_by_id,
         row_number() over (order by org_id, job_type, operation, object, created_by_id) as series
     from ended
-    group by 1, 3, 4, 5, 6
+    group by 1, 4, 5, 6, 7
     having sum(failed) >= 2
 ),
 members as (
@@ -116,6 +119,7 @@ bounded as (
 judged as (
     select
         s.org_id,
+        s.feed,
         s.kind,
         s.job_type,
         s.operation,
@@ -130,15 +134,16 @@ judged as (
         b.outcome_before,
         case
             when b.ended_at is not null then 'recovered'
-            when date_diff('second', b.last_failure_at, r.as_of) <= 86400 then 'ongoing'
-            when date_diff('second', b.last_failure_at, r.as_of) * (b.failures - 1)
+            when date_diff('second', b.last_failure_at, case when r.is_current then r.as_of else o.as_of end) <= 86400 then 'ongoing'
+            when date_diff('second', b.last_failure_at, case when r.is_current then r.as_of else o.as_of end) * (b.failures - 1)
                 <= 3 * date_diff('second', b.failing_since, b.last_failure_at)
                 then 'ongoing'
             else 'abandoned'
         end as status
     from bounded as b
     inner join series as s on s.series = b.series
-    left join salesforce.recorded_orgs as r on r.org_id = s.org_id
+    left join salesforce.recorded_feeds as r on r.org_id = s.org_id and r.feed = s.feed
+    left join salesforce.recorded_orgs as o on o.org_id = s.org_id
 )
 select
     j.org_id,
@@ -156,6 +161,7 @@ select
     j.last_failed_id,
     j.outcome_before,
     j.status = 'ongoing' as is_ongoing,
-    j.status
+    j.status,
+    j.feed
 from judged as j
 left join salesforce.user_names as w on w.org_id = j.org_id and w.id = j.created_by_id

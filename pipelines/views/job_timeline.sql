@@ -56,6 +56,7 @@ select
     substr(
         coalesce('; ' || cast(number_records_processed as varchar) || ' records processed', '')
         || coalesce('; ' || cast(number_records_failed as varchar) || ' failed', '')
+        || coalesce('; ' || cast(records_unprocessed as varchar) || ' unprocessed', '')
         || coalesce('; ' || error_message, '')
         || coalesce('; ' || error, ''),
         3
@@ -70,7 +71,7 @@ select
     'listing' as source,
     cast(null as varchar) as detail
 from salesforce.unlisted_jobs as u
-left join salesforce.listing_ends as e on e.org_id = u.org_id and e.started_at = u.unlisted_at
+left join salesforce.listing_ends as e on e.org_id = u.org_id and e.feed = u.feed and e.started_at = u.unlisted_at
 union all
 select
     u.org_id,
@@ -80,5 +81,5 @@ select
     'listing' as source,
     cast(null as varchar) as detail
 from salesforce.unlisted_jobs as u
-left join salesforce.listing_ends as e on e.org_id = u.org_id and e.started_at = u.listed_again_at
+left join salesforce.listing_ends as e on e.org_id = u.org_id and e.feed = u.feed and e.started_at = u.listed_again_at
 where u.listed_again_at is not null

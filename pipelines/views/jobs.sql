@@ -3,7 +3,7 @@
 --  org_id             VARCHAR                   the org
 --  id                 VARCHAR                   the job, 18 characters; Setup and event logs show the first 15
 --  kind               VARCHAR                   query: reads records out of the org; load: writes or deletes
---  job_type           VARCHAR                   V2Query, or Classic, which includes Classic loads
+--  job_type           VARCHAR                   V2Query, V2Ingest, BigObjectIngest, or Classic, which includes Classic loads
 --  operation          VARCHAR                   query, queryAll, insert, update, upsert, delete, hardDelete
 --  object             VARCHAR                   API name of the object
 --  created_by_id      VARCHAR                   the user who created it
@@ -24,6 +24,9 @@
 --  details            VARCHAR                   result of fetching counts and error: answered (perhaps only by an earlier call), gone, or refused; null: not tried
 --  outcome_as_of      TIMESTAMP WITH TIME ZONE  for an unfinished job, when that was last known to be so; see job_outcomes
 --  error_template     VARCHAR                   the error without its ids, numbers and quoted text: the same for failures of the same kind
+--  records_unprocessed  BIGINT                  V2 loads that failed or were aborted: rows of the upload that were never processed; null: not read
+--  external_id_field_name  VARCHAR              V2 upserts: the field by which records are matched, as the uploader wrote it
+--  feed               VARCHAR                   the listing that shows it: query (/jobs/query: V2 queries and Classic jobs) or ingest (/jobs/ingest: V2 loads)
 --
 -- unique: org_id, id
 select
@@ -59,7 +62,10 @@ select
     l.api_version,
     d.outcome as details,
     o.outcome_as_of,
-    d.error_template
+    d.error_template,
+    d.records_unprocessed,
+    d.external_id_field_name,
+    l.feed
 from salesforce.job_lifetimes as l
 inner join salesforce.job_outcomes as o on o.org_id = l.org_id and o.id = l.id
 left join salesforce.job_details as d on d.org_id = l.org_id and d.id = l.id

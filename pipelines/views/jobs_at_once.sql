@@ -5,7 +5,7 @@
 --  kind             VARCHAR    query: reads records out of the org; load: writes or deletes
 --  at_once          BIGINT     jobs between creation and end in the hour's fullest second, including waiting ones
 --  at_start         BIGINT     the same in the hour's first second
---  covered_percent  DOUBLE     share of the hour that lies in coverage, 0 to 100; below 100, there may have been more
+--  covered_percent  DOUBLE     share of the hour that lies in coverage, 0 to 100; below 100, there may have been more; see below
 --
 -- unique: hour, org_id, kind
 --
@@ -14,6 +14,8 @@
 -- one that ends in the second in which another begins does not overlap with it. Jobs without a plausible created_date are
 -- left out. Hours run to the newest listing; those of covered_hours have a row each, the others only if something began
 -- or ended in them.
+-- Queries are covered by the record of /jobs/query, loads by that of /jobs/query (Classic) and of /jobs/ingest (V2): the
+-- lesser share counts, of those that were recorded by then.
 with lifetimes as (
     select
         org_id,
@@ -33,7 +35,13 @@ firsts as (
     select org_id, kind, date_trunc('hour', min(moment)) as first_hour from changes group by 1, 2
 ),
 hours as (
-    select org_id, hour, covered_percent from salesforce.covered_hours
+    select
+        org_id,
+        hour,
+        max(case when feed = 'query' then covered_percent end) as query_percent,
+        min(covered_percent) as least_percent
+    from salesforce.covered_hours
+    group by 1, 2
 ),
 -- a row for each hour's first second carries the number over into hours in which nothing begins or ends
 levels as (
@@ -69,6 +77,6 @@ select
     v.kind,
     v.at_once,
     v.at_start,
-    coalesce(c.covered_percent, 0) as covered_percent
+    coalesce(case when v.kind = 'query' then c.query_percent end, c.least_percent, 0) as covered_percent
 from hourly as v
 left join hours as c on c.org_id = v.org_id and c.hour = v.hour

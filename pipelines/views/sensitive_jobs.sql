@@ -2,7 +2,7 @@
 --
 --  org_id             VARCHAR                   the org
 --  id                 VARCHAR                   the job
---  job_type           VARCHAR                   V2Query, or Classic
+--  job_type           VARCHAR                   V2Query, V2Ingest, BigObjectIngest, or Classic
 --  operation          VARCHAR                   delete; hardDelete, which bypasses the recycle bin; queryAll, which also reads deleted records
 --  object             VARCHAR                   API name of the object
 --  created_by_id      VARCHAR                   the user who created it
@@ -14,7 +14,7 @@
 --
 -- unique: org_id, id
 --
--- Deletes by V2 ingest jobs are not in this listing.
+-- Deletes by V2 loads are included if /jobs/ingest is recorded. Data Loader's default (SOAP) and single-record APIs make no job at all.
 select
     org_id,
     id,

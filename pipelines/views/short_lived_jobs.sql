@@ -2,22 +2,23 @@
 --
 --  org_id         VARCHAR  the org
 --  kind           VARCHAR  query: reads records out of the org; load: writes or deletes
---  job_type       VARCHAR  V2Query, or Classic, which includes Classic loads
+--  job_type       VARCHAR  V2Query, V2Ingest, BigObjectIngest, or Classic, which includes Classic loads
 --  operation      VARCHAR  query, queryAll, insert, update, upsert, delete, hardDelete
 --  object         VARCHAR  API name of the object
 --  created_by_id  VARCHAR  the user; org, type, operation, object and user make the series
---  jobs           BIGINT   jobs of the eight weeks before the org's as_of (recorded_orgs)
+--  jobs           BIGINT   jobs of the eight weeks before the feed's as_of (recorded_feeds)
 --  deleted        BIGINT   of these, deleted early: half of them or more
 --  hours          DOUBLE   median lifetime of the deleted ones: each counts as deleted halfway between the last listing that showed it and the first that did not
+--  feed           VARCHAR  the listing that shows them, query or ingest; see jobs
 --
 -- unique: org_id, job_type, operation, object, created_by_id
 --
 -- Jobs of such a series may have appeared and vanished between two listings that were further apart than these hours: if
 -- none was seen there, some may still have run. Coverage assumes that no jobs are deleted.
 with recent as (
-    select j.org_id, j.id, j.kind, j.job_type, j.operation, j.object, j.created_by_id, j.began_at
+    select j.org_id, j.id, j.kind, j.job_type, j.operation, j.object, j.created_by_id, j.began_at, j.feed
     from salesforce.all_jobs as j
-    inner join salesforce.recorded_orgs as o on o.org_id = j.org_id
+    inner join salesforce.recorded_feeds as o on o.org_id = j.org_id and o.feed = j.feed
     where j.began_at > o.as_of - interval '1344' hour
 ),
 gone as (
@@ -67,7 +68,8 @@ select
     r.created_by_id,
     count(*) as jobs,
     v.deleted,
-    v.hours
+    v.hours,
+    max(r.feed) as feed
 from recent as r
 inner join lives as v
     on v.org_id = r.org_id

@@ -3,17 +3,18 @@
 --  org_id          VARCHAR                   the org
 --  id              VARCHAR                   the job
 --  kind            VARCHAR                   query: reads records out of the org; load: writes or deletes
---  job_type        VARCHAR                   V2Query, or Classic, which includes Classic loads
+--  job_type        VARCHAR                   V2Query, V2Ingest, BigObjectIngest, or Classic, which includes Classic loads
 --  operation       VARCHAR                   query, queryAll, insert, update, upsert, delete, hardDelete
 --  object          VARCHAR                   API name of the object
 --  created_by_id   VARCHAR                   the user who created it
 --  created_by      VARCHAR                   name of the user who created it; the id if the name is not known
---  state           VARCHAR                   Open: left open, unless batches are still to come; UploadComplete: waiting; InProgress: running; Closed: has batches to come; or an undocumented state
+--  state           VARCHAR                   Open: left open, unless data or batches are still to come; UploadComplete: waiting; InProgress: running; Closed: has batches to come; or an undocumented state
 --  created_date    TIMESTAMP WITH TIME ZONE  when it was created
 --  in_state_since  TIMESTAMP WITH TIME ZONE  end of the listing that first showed it in this state; null if it returned to it unseen, without a new system_modstamp
---  as_of           TIMESTAMP WITH TIME ZONE  when it was last known to be so: the org's newest complete listing; for a Closed job, when its details were last fetched; null if there is none, and so are the hours
+--  as_of           TIMESTAMP WITH TIME ZONE  when it was last known to be so: the newest complete listing of its feed; for a Closed job, when its details were last fetched; null if there is none, and so are the hours
 --  age_hours       DOUBLE                    from its creation to as_of; null if its creation is not plausible (all_jobs.began_at)
 --  hours_in_state  DOUBLE                    from in_state_since to as_of: it was in this state for at least as long
+--  feed            VARCHAR                   the listing that shows it, query or ingest; see jobs
 --
 -- unique: org_id, id
 --
@@ -22,6 +23,7 @@ with running as (
     select
         j.org_id,
         j.id,
+        j.feed,
         j.kind,
         j.job_type,
         j.operation,
@@ -34,7 +36,7 @@ with running as (
         o.outcome_as_of
     from salesforce.all_jobs as j
     inner join salesforce.job_outcomes as o on o.org_id = j.org_id and o.id = j.id
-    left join salesforce.newest_listings as n on n.org_id = j.org_id
+    left join salesforce.newest_listings as n on n.org_id = j.org_id and n.feed = j.feed
     where j.hidden_since is null
         and (o.outcome = 'unfinished' or (o.outcome is null and not j.is_finished and not j.is_gone))
 ),
@@ -74,7 +76,8 @@ select
     case when t.began_at > t.as_of then 0.0
         else date_diff('second', t.began_at, t.as_of) / cast(3600 as double) end as age_hours,
     case when t.since > t.as_of then 0.0
-        else date_diff('second', t.since, t.as_of) / cast(3600 as double) end as hours_in_state
+        else date_diff('second', t.since, t.as_of) / cast(3600 as double) end as hours_in_state,
+    r.feed
 from running as r
 inner join timed as t on t.org_id = r.org_id and t.id = r.id
 left join salesforce.user_names as w on w.org_id = r.org_id and w.id = r.created_by_id

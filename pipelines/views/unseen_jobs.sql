@@ -13,7 +13,7 @@
 --
 -- A day has no row if all of its listings may have hidden V2 query jobs, because of a filter or a reduced view. A sum over the days that add up leaves out jobs created in none of their 24 hours.
 -- The counter is accurate within five minutes. It is assumed, and not documented,
--- that deleting a job does not lower it. Jobs without a plausible created_date do not count as seen. Classic jobs and loads have no such counter.
+-- that deleting a job does not lower it. Jobs without a plausible created_date do not count as seen. Loads and Classic jobs have no such counter.
 with snapshots as (
     select
         cast(o.asked_at at time zone 'UTC' as date) as day,
@@ -24,13 +24,13 @@ with snapshots as (
             partition by o.org_id, cast(o.asked_at at time zone 'UTC' as date) order by o.asked_at desc
         ) as nth_last
     from salesforce.org_limits as o
-    inner join salesforce.all_listings as l on l.listing_id = o.listing_id and l.org_id = o.org_id
+    inner join salesforce.all_listings as l on l.listing_id = o.listing_id and l.org_id = o.org_id and l.feed = 'query'
     left join salesforce.complete_listings as c on c.listing_id = l.listing_id
     where o.limit_name = 'DailyBulkV2QueryJobs' and o.app = '' and o.max > 0 and o.remaining is not null
         and (c.listing_id is not null or l.filters = '{"jobType":"V2Query"}')
         and not exists (
             select 1 from salesforce.reduced_views as r
-            where r.org_id = l.org_id and l.listed_at >= r.reduced_from and l.listed_at <= r.reduced_to
+            where r.org_id = l.org_id and r.feed = l.feed and l.listed_at >= r.reduced_from and l.listed_at <= r.reduced_to
         )
 ),
 last_of_day as (

@@ -2,7 +2,7 @@
 --
 --  org_id             VARCHAR                   the org
 --  kind               VARCHAR                   query: reads records out of the org; load: writes or deletes
---  job_type           VARCHAR                   V2Query, or Classic, which includes Classic loads
+--  job_type           VARCHAR                   V2Query, V2Ingest, BigObjectIngest, or Classic, which includes Classic loads
 --  operation          VARCHAR                   query, queryAll, insert, update, upsert, delete, hardDelete
 --  object             VARCHAR                   API name of the object
 --  created_by_id      VARCHAR                   the user; org, type, operation, object and user make the series
@@ -10,11 +10,12 @@
 --  rhythm             VARCHAR                   day: its hours recur from day to day; week: from week to week, as for what runs on working days or once a week
 --  runs               BIGINT                    hours in which it ran, in the five weeks up to the last run
 --  usual_pause_hours  DOUBLE                    average time between two of these
---  last_run_at        TIMESTAMP WITH TIME ZONE  creation of the last job, up to the newest listing that proves coverage
+--  last_run_at        TIMESTAMP WITH TIME ZONE  creation of the last job, up to the feed's newest listing that proves coverage (recorded_feeds)
 --  last_run_id        VARCHAR                   that job; if there are several in one second, the greatest id
 --  expected_at        TIMESTAMP WITH TIME ZONE  start of the hour in which it usually runs next
 --  expected_by        TIMESTAMP WITH TIME ZONE  when it counts as late: the end of that hour, plus one to six hours depending on its pauses, plus twice the spread of its times
---  is_missing         BOOLEAN                   whether the newest listing that proves coverage is at or after expected_by, by less than a week
+--  is_missing         BOOLEAN                   whether the feed's newest listing that proves coverage is at or after expected_by, by less than a week
+--  feed               VARCHAR                   the listing that shows them, query or ingest; see jobs
 --
 -- unique: org_id, job_type, operation, object, created_by_id
 --
@@ -24,14 +25,15 @@
 -- expected by the latest time at which it followed on ten or more earlier days, or in three or more earlier weeks; of four
 -- or more, the very latest is ignored, so that a single late or skipped run does not become the rule. Left out are series
 -- that last ran more than two weeks ago, that run monthly, at random or only since recently, whose jobs may be deleted
--- before a listing shows them (short_lived_jobs), and orgs without two covered weeks.
+-- before a listing shows them (short_lived_jobs), and feeds without two covered weeks.
 with record as (
     select
         org_id,
+        feed,
         covered_to,
         date_diff('hour', timestamp '2000-01-01 00:00:00', covered_from at time zone 'UTC') + 1 as first_hour,
         date_diff('hour', timestamp '2000-01-01 00:00:00', covered_to at time zone 'UTC') as last_hour
-    from salesforce.recorded_orgs
+    from salesforce.recorded_feeds
     where is_settled
 ),
 hourly as (
@@ -43,9 +45,10 @@ hourly as (
         j.object,
         j.created_by_id,
         date_diff('hour', timestamp '2000-01-01 00:00:00', j.began_at at time zone 'UTC') as hour,
-        max(j.began_at) as last_at
+        max(j.began_at) as last_at,
+        max(j.feed) as feed
     from salesforce.all_jobs as j
-    inner join record as r on r.org_id = j.org_id
+    inner join record as r on r.org_id = j.org_id and r.feed = j.feed
     where j.began_at > r.covered_to - interval '1176' hour and j.began_at <= r.covered_to
     group by 1, 2, 3, 4, 5, 6, 7
 ),
@@ -54,25 +57,27 @@ numbered as (
     from hourly
 ),
 newest as (
-    select n.series, n.org_id, max(n.hour) as last_hour, max(n.last_at) as last_at
+    select n.series, n.org_id, max(n.feed) as feed, max(n.hour) as last_hour, max(n.last_at) as last_at
     from numbered as n
-    inner join record as r on r.org_id = n.org_id
+    inner join record as r on r.org_id = n.org_id and r.feed = n.feed
     where n.hour >= r.first_hour
     group by 1, 2
 ),
 bounded as (
     select
         n.series,
+        n.feed,
         n.last_hour,
         n.last_at,
         case when r.first_hour > n.last_hour - 840 then r.first_hour else n.last_hour - 840 end as first_hour
     from newest as n
-    inner join record as r on r.org_id = n.org_id
+    inner join record as r on r.org_id = n.org_id and r.feed = n.feed
     where n.last_hour > r.last_hour - 336
 ),
 paced as (
     select
         b.series,
+        b.feed,
         b.last_hour,
         b.last_at,
         b.first_hour,
@@ -80,7 +85,7 @@ paced as (
         cast(b.last_hour - min(n.hour) as double) / (count(*) - 1) as pause
     from bounded as b
     inner join numbered as n on n.series = b.series and n.hour >= b.first_hour
-    group by 1, 2, 3, 4
+    group by 1, 2, 3, 4, 5
     having count(*) >= 3
 ),
 series as (
@@ -157,20 +162,24 @@ expected as (
     group by 1, 2
 ),
 gaps as (
-    select org_id, max(gap) as longest_gap
+    select org_id, feed, max(gap) as longest_gap
     from (
         select
             l.org_id,
-            date_diff('second', lag(l.listed_at) over (partition by l.org_id order by l.listed_at), l.listed_at) as gap
+            l.feed,
+            date_diff(
+                'second', lag(l.listed_at) over (partition by l.org_id, l.feed order by l.listed_at), l.listed_at
+            ) as gap
         from salesforce.complete_listings as l
-        inner join salesforce.recorded_orgs as o on o.org_id = l.org_id
+        inner join salesforce.recorded_feeds as o on o.org_id = l.org_id and o.feed = l.feed
         where l.listed_at > o.covered_to - interval '1176' hour
     ) as g
-    group by 1
+    group by 1, 2
 ),
 timed as (
     select
         n.org_id,
+        s.feed,
         n.kind,
         n.job_type,
         n.operation,
@@ -204,16 +213,17 @@ select
     t.expected_at at time zone 'UTC' as expected_at,
     t.expected_by at time zone 'UTC' as expected_by,
     t.expected_by <= r.covered_to at time zone 'UTC'
-        and t.expected_by + interval '168' hour > r.covered_to at time zone 'UTC' as is_missing
+        and t.expected_by + interval '168' hour > r.covered_to at time zone 'UTC' as is_missing,
+    t.feed
 from timed as t
-inner join salesforce.recorded_orgs as r on r.org_id = t.org_id
+inner join salesforce.recorded_feeds as r on r.org_id = t.org_id and r.feed = t.feed
 inner join salesforce.listed_jobs as j
     on j.org_id = t.org_id and j.created_date = t.last_at
     and coalesce('=' || j.job_type, '') = coalesce('=' || t.job_type, '')
     and coalesce('=' || j.operation, '') = coalesce('=' || t.operation, '')
     and coalesce('=' || j.object, '') = coalesce('=' || t.object, '')
     and coalesce('=' || j.created_by_id, '') = coalesce('=' || t.created_by_id, '')
-left join gaps as g on g.org_id = t.org_id
+left join gaps as g on g.org_id = t.org_id and g.feed = t.feed
 left join salesforce.short_lived_jobs as d
     on d.org_id = t.org_id and d.hours * 3600 < g.longest_gap
     and coalesce('=' || d.job_type, '') = coalesce('=' || t.job_type, '')
@@ -222,4 +232,4 @@ left join salesforce.short_lived_jobs as d
     and coalesce('=' || d.created_by_id, '') = coalesce('=' || t.created_by_id, '')
 left join salesforce.user_names as w on w.org_id = t.org_id and w.id = t.created_by_id
 where d.org_id is null
-group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15
+group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 16

@@ -30,12 +30,19 @@ REMEDY: Final = "Use a form like 2026-11-16T06:00 (UTC), 2026-11-16T06:00+01:00,
 THEN: Final = "back_then"  # a schema for what is computed once
 
 # Per org and feed, the start of the newest listing that had ended by then: rows carry the start of the listing that
-# showed them.
-# Jobs whose current row comes from a later listing are shown by their earlier versions, and their spans recomputed.
+# showed them. Before a feed's first listing, the org's newest counts: rows may have come from the other table since.
 SEEN: Final = f"""
-select org_id, feed, max(coalesce(restarted_at, started_at)) as seen_to
-from {CATALOG}.{DATASET}.listings where finished_at <= $at group by all
+with ended as (
+    select org_id, feed, coalesce(restarted_at, started_at) as listed_at
+    from {CATALOG}.{DATASET}.listings where finished_at <= $at
+)
+select o.org_id, f.feed, coalesce(max(e.listed_at), max(o.listed_at)) as seen_to
+from (select org_id, max(listed_at) as listed_at from ended group by all) as o
+cross join (select unnest(['query', 'ingest']) as feed) as f
+left join ended as e on e.org_id = o.org_id and e.feed = f.feed
+group by all
 """
+# Jobs whose current row comes from a later listing are shown by their earlier versions, and their spans recomputed.
 STATES: Final = f"""
 select s.* from ({states_of_feeds(catalog=CATALOG)}) as s
 inner join {THEN}.seen as t on t.org_id = s.org_id and t.feed = s.feed and s.observed_at <= t.seen_to

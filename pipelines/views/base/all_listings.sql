@@ -6,6 +6,7 @@
 --  ended_at     TIMESTAMP WITH TIME ZONE  its end
 --  filters      VARCHAR                   JSON object of the filters sent, as in listings
 --  api_version  VARCHAR                   API version used for the request
+--  feed         VARCHAR                   which of the org's listings it is: query (/jobs/query) or ingest (/jobs/ingest)
 --
 -- unique: listing_id
 select
@@ -14,5 +15,6 @@ select
     coalesce(restarted_at, started_at) as listed_at,
     finished_at as ended_at,
     filters,
-    api_version
+    api_version,
+    feed
 from salesforce.listings

@@ -3,8 +3,8 @@
 --  org_id         VARCHAR                   the org
 --  id             VARCHAR                   the job, 18 characters; Setup and event logs show the first 15
 --  kind           VARCHAR                   query: reads records out of the org; load: anything else, which writes or deletes; null if operation is
---  job_type       VARCHAR                   V2Query, or Classic, which includes Classic loads
---  operation      VARCHAR                   as in query_jobs
+--  job_type       VARCHAR                   V2Query, V2Ingest, BigObjectIngest, or Classic, which includes Classic loads
+--  operation      VARCHAR                   as in query_jobs and ingest_jobs
 --  object         VARCHAR                   API name of the object
 --  created_by_id  VARCHAR                   the user who created it
 --  created_date   TIMESTAMP WITH TIME ZONE  when it was created
@@ -16,6 +16,7 @@
 --  seconds        BIGINT                    seconds from began_at to ended_by: how long it took at most; null if either is not known
 --  by_stamp       BOOLEAN                   whether ended_by is a system_modstamp, exact to the second; false: the end of a listing, later than the job's end; null while it runs
 --  began_at       TIMESTAMP WITH TIME ZONE  created_date, if that is plausible; see all_jobs
+--  feed           VARCHAR                   the listing that shows it, query or ingest; see listed_jobs
 --
 -- unique: org_id, id
 --
@@ -52,6 +53,7 @@ ended as (
     select
         j.org_id,
         j.id,
+        j.feed,
         j.kind,
         j.job_type,
         j.operation,
@@ -93,11 +95,13 @@ select
     ended_by,
     date_diff('second', began_at, ended_by) as seconds,
     case when ended_by is not null then is_stamped end as by_stamp,
-    began_at
+    began_at,
+    feed
 from (
     select
         org_id,
         id,
+        feed,
         kind,
         job_type,
         operation,

@@ -3,13 +3,14 @@
 --  org_id             VARCHAR                   the org
 --  id                 VARCHAR                   the job
 --  outcome            VARCHAR                   failed, aborted, every record failed, partly failed, done, done: record failures unknown, unfinished (includes Closed with batches to come), gone unfinished; null for an unknown state
---  outcome_as_of      TIMESTAMP WITH TIME ZONE  for an unfinished job or one in an unknown state, when that was last known to be so: the newest complete listing; for one that is Closed with batches to come, when its details were last fetched, null if that is not known; null for all others
+--  outcome_as_of      TIMESTAMP WITH TIME ZONE  for an unfinished job or one in an unknown state, when that was last known to be so: the newest complete listing of its feed; for one that is Closed with batches to come, when its details were last fetched, null if that is not known; null for all others
 --  is_failure         BOOLEAN                   true for failed, or every record failed; false for partly failed or done; null for outcomes that say nothing about the next job: aborted, unfinished, gone
 --
 -- unique: org_id, id
 --
 -- Every record failed: as many records failed as were processed, or every batch did and no record is known to have succeeded.
--- Only the Classic API has the counts of a Classic load: if it was not asked, or refused, the load's failures are unknown.
+-- JobComplete and Closed say nothing about a load's records: only its details do, for a Classic load those of the Classic API.
+-- If they were not asked, or were refused, the load's failures are unknown.
 with judged as (
     select
         j.org_id,
@@ -42,7 +43,7 @@ with judged as (
         end as known_at
     from salesforce.all_jobs as j
     left join salesforce.job_details as d on d.org_id = j.org_id and d.id = j.id
-    left join salesforce.newest_listings as n on n.org_id = j.org_id
+    left join salesforce.newest_listings as n on n.org_id = j.org_id and n.feed = j.feed
 )
 select
     org_id,
