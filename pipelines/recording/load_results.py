@@ -87,7 +87,7 @@ def _read_v2(org: Org, job: Job, allowance: Allowance, results: LoadResults) -> 
 
 
 def _count_unprocessed(org: Org, path: str, delimiter: str, allowance: Allowance, results: LoadResults) -> None:
-    """"Get Job Unprocessed Record Results": rows of the upload, of which nothing but their number is of interest."""
+    """ "Get Job Unprocessed Record Results": rows of the upload, of which nothing but their number is of interest."""
     rows = 0
     try:
         with org.stream(path, allowance) as answer:

@@ -139,14 +139,20 @@ def test_locks_time_outs_and_server_errors_can_be_retried() -> None:
     assert retryable == {"UNABLE_TO_LOCK_ROW", "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY"}
     trigger = "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY:T: execution of AfterUpdate caused by: System.DmlException: Update failed. First exception on row 0 with id 001000000000001AAA; first error: UNABLE_TO_LOCK_ROW, unable to obtain exclusive access to this record: []:--"
     assert reasons(trigger)[0].retryable
-    assert reasons("REQUEST_RUNNING_TOO_LONG:Your request was running for too long, and has been stopped.:--")[0].retryable
+    assert reasons("REQUEST_RUNNING_TOO_LONG:Your request was running for too long, and has been stopped.:--")[
+        0
+    ].retryable
     assert not reasons(SHAPES[14])[0].retryable  # a limit of Apex
 
 
 @pytest.mark.parametrize(
     ("text", "code", "message"),
     [
-        ("InvalidBatch : InvalidBatch : Field name not found : Foo__c", "InvalidBatch", "Field name not found : Foo__c"),
+        (
+            "InvalidBatch : InvalidBatch : Field name not found : Foo__c",
+            "InvalidBatch",
+            "Field name not found : Foo__c",
+        ),
         ("InvalidBatch : Field name not found : Karenina", "InvalidBatch", "Field name not found : …"),
         ("Too many lock failure 200 Trying again later.", None, "Too many lock failure …"),
         ("ClientInputError : Karenina", "ClientInputError", None),
@@ -176,7 +182,9 @@ PLACES = {"{label}": "Label", "{name}": "Name__c", "{names}": "Name__c, Other__c
 
 
 @given(st.sampled_from(SLOTTED), values, st.sampled_from([":Field__c --", ":--", "", ":A__c, B__c --"]), st.booleans())
-@example(("STRING_TOO_LONG", "{label}: data value too large: {value} (max length={value})"), "Karenina:Karenina", "", False)
+@example(
+    ("STRING_TOO_LONG", "{label}: data value too large: {value} (max length={value})"), "Karenina:Karenina", "", False
+)
 def test_no_value_gets_out_of_its_place(slotted: tuple[str, str], value: str, end: str, keep_messages: bool) -> None:
     """Whatever a record contains: words of messages, codes, ends, other scripts, escapes. Not so where the whole end is
     the value's own (`:Karenina --`), which looks like any other."""
@@ -186,7 +194,11 @@ def test_no_value_gets_out_of_its_place(slotted: tuple[str, str], value: str, en
     text = f"{code}:{message.replace('{value}', value)}{end}"
     if not end and text.rstrip().endswith("--"):
         return
-    kept = reasons(text, keep_messages=keep_messages and code not in ("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "CANNOT_EXECUTE_FLOW_TRIGGER", "UNKNOWN_EXCEPTION"))
+    kept = reasons(
+        text,
+        keep_messages=keep_messages
+        and code not in ("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "CANNOT_EXECUTE_FLOW_TRIGGER", "UNKNOWN_EXCEPTION"),
+    )
     assert VALUE.lower() not in str(kept).lower(), (text, kept)
 
 

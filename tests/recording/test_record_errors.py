@@ -36,12 +36,18 @@ def load_of(org: DemoOrg, failed: int = 1, state: str = "JobComplete", **fields:
 
 
 def classic_load_of(org: DemoOrg, failed: int = 1, failed_batches: int = 0, **fields: Any) -> str:
-    batches = {"numberBatchesTotal": 3, "numberBatchesCompleted": 3 - failed_batches, "numberBatchesFailed": failed_batches}
+    batches = {
+        "numberBatchesTotal": 3,
+        "numberBatchesCompleted": 3 - failed_batches,
+        "numberBatchesFailed": failed_batches,
+    }
     fields = {"jobType": "Classic", "operation": "insert", "state": "Closed", **batches, **fields}
     return org.add_job(numberRecordsProcessed=10, numberRecordsFailed=failed, **fields)
 
 
-def answer(org: DemoOrg, path: str, body: bytes | str | object, status: int = 200, times: int = 1, **headers: str) -> None:
+def answer(
+    org: DemoOrg, path: str, body: bytes | str | object, status: int = 200, times: int = 1, **headers: str
+) -> None:
     """The next answers to requests for this path."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     org.fail_next(status, body, path=f"{path}$", headers=named, times=times)
@@ -89,11 +95,14 @@ def test_all_shapes_of_errors_are_counted_once(org: DemoOrg, recorder: Recorder)
     )
     assert rows == [(29, 29, 29, 29, True)]
     assert recorder.rows("select count(distinct reason), count(reason) from record_errors") == [(29, 29)]
-    assert recorder.rows("select calls_after, notes from listings order by started_at") == [(2, None), (0, None)]
+    rows = recorder.rows("select calls_after, notes from listings where feed = 'query' order by started_at")
+    assert rows == [(2, None), (0, None)]
 
 
 @pytest.mark.parametrize("name", ["COMMA", "BACKQUOTE", "CARET", "PIPE", "SEMICOLON", "TAB"])
-def test_results_are_read_with_the_delimiter_and_line_ending_of_the_job(org: DemoOrg, recorder: Recorder, name: str) -> None:
+def test_results_are_read_with_the_delimiter_and_line_ending_of_the_job(
+    org: DemoOrg, recorder: Recorder, name: str
+) -> None:
     delimiter = dict(zip(["COMMA", "BACKQUOTE", "CARET", "PIPE", "SEMICOLON", "TAB"], ",`^|;\t", strict=True))[name]
     job = load_of(org, failed=3, columnDelimiter=name, lineEnding="CRLF")
     answer(org, "failedResults", failed_results(MISSING, LOCKED, LOCKED, delimiter=delimiter, end="\r\n"))
@@ -107,7 +116,11 @@ def test_columns_are_found_by_their_names(org: DemoOrg, recorder: Recorder) -> N
     job = load_of(org, failed=2, columnDelimiter="PIPE")
     answer(org, "failedResults", (FIXTURES / "i_failed_53_pipe_error_first.csv").read_bytes())
     other = load_of(org, failed=2)
-    answer(org, f"{other}/failedResults", f'Name,"sf__Error",Text\n"a\n""b"",\n{LOCKED}","{MISSING}",""\n"","{LOCKED}","x\r\ny"\n')
+    answer(
+        org,
+        f"{other}/failedResults",
+        f'Name,"sf__Error",Text\n"a\n""b"",\n{LOCKED}","{MISSING}",""\n"","{LOCKED}","x\r\ny"\n',
+    )
     recorder.load()
 
     assert counts(recorder)[other] == {"REQUIRED_FIELD_MISSING": 1, "UNABLE_TO_LOCK_ROW": 1}
@@ -191,20 +204,29 @@ RESULTS = {
 def test_batches_of_a_classic_load_are_read_if_they_have_failures(org: DemoOrg, recorder: Recorder, form: str) -> None:
     job = classic_load_of(org, failed=1, failed_batches=1, contentType=form)
     failed = "InvalidBatch : Field name not found : Foo__c"
-    batches = [batch(job, 1), batch(job, 2, failed=1), batch(job, 3, "Failed", said=failed), batch(job, 4, "NotProcessed")]
+    batches = [
+        batch(job, 1),
+        batch(job, 2, failed=1),
+        batch(job, 3, "Failed", said=failed),
+        batch(job, 4, "NotProcessed"),
+    ]
     answer(org, "/batch", {"batchInfo": batches} if form == "JSON" else as_xml(batches))
     answer(org, "/result", RESULTS[form])
     recorder.load()
 
     assert [call.partition("/")[0] for call in result_calls(org)] == [job, job]
     assert result_calls(org)[1].startswith(f"{job}/batch/751Dm0000000002")
-    rows = recorder.rows("select level, error_code, message, records, further_records, batches from record_errors order by level, records desc")
+    rows = recorder.rows(
+        "select level, error_code, message, records, further_records, batches from record_errors order by level, records desc"
+    )
     code, further = ("INVALID_FIELD_FOR_INSERT_UPDATE", 1) if form == "XML" else ("REQUIRED_FIELD_MISSING", 0)
     assert rows[0] == ("batch", "InvalidBatch", "Field name not found : Foo__c", None, None, 1)
     assert [(row[0], row[1], row[3], row[4]) for row in rows[1:]] == (
         [("record", code, 1, 0), ("record", code, 0, further)] if further else [("record", code, 1, 0)]
     )
-    assert recorder.rows("select length(id), state, message, number_records_failed, job_id from job_batches order by id") == [
+    assert recorder.rows(
+        "select length(id), state, message, number_records_failed, job_id from job_batches order by id"
+    ) == [
         (18, "Completed", None, 0, job),
         (18, "Completed", None, 1, job),
         (18, "Failed", "InvalidBatch: Field name not found : Foo__c", 0, job),
@@ -244,7 +266,8 @@ def test_a_refusal_is_kept_and_several_in_a_row_end_the_runs_reading(org: DemoOr
     run = recorder.load()
 
     assert len(result_calls(org)) == FAILURES_IN_A_ROW
-    assert run.results and (run.results.read, run.results.left) == (FAILURES_IN_A_ROW, 2)
+    assert run.results
+    assert (run.results.read, run.results.left) == (FAILURES_IN_A_ROW, 2)
     assert "5 loads in a row" in (run.notes[-1])
     refused = [job for job, outcome in outcomes(recorder).items() if outcome == "refused"]
     assert len(refused) == FAILURES_IN_A_ROW
@@ -258,14 +281,13 @@ def test_a_refusal_is_kept_and_several_in_a_row_end_the_runs_reading(org: DemoOr
 
 def test_what_breaks_off_is_not_written_and_read_by_the_next_run(org: DemoOrg, recorder: Recorder) -> None:
     job = load_of(org, failed=2)
-    body = failed_results(LOCKED, MISSING)
-    answer(org, "failedResults", body, Content_Length=str(len(body) + 99))
+    org.fail_records(job, [(LOCKED, {"Name": "Anna"}), (MISSING, {"Name": "Anna"})])
+    org.cut_next(path="failedResults")
     run = recorder.load()
 
     assert "broke off" in run.notes[-1]
     assert counts(recorder) == {}
     assert outcomes(recorder, "results_outcome, results_attempts") == {job: (None, 1)}
-    answer(org, "failedResults", body)
     org.advance(MINUTE)
     recorder.load()
     assert counts(recorder) == {job: {"REQUIRED_FIELD_MISSING": 1, "UNABLE_TO_LOCK_ROW": 1}}
@@ -291,22 +313,31 @@ def test_results_that_cannot_be_read_are_tried_three_times(org: DemoOrg, recorde
 
 def test_an_expired_session_is_renewed(org: DemoOrg, recorder: Recorder) -> None:
     job = load_of(org)
-    answer(org, "failedResults", [{"errorCode": "INVALID_SESSION_ID", "message": "Session expired or invalid"}], status=401)
+    answer(
+        org, "failedResults", [{"errorCode": "INVALID_SESSION_ID", "message": "Session expired or invalid"}], status=401
+    )
     answer(org, "failedResults", failed_results(LOCKED))
     recorder.load()
 
     assert counts(recorder) == {job: {"UNABLE_TO_LOCK_ROW": 1}}
 
 
-def test_reading_leaves_half_of_the_calls_that_are_left(org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_leaves_half_of_the_calls_that_are_left(
+    org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Newest loads first; the others follow in later runs."""
     monkeypatch.setenv("SOURCES__SALESFORCE__API_BUDGET_PERCENT", "100")
+    monkeypatch.setenv("SOURCES__SALESFORCE__FEEDS", '["ingest"]')
+    monkeypatch.setenv("QUERY_JOBS__RECORD_ERRORS", "false")
     jobs = []
     for _ in range(4):
         org.advance(MINUTE)
         jobs.append(load_of(org))
+    recorder.load()  # a page and four details
+    monkeypatch.setenv("QUERY_JOBS__RECORD_ERRORS", "true")
     answer(org, "failedResults", failed_results(LOCKED), times=9)
-    org.daily_api_requests = 11  # two pages, four details, then 5 are left
+    org.daily_api_requests = 11  # after another page, 5 are left
+    org.advance(MINUTE)
     recorder.load()
     assert [call.split("/")[0] for call in result_calls(org)] == jobs[:1:-1]
 
@@ -352,7 +383,9 @@ def test_limits_of_a_load_end_its_reading_and_say_so(
     answer(org, "failedResults", failed_results(*[LOCKED] * 20_000))
     recorder.load()
 
-    [(read, failed, complete, records)] = recorder.rows("select rows_read, rows_failed, complete, records from record_errors")
+    [(read, failed, complete, records)] = recorder.rows(
+        "select rows_read, rows_failed, complete, records from record_errors"
+    )
     assert 1_000 < read == records < 20_000
     assert (failed, complete) == (20_000, False)
     assert outcomes(recorder) == {job: f"first {read} of 20000"}
