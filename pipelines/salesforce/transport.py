@@ -7,7 +7,7 @@ a thousand times its size, could go on for ever.
 import io
 import socket
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPResponse
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final
@@ -34,7 +34,7 @@ class Limits:
     """Of one response, as sent, headers included. Changing them affects the responses that begin afterwards."""
 
     size: int = ANSWER_BYTES
-    seconds: float = ANSWER_SECONDS
+    seconds: float = field(default_factory=lambda: ANSWER_SECONDS)
 
 
 class _DeadlineReader(io.RawIOBase):
@@ -73,7 +73,7 @@ class _DeadlineReader(io.RawIOBase):
 
 
 class _Answer(HTTPResponse):
-    limits = Limits()
+    limits: Limits
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
