@@ -5,10 +5,13 @@ How requests are sent is in `http_clients.py`, sessions are in `session_renewal.
 """
 
 import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, Final
 
+from dlt.sources.helpers.requests import Client
 from requests import Response
 
 from pipelines.config.credentials import SalesforceCredentials
@@ -25,8 +28,10 @@ from pipelines.salesforce.org_id import ORG_ID, fetch_org_id
 from pipelines.salesforce.session import Session
 from pipelines.salesforce.session_renewal import Sessions
 from pipelines.salesforce.sign_in import TOKEN_PATH, can_renew
+from pipelines.salesforce.streaming import Allowance, StreamedAnswer, StreamingClient, read_error
 from pipelines.salesforce.transport import too_large
 
+CSV: Final = {"Accept": "text/csv", "Accept-Encoding": "gzip"}  # the Classic API answers in the form of the job
 SMALL: Final = 2**20  # bytes; for all responses but pages of the listing: two hundred users take 60 KB
 
 
@@ -41,7 +46,7 @@ class Org:
     """An org. Signs in at the first request and counts API calls. Safe to use from several threads.
 
     `calls` and `budget` include every response, also retried ones. What `here` has, and the `clock`, is that of the
-    calling thread: `bytes_read` of responses that were decoded.
+    calling thread: `bytes_read` of responses that were decoded. `stream` is for one thread at a time.
     """
 
     def __init__(
@@ -58,6 +63,7 @@ class Org:
         self.here = _Here()
         self._clock = OrgClock(timedelta(hours=clock_tolerance_hours) if clock_tolerance_hours else None)
         self.http, self._impatient = retrying_client(self._note), single_try_client(self._note)
+        self._streaming = StreamingClient(self._note)
         self._sessions = Sessions(credentials, self.http, self._request_once, api_version)
         self._lock = threading.Lock()
 
@@ -119,6 +125,29 @@ class Org:
             response = self._send(self._sessions.renewed(session), path, params, patient)
         return self._read(response, path, at_most)
 
+    @contextmanager
+    def stream(self, path: str, allowance: Allowance, params: dict[str, str] | None = None) -> Iterator[StreamedAnswer]:
+        """The response of one request, for the caller to read; it is not retried. For one thread at a time.
+
+        Raises SalesforceError, LimitReached if there is no time left, a RecorderError for all else."""
+        self.budget.check()
+        session = self.session
+        response = self._stream(session, path, params, allowance)
+        if session_has_ended(response) and can_renew(self.credentials):
+            response = self._stream(self._sessions.renewed(session), path, params, allowance)
+        with closing(response):
+            if response.status_code not in (200, 204):
+                raise SalesforceError(response)
+            self._clock.check(response.headers.get("Date"))
+            yield StreamedAnswer(response, allowance)
+
+    def _stream(self, session: Session, path: str, params: dict[str, str] | None, allowance: Allowance) -> Response:
+        self._streaming.prepare(allowance)
+        response = self._get(self._streaming.http, session, path, params, stream=True, headers=CSV)
+        if response.status_code not in (200, 204):
+            read_error(response, allowance)
+        return response
+
     def _request_once(self, session: Session, path: str, params: dict[str, str] | None = None) -> Any:
         """Like `request`, with a session that has not been accepted yet."""
         return self._read(self._send(session, path, params), path)
@@ -147,7 +176,11 @@ class Org:
     def _send(
         self, session: Session, path: str, params: dict[str, str] | None = None, patient: bool = True
     ) -> Response:
-        client = self.http if patient else self._impatient
+        return self._get(self.http if patient else self._impatient, session, path, params)
+
+    def _get(
+        self, client: Client, session: Session, path: str, params: dict[str, str] | None, **options: Any
+    ) -> Response:
         try:
             # Redirects are never followed: only the host from the sign-in gets the token.
             return client.get(
@@ -155,6 +188,7 @@ class Org:
                 params=params,
                 auth=signed(path, session.access_token),
                 allow_redirects=False,
+                **options,
             )
         except (OSError, ValueError, OverflowError) as error:  # all of requests' errors, and an absurd Retry-After
             raise unreachable(session.instance_url, error) from None

@@ -18,8 +18,6 @@ FORBIDDEN = [{"errorCode": "API_DISABLED_FOR_ORG", "message": "not enabled"}]
 @pytest.fixture
 def recorder(recorder_of: Callable[..., Recorder], org: DemoOrg, monkeypatch: pytest.MonkeyPatch) -> Recorder:
     made = recorder_of(org)
-    for job in list(org.ingest_jobs):  # those that every demo org begins with
-        org.delete_job(job)
     monkeypatch.delenv("SOURCES__SALESFORCE__FEEDS")  # both, as by default
     return made
 
