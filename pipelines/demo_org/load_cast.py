@@ -54,7 +54,7 @@ def loads_of(day: int, seed: int, until: int) -> Iterator[Plan]:
         contacts = _fields("Contact", "update", apiVersion=66.0)
         failed = ((reasons.CONTACT_LOCKED, 41),)
         yield _load(
-            start + 10 * HOUR + 15 * MINUTE,
+            start + 16 * HOUR + 50 * MINUTE,
             PERSON,
             contacts,
             dice,
@@ -81,7 +81,7 @@ def account_reasons(rows: int, day: int, until: int, dice: Random) -> Reasons:
 def _leads(start: int, left: int, dice: Random) -> Iterator[Plan]:
     """Three times a day. The values of a restricted picklist are wrong in a few records, and lately in many."""
     fields = _fields("Lead", "upsert", externalIdFieldName="Lead_Key__c", columnDelimiter="SEMICOLON")
-    for place in range(3):
+    for begins in (HOUR, 4 * HOUR, 16 * HOUR + 40 * MINUTE):
         wrong = dice.randint(30, 36) if left <= GROWN_DAYS else dice.randint(2, 4)
         failed = (
             (reasons.LEAD_SOURCE, wrong),
@@ -89,7 +89,7 @@ def _leads(start: int, left: int, dice: Random) -> Iterator[Plan]:
             (reasons.EMAIL, dice.randint(3, 6)),
             (reasons.COMPANY_MISSING, dice.randint(4, 7)),
         )
-        at = start + (7 + 5 * place) * HOUR + dice.randint(0, 40 * MINUTE)
+        at = start + begins + dice.randint(0, 20 * MINUTE)
         yield _load(at, MARKETING, fields, dice, lasts=300, row=LEAD, rows=dice.randint(900, 2_400), failed=failed)
 
 
