@@ -1,7 +1,7 @@
 """Classic loads that a client makes: create a job, add batches to it, close or abort it.
 
 A batch is run as it is added, so that what is asked for next finds it done; with `DemoOrg.runs_loads` = False it stays
-Queued. Batches of queries fail: the demo org has nothing to query.
+Queued. Batches of queries fail: the demo org has nothing to query. Code and text of refusals are our choice.
 
 SOURCE: in https://developer.salesforce.com/docs/atlas.en-us.264.0.api_asynch.meta/api_asynch/
 asynch_api_jobs_create.htm, asynch_api_batches_create.htm, asynch_api_jobs_close.htm, asynch_api_jobs_abort.htm

@@ -1,8 +1,7 @@
 """Bulk API 2.0 loads that a client makes: create a job, upload to it, close or abort it.
 
 A closed job is run at once, so that what is asked for next finds it done; `DemoOrg.runs_loads` = False leaves that to
-`run_load`. Status and text of refusals are our choice, but for INVALIDJOBSTATE, which is reported for closing and
-aborting jobs that are done.
+`run_load`. Status, code and text of refusals are our choice.
 
 SOURCE: in https://developer.salesforce.com/docs/atlas.en-us.264.0.api_asynch.meta/api_asynch/ create_job.htm,
 upload_job_data.htm, close_job.htm; tests/fixtures/i_create_10
@@ -115,7 +114,7 @@ def run_load(org: DemoOrg, job_id: str) -> None:
 
 
 def _records(org: DemoOrg, job: Job, key: str) -> tuple[list[str], list[dict[str, str]]]:
-    """Read what was uploaded to a job. The error for another line ending is reported in threads, with this text."""
+    """Read what was uploaded to a job. The error for another line ending is widely reported, with this text."""
     content, ending = org.uploads.get(key, b""), str(job.get("lineEnding"))
     if (b"\r\n" in content) != (ending == "CRLF") and b"\n" in content:
         raise Unreadable(
