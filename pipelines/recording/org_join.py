@@ -17,6 +17,8 @@ ORDER: Final = {
     "unlisted_jobs": "listed_again_at",
     "rejected_records": "last_observed_at desc",
     "listings": "started_at",
+    "record_errors": "read_at",
+    "job_batches": "read_at desc",
 }
 NEWEST_ANSWER: Final = "asked_at desc"  # for the other tables
 OF_ORG: Final = "org_id in ($short, $full)"
