@@ -63,8 +63,7 @@ class Jobs(Clock):
         not have go to `details`; `isPkChunkingEnabled=True` makes that filter find the job.
         """
         with self.lock:
-            self._count += 1
-            job_id = fields.pop("id", None) or salesforce_id("750", FIRST_JOB + self._count)
+            job_id = fields.pop("id", None) or self._next_id()
             if fields.pop("isPkChunkingEnabled", False):
                 self.pk_chunking.add(job_id)
             details = {name: fields.pop(name) for name in list(fields) if name in DETAIL_FIELDS}
@@ -163,6 +162,10 @@ class Jobs(Clock):
                 age = now - created
                 if age > TERMINAL_KEPT and (age > UNFINISHED_KEPT or self.job(job_id).get("state") in TERMINAL_STATES):
                     self._remove(job_id)
+
+    def _next_id(self) -> str:
+        self._count += 1
+        return salesforce_id("750", FIRST_JOB + self._count)
 
     def _note_created(self, job_id: str) -> None:
         created = moment_of(self.job(job_id).get("createdDate"))

@@ -86,7 +86,7 @@ def listed(job: Job) -> Job:
         return job
     version = job.get("apiVersion")
     number = float(version) if isinstance(version, int | float) else version
-    return {**job, "contentUrl": f"services/data/v{number}/jobs/ingest/{job['id']}/batches"}
+    return {"contentUrl": f"services/data/v{number}/jobs/ingest/{job['id']}/batches", **job}
 
 
 def new_job(job_id: str, created_by: str, created: str, fields: Job) -> Job:
