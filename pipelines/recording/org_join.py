@@ -14,6 +14,8 @@ from pipelines.warehouse.schema import stored_columns
 ORDER: Final = {
     "query_jobs": "coalesce(current_since, observed_at) desc",
     "query_job_states": "observed_at",
+    "ingest_jobs": "coalesce(current_since, observed_at) desc",
+    "ingest_job_states": "observed_at",
     "unlisted_jobs": "listed_again_at",
     "rejected_records": "last_observed_at desc",
     "listings": "started_at",
