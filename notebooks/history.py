@@ -94,7 +94,6 @@ def choose(
 @app.cell
 def choose_org(mo, recorded):
     mo.stop(not recorded, mo.md("Nothing is recorded yet: there is no complete listing."))
-    # If two orgs have the same name, show the id, too.
     _named = {
         row["name"] if row["org_id"] in row["name"] else f"{row['name']} ({row['org_id']})": row for row in recorded
     }
@@ -110,7 +109,7 @@ def choose_jobs(mo, org, read, select, warehouse):
     _known = read(
         """
         select distinct job_type, object, created_by_id, coalesce(u.name, created_by_id) as created_by
-        from query_jobs as j
+        from listed_jobs as j
         left join user_names as u on u.org_id = j.org_id and u.id = j.created_by_id
         where j.org_id = $org
         """,

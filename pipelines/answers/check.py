@@ -13,7 +13,7 @@ from typing import Final
 
 from pipelines.answers.findings.coverage import coverage, holes, own_jobs_only, reduced_view
 from pipelines.answers.findings.failing import lost_loads, rates, streaks
-from pipelines.answers.findings.finding import CheckContext, Finding
+from pipelines.answers.findings.finding import CheckContext, Finding, RecordedFeed
 from pipelines.answers.findings.limits import allowance, api_calls
 from pipelines.answers.findings.records import details, rejected
 from pipelines.answers.findings.thresholds import Thresholds, read_thresholds
@@ -30,17 +30,19 @@ CHECKS: Final[tuple[Callable[[CheckContext], Iterator[Finding]], ...]] = (
     allowance, api_calls, unusual_volume, missing_runs, rejected, details,
 )  # fmt: skip
 
-# Each org with its newest complete listing, the newest one that proves coverage (if the recorder always filters: its
-# newest listing), and the one before that.
-ORGS: Final = """
+ORGS: Final = "select org_id, name, as_of from recorded_orgs order by name, org_id"
+# The listings that are recorded, see RecordedFeed; that of query jobs first.
+FEEDS: Final = """
 select
-    o.org_id, o.name, o.as_of, coalesce(o.covered_to, o.as_of) as proven, o.is_settled,
+    f.feed as name, f.as_of, coalesce(f.covered_to, f.as_of) as proven,
     (
         select max(p.listed_at) from proving_listings as p
-        where p.org_id = o.org_id and p.listed_at < o.covered_to
-    ) as proven_before
-from recorded_orgs as o
-order by o.name, o.org_id
+        where p.org_id = f.org_id and p.feed = f.feed and p.listed_at < f.covered_to
+    ) as proven_before,
+    f.is_settled
+from recorded_feeds as f
+where f.org_id = $org and f.is_current
+order by f.feed desc
 """
 
 
@@ -53,10 +55,8 @@ def check(warehouse: Path | Warehouse, thresholds: Thresholds, now: datetime | N
     found: list[Finding] = []
     with opened(warehouse) as file:
         for org in file.rows(ORGS):
-            context = CheckContext(
-                file, thresholds, org["org_id"], org["name"], org["as_of"], org["proven"], org["proven_before"],
-                org["is_settled"], now or file.clock,
-            )  # fmt: skip
+            feeds = tuple(RecordedFeed(**feed) for feed in file.rows(FEEDS, {"org": org["org_id"]}))
+            context = CheckContext(file, thresholds, org["org_id"], org["name"], org["as_of"], now or file.clock, feeds)
             for look in CHECKS:
                 found += look(context)
     muted = {_current_key(key) for key in thresholds.muted_findings}

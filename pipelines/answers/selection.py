@@ -6,11 +6,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from pipelines.answers.time_axis import Span
+from pipelines.answers.time_axis import Span, merged
 from pipelines.warehouse.reader import Row, Warehouse, rows
 
 MAX_DAILY_BARS, MAX_WEEKLY_BARS = 100, 1_000  # days; longer periods are shown in weeks, then in months
 
+# What share of each UTC day all of the listings shown cover: 0 if one of them does not reach it.
+COVERED_DAYS: Final = """
+select day, case when count(*) = len($feeds) then min(covered_percent) else 0 end as covered_percent
+from covered_days
+where org_id = $org and list_contains($feeds, feed)
+group by day
+"""
 FILTERS: Final = {
     "job_types": "list_contains($job_types, job_type)",
     "objects": "list_contains($objects, object)",
@@ -70,21 +77,35 @@ class Selection:
         return self.end.date()
 
     @cached_property
+    def feeds(self) -> tuple[str, ...]:
+        """The listings that show the selected types of jobs; if none is selected, those that are recorded."""
+        if self.job_types:
+            sql = "select distinct feed from listed_jobs where org_id = $org and list_contains($job_types, job_type)"
+        else:
+            sql = "select feed from recorded_feeds where org_id = $org and is_current"
+        return tuple(row["feed"] for row in self.query(f"{sql} order by feed desc"))
+
+    @cached_property
     def span(self) -> Span:
-        """The time axis, with the uncovered times up to the newest listing of any kind."""
-        covered = self.query("select covered_from, covered_to from coverage where org_id = $org order by covered_from")
-        newest = self._recorded.get("listed_at")
-        unknown, known_to = [], None
-        whole = Span(self.since, self.until)
-        for spell in covered:
-            start = known_to or whole.since
-            if spell["covered_from"] > start and start < whole.until:
+        """The time axis, with the times up to the newest listing that one of the listings shown does not cover. One
+        that was recorded only later than another counts from then on."""
+        covered = self.query(
+            "select feed, covered_from, covered_to from coverage "
+            "where org_id = $org and list_contains($feeds, feed) order by covered_from",
+            feeds=list(self.feeds),
+        )
+        newest, whole = self._recorded.get("listed_at"), Span(self.since, self.until)
+        unknown: list[tuple[datetime, datetime]] = []
+        for feed in self.feeds or ("query",):
+            spells = [spell for spell in covered if spell["feed"] == feed]
+            is_later = spells and spells[0]["covered_from"] > covered[0]["covered_from"]
+            start = max(spells[0]["covered_from"], whole.since) if is_later else whole.since
+            for spell in spells:
                 unknown.append((start, spell["covered_from"]))
-            known_to = max(spell["covered_to"], whole.since)
-        start = known_to or whole.since
-        if newest and newest > start and start < whole.until:
-            unknown.append((start, newest))
-        return Span(self.since, self.until, unknown)
+                start = max(spell["covered_to"], whole.since)
+            if newest:
+                unknown.append((start, newest))
+        return Span(self.since, self.until, merged(gap for gap in unknown if gap[0] < whole.until))
 
 
 def orgs(warehouse: Path | Warehouse) -> list[Row]:

@@ -1,6 +1,6 @@
 """The time that charts show: their common x axis, and which parts of it the record does not cover."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import altair as alt
@@ -31,6 +31,17 @@ class Span:
         axis = alt.Axis(format="%-d %b" if days <= 120 else "%b %Y", values=[milliseconds(tick) for tick in ticks])
         scale = alt.Scale(type="utc", domain=[milliseconds(self.since), milliseconds(self.until)], nice=False)
         return alt.X(f"{name}:T", title=None, scale=scale, axis=axis)
+
+
+def merged(times: Iterable[tuple[datetime, datetime]]) -> list[tuple[datetime, datetime]]:
+    """The same times, in order, each of them once."""
+    found: list[tuple[datetime, datetime]] = []
+    for start, end in sorted(span for span in times if span[0] < span[1]):
+        if found and start <= found[-1][1]:
+            found[-1] = (found[-1][0], max(end, found[-1][1]))
+        else:
+            found.append((start, end))
+    return found
 
 
 def milliseconds(time: date) -> int:

@@ -1,6 +1,7 @@
-"""Questions that Salesforce's documentation leaves open, answered from the first pages, one job, and up to three more
+"""Questions that Salesforce's documentation leaves open, answered from the first pages, one job, and up to four more
 calls."""
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import Final
@@ -8,12 +9,18 @@ from urllib.parse import parse_qs, urlsplit
 
 from pipelines.diagnosis.examination import Diagnosis
 from pipelines.errors import RecorderError, sanitize
-from pipelines.recording.feeds import FEEDS, QUERY
+from pipelines.recording.feeds import FEEDS, INGEST, QUERY
+from pipelines.recording.job_answer import job_path
+from pipelines.salesforce.api_errors import SalesforceError
+from pipelines.salesforce.ids import same_id
 from pipelines.salesforce.job_pages import Record, first_page
 from pipelines.salesforce.org import Org
+from pipelines.salesforce.streaming import Allowance, LimitReached
 
 DOCUMENTED: Final = frozenset().union(*(feed.jobs.fields for feed in FEEDS.values()))
 UNKNOWN: Final = "unknown so far"
+SMALL_ANSWER: Final = 2**16  # bytes
+PATIENCE: Final = 20.0  # seconds
 
 
 def open_questions(found: Diagnosis, org: Org) -> Iterator[tuple[str, str]]:
@@ -53,6 +60,7 @@ def open_questions(found: Diagnosis, org: Org) -> Iterator[tuple[str, str]]:
     yield "How long is a locator valid?", UNKNOWN
     yield "What does /jobs/query?jobType=V2Ingest list?", _loads_as_queries(org)
     yield "Does a locator remember the filters of its first page?", _locator_remembers(found, org)
+    yield "May this user read why records of other users' loads failed?", _others_results(found, org)
 
 
 def _loads_as_queries(org: Org) -> str:
@@ -79,6 +87,27 @@ def _locator_remembers(found: Diagnosis, org: Org) -> str:
     except RecorderError:
         return UNKNOWN
     return UNKNOWN if not others else "yes" if others == {wanted} else "no"
+
+
+def _others_results(found: Diagnosis, org: Org) -> str:
+    """Asks for the failed results of a finished load that another user created, and reads none of them."""
+    user = org.session.user_id
+    of_others = (
+        job
+        for job in found.pages.get(INGEST, ())
+        if job.get("jobType") == "V2Ingest" and job.get("state") == "JobComplete" and job.get("id")
+        if user and not same_id(str(job.get("createdById")), user)
+    )
+    job = next(of_others, None)
+    if job is None:
+        return UNKNOWN
+    path = f"{job_path(str(job['id']), 'V2Ingest', INGEST)}/failedResults"
+    try:
+        with org.stream(path, Allowance(SMALL_ANSWER, time.monotonic() + PATIENCE)):
+            return f"yes, of {sanitize(job['id'], 40)}"
+    except (SalesforceError, LimitReached, RecorderError) as error:
+        said = error.message if isinstance(error, RecorderError) else str(error) or "no answer in time"
+        return f"not of {sanitize(job['id'], 40)}: {said}"
 
 
 def _records(org: Org, parameters: dict[str, str]) -> list[Record]:

@@ -23,9 +23,12 @@ from pipelines.warehouse.reader import read
 from pipelines.warehouse.restoring import damaged
 from pipelines.warehouse.state_folder import StateFolder
 
-# As in `check`: filtered listings prove nothing about the whole org, unless there are no others.
+# As in `check`: filtered listings prove nothing about the whole org, unless there are no others. Each feed that is
+# recorded counts by itself; of several orgs, the one that was recorded last.
 LAST: Final = """
-select coalesce((select max(covered_to) from coverage), (select max(finished_at) from listings)) as last
+select feed, max(coalesce(covered_to, listed_at)) as last from recorded_feeds
+where is_current
+group by 1 order by 1 desc
 """
 
 
@@ -91,17 +94,19 @@ def _examine_history(found: Diagnosis, warehouse: Path) -> None:
         found.note("nothing is recorded yet")
         return
     try:
-        (last,) = read(LAST, warehouse)["last"].to_pylist()
+        feeds = read(LAST, warehouse).to_pylist()
     except (duckdb.Error, RecorderError) as error:
         raise_if_interrupted(error)
         found.note(f"the published copy cannot be read: {str(error).splitlines()[0][:300]}")
         return
-    age = max(datetime.now(UTC) - last, timedelta(0)) if last else timedelta(0)
-    hours, minutes = age.seconds // 3600, age.seconds // 60 % 60
-    minutes_ago = f"{hours} hours {minutes} minutes" if hours else f"{minutes} minutes"
-    ago = f"{age.days} days {hours} hours" if age.days else minutes_ago
-    last_listing = f"last complete listing: {ago} ago"
-    if age > timedelta(hours=24):
-        found.note(f"{last_listing}; the org forgets a finished job after seven days")
-    else:
-        found.good(last_listing)
+    for feed in feeds:
+        age = max(datetime.now(UTC) - feed["last"], timedelta(0))
+        hours, minutes = age.seconds // 3600, age.seconds // 60 % 60
+        minutes_ago = f"{hours} hours {minutes} minutes" if hours else f"{minutes} minutes"
+        ago = f"{age.days} days {hours} hours" if age.days else minutes_ago
+        of_which = f" of /jobs/{feed['feed']}" if len(feeds) > 1 else ""
+        last_listing = f"last complete listing{of_which}: {ago} ago"
+        if age > timedelta(hours=24):
+            found.note(f"{last_listing}; the org forgets a finished job after seven days")
+        else:
+            found.good(last_listing)

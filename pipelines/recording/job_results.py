@@ -47,12 +47,18 @@ class JobResults:
 
     def __init__(self, org: Org, primary: duckdb.DuckDBPyConnection, *, wanted: bool, keep_messages: bool) -> None:
         self.org, self.keep_messages = org, keep_messages
-        self.jobs = loads_to_read(primary, org.org_id, org.clock) if wanted else []
+        self._primary, self._wanted = primary, wanted
+        self.jobs: list[Job] = []
+        self.consider(JOB_DETAILS.schema.empty_table())
         self.outcome: ResultsOutcome | None = None
         self._rows: dict[str, list[Row]] = {table.name: [] for table in (RECORD_ERRORS, JOB_BATCHES, JOB_DETAILS)}
         self._done = self._failures = 0  # failures in a row
         self._errors: list[str] = []
         self._classic_off = ""
+
+    def consider(self, details: pa.Table) -> None:
+        """Also considers loads with these details, which are not in the database yet."""
+        self.jobs = loads_to_read(self._primary, details, self.org.org_id, self.org.clock) if self._wanted else []
 
     def read(self) -> dict[str, pa.Table]:
         """Reads the loads; returns the rows by table. Stops early if further calls would fail, too."""
@@ -74,7 +80,8 @@ class JobResults:
             if stopped:
                 break
         notes = self._notes(stopped)
-        self.outcome = ResultsOutcome(self._done, self.jobs[0]["waiting"] - self._done if self.jobs else 0, notes)
+        if self.jobs:
+            self.outcome = ResultsOutcome(self._done, self.jobs[0]["waiting"] - self._done, notes)
         for note in notes:
             logger.warning(
                 "The jobs are recorded, but not all of %s (To stop asking: record_errors = false under [query_jobs].)",

@@ -31,7 +31,7 @@ from pipelines.recording.org_metadata import Metadata
 from pipelines.recording.primary_identity import identify, identity_while_held
 from pipelines.recording.progress import NO_PROGRESS, ProgressCallbacks
 from pipelines.recording.snapshot import Snapshot
-from pipelines.recording.source import details_source, results_source, salesforce
+from pipelines.recording.source import details_source, salesforce
 from pipelines.warehouse.contents import has_listing
 from pipelines.warehouse.damage import damaged_part, is_damage
 from pipelines.warehouse.dlt_packages import PIPELINE, new_pipeline
@@ -194,14 +194,11 @@ def _record(
     join_feeds(primary.connection)
     fill_templates(primary.connection, None if resumed else listings.org.clock - TEMPLATES_AGAIN)
     details = Details(listings, primary.connection, settings.details_per_run, progress.details)
-    if details.jobs:
-        pipeline.extract(details_source(details, listings, metadata))
-        load_package(pipeline)
     results = JobResults(
         listings.org, primary.connection, wanted=settings.record_errors, keep_messages=settings.record_error_messages
     )
-    if results.jobs:
-        pipeline.extract(results_source(results, listings, metadata, details.outcome))
+    if details.jobs or results.jobs:
+        pipeline.extract(details_source(details, results, listings, metadata))
         load_package(pipeline)
     shutil.rmtree(working)
     fill_from_details(primary.connection)

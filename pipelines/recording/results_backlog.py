@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import duckdb
+import pyarrow as pa
 
 from pipelines.recording.feeds import FEEDS
 from pipelines.recording.job_answer import V2_LOADS
@@ -27,7 +28,12 @@ with loads as (
         d.*, j.job_type, j.column_delimiter, coalesce(j.created_date, j.observed_at) as since,
         coalesce(j.job_type, '') = 'Classic' as is_classic,
         coalesce(d.state, d.listed_state) as ended_as
-    from {DATASET}.job_details as d
+    from (
+        select * from fresh_details
+        union all by name
+        select * from {DATASET}.job_details
+        where org_id = $org_id and not exists (select 1 from fresh_details as f where f.id = job_details.id)
+    ) as d
     join ({_LISTED}) as j on j.org_id = d.org_id and j.id = d.id
     where d.org_id = $org_id
         and d.outcome = 'answered'
@@ -71,7 +77,12 @@ limit {MAX_JOBS}
 Job = dict[str, Any]
 
 
-def loads_to_read(primary: duckdb.DuckDBPyConnection, org_id: str, now: datetime) -> list[Job]:
-    """The loads with their rows of `job_details`, and what there is to read of each."""
-    jobs: list[Job] = primary.sql(BACKLOG, params={"org_id": org_id, "now": now}).to_arrow_table().to_pylist()
+def loads_to_read(primary: duckdb.DuckDBPyConnection, details: pa.Table, org_id: str, now: datetime) -> list[Job]:
+    """The loads with their rows of `job_details`, or of `details` if they are there, and what there is to read of
+    each."""
+    primary.register("fresh_details", details)
+    try:
+        jobs: list[Job] = primary.sql(BACKLOG, params={"org_id": org_id, "now": now}).to_arrow_table().to_pylist()
+    finally:
+        primary.unregister("fresh_details")
     return jobs

@@ -5,6 +5,7 @@ from typing import Any
 
 import dlt
 import pyarrow as pa
+import pyarrow.compute as pc
 from dlt.extract import DltResource
 
 from pipelines.columns import Table
@@ -13,7 +14,7 @@ from pipelines.config.defaults import BUDGET_PERCENT, CURRENT_API_VERSION
 from pipelines.job_tables import JOB_BATCHES, JOB_DETAILS, RECORD_ERRORS
 from pipelines.recording.feeds import FEEDS, Feed
 from pipelines.recording.history import History
-from pipelines.recording.job_details import Details, DetailsOutcome
+from pipelines.recording.job_details import Details
 from pipelines.recording.job_results import JobResults
 from pipelines.recording.listing_row import listing_rows
 from pipelines.recording.listings import Listings, take_snapshots
@@ -72,31 +73,25 @@ def salesforce(  # noqa: PLR0917 - dlt fills these from the configuration
 
 
 @dlt.source(name="salesforce", section="salesforce")
-def details_source(details: Details, listings: Listings, metadata: Metadata) -> tuple[DltResource, ...]:
-    """The details of jobs, and the listings' rows again, now with the number of jobs that details were fetched for."""
+def details_source(
+    details: Details, results: JobResults, listings: Listings, metadata: Metadata
+) -> tuple[DltResource, ...]:
+    """The details of jobs; why the records of loads failed, those whose details were just fetched included; and the
+    listings' rows again, now with what became of that. One package: each takes dlt as long as a small listing."""
 
     @dlt.resource(name="details", selected=False)
     def rows() -> Iterator[Rows]:
-        yield Rows(JOB_DETAILS, details.answers())
-        yield Rows(LISTINGS, listing_rows(listings, metadata, details.outcome))
-
-    return resources(rows, (JOB_DETAILS, LISTINGS))
-
-
-@dlt.source(name="salesforce", section="salesforce")
-def results_source(
-    results: JobResults, listings: Listings, metadata: Metadata, details: DetailsOutcome | None
-) -> tuple[DltResource, ...]:
-    """Why records failed, the loads' rows of `job_details` again, now with how that was read, and the listings' rows."""
-
-    @dlt.resource(name="results", selected=False)
-    def rows() -> Iterator[Rows]:
+        answers = details.answers() if details.jobs else JOB_DETAILS.schema.empty_table()
+        results.consider(answers)
         read = results.read()
-        for table in (RECORD_ERRORS, JOB_BATCHES, JOB_DETAILS):
-            yield Rows(table, read[table.name])
-        yield Rows(LISTINGS, listing_rows(listings, metadata, details, results.outcome))
+        # Of a load that was read, its row with how that went.
+        again = pc.is_in(answers["id"], value_set=read[JOB_DETAILS.name]["id"].combine_chunks())
+        yield Rows(JOB_DETAILS, pa.concat_tables([answers.filter(pc.invert(again)), read[JOB_DETAILS.name]]))
+        yield Rows(RECORD_ERRORS, read[RECORD_ERRORS.name])
+        yield Rows(JOB_BATCHES, read[JOB_BATCHES.name])
+        yield Rows(LISTINGS, listing_rows(listings, metadata, details.outcome, results.outcome))
 
-    return resources(rows, (RECORD_ERRORS, JOB_BATCHES, JOB_DETAILS, LISTINGS))
+    return resources(rows, (JOB_DETAILS, RECORD_ERRORS, JOB_BATCHES, LISTINGS))
 
 
 @dlt.source(name="salesforce", section="salesforce")

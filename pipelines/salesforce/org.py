@@ -28,10 +28,11 @@ from pipelines.salesforce.org_id import ORG_ID, fetch_org_id
 from pipelines.salesforce.session import Session
 from pipelines.salesforce.session_renewal import Sessions
 from pipelines.salesforce.sign_in import TOKEN_PATH, can_renew
-from pipelines.salesforce.streaming import Allowance, StreamedAnswer, StreamingClient, read_error
+from pipelines.salesforce.streaming import Allowance, StreamedAnswer, StreamingClient
 from pipelines.salesforce.transport import too_large
 
-CSV: Final = {"Accept": "text/csv", "Accept-Encoding": "gzip"}  # the Classic API answers in the form of the job
+Params = dict[str, str] | None  # of a request's query
+
 SMALL: Final = 2**20  # bytes; for all responses but pages of the listing: two hundred users take 60 KB
 
 
@@ -103,7 +104,7 @@ class Org:
         self._sessions.org_id = str(full_id(org_id))
         return self._sessions.org_id
 
-    def get(self, path: str, params: dict[str, str] | None = None, at_most: int = SMALL) -> Any:
+    def get(self, path: str, params: Params = None, at_most: int = SMALL) -> Any:
         """The decoded response of GET {instance_url}{path}; a relative path starts at our API version.
 
         Raises a RecorderError; `request` raises the error as Salesforce sent it.
@@ -113,9 +114,7 @@ class Org:
         except SalesforceError as error:
             raise explained(error, self.api_version) from error
 
-    def request(
-        self, path: str, params: dict[str, str] | None = None, at_most: int = SMALL, *, patient: bool = True
-    ) -> Any:
+    def request(self, path: str, params: Params = None, at_most: int = SMALL, *, patient: bool = True) -> Any:
         """Like `get`, but raises SalesforceError, for callers that distinguish errors. `patient=False` does not retry
         after an error response: for one of hundreds of requests, which has another chance in the next run."""
         self.budget.check()
@@ -126,29 +125,22 @@ class Org:
         return self._read(response, path, at_most)
 
     @contextmanager
-    def stream(self, path: str, allowance: Allowance, params: dict[str, str] | None = None) -> Iterator[StreamedAnswer]:
-        """The response of one request, for the caller to read; it is not retried. For one thread at a time.
-
-        Raises SalesforceError, LimitReached if there is no time left, a RecorderError for all else."""
+    def stream(self, path: str, allowance: Allowance, params: Params = None) -> Iterator[StreamedAnswer]:
+        """The response of one request, for the caller to read; it is not retried. Raises like `request`, and
+        LimitReached if nothing may be read any more."""
         self.budget.check()
+        self._streaming.allowance = allowance
         session = self.session
-        response = self._stream(session, path, params, allowance)
+        response = self._get(self._streaming, session, path, params)
         if session_has_ended(response) and can_renew(self.credentials):
-            response = self._stream(self._sessions.renewed(session), path, params, allowance)
+            response = self._get(self._streaming, self._sessions.renewed(session), path, params)
         with closing(response):
             if response.status_code not in (200, 204):
                 raise SalesforceError(response)
             self._clock.check(response.headers.get("Date"))
             yield StreamedAnswer(response, allowance)
 
-    def _stream(self, session: Session, path: str, params: dict[str, str] | None, allowance: Allowance) -> Response:
-        self._streaming.prepare(allowance)
-        response = self._get(self._streaming.http, session, path, params, stream=True, headers=CSV)
-        if response.status_code not in (200, 204):
-            read_error(response, allowance)
-        return response
-
-    def _request_once(self, session: Session, path: str, params: dict[str, str] | None = None) -> Any:
+    def _request_once(self, session: Session, path: str, params: Params = None) -> Any:
         """Like `request`, with a session that has not been accepted yet."""
         return self._read(self._send(session, path, params), path)
 
@@ -173,14 +165,10 @@ class Org:
     def url(self, path: str) -> str:
         return path if path.startswith("/") else f"/services/data/v{self.api_version}/{path}"
 
-    def _send(
-        self, session: Session, path: str, params: dict[str, str] | None = None, patient: bool = True
-    ) -> Response:
+    def _send(self, session: Session, path: str, params: Params = None, patient: bool = True) -> Response:
         return self._get(self.http if patient else self._impatient, session, path, params)
 
-    def _get(
-        self, client: Client, session: Session, path: str, params: dict[str, str] | None, **options: Any
-    ) -> Response:
+    def _get(self, client: Client | StreamingClient, session: Session, path: str, params: Params) -> Response:
         try:
             # Redirects are never followed: only the host from the sign-in gets the token.
             return client.get(
@@ -188,7 +176,6 @@ class Org:
                 params=params,
                 auth=signed(path, session.access_token),
                 allow_redirects=False,
-                **options,
             )
         except (OSError, ValueError, OverflowError) as error:  # all of requests' errors, and an absurd Retry-After
             raise unreachable(session.instance_url, error) from None

@@ -2,7 +2,8 @@
 
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from pipelines.salesforce.transport import PROXY_HINT, Limits
 PACKED_PART: Final = 2**16  # bytes read at once, and
 PART: Final = 2**18  # at most unpacked at once
 ERROR_BYTES: Final = 2**16  # read of an error response
+CSV: Final = {"Accept": "text/csv", "Accept-Encoding": "gzip"}  # the Classic API answers in the form of the job
 GZIP: Final = 31  # zlib's wbits for gzip's header and checksum
 BROKEN_OFF: Final = "A response broke off before its end"
 
@@ -86,27 +88,24 @@ def _unpacked(packed: Iterator[bytes]) -> Iterator[bytes]:
 
 
 class StreamingClient:
-    """Sends requests whose responses are read by the caller. For one thread: the limits are those of its request."""
+    """Sends requests whose responses are read by the caller, up to `allowance`. For one thread."""
 
-    def __init__(self, on_answer: Any) -> None:
+    def __init__(self, on_answer: Callable[..., None]) -> None:
         self._limits = Limits()
-        self.http = single_try_client(on_answer, self._limits)
+        self._http = single_try_client(on_answer, self._limits)
+        self.allowance = Allowance(0, 0.0)
 
-    def prepare(self, allowance: Allowance) -> None:
-        """Sets the limits of the next response. Raises LimitReached if nothing may be read any more."""
-        allowance.take(0)
-        self._limits.size = allowance.size + ERROR_BYTES
-        self._limits.seconds = max(allowance.until - time.monotonic(), 0.001)
-
-
-def read_error(response: Response, allowance: Allowance) -> None:
-    """Reads the beginning of an error response, which is all that the rest of this package looks at."""
-    content = b""
-    try:
-        for part in StreamedAnswer(response, Allowance(ERROR_BYTES, allowance.until)).parts():
-            content += part
-    except (LimitReached, NoResponse, InvalidResponse):
-        pass  # its status says enough
-    finally:
-        response.close()
-    response._content = content
+    def get(self, url: str, **options: Any) -> Response:
+        """The response; of an error, the beginning, which is all that the rest of this package looks at. Raises
+        LimitReached if nothing may be read any more."""
+        self.allowance.take(0)
+        self._limits.size = self.allowance.size + ERROR_BYTES
+        self._limits.seconds = max(self.allowance.until - time.monotonic(), 0.001)
+        response: Response = self._http.get(url, stream=True, headers=CSV, **options)
+        if response.status_code not in (200, 204):
+            content = b""
+            with closing(response), suppress(LimitReached, NoResponse, InvalidResponse):  # its status says enough
+                for part in StreamedAnswer(response, Allowance(ERROR_BYTES, self.allowance.until)).parts():
+                    content += part
+            response._content = content
+        return response

@@ -31,7 +31,9 @@ DuckDB shows the same descriptions: `comment` of `duckdb_tables()`, `duckdb_view
 - Times are UTC; so are days, hours and weeks.
   DuckDB displays times in your session's time zone: run `SET TimeZone = 'UTC'`.
 - Unknown values are NULL, never 0.
-- The listing called "query jobs" includes Classic loads. The views tell them apart by `kind`: `query` or `load`.
+- `/jobs/query` lists V2 queries and Classic jobs, including Classic loads; `/jobs/ingest` lists V2 loads.
+  The column `feed` says which: `query` or `ingest`.
+  The views tell queries from loads by `kind`: `query` or `load`.
 - Don't add up `jobs_listed` over listings: every listing counts the same jobs again.
 - A field that Salesforce adds later becomes a text column of `query_jobs`.
   If two fields map to the same column name, the first keeps it and the other goes into `extra_fields`.
@@ -84,6 +86,7 @@ QUESTIONS: Final[dict[str, dict[str, str]]] = {
     },
     "Building blocks of the other views": {
         "recorded_orgs": "Which orgs are recorded, under which name, as of when?",
+        "recorded_feeds": "And as of when, and since when, are the jobs of each of its two listings recorded?",
         "user_names": "What is each user called, so that no two share a name?",
         "listed_jobs": "Which jobs are there, of which kind?",
         "all_jobs": "And between which times did they exist?",
@@ -91,7 +94,7 @@ QUESTIONS: Final[dict[str, dict[str, str]]] = {
         "job_outcomes": "How did a job end? This is the only definition of an outcome.",
         "all_listings": "When was each listing read?",
         "complete_listings": "Which listings were complete? This is the only definition of it.",
-        "newest_listings": "As of when is what an org has known?",
+        "newest_listings": "As of when is what an org has known, by listing?",
         "proving_listings": "Which of these prove coverage?",
         "listing_ends": "By when had everything a listing showed been read?",
         "limit_readings": "When was how much of each limit used?",

@@ -62,12 +62,26 @@ def test_it_looks_at_both_listings(recorder_of: Callable[..., Recorder], monkeyp
         assert "the first page of /jobs/ingest has 3 jobs; more pages follow" in answer
         assert "jobType=V2Ingest list?\n    3 of type V2Ingest, on its first page" in answer
         assert "remember the filters of its first page?\n    yes" in answer
+        assert "other users' loads failed?\n    unknown so far" in answer
         org.fail_next(403, [{"errorCode": "NOT_YOURS", "message": "no"}], path="/jobs/ingest$")
         found = recorder.run("doctor")
         assert "NOT_YOURS" in found.stdout
         assert "the first page of /jobs/query has 3 jobs" in found.stdout
         assert "API calls" in found.stdout
         assert found.returncode == 77
+
+
+def test_it_tries_to_read_the_results_of_another_users_load(
+    org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCES__SALESFORCE__FEEDS", '["query", "ingest"]')
+    loader = org.add_user("Order Sync", "orders@demo-org.example")
+    job = org.add_job(jobType="V2Ingest", operation="insert", state="JobComplete", createdById=loader)
+    assert f"other users' loads failed?\n    yes, of {job}" in recorder.run("doctor").stdout
+    org.results.own_only = True
+    assert (
+        f"other users' loads failed?\n    not of {job}: HTTP 403 INSUFFICIENT_ACCESS" in recorder.run("doctor").stdout
+    )
 
 
 @pytest.mark.parametrize(

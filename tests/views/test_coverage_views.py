@@ -83,7 +83,7 @@ def test_coverage_is_split_by_more_than_a_week_without_a_listing(planted: tuple[
         for span in found:
             gaps = [(b - a).total_seconds() for a, b in pairwise(span)]
             longest, average = (max(gaps) / 3600, sum(gaps) / len(gaps) / 3600) if gaps else (None, None)
-            wanted.append((org, span[0] - WEEK, span[-1], len(span), longest, average))
+            wanted.append((org, span[0] - WEEK, span[-1], len(span), longest, average, "query"))
 
     assert Counter(rows(file, "select * from coverage")) == Counter(wanted)
     assert len(wanted) > 6
@@ -98,10 +98,10 @@ def test_coverage_holes_lie_between_the_spans(planted: tuple[Path, dict[str, lis
             start, end = before[-1], after[0] - WEEK
             jobs = [job for job in tables["query_jobs"] if job["org_id"] == org and job["created_date"]]
             within = sum(start < job["created_date"] < end for job in jobs)
-            wanted.append((org, start, end, hours(end - start), within))
+            wanted.append((org, start, end, hours(end - start), within, "query"))
 
     assert Counter(rows(file, "select * from coverage_holes")) == Counter(wanted)
-    assert sum(row[-1] for row in wanted) > 0
+    assert sum(row[-2] for row in wanted) > 0
 
 
 @pytest.mark.parametrize(("view", "step"), [("covered_days", DAY), ("covered_hours", HOUR)])
@@ -117,11 +117,11 @@ def test_days_and_hours_have_their_share_of_coverage(planted: tuple[Path, dict[s
         at = at.replace(hour=0) if step == DAY else at
         while at <= max(listed):
             shown = at.date() if step == DAY else at.replace(tzinfo=None)
-            wanted.append((shown, org, covered_percent(complete, at, at + step)))
+            wanted.append((shown, org, covered_percent(complete, at, at + step), "query"))
             at += step
 
     assert Counter(rows(file, f"select * from {view}")) == Counter(wanted)
-    assert len({percent for *_, percent in wanted}) > 5
+    assert len({percent for *_, percent, _ in wanted}) > 5
 
 
 def test_days_are_covered_from_the_first_moment_on(tmp_path: Path) -> None:
@@ -224,7 +224,7 @@ def test_a_week_and_a_second_leaves_a_hole_of_a_second(tmp_path: Path, late: int
     after = NOW + WEEK + late * SECOND
     file = listed(tmp_path / "w.duckdb", NOW, after)
 
-    holes = [(ORG, NOW, NOW + SECOND, 1 / 3600, 0)]
+    holes = [(ORG, NOW, NOW + SECOND, 1 / 3600, 0, "query")]
     assert rows(file, "select * from coverage_holes") == holes[:late]
     assert rows(file, "select listings, longest_gap_hours from coverage") == ([(1, None)] * 2 if late else [(2, 168.0)])
 
@@ -233,7 +233,7 @@ def test_a_single_listing_covers_the_week_before_it(tmp_path: Path) -> None:
     """There is no gap in it, and no hole."""
     file = listed(tmp_path / "w.duckdb", NOW)
 
-    assert rows(file, "select * from coverage") == [(ORG, NOW - WEEK, NOW, 1, None, None)]
+    assert rows(file, "select * from coverage") == [(ORG, NOW - WEEK, NOW, 1, None, None, "query")]
     assert rows(file, "select * from coverage_holes") == []
 
 

@@ -100,7 +100,15 @@ def test_a_job_ends_with_its_stamp_or_the_listing_that_showed_it(file: Path, job
             (
                 *(job["org_id"], job["id"], KINDS.get(job["operation"], "load"), job["job_type"], job["operation"]),
                 *(job["object"], job["created_by_id"], created, job["state"], job["api_version"]),
-                *(finished, not finished and job["id"] in gone, ended, seconds, stamped if ended else None, created),
+                *(
+                    finished,
+                    not finished and job["id"] in gone,
+                    ended,
+                    seconds,
+                    stamped if ended else None,
+                    created,
+                    "query",
+                ),
             )
         )
 

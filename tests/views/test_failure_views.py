@@ -113,6 +113,9 @@ def expected(job: Row, d: Row, left: Row, listings: list[Row]) -> Row:
         "details": "answered" if d else None,
         "outcome_as_of": known if found in ("unfinished", None) else None,
         "error_template": d.get("error_template"),
+        "records_unprocessed": None,
+        "external_id_field_name": None,
+        "feed": "query",
     }
 
 
@@ -189,7 +192,7 @@ def test_outcomes_by_day_counts_every_job_once_on_its_utc_day(planted: tuple[Pat
         sums = (total(job[name] for job in members) for name in ("records_processed", "records_failed"))
         day = group[0] and datetime(*group[0].timetuple()[:3], tzinfo=UTC)
         covered = covered_percent(listed[group[1]], day, day + DAY) if day else None
-        wanted.append((*group, len(members), *sums, covered))
+        wanted.append((*group, len(members), *sums, covered, "query"))
 
     assert Counter(rows(file, "select * from outcomes_by_day")) == Counter(wanted)
 
@@ -217,7 +220,8 @@ def test_failure_streaks_are_what_walking_through_each_series_finds(planted: tup
                 ongoing = created is None and NOW - last <= pause
                 newest = max(job_id for at, job_id in streak if at == last)
                 status = "recovered" if created else "ongoing" if ongoing else "abandoned"
-                wanted.append((*name, len(streak), first, last, before[0], created, newest, before[1], ongoing, status))
+                ends = (before[0], created, newest, before[1], ongoing, status)
+                wanted.append((*name, len(streak), first, last, *ends, "query"))
             before = (created, max(how or "", before[1] or "") if before[0] == created else how)
             streak = []
 

@@ -158,7 +158,7 @@ def test_stuck_jobs_are_those_that_neither_ended_nor_went(planted: tuple[Path, d
             times = job["created_date"], since[*key, job["state"]]
             ages = (int((as_of - time).total_seconds()) / 3600 if time else None for time in times)
             shown = (*key, sort, *(job[name] for name in ("job_type", "operation", "object", "created_by_id")))
-            wanted.append((*shown, name_of(job), job["state"], *times, as_of, *ages))
+            wanted.append((*shown, name_of(job), job["state"], *times, as_of, *ages, "query"))
 
     assert Counter(rows(file, "select * from stuck_jobs")) == Counter(wanted)
     assert len(wanted) > 100

@@ -49,9 +49,9 @@ def test_an_implausible_date_has_a_row_but_no_duration(tmp_path: Path, view: str
     more, less = [*(with_it - without).elements()], [*(without - with_it).elements()]
     counted = view in {"jobs_by_day", "jobs_by_hour"}
 
-    assert [row[-2] for row in more] == [1] * counted
+    assert [row[-3] for row in more] == [1] * counted
     # the current day has that job, and not none
-    assert [row[-2] for row in less] == [None] * (view == "jobs_by_day" and odd.date() == NOW.date())
+    assert [row[-3] for row in less] == [None] * (view == "jobs_by_day" and odd.date() == NOW.date())
 
 
 @pytest.mark.parametrize("odd", IMPLAUSIBLE, ids=lambda odd: f"{odd:%Y-%m}")

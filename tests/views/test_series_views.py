@@ -161,7 +161,7 @@ def rates_by_hand(jobs: list[Row]) -> Iterator[tuple[Any, ...]]:
             sum(outcome(job) == "lost" for job in counted), min(failed, default=None), max(failed, default=None),
             lately(failed), len(whole), processed, records_failed,
             min(losing, default=None), max(losing, default=None), lately(losing),
-            100 * len(failed) / len(counted), 100 * records_failed / processed if processed else 0.0,
+            100 * len(failed) / len(counted), 100 * records_failed / processed if processed else 0.0, "query",
         )  # fmt: skip
 
 
@@ -179,11 +179,11 @@ def lives_by_hand(jobs: list[Row], away) -> Iterator[tuple[Any, ...]]:
                     ((max(last, job["created_date"]) - job["created_date"]) + (at - job["created_date"])) / HOUR / 2
                 )
         if hours and 2 * len(hours) >= len(of_series):
-            yield (*shown(series), len(of_series), len(hours), median(hours))
+            yield (*shown(series), len(of_series), len(hours), median(hours), "query")
 
 
 def runs_by_hand(jobs: list[Row], away) -> Iterator[tuple[Any, ...]]:
-    lives = {row[:6]: row[-1] for row in lives_by_hand(jobs, away)}
+    lives = {row[:6]: row[-2] for row in lives_by_hand(jobs, away)}
     by_series: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
     for series, job in believed(jobs):
         if COVERED_TO[series[0]] - 49 * DAY < job["created_date"] <= COVERED_TO[series[0]]:
@@ -229,7 +229,7 @@ def runs_by_hand(jobs: list[Row], away) -> Iterator[tuple[Any, ...]]:
             yield (
                 *shown(series), NAMES.get(series[-1], series[-1]), rhythm, len(within), round(pause, 9), newest,
                 max(job["id"] for job in of_series if job["created_date"] == newest), expected, by,
-                by <= to < by + 7 * DAY,
+                by <= to < by + 7 * DAY, "query",
             )  # fmt: skip
             break
 
@@ -261,7 +261,7 @@ def test_regular_means_recurring(file: Path, jobs: list[Row], away) -> None:
 
     assert rounded(found) == rounded(list(runs_by_hand(jobs, away)))
     assert {row[7] for row in found} == {"day", "week"}
-    assert {row[-1] for row in found} == {True, False}
+    assert {row[-2] for row in found} == {True, False}
     assert {row[0] for row in found} == set(ORGS[:2])
 
 

@@ -88,11 +88,11 @@ def test_a_source_is_new_if_its_first_job_is_less_than_a_week_old(file: Path, jo
         flags = [first > NOW - WEEK if first and org == ORG else None for first in firsts]
         kind = KINDS.get(operation, "load")
         who = (org, user, NAMES.get((org, user), user))
-        expected.append((*who, kind, job_type, operation, thing, len(source), *dates(source), *flags))
+        expected.append((*who, kind, job_type, operation, thing, len(source), *dates(source), *flags, "query"))
     found = rows(file, "select * from new_sources")
 
     assert Counter(found) == Counter(expected)
-    assert {row[-3:] for row in found if row[0] == ORG} >= {(True, True, True), (True, False, False), (False,) * 3}
+    assert {row[-4:-1] for row in found if row[0] == ORG} >= {(True, True, True), (True, False, False), (False,) * 3}
     assert sum(row[7] for row in found) == len(jobs)
 
 

@@ -47,7 +47,7 @@ def test_unusual_days_are_judged_by_the_same_weekday_of_eight_weeks(tmp_path: Pa
                 spread = median(abs(b - usual) for b in before)
                 score = round((jobs - usual) / 1.4826 / max(spread, usual / 100, 1), 9)
             unusual = None if score is None else abs(score) >= 3.5
-            expected.append(((first + n * DAY).date(), ORG, sort, jobs, usual, spread, score, 100.0, unusual))
+            expected.append(((first + n * DAY).date(), ORG, sort, jobs, usual, spread, score, 100.0, unusual, "query"))
     found = rows(file, "select * from unusual_days")
 
     assert sorted((*row[:6], row[6] and round(row[6], 9), *row[7:]) for row in found) == sorted(expected)

@@ -103,7 +103,7 @@ def test_every_job_is_counted_and_every_empty_day_and_hour_has_a_row(file: Path,
             key = (org, kind(operation), job_type, operation, thing, user, NAMES.get((org, user), user))
             at = job["created_date"] and start(job["created_date"])
             counts[at, *key, *([job["state"]] if step == DAY else [])] += 1
-    expected = [(shown(at), org, *rest, count, share(at, org)) for (at, org, *rest), count in counts.items()]
+    expected = [(shown(at), org, *rest, count, share(at, org), "query") for (at, org, *rest), count in counts.items()]
     for org in LISTED:
         full = {key[0] for key in counts if key[1] == org and key[0]}
         at = min(start(job["created_date"]) for job in jobs if job["org_id"] == org and began(job))
@@ -111,14 +111,14 @@ def test_every_job_is_counted_and_every_empty_day_and_hour_has_a_row(file: Path,
             if at not in full:
                 nulls = [None] * (7 if step == DAY else 6)
                 percent = share(at, org)
-                expected.append((shown(at), org, *nulls, 0 if percent == 100 else None, percent))
+                expected.append((shown(at), org, *nulls, 0 if percent == 100 else None, percent, "query"))
             at += step
     found = rows(file, f"select * from {view}")
 
     assert Counter(found) == Counter(expected)
-    assert sum(row[-2] or 0 for row in found) == sum(1 for job in jobs if job["created_date"] or step == DAY)
-    assert {row[-2] for row in found if row[1] == ORG} > {0, None}
-    assert {row[-2] for row in found if row[1] == OTHER} & {0} == set()
+    assert sum(row[-3] or 0 for row in found) == sum(1 for job in jobs if job["created_date"] or step == DAY)
+    assert {row[-3] for row in found if row[1] == ORG} > {0, None}
+    assert {row[-3] for row in found if row[1] == OTHER} & {0} == set()
     assert {row[0] for row in found} >= {shown(start(odd)) for odd in ODD}
 
 

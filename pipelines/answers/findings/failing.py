@@ -18,6 +18,7 @@ def streaks(context: CheckContext) -> Iterator[Finding]:
     lasting = context.query("""
         select * from failure_streaks
         where org_id = $org and failures >= $failures_in_a_row and status <> 'recovered'
+            and list_contains($feeds, feed)
         order by failures desc, failing_since, object, operation, created_by_id
     """)
     failing = [streak for streak in lasting if streak["is_ongoing"]]
@@ -58,12 +59,12 @@ def _before(streak: Row) -> str:
 
 def _ended_as(row: Row) -> str:
     """The state that Salesforce shows for jobs that ended well."""
-    return "JobComplete" if row["job_type"] == "V2Query" else "Closed"
+    return "Closed" if row["job_type"] == "Classic" else "JobComplete"
 
 
 def lost_loads(context: CheckContext) -> Iterator[Finding]:
-    """Loads that Salesforce shows as Closed, although every record failed. What counts is when they ended: a load can
-    be open for more than a week. Loads of a series that was reported as failing are left out."""
+    """Loads that Salesforce shows as Closed or JobComplete, although every record failed. What counts is when they
+    ended: a load can be open for more than a week. Loads of a series that was reported as failing are left out."""
     loads = context.query(
         """
         select id, created_date, job_type, operation, object, created_by_id, created_by, records_failed, ended_by
@@ -97,17 +98,17 @@ def lost_loads(context: CheckContext) -> Iterator[Finding]:
 
 def rates(context: CheckContext) -> Iterator[Finding]:
     """A large share of a series' jobs fails, but not enough in a row; or a large share of its other jobs' records."""
-    if not context.is_settled:
-        return
     found = context.query(
         """
         select
-            *, jobs_failed >= $failed_jobs and jobs_percent >= $failed_percent as jobs_failed_often,
+            r.*, jobs_failed >= $failed_jobs and jobs_percent >= $failed_percent as jobs_failed_often,
             jobs_failed_often and is_failing as jobs_fail,
             records_failed >= $lost_records and records_percent >= $lost_percent and is_losing
                 and jobs_counted >= $counted as records_fail
-        from failure_rates
-        where org_id = $org and covered_to = $proven and (jobs_failed_often or records_fail)
+        from failure_rates as r
+        inner join recorded_feeds as f on f.org_id = r.org_id and f.feed = r.feed
+            and f.is_settled and f.is_current
+        where r.org_id = $org and (jobs_failed_often or records_fail)
         order by not jobs_fail, jobs_percent desc, records_percent desc, object, operation, created_by_id
         """,
         counted=MIN_COUNTED_JOBS,
@@ -122,13 +123,13 @@ def rates(context: CheckContext) -> Iterator[Finding]:
         for series in found
         if series["jobs_failed"] and series["jobs_failed_often"] and not series["is_failing"]
     )
-    failures = _failures_since(context, min((series["since"] for series in news), default=context.proven))
+    failures = _failures_since(context, min((series["since"] for series in news), default=context.as_of))
     for series in news:
         outcome = "failed" if series["jobs_fail"] else "partly failed"
         alike = [
             failure
             for failure in failures.get(series_of(series), ())
-            if failure["outcome"] == outcome and failure["created_date"] >= series["since"]
+            if failure["outcome"] == outcome and series["since"] <= failure["created_date"] <= series["covered_to"]
         ]
         yield _failure_rate(context, series, alike) if series["jobs_fail"] else _lost_records(context, series, alike)
 
@@ -172,7 +173,7 @@ def _failures_since(context: CheckContext, since: datetime) -> dict[Series, list
         """
         select id, job_type, operation, object, created_by_id, created_date, outcome, error_code, error, error_template
         from failures
-        where org_id = $org and created_date >= $since and created_date <= $proven
+        where org_id = $org and created_date >= $since
         order by created_date desc, id
         """,
         since=since,

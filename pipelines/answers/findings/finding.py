@@ -12,6 +12,7 @@ from pipelines.warehouse.reader import Row, Warehouse
 RETENTION: Final = timedelta(days=7)
 URGENT_AFTER: Final = timedelta(days=5)
 MAX_SHOWN_IDS: Final = 5
+QUERY: Final = "query"  # the feed of /jobs/query; the other is "ingest"
 
 Series = tuple[str | None, ...]
 SERIES: Final = ("job_type", "operation", "object", "created_by_id")
@@ -44,38 +45,64 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class RecordedFeed:
+    """One of an org's listings, and the times that count: `as_of` is its newest complete one, `proven` the newest that
+    proves coverage (if the recorder always filters: the newest), `proven_before` the one before that. `is_settled`: the
+    two weeks up to `proven` are covered, so that "usual" means something."""
+
+    name: str
+    as_of: datetime
+    proven: datetime
+    proven_before: datetime | None
+    is_settled: bool
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What the key of a finding about this listing ends with: nothing for that of query jobs, the only one of
+        earlier versions, whose keys people have muted."""
+        return () if self.name == QUERY else (self.name,)
+
+    @property
+    def jobs(self) -> str:
+        return "jobs" if self.name == QUERY else "loads"
+
+    @property
+    def listing(self) -> str:
+        return "listing" if self.name == QUERY else f"listing of loads (/jobs/{self.name})"
+
+
+@dataclass(frozen=True)
 class Reported:
     """What has been reported about an org so far, so that one event is one finding: series that fail, with their first
     and last failure; series that failed until they were abandoned, with their last failure; series with unfinished
-    jobs; days and kinds with too few jobs; orgs whose listing shows only a fraction of the jobs."""
+    jobs; feeds, days and kinds with too few jobs; feeds of which a listing shows only a fraction of the jobs."""
 
     failing: dict[Series, tuple[datetime, datetime]] = field(default_factory=dict)
     abandoned: dict[Series, datetime] = field(default_factory=dict)
     unfinished: set[Series] = field(default_factory=set)
-    quiet: set[tuple[str, date]] = field(default_factory=set)
+    quiet: set[tuple[str, str, date]] = field(default_factory=set)
     reduced: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
 class CheckContext:
-    """An org, and the times that count: `as_of` is its newest complete listing, `proven` the newest one that proves
-    coverage, `proven_before` the one before that, `now` the reader's clock. `is_settled`: the two weeks up to `proven`
-    are covered, so that "usual" means something."""
+    """An org, its newest complete listing `as_of`, the reader's clock, and the listings that are recorded. One that has
+    not been recorded for two weeks, while the other was, is not among `feeds`: what was true of its jobs then is no
+    news, and that it is old is no problem."""
 
     warehouse: Warehouse
     thresholds: Thresholds
     org_id: str
     org: str
     as_of: datetime
-    proven: datetime
-    proven_before: datetime | None
-    is_settled: bool
     now: datetime
+    feeds: tuple[RecordedFeed, ...]
     reported: Reported = field(default_factory=Reported)
 
     def query(self, sql: str, **parameters: Any) -> list[Row]:
-        """The rows of a query that may name $org, $as_of, $proven and the thresholds."""
-        known = {**self.thresholds, "org": self.org_id, "as_of": self.as_of, "proven": self.proven}
+        """The rows of a query that may name $org, $as_of, $feeds and the thresholds."""
+        feeds = [feed.name for feed in self.feeds]
+        known = {**self.thresholds, "org": self.org_id, "as_of": self.as_of, "feeds": feeds}
         return self.warehouse.rows(sql, known | parameters)
 
     def finding(self, kind: str, *key: object, **rest: Any) -> Finding:

@@ -31,7 +31,17 @@ def details(context: CheckContext) -> Iterator[Finding]:
     org forgets details with the job. A long backlog alone is not reported; see details_left of `listings`."""
     for waiting in context.query("""
         with newest as (
-            select details_stopped from listings where org_id = $org order by started_at desc limit 1
+            select org_id, feed, started_at from listings where org_id = $org
+            order by started_at desc, feed desc limit 1
+        ),
+        -- the listings of the newest run, of which one tells what became of the details
+        newest_run as (
+            select max(l.details_stopped) as details_stopped
+            from newest as n
+            inner join listings as l on l.org_id = n.org_id and l.started_at > coalesce((
+                select max(b.started_at) from listings as b
+                where b.org_id = n.org_id and b.feed = n.feed and b.started_at < n.started_at
+            ), timestamptz '-infinity')
         ),
         waiting as (
             select
@@ -39,7 +49,7 @@ def details(context: CheckContext) -> Iterator[Finding]:
                 case when d.error like 'Classic API: %' then 'record counts' else 'details' end as lacking,
                 case when d.id is null then n.details_stopped else d.error end as error
             from listed_jobs as j
-            cross join newest as n
+            cross join newest_run as n
             left join job_details as d on d.org_id = j.org_id and d.id = j.id
             left join unlisted_jobs as u on u.org_id = j.org_id and u.id = j.id and u.listed_again_at is null
             where j.org_id = $org and j.is_finished and j.observed_at >= $as_of - interval 7 days

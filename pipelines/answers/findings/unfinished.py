@@ -21,7 +21,8 @@ def unfinished(context: CheckContext) -> Iterator[Finding]:
                 case when s.state = 'Closed' then s.as_of end as asked_at
             from stuck_jobs as s
             left join job_details as d on d.org_id = s.org_id and d.id = s.id and s.state = 'Closed'
-            where s.org_id = $org and (s.state <> 'Closed' or (s.kind = 'load' and d.outcome = 'answered'))
+            where s.org_id = $org and list_contains($feeds, s.feed)
+                and (s.state <> 'Closed' or (s.kind = 'load' and d.outcome = 'answered'))
         )
         select
             state, operation, object, created_by, created_by_id,

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any, Final
 
-from pipelines.answers.findings.finding import CheckContext, Finding, series_of
+from pipelines.answers.findings.finding import CheckContext, Finding, RecordedFeed, series_of
 from pipelines.answers.findings.words import counted, known, series_name, when
 from pipelines.warehouse.reader import Row
 
@@ -16,40 +16,47 @@ def unusual_volume(context: CheckContext) -> Iterator[Finding]:
     """A day had far more or far fewer jobs than usual on that weekday. Considers days that became complete and covered
     since the listing before the newest, or in the last 24 hours if that is longer. Jobs that a series reported as
     failing adds or lacks are ignored, and so are jobs that a client may have deleted between two listings."""
-    since = context.as_of - timedelta(days=1)
-    if context.proven_before and context.proven == context.as_of:
-        since = min(since, context.proven_before)
+    for feed in context.feeds:
+        yield from _unusual_volume(context, feed)
+
+
+def _unusual_volume(context: CheckContext, feed: RecordedFeed) -> Iterator[Finding]:
+    since = feed.as_of - timedelta(days=1)
+    if feed.proven_before and feed.proven == feed.as_of:
+        since = min(since, feed.proven_before)
     for day in context.query(
         """
         select day, kind, org_id, jobs, usual, spread, score
         from unusual_days
-        where org_id = $org and (day + interval 1 day) > ($since at time zone 'UTC') and is_unusual
+        where org_id = $org and feed = $feed and (day + interval 1 day) > ($since at time zone 'UTC') and is_unusual
             and abs(jobs - usual) >= greatest($unusual_jobs, $unusual_percent / 100 * usual)
         order by day, kind
         """,
         since=since,
+        feed=feed.name,
     ):
         few = day["jobs"] < day["usual"]
-        explained = _perhaps_deleted(context, day) if few else 0
-        explained += _of_failing_series(context, day, few=few)
+        explained = _perhaps_deleted(context, feed, day) if few else 0
+        explained += _of_failing_series(context, feed, day, few=few)
         difference = day["jobs"] + explained - day["usual"]
         limit = max(context.thresholds.unusual_jobs, context.thresholds.unusual_percent / 100 * day["usual"])
         if abs(difference) < limit or (difference < 0) != few:
             continue
         if few:
-            context.reported.quiet.add((day["kind"], day["day"]))
-        jobs = counted(day["jobs"], f"{day['kind']} job")
+            context.reported.quiet.add((feed.name, day["kind"], day["day"]))
+        jobs = counted(day["jobs"], f"{day['kind']} job") + (f" of /jobs/{feed.name}" if feed.key else "")
         yield context.finding(
             "unusual volume",
             day["kind"],
             day["day"],
+            *feed.key,
             message=f"{jobs} on {day['day']:%A, %d %B %Y}, but that weekday usually has {day['usual']:,.0f}.",
             remedy="See the view jobs_by_day for whose they are, or whose are missing.",
             numbers=day,
         )
 
 
-def _of_failing_series(context: CheckContext, day: Row, *, few: bool) -> int:
+def _of_failing_series(context: CheckContext, feed: RecordedFeed, day: Row, *, few: bool) -> int:
     """How many jobs the series reported as failing lacked on a day, compared with their maximum on that weekday; or, as
     a negative number, how many they had."""
     found = context.query(
@@ -62,13 +69,14 @@ def _of_failing_series(context: CheckContext, day: Row, *, few: bool) -> int:
                 job_type, operation, object, created_by_id, cast(began_at at time zone 'UTC' as date) as day,
                 count(*) as jobs
             from all_jobs
-            where org_id = $org and kind = $kind
+            where org_id = $org and feed = $feed and kind = $kind
                 and cast(began_at at time zone 'UTC' as date) between $day - 56 and $day
                 and dayofweek(cast(began_at at time zone 'UTC' as date)) = dayofweek($day)
             group by all
         )
         group by all
         """,
+        feed=feed.name,
         kind=day["kind"],
         day=day["day"],
     )
@@ -76,16 +84,16 @@ def _of_failing_series(context: CheckContext, day: Row, *, few: bool) -> int:
     return sum(row["most"] - row["jobs"] if few else -row["jobs"] for row in found if series_of(row) in reported)
 
 
-def _perhaps_deleted(context: CheckContext, day: Row) -> int:
+def _perhaps_deleted(context: CheckContext, feed: RecordedFeed, day: Row) -> int:
     """How many of a day's jobs may have appeared and vanished between two listings: at most as many as were recorded on
     that weekday of series whose jobs are deleted sooner than the listings were apart."""
     (found,) = context.query(
         """
         with unseen as (
             select s.* from short_lived_jobs as s
-            where s.org_id = $org and s.kind = $kind and exists (
+            where s.org_id = $org and s.feed = $feed and s.kind = $kind and exists (
                 select 1 from proving_listings as p
-                where p.org_id = $org
+                where p.org_id = $org and p.feed = $feed
                     and p.listed_before < p.listed_at - s.hours * interval 1 hour
                     and (p.listed_before at time zone 'UTC') < $day + interval 1 day
                     and ((p.listed_at - s.hours * interval 1 hour) at time zone 'UTC') > $day
@@ -99,11 +107,13 @@ def _perhaps_deleted(context: CheckContext, day: Row) -> int:
                 on u.org_id = j.org_id and u.job_type is not distinct from j.job_type
                 and u.operation is not distinct from j.operation and u.object is not distinct from j.object
                 and u.created_by_id is not distinct from j.created_by_id
-            where j.org_id = $org and dayofweek(cast(j.began_at at time zone 'UTC' as date)) = dayofweek($day)
+            where j.org_id = $org and j.feed = $feed
+                and dayofweek(cast(j.began_at at time zone 'UTC' as date)) = dayofweek($day)
                 and cast(j.began_at at time zone 'UTC' as date) between $day - 56 and $day - 1
             group by 1
         )
         """,
+        feed=feed.name,
         kind=day["kind"],
         day=day["day"],
     )
@@ -119,7 +129,7 @@ def missing_runs(context: CheckContext) -> Iterator[Finding]:
             *, cast(expected_at at time zone 'UTC' as date) as day,
             (last_run_at at time zone 'UTC') as last_run, (expected_by at time zone 'UTC') as expected
         from usual_runs
-        where org_id = $org and is_missing
+        where org_id = $org and is_missing and list_contains($feeds, feed)
         order by created_by_id, day, expected_at, object, operation, job_type
     """)
     news = [series for series in missing if not _is_reported(context, series)]
@@ -156,8 +166,10 @@ def _is_reported(context: CheckContext, series: Row) -> bool:
             return True
     silent_from, to = series["last_run"], series["expected"]
     return any(
-        kind == series["kind"] and silent_from < _midnight(day) + timedelta(days=1) and _midnight(day) < to
-        for kind, day in reported.quiet
+        (feed, kind) == (series["feed"], series["kind"])
+        and silent_from < _midnight(day) + timedelta(days=1)
+        and _midnight(day) < to
+        for feed, kind, day in reported.quiet
     )
 
 

@@ -8,7 +8,7 @@ from pipelines.answers import charts
 from pipelines.answers.findings.words import counted, percent
 from pipelines.answers.pictures.bars import bars, by_group, end_of, total
 from pipelines.answers.pictures.picture import NUMBER_OF, Picture, day, of_kind
-from pipelines.answers.selection import FILTERS, Selection
+from pipelines.answers.selection import COVERED_DAYS, FILTERS, Selection
 from pipelines.warehouse.reader import Row
 
 
@@ -66,11 +66,12 @@ def volume(selection: Selection) -> Picture:
 def _covered_percent(selection: Selection, start: date) -> float:
     """How much of a bin's displayed days is covered."""
     days = selection.query(
-        """
-        select sum(covered_percent) as covered from covered_days
-        where org_id = $org and date_trunc($granularity, day) = $start and day >= $since and day < $until
+        f"""
+        select sum(covered_percent) as covered from ({COVERED_DAYS})
+        where date_trunc($granularity, day) = $start and day >= $since and day < $until
         """,
         start=start,
+        feeds=list(selection.feeds),
     )
     end = min(end_of(start, selection.granularity), selection.until + timedelta(days=1))
     return (days[0]["covered"] or 0.0) / (end - max(start, selection.since)).days
@@ -87,10 +88,10 @@ def _compared(selection: Selection) -> dict[int, Row]:
             ),
             (
                 select cast(min(covered_from) at time zone 'UTC' + interval 1 day as date) from coverage
-                where org_id = $org
+                where org_id = $org and list_contains($feeds, feed)
             )
         ) as day
-    """)
+    """, feeds=list(selection.feeds))  # fmt: skip
     compared = {}
     for days in (7, 30):
         bounds = {
@@ -110,13 +111,14 @@ def _compared(selection: Selection) -> dict[int, Row]:
                 **bounds,
             )
             (covered,) = selection.query(
-                """
+                f"""
                 select
                     coalesce(sum(case when day >= $middle then covered_percent end), 0) / 100.0 as now,
                     coalesce(sum(case when day < $middle then covered_percent end), 0) / 100.0 as before
-                from covered_days
-                where org_id = $org and day >= $first and day < $today
+                from ({COVERED_DAYS})
+                where day >= $first and day < $today
                 """,
+                feeds=list(selection.feeds),
                 **bounds,
             )
             whole = covered["now"] == days and covered["before"] == days
@@ -162,7 +164,9 @@ def week(selection: Selection) -> Picture:
         with hours as (
             select hour, isodow(hour) as weekday, hour(hour) as hour_of_day
             from covered_hours
-            where org_id = $org and hour >= $since and hour < $until and covered_percent = 100
+            where org_id = $org and hour >= $since and hour < $until and list_contains($feeds, feed)
+            group by hour
+            having count(*) = len($feeds) and min(covered_percent) = 100
         ),
         jobs as (
             select hour, sum(jobs) as jobs from jobs_by_hour
@@ -176,7 +180,7 @@ def week(selection: Selection) -> Picture:
         left join jobs using (hour)
         group by weekday, hour_of_day
         order by all
-    """)
+    """, feeds=list(selection.feeds))  # fmt: skip
     names = list(calendar.day_name)
     # A weekday counts only if all of its hours are known: otherwise it would look too empty.
     by_day = {

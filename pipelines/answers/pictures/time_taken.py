@@ -8,7 +8,7 @@ from pipelines.answers import charts
 from pipelines.answers.findings.words import counted, when
 from pipelines.answers.pictures.picture import KINDS, NUMBER_OF, Picture, of_kind, series
 from pipelines.answers.selection import Selection
-from pipelines.answers.time_axis import Span
+from pipelines.answers.time_axis import Span, merged
 from pipelines.warehouse.reader import Row
 
 MAX_PAUSE_HOURS: Final = 36  # between two listings of a recorder that is running: daily, and half a day late
@@ -31,7 +31,7 @@ def at_once(selection: Selection) -> Picture:
     """)
     pauses = _pauses(selection)
     condition = """
-        org_id = $org and hour >= $since and hour < $until and covered_percent = 100 and not exists (
+        org_id = $org and hour >= $since and hour < $until and not exists (
             select 1 from (select unnest($starts) as paused_at, unnest($ends) as ended_at)
             where paused_at < hour + interval 1 hour and ended_at > hour
         )
@@ -40,12 +40,18 @@ def at_once(selection: Selection) -> Picture:
     most = selection.query(
         f"""
         select kind, max(at_once) as at_once, max_by(hour, (at_once, hour)) as hour from jobs_at_once
-        where {condition}
+        where {condition} and covered_percent = 100
         group by kind
         """,
         **bounds,
     )
-    (hours,) = selection.query(f"select count(*) as counted from covered_hours where {condition}", **bounds)
+    (hours,) = selection.query(
+        f"""
+        select count(*) as counted
+        from (select hour from covered_hours where {condition} group by hour having min(covered_percent) = 100)
+        """,
+        **bounds,
+    )
     by_kind: dict[str | None, Row] = {row["kind"]: row for row in most}
     numbers: dict[str, Any] = {"hours_counted": hours["counted"]}
     for kind, name in NUMBER_OF.items():
@@ -94,18 +100,26 @@ def at_once(selection: Selection) -> Picture:
 
 
 def _pauses(selection: Selection) -> list[tuple[datetime, datetime]]:
-    """The parts of the time shown before the first complete listing, after the last one, and between two that are too
-    far apart; UTC."""
-    proofs = selection.query("select listed_at from proving_listings where org_id = $org order by listed_at")
-    listed = [proof["listed_at"] for proof in proofs]
+    """The parts of the time shown before the first complete listing, after the last one, and between two of the same
+    kind that are too far apart; UTC."""
+    proofs = selection.query(
+        "select feed, listed_at from proving_listings where org_id = $org and list_contains($feeds, feed) "
+        "order by listed_at",
+        feeds=list(selection.feeds),
+    )
     whole = Span(selection.since, selection.until)
     never = timedelta(days=36_500)
-    pauses = [
-        (max(before, whole.since), min(after, whole.until))
-        for before, after in itertools.pairwise([whole.since - never, *listed, whole.until + never])
-        if after - before > timedelta(hours=MAX_PAUSE_HOURS)
-    ]
-    return [(start, end) for start, end in pauses if start < end]
+    pauses: list[tuple[datetime, datetime]] = []
+    for feed in selection.feeds or ("query",):
+        listed = [proof["listed_at"] for proof in proofs if proof["feed"] == feed]
+        is_first = not listed or listed[0] < proofs[0]["listed_at"] + timedelta(hours=MAX_PAUSE_HOURS)
+        times = [*([whole.since - never] if is_first else []), *listed, whole.until + never]
+        pauses += [
+            (max(before, whole.since), min(after, whole.until))
+            for before, after in itertools.pairwise(times)
+            if after - before > timedelta(hours=MAX_PAUSE_HOURS)
+        ]
+    return merged(pauses)
 
 
 def durations(selection: Selection) -> Picture:
