@@ -157,7 +157,7 @@ BATCH_MESSAGES: Final = (
     "Failed to process query: {value}",
     "Records not found",
     "Records not processed",
-    "Too many lock failure {value}",
+    "Too many lock failure{value}",
     "Failed to write query result{value}",
     "Max processing time exceeded{value}",
     "Unable to find object: {value}",

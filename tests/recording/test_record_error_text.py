@@ -154,7 +154,7 @@ def test_locks_time_outs_and_server_errors_can_be_retried() -> None:
             "Field name not found : Foo__c",
         ),
         ("InvalidBatch : Field name not found : Karenina", "InvalidBatch", "Field name not found : …"),
-        ("Too many lock failure 200 Trying again later.", None, "Too many lock failure …"),
+        ("Too many lock failure 200 Trying again later.", None, "Too many lock failure…"),
         ("ClientInputError : Karenina", "ClientInputError", None),
         ("Karenina", None, None),
         ("", None, None),
