@@ -22,6 +22,10 @@ The path of a record, package by package. Each imports only from those below it;
         job_details.py   fetches details of finished jobs, within the budget;  job_answer.py: one job's details
         detail_backlog.py  which jobs come first
         message_templates.py  groups similar error messages;  error_templates.py: fills them in for recorded rows
+        job_results.py   reads why the records of loads failed;  results_backlog.py: of which;  load_results.py: of one
+        result_rows.py   the failed rows of its results, as CSV, JSON or XML;  reason_tally.py: counts them by reason
+        failure_reasons.py  a reason, free of record values;  record_error_text.py: the text of an error, taken apart
+        salesforce_messages.py, status_codes.py: Salesforce's own words;  field_names.py: what can be a field's name
         kept_listings.py  listings that wait on disk while the primary database is locked
     answers/       what people ask of the published copy
         check.py         problems that need attention;  findings/: the rules and their wording
@@ -35,6 +39,7 @@ The path of a record, package by package. Each imports only from those below it;
         sign_in.py       the four ways to sign in, sf_cli.py one of them;  session.py: the result;  session_renewal.py
         org_id.py        which org this is;  ids.py: ids of 15 and 18 characters
         http_clients.py  requests and retries;  transport.py: limits on size and time of a response
+        streaming.py     responses of any length, read part by part
         json_answers.py  decodes responses;  classic_xml.py: those in XML
         api_errors.py    error responses;  connection_errors.py: no response at all;  redaction.py: removes secrets
     warehouse/     the primary database and its published copy

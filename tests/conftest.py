@@ -178,10 +178,11 @@ def recorder_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...
             "DESTINATION__DUCKDB__CREDENTIALS": str(home / "loader.duckdb"),
             "QUERY_JOBS__LOCK_WAIT": "0",
             "QUERY_JOBS__CLOCK_TOLERANCE_HOURS": "0",  # a test's org has a simulated clock
-            # Most tests are about one listing; recording/test_two_feeds.py, test_job_details.py and test_org_metadata.py
-            # switch on more.
+            # Most tests are about one listing; recording/test_two_feeds.py, test_job_details.py, test_record_errors.py
+            # and test_org_metadata.py switch on more.
             "SOURCES__SALESFORCE__FEEDS": '["query"]',
             "QUERY_JOBS__DETAILS_PER_RUN": "0",
+            "QUERY_JOBS__RECORD_ERRORS": "false",
             "QUERY_JOBS__FETCH_ORG_METADATA": "false",
             "RUNTIME__REQUEST_BACKOFF_FACTOR": "0.01",
             "SOURCES__SALESFORCE__CREDENTIALS__INSTANCE_URL": org.instance_url,

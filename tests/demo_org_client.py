@@ -1,6 +1,7 @@
 """A plain client of the demo org, and the recorded answers that the org is compared with."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from pipelines.demo_org.org import DemoOrg
 
 FIXTURES = Path(__file__).parent / "fixtures"
 LISTING = "/services/data/v68.0/jobs/query"
+INGEST = "/services/data/v68.0/jobs/ingest"
+ONE_JOB = re.compile(r"(?:/jobs/(?:query|ingest)/|/services/async/[\d.]+/job/)([^/]+)$")
 
 
 def recorded(name: str) -> Any:
@@ -29,8 +32,8 @@ def listing_calls(org: DemoOrg) -> list[dict[str, str]]:
 
 def detail_calls(org: DemoOrg) -> list[str]:
     """The job id of each request for a single job, to the REST or the Classic API."""
-    paths = [request.path for request in org.requests]
-    return [path.rsplit("/", 1)[1] for path in paths if "/jobs/query/" in path or "/services/async/" in path]
+    found = [ONE_JOB.search(request.path) for request in org.requests]
+    return [one[1] for one in found if one]
 
 
 class Client:

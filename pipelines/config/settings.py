@@ -43,6 +43,8 @@ class RecorderConfiguration(BaseConfiguration):
     warehouse: str = "warehouse.duckdb"
     lock_wait: float = 30.0
     details_per_run: int = 500
+    record_errors: bool = True
+    record_error_messages: bool = False
     fetch_org_metadata: bool = True
     keep_copies: int = 7
     clock_tolerance_hours: float = 24.0
@@ -73,6 +75,8 @@ class Settings:
     keep_copies: int = 0  # daily copies
     clock_tolerance_hours: float = 24.0  # allowed difference between the org's clock and this machine's; 0: any
     feeds: tuple[str, ...] = FEEDS  # the listings to record
+    record_errors: bool = True  # read why the records of loads failed
+    record_error_messages: bool = False  # keep messages that are not Salesforce's own, too
     demo: bool = False  # whether these are the demo's files
     moment: datetime | None = None  # what the published copy takes as "now"; None: this machine's clock
 
@@ -121,6 +125,8 @@ def read_settings() -> Settings:
         recorder.keep_copies,
         recorder.clock_tolerance_hours,
         _feeds(),
+        recorder.record_errors,
+        recorder.record_error_messages,
     )
 
 

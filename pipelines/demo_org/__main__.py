@@ -51,7 +51,7 @@ def main() -> int:
 
 def _welcome(org: DemoOrg, url: str) -> str:
     return f"""\
-{org.name} with {len(org.jobs):,} query and Classic jobs: {url}
+{org.name} with {len(org.jobs):,} query and Classic jobs, and {len(org.ingest_jobs):,} loads: {url}
 
 To record it, set these environment variables:
 

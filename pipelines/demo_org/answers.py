@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any
 
 import orjson
+
+from pipelines.demo_org.faults import Fault
 
 JSON = "application/json;charset=UTF-8"
 
@@ -30,13 +33,19 @@ class Asked:
 
 @dataclass
 class Answer:
-    """A response; the server carries out `cut` and `stall`."""
+    """A response; the server carries out `cut` and `stall`.
+
+    With a `stream`, its pieces are sent in chunks after the body, with a `pause` in between.
+    """
 
     status: int
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     cut: bool = False
     stall: float = 0.0
+    stream: Iterator[bytes] | None = None
+    pause: float = 0.0
+    compress: bool = True  # if gzip is accepted and the headers name no encoding
 
 
 def answer(status: int, value: object, **headers: str) -> Answer:
@@ -67,3 +76,11 @@ def plain(status: int, body: Any, headers: Mapping[str, str]) -> Answer:
     content = body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else orjson.dumps(body)
     kind = "text/html;charset=UTF-8" if isinstance(body, str | bytes) else JSON
     return Answer(status, content, {"Content-Type": kind, **headers})
+
+
+def going_on(fault: Fault) -> Answer:
+    """Return an injected response that goes on: its body, then its part again and again."""
+    given = plain(fault.status or 200, fault.body or b"", fault.headers)
+    given.stream = repeat(fault.part) if fault.parts is None else repeat(fault.part, fault.parts)
+    given.pause, given.compress = fault.pause, False
+    return given

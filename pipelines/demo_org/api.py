@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import re
 
-from pipelines.demo_org.answers import Answer, Asked, answer, not_found, plain, refusal
-from pipelines.demo_org.classic import CLASSIC, job_details
+from pipelines.demo_org.answers import Answer, Asked, answer, going_on, not_found, plain, refusal
+from pipelines.demo_org.classic import CLASSIC, classic
 from pipelines.demo_org.faults import Fault
 from pipelines.demo_org.ids import eighteen
 from pipelines.demo_org.limits import limits, spent, usage_header
 from pipelines.demo_org.listings import Filters, Listing, rotated
 from pipelines.demo_org.org import DemoOrg, Request
-from pipelines.demo_org.records import full_job
+from pipelines.demo_org.records import full_job, is_load
+from pipelines.demo_org.results import FILES, results
 from pipelines.demo_org.sign_in import SESSION_PATHS, about_session, identity_url, token
 from pipelines.demo_org.soql import batch_size, more, query
+from pipelines.demo_org.uploads import change, create, upload
 
 NEWEST = 68  # Winter '27
 OLDEST = 31  # 21.0 to 30.0 are retired. SOURCE: api_rest_eol.htm
@@ -32,6 +34,7 @@ JOB_TYPES = {
 }
 _DATA = re.compile(r"/services/data/v(\d{1,3}\.\d)(?:/(.*))?")
 _JOBS = re.compile(r"jobs/(query|ingest)(?:/([^/]+))?")
+_FILES = re.compile(rf"jobs/(ingest)/([^/]+)/(batches|{'|'.join(FILES)})")
 _KNOWN = re.compile(r"|limits|query(All)?(/[^/]+)?")  # "" is the list of all
 
 
@@ -52,7 +55,7 @@ def _answer(org: DemoOrg, asked: Asked, fault: Fault | None) -> Answer:
     if fault is not None and fault.status is not None:
         if _DATA.fullmatch(path) or path.startswith(CLASSIC):
             org.usage.count_calls(org.now)
-        return plain(fault.status, fault.body, fault.headers)
+        return going_on(fault) if fault.parts != 0 else plain(fault.status, fault.body, fault.headers)
     if path == "/services/oauth2/token":
         return token(org, asked) if asked.method == "POST" else _not_allowed(asked, "POST")
     if path.startswith(SESSION_PATHS):
@@ -60,7 +63,7 @@ def _answer(org: DemoOrg, asked: Asked, fault: Fault | None) -> Answer:
     if path == "/services/data":  # needs no session. SOURCE: resources_versions.htm
         return answer(200, [_version(number) for number in range(OLDEST, NEWEST + 1)])
     if path.startswith(CLASSIC):
-        return job_details(org, asked, path)
+        return classic(org, asked, path)
     data = _DATA.fullmatch(path)
     return _data(org, asked, data[1], data[2] or "") if data else not_found()
 
@@ -95,12 +98,12 @@ def _resource(org: DemoOrg, asked: Asked, version: str, resource: str) -> Answer
     if number < OLDEST:
         # Status and code as in https://github.com/restforce/restforce/issues/941; the text is ours
         return refusal(410, "GONE", f"API version {version} is retired")
-    jobs = _JOBS.fullmatch(resource)
+    jobs = _JOBS.fullmatch(resource) or _FILES.fullmatch(resource)
     known = _KNOWN.fullmatch(resource) or (jobs is not None and number >= SINCE[jobs[1]])
     if number > NEWEST or number % 1 or not known:
         return not_found()
-    if jobs is not None and jobs[2]:
-        return _one_job(org, asked, number, jobs[1], jobs[2])
+    if jobs is not None and (jobs[2] or asked.method == "POST"):
+        return _of_job(org, asked, number, jobs)
     if asked.method != "GET":
         return _not_allowed(asked, "GET")
     if jobs is not None:
@@ -173,6 +176,16 @@ def _keys(org: DemoOrg, listing: Listing, filters: Filters) -> list[str]:
     return listing.keys[filters]
 
 
+def _of_job(org: DemoOrg, asked: Asked, version: float, found: re.Match[str]) -> Answer:
+    """Answer a request for one job or one of its files, or to create one: loads only, queries cannot be made here."""
+    surface, job_id = found[1], found[2]
+    if found.re is _FILES:
+        return upload(org, asked, job_id) if found[3] == "batches" else results(org, asked, job_id)
+    if surface == "ingest" and asked.method in ("POST", "PATCH"):
+        return change(org, asked, job_id) if job_id else create(org, asked, version)
+    return _one_job(org, asked, version, surface, job_id) if job_id else _not_allowed(asked, "GET")
+
+
 def _one_job(org: DemoOrg, asked: Asked, version: float, surface: str, job_id: str) -> Answer:
     """Answer or delete one job; a Classic job is found through both paths (tests/fixtures/q_one_04).
 
@@ -184,11 +197,14 @@ def _one_job(org: DemoOrg, asked: Asked, version: float, surface: str, job_id: s
         if job is None or (surface == "ingest" and key in org.jobs and job.get("jobType") != "Classic"):
             return not_found()
         if asked.method == "DELETE":
+            if is_load(job.get("jobType")) and job.get("state") in ("Open", "InProgress"):
+                # The states are documented (delete_job.htm), the answer for others is our choice
+                return refusal(400, "INVALIDJOBSTATE", f"A job that is {job['state']} cannot be deleted")
             org.delete_job(key)
             return Answer(204)
         if asked.method != "GET":
-            return _not_allowed(asked, "GET,DELETE")
-        return answer(200, full_job(job, org.details[key], version))
+            return _not_allowed(asked, "GET,PATCH,DELETE" if surface == "ingest" else "GET,DELETE")
+        return answer(200, full_job(job, org.details_of(key), version))
 
 
 def _not_allowed(asked: Asked, allowed: str) -> Answer:

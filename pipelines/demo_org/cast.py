@@ -8,11 +8,13 @@ are done, jobs stuck in progress for days, loads that are Closed and fail hours 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from pipelines.demo_org.counts import extracted, finished, unfinished
+from pipelines.demo_org.counts import BATCH, batches_of, chunks_of, extracted, finished, unfinished
+from pipelines.demo_org.load_cast import ACCOUNT, MARKETING, SUPPORT, account_reasons, loads_of
+from pipelines.demo_org.plans import BatchPlan, Move, Plan, Records
+from pipelines.demo_org.reasons import shared
 
 DAY, HOUR, MINUTE = 86_400, 3_600, 60  # seconds
 FAILING_NIGHTS = 21
@@ -21,7 +23,7 @@ STUCK_DAYS = 5
 
 WAREHOUSE, ORDERS, CONNECTOR = "Data Warehouse", "Order Sync", "Cloud Connector"
 BILLING, LEGACY, PERSON, NEWCOMER = "Billing Loader", "Legacy Export", "Amara Osei", "Kiran Vale"
-PEOPLE = (WAREHOUSE, ORDERS, CONNECTOR, BILLING, LEGACY, PERSON)  # the newcomer comes later
+PEOPLE = (WAREHOUSE, ORDERS, CONNECTOR, BILLING, LEGACY, PERSON, MARKETING, SUPPORT)  # the newcomer comes later
 
 NIGHTLY = (
     *("Account", "Contact", "Lead", "Opportunity", "OpportunityLineItem", "Case", "Product2", "PricebookEntry"),
@@ -37,28 +39,9 @@ TROUBLES = (
     "InvalidUser : The user may no longer read this object",
 )
 LOAD_TROUBLE = "TooManyLockFailure : Too many records of this batch were locked by others"
+LEFT_OVER = "Records not processed"  # of a batch that was queued when its job was aborted
+CHUNKS = 3  # of a Classic query with PK chunking
 CLASSIC_FORMATS = ("CSV", "CSV", "XML", "XML", "JSON", "ZIP_CSV")
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """A later state of a job, so many seconds after its creation; `stamp`: whether systemModstamp moves."""
-
-    after: int
-    state: str
-    stamp: bool = True
-    details: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A job to come: when it is created (seconds since 1970), by whom, and what becomes of it."""
-
-    at: int
-    user: str
-    fields: dict[str, Any]
-    moves: tuple[Move, ...]
-    deleted_after: int | None = None  # seconds after its creation
 
 
 def day_of(day: int, seed: int, until: int) -> Iterator[Plan]:
@@ -69,11 +52,14 @@ def day_of(day: int, seed: int, until: int) -> Iterator[Plan]:
     yield from _warehouse(start, dice, until)
     yield from _orders(start, weekday, dice)
     yield from _connector(start, dice)
-    yield from _loads(start, weekday, dice, counts, lost=day == _lost_day(until))
+    why = Random(f"{seed}/{day}/reasons")
+    yield from _loads(start, weekday, dice, counts, why, lost=day == _lost_day(until))
+    yield from _account_loads(start, dice, why, until)
     if weekday < 5:
         yield from _person(start, dice)
     if until - NEWCOMER_DAYS * DAY <= start:
         yield from _newcomer(start, dice)
+    yield from loads_of(day, seed, until)
 
 
 def _query(at: int, user: str, name: str, lasts: int, dice: Random, **fields: Any) -> Plan:
@@ -146,8 +132,8 @@ def _lost_day(until: int) -> int:
     return day - max(0, (day + 3) % 7 - 4)
 
 
-def _loads(start: int, weekday: int, dice: Random, counts: Random, *, lost: bool) -> Iterator[Plan]:
-    """Classic loads, which end as Closed, and a few V2 loads, which the query listing does not have.
+def _loads(start: int, weekday: int, dice: Random, counts: Random, why: Random, *, lost: bool) -> Iterator[Plan]:
+    """Classic loads, which end as Closed, and Classic queries.
 
     `lost`: the first of the Classic loads that stay Closed has had every record fail.
     """
@@ -161,12 +147,22 @@ def _loads(start: int, weekday: int, dice: Random, counts: Random, *, lost: bool
         if luck < 0.05:  # Closed says nothing about the batches still to come
             later = lasts + dice.randint(HOUR, 7 * HOUR)
             early, complete = unfinished(counts)
-            failed = Move(later, "Failed", details={"errorMessage": LOAD_TROUBLE, **complete})
-            moves = [Move(lasts, "Closed", details=times | early), failed]
-        elif luck < 0.07:  # left open without a batch, and aborted later
-            moves = [Move(dice.randint(20 * HOUR, 50 * HOUR), "Aborted")]
+            failed = Move(
+                later,
+                "Failed",
+                details={"errorMessage": LOAD_TROUBLE, **complete},
+                batches=batches_of(complete, message=LOAD_TROUBLE),
+            )
+            moves = [Move(lasts, "Closed", details=times | early, batches=batches_of(early)), failed]
+        elif luck < 0.07:  # left open, with batches waiting for others, and aborted later
+            moves = [
+                Move(MINUTE, "Open", stamp=False, batches=_waiting("Queued")),
+                Move(dice.randint(20 * HOUR, 50 * HOUR), "Aborted", batches=_waiting("NotProcessed", LEFT_OVER)),
+            ]
         else:
-            moves = [Move(lasts, "Closed", details=times | finished(counts, lost=lost))]
+            counted = finished(counts, lost=lost)
+            batches = batches_of(counted, shared(counted["numberRecordsFailed"], why))
+            moves = [Move(lasts, "Closed", details=times | counted, batches=batches)]
             lost = False
         fields: dict[str, Any] = {
             "jobType": "Classic",
@@ -178,14 +174,29 @@ def _loads(start: int, weekday: int, dice: Random, counts: Random, *, lost: bool
     for place in range(3):  # a recorded Classic query ended with its stamp unmoved: tests/fixtures/c_one_17
         at = start + (5 + place * 6) * HOUR + dice.randint(0, HOUR)
         fields = {"jobType": "Classic", "object": "Lead", "contentType": "CSV", "apiVersion": 45}
-        counted = {"totalProcessingTime": 0, **extracted(counts)}
-        closed = Move(dice.randint(60, HOUR), "Closed", stamp=False, details=counted)
-        yield Plan(at, LEGACY, fields, (closed,))
+        extract = extracted(counts, chunks=CHUNKS if place == 2 else 0)
+        counted = {"totalProcessingTime": 0, **extract}
+        closed = Move(dice.randint(60, HOUR), "Closed", stamp=False, details=counted, batches=chunks_of(extract))
+        yield Plan(at, LEGACY, fields | {"isPkChunkingEnabled": place == 2}, (closed,))
+
+
+def _waiting(state: str, message: str | None = None) -> tuple[BatchPlan, ...]:
+    """A batch that was saved, and two more."""
+    return (BatchPlan("Completed", BATCH), *(BatchPlan(state, message=message) for _ in range(2)))
+
+
+def _account_loads(start: int, dice: Random, why: Random, until: int) -> Iterator[Plan]:
     for _ in range(12):
         at = start + dice.randint(0, DAY - 1)
         lasts = dice.randint(20, HOUR)
         fields = {"jobType": "V2Ingest", "operation": "upsert", "object": "Account", "apiVersion": 62.0}
-        yield Plan(at, BILLING, fields, (Move(lasts, "JobComplete", details=_counted(lasts, dice)),))
+        counted = _counted(lasts, dice)
+        rows = counted["numberRecordsProcessed"]
+        failed = account_reasons(rows, start // DAY, until, why)
+        records = Records(ACCOUNT, failed, rows - sum(count for _, count in failed))
+        counted["numberRecordsFailed"] = rows - records.saved
+        done = Move(lasts, "JobComplete", details=counted, records=records)
+        yield Plan(at, BILLING, fields | {"externalIdFieldName": "ERP_Id__c"}, (done,))
 
 
 def _person(start: int, dice: Random) -> Iterator[Plan]:

@@ -14,10 +14,16 @@ import orjson
 
 from pipelines.demo_org.answers import Answer, Asked, answer
 from pipelines.demo_org.org import DemoOrg
+from pipelines.demo_org.uploads import run_load
 
 
 def _advance(org: DemoOrg, **by: float) -> None:
     org.advance(timedelta(**by))
+
+
+def _refuse_value(org: DemoOrg, name: str, value: str, error: str) -> None:
+    with org.lock:
+        org.rules.refuse_value(name, value, error)
 
 
 METHODS: dict[str, Callable[..., Any]] = {
@@ -26,6 +32,14 @@ METHODS: dict[str, Callable[..., Any]] = {
     "edit_job": DemoOrg.edit_job,
     "delete_job": DemoOrg.delete_job,
     "add_raw": DemoOrg.add_raw,
+    "fail_records": DemoOrg.fail_records,
+    "succeed_records": DemoOrg.succeed_records,
+    "leave_unprocessed": DemoOrg.leave_unprocessed,
+    "refuse_results": DemoOrg.refuse_results,
+    "refuse_value": _refuse_value,
+    "run_load": run_load,
+    "add_batch": DemoOrg.add_batch,
+    "move_batch": DemoOrg.move_batch,
     "add_user": DemoOrg.add_user,
     "expire_sessions": DemoOrg.expire_sessions,
     "renew_access_token": DemoOrg.renew_access_token,
@@ -33,6 +47,7 @@ METHODS: dict[str, Callable[..., Any]] = {
     "fail_next": DemoOrg.fail_next,
     "stall_next": DemoOrg.stall_next,
     "cut_next": DemoOrg.cut_next,
+    "stream_next": DemoOrg.stream_next,
     "advance": _advance,
 }
 

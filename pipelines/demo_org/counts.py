@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from random import Random
 
+from pipelines.demo_org.plans import BatchPlan, Reasons
+
 BATCH = 5_000  # records; half of the 10,000 that one may have
 
 Counts = dict[str, int]
@@ -38,18 +40,67 @@ def unfinished(dice: Random) -> tuple[Counts, Counts]:
     return closed, _counts((total - 1) * BATCH, 0, total=total, completed=total - 1, failed=1)
 
 
-def extracted(dice: Random) -> Counts:
-    """Return the counts of a Classic query: one batch, as in tests/fixtures/c_one_17."""
-    return _counts(dice.randint(500_000, 700_000), 0, total=1, completed=1)
+def extracted(dice: Random, *, chunks: int = 0) -> Counts:
+    """Return the counts of a Classic query: one batch, as in tests/fixtures/c_one_17, or chunks by primary key.
+
+    With chunks, the original batch is not processed, and in the total alone: our choice.
+    """
+    records = dice.randint(500_000, 700_000)
+    return _counts(records, 0, total=1 + chunks, completed=chunks or 1, unprocessed=int(chunks > 0))
+
+
+def batches_of(counts: Counts, failed: Reasons = (), *, message: str | None = None) -> tuple[BatchPlan, ...]:
+    """Return the batches of a load with these counts, of BATCH records each, the last one the rest.
+
+    Those that are completed come first, then one that failed, with this message, or runs, and then the queued ones.
+    """
+    states = [
+        state
+        for state in ("Completed", "Failed", "InProgress", "Queued")
+        for _ in range(counts[f"numberBatches{state}"])
+    ]
+    left, reasons, planned = counts["numberRecordsProcessed"], list(failed), []
+    for state in states:
+        records = min(left, BATCH) if state == "Completed" else 0
+        left -= records
+        own, reasons = _first(reasons, records)
+        planned.append(BatchPlan(state, records, own, message if state == "Failed" else None))
+    return tuple(planned)
+
+
+def chunks_of(counts: Counts) -> tuple[BatchPlan, ...]:
+    """Return the batches of a Classic query: the original one and its chunks, or only one."""
+    chunks = counts["numberBatchesCompleted"]
+    share, rest = divmod(counts["numberRecordsProcessed"], chunks)
+    completed = [BatchPlan("Completed", share + (place < rest)) for place in range(chunks)]
+    return (*([BatchPlan("NotProcessed")] if chunks > 1 else []), *completed)
+
+
+def _first(reasons: list[tuple[str, int]], most: int) -> tuple[Reasons, list[tuple[str, int]]]:
+    """Take so many failed records from the front; the rest comes back too."""
+    taken, rest = [], []
+    for reason, count in reasons:
+        now = min(count, most)
+        most -= now
+        taken.append((reason, now))
+        rest.append((reason, count - now))
+    return tuple(each for each in taken if each[1]), [each for each in rest if each[1]]
 
 
 def _counts(
-    records: int, records_failed: int, *, total: int, completed: int, running: int = 0, failed: int = 0
+    records: int,
+    records_failed: int,
+    *,
+    total: int,
+    completed: int,
+    running: int = 0,
+    failed: int = 0,
+    unprocessed: int = 0,
 ) -> Counts:
     return {
         "numberRecordsProcessed": records,
         "numberRecordsFailed": records_failed,
-        "numberBatchesQueued": total - running - completed - failed,
+        "numberBatchesQueued": total - running - completed - failed - unprocessed,
         "numberBatchesInProgress": running,
         "numberBatchesCompleted": completed,
         "numberBatchesFailed": failed,

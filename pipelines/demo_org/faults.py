@@ -27,6 +27,9 @@ class Fault:
     headers: Mapping[str, str] = field(default_factory=dict)
     stall: float = 0.0  # seconds to keep the client waiting before the answer
     cut: bool = False  # declare the whole body, send half of it, close the connection
+    part: bytes = b""  # sent after the body, so many times (None: without end), with a pause after each
+    parts: int | None = 0
+    pause: float = 0.0
 
 
 class Faults:
@@ -96,6 +99,29 @@ class Faulty:
     def cut_next(self, *, times: int = 1, after: int = 0, path: str | None = None) -> None:
         """Break off the next answers: the whole length declared, half the body sent, the connection closed."""
         self._order(Fault(DATA_PATHS if path is None else path, times, after, cut=True))
+
+    def stream_next(
+        self,
+        part: bytes | str,
+        parts: int | None = None,
+        *,
+        head: bytes | str = b"",
+        pause: float = 0.0,
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+        times: int = 1,
+        after: int = 0,
+        path: str | None = None,
+    ) -> None:
+        """Answer the next requests with `head`, then with `part` again and again, in chunks as they are.
+
+        `parts`: how many, None without end; `pause`: seconds after each. With headers such as Content-Encoding the
+        answer may claim to be what it is not. Raises ValueError: it could never happen.
+        """
+        content = part.encode() if isinstance(part, str) else part
+        named = {"Content-Type": "text/csv; charset=UTF-8", **(headers or {})}
+        where = DATA_PATHS if path is None else path
+        self._order(Fault(where, times, after, status, head, named, part=content, parts=parts, pause=pause))
 
     def _order(self, fault: Fault) -> None:
         with self.lock:

@@ -9,7 +9,16 @@ from typing import Any
 from pipelines.demo_org.clock import Clock
 from pipelines.demo_org.ids import eighteen, salesforce_id
 from pipelines.demo_org.listings import Filters, Order, in_order, matching
-from pipelines.demo_org.records import DETAIL_FIELDS, TERMINAL_STATES, Job, moment_of, new_job, timestamp
+from pipelines.demo_org.records import (
+    DETAIL_FIELDS,
+    TERMINAL_STATES,
+    Job,
+    is_load,
+    listed,
+    moment_of,
+    new_job,
+    timestamp,
+)
 from pipelines.demo_org.usage import Usage
 
 # "Jobs in a terminal state … that are older than seven days are deleted. Jobs in a non-terminal state that are older
@@ -18,7 +27,7 @@ from pipelines.demo_org.usage import Usage
 TERMINAL_KEPT = timedelta(days=7)
 UNFINISHED_KEPT = timedelta(days=14)
 PURGE_EVERY = timedelta(seconds=1)  # looking through all jobs on every request would slow the pages down
-FIRST_JOB = 7 * 62**4 + 1_000_000  # where job numbers begin, so that ids look like those of an org in use
+FIRST_JOB = 7 * 62**4 + 1_000_003  # where job numbers begin, so that ids look like those of an org in use
 
 
 class Jobs(Clock):
@@ -37,6 +46,7 @@ class Jobs(Clock):
         self.ingest_jobs: dict[str, Job] = {}
         self.details: dict[str, Job] = {}
         self.raw: list[Any] = []
+        self._raw_surfaces: list[str] = []
         self.pk_chunking: set[str] = set()  # jobs that the filter isPkChunkingEnabled=true finds
         self.usage = Usage()
         self.created = 0  # jobs that the query listing has, or had, or never came to show
@@ -53,14 +63,13 @@ class Jobs(Clock):
         not have go to `details`; `isPkChunkingEnabled=True` makes that filter find the job.
         """
         with self.lock:
-            self._count += 1
-            job_id = fields.pop("id", None) or salesforce_id("750", FIRST_JOB + self._count)
+            job_id = fields.pop("id", None) or self._next_id()
             if fields.pop("isPkChunkingEnabled", False):
                 self.pk_chunking.add(job_id)
             details = {name: fields.pop(name) for name in list(fields) if name in DETAIL_FIELDS}
             job = new_job(job_id, self.integration_user_id, timestamp(self.now), _spelled(fields))
             job_type = job.get("jobType")
-            loads = job_type in ("V2Ingest", "BigObjectIngest")
+            loads = is_load(job_type)
             (self.ingest_jobs if loads else self.jobs)[job_id] = job
             self.created += not loads
             self.details[job_id] = details
@@ -99,10 +108,11 @@ class Jobs(Clock):
             self._note_created(eighteen(job_id))
             self._keys.clear()
 
-    def add_raw(self, record: Any) -> None:
-        """Put any JSON value into every query listing as it is: a record without id, or no record at all."""
+    def add_raw(self, record: Any, surface: str = "query") -> None:
+        """Put any JSON value into every query (or ingest) listing as it is: a record without id, or none at all."""
         with self.lock:
             self.raw.append(record)
+            self._raw_surfaces.append(surface)
             self._keys.clear()
 
     def delete_job(self, job_id: str) -> None:
@@ -132,7 +142,7 @@ class Jobs(Clock):
         """Return what the listing shows for these keys as things stand now; jobs gone since are left out."""
         jobs = self.jobs if surface == "query" and not self.lists_loads else {**self.ingest_jobs, **self.jobs}
         return [
-            self.raw[int(key[4:])] if key.startswith("raw ") else jobs[key]
+            self.raw[int(key[4:])] if key.startswith("raw ") else listed(jobs[key])
             for key in keys
             if key in jobs or key.startswith("raw ")
         ]
@@ -152,6 +162,10 @@ class Jobs(Clock):
                 age = now - created
                 if age > TERMINAL_KEPT and (age > UNFINISHED_KEPT or self.job(job_id).get("state") in TERMINAL_STATES):
                     self._remove(job_id)
+
+    def _next_id(self) -> str:
+        self._count += 1
+        return salesforce_id("750", FIRST_JOB + self._count)
 
     def _note_created(self, job_id: str) -> None:
         created = moment_of(self.job(job_id).get("createdDate"))
@@ -180,10 +194,8 @@ def _shown(org: Jobs, surface: str, filters: Filters) -> list[str]:
     jobs = queries if surface == "query" else {**org.ingest_jobs, **classic}
     own = None if org.sees_all else org.integration_user_id
     shown = [key for key, job in jobs.items() if belongs(key, job) and (own is None or job.get("createdById") == own)]
-    if surface == "query":
-        shown += [
-            f"raw {number}"
-            for number, record in enumerate(org.raw)
-            if not filters or (isinstance(record, dict) and belongs("", record))
-        ]
-    return shown
+    return shown + [
+        f"raw {number}"
+        for number, (record, where) in enumerate(zip(org.raw, org._raw_surfaces, strict=True))
+        if where == surface and (not filters or (isinstance(record, dict) and belongs("", record)))
+    ]

@@ -5,10 +5,14 @@ from __future__ import annotations
 import heapq
 from datetime import UTC, datetime
 
-from pipelines.demo_org.cast import DAY, NEWCOMER, ORDERS, PEOPLE, Plan, day_of
+from pipelines.demo_org.cast import DAY, NEWCOMER, ORDERS, PEOPLE, day_of
+from pipelines.demo_org.ids import salesforce_id
 from pipelines.demo_org.org import DemoOrg
+from pipelines.demo_org.plans import BatchPlan, Plan, Records
 
+FIRST_APART = 8 * 62**4 + 1_000_000  # where the numbers of jobs begin whose ids are to leave the others' as they are
 CALLS_PER_JOB = 7  # to create it, to ask after it a few times, to fetch the results
+INTERNAL_BATCH = 10_000  # records. SOURCE: datafiles_understanding_bulk2_ingest.htm
 _CREATE, _DELETE = -1, -2  # events; a number from 0 is the move of that place in the plan
 
 _Event = tuple[int, int, int, Plan, str]  # seconds since 1970, a running number, what, of which plan and job
@@ -18,9 +22,10 @@ class Life:
     """The jobs that come, move and go in an org, from `start` on and without end.
 
     The story comes to its point at `until`: a nightly extract has then failed for 21 nights in a row, a job has
-    been in progress for five days, a user has been new for four, and a load of the last week is Closed with every
-    record failed. The same seed, start and `until` give the same life, however the clock is moved. About 23,000
-    jobs in 30 days.
+    been in progress for five days, a user has been new for four, a load of the last week is Closed with every
+    record failed, and loads have lost records to the reasons that `load_cast.py` plants. The same seed, start and
+    `until` give the same life, however the clock is moved. About 23,000 jobs in 30 days, and some 800 Bulk API 2.0
+    loads.
     """
 
     def __init__(self, org: DemoOrg, *, start: datetime, until: datetime, seed: int = 0) -> None:
@@ -29,6 +34,7 @@ class Life:
         self._next_day = self._start // DAY
         self._events: list[_Event] = []
         self._count = 0
+        self._apart = 0
         self._users = {name: org.add_user(name, _username(name)) for name in PEOPLE}
 
     def play(self, now: datetime) -> None:
@@ -62,6 +68,10 @@ class Life:
         else:
             move = plan.moves[what]
             org.move_job(job_id, move.state, stamp=move.stamp, **move.details)
+            if move.records is not None:
+                _end_records(org, job_id, move.records)
+            for place, batch in enumerate(move.batches):
+                _bring_batch(org, job_id, place, batch)
 
     def _create(self, plan: Plan) -> None:
         org = self._org
@@ -70,12 +80,49 @@ class Life:
             return  # refused, as tests/fixtures/e_37_query_jobs_limit.json shows
         if plan.user == NEWCOMER and NEWCOMER not in self._users:
             self._users[NEWCOMER] = org.add_user(NEWCOMER, _username(NEWCOMER))
-        job_id = org.add_job(createdById=self._users[plan.user], **plan.fields)
+        fields = {"createdById": self._users[plan.user], **plan.fields}
+        if plan.apart:
+            self._apart += 1
+            fields["id"] = salesforce_id("750", FIRST_APART + self._apart)
+        job_id = org.add_job(**fields)
+        if plan.refused:
+            org.refuse_results(job_id)
         org.usage.count_calls(org.now, CALLS_PER_JOB, app=plan.user if plan.user == ORDERS else None)
         for place, move in enumerate(plan.moves):
             self._push(plan.at + move.after, place, plan, job_id)
         if plan.deleted_after is not None:
             self._push(plan.at + plan.deleted_after, _DELETE, plan, job_id)
+
+
+def _end_records(org: DemoOrg, job_id: str, records: Records) -> None:
+    for reason, count in records.failed:
+        org.fail_records(job_id, [(reason, records.row, records.sf_id)], times=count)
+    if records.saved:
+        org.succeed_records(job_id, [(records.row, records.sf_id, not records.sf_id)], times=records.saved)
+    if records.unprocessed:
+        org.leave_unprocessed(job_id, [records.row], times=records.unprocessed)
+    extra = -(-org.details[job_id]["numberRecordsProcessed"] // INTERNAL_BATCH) - 1
+    for _ in range(extra):  # the first was counted with the job
+        org.usage.count_batch(org.now)
+
+
+def _bring_batch(org: DemoOrg, job_id: str, place: int, plan: BatchPlan) -> None:
+    """Add the batch of this place, or bring it up to its plan."""
+    batches, failures = org.batches.get(job_id, []), dict(plan.failed)
+    if place < len(batches):
+        if batches[place].state != plan.state:
+            batch_id = batches[place].id
+            org.move_batch(batch_id, plan.state, records=plan.records, failures=failures, message=plan.message)
+        return
+    created = org.job(job_id)["createdDate"]
+    org.add_batch(
+        job_id,
+        state=plan.state,
+        records=plan.records,
+        failures=failures,
+        message=plan.message,
+        createdDate=created,
+    )
 
 
 def live(org: DemoOrg, *, until: datetime, start: datetime | None = None, seed: int = 0) -> Life:

@@ -10,8 +10,9 @@ from typing import Any, Literal, NamedTuple
 
 from pipelines.demo_org.faults import Faults, Faulty
 from pipelines.demo_org.ids import salesforce_id
-from pipelines.demo_org.jobs import Jobs
 from pipelines.demo_org.listings import OpenListings, Order
+from pipelines.demo_org.loads import Loads
+from pipelines.demo_org.record_rules import Rules
 
 REQUESTS_KEPT = 100_000  # in the log; the older half goes when it is full
 
@@ -36,7 +37,7 @@ class Request(NamedTuple):
     bearer: bool  # whether a bearer token came along, valid or not
 
 
-class DemoOrg(Jobs, Faulty):
+class DemoOrg(Loads, Faulty):
     """A Salesforce org in memory. Every method may be called from any thread, also while the org is served.
 
     Raises ValueError: `now` has no time zone.
@@ -90,6 +91,8 @@ class DemoOrg(Jobs, Faulty):
         self.client_credentials_user = True  # False: the app has no run-as user
         self.wrong_domain = False  # True: sign-in answers as login.salesforce.com does for client credentials
         self.disabled: str | None = None  # an errorCode that every request for data is refused with (403)
+        self.rules = Rules()  # for the records of loads that clients make
+        self.runs_loads = True  # False: what a client has loaded waits
         self.connected_app: str | None = None  # the calling app's name, if the org counts its calls apart
         # Called before a page is built, with the listing's name and the page's number, from 1
         self.before_answer: Callable[[DemoOrg, str, int], None] | None = None
@@ -106,8 +109,6 @@ class DemoOrg(Jobs, Faulty):
         self.found_count = 0
         self.found: dict[str, list[dict[str, Any]]] = {}  # by locator: what queries found, for their further pages
         self.requests: list[Request] = []
-        for name in ("Account", "Contact", "Order"):  # so that the ingest listing is not empty from the start
-            self.add_job(jobType="V2Ingest", object=name, operation="upsert")
 
     # --- users and sessions ---
 

@@ -8,9 +8,10 @@ import socket
 import ssl
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from itertools import chain
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -89,7 +90,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Date", format_datetime(now, usegmt=True))
         for name, value in given.headers.items():
             self.send_header(name, value)
-        if len(body) > COMPRESS_FROM and "gzip" in self.headers.get("Accept-Encoding", ""):
+        gzip = given.compress and "gzip" in self.headers.get("Accept-Encoding", "")
+        if given.stream is not None:
+            return self._send_chunks(given, chain((body,), given.stream), gzip=gzip)
+        if len(body) > COMPRESS_FROM and gzip:
             packer = zlib.compressobj(1, wbits=31)  # 31: with gzip's header and checksum
             body = packer.compress(body) + packer.flush()
             self.send_header("Content-Encoding", "gzip")
@@ -101,6 +105,37 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
         self.wfile.flush()
+        return None
+
+    def _send_chunks(self, given: Answer, pieces: Iterable[bytes], *, gzip: bool) -> None:
+        """Send pieces as they are made, compressed as a whole. One that is to be cut ends within the first piece."""
+        packer = zlib.compressobj(1, wbits=31) if gzip else None
+        self.send_header("Transfer-Encoding", "chunked")
+        if packer:
+            self.send_header("Content-Encoding", "gzip")
+        self.end_headers()
+        for piece in filter(None, pieces):
+            if given.cut:
+                piece, self.close_connection = piece[: len(piece) // 2], True  # noqa: PLW2901
+            packed = packer.compress(piece) + packer.flush(zlib.Z_SYNC_FLUSH) if packer else piece
+            self._chunk(packed)
+            if given.cut or (given.pause and self._paused(given.pause)):
+                return
+        if packer:
+            self._chunk(packer.flush())
+        self.wfile.write(b"0\r\n\r\n")
+        self.wfile.flush()
+
+    def _chunk(self, data: bytes) -> None:
+        if data:  # an empty one would be the end
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data))
+
+    def _paused(self, seconds: float) -> bool:
+        """Send what is written by now, and wait; True: the server has stopped meanwhile."""
+        self.wfile.flush()
+        if self.server.stopping.wait(seconds):
+            self.close_connection = True
+        return self.close_connection
 
     def log_message(self, format: str, *args: Any) -> None:
         """Stay silent: `DemoOrg.requests` is the log."""

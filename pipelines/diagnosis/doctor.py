@@ -20,12 +20,12 @@ from pipelines.diagnosis.recorded_files import examine_files
 from pipelines.diagnosis.renamed_settings import renamed_settings
 from pipelines.errors import ConfigError, RecorderError, sanitize
 from pipelines.job_tables import FINISHED
-from pipelines.recording.feeds import QUERY
+from pipelines.recording.feeds import FEEDS, Feed
 from pipelines.recording.history import NEWEST_LISTING
 from pipelines.recording.job_answer import job_path
 from pipelines.salesforce.api_errors import SalesforceError
 from pipelines.salesforce.connection_errors import unreachable
-from pipelines.salesforce.job_pages import first_page
+from pipelines.salesforce.job_pages import Record, first_page
 from pipelines.salesforce.json_answers import decoded
 from pipelines.salesforce.org import Org
 from pipelines.warehouse.reader import read
@@ -55,7 +55,8 @@ def doctor(verbose: bool = False) -> int:
         for problem in misspelt_settings():
             found.bad(problem)
         source = resolved(SourceConfiguration(), "sources.salesforce")
-        found.filters = QUERY.filters(source)
+        found.feeds = [FEEDS[name] for name in settings.feeds]
+        found.filters = {feed: feed.filters(source) for feed in found.feeds}
         found.warehouse = settings.warehouse
         org = Org(credentials, source.api_version, source.api_budget_percent, settings.clock_tolerance_hours)
     except RecorderError as failure:
@@ -68,9 +69,9 @@ def doctor(verbose: bool = False) -> int:
         except RecorderError as failure:
             found.bad(failure)
             break  # the following checks need this one
-    if found.page:
+    if found.answers:
         print("What the documentation leaves open, answered for this org")
-        for question, answer in open_questions(found):
+        for question, answer in found.answers:
             print(f"  {question}\n    {answer}")
     return _concluded(found)
 
@@ -126,34 +127,44 @@ def _examine_sign_in(found: Diagnosis, org: Org) -> None:
             org.check_clock(newest["ended_at"])
 
 
-def _examine_listing(found: Diagnosis, org: Org) -> None:
-    """The first page of the listing, and one finished job's own answer."""
-    body = first_page(org, QUERY.path, found.filters)
-    if not isinstance(body, dict) or not isinstance(body.get("records"), list):
-        raise RecorderError(
-            "the listing is not what Salesforce documents.", "Perhaps a proxy answers instead of Salesforce."
-        )
-    found.page = [record for record in body["records"] if isinstance(record, dict)]
-    more = "" if body.get("done") is True else "; more pages follow"
-    more += (
-        f"; filtered by {', '.join(f'{name} = {value}' for name, value in found.filters.items())}"
-        if found.filters
-        else ""
-    )
-    found.good(f"the first page of the listing has {len(found.page):,} job{'' if len(found.page) == 1 else 's'}{more}")
+def _examine_listings(found: Diagnosis, org: Org) -> None:
+    """The first page of each listing, and one finished job's own answer. One listing that cannot be read is no reason
+    not to look at the other."""
+    for feed in found.feeds:
+        try:
+            found.pages[feed] = _first_page(found, org, feed)
+        except RecorderError as failure:
+            found.bad(failure)
     creators = {str(record.get("createdById")) for record in found.page}
     if creators == {org.session.user_id}:
-        found.note("it only shows jobs of the signed-in user. If others run jobs in this org, give this user the")
-        found.note("permission 'Manage Data Integrations' (whether the listing requires it is not documented)")
+        found.note("only jobs of the signed-in user are listed. If others run jobs in this org, give this user the")
+        found.note("permission 'Manage Data Integrations' (whether a listing requires it is not documented)")
     elif creators:
-        found.good(f"it shows jobs of {len(creators)} user{'s' if len(creators) > 1 else ''}")
-    finished = [record for record in found.page if record.get("state") in FINISHED and record.get("id")]
-    if finished:
-        try:
-            job = org.request(job_path(str(finished[0]["id"]), str(finished[0].get("jobType")), QUERY))
-            found.job = job if isinstance(job, dict) else None
-        except SalesforceError as error:
-            found.note(f"the single job {sanitize(finished[0]['id'], 40)} cannot be read: {error}")
+        found.good(f"jobs of {len(creators)} user{'s' if len(creators) > 1 else ''} are listed")
+    for feed, page in found.pages.items():
+        finished = next((record for record in page if record.get("state") in FINISHED and record.get("id")), None)
+        if finished and found.job is None:
+            try:
+                job = org.request(job_path(str(finished["id"]), str(finished.get("jobType")), feed))
+                found.job = job if isinstance(job, dict) else None
+            except SalesforceError as error:
+                found.note(f"the single job {sanitize(finished['id'], 40)} cannot be read: {error}")
+    if found.pages:
+        found.answers = list(open_questions(found, org))
+
+
+def _first_page(found: Diagnosis, org: Org, feed: Feed) -> list[Record]:
+    body = first_page(org, feed.path, found.filters[feed])
+    if not isinstance(body, dict) or not isinstance(body.get("records"), list):
+        raise RecorderError(
+            f"/{feed.path} is not what Salesforce documents.", "Perhaps a proxy answers instead of Salesforce."
+        )
+    page = [record for record in body["records"] if isinstance(record, dict)]
+    more = "" if body.get("done") is True else "; more pages follow"
+    if found.filters[feed]:
+        more += f"; filtered by {', '.join(f'{name} = {value}' for name, value in found.filters[feed].items())}"
+    found.good(f"the first page of /{feed.path} has {len(page):,} job{'' if len(page) == 1 else 's'}{more}")
+    return page
 
 
 def _examine_budget(found: Diagnosis, org: Org) -> None:
@@ -176,6 +187,6 @@ def _examine_budget(found: Diagnosis, org: Org) -> None:
 EXAMINATIONS: Final[dict[str, Callable[[Diagnosis, Org], None]]] = {
     "Host": _examine_host,
     "Sign-in": _examine_sign_in,
-    "Listing": _examine_listing,
+    "Listings": _examine_listings,
     "API calls": _examine_budget,
 }

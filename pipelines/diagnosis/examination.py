@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.errors import RecorderError
+from pipelines.recording.feeds import Feed
 from pipelines.salesforce.job_pages import Record
 
 
@@ -12,10 +13,17 @@ class Diagnosis:
     """The findings: lines to read, and an exit code for scripts."""
 
     exit_code: int = 0
-    page: list[Record] = field(default_factory=list)  # the first page of the listing
+    feeds: list[Feed] = field(default_factory=list)  # the listings that are recorded
+    pages: dict[Feed, list[Record]] = field(default_factory=dict)  # the first page of each
     job: Record | None = None  # one finished job's own answer
-    filters: dict[str, str] = field(default_factory=dict)  # of the listing
+    answers: list[tuple[str, str]] = field(default_factory=list)  # to open questions
+    filters: dict[Feed, dict[str, str]] = field(default_factory=dict)
     warehouse: Path | None = None  # the published one
+
+    @property
+    def page(self) -> list[Record]:
+        """The records of all first pages."""
+        return [record for page in self.pages.values() for record in page]
 
     def good(self, what: str) -> None:
         print(f"  ok    {what}")

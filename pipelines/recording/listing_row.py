@@ -5,6 +5,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.recording.job_details import DetailsOutcome
+from pipelines.recording.job_results import ResultsOutcome
 from pipelines.recording.listings import Listings
 from pipelines.recording.org_metadata import Metadata
 from pipelines.recording.records import as_json
@@ -12,15 +13,20 @@ from pipelines.recording.snapshot import Snapshot
 from pipelines.tables import LISTINGS
 
 
-def listing_rows(listings: Listings, metadata: Metadata, details: DetailsOutcome | None = None) -> pa.Table:
-    """A row of `listings` for each one, written once all have ended, and again after the details."""
+def listing_rows(
+    listings: Listings,
+    metadata: Metadata,
+    details: DetailsOutcome | None = None,
+    results: ResultsOutcome | None = None,
+) -> pa.Table:
+    """A row of `listings` for each one, written once all have ended, and again after the details, and the results."""
     rows = [_row(snapshot, metadata.listed_by_id) for snapshot in listings.snapshots]
     rows[0] |= {
         "calls_after": listings.org.calls - sum(snapshot.calls for snapshot in listings.snapshots),
         "details_asked": details.asked if details else None,
         "details_left": details.left if details else None,
         "details_stopped": details.stopped or None if details else None,
-        "notes": "\n".join(all_notes(listings, metadata, details)) or None,
+        "notes": "\n".join(all_notes(listings, metadata, details, results)) or None,
     }
     return pa.Table.from_pylist(rows, schema=LISTINGS.schema)
 
@@ -58,10 +64,13 @@ def _row(snapshot: Snapshot, listed_by_id: str | None) -> dict[str, Any]:
     }
 
 
-def all_notes(listings: Listings, metadata: Metadata, details: DetailsOutcome | None) -> tuple[str, ...]:
+def all_notes(
+    listings: Listings, metadata: Metadata, details: DetailsOutcome | None, results: ResultsOutcome | None
+) -> tuple[str, ...]:
     """Anomalies of the first listing, and what the run could not fetch, other listings included."""
     failures = [f"/{feed.path}: {error.message}" for feed, error in listings.failures.items()]
-    return (*listings.first.notes, *failures, *metadata.notes, *(details.notes if details else ()))
+    fetched = [note for outcome in (details, results) if outcome for note in outcome.notes]
+    return (*listings.first.notes, *failures, *metadata.notes, *fetched)
 
 
 def _only_creator(snapshot: Snapshot) -> str | None:

@@ -2,6 +2,7 @@
 others."""
 
 import copy
+import logging
 import re
 import tempfile
 import threading
@@ -20,6 +21,8 @@ from pipelines.recording.merges import Rows
 from pipelines.recording.snapshot import Snapshot, take_snapshot
 from pipelines.salesforce.job_pages import Page
 from pipelines.salesforce.org import Org
+
+logger = logging.getLogger(__name__)
 
 NOTHING_RECORDED: Final = re.compile(r"\bNothing was (?:changed|written|recorded)\b")
 LEAVE_OUT: Final = 'To record only /{path}, set feeds = ["{name}"] under [sources.salesforce].'
@@ -127,6 +130,8 @@ def take_snapshots(
         except StopIteration as ended:
             return ended.value  # type: ignore[no-any-return]
         except RecorderError as failure:
+            logger.info("/%s could not be listed", feed.path, exc_info=failure)
+            failure.__cause__ = failure.__traceback__ = None  # it lives on: its frames would keep the database open
             return failure
 
     first, *others = filters

@@ -21,6 +21,7 @@ from pipelines.recording.error_templates import fill_templates
 from pipelines.recording.feed_join import fill_from_details, join_feeds
 from pipelines.recording.history import History
 from pipelines.recording.job_details import Details, DetailsOutcome
+from pipelines.recording.job_results import JobResults, ResultsOutcome
 from pipelines.recording.kept_listings import keep, keep_left_behind, waiting
 from pipelines.recording.listing_row import all_notes
 from pipelines.recording.listings import Listings
@@ -30,7 +31,7 @@ from pipelines.recording.org_metadata import Metadata
 from pipelines.recording.primary_identity import identify, identity_while_held
 from pipelines.recording.progress import NO_PROGRESS, ProgressCallbacks
 from pipelines.recording.snapshot import Snapshot
-from pipelines.recording.source import details_source, salesforce
+from pipelines.recording.source import details_source, results_source, salesforce
 from pipelines.warehouse.contents import has_listing
 from pipelines.warehouse.damage import damaged_part, is_damage
 from pipelines.warehouse.dlt_packages import PIPELINE, new_pipeline
@@ -53,6 +54,7 @@ class Run:
     listings: Listings
     metadata: Metadata
     details: DetailsOutcome | None  # None: no job was waiting for details
+    results: ResultsOutcome | None  # None: the results of no load were waiting to be read
     resumed: int  # kept listings of earlier runs, which this run loaded first
     seconds: float
     settings: Settings
@@ -75,13 +77,14 @@ class Run:
     @property
     def notes(self) -> tuple[str, ...]:
         """As the first row of `listings` has them."""
-        return all_notes(self.listings, self.metadata, self.details)
+        return all_notes(self.listings, self.metadata, self.details, self.results)
 
     def __str__(self) -> str:
         snapshots, filters = self.listings.snapshots, self.snapshot.filters
         pages, jobs = sum(one.shown.pages for one in snapshots), sum(one.jobs for one in snapshots)
         changed, rejected = self.jobs_changed, sum(len(one.rejected) for one in snapshots)
         usage, details = self.snapshot.org.budget.usage, self.details or DetailsOutcome(asked=0, left=0)
+        results = self.results or ResultsOutcome(read=0, left=0)
         parts = [
             f"{pages:,} {'page' if pages == 1 else 'pages'}",
             f"{jobs:,} {'job' if jobs == 1 else 'jobs'}",
@@ -90,6 +93,8 @@ class Run:
             f"{rejected:,} rejected" if rejected else "",
             f"{details.asked:,} details" if details.asked else "",
             f"{details.left:,} details left" if details.left else "",
+            f"{results.read:,} failed loads read" if results.read else "",
+            f"{results.left:,} failed loads left" if results.left else "",
             f"{self.resumed:,} kept from before" if self.resumed else "",
             f"{usage[1] - usage[0]:,} of {usage[1]:,} API calls left" if usage else "",
             f"{self.seconds:.1f} s → {os.path.relpath(self.settings.warehouse)}",
@@ -140,7 +145,7 @@ def _record(
     progress: ProgressCallbacks,
     state: StateFolder,
     closing: ExitStack,
-) -> tuple[Listings, Metadata, DetailsOutcome | None, int]:
+) -> tuple[Listings, Metadata, DetailsOutcome | None, ResultsOutcome | None, int]:
     """Lists and loads; returns what was recorded, and how many kept listings were loaded first."""
 
     def extracted(pipeline: dlt.Pipeline, history: History) -> tuple[Listings, Metadata]:
@@ -192,6 +197,12 @@ def _record(
     if details.jobs:
         pipeline.extract(details_source(details, listings, metadata))
         load_package(pipeline)
+    results = JobResults(
+        listings.org, primary.connection, wanted=settings.record_errors, keep_messages=settings.record_error_messages
+    )
+    if results.jobs:
+        pipeline.extract(results_source(results, listings, metadata, details.outcome))
+        load_package(pipeline)
     shutil.rmtree(working)
     fill_from_details(primary.connection)
     refresh_spans(primary.connection, listings.org.org_id)
@@ -199,7 +210,7 @@ def _record(
     if settings.moment:
         write_moment(primary.connection, settings.moment)
     publish(primary, settings.warehouse, settings.keep_copies)
-    return listings, metadata, details.outcome, resumed
+    return listings, metadata, details.outcome, results.outcome, resumed
 
 
 def _open(settings: Settings, closing: ExitStack) -> PrimaryDatabase | DatabaseLocked:

@@ -14,6 +14,7 @@ import pyarrow as pa
 from dlt.extract import DltResource
 
 from pipelines.columns import Table
+from pipelines.job_tables import RECORD_ERRORS
 from pipelines.recording.feeds import FEEDS, Feed
 from pipelines.tables import DATASET, REJECTED_RECORDS, UNLISTED_JOBS
 
@@ -92,8 +93,14 @@ ENDED_STAYS_ENDED: Final = f"""not exists (
     where stored.o = org_id and stored.i = id and stored.u = unlisted_at
         and stored.a < coalesce(listed_again_at, timestamptz 'infinity')
 )"""
+# The reasons of a load are written once: a replayed load changes none of them, and adds none.
+WRITTEN_ONCE: Final = f"""not exists (
+    select 1 from (select distinct org_id as o, id as i from {DATASET}.record_errors) as stored
+    where stored.o = org_id and stored.i = id
+)"""
 
 MERGES: Final = {
+    RECORD_ERRORS: Merge(WRITTEN_ONCE),
     REJECTED_RECORDS: Merge(FIRST_STAYS_FIRST),
     UNLISTED_JOBS: Merge(ENDED_STAYS_ENDED),
     **{feed.jobs: Merge(_not_stale(feed.jobs), ("current_since", "desc")) for feed in FEEDS.values()},

@@ -14,9 +14,13 @@ from pipelines.warehouse.schema import stored_columns
 ORDER: Final = {
     "query_jobs": "coalesce(current_since, observed_at) desc",
     "query_job_states": "observed_at",
+    "ingest_jobs": "coalesce(current_since, observed_at) desc",
+    "ingest_job_states": "observed_at",
     "unlisted_jobs": "listed_again_at",
     "rejected_records": "last_observed_at desc",
     "listings": "started_at",
+    "record_errors": "read_at",
+    "job_batches": "read_at desc",
 }
 NEWEST_ANSWER: Final = "asked_at desc"  # for the other tables
 OF_ORG: Final = "org_id in ($short, $full)"

@@ -113,7 +113,7 @@ def jobs_to_arrow(records: Sequence[Any], org_id: str, new_fields: NewFields) ->
     for name, column in new_fields.table.fields.items():
         values = _values(jobs, name)
         if column.type == TIME:
-            columns[column.name] = _times(values)
+            columns[column.name] = times(values)
         elif column.type == NUMBER:
             columns[column.name] = _numbers(values)
         else:
@@ -216,19 +216,19 @@ def as_json(value: Any) -> str:
             sys.setrecursionlimit(limit)
 
 
-def _times(values: list[Any]) -> pa.Array:
+def times(values: list[Any]) -> pa.Array:
     """Parses `…000+0000` and `…000Z`, the two ways the API writes times; null for anything that is not a time with a
     zone, or is outside EARLIEST to LATEST."""
     texts = _texts(values)
     try:
-        times = texts.cast(TIME)
+        read = texts.cast(TIME)
     except pa.ArrowInvalid:
-        times = pa.concat_arrays([_time(texts[i : i + 1]) for i in range(len(texts))])
-    ends = pc.min_max(times)
+        read = pa.concat_arrays([_time(texts[i : i + 1]) for i in range(len(texts))])
+    ends = pc.min_max(read)
     if pc.and_(pc.greater_equal(ends["min"], _EARLIEST), pc.less(ends["max"], _LATEST)).as_py() is False:
-        within = pc.and_(pc.greater_equal(times, _EARLIEST), pc.less(times, _LATEST))
-        times = pc.if_else(within, times, pa.scalar(None, TIME))
-    return times
+        within = pc.and_(pc.greater_equal(read, _EARLIEST), pc.less(read, _LATEST))
+        read = pc.if_else(within, read, pa.scalar(None, TIME))
+    return read
 
 
 _EARLIEST: Final = pa.scalar(EARLIEST, TIME)

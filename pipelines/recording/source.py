@@ -10,10 +10,11 @@ from dlt.extract import DltResource
 from pipelines.columns import Table
 from pipelines.config.credentials import SalesforceCredentials
 from pipelines.config.defaults import BUDGET_PERCENT, CURRENT_API_VERSION
-from pipelines.job_tables import JOB_DETAILS
+from pipelines.job_tables import JOB_BATCHES, JOB_DETAILS, RECORD_ERRORS
 from pipelines.recording.feeds import FEEDS, Feed
 from pipelines.recording.history import History
-from pipelines.recording.job_details import Details
+from pipelines.recording.job_details import Details, DetailsOutcome
+from pipelines.recording.job_results import JobResults
 from pipelines.recording.listing_row import listing_rows
 from pipelines.recording.listings import Listings, take_snapshots
 from pipelines.recording.merges import Rows, incremental_resource, resources
@@ -80,6 +81,22 @@ def details_source(details: Details, listings: Listings, metadata: Metadata) -> 
         yield Rows(LISTINGS, listing_rows(listings, metadata, details.outcome))
 
     return resources(rows, (JOB_DETAILS, LISTINGS))
+
+
+@dlt.source(name="salesforce", section="salesforce")
+def results_source(
+    results: JobResults, listings: Listings, metadata: Metadata, details: DetailsOutcome | None
+) -> tuple[DltResource, ...]:
+    """Why records failed, the loads' rows of `job_details` again, now with how that was read, and the listings' rows."""
+
+    @dlt.resource(name="results", selected=False)
+    def rows() -> Iterator[Rows]:
+        read = results.read()
+        for table in (RECORD_ERRORS, JOB_BATCHES, JOB_DETAILS):
+            yield Rows(table, read[table.name])
+        yield Rows(LISTINGS, listing_rows(listings, metadata, details, results.outcome))
+
+    return resources(rows, (RECORD_ERRORS, JOB_BATCHES, JOB_DETAILS, LISTINGS))
 
 
 @dlt.source(name="salesforce", section="salesforce")

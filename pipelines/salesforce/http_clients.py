@@ -16,7 +16,7 @@ from requests.exceptions import ChunkedEncodingError, ContentDecodingError
 from requests.exceptions import ConnectionError as BrokenConnection
 
 from pipelines.salesforce.api_errors import is_transient
-from pipelines.salesforce.transport import session_attributes
+from pipelines.salesforce.transport import Limits, session_attributes
 
 JSON: Final = "application/json"
 CLASSIC: Final = "/services/async/"  # path of the Classic API
@@ -67,13 +67,13 @@ def retrying_client(on_answer: Callable[..., None]) -> requests.Client:
     return client
 
 
-def single_try_client(on_answer: Callable[..., None]) -> requests.Client:
-    """Like `retrying_client`, but returns error responses at once."""
+def single_try_client(on_answer: Callable[..., None], limits: Limits | None = None) -> requests.Client:
+    """Like `retrying_client`, but returns error responses at once; with `limits`, before their bodies are read."""
     client = _SingleTry(
         raise_for_status=False,
         status_codes=(),
         exceptions=(BrokenConnection, ChunkedEncodingError),
-        session_attrs=session_attributes(on_answer),
+        session_attrs=session_attributes(on_answer, limits=limits),
     )
     client.configure()
     return client

@@ -5,10 +5,13 @@ How requests are sent is in `http_clients.py`, sessions are in `session_renewal.
 """
 
 import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, Final
 
+from dlt.sources.helpers.requests import Client
 from requests import Response
 
 from pipelines.config.credentials import SalesforceCredentials
@@ -25,7 +28,10 @@ from pipelines.salesforce.org_id import ORG_ID, fetch_org_id
 from pipelines.salesforce.session import Session
 from pipelines.salesforce.session_renewal import Sessions
 from pipelines.salesforce.sign_in import TOKEN_PATH, can_renew
+from pipelines.salesforce.streaming import Allowance, StreamedAnswer, StreamingClient
 from pipelines.salesforce.transport import too_large
+
+Params = dict[str, str] | None  # of a request's query
 
 SMALL: Final = 2**20  # bytes; for all responses but pages of the listing: two hundred users take 60 KB
 
@@ -41,7 +47,7 @@ class Org:
     """An org. Signs in at the first request and counts API calls. Safe to use from several threads.
 
     `calls` and `budget` include every response, also retried ones. What `here` has, and the `clock`, is that of the
-    calling thread: `bytes_read` of responses that were decoded.
+    calling thread: `bytes_read` of responses that were decoded. `stream` is for one thread at a time.
     """
 
     def __init__(
@@ -58,6 +64,7 @@ class Org:
         self.here = _Here()
         self._clock = OrgClock(timedelta(hours=clock_tolerance_hours) if clock_tolerance_hours else None)
         self.http, self._impatient = retrying_client(self._note), single_try_client(self._note)
+        self._streaming = StreamingClient(self._note)
         self._sessions = Sessions(credentials, self.http, self._request_once, api_version)
         self._lock = threading.Lock()
 
@@ -97,7 +104,7 @@ class Org:
         self._sessions.org_id = str(full_id(org_id))
         return self._sessions.org_id
 
-    def get(self, path: str, params: dict[str, str] | None = None, at_most: int = SMALL) -> Any:
+    def get(self, path: str, params: Params = None, at_most: int = SMALL) -> Any:
         """The decoded response of GET {instance_url}{path}; a relative path starts at our API version.
 
         Raises a RecorderError; `request` raises the error as Salesforce sent it.
@@ -107,9 +114,7 @@ class Org:
         except SalesforceError as error:
             raise explained(error, self.api_version) from error
 
-    def request(
-        self, path: str, params: dict[str, str] | None = None, at_most: int = SMALL, *, patient: bool = True
-    ) -> Any:
+    def request(self, path: str, params: Params = None, at_most: int = SMALL, *, patient: bool = True) -> Any:
         """Like `get`, but raises SalesforceError, for callers that distinguish errors. `patient=False` does not retry
         after an error response: for one of hundreds of requests, which has another chance in the next run."""
         self.budget.check()
@@ -119,7 +124,23 @@ class Org:
             response = self._send(self._sessions.renewed(session), path, params, patient)
         return self._read(response, path, at_most)
 
-    def _request_once(self, session: Session, path: str, params: dict[str, str] | None = None) -> Any:
+    @contextmanager
+    def stream(self, path: str, allowance: Allowance, params: Params = None) -> Iterator[StreamedAnswer]:
+        """The response of one request, for the caller to read; it is not retried. Raises like `request`, and
+        LimitReached if nothing may be read any more."""
+        self.budget.check()
+        self._streaming.allowance = allowance
+        session = self.session
+        response = self._get(self._streaming, session, path, params)
+        if session_has_ended(response) and can_renew(self.credentials):
+            response = self._get(self._streaming, self._sessions.renewed(session), path, params)
+        with closing(response):
+            if response.status_code not in (200, 204):
+                raise SalesforceError(response)
+            self._clock.check(response.headers.get("Date"))
+            yield StreamedAnswer(response, allowance)
+
+    def _request_once(self, session: Session, path: str, params: Params = None) -> Any:
         """Like `request`, with a session that has not been accepted yet."""
         return self._read(self._send(session, path, params), path)
 
@@ -144,10 +165,10 @@ class Org:
     def url(self, path: str) -> str:
         return path if path.startswith("/") else f"/services/data/v{self.api_version}/{path}"
 
-    def _send(
-        self, session: Session, path: str, params: dict[str, str] | None = None, patient: bool = True
-    ) -> Response:
-        client = self.http if patient else self._impatient
+    def _send(self, session: Session, path: str, params: Params = None, patient: bool = True) -> Response:
+        return self._get(self.http if patient else self._impatient, session, path, params)
+
+    def _get(self, client: Client | StreamingClient, session: Session, path: str, params: Params) -> Response:
         try:
             # Redirects are never followed: only the host from the sign-in gets the token.
             return client.get(

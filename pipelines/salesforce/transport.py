@@ -7,6 +7,7 @@ a thousand times its size, could go on for ever.
 import io
 import socket
 import time
+from dataclasses import dataclass, field
 from http.client import HTTPResponse
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final
@@ -28,14 +29,23 @@ CONNECTIONS: Final = 50  # dlt's own number
 PROXY_HINT: Final = "Perhaps a proxy answered instead of Salesforce. Nothing was changed; try again later."
 
 
+@dataclass
+class Limits:
+    """Of one response, as sent, headers included. Changing them affects the responses that begin afterwards."""
+
+    size: int = ANSWER_BYTES
+    seconds: float = field(default_factory=lambda: ANSWER_SECONDS)
+
+
 class _DeadlineReader(io.RawIOBase):
     """Reads the bytes of one response, headers included, up to a size and a deadline."""
 
-    def __init__(self, raw: io.RawIOBase, connection: socket.socket) -> None:
+    def __init__(self, raw: io.RawIOBase, connection: socket.socket, limits: Limits) -> None:
         self._raw, self._connection = raw, connection
-        self._patience = connection.gettimeout() or ANSWER_SECONDS
-        self._until = time.monotonic() + ANSWER_SECONDS
-        self._left = ANSWER_BYTES
+        self._seconds, self._size = limits.seconds, limits.size
+        self._patience = connection.gettimeout() or self._seconds
+        self._until = time.monotonic() + self._seconds
+        self._left = self._size
 
     def readable(self) -> bool:
         return True
@@ -51,10 +61,10 @@ class _DeadlineReader(io.RawIOBase):
                 raise
             seconds = 0
         if seconds <= 0:
-            raise NoResponse(f"A response was not complete within {ANSWER_SECONDS:g} s.", PROXY_HINT)
+            raise NoResponse(f"A response was not complete within {self._seconds:.3g} s.", PROXY_HINT)
         self._left -= count or 0
         if self._left < 0:
-            raise too_large()
+            raise too_large(self._size)
         return count
 
     def close(self) -> None:
@@ -63,25 +73,25 @@ class _DeadlineReader(io.RawIOBase):
 
 
 class _Answer(HTTPResponse):
+    limits: Limits
+
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
-        self.fp = io.BufferedReader(_DeadlineReader(self.fp.detach(), sock))
-
-
-class _Connection(HTTPConnection):
-    response_class = _Answer
-
-
-class _TLSConnection(HTTPSConnection):
-    response_class = _Answer
+        self.fp = io.BufferedReader(_DeadlineReader(self.fp.detach(), sock, self.limits))
 
 
 class _Adapter(HTTPAdapter):
     """requests' adapter, with limits from the first byte of a response."""
 
+    def __init__(self, limits: Limits, **options: Any) -> None:
+        super().__init__(**options)
+        answer = type("_LimitedAnswer", (_Answer,), {"limits": limits})
+        self._plain = type("_Connection", (HTTPConnection,), {"response_class": answer})
+        self._tls = type("_TLSConnection", (HTTPSConnection,), {"response_class": answer})
+
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
         pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
-        pool.ConnectionCls = _TLSConnection if isinstance(pool, HTTPSConnectionPool) else _Connection
+        pool.ConnectionCls = self._tls if isinstance(pool, HTTPSConnectionPool) else self._plain
         return pool
 
 
@@ -102,16 +112,16 @@ def too_large(at_most: int = ANSWER_BYTES) -> InvalidResponse:
     return InvalidResponse(f"A response exceeded the {size} limit for this request.", PROXY_HINT)
 
 
-def session_attributes(*hooks: Any) -> dict[str, Any]:
+def session_attributes(*hooks: Any, limits: Limits | None = None) -> dict[str, Any]:
     """Attributes for an HTTP session of dlt's client that enforce the limits; the hooks get every response before its
-    body is read.
+    body is read. With `limits` of its own, a session leaves reading the body to the caller.
 
     Cookies are neither stored nor sent: the API does not need them.
     """
-    adapter = _Adapter(pool_maxsize=CONNECTIONS)
+    adapter = _Adapter(limits or Limits(), pool_maxsize=CONNECTIONS)
     cookies = RequestsCookieJar(DefaultCookiePolicy(allowed_domains=[]))
     return {
         "get_adapter": lambda url: adapter,
         "cookies": cookies,
-        "hooks": {"response": [*hooks, read_whole]},
+        "hooks": {"response": [*hooks, *([] if limits else [read_whole])]},
     }

@@ -12,6 +12,7 @@ import duckdb
 from pipelines.job_tables import INGEST_JOB_STATES, QUERY_JOB_STATES
 from pipelines.tables import DATASET
 from pipelines.warehouse.database_file import read_macro
+from pipelines.warehouse.schema import views
 
 REBUILD_MEMORY: Final = "1GB"  # sorting the whole history is the only step that is slower with less
 # By order of observation, because a job's system_modstamp can move back. Versions from one listing are ordered by
@@ -25,16 +26,6 @@ ORDER: Final = """
 # A state was entered at its stamp if the stamp is plausible (see the view all_jobs) and later than the stamps and entry
 # times of all earlier versions. Otherwise only an upper bound is known: the end of the listing that first showed it, or
 # the entry of the next state.
-# As the view listing_ends, which a file may not have yet.
-LISTING_ENDS: Final = f"""
-select org_id, feed, started_at, max(finished_at) as ended_at
-from (
-    select org_id, feed, started_at, finished_at from {DATASET}.listings
-    union all
-    select org_id, feed, restarted_at, finished_at from {DATASET}.listings where restarted_at is not null
-) as l
-group by all
-"""
 SPANS: Final = f"""
 select
     org_id, id, nth, state, state_before, entered_at,
@@ -66,7 +57,7 @@ from (
                     s.system_modstamp between timestamptz '2009-01-01 00:00:00+00'
                         and coalesce(e.ended_at, s.observed_at) + interval 5 minutes as is_plausible
                 from (%s) as s
-                left join ({LISTING_ENDS}) as e
+                left join ({views()["listing_ends"]}) as e
                     on e.org_id = s.org_id and e.feed = s.feed and e.started_at = s.observed_at
             ) as states
             window

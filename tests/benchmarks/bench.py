@@ -3,7 +3,8 @@
 Parts: cold, quiet, sizes, latency, tiny, details (all of these without a name; some ten minutes), growth (half an hour: it
 makes warehouses of a million and ten million jobs) and guard (one minute; exit code 1 if a load has become much slower).
 Each contender is a process of its own, in turn; shown are medians of wall and CPU seconds and of peak memory. What is
-written to .benchmarks/: each part's table, and cold.png. The views have a benchmark of their own, views.py.
+written to .benchmarks/: each part's table, and cold.png. Two feeds and the views have benchmarks of their own, two_feeds.py and
+views.py.
 """
 
 import argparse
@@ -54,6 +55,7 @@ class Bench:
             # The listing and nothing else: the prepared org answers nothing else either.
             "QUERY_JOBS__DETAILS_PER_RUN": "0",
             "QUERY_JOBS__FETCH_ORG_METADATA": "false",
+            "SOURCES__SALESFORCE__FEEDS": '["query"]',  # the floor reads one, too; two_feeds.py compares
             "RUNTIME__DLTHUB_TELEMETRY": "false",
         }
         self.floor = [PYTHON, str(HERE / "floor.py"), url, str(folder / "floor.duckdb")]

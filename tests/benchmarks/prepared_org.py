@@ -1,14 +1,15 @@
-"""An org whose listing is prepared beforehand, so that a benchmark measures its client: `python prepared_org.py JOBS`.
+"""An org whose listings are prepared beforehand, so that a benchmark measures its client: `python prepared_org.py JOBS`.
 
 Keep-alive, gzip, no Nagle delay, every page a ready-made answer. Prints its URL, serves until it is killed.
-GET /prepare?first=N&jobs=N&changed=N&latency=S makes another listing: of so many jobs from number `first` on, the first
-`changed` of them in another state than before, each answer so many seconds late.
+GET /prepare?first=N&jobs=N&changed=N&loads=N&latency=S makes another listing: of so many jobs from number `first` on, the
+first `changed` of them in another state than before, each answer so many seconds late; and one of so many loads.
 """
 
 import gzip
 import socketserver
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 from typing import ClassVar
@@ -41,6 +42,11 @@ def record(number: int, changed: bool) -> dict[str, object]:
     }
 
 
+def load_record(number: int, changed: bool) -> dict[str, object]:
+    own = {"id": f"750R2{number:010d}AAA", "operation": "upsert", "jobType": "V2Ingest"}
+    return record(number, changed) | own
+
+
 def answer(body: object) -> bytes:
     head = (
         "HTTP/1.1 200 OK\r\nContent-Type: application/json;charset=UTF-8\r\nContent-Encoding: gzip\r\n"
@@ -51,27 +57,35 @@ def answer(body: object) -> bytes:
 
 
 class Prepared:
-    """The listing: locator -> the whole answer."""
+    """The listings: locator -> the whole answer."""
 
     latency = 0.0
     pages: ClassVar[dict[bytes, bytes]] = {}
-    organization = answer({"totalSize": 1, "done": True, "records": [{"Id": ORG_ID}]})
+    organization = b""
     limits = answer({name: {"Max": 1_000_000, "Remaining": 999_000} for name in ("DailyApiRequests", "DataStorageMB")})
     job = answer(record(0, False) | {"numberRecordsProcessed": 1_000, "totalProcessingTime": 9_000, "retries": 0})
 
     @classmethod
-    def make(cls, first: int = 0, jobs: int = 0, changed: int = 0, latency: float = 0.0) -> None:
+    def make(cls, first: int = 0, jobs: int = 0, changed: int = 0, latency: float = 0.0, loads: int = 0) -> None:
         cls.latency, cls.pages = latency, {}
+        cls.organization = answer({"totalSize": 1, "done": True, "records": [{"Id": ORG_ID}]})  # with the same Date
+        cls._add("query", "01g", record, first, jobs, changed)
+        cls._add("ingest", "02g", load_record, 0, loads, 0)
+
+    @classmethod
+    def _add(cls, path: str, locator: str, made: Callable[..., object], first: int, jobs: int, changed: int) -> None:
         for start in range(first, first + max(jobs, 1), PAGE):
             numbers = range(start, min(start + PAGE, first + jobs))
             last = start + PAGE >= first + jobs
             body = {
                 "done": last,
-                "records": [record(number, number < first + changed) for number in numbers],
+                "records": [made(number, number < first + changed) for number in numbers],
                 # The documentation's own example names /jobs/ingest.
-                "nextRecordsUrl": None if last else f"/services/data/v68.0/jobs/ingest?queryLocator=01g{start + PAGE}",
+                "nextRecordsUrl": None
+                if last
+                else f"/services/data/v68.0/jobs/ingest?queryLocator={locator}{start + PAGE}",
             }
-            cls.pages[f"01g{start}".encode() if start > first else b""] = answer(body)
+            cls.pages[(f"{locator}{start}" if start > first else path).encode()] = answer(body)
 
 
 class Handler(socketserver.StreamRequestHandler):
@@ -93,7 +107,8 @@ class Handler(socketserver.StreamRequestHandler):
                 self.wfile.write(Prepared.limits)
             elif b"/jobs/" in path:
                 time.sleep(Prepared.latency)
-                self.wfile.write(Prepared.pages[path.partition(b"queryLocator=")[2].partition(b"&")[0]])
+                locator = path.partition(b"queryLocator=")[2].partition(b"&")[0]
+                self.wfile.write(Prepared.pages[locator or path.partition(b"/jobs/")[2].partition(b"?")[0]])
             else:
                 self.wfile.write(Prepared.organization)
 

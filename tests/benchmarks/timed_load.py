@@ -22,7 +22,7 @@ def main() -> int:
 
     def timed_record(settings: object, credentials: object, seen: object) -> object:
         seen_at: list[float] = []
-        seen = ProgressCallbacks(page=lambda page: seen_at.append(time.perf_counter()))
+        seen = ProgressCallbacks(page=lambda feed, page: seen_at.append(time.perf_counter()))
         done = record(settings, credentials, seen)  # type: ignore[arg-type]
         TIMES["first to last page"] = seen_at[-1] - seen_at[0]
         TIMES["calls"] = done.snapshot.calls

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from demo_org_client import FIXTURES, LISTING, Client, locator_of, recorded, types
+from demo_org_client import FIXTURES, INGEST, LISTING, Client, locator_of, recorded, types
 
 from pipelines.demo_org.ids import eighteen, salesforce_id
 from pipelines.demo_org.org import DemoOrg
@@ -73,6 +73,7 @@ def test_the_next_page_is_named_under_ingest_as_in_the_documentation(org: DemoOr
 
 def test_a_next_records_url_followed_as_it_is_leads_to_ingest_jobs(org: DemoOrg, client: Client) -> None:
     add(org, 4)
+    add(org, 2, jobType="V2Ingest")
     astray = client.get(client.get(LISTING).json()["nextRecordsUrl"]).json()["records"]
     assert {job["jobType"] for job in astray} == {"V2Ingest"}
     org.next_records_path = "query"
@@ -177,3 +178,37 @@ def test_raw_values_and_edited_records_are_listed_as_they_are(org: DemoOrg, clie
     assert (edited["apiVersion"], edited["state"], "lineEnding" in edited) == ("52.0", "Unheard Of", False)
     org.advance(timedelta(days=99))
     assert job in org.jobs
+
+
+# --- the ingest listing ---
+
+
+def test_a_listed_load_has_the_recorded_fields_with_a_content_url_while_open(org: DemoOrg, client: Client) -> None:
+    job = org.add_job(jobType="V2Ingest", state="Open", apiVersion=46.0, lineEnding="CRLF")
+    page, as_recorded = client.get(INGEST).json(), recorded("i_list_44_v46_open_contenturl")
+    assert page.keys() == as_recorded.keys()
+    assert types(page["records"][0]) == types(as_recorded["records"][0])
+    assert page["records"][0]["contentUrl"] == f"services/data/v46.0/jobs/ingest/{job}/batches"
+    assert client.get(f"{INGEST}/{job}").json()["contentUrl"] == page["records"][0]["contentUrl"]
+    org.move_job(job, "UploadComplete", numberRecordsProcessed=3, externalIdFieldName="key__c")
+    [listed] = client.get(INGEST).json()["records"]
+    assert types(listed) == types(recorded("i_list_45_three_job_types")["records"][0])
+
+
+def test_the_ingest_listing_has_loads_of_any_type_and_classic_jobs(org: DemoOrg, client: Client) -> None:
+    org.page_size = 1_000
+    query = org.add_job()
+    classic = org.add_job(jobType="Classic")
+    loads = [org.add_job(jobType=job_type) for job_type in ("V2Ingest", "BigObjectIngest", "V3Ingest")]
+    page = client.get(INGEST).json()
+    assert {job["id"] for job in page["records"]} == {classic, *loads}
+    assert {job["operation"] for job in page["records"]} == {"query", "insert"}
+    assert sorted(client.ids()) == sorted([query, classic])
+    [big] = client.get(INGEST, jobType="BigObjectIngest").json()["records"]
+    assert types(big) == types(recorded("i_list_45_three_job_types")["records"][2])
+
+
+def test_raw_values_may_stand_in_the_ingest_listing_instead(org: DemoOrg, client: Client) -> None:
+    org.add_raw({"operation": "insert"}, surface="ingest")
+    assert client.get(INGEST).json()["records"] == [{"operation": "insert"}]
+    assert client.pages() == [[]]

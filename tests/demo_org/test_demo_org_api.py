@@ -36,6 +36,17 @@ def test_a_single_ingest_job_is_answered_as_recorded_and_only_there(org: DemoOrg
     assert client.get(f"{LISTING}/{job}").status_code == 404
 
 
+def test_a_load_tells_its_key_and_its_rule_as_its_creator_wrote_them(org: DemoOrg, client: Client) -> None:
+    job = org.add_job(jobType="V2Ingest", object="Case", operation="upsert", externalIdFieldName="external_id__c")
+    shown = client.get(f"/services/data/v59.0/jobs/ingest/{job}").json()
+    assert types(shown) == types(recorded("i_one_46_v59_upsert_in_progress"))
+    assert shown["externalIdFieldName"] == "external_id__c"
+    org.edit_job(job, assignmentRuleId="01Q000000000001AAA")
+    assert client.get(f"/services/data/v59.0/jobs/ingest/{job}").json()["assignmentRuleId"] == "01Q000000000001AAA"
+    [listed] = client.get("/services/data/v59.0/jobs/ingest").json()["records"]
+    assert not {"externalIdFieldName", "assignmentRuleId"} & listed.keys()
+
+
 def test_details_are_in_the_single_answer_and_never_in_the_listing(org: DemoOrg, client: Client) -> None:
     failed = recorded("i_one_08_failed_delete_tab_crlf")["errorMessage"]
     job = org.add_job()

@@ -178,8 +178,10 @@ def test_other_paths_are_invalid(org: DemoOrg, client: Client, where: str) -> No
 
 def test_other_methods_are_refused(org: DemoOrg, client: Client) -> None:
     url, headers = org.instance_url + path(org.add_job()), {"X-SFDC-Session": org.access_token}
-    answer = client.http.post(url, json={"state": "Aborted"}, headers=headers, timeout=10)
+    answer = client.http.put(url, json={"state": "Aborted"}, headers=headers, timeout=10)
     assert error(answer)[:2] == (405, "MethodNotAllowed")
+    answer = client.http.post(url, json={"state": "Aborted"}, headers=headers, timeout=10)
+    assert error(answer)[:2] == (400, "InvalidJob")  # a Bulk API 2.0 query
 
 
 @pytest.mark.parametrize("switch", [{"classic_api": False}, {"disabled": "API_DISABLED_FOR_ORG"}])

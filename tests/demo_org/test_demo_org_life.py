@@ -183,6 +183,30 @@ def test_a_query_that_failed_has_processed_nothing() -> None:
     assert not any(name.startswith("number") for job in failed for name in job)  # what is left out is 0
 
 
+def test_batches_add_up_to_the_counts_of_their_classic_job() -> None:
+    org, formats, states = month().org, set(), Counter()
+    for key, batches in org.batches.items():
+        own = org.details[key]
+        assert {name: value for name, value in org.details_of(key).items() if name in own} == own
+        for batch in batches:
+            states[org.jobs[key]["state"], batch.state] += 1
+            if batch.failed:
+                formats.add(org.jobs[key]["contentType"])
+                assert batch.failed <= batch.records
+        assert sum(batch.failed for batch in batches) == own.get("numberRecordsFailed", 0)
+    assert {"CSV", "JSON", "XML"} <= formats
+    assert {message for key in org.batches for batch in org.batches[key] if (message := batch.message)} == {
+        "TooManyLockFailure : Too many records of this batch were locked by others",
+        "Records not processed",
+    }
+    assert states["Failed", "Failed"] > 3
+    assert states["Aborted", "NotProcessed"] > 3
+    assert states["Closed", "NotProcessed"] == 7  # chunked queries
+    assert set(states) <= {
+        (job, batch) for job in ("Closed", "Failed", "Aborted", "Open") for batch in (*PARTS, "NotProcessed")
+    }
+
+
 def test_some_finished_jobs_have_a_stamp_that_never_moved() -> None:
     legacy = [job for job in month().by("Legacy Export") if job["state"] == "Closed"]
     assert len(legacy) > 80

@@ -1,5 +1,6 @@
 """The doctor says clearly what is wrong, and what can be seen of the open questions."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -28,14 +29,14 @@ def test_a_sound_set_up_is_confirmed_with_few_calls(org: DemoOrg, recorder: Reco
     assert found.returncode == 0, found.stdout + found.stderr
     for line in (
         "sign-in by client credentials", "API version 68.0 is supported", "clock and the org's agree",
-        f"org {org.org_id}", "listing has 3 jobs", "jobs of 2 users", "of 15,000 API calls used", "All is well.",
+        f"org {org.org_id}", "/jobs/query has 3 jobs", "jobs of 2 users", "of 15,000 API calls used", "All is well.",
     ):  # fmt: skip
         assert line in found.stdout
-    assert len(org.requests) <= 5
+    assert len(org.requests) <= 8
 
 
 def test_it_answers_open_questions_and_says_what_it_cannot_tell(org: DemoOrg, recorder: Recorder) -> None:
-    """From one page and one job."""
+    """From the first page, one job, and a few calls more."""
     hour = timedelta(hours=1)
     for n in range(4):
         org.add_job(state="JobComplete", createdDate=org.now - n * hour, systemModstamp=org.now - (n % 2) * n * hour)
@@ -44,7 +45,43 @@ def test_it_answers_open_questions_and_says_what_it_cannot_tell(org: DemoOrg, re
     assert "no: not for 3 of 4" in answer
     assert "numberRecordsProcessed" in answer
     assert "How long is a locator valid?\n    unknown so far" in answer
-    assert "no, on this page" in answer
+    assert "no, on these pages" in answer
+    assert "What does /jobs/query?jobType=V2Ingest list?\n    nothing" in answer
+
+
+def test_it_looks_at_both_listings(recorder_of: Callable[..., Recorder], monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is refused is no reason not to look at the other."""
+    org = DemoOrg(page_size=3, lists_loads=True, locator_needs_filters=False)
+    with serving(org):
+        recorder = recorder_of(org)
+        monkeypatch.delenv("SOURCES__SALESFORCE__FEEDS")
+        for number in range(12):
+            org.add_job(jobType="Classic" if number % 3 else "V2Ingest")
+        answer = recorder.run("doctor").stdout
+        assert "the first page of /jobs/query has 3 jobs; more pages follow" in answer
+        assert "the first page of /jobs/ingest has 3 jobs; more pages follow" in answer
+        assert "jobType=V2Ingest list?\n    3 of type V2Ingest, on its first page" in answer
+        assert "remember the filters of its first page?\n    yes" in answer
+        assert "other users' loads failed?\n    unknown so far" in answer
+        org.fail_next(403, [{"errorCode": "NOT_YOURS", "message": "no"}], path="/jobs/ingest$")
+        found = recorder.run("doctor")
+        assert "NOT_YOURS" in found.stdout
+        assert "the first page of /jobs/query has 3 jobs" in found.stdout
+        assert "API calls" in found.stdout
+        assert found.returncode == 77
+
+
+def test_it_tries_to_read_the_results_of_another_users_load(
+    org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCES__SALESFORCE__FEEDS", '["query", "ingest"]')
+    loader = org.add_user("Order Sync", "orders@demo-org.example")
+    job = org.add_job(jobType="V2Ingest", operation="insert", state="JobComplete", createdById=loader)
+    assert f"other users' loads failed?\n    yes, of {job}" in recorder.run("doctor").stdout
+    org.results.own_only = True
+    assert (
+        f"other users' loads failed?\n    not of {job}: HTTP 403 INSUFFICIENT_ACCESS" in recorder.run("doctor").stdout
+    )
 
 
 @pytest.mark.parametrize(
@@ -91,7 +128,7 @@ def test_a_listing_of_our_own_jobs_only_is_pointed_out(org: DemoOrg, recorder: R
     found = recorder.run("doctor")
 
     assert found.returncode == 0
-    assert "only shows jobs of the signed-in user" in found.stdout
+    assert "only jobs of the signed-in user are listed" in found.stdout
     assert "Manage Data Integrations" in found.stdout
 
 

@@ -21,6 +21,7 @@ import pipelines
 OURS = (
     "recording/load", "recording/primary_identity", "recording/merging", "warehouse/primary", "recording/snapshot", "recording/history", "recording/source", "recording/merges", "recording/changes",
     "recording/changed_jobs", "recording/missing_jobs", "recording/listing_row", "recording/org_metadata", "recording/job_details", "recording/job_answer",
+    "recording/job_results", "recording/load_results", "recording/results_backlog",
     "warehouse/state_spans", "warehouse/schema",
 )  # fmt: skip
 DLTS = (
