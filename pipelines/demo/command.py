@@ -165,7 +165,7 @@ select
     (select coalesce(max(all_jobs), 0) from by_user) as peak_recorded,
     (select max(query_jobs) from by_user) as most,
     (select max_by(created_by, query_jobs) from by_user) as most_by,
-    (select coalesce(sum(hours), 0) from coverage_holes) as hours,
+    (select coalesce(sum(hours), 0) from coverage_holes where feed = 'query') as hours,
     (select coalesce(sum(unseen), 0) from unseen_jobs where adds_up) as unseen,
     (select count(*) from unseen_jobs where adds_up) as days_counted
 """

@@ -52,6 +52,7 @@ QUESTIONS: Final[dict[str, dict[str, str]]] = {
         "allowance_by_day": "What was each day's peak?",
         "allowance_by_user": "Who used it up, and on which object?",
         "limits_by_week": "How close did each limit come, week by week?",
+        "batches_by_day": "Who uses the daily batches of Classic jobs and V2 loads?",
         "repeats_by_day": "Which extract runs more often than it needs to?",
     },
     "Volume and duration": {
