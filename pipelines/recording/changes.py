@@ -1,5 +1,6 @@
 """Which of the jobs just listed are new to the warehouse, or differ from what it has."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Final
 
@@ -8,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.columns import TIME, Table
-from pipelines.recording.feeds import INGEST, QUERY, QUERY_TYPES, Feed
+from pipelines.recording.feeds import INGEST, QUERY, QUERY_TYPES, SHOWN_BY_BOTH, Feed
 from pipelines.recording.history import History
 from pipelines.tables import DATASET
 from pipelines.warehouse.renamed_columns import old_names
@@ -36,14 +37,14 @@ def changes(
     return _with_observed(feed, listed.take(found["at"]), found["first_observed_at"], started_at)
 
 
-def recorded_here(history: History, feed: Feed, listed: pa.Table, left_out: str | None) -> pa.Table:
-    """The jobs of a page that this feed records: without the type that is left to another feed, and for /jobs/query
-    without V2 loads that /jobs/ingest has shown. Whether /jobs/query ever shows V2 loads is open: its documentation
-    names the type as a filter."""
+def recorded_here(history: History, feed: Feed, listed: pa.Table, others: Collection[Feed]) -> pa.Table:
+    """The jobs of a page that this feed records, with these others listed at the same time: /jobs/ingest without those
+    that both show, /jobs/query without V2 loads that /jobs/ingest has shown. Whether /jobs/query ever shows V2 loads is
+    open: its documentation names the type as a filter."""
     types = listed["job_type"]
-    if left_out:
-        return listed.filter(pc.not_equal(types, left_out).fill_null(True))
-    if feed != QUERY or not history.connection or not history.has(INGEST.jobs):
+    if feed == INGEST and QUERY in others:
+        return listed.filter(pc.not_equal(types, SHOWN_BY_BOTH).fill_null(True))
+    if feed != QUERY or INGEST not in others or not history.connection or not history.has(INGEST.jobs):
         return listed
     own = pc.is_in(types, value_set=pa.array(QUERY_TYPES))
     if pc.all(own).as_py() is not False:

@@ -1,6 +1,7 @@
 """Brings together what several answers tell of one job: it stands in the table of one feed, and that has what only the
 job's details tell."""
 
+from datetime import datetime
 from typing import Final
 
 import duckdb
@@ -8,29 +9,45 @@ import duckdb
 from pipelines.recording.feeds import FEEDS, INGEST, QUERY, QUERY_TYPES, Feed
 from pipelines.tables import DATASET
 
-# Jobs that the tables of both feeds have. A V2 load belongs to INGEST, whatever else shows it; a Classic job to the
-# feed that last showed it changed: INGEST has some only if it was recorded without QUERY for a while. Each of the two
-# halves first looks at a column of types, as there is hardly ever such a job.
+# Jobs that the tables of both feeds have. One that this run's listing of INGEST shows as a load belongs there, whatever
+# else shows it; any other to the feed that last showed it changed: until the next run, one of the two listings may not
+# be recorded, or fail. To join all jobs takes half a second with a million of each, so only those are looked up that
+# have changed since the newest version in `state_spans`, which `refresh_spans` brings up to date afterwards, and those
+# of types that the other listing is for: an earlier version may have recorded them.
+TYPED: Final = f"coalesce(job_type in {QUERY_TYPES}, false)"
+SHOWN_AT: Final = "coalesce({0}.current_since, {0}.observed_at)"
 IN_BOTH: Final = f"""
 create or replace temp table in_both as
-select org_id, id, true as to_ingest
-from {DATASET}.{QUERY.jobs.name} as q
-where coalesce(q.job_type not in {QUERY_TYPES}, true)
-    and exists (
-        select 1 from {DATASET}.{INGEST.jobs.name} as i where i.org_id = q.org_id and i.id = q.id
-    )
-union all
-select i.org_id, i.id, coalesce(i.current_since, i.observed_at) > coalesce(q.current_since, q.observed_at)
-from {DATASET}.{INGEST.jobs.name} as i
-inner join {DATASET}.{QUERY.jobs.name} as q on q.org_id = i.org_id and q.id = i.id
-where i.job_type in {QUERY_TYPES}
+with until as (
+    select org_id, max(observed_at) as observed_at from {DATASET}.state_spans group by org_id
+),
+candidates as (
+    select j.org_id, j.id from {DATASET}.{QUERY.jobs.name} as j
+    left join until as u using (org_id)
+    where not {TYPED} or {SHOWN_AT.format("j")} >= coalesce(u.observed_at, timestamptz '-infinity')
+    union
+    select j.org_id, j.id from {DATASET}.{INGEST.jobs.name} as j
+    left join until as u using (org_id)
+    where {TYPED} or {SHOWN_AT.format("j")} >= coalesce(u.observed_at, timestamptz '-infinity')
+)
+select
+    c.org_id, c.id,
+    case
+        when {TYPED.replace("job_type", "i.job_type")} then {SHOWN_AT.format("i")} > {SHOWN_AT.format("q")}
+        else {SHOWN_AT.format("i")} >= least($began, {SHOWN_AT.format("q")})
+    end as to_ingest
+from candidates as c
+inner join {DATASET}.{QUERY.jobs.name} as q on q.org_id = c.org_id and q.id = c.id
+inner join {DATASET}.{INGEST.jobs.name} as i on i.org_id = c.org_id and i.id = c.id
 """
 VERSION: Final = ", ".join(QUERY.states.schema.names)
 
 
-def join_feeds(primary: duckdb.DuckDBPyConnection) -> None:
-    """Moves jobs that stand in the tables of both feeds, with their states and absences, to the one they belong to."""
-    primary.execute(IN_BOTH)
+def join_feeds(primary: duckdb.DuckDBPyConnection, loads_listed_since: datetime | None) -> None:
+    """Moves jobs that stand in the tables of both feeds, with their states and absences, to the one they belong to.
+
+    `loads_listed_since` is when the listings of this run began; None if that of INGEST was not complete."""
+    primary.execute(IN_BOTH, {"began": loads_listed_since})
     if primary.execute("select 1 from in_both limit 1").fetchone():
         statements = [*_moves(QUERY, INGEST, "b.to_ingest"), *_moves(INGEST, QUERY, "not b.to_ingest")]
         primary.execute(";\n".join(["begin", *statements, "commit"]))

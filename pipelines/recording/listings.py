@@ -9,13 +9,14 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 import pyarrow as pa
 
 from pipelines.config.dlt_context import active
 from pipelines.errors import AccessDenied, RecorderError
-from pipelines.recording.feeds import FEEDS, INGEST, QUERY, SHOWN_BY_BOTH, Feed
+from pipelines.recording.feeds import FEEDS, INGEST, Feed
 from pipelines.recording.history import History
 from pipelines.recording.merges import Rows
 from pipelines.recording.snapshot import Snapshot, take_snapshot
@@ -49,6 +50,12 @@ class Listings:
         """What the run was to list, completely or not."""
         listed = {snapshot.feed for snapshot in self.snapshots} | self.failures.keys()
         return tuple(feed for feed in FEEDS.values() if feed in listed)
+
+    @property
+    def loads_since(self) -> datetime | None:
+        """When the listings began; None if INGEST, which loads belong to, is not among the complete ones."""
+        complete = any(snapshot.feed == INGEST for snapshot in self.snapshots)
+        return min(snapshot.started_at for snapshot in self.snapshots) if complete else None
 
     @property
     def jobs(self) -> int:
@@ -122,8 +129,8 @@ def take_snapshots(
                 raise _Stopped
             on_page(feed, page)
 
-        left_out = SHOWN_BY_BOTH if feed == INGEST and QUERY in filters else None
-        snapshot = take_snapshot(org, feed, filters[feed], histories[feed], page_read, left_out)
+        others = filters.keys() - {feed}
+        snapshot = take_snapshot(org, feed, filters[feed], histories[feed], page_read, others)
         try:
             while True:
                 spools[feed].add(next(snapshot))
@@ -133,9 +140,13 @@ def take_snapshots(
             logger.info("/%s could not be listed", feed.path, exc_info=failure)
             failure.__cause__ = failure.__traceback__ = None  # it lives on: its frames would keep the database open
             return failure
+        except BaseException:
+            stop.set()
+            raise
 
     first, *others = filters
     org.org_id  # noqa: B018 - signs in once, before the threads need it
+    org.check_clock()  # of the sign-in
     # The first listing is read by this thread, which signals can interrupt.
     pool = ThreadPoolExecutor(max(1, len(others)), "listing")
     try:
@@ -143,6 +154,9 @@ def take_snapshots(
         ended = {first: listed(first)} | {
             feed: outcome.result() for feed, outcome in zip(others, outcomes, strict=True)
         }
+    except _Stopped:
+        pool.shutdown()
+        raise next(error for error in (outcome.exception() for outcome in outcomes) if error) from None
     except BaseException:
         stop.set()
         pool.shutdown(wait=False, cancel_futures=True)

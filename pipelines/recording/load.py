@@ -191,7 +191,7 @@ def _record(
         load_package(pipeline)
     complete_tables(primary.connection)
     join_orgs(primary.connection)
-    join_feeds(primary.connection)
+    join_feeds(primary.connection, listings.loads_since)
     fill_templates(primary.connection, None if resumed else listings.org.clock - TEMPLATES_AGAIN)
     details = Details(listings, primary.connection, settings.details_per_run, progress.details)
     results = JobResults(

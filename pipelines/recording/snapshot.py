@@ -2,7 +2,7 @@
 
 import logging
 import uuid
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -73,12 +73,12 @@ def take_snapshot(  # noqa: PLR0917
     filters: dict[str, str],
     history: History,
     on_page: Callable[[Page], None],
-    left_out: str | None = None,
+    others: Collection[Feed] = (),
 ) -> Generator[Rows, None, Snapshot]:
     """Lists the org's jobs, page by page, and yields what is new or different as rows of the tables, a few pages at a
     time. Load nothing until the generator has ended: only then is the listing known to be complete.
 
-    `left_out` is a type of jobs that another feed records: they count as shown, and fill no table.
+    Jobs that one of the `others`, the feeds listed at the same time, records count as shown, and fill no table.
 
     Raises a RecorderError: see `job_pages`.
     """
@@ -113,7 +113,7 @@ def take_snapshot(  # noqa: PLR0917
         listed, unkeyed = jobs_to_arrow(page.records, org.org_id, new_fields)
         rejected |= {record.record_hash: record for record in unkeyed}
         shown.add(listed, unkeyed)
-        ours = recorded_here(history, feed, listed, left_out)
+        ours = recorded_here(history, feed, listed, others)
         jobs_left_out += listed.num_rows - ours.num_rows
         changes.add(ours)
         if page.last or page.number % PAGES_AT_ONCE == 0 or changes.bytes_to_compare > BYTES_AT_ONCE:

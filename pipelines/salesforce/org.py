@@ -16,7 +16,7 @@ from requests import Response
 
 from pipelines.config.credentials import SalesforceCredentials
 from pipelines.config.defaults import BUDGET_PERCENT, CURRENT_API_VERSION
-from pipelines.errors import InvalidResponse, sanitize
+from pipelines.errors import InvalidResponse, TemporaryError, sanitize
 from pipelines.salesforce.api_budget import ApiBudget
 from pipelines.salesforce.api_errors import SalesforceError, explained, session_has_ended
 from pipelines.salesforce.connection_errors import unreachable
@@ -41,6 +41,7 @@ class _Here(threading.local):
 
     calls = bytes_read = 0
     clock: datetime | None = None
+    refused: TemporaryError | None = None  # why the Date of the newest response is not trusted
 
 
 class Org:
@@ -75,6 +76,8 @@ class Org:
 
     def check_clock(self, newest: datetime | None = None) -> None:
         """Raises TemporaryError if the org's clock is implausible, or is earlier than the `newest` recorded listing."""
+        if self.here.refused:
+            raise self.here.refused
         self._clock.check_against(newest, self.org_id if newest else "")
 
     @property
@@ -187,5 +190,5 @@ class Org:
         with self._lock:
             self.calls += is_call
             self._clock.read(response.headers.get("Date"))
-            self.here.clock = self._clock.now
+            self.here.clock, self.here.refused = self._clock.now, self._clock.refused
         self.budget.read(response.headers.get("Sforce-Limit-Info", ""))

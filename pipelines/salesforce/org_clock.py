@@ -54,9 +54,7 @@ class OrgClock:
             raise reason
 
     def check_against(self, newest: datetime | None, org_id: str) -> None:
-        """Raises TemporaryError if the clock is not trusted, or is behind the org's newest recorded listing."""
-        if self.refused:
-            raise self.refused
+        """Raises TemporaryError if the clock is behind the org's newest recorded listing."""
         if newest and self.known and self.now < newest - BACKWARDS:
             raise TemporaryError(
                 f"The org's clock says {_at(self.now)}, which is before the newest recorded listing of org {org_id} "

@@ -1,0 +1,196 @@
+"""Jobs that both listings show, or one after the other, whatever their types: each stands in one table, and no state of
+it is lost."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from conftest import NOON, Recorder
+
+from pipelines.demo_org.org import DemoOrg
+from pipelines.demo_org.server import serving
+from pipelines.recording import load as run
+from pipelines.recording.records import MAX_NEW_FIELDS
+
+HOUR = timedelta(hours=1)
+FORBIDDEN = [{"errorCode": "API_DISABLED_FOR_ORG", "message": "not enabled"}]
+STAMP = "2026-11-02T11:00:00.000Z"
+BOTH, QUERY, INGEST = '["query", "ingest"]', '["query"]', '["ingest"]'
+
+
+@pytest.fixture
+def org():
+    demo_org = DemoOrg(now=NOON, lists_loads=True)
+    with serving(demo_org):
+        yield demo_org
+
+
+@pytest.fixture
+def recorder(recorder_of: Callable[..., Recorder], org: DemoOrg, monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    made = recorder_of(org)
+    monkeypatch.setenv("SOURCES__SALESFORCE__FEEDS", BOTH)
+    return made
+
+
+def record(id: str, **fields: Any) -> dict[str, Any]:
+    return {
+        "id": id, "operation": "insert", "object": "Account", "createdById": "005Dm0000000001MAA", "createdDate": STAMP,
+        "systemModstamp": STAMP, "state": "InProgress", **fields,
+    }  # fmt: skip
+
+
+def show(org: DemoOrg, feed: str, *records: Any) -> None:
+    """What the feed's next listing shows."""
+    org.fail_next(200, {"done": True, "records": list(records), "nextRecordsUrl": None}, path=f"/jobs/{feed}$")
+
+
+def places(recorder: Recorder) -> dict[str, str]:
+    """job -> the feed it stands in. Also checks that it stands in that one alone, with all of its states."""
+    rows = recorder.rows("select id, 'query' from query_jobs union all select id, 'ingest' from ingest_jobs")
+    assert len({job for job, _ in rows}) == len(rows), rows
+    of_states = recorder.rows(
+        "select id, 'query' from query_job_states union select id, 'ingest' from ingest_job_states"
+    )
+    assert sorted(of_states) == sorted(rows)
+    assert sorted(set(recorder.rows("select id, feed from state_spans"))) == sorted(rows)
+    assert (
+        recorder.rows("select id from unlisted_jobs where listed_again_at is null group by all having count(*) > 1")
+        == []
+    )
+    return dict(rows)
+
+
+def states(recorder: Recorder, job: str) -> list[str]:
+    return [
+        state
+        for (state,) in recorder.rows(
+            f"select state from (from query_job_states union all from ingest_job_states) where id = '{job}' "
+            "order by observed_at, system_modstamp"
+        )
+    ]
+
+
+TYPES = ("V2Query", "Classic", "V2Ingest", "V9", None)
+ID = "750Dm0000000001MAA"
+
+
+@pytest.mark.parametrize("in_query", TYPES)
+@pytest.mark.parametrize("in_ingest", TYPES)
+def test_of_whatever_type_each_listing_says_that_it_is(
+    recorder: Recorder, org: DemoOrg, in_query: str | None, in_ingest: str | None
+) -> None:
+    for state in ("InProgress", "InProgress", "JobComplete"):
+        show(org, "query", record(ID, jobType=in_query, state=state))
+        show(org, "ingest", record(ID, jobType=in_ingest, state=state))
+        recorder.load()
+        assert places(recorder).keys() == {ID}
+        org.advance(HOUR)
+    assert states(recorder, ID) == ["InProgress", "JobComplete"]
+    assert recorder.rows("select state from query_jobs union all select state from ingest_jobs") == [("JobComplete",)]
+    assert recorder.rows("select count(*) from unlisted_jobs") == [(0,)]
+
+
+@pytest.mark.parametrize("then", ["V2Query", "Classic", "V2Ingest"])
+@pytest.mark.parametrize("first", ["V2Query", "Classic", "V2Ingest"])
+def test_a_job_that_changes_its_type(recorder: Recorder, org: DemoOrg, first: str, then: str) -> None:
+    """From one load to the next, each listing showing what it documents to."""
+    for job_type, state in ((first, "Open"), (then, "InProgress"), (then, "JobComplete")):
+        show(org, "query", *([record(ID, jobType=job_type, state=state)] if job_type != "V2Ingest" else []))
+        show(org, "ingest", *([record(ID, jobType=job_type, state=state)] if job_type != "V2Query" else []))
+        recorder.load()
+        assert places(recorder) == {ID: "ingest" if job_type == "V2Ingest" else "query"}
+        org.advance(HOUR)
+    assert states(recorder, ID) == ["Open", "InProgress", "JobComplete"]
+    assert recorder.rows("select count(*) from jobs") == [(1,)]
+    assert recorder.rows("select id from unlisted_jobs where listed_again_at is null") == []
+
+
+def test_a_load_lives_on_if_its_listing_is_no_longer_recorded(
+    recorder: Recorder, org: DemoOrg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where /jobs/query shows loads, too: its changes, and that it is gone."""
+    job, idle = org.add_job(jobType="V2Ingest", state="Open"), org.add_job(jobType="V2Ingest")
+    for feeds, state, feed in (
+        (BOTH, "Open", "ingest"), (QUERY, "UploadComplete", "query"), (BOTH, "InProgress", "ingest"),
+        (INGEST, "Failed", "ingest"), (QUERY, "JobComplete", "query"),
+    ):  # fmt: skip
+        monkeypatch.setenv("SOURCES__SALESFORCE__FEEDS", feeds)
+        org.move_job(job, state)
+        recorder.load()
+        assert places(recorder) == {job: feed, idle: feed}
+        assert recorder.load().jobs_changed == 0
+        org.advance(HOUR)
+    assert states(recorder, job) == ["Open", "UploadComplete", "InProgress", "Failed", "JobComplete"]
+    assert states(recorder, idle) == ["InProgress"]
+    assert recorder.rows(f"select observed_at from query_jobs where id = '{idle}'") == [(NOON,)]
+    org.delete_job(job)
+    recorder.load()
+    assert recorder.rows("select id, feed from unlisted_jobs") == [(job, "query")]
+
+
+def test_a_load_stands_in_one_place_after_a_kill(
+    recorder: Recorder, org: DemoOrg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the load and what brings the listings together; the next run makes good."""
+    show(org, "query", record(ID, jobType="V2Query"))
+    show(org, "ingest", record(ID, jobType="V2Ingest"))
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "join_feeds", lambda *given: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            recorder.load()
+    org.advance(HOUR)
+    for feed in ("query", "ingest"):
+        show(org, feed)
+    recorder.load()
+    assert places(recorder).keys() == {ID}
+
+
+def test_undocumented_fields_of_each_listing(recorder: Recorder, org: DemoOrg) -> None:
+    """Each has columns of its own, and its own limit on new ones."""
+    many = {f"field{n}": n for n in range(MAX_NEW_FIELDS + 1)}
+    show(org, "query", record("750A", jobType="V2Query", ofTomorrow="q"), record("750B", jobType="V2Ingest", extra=1))
+    show(org, "ingest", record("750B", jobType="V2Ingest", ofTomorrow="i", **many), record("750C", jobType="V2Ingest"))
+    assert recorder.load().jobs_changed == 4
+    assert recorder.rows("select id, of_tomorrow from query_jobs") == [("750A", "q")]
+    ((extra,),) = recorder.rows("select extra_fields from ingest_jobs where id = '750B'")
+    assert '"ofTomorrow":"i"' in extra
+    assert extra.count("field") == MAX_NEW_FIELDS + 1
+    show(org, "ingest", record("750B", jobType="V2Ingest", ofTomorrow="i"))
+    recorder.load()
+    assert recorder.rows("select of_tomorrow from ingest_jobs where id = '750B'") == [("i",)]
+    assert recorder.rows("select feed, new_columns from listings where new_columns is not null order by all") == [
+        ("ingest", '{"of_tomorrow":"ofTomorrow"}'), ("query", '{"extra":"extra","of_tomorrow":"ofTomorrow"}'),
+    ]  # fmt: skip
+
+
+def test_records_without_a_key_in_either_listing(recorder: Recorder, org: DemoOrg) -> None:
+    """What both show is one record; that a job exists is taken from the listing that showed it."""
+    job = org.add_job(jobType="V2Ingest")
+    recorder.load()
+    org.advance(HOUR)
+    show(org, "query", None, {"id": "750X"})
+    show(org, "ingest", None, {"id": job, "jobType": "V2Ingest"}, {"id": "750Y", "jobType": "Classic"})
+    assert " · 5 rejected · " in str(recorder.load())
+    assert recorder.rows("select count(*) from rejected_records") == [(4,)]
+    assert recorder.rows("select feed, rejected, jobs_listed from listings order by started_at desc, feed limit 2") == [
+        ("ingest", 3, 3), ("query", 2, 2),
+    ]  # fmt: skip
+    assert recorder.rows("select count(*) from unlisted_jobs") == [(0,)]
+
+
+def test_a_reduced_view_of_one_listing(recorder: Recorder, org: DemoOrg) -> None:
+    """It proves nothing of its own jobs, and the other one stays whole."""
+    queries = [org.add_job() for _ in range(30)]
+    loads = [org.add_job(jobType="V2Ingest", createdById=f"005{n:015}") for n in range(30)]
+    recorder.load()
+    org.advance(HOUR)
+    show(org, "ingest", *org.records_of("ingest", loads[:2]))
+    org.delete_job(queries[0])
+    recorder.load()
+    assert recorder.rows("select feed, jobs_lost, reduced_since is not null from listings order by started_at desc, feed limit 2") == [
+        ("ingest", 28, True), ("query", 1, False),
+    ]  # fmt: skip
+    assert recorder.rows("select feed, hidden, count(*) from unlisted_jobs group by all order by all") == [
+        ("ingest", True, 28), ("query", False, 1),
+    ]  # fmt: skip
