@@ -155,7 +155,7 @@ select
         inner join listings as l on l.listing_id = a.listing_id
         where s.state_before <> s.state and v.system_modstamp < l.since
     ) as changes_behind_the_cursor,
-    (select count(*) from jobs where outcome = 'failed') as failed,
+    (select count(*) from query_jobs where state = 'Failed') as failed,
     (select failures from streak) as failed_nights,
     (select cast(failing_since at time zone 'UTC' as date) from streak) as failed_since,
     (select count(*) from failures where outcome = 'every record failed') as every_record_failed,

@@ -24,7 +24,8 @@ def test_the_demo_shows_what_the_org_forgot(recorder: Recorder, tmp_path: Path) 
     run = recorder.run("demo", "--days", "9", "--home", str(home))
 
     assert run.returncode == 0, run.stderr
-    assert run.stderr == ""
+    # The org refuses the results of one load
+    assert re.fullmatch(r"WARNING: .* record_errors: HTTP 403 INSUFFICIENT_ACCESS: .*\n", run.stderr), run.stderr
     assert "The last of 19 loads printed:" in run.stdout
     jobs = re.search(r"\n  jobs +([\d,]+) +([\d,]+)\n", run.stdout)
     assert jobs
@@ -147,7 +148,8 @@ def test_the_demo_can_be_run_again(recorder: Recorder, tmp_path: Path) -> None:
         run = recorder.run("demo", "--days", "1", "--home", str(tmp_path / "demo"))
         assert run.returncode == 0, run.stderr
         reader = duckdb.connect(tmp_path / "demo" / "warehouse.duckdb", read_only=True)
-    assert reader.execute("select count(*) from salesforce.listings").fetchall() == [(3,)]
+    feeds = reader.execute("select feed, count(*) from salesforce.listings group by feed order by feed").fetchall()
+    assert feeds == [("ingest", 3), ("query", 3)]
     reader.close()
     assert os.listdir(tmp_path / "demo")
 
