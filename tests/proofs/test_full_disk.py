@@ -62,7 +62,8 @@ def grown(
             org.delete_job(job)
         for n in range(60):
             org.add_job(state="JobComplete", numberRecordsProcessed=1, jobType=types[n % 6])
-        org.fail_records(jobs[1], [("UNABLE_TO_LOCK_ROW:unable to obtain exclusive access:--", {"Name": "Anna"})])
+        failed = org.add_job(jobType="V2Ingest", state="JobComplete")
+        org.fail_records(failed, [("UNABLE_TO_LOCK_ROW:unable to obtain exclusive access:--", {"Name": "Anna"})])
         return recorder
 
     return make
