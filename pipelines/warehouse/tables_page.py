@@ -42,6 +42,7 @@ QUESTIONS: Final[dict[str, dict[str, str]]] = {
     "What went wrong": {
         "failures": "What failed, was aborted or lost records, and why?",
         "failure_reasons": "What are the reasons, how often does each occur, and since when?",
+        "reason_trends": "For which reasons do records fail that are new, or more often than in the weeks before?",
         "failure_streaks": "What has failed every time, and since when?",
         "failure_rates": "Which series lose a share of their jobs, or of their records?",
         "outcomes_by_day": "How do jobs end, day by day?",
