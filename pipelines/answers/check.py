@@ -15,6 +15,7 @@ from pipelines.answers.findings.coverage import coverage, holes, own_jobs_only, 
 from pipelines.answers.findings.failing import lost_loads, rates, streaks
 from pipelines.answers.findings.finding import CheckContext, Finding, RecordedFeed
 from pipelines.answers.findings.limits import allowance, api_calls
+from pipelines.answers.findings.reasons import grown_reasons, new_reasons, unread_results
 from pipelines.answers.findings.records import details, rejected
 from pipelines.answers.findings.thresholds import Thresholds, read_thresholds
 from pipelines.answers.findings.unfinished import unfinished
@@ -26,8 +27,8 @@ __all__ = ["Finding", "Thresholds", "as_json", "check", "read_thresholds"]
 
 # The order matters: what one of them reports, a later one does not report again.
 CHECKS: Final[tuple[Callable[[CheckContext], Iterator[Finding]], ...]] = (
-    coverage, reduced_view, own_jobs_only, holes, streaks, lost_loads, rates, unfinished,
-    allowance, api_calls, unusual_volume, missing_runs, rejected, details,
+    coverage, reduced_view, own_jobs_only, holes, streaks, lost_loads, rates, new_reasons, grown_reasons,
+    unfinished, allowance, api_calls, unusual_volume, missing_runs, rejected, details, unread_results,
 )  # fmt: skip
 
 ORGS: Final = "select org_id, name, as_of from recorded_orgs order by name, org_id"

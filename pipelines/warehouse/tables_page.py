@@ -43,6 +43,7 @@ QUESTIONS: Final[dict[str, dict[str, str]]] = {
         "failures": "What failed, was aborted or lost records, and why?",
         "failure_reasons": "What are the reasons, of jobs and of records, how often does each occur, and since when?",
         "record_counts": "Do the counts of loads add up, and how far are the reasons known?",
+        "reason_trends": "For which reasons do records fail that are new, or more often than in the weeks before?",
         "failure_streaks": "What has failed every time, and since when?",
         "failure_rates": "Which series lose a share of their jobs, or of their records?",
         "outcomes_by_day": "How do jobs end, day by day?",

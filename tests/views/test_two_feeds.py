@@ -24,7 +24,7 @@ def history(feed: str, seed: int, **fields: Any) -> Tables:
     """Seven weeks of one listing: one that shows few jobs, one that is filtered, a pause of nine days, failures, absences."""
     dice, away = Random(seed), []
     lost = NOW - dice.randrange(20, 30) * DAY
-    jobs, details, states, listings = [], [], [], []
+    jobs, details, states, listings, errors = [], [], [], [], []
     times = [NOW - n * 9 * HOUR - dice.randrange(9_000) * timedelta(seconds=1) for n in range(1, 130)]
     times = [NOW, *(at for at in times if not lost - 9 * DAY < at < lost)]
     for nth, at in enumerate(times):
@@ -58,13 +58,18 @@ def history(feed: str, seed: int, **fields: Any) -> Tables:
         if state in fields["states"] and n % 3:
             counts = dice.choice(((90, 0), (90, 3), (90, 90)))
             details.append(key | dict(zip(("number_records_processed", "number_records_failed"), counts, strict=True)))
+            if counts[1] and n % 5:
+                details[-1]["results_outcome"] = "read"
+                code = "NEW" if created > NOW - 6 * DAY and n % 2 else "LOCKED"
+                errors.append(key | {"reason": code, "level": "record", "error_code": code, "records": counts[1],
+                                     "read_at": stamp})  # fmt: skip
         later = [at for at in sorted(times) if at > job["observed_at"]]
         if later and (n % 4 == 0 or job["created_by_id"] == "005B"):
             last = max(at for at in times if at < later[0])
             away.append(key | {"feed": feed, "state": state, "last_listed_at": last, "unlisted_at": later[0]})
     return {
         f"{feed}_jobs": jobs, f"{feed}_job_states": states, "listings": listings, "job_details": details,
-        "unlisted_jobs": away, "users": USERS,
+        "unlisted_jobs": away, "record_errors": errors, "users": USERS,
     }  # fmt: skip
 
 

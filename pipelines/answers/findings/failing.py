@@ -5,12 +5,18 @@ from datetime import datetime
 from typing import Final
 
 from pipelines.answers.findings.finding import SERIES, CheckContext, Finding, Series, series_of
+from pipelines.answers.findings.record_reasons import main_reason
 from pipelines.answers.findings.words import counted, jobs_are, known, percent, series_name, when
 from pipelines.warehouse.reader import Row
 
 WORKED: Final = ("done", "done: record failures unknown")
 LOST: Final = "every record failed"
 MIN_COUNTED_JOBS: Final = 3  # with known record counts: fewer could be a single bad file
+SETUP: Final = "Salesforce keeps the errors for seven days after the job: Setup → Bulk Data Load Jobs."
+WHICH: Final = (
+    "The table record_errors has all reasons. Which records failed, Salesforce keeps for seven days after the job: "
+    "Setup → Bulk Data Load Jobs."
+)
 
 
 def streaks(context: CheckContext) -> Iterator[Finding]:
@@ -34,7 +40,9 @@ def streaks(context: CheckContext) -> Iterator[Finding]:
         context.reported.failing[series_of(streak)] = (streak["failing_since"], streak["last_failure_at"])
         error = _error(failure)
         if not error and failure["outcome"] == LOST:
+            reason = main_reason(context, [failure["id"]])
             error = f"Salesforce shows the last one as {_ended_as(streak)}, but every record failed."
+            error += reason.sentence if reason else ""
         yield context.finding(
             "failing",
             *(known(streak[part]) for part in SERIES[:3]),
@@ -84,14 +92,16 @@ def lost_loads(context: CheckContext) -> Iterator[Finding]:
         # If whole batches failed, the org may have counted no records at all.
         lost = {0: "every batch", 1: "the only record"}.get(records, f"all {records:,} records")
         group = {**alike[0], "jobs": len(alike)}
+        ids = tuple(load["id"] for load in alike)
+        reason = main_reason(context, ids)
         yield context.finding(
             "closed but failed",
             *map(known, parts[:2]),
             parts[2],
             message=f"{jobs_are(group, 'shows as', 'show as')} {_ended_as(group)}, but {lost} failed; the last job "
-            f"ended by {when(alike[0]['ended_by'])}.",
-            remedy="Salesforce keeps the errors for seven days after the job: Setup → Bulk Data Load Jobs.",
-            ids=tuple(load["id"] for load in alike),
+            f"ended by {when(alike[0]['ended_by'])}.{reason.sentence if reason else ''}",
+            remedy=WHICH if reason else SETUP,
+            ids=ids,
             numbers={"jobs": len(alike), "records_failed": records},
         )
 
@@ -125,6 +135,8 @@ def rates(context: CheckContext) -> Iterator[Finding]:
     )
     failures = _failures_since(context, min((series["since"] for series in news), default=context.as_of))
     for series in news:
+        if series["records_fail"]:
+            context.reported.losing.add(series_of(series))
         outcome = "failed" if series["jobs_fail"] else "partly failed"
         alike = [
             failure
@@ -143,7 +155,7 @@ def _failure_rate(context: CheckContext, series: Row, failed: list[Row]) -> Find
         series["created_by_id"],
         message=f"{series_name(series)} failed in {series['jobs_failed']:,} of {series['jobs']:,} jobs "
         f"({percent(series['jobs_percent'])}) since {when(series['since'])}, first on "
-        f"{when(series['first_failure_at'])}, last on {when(series['last_failure_at'])}{_most_often(failed)}.",
+        f"{when(series['first_failure_at'])}, last on {when(series['last_failure_at'])}{_why(context, failed)}.",
         remedy="See the view failure_reasons for all errors of these jobs.",
         ids=tuple(row["id"] for row in failed),
         numbers={name: series[name] for name in names},
@@ -151,6 +163,7 @@ def _failure_rate(context: CheckContext, series: Row, failed: list[Row]) -> Find
 
 
 def _lost_records(context: CheckContext, series: Row, losing: list[Row]) -> Finding:
+    reason = main_reason(context, [row["id"] for row in losing])
     names = ("jobs_counted", "records_processed", "records_failed", "records_percent", "since", "first_loss_at")
     return context.finding(
         "record failures",
@@ -159,8 +172,8 @@ def _lost_records(context: CheckContext, series: Row, losing: list[Row]) -> Find
         message=f"{series['records_failed']:,} of {counted(series['records_processed'], 'record')} "
         f"({percent(series['records_percent'])}) failed in {counted(series['jobs_counted'], 'job')} of "
         f"{series_name(series)} since {when(series['since'])}, first on {when(series['first_loss_at'])}, last on "
-        f"{when(series['last_loss_at'])}{_most_often(losing)}.",
-        remedy="Salesforce keeps the errors for seven days after the job: Setup → Bulk Data Load Jobs.",
+        f"{when(series['last_loss_at'])}{reason.clause if reason else _most_often(losing)}.",
+        remedy=WHICH if reason else SETUP,
         ids=tuple(row["id"] for row in losing),
         numbers={name: series[name] for name in (*names, "last_loss_at")},
     )
@@ -180,6 +193,14 @@ def _failures_since(context: CheckContext, since: datetime) -> dict[Series, list
     ):
         by_series.setdefault(series_of(failure), []).append(failure)
     return by_series
+
+
+def _why(context: CheckContext, failed: list[Row]) -> str:
+    """Why jobs failed, or if they do not tell, why their records did."""
+    if said := _most_often(failed):
+        return said
+    reason = main_reason(context, [row["id"] for row in failed])
+    return reason.clause if reason else ""
 
 
 def _most_often(failed: list[Row]) -> str:

@@ -22,6 +22,9 @@ class Thresholds(BaseConfiguration):
     failed_jobs: int = 4
     lost_percent: float = 50.0
     lost_records: int = 100
+    new_reason_records: int = 10
+    grown_times: float = 3.0
+    grown_records: int = 100
     unfinished_hours: float = 24.0
     allowance_percent: float = 80.0
     api_percent: float = 80.0
