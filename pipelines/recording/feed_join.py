@@ -7,38 +7,46 @@ from typing import Final
 import duckdb
 
 from pipelines.recording.feeds import FEEDS, INGEST, QUERY, QUERY_TYPES, Feed
-from pipelines.tables import DATASET
+from pipelines.tables import DATASET, LISTINGS
 
 # Jobs that the tables of both feeds have. One that this run's listing of INGEST shows as a load belongs there, whatever
 # else shows it; any other to the feed that last showed it changed: until the next run, one of the two listings may not
 # be recorded, or fail. To join all jobs takes half a second with a million of each, so only those are looked up that
 # have changed since the newest version in `state_spans`, which `refresh_spans` brings up to date afterwards, and those
 # of types that the other listing is for: an earlier version may have recorded them.
-TYPED: Final = f"coalesce(job_type in {QUERY_TYPES}, false)"
+TYPED: Final = f"coalesce({{0}}.job_type in {QUERY_TYPES}, false)"
 SHOWN_AT: Final = "coalesce({0}.current_since, {0}.observed_at)"
+CANDIDATES: Final = f"""
+create or replace temp table candidates as
+with joined as (
+    select org_id, coalesce(max(s.observed_at), timestamptz '-infinity') as until
+    from (select distinct org_id from {DATASET}.{LISTINGS.name}) as l
+    left join {DATASET}.state_spans as s using (org_id)
+    group by org_id
+)
+select q.org_id, q.id from {DATASET}.{QUERY.jobs.name} as q where not {TYPED.format("q")}
+union
+select i.org_id, i.id from {DATASET}.{INGEST.jobs.name} as i where {TYPED.format("i")}
+union
+select q.org_id, q.id from {DATASET}.{QUERY.jobs.name} as q
+inner join joined as j on j.org_id = q.org_id and {SHOWN_AT.format("q")} >= j.until
+union
+select i.org_id, i.id from {DATASET}.{INGEST.jobs.name} as i
+inner join joined as j on j.org_id = i.org_id and {SHOWN_AT.format("i")} >= j.until
+"""
+# Ids tell roughly when a job was created: their range limits what is read.
 IN_BOTH: Final = f"""
 create or replace temp table in_both as
-with until as (
-    select org_id, max(observed_at) as observed_at from {DATASET}.state_spans group by org_id
-),
-candidates as (
-    select j.org_id, j.id from {DATASET}.{QUERY.jobs.name} as j
-    left join until as u using (org_id)
-    where not {TYPED} or {SHOWN_AT.format("j")} >= coalesce(u.observed_at, timestamptz '-infinity')
-    union
-    select j.org_id, j.id from {DATASET}.{INGEST.jobs.name} as j
-    left join until as u using (org_id)
-    where {TYPED} or {SHOWN_AT.format("j")} >= coalesce(u.observed_at, timestamptz '-infinity')
-)
 select
     c.org_id, c.id,
     case
-        when {TYPED.replace("job_type", "i.job_type")} then {SHOWN_AT.format("i")} > {SHOWN_AT.format("q")}
+        when {TYPED.format("i")} then {SHOWN_AT.format("i")} > {SHOWN_AT.format("q")}
         else {SHOWN_AT.format("i")} >= least($began, {SHOWN_AT.format("q")})
     end as to_ingest
 from candidates as c
 inner join {DATASET}.{QUERY.jobs.name} as q on q.org_id = c.org_id and q.id = c.id
 inner join {DATASET}.{INGEST.jobs.name} as i on i.org_id = c.org_id and i.id = c.id
+where q.id between $first and $last and i.id between $first and $last
 """
 VERSION: Final = ", ".join(QUERY.states.schema.names)
 
@@ -47,11 +55,12 @@ def join_feeds(primary: duckdb.DuckDBPyConnection, loads_listed_since: datetime 
     """Moves jobs that stand in the tables of both feeds, with their states and absences, to the one they belong to.
 
     `loads_listed_since` is when the listings of this run began; None if that of INGEST was not complete."""
-    primary.execute(IN_BOTH, {"began": loads_listed_since})
+    ((first, last),) = primary.execute(f"{CANDIDATES}; select min(id), max(id) from candidates").fetchall()
+    primary.execute(IN_BOTH, {"began": loads_listed_since, "first": first, "last": last})
     if primary.execute("select 1 from in_both limit 1").fetchone():
         statements = [*_moves(QUERY, INGEST, "b.to_ingest"), *_moves(INGEST, QUERY, "not b.to_ingest")]
         primary.execute(";\n".join(["begin", *statements, "commit"]))
-    primary.execute("drop table in_both")
+    primary.execute("drop table in_both; drop table candidates")
 
 
 def _moves(here: Feed, there: Feed, which: str) -> list[str]:

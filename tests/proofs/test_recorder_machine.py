@@ -45,6 +45,7 @@ class RecorderMachine(RuleBasedStateMachine):
         self.truths: list[Truth] = []
         self.observed: dict[Any, Any] = {}
         self.loads = 0  # since the last quiet one
+        self.folder_lost = False  # since the last load that succeeded
 
     @initialize(
         paging=st.sampled_from(["snapshot", "live"]),
@@ -96,6 +97,7 @@ class RecorderMachine(RuleBasedStateMachine):
             shutil.rmtree(self.recorder.state_folder, ignore_errors=True)
             for truth in self.truths:
                 truth.kept, truth.unpublished = [], []
+            self.folder_lost = True
             self.count("folders lost")
         # Restored as docs/operations.md says: a log that a killed load has left goes with the file that it belongs to.
         if loss == "the primary database" and self.recorder.warehouse.exists():
@@ -148,6 +150,8 @@ class RecorderMachine(RuleBasedStateMachine):
     ) -> None:
         """One load that may fail: at any request, at any step, at any statement, or because the file is held."""
         org, truth = self.orgs[which], self.truths[which]
+        # Kept without the folder that says for which file, a listing of an org that this file does not know stays there.
+        locked = locked and (not self.folder_lost or bool(truth.loaded))
         self.count("loads")
         self.loads += 1
 
@@ -208,6 +212,7 @@ class RecorderMachine(RuleBasedStateMachine):
                     each.unpublished += each.kept
                     each.kept = []
             raise
+        self.folder_lost = False
         assert (done.failure is None) == (len(complete) == len(reading))
         self.count("loads of one listing", len(complete) < len(reading))
         truth.loaded += complete
