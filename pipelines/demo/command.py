@@ -87,27 +87,32 @@ def credentials_for(org: DemoOrg) -> SalesforceCredentials:
 
 def _summarize(org: DemoOrg, warehouse: Path, days: int) -> None:
     """Prints what the org still remembers next to what the warehouse knows."""
-    remembered = list(org.jobs.values())
+    remembered = [*org.jobs.values(), *org.ingest_jobs.values()]
     failing = [job for job in remembered if _is_failing_extract(job)]
     known: dict[str, Any] = read(KNOWN, warehouse).to_pylist()[0]
     for what, the_org, the_warehouse in (
         ("", "the org remembers", "the warehouse knows"),
         ("jobs", f"{len(remembered):,}", f"{known['jobs']:,}"),
+        ("of these, V2 loads", f"{len(org.ingest_jobs):,}", f"{known['loads']:,}"),
         ("oldest job created on", _oldest(remembered), known["oldest"]),
         ("changes of state", "none", f"{known['changes']:,}"),
         ("of those, missed by a systemModstamp cursor", "none", f"{known['changes_behind_the_cursor']:,}"),
         ("failed jobs", f"{sum(job['state'] == 'Failed' for job in remembered):,}", f"{known['failed']:,}"),
         ("nights in a row that the Lead extract failed", len(failing), known["failed_nights"]),
         ("the first of them", _oldest(failing), known["failed_since"]),
-        ("Closed loads of which every record failed", "unknown", known["every_record_failed"]),
+        ("loads done, although every record failed", "unknown", known["every_record_failed"]),
+        ("records that failed in loads", "in a file a job", f"{known['records_failed']:,}"),
+        ("of these, most for one reason", "unknown", f"{known['most_failed']:,} {known['most_failed_for']}"),
         ("jobs deleted before the org would forget them", "none", known["deleted_early"]),
         (f"most of its {known['allowance']:,} query jobs in 24 hours", "unknown", f"{known['peak']:,}"),
         ("of those, recorded", "unknown", f"{known['peak_recorded']:,}"),
         ("of these, most by one user", "unknown", f"{known['most']:,} by {known['most_by']}"),
     ):
         print(f"  {what:<47}{the_org!s:>18}{the_warehouse!s:>24}")
-    unseen = org.created - known["jobs"]
-    print(f"\nNot recorded: {unseen:,} of {org.created:,} jobs appeared and vanished between two loads.")
+    unseen = org.created - (known["jobs"] - known["loads"])
+    print(
+        f"\nNot recorded: {unseen:,} of {org.created:,} queries and Classic jobs appeared and vanished between two loads."
+    )
     if known["hours"]:
         print(f"The warehouse shows it: its coverage has gaps of {known['hours']:g} hours.")
     print(
@@ -136,6 +141,13 @@ with streak as (
     order by failures desc
     limit 1
 ),
+reason as (
+    select * from failure_reasons where level = 'record'
+    and error_code = (
+        select error_code from failure_reasons where level = 'record'
+        group by 1 order by sum(records_failed) desc, 1 limit 1
+    )
+),
 peak as (
     select * from allowance_by_day order by fullness desc limit 1
 ),
@@ -143,22 +155,26 @@ by_user as (
     select * from allowance_by_user where day = (select day from peak)
 )
 select
-    (select count(*) from query_jobs) as jobs,
+    (select count(*) from listed_jobs) as jobs,
+    (select count(*) from ingest_jobs) as loads,
     (select cast(min(began_at at time zone 'UTC') as date) from all_jobs) as oldest,
     (select count(*) from state_spans where state_before <> state) as changes,
     (
         select count(*)
         from state_spans as s
-        inner join query_job_states as v on v.org_id = s.org_id and v.id = s.id and v.state = s.state
-            and v.observed_at = s.observed_at
-        inner join all_listings as a on a.org_id = s.org_id and a.listed_at = s.observed_at
+        inner join (from query_job_states union all from ingest_job_states) as v
+            on v.org_id = s.org_id and v.id = s.id and v.state = s.state and v.observed_at = s.observed_at
+        inner join all_listings as a on a.org_id = s.org_id and a.feed = s.feed and a.listed_at = s.observed_at
         inner join listings as l on l.listing_id = a.listing_id
         where s.state_before <> s.state and v.system_modstamp < l.since
     ) as changes_behind_the_cursor,
-    (select count(*) from jobs where outcome = 'failed') as failed,
+    (select count(*) from listed_jobs where state = 'Failed') as failed,
     (select failures from streak) as failed_nights,
     (select cast(failing_since at time zone 'UTC' as date) from streak) as failed_since,
-    (select count(*) from failures where outcome = 'every record failed') as every_record_failed,
+    (select count(*) from record_counts where looks_done) as every_record_failed,
+    (select coalesce(sum(records), 0) from record_errors) as records_failed,
+    (select sum(records_failed) from reason) as most_failed,
+    (select max(error_code) from reason) as most_failed_for,
     (select count(*) from early_deletions) as deleted_early,
     (select used from peak) as peak,
     (select allowance from peak) as allowance,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import repeat
 from typing import Any
 
@@ -46,6 +47,7 @@ class Answer:
     stream: Iterator[bytes] | None = None
     pause: float = 0.0
     compress: bool = True  # if gzip is accepted and the headers name no encoding
+    at: datetime | None = None  # its Date; None: when it is sent
 
 
 def answer(status: int, value: object, **headers: str) -> Answer:

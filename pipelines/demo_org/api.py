@@ -164,7 +164,9 @@ def _page(org: DemoOrg, asked: Asked, version: str, surface: str) -> Answer:
             "records": org.records_of(surface, keys[offset:end]),
             "nextRecordsUrl": None if done else following,
         }
-        return answer(200, body)
+        given = answer(200, body)
+        given.at = org.now  # another request may move the clock before this page is sent
+        return given
 
 
 def _keys(org: DemoOrg, listing: Listing, filters: Filters) -> list[str]:

@@ -85,7 +85,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, given: Answer) -> None:
         body, org = given.body, self.server.org
         with org.lock:  # the clock stands elsewhere while an event is played
-            now = org.now
+            now = given.at or org.now
         self.send_response_only(given.status)
         self.send_header("Date", format_datetime(now, usegmt=True))
         for name, value in given.headers.items():

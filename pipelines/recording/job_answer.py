@@ -145,8 +145,12 @@ def _values(feed: Feed, answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def _provisional(job: dict[str, Any], row: dict[str, Any]) -> bool | None:
-    """Closed only means that no more batches may be added: the job is finished when all its batches are (JobInfo)."""
+    """Closed only means that no more batches may be added: the job is finished when none is queued or in progress
+    (JobInfo). The original batch of a PK-chunked query is neither, nor completed, nor failed."""
     if job["job_type"] != "Classic" or (row.get("state") or job["listed_state"]) != "Closed":
         return False
+    queued, running = row.get("number_batches_queued"), row.get("number_batches_in_progress")
+    if queued is not None and running is not None:
+        return bool(queued + running > 0)
     total, completed, failed = (row.get(f"number_batches_{which}") for which in ("total", "completed", "failed"))
     return None if total is None or completed is None or failed is None else bool(total > completed + failed)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+import dlt
 import pyarrow as pa
 
-from pipelines.config.dlt_context import active
 from pipelines.errors import AccessDenied, RecorderError
 from pipelines.recording.feeds import FEEDS, INGEST, Feed
 from pipelines.recording.history import History
@@ -89,7 +89,8 @@ class _Spool:
     first listing can be larger than memory allows."""
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile(dir=active().data_dir)  # noqa: SIM115 - closed by `rows`
+        folder = dlt.current.pipeline().working_dir  # on the disk that dlt's own files are on
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by `rows`
         self._batches: list[Rows] = []
 
     def add(self, batch: Rows) -> None:

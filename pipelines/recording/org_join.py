@@ -4,23 +4,21 @@ from typing import Final
 
 import duckdb
 
-from pipelines.job_tables import STATE_SPANS
-from pipelines.recording.feeds import QUERY
+from pipelines.job_tables import JOB_BATCHES, RECORD_ERRORS, STATE_SPANS
+from pipelines.recording.feeds import FEEDS, QUERY
 from pipelines.salesforce.ids import full_id
-from pipelines.tables import DATASET, LISTINGS, TABLES
+from pipelines.tables import DATASET, LISTINGS, REJECTED_RECORDS, TABLES, UNLISTED_JOBS
 from pipelines.warehouse.schema import stored_columns
 
 # Of two rows with the same key, the first in this order is kept, as in `merges.py`.
 ORDER: Final = {
-    "query_jobs": "coalesce(current_since, observed_at) desc",
-    "query_job_states": "observed_at",
-    "ingest_jobs": "coalesce(current_since, observed_at) desc",
-    "ingest_job_states": "observed_at",
-    "unlisted_jobs": "listed_again_at",
-    "rejected_records": "last_observed_at desc",
-    "listings": "started_at",
-    "record_errors": "read_at",
-    "job_batches": "read_at desc",
+    **{feed.jobs: "coalesce(current_since, observed_at) desc" for feed in FEEDS.values()},
+    **{feed.states: "observed_at" for feed in FEEDS.values()},
+    UNLISTED_JOBS: "listed_again_at",
+    REJECTED_RECORDS: "last_observed_at desc",
+    LISTINGS: "started_at",
+    RECORD_ERRORS: "read_at",
+    JOB_BATCHES: "read_at desc",
 }
 NEWEST_ANSWER: Final = "asked_at desc"  # for the other tables
 OF_ORG: Final = "org_id in ($short, $full)"
@@ -36,8 +34,8 @@ from (
 where {OF_ORG} and f.record_hash = r.record_hash
 """
 FIRST_OBSERVED: Final = f"""
-update {DATASET}.query_jobs as j set observed_at = s.observed_at
-from {DATASET}.query_job_states as s
+update {DATASET}.{{feed.jobs.name}} as j set observed_at = s.observed_at
+from {DATASET}.{{feed.states.name}} as s
 where j.org_id = $full and s.org_id = $full and s.id = j.id and s.system_modstamp = j.system_modstamp
     and s.state = j.state and s.observed_at < j.observed_at
 """
@@ -143,13 +141,14 @@ def _join(primary: duckdb.DuckDBPyConnection, ids: dict[str, str]) -> None:
                 run(f"delete from {name} where {OF_ORG}")
                 continue
             key = ", ".join(column for column in table.key if column != "org_id") or "1"
-            order = ORDER.get(table.name, NEWEST_ANSWER)
+            order = ORDER.get(table, NEWEST_ANSWER)
             run(
                 f"delete from {name} where rowid in (select rowid from (select rowid, row_number() over (partition by "
                 f"{key} order by {order}, org_id = $full desc) as nth from {name} where {OF_ORG}) where nth > 1)"
             )
             run(f"update {name} set org_id = $full where org_id = $short")
-        run(FIRST_OBSERVED)
+        for feed in FEEDS.values():
+            run(FIRST_OBSERVED.format(feed=feed))
         for statement in ONE_ABSENCE:
             run(statement)
         primary.execute("commit")

@@ -63,7 +63,10 @@ wanted as (
         *,
         number_records_failed > 0 or (number_records_failed is null and not is_classic) as has_failed_records,
         not is_classic and ended_as in ('Failed', 'Aborted') as has_unprocessed,
-        is_classic and (number_records_failed > 0 or number_batches_failed > 0) as has_batches,
+        is_classic and (
+            number_records_failed > 0 or number_batches_failed > 0
+            or (ended_as in ('Failed', 'Aborted') and number_batches_total > 0)
+        ) as has_batches,
         ended_as = 'Failed' and error_message is not null as has_own_reason
     from loads
 )

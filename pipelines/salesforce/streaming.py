@@ -18,6 +18,7 @@ PACKED_PART: Final = 2**16  # bytes read at once, and
 PART: Final = 2**18  # at most unpacked at once
 ERROR_BYTES: Final = 2**16  # read of an error response
 CSV: Final = {"Accept": "text/csv", "Accept-Encoding": "gzip"}  # the Classic API answers in the form of the job
+CONNECT_SECONDS: Final = 10.0
 GZIP: Final = 31  # zlib's wbits for gzip's header and checksum
 BROKEN_OFF: Final = "A response broke off before its end"
 
@@ -100,8 +101,10 @@ class StreamingClient:
         LimitReached if nothing may be read any more."""
         self.allowance.take(0)
         self._limits.size = self.allowance.size + ERROR_BYTES
-        self._limits.seconds = max(self.allowance.until - time.monotonic(), 0.001)
-        response: Response = self._http.get(url, stream=True, headers=CSV, **options)
+        left = max(self.allowance.until - time.monotonic(), 0.001)
+        self._limits.seconds, self._limits.until = left, self.allowance.until
+        patience = min(CONNECT_SECONDS, left), left
+        response: Response = self._http.get(url, stream=True, headers=CSV, timeout=patience, **options)
         if response.status_code not in (200, 204):
             content = b""
             with closing(response), suppress(LimitReached, NoResponse, InvalidResponse):  # its status says enough

@@ -35,6 +35,7 @@ class Limits:
 
     size: int = ANSWER_BYTES
     seconds: float = field(default_factory=lambda: ANSWER_SECONDS)
+    until: float | None = None  # by `time.monotonic`, in place of `seconds`, which then are those that were left
 
 
 class _DeadlineReader(io.RawIOBase):
@@ -44,7 +45,7 @@ class _DeadlineReader(io.RawIOBase):
         self._raw, self._connection = raw, connection
         self._seconds, self._size = limits.seconds, limits.size
         self._patience = connection.gettimeout() or self._seconds
-        self._until = time.monotonic() + self._seconds
+        self._until = limits.until or time.monotonic() + self._seconds
         self._left = self._size
 
     def readable(self) -> bool:

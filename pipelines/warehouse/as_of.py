@@ -30,16 +30,22 @@ REMEDY: Final = "Use a form like 2026-11-16T06:00 (UTC), 2026-11-16T06:00+01:00,
 THEN: Final = "back_then"  # a schema for what is computed once
 
 # Per org and feed, the start of the newest listing that had ended by then: rows carry the start of the listing that
-# showed them. Before a feed's first listing, the org's newest counts: rows may have come from the other table since.
+# showed them. Before the end of a feed's first listing, the org's newest counts up to the start of that one: rows may
+# have come from the other table since.
 SEEN: Final = f"""
-with ended as (
-    select org_id, feed, coalesce(restarted_at, started_at) as listed_at
-    from {CATALOG}.{DATASET}.listings where finished_at <= $at
+with listed as (
+    select org_id, feed, started_at, coalesce(restarted_at, started_at) as listed_at, finished_at <= $at as ended
+    from {CATALOG}.{DATASET}.listings
 )
-select o.org_id, f.feed, coalesce(max(e.listed_at), max(o.listed_at)) as seen_to
-from (select org_id, max(listed_at) as listed_at from ended group by all) as o
+select
+    o.org_id, f.feed,
+    coalesce(
+        max(l.listed_at) filter (where l.ended),
+        least(any_value(o.listed_at), min(l.started_at) - interval 1 microsecond)
+    ) as seen_to
+from (select org_id, max(listed_at) as listed_at from listed where ended group by all) as o
 cross join (select unnest(['query', 'ingest']) as feed) as f
-left join ended as e on e.org_id = o.org_id and e.feed = f.feed
+left join listed as l on l.org_id = o.org_id and l.feed = f.feed
 group by all
 """
 # Jobs whose current row comes from a later listing are shown by their earlier versions, and their spans recomputed.

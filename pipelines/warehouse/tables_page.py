@@ -41,7 +41,8 @@ DuckDB shows the same descriptions: `comment` of `duckdb_tables()`, `duckdb_view
 QUESTIONS: Final[dict[str, dict[str, str]]] = {
     "What went wrong": {
         "failures": "What failed, was aborted or lost records, and why?",
-        "failure_reasons": "What are the reasons, how often does each occur, and since when?",
+        "failure_reasons": "What are the reasons, of jobs and of records, how often does each occur, and since when?",
+        "record_counts": "Do the counts of loads add up, and how far are the reasons known?",
         "reason_trends": "For which reasons do records fail that are new, or more often than in the weeks before?",
         "failure_streaks": "What has failed every time, and since when?",
         "failure_rates": "Which series lose a share of their jobs, or of their records?",
@@ -53,6 +54,7 @@ QUESTIONS: Final[dict[str, dict[str, str]]] = {
         "allowance_by_day": "What was each day's peak?",
         "allowance_by_user": "Who used it up, and on which object?",
         "limits_by_week": "How close did each limit come, week by week?",
+        "limits_ahead": "At this pace, when is each limit reached?",
         "batches_by_day": "Who uses the daily batches of Classic jobs and V2 loads?",
         "repeats_by_day": "Which extract runs more often than it needs to?",
     },

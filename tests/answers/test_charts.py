@@ -86,7 +86,7 @@ DRAWN = {
     "lines": lambda width: charts.lines({"queries": LINE}, "jobs", SPAN, width),
     "ranking": lambda width: charts.ranking(NAMED, "jobs", width),
     "ranking_of_nothing": lambda width: charts.ranking(NAMED[1:], "jobs", width),
-    "spells": lambda width: charts.spells(SPELL, SPAN, width),
+    "periods": lambda width: charts.periods(SPELL, SPAN, width),
     "small_lines": lambda width: charts.small_lines({"query A": HALVES, "query B": HALVES}, "minutes", SPAN, width),
     "week": lambda width: charts.week([{"weekday": 7, "hour": 23, "value": 0.5}], "jobs", width),
     "strip": lambda width: charts.strip([{"start": SPAN.since, "end": SPAN.until}], [{"start": SPAN.since}], SPAN, width),

@@ -1,7 +1,8 @@
 """One load that sends itself a signal: `python interrupted_load.py SIGNAL MOMENT`, both numbers.
 
 A moment is a line about to run: of the recorder's own stages, or of what dlt does with files and statements. So the
-n-th moment is the same place in every run, or nearly. What runs inside of DuckDB has none: random times hit that.
+n-th moment is the same place in every run, or nearly: two listings are read by a thread each, which take turns. What
+runs inside of DuckDB has none: random times hit that.
 Signal 0 is none; then the last line of stdout says how many moments there are.
 """
 
@@ -19,7 +20,8 @@ import dlt
 import pipelines
 
 OURS = (
-    "recording/load", "recording/primary_identity", "recording/merging", "warehouse/primary", "recording/snapshot", "recording/history", "recording/source", "recording/merges", "recording/changes",
+    "recording/load", "recording/primary_identity", "recording/merging", "warehouse/primary", "recording/snapshot", "recording/history", "recording/source", "recording/listings",
+    "recording/feed_join", "recording/job_results", "recording/load_results", "recording/merges", "recording/changes",
     "recording/changed_jobs", "recording/missing_jobs", "recording/listing_row", "recording/org_metadata", "recording/job_details", "recording/job_answer",
     "recording/job_results", "recording/load_results", "recording/results_backlog",
     "warehouse/state_spans", "warehouse/schema",

@@ -104,10 +104,11 @@ class Truth:
 
     def _beside(self, connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
         listings = """select started_at, finished_at, since, pages, jobs_listed, jobs_changed, jobs_changed_late,
-            jobs_unlisted, creators from listings where notes is null and restarted_at is null order by started_at"""
+            jobs_unlisted, creators from listings
+            where feed = 'query' and notes is null and restarted_at is null order by started_at"""
         yield from _unequal("listings", self.listings, _fetch(connection, listings))
         first, last = self.listings[0][0], self.listings[-1][0]
-        coverage = _fetch(connection, "select covered_from, covered_to, listings from coverage")
+        coverage = _fetch(connection, "select covered_from, covered_to, listings from coverage where feed = 'query'")
         yield from _unequal("coverage", [(first - timedelta(days=7), last, len(self.listings))], coverage)
         yield from _unequal("coverage_holes", [], _fetch(connection, "select * from coverage_holes"))
         details = f"""select id, outcome, state, number_records_processed, total_processing_time, error_message
@@ -116,7 +117,7 @@ class Truth:
         yield from _unequal(JOB_DETAILS.name, expected, _fetch(connection, details))
 
     def _rows(self, connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
-        listings = _fetch(connection, "select org_id, started_at, finished_at from listings")
+        listings = _fetch(connection, "select org_id, started_at, finished_at from listings where feed = 'query'")
         for jobs in self._some_at_a_time():
             bounds = f"where id between '{jobs[0][0]}' and '{jobs[-1][0]}'"
             columns = ", ".join(QUERY_JOBS.schema.names)

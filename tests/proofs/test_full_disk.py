@@ -45,17 +45,25 @@ def grown(
 
     def make(home: Path) -> Recorder:
         recorder = recorder_of(org, home)  # an absolute name replaces tmp_path
+        monkeypatch.setenv("SOURCES__SALESFORCE__FEEDS", '["query", "ingest"]')
+        monkeypatch.setenv("QUERY_JOBS__RECORD_ERRORS", "true")
         org.page_size = 50
         org.add_raw({"object": "Account"})
-        jobs = [org.add_job(state="JobComplete" if n % 2 else "InProgress", retries=n) for n in range(120)]
+        types = ("V2Query", "V2Ingest", "V2Query", "Classic", "V2Ingest", "V2Query")
+        jobs = [
+            org.add_job(state="JobComplete" if n % 2 else "InProgress", retries=n, jobType=types[n % 6])
+            for n in range(120)
+        ]
         recorder.load()
         org.advance(timedelta(hours=1))
         for n, job in enumerate(jobs[::3]):
             org.move_job(job, "Failed", stamp=bool(n % 2), errorMessage="Timeout")
         for job in jobs[1::20]:
             org.delete_job(job)
-        for _ in range(60):
-            org.add_job(state="JobComplete", numberRecordsProcessed=1)
+        for n in range(60):
+            org.add_job(state="JobComplete", numberRecordsProcessed=1, jobType=types[n % 6])
+        failed = org.add_job(jobType="V2Ingest", state="JobComplete")
+        org.fail_records(failed, [("UNABLE_TO_LOCK_ROW:unable to obtain exclusive access:--", {"Name": "Anna"})])
         return recorder
 
     return make
@@ -90,8 +98,12 @@ def check_made_good(recorder: Recorder, wanted: dict[str, list[Any]]) -> None:
     recorder.load()
     assert recorded(recorder) == wanted
     spans = sorted(recorder.rows("select * from state_spans"), key=str)
-    states = recorder.rows("select org_id, id, system_modstamp, state, observed_at from query_job_states")
-    assert spans == spans_by_hand(states)
+    by_hand = [
+        span
+        for feed in ("query", "ingest")
+        for span in spans_by_hand(recorder.rows(f"select * from {feed}_job_states"), feed=feed)
+    ]
+    assert spans == sorted(by_hand, key=str)
     assert recorder.rows("select 1 from listings group by listing_id having count(*) > 1") == []
     kept = {".dlt", "loader.duckdb", "loader.duckdb.lock", "loader.duckdb.state", "warehouse.duckdb"}
     kept |= {".warehouse.duckdb.lock", "warehouse.duckdb.copies"}

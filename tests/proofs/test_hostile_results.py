@@ -67,6 +67,7 @@ BATCHES: dict[str, Answer] = {
     "spaces for ever": for_ever(BODY, b" " * 2**16),
 }
 SMALL_BYTES = 2**22
+SOON = 30  # seconds for a whole load, on a busy machine; an endless answer lasts 120
 
 
 @pytest.fixture(autouse=True)
@@ -140,7 +141,7 @@ def test_hostile_results_end_within_their_limits(
     for name, answer in answers.items():
         job = of(org)
         outcome, seconds = tried(recorder, org, path, answer)
-        assert seconds < 12, (name, seconds)
+        assert seconds < SOON, (name, seconds)
         if answers is ROWS or (answers is BATCHES and name == "rows for ever"):
             assert outcome is not None, name
             assert outcome.startswith("first "), (name, outcome)
@@ -167,7 +168,7 @@ def test_a_locator_that_never_ends_is_followed_only_so_far(
 
     outcome, seconds = tried(recorder, org, "failedResults", answer)
     assert outcome == "first 20 of 20"
-    assert seconds < 12
+    assert seconds < SOON
     assert recorder.rows("select records, rows_read, complete from record_errors") == [(20, 20, False)]
 
 

@@ -6,7 +6,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any, ClassVar
 from unittest.mock import patch
@@ -14,11 +14,10 @@ from unittest.mock import patch
 import dlt
 import pytest
 from conftest import NOON, Recorder
-from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
-from misfortunes import change, fault
+from misfortunes import change, fault, feed, trouble
 from processes import holding
 from truth import Truth
 
@@ -28,12 +27,9 @@ from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
 from pipelines.errors import unwrap_error
 from pipelines.recording import load as run
+from pipelines.recording.listings import Listings
 
 SECOND = timedelta(seconds=1)
-
-
-class Crash(Exception):
-    """Stands for a bug, or for a machine that fails in the middle of a step."""
 
 
 class RecorderMachine(RuleBasedStateMachine):
@@ -55,17 +51,21 @@ class RecorderMachine(RuleBasedStateMachine):
         order=st.sampled_from(["shuffled", "newest", "oldest"]),
         page_size=st.integers(2, 6),
         jobs=st.integers(0, 15),
+        lists_loads=st.booleans(),
     )
-    def found(self, paging: Any, order: Any, page_size: int, jobs: int) -> None:
+    def found(self, paging: Any, order: Any, page_size: int, jobs: int, lists_loads: bool) -> None:
         for number in range(2):
-            org = DemoOrg(now=NOON, page_size=page_size, paging=paging, order=order, seed=number)
+            org = DemoOrg(
+                now=NOON, page_size=page_size, paging=paging, order=order, seed=number, lists_loads=lists_loads
+            )
             self.closing.enter_context(serving(org))
             org.add_user("Somebody Else", f"else{number}@demo-org.example")
-            for _ in range(jobs if not number else 2):
-                org.add_job()
+            for n in range(jobs if not number else 3):
+                org.add_job(jobType=("V2Query", "V2Ingest", "Classic")[n % 3])
             self.orgs.append(org)
             self.truths.append(Truth(org))
         self.recorder = type(self).recorder_of(self.orgs[0], uuid.uuid4().hex)
+        os.environ["SOURCES__SALESFORCE__FEEDS"] = '["query", "ingest"]'  # until the fixture undoes its own
 
     def teardown(self) -> None:
         try:
@@ -107,13 +107,13 @@ class RecorderMachine(RuleBasedStateMachine):
 
     def happen(self, org: DemoOrg, one: Any) -> None:
         what, *how = one
-        jobs = sorted(org.jobs)
+        jobs = sorted([*org.jobs, *org.ingest_jobs])
         job = jobs[how[0] % len(jobs)] if jobs and how and isinstance(how[0], int) else None
         if what == "add":
             others = [user for user in org.users if user != org.integration_user_id]
             org.add_job(jobType=how[0], createdById=others[0] if how[1] else org.integration_user_id)
         elif what == "raw":
-            org.add_raw(how[0])
+            org.add_raw(*how)
         elif what == "lose locators":
             org.lose_locators()
         elif what == "advance":
@@ -136,7 +136,7 @@ class RecorderMachine(RuleBasedStateMachine):
 
     @rule(
         which=st.integers(0, 1),
-        meanwhile=st.lists(st.tuples(st.integers(1, 5), change), max_size=6),
+        meanwhile=st.lists(st.tuples(feed, st.integers(1, 5), change), max_size=6),
         fault=fault,
         job_type=st.sampled_from([None, None, None, "V2Query", "Classic"]),
         version=st.sampled_from(["68.0", "68.0", "58.0"]),
@@ -151,9 +151,9 @@ class RecorderMachine(RuleBasedStateMachine):
         self.count("loads")
         self.loads += 1
 
-        def events(page: int) -> None:
-            for at, one in meanwhile:
-                if at == page:
+        def events(*page: Any) -> None:
+            for *at, one in meanwhile:
+                if tuple(at) == page:
                     self.happen(org, one)
 
         truth.meanwhile = events
@@ -170,94 +170,65 @@ class RecorderMachine(RuleBasedStateMachine):
                     scene.enter_context(
                         holding(self.recorder.primary_file, read_only=self.recorder.primary_file.exists())
                     )
-                scene.enter_context(self.trouble(org, fault))
+                scene.enter_context(trouble(org, fault))
                 self.attempt(truth, f'{{"jobType":"{job_type}"}}' if job_type else "{}", locked)
         except Exception as error:
             if not (unwrap_error(error) or fault):
                 raise
             self.count(f"loads that failed: {fault[0] if fault else 'locked'}")
         finally:
-            truth.meanwhile = lambda page: None
+            truth.meanwhile = lambda feed, page: None
             org.faults.clear()
 
     def attempt(self, truth: Truth, filters: str, locked: bool = False) -> None:
         for org in self.orgs:
             org.advance(SECOND)  # no two listings start at one moment
-        listing = truth.begin(filters)
-        extract, listed = dlt.Pipeline.extract, []
+        reading = truth.begin(filters)
+        extract, source, complete, listed = dlt.Pipeline.extract, run.salesforce, [], []
+
+        def both(*given: Any, on_listed: Any, **options: Any) -> Any:
+            def noted(listings: Listings, metadata: Any) -> None:
+                complete.extend(reading[snapshot.feed.name] for snapshot in listings.snapshots)
+                on_listed(listings, metadata)
+
+            return source(*given, on_listed=noted, **options)
 
         def extracted(*given: Any, **options: Any) -> Any:
             result = extract(*given, **options)
-            if listing.starts:  # else it was a listing kept from before, and this one may never begin
-                listed.append(True)
+            listed[:] = complete  # empty: it was a listing kept from before, and this one may never begin
             return result
 
         try:
-            with patch.object(dlt.Pipeline, "extract", extracted):
-                run.record(read_settings(), credentials_for(truth.org))
+            with patch.object(dlt.Pipeline, "extract", extracted), patch.object(run, "salesforce", both):
+                done = run.record(read_settings(), credentials_for(truth.org))
         except BaseException:
-            if listed:
-                truth.kept.append(listing)
+            truth.kept += listed
             if not locked:
                 for each in self.truths:  # beside the file, or in it already: either loss may be theirs
                     each.unpublished += each.kept
                     each.kept = []
             raise
-        truth.loaded.append(listing)
+        assert (done.failure is None) == (len(complete) == len(reading))
+        self.count("loads of one listing", len(complete) < len(reading))
+        truth.loaded += complete
         for each in self.truths:
             each.loaded += each.kept + each.unpublished
             each.kept, each.unpublished = [], []
-
-    @contextmanager
-    def trouble(self, org: DemoOrg, fault: Any):
-        match fault:
-            case ("refuse", status, times, after):
-                org.fail_next(status, [{"errorCode": "DRAWN", "message": "drawn"}], times=times, after=after)
-                yield
-            case ("garbage", body, after):
-                org.fail_next(200, body, after=after)
-                yield
-            case ("cut", times, after):
-                org.cut_next(times=times, after=after)
-                yield
-            case ("crash", step, late):
-                owner = dlt.Pipeline if hasattr(dlt.Pipeline, step) else run
-                real = getattr(owner, step)
-
-                def crash(*given: Any, **options: Any) -> Any:
-                    if late:
-                        real(*given, **options)
-                    raise Crash(step)
-
-                with patch.object(owner, step, crash):
-                    yield
-            case ("statement", nth, stays):
-                real, count = DuckDbSqlClient.execute_query, iter(range(10**9))
-
-                def execute(*given: Any, **options: Any) -> Any:
-                    now = next(count) + 1
-                    if now == nth or (stays and now > nth):
-                        raise Crash(f"statement {now}")
-                    return real(*given, **options)
-
-                with patch.object(DuckDbSqlClient, "execute_query", execute):
-                    yield
-            case _:
-                yield
 
     @precondition(lambda self: self.loads > 2)
     @rule()
     def quiet_load(self) -> None:
         """Both orgs, undisturbed; then everything must be right."""
         for truth in self.truths:
-            truth.meanwhile = lambda page: None
+            truth.meanwhile = lambda feed, page: None
             truth.org.faults.clear()
             self.attempt(truth, "{}")
         self.count("quiet loads", 2)
         rows = self.recorder.rows
         for truth in self.truths:
             truth.check(rows)
-        keys = "select org_id, id, system_modstamp, state, observed_at from query_job_states"
+        states = "from query_job_states union all from ingest_job_states"
+        keys = f"select org_id, id, system_modstamp, state, observed_at from ({states})"
         observed = {row[:-1]: row[-1] for row in rows(keys)}
         assert self.observed.items() <= observed.items()
         self.observed = observed

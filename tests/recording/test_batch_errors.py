@@ -73,13 +73,26 @@ def test_batches_of_a_classic_load_are_read_if_they_have_failures(org: DemoOrg, 
 
 
 def test_a_load_that_still_runs_is_read_later(org: DemoOrg, recorder: Recorder) -> None:
-    job = classic_load_of(org, numberBatchesCompleted=1)
+    job = classic_load_of(org, numberBatchesCompleted=1, numberBatchesQueued=2)
     recorder.load()
     assert result_calls(org) == []
 
-    org.edit_job(job, numberBatchesCompleted=3)
+    org.edit_job(job, numberBatchesCompleted=3, numberBatchesQueued=0)
     answer(org, "/batch", {"batchInfo": [batch(job, 1, failed=1)]})
     answer(org, "/result", RESULTS["CSV"])
     org.advance(timedelta(hours=3))
     recorder.load()
     assert counts(recorder) == {job: {"REQUIRED_FIELD_MISSING": 1}}
+
+
+def test_batches_of_a_load_that_was_aborted_are_recorded(org: DemoOrg, recorder: Recorder) -> None:
+    """Those that never ran say why, and how many records that concerns is not known."""
+    job = org.add_job(
+        jobType="Classic", operation="insert", state="Aborted", numberBatchesTotal=2, numberBatchesCompleted=1
+    )
+    answer(org, "/batch", {"batchInfo": [batch(job, 1), batch(job, 2, "NotProcessed", said="Records not processed")]})
+    recorder.load()
+    assert recorder.rows("select state, message from job_batches order by id") == [
+        ("Completed", None), ("NotProcessed", "Records not processed"),
+    ]  # fmt: skip
+    assert result_calls(org) == [f"{job}/batch"]

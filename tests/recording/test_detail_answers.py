@@ -22,7 +22,7 @@ def test_an_answer_about_another_job_changes_nothing(org: DemoOrg, recorder: Rec
     """Even if the job was answered before."""
     job = org.add_job(
         jobType="Classic", operation="insert", state="Closed", numberBatchesTotal=2, numberBatchesCompleted=1,
-        numberRecordsProcessed=5,
+        numberBatchesInProgress=1, numberRecordsProcessed=5,
     )  # fmt: skip
     org.advance(timedelta(minutes=1))
     recorder.load()
@@ -43,6 +43,24 @@ def test_an_id_of_fifteen_characters_is_the_same_job(org: DemoOrg, recorder: Rec
     recorder.load()
 
     assert recorder.details() == {job: ["answered", 7, None], odd: ["refused", None, None]}
+
+
+@pytest.mark.parametrize(
+    ("batches", "provisional"),
+    [
+        ({"numberBatchesTotal": 4, "numberBatchesCompleted": 3}, False),  # the original batch of a PK-chunked query
+        ({"numberBatchesTotal": 4, "numberBatchesCompleted": 3, "numberBatchesQueued": 1}, True),
+        ({"numberBatchesTotal": 4, "numberBatchesCompleted": 3, "numberBatchesInProgress": 1}, True),
+        ({"numberBatchesTotal": 4, "numberBatchesCompleted": 3, "numberBatchesQueued": ...}, True),
+        ({"numberBatchesTotal": 4, "numberBatchesCompleted": ..., "numberBatchesQueued": ...}, None),
+    ],
+)
+def test_a_closed_job_is_done_when_nothing_is_queued_or_running(
+    org: DemoOrg, recorder: Recorder, batches: dict[str, Any], provisional: bool | None
+) -> None:
+    job = org.add_job(jobType="Classic", state="Closed", **batches)
+    recorder.load()
+    assert recorder.details("provisional") == {job: [provisional]}
 
 
 # --- the Classic API's XML ---

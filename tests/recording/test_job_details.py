@@ -107,7 +107,7 @@ def test_a_closed_job_is_requested_again_until_its_batches_are_done(org: DemoOrg
     """Each time its answer has become twice as old; its listing record does not change meanwhile."""
     job = org.add_job(
         jobType="Classic", operation="insert", state="Closed", numberBatchesTotal=3, numberBatchesCompleted=1,
-        numberRecordsProcessed=10_000, numberRecordsFailed=0,
+        numberBatchesQueued=2, numberRecordsProcessed=10_000, numberRecordsFailed=0,
     )  # fmt: skip
     org.advance(MINUTE)
     recorder.load()
@@ -116,7 +116,9 @@ def test_a_closed_job_is_requested_again_until_its_batches_are_done(org: DemoOrg
     recorder.load()
     assert recorder.details("provisional, attempts") == {job: [True, 1]}
     org.advance(MINUTE)
-    org.edit_job(job, numberBatchesCompleted=3, numberRecordsProcessed=30_000, numberRecordsFailed=7)
+    org.edit_job(
+        job, numberBatchesCompleted=3, numberBatchesQueued=0, numberRecordsProcessed=30_000, numberRecordsFailed=7
+    )
     recorder.load()
     org.advance(timedelta(days=1))
     recorder.load()
@@ -186,6 +188,7 @@ def test_an_answer_is_kept_when_the_job_is_gone_later(org: DemoOrg, recorder: Re
         state="Closed",
         numberBatchesTotal=2,
         numberBatchesCompleted=1,
+        numberBatchesInProgress=1,
         numberRecordsProcessed=5,
     )
     org.advance(MINUTE)
