@@ -220,8 +220,8 @@ def volume(pictures, show):
 
 
 @app.cell
-def failures(pictures, show):
-    show(pictures.failures)
+def failures(mo, pictures, show):
+    mo.vstack([show(pictures.failures), show(pictures.reasons)])
     return
 
 
@@ -238,8 +238,8 @@ def allowance(pictures, show):
 
 
 @app.cell
-def users(pictures, show):
-    show(pictures.users)
+def users(mo, pictures, show):
+    mo.vstack([show(pictures.users), show(pictures.batches)])
     return
 
 

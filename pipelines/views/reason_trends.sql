@@ -32,10 +32,10 @@
 -- unique: org_id, job_type, operation, object, created_by_id, reason
 --
 -- Loads of which every record failed count for first_at, last_at and is_new only: failures has these. Reasons of a load are known
--- if none of its records failed, or its results were read, at least in part. is_new needs, in the four weeks before first_at, three
--- loads of the series whose reasons are known, one of them a week before, and no more of which they are not; and two weeks of
--- coverage. A reason is not new if one with the same code and fields was there before, and one of the two has no message: whether a
--- text is kept is a setting, and which texts are recognized may change with a new version.
+-- if none of its records failed, or its results were read, at least in part. is_new needs two weeks of coverage, and of the series,
+-- in the four weeks before first_at, three loads whose reasons are known, one of them a week before; and they must be known of half
+-- of all its loads, and of half of those with failures. A reason is not new if one with the same code and fields was there before,
+-- and one of the two has no message: whether a text is kept is a setting, and a new version may recognize more of them.
 with loads as (
     select
         j.org_id,
@@ -58,7 +58,12 @@ with loads as (
                 and d.number_records_failed = 0 and coalesce(d.number_batches_failed, 0) = 0
                 then 1
             else 0
-        end as known
+        end as known,
+        -- whose reasons are there to be read
+        case
+            when d.outcome = 'answered' and (d.number_records_failed > 0 or d.number_batches_failed > 0) then 1
+            else 0
+        end as failing
     from salesforce.all_jobs as j
     inner join salesforce.recorded_feeds as r on r.org_id = j.org_id and r.feed = j.feed
     inner join salesforce.job_outcomes as o on o.org_id = j.org_id and o.id = j.id
@@ -81,7 +86,7 @@ series as (
     group by 1, 2, 3, 4, 5
 ),
 members as (
-    select s.series, l.org_id, l.id, l.began_at, l.covered_to, l.is_settled, l.week, l.size, l.counted, l.known
+    select s.series, l.org_id, l.id, l.began_at, l.covered_to, l.is_settled, l.week, l.size, l.counted, l.known, l.failing
     from loads as l
     inner join series as s
         on s.org_id = l.org_id
@@ -174,6 +179,8 @@ known_before as (
         b.reason,
         sum(m.known) as known,
         sum(1 - m.known) as unknown,
+        sum(m.failing * m.known) as failing_known,
+        sum(m.failing * (1 - m.known)) as failing_unknown,
         min(case when m.known = 1 then m.began_at end) as known_from
     from begun as b
     inner join members as m
@@ -229,7 +236,9 @@ select
     r.settled = 1 and coalesce(t.weeks_before, 0) >= 2 and r.first_at <= r.covered_to - interval '336' hour as is_comparable,
     case
         when b.reason is null or a.reason is not null or p.replaces is not null then false
-        when b.settled = 1 and k.known >= 3 and k.unknown <= k.known and k.known_from <= b.first_at - interval '168' hour then true
+        when b.settled = 1 and k.known >= 3 and k.unknown <= k.known and k.failing_unknown <= k.failing_known
+            and k.known_from <= b.first_at - interval '168' hour
+            then true
     end as is_new,
     p.replaces,
     s.feed

@@ -9,18 +9,21 @@ from typing import Final
 
 from pipelines.answers.pictures.created_jobs import volume, week
 from pipelines.answers.pictures.failed_jobs import failures, streaks
-from pipelines.answers.pictures.limits_used import allowance, limits, users
+from pipelines.answers.pictures.failed_records import reasons
+from pipelines.answers.pictures.limits_used import allowance, batches, limits, users
 from pipelines.answers.pictures.picture import Picture
 from pipelines.answers.pictures.record_gaps import coverage
 from pipelines.answers.pictures.time_taken import at_once, durations
 from pipelines.answers.selection import Selection
 
 __all__ = [
-    "PICTURES", "Picture", "allowance", "at_once", "coverage", "durations", "failures", "limits", "pictures", "streaks",
-    "users", "volume", "week",
+    "PICTURES", "Picture", "allowance", "at_once", "batches", "coverage", "durations", "failures", "limits", "pictures",
+    "reasons", "streaks", "users", "volume", "week",
 ]  # fmt: skip
 
-PICTURES: Final = (volume, failures, streaks, allowance, users, limits, at_once, durations, week, coverage)
+PICTURES: Final = (
+    volume, failures, reasons, streaks, allowance, users, batches, limits, at_once, durations, week, coverage,
+)  # fmt: skip
 
 
 def pictures(selection: Selection) -> Iterator[Picture]:

@@ -4,7 +4,7 @@ from typing import Final
 
 from pipelines.answers import charts
 from pipelines.answers.findings.words import counted, percent, when
-from pipelines.answers.pictures.picture import MAX_ENTRIES, Picture
+from pipelines.answers.pictures.picture import MAX_ENTRIES, Picture, day
 from pipelines.answers.selection import Selection
 from pipelines.warehouse.reader import Row
 
@@ -29,7 +29,7 @@ def allowance(selection: Selection) -> Picture:
         order by day
     """)
     peak = _peak(selection)
-    high = [day for day in days if (day.pop("share_percent") or 0) >= HIGH_PERCENT]
+    high = [peak_day for peak_day in days if (peak_day.pop("share_percent") or 0) >= HIGH_PERCENT]
     numbers = {
         **{f"peak_{name}": peak.get(name) for name in ("used", "allowance", "share_percent", "counted", "recorded")},
         "peak_at": peak.get("peak_at"),
@@ -143,6 +143,71 @@ def users(selection: Selection) -> Picture:
         table,
         lambda width: charts.ranking(shown, "query jobs in the busiest 24 hours", width),
         filters,
+    )
+
+
+def batches(selection: Selection) -> Picture:
+    """Who took how many of the org's batches: Classic jobs by the org's count, V2 loads at least."""
+    title, filters = "Who uses the daily batches?", ("creators",)
+    found = selection.query(f"""
+        select
+            coalesce(created_by, '?') as "user", cast(coalesce(sum(batches), 0) as bigint) as batches,
+            cast(coalesce(sum(classic_batches), 0) as bigint) as "of Classic jobs",
+            cast(coalesce(sum(load_batches), 0) as bigint) as "of V2 loads, at least",
+            cast(sum(jobs) as bigint) as jobs, cast(sum(jobs_counted) as bigint) as "jobs counted"
+        from batches_by_day
+        where {selection.where_clause(*filters)} and day >= $since and day < $until
+        group by created_by_id, created_by
+        order by batches desc, jobs desc, "user", created_by_id
+    """)
+    busiest = selection.query(f"""
+        select day, cast(sum(batches) as bigint) as batches
+        from batches_by_day
+        where {selection.where_clause(*filters)} and day >= $since and day < $until
+        group by day
+        having sum(batches) > 0
+        order by batches desc, day desc
+        limit 1
+    """)
+    allowed = selection.query("""
+        select max from limit_readings
+        where org_id = $org and limit_name = 'DailyBulkApiBatches' and app = '' and read_at < $until
+        order by read_at desc
+        limit 1
+    """)
+    first, peak = (found or [{}])[0], (busiest or [{}])[0]
+    numbers = {
+        "batches": sum(row["batches"] for row in found),
+        "load_batches": sum(row["of V2 loads, at least"] for row in found),
+        "jobs": sum(row["jobs"] for row in found),
+        "jobs_not_counted": sum(row["jobs"] - row["jobs counted"] for row in found),
+        "since": selection.since,
+        "until": selection.until,
+        "most_by_user": first.get("user"),
+        "most_by_batches": first.get("batches"),
+        "busiest_day": peak.get("day"),
+        "busiest_day_batches": peak.get("batches"),
+        "allowed": allowed[0]["max"] if allowed else None,
+    }
+    if not numbers["batches"]:
+        words = "No batches of Classic jobs or V2 loads are known in this time."
+        return Picture("batches", title, words, numbers, supported_filters=filters)
+    least = "At least " if numbers["load_batches"] or numbers["jobs_not_counted"] else ""
+    of = f" of the {numbers['allowed']:,} that the org allows in any 24 hours" if numbers["allowed"] else ""
+    words = (
+        f"{least}{counted(numbers['batches'], 'batch', 'batches')} from {day(selection.since)} to "
+        f"{day(selection.until)}, most by {first['user']}: {first['batches']:,}. Most on one day: "
+        f"{peak['batches']:,}{of}, on {day(peak['day'])}."
+    )
+    if missing := numbers["jobs_not_counted"]:
+        words += f" Those of {missing:,} of the {counted(numbers['jobs'], 'job')} are not known."
+    shown = [{"name": row["user"], "value": row["batches"], "said": f"{row['batches']:,}"} for row in found]
+    if len(shown) > MAX_ENTRIES:
+        rest = sum(row["batches"] for row in found[MAX_ENTRIES:])
+        more = {"name": f"{len(found) - MAX_ENTRIES:,} more", "value": rest, "said": f"{rest:,}"}
+        shown = [*shown[:MAX_ENTRIES], more]
+    return Picture(
+        "batches", title, words, numbers, found, lambda width: charts.ranking(shown, "batches", width), filters
     )
 
 
