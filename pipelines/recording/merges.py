@@ -135,7 +135,7 @@ def resources(rows: DltResource, tables: Iterable[Table]) -> tuple[DltResource, 
     def of(table: Table) -> DltResource:
         @dlt.transformer(data_from=rows, **merge_on(table))
         def taken(given: Rows) -> pa.Table | None:
-            return given.rows if given.table == table else None
+            return given.rows if given.table == table and given.rows.num_rows else None  # loading none takes time, too
 
         return taken
 
