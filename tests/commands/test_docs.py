@@ -184,7 +184,7 @@ def test_the_sql_examples_run(org: DemoOrg, recorder: Recorder) -> None:
     recorder.load()
     examples = code("sql")
 
-    assert len(examples) == 3
+    assert len(examples) == 4
     for example in examples:
         assert recorder.rows(example)
 
