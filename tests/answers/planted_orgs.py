@@ -23,6 +23,7 @@ def ordinary() -> Tables:
         _job(tables, dice, NOW - timedelta(seconds=dice.randrange(40 * 86_400)))
     for n in range(1, 6):  # still failing, of a series of its own
         _job(tables, dice, NOW - n * DAY, object="Case", state="Failed", operation="query", job_type="V2Query")
+    _reasons(tables, dice, 30)
     tables["users"] = [{"id": "005A", "name": "Amara Osei"}, {"id": "005B", "name": "Order Sync"}]
     return _complete(tables)
 
@@ -69,6 +70,7 @@ def with_holes() -> Tables:
             "unlisted_at": tables["listings"][n]["started_at"],
             "listed_again_at": tables["listings"][0]["started_at"] if n in (1, 2) else None,
         })  # fmt: skip
+    _reasons(tables, dice, 5)
     tables["users"] = [
         {"id": "005A", "name": "Integration User", "username": "a@example.com"},
         {"id": "005B", "name": "Integration User", "username": "b@example.com"},
@@ -96,6 +98,7 @@ def _empty() -> Tables:
         "listings": [],
         "org_limits": [],
         "job_details": [],
+        "record_errors": [],
         "unlisted_jobs": [],
         "users": [],
         "orgs": [],
@@ -149,6 +152,41 @@ def _job(tables: Tables, dice: Random, created: datetime, error: str | None = No
             "org_id": row["org_id"], "id": row["id"], "error_message": error,
             "error_template": TEMPLATES.get(error, error),
         })  # fmt: skip
+
+
+REASONS = (
+    ("UNABLE_TO_LOCK_ROW", None, "unable to obtain exclusive access to this record"),
+    ("REQUIRED_FIELD_MISSING", "Name,Phone", "Required fields are missing: [Name, Phone]"),
+    ("FIELD_CUSTOM_VALIDATION_EXCEPTION", "Priority", None),
+    (None, None, None),
+)
+
+
+def _reasons(tables: Tables, dice: Random, days: int) -> None:
+    """Finished loads of the last days lose records; why is known of some, and of these not of all records."""
+    detailed = {row["id"] for row in tables["job_details"]}
+    for job in tables["query_jobs"]:
+        if job["operation"] != "insert" or job["state"] != "JobComplete" or job["id"] in detailed:
+            continue
+        if not NOW - days * DAY < job["created_date"] < NOW or dice.random() < 0.3:
+            continue
+        failed = {reason: dice.randrange(1, 40) for reason in dice.sample(REASONS, dice.randrange(3))}
+        is_read = dice.random() < 0.8
+        tables["job_details"].append({
+            "id": job["id"], "number_records_processed": 10_000 * dice.randrange(1, 4),
+            "number_records_failed": sum(failed.values()) + (5 if failed and dice.random() < 0.3 else 0),
+            "number_batches_total": dice.randrange(1, 9) if job["job_type"] == "Classic" else None,
+            "results_outcome": "read" if is_read and failed else None,
+        })  # fmt: skip
+        tables["record_errors"] += [
+            {
+                "id": job["id"], "reason": f"reason {REASONS.index(reason)}", "level": "record", "error_code": reason[0],
+                "fields": reason[1], "message": reason[2], "records": records, "retryable": reason == REASONS[0],
+                "read_at": NOW,
+            }
+            for reason, records in failed.items()
+            if is_read
+        ]  # fmt: skip
 
 
 WAREHOUSES = {"ordinary": ordinary, "with holes": with_holes, "twins": twins}

@@ -24,6 +24,7 @@ class OrgTruth:
         self.jobs, self.limits = own["query_jobs"], own.get("org_limits", [])
         self.listings = own["listings"]
         self.details = {row["id"]: row for row in own.get("job_details", [])}
+        self.errors = own.get("record_errors", [])
         self.unlisted = own.get("unlisted_jobs", [])
         self.users = _user_names(own.get("users", []))
         self.ends = {row.get("restarted_at") or row["started_at"]: row["finished_at"] for row in self.listings}

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import report_truth_limits
+import report_truth_reasons
 import report_truth_times
 from conftest import Recorder
 from planted import DAY, plant
@@ -65,7 +66,9 @@ def truths(org: OrgTruth) -> dict[str, Callable[[], tuple[Output, list[Output]]]
     """Picture -> its numbers and rows, from methods or from functions of a module beside."""
 
     def own(name: str) -> Callable[[], tuple[Output, list[Output]]]:
-        module = next((one for one in (report_truth_limits, report_truth_times) if hasattr(one, name)), None)
+        module = next(
+            (one for one in (report_truth_limits, report_truth_reasons, report_truth_times) if hasattr(one, name)), None
+        )
         return partial(getattr(module, name), org) if module else getattr(org, name)
 
     return {make.__name__: own(make.__name__) for make in PICTURES}

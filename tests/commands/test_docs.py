@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import Recorder
 from pages import DOCS, MAKEFILE, PAGES, README
+from planted import NOW, plant
 
 from pipelines import errors as failures
 from pipelines.answers.check import Thresholds
@@ -177,16 +178,27 @@ def test_options_that_are_mentioned_exist(recorder: Recorder, command: str) -> N
     assert named or command == "demo"
 
 
-def test_the_sql_examples_run(org: DemoOrg, recorder: Recorder) -> None:
-    """On a warehouse that has results for each."""
+def test_the_sql_examples_run(org: DemoOrg, recorder: Recorder, tmp_path: Path) -> None:
+    """On warehouses that have results for each: a recorded one, and one with a load that lost records."""
     for state in ("InProgress", "Failed", "JobComplete"):
         org.add_job(state=state)
     recorder.load()
+    load = f"7501{1:011}AAA"
+    with_reasons = plant(
+        tmp_path / "reasons.duckdb",
+        alone=True,
+        listings=[{"feed": "ingest"}],
+        ingest_jobs=[{"id": load}],
+        job_details=[
+            {"id": load, "number_records_processed": 9, "number_records_failed": 2, "results_outcome": "read"}
+        ],
+        record_errors=[{"id": load, "reason": "a", "level": "record", "records": 2, "read_at": NOW}],
+    )
     examples = code("sql")
 
-    assert len(examples) == 3
+    assert len(examples) == 4
     for example in examples:
-        assert recorder.rows(example)
+        assert recorder.rows(example, with_reasons if "reason_trends" in example else None)
 
 
 def test_the_python_examples_run(org: DemoOrg, recorder: Recorder) -> None:

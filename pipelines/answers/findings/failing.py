@@ -14,7 +14,7 @@ LOST: Final = "every record failed"
 MIN_COUNTED_JOBS: Final = 3  # with known record counts: fewer could be a single bad file
 SETUP: Final = "Salesforce keeps the errors for seven days after the job: Setup → Bulk Data Load Jobs."
 WHICH: Final = (
-    "The table record_errors has all reasons. Which records failed, Salesforce keeps for seven days after the job: "
+    "See the view failure_reasons for all reasons. Salesforce keeps the failed records for seven days after the job: "
     "Setup → Bulk Data Load Jobs."
 )
 

@@ -73,13 +73,10 @@ def reasons(selection: Selection) -> Picture:
         f"{counted(numbers['records'], 'record')} of {counted(numbers['jobs'], 'load')} from {day(selection.since)} to "
         f"{day(selection.until)} failed for {counted(numbers['reasons'], 'reason')}"
     )
-    words += (
-        f", and {most - numbers['records']:,} more for reasons that are not known" if most > numbers["records"] else ""
-    )
-    numbers["records_unknown"] = most - numbers["records"]
-    words += (
-        f". {numbers['records_retryable']:,} of them may succeed if sent again" if numbers["records_retryable"] else ""
-    )
+    if numbers["records_retryable"]:
+        words += f"; {numbers['records_retryable']:,} of them may succeed if sent again"
+    if numbers["records_unknown"]:
+        words += f". Why {numbers['records_unknown']:,} more failed is not known"
     words += f". {numbers['records_last_7_days']:,} failed in the last 7 days"
     if first:
         what = {"operation": first["operation"], "object": first["object"], "job_type": first["type"]}
