@@ -40,7 +40,7 @@ override INSTALL := $(PIP) install --no-user --target= --prefix="$$(pwd)/.venv" 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-21s %s\n", $$1, $$2}'
 
-demo: .venv/.loader ## record 30 days of the built-in demo org; needs no Salesforce org
+demo: .venv/.loader ## record four weeks of the built-in demo org; needs no Salesforce org
 	@$(RUN) demo
 
 test: .venv/.everything ## run the tests, without the slow ones

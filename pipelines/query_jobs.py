@@ -205,7 +205,7 @@ def _parser() -> argparse.ArgumentParser:
     load.add_argument("--quiet", action="store_true", help="print only warnings and errors; for cron")
     load.set_defaults(command=_load)
     demo = commands.add_parser("demo", help="record the built-in demo org and show the result")
-    demo.add_argument("--days", type=_days, default=30, help="days to simulate (default: 30)")
+    demo.add_argument("--days", type=_days, default=28, help="days to simulate (default: 28)")
     demo.add_argument(
         "--home", type=Path, metavar="FOLDER", default=DEMO_HOME, help="folder for its files (default: demo/)"
     )

@@ -102,7 +102,7 @@ def _summarize(org: DemoOrg, warehouse: Path, days: int) -> None:
         ("the first of them", _oldest(failing), known["failed_since"]),
         ("loads done, although every record failed", "unknown", known["every_record_failed"]),
         ("records that failed in loads", "in a file a job", f"{known['records_failed']:,}"),
-        ("of these, most for one reason", "unknown", f"{known['most_failed']:,} {known['most_failed_for']}"),
+        (f"of these, {known['most_failed_for']}", "unknown", f"{known['most_failed'] or 0:,}"),
         ("jobs deleted before the org would forget them", "none", known["deleted_early"]),
         (f"most of its {known['allowance']:,} query jobs in 24 hours", "unknown", f"{known['peak']:,}"),
         ("of those, recorded", "unknown", f"{known['peak_recorded']:,}"),

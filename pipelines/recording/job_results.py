@@ -120,10 +120,11 @@ class JobResults:
         # Of a job that was listed a moment ago, 404 and 5xx may pass.
         final = error.status != 404 and error.status < 500
         self._attempted(job, "refused" if final else None, str(error))
-        return self._failed(str(error))
+        return self._failed(str(error), noted=not final)  # `check` reports what is refused, and no load mails it
 
-    def _failed(self, error: str) -> str:
-        self._errors.append(error)
+    def _failed(self, error: str, *, noted: bool = True) -> str:
+        if noted:
+            self._errors.append(error)
         self._failures += 1
         if self._failures < FAILURES_IN_A_ROW:
             return ""

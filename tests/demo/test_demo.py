@@ -24,8 +24,7 @@ def test_the_demo_shows_what_the_org_forgot(recorder: Recorder, tmp_path: Path) 
     run = recorder.run("demo", "--days", "9", "--home", str(home))
 
     assert run.returncode == 0, run.stderr
-    # The org refuses the results of one load
-    assert re.fullmatch(r"WARNING: .* record_errors: HTTP 403 INSUFFICIENT_ACCESS: .*\n", run.stderr), run.stderr
+    assert run.stderr == ""  # that the org refuses the results of one load is for `check` to say
     assert "The last of 19 loads printed:" in run.stdout
     jobs = re.search(r"\n  jobs +([\d,]+) +([\d,]+)\n", run.stdout)
     assert jobs
@@ -63,7 +62,7 @@ def check_reasons(shown: dict[str, str], errors: list[tuple[str, int]]) -> None:
         records[code] += count
     assert shown["records that failed in loads"] == f"{records.total():,}"
     ((code, count),) = records.most_common(1)
-    assert shown["of these, most for one reason"] == f"{count:,} {code}"
+    assert shown[f"of these, {code}"] == f"{count:,}"
 
 
 def check_numbers(recorder: Recorder, output: str, warehouse: Path) -> None:
