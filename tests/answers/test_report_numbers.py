@@ -200,7 +200,7 @@ def test_the_page_as_of_an_earlier_time(recorder: Recorder, planted: tuple[Path,
 @pytest.mark.parametrize(
     ("numbers", "why"),
     [
-        ("w.duckdb", "is no file of numbers"),
+        ("w.duckdb", "is not a file of numbers"),
         ("page.html", "cannot both go to"),
         ("no/such/place.json", "Cannot write"),
         (".", "Cannot write"),

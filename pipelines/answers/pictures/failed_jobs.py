@@ -11,6 +11,7 @@ from pipelines.answers.selection import FILTERS, Selection
 from pipelines.warehouse.reader import Row
 
 MIN_STREAK = 3  # failures in a row; two may be chance
+UNKNOWN = "not known"  # the reason why a job failed
 
 
 def failures(selection: Selection) -> Picture:
@@ -46,7 +47,7 @@ def failures(selection: Selection) -> Picture:
         {
             "user": row["user"], "operation": row["operation"] or "?", "object": row["object"] or "?",
             "type": row["job_type"] or "?", "outcome": row["outcome"],
-            "reason": ": ".join(filter(None, (row["error_code"], row["error"]))) or "not known",
+            "reason": ": ".join(filter(None, (row["error_code"], row["error"]))) or UNKNOWN,
             **{name: row[name] for name in ("jobs", "last 7 days", "last on")},
         }
         for row in reasons
@@ -75,8 +76,10 @@ def failures(selection: Selection) -> Picture:
     if first:
         words += (
             f", most often {first['operation']} of {first['object']} ({first['type']}) by {first['user']}: "
-            f"{first['outcome']} {counted(first['last 7 days'], 'time')} (reason: {first['reason']})"
+            f"{first['outcome']} {counted(first['last 7 days'], 'time')}"
         )
+        if first["reason"] != UNKNOWN:  # why records failed is another picture
+            words += f" (reason: {first['reason']})"
     panels, span = bars(found, selection.granularity), selection.span
     return Picture(
         "failures",

@@ -83,7 +83,7 @@ def reasons(selection: Selection) -> Picture:
         words += (
             f", most often {first['last 7 days']:,} of {series(what)} by {first['user']} (reason: {first['reason']})"
         )
-    panels = _panels(found, by_reason, selection)
+    panels, span = _panels(found, by_reason, selection), selection.span  # read now: the file may be closed when drawn
     return Picture(
         "reasons",
         title,
@@ -94,7 +94,7 @@ def reasons(selection: Selection) -> Picture:
             {_fitting(name, width): rows for name, rows in panels.items()},
             RECORDS,
             f"records a {selection.granularity}",
-            selection.span,
+            span,
             width,
         ),
     )
