@@ -131,7 +131,7 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Contents]:
     """What the story records without any other settings."""
     recorded = story(tmp_path_factory.mktemp("clean"), lambda place: None)
     assert len(recorded["warehouse.duckdb"]["salesforce.query_jobs"]) == 31
-    assert len(recorded["warehouse.duckdb"]["salesforce.listings"]) == 4
+    assert len(recorded["warehouse.duckdb"]["salesforce.listings"]) == 8  # four runs, two listings each
     return recorded
 
 

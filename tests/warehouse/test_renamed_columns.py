@@ -76,7 +76,8 @@ def killed_between_the_two(file: Path) -> None:
     add_new_column(file)
     with open_database(file, read_only=False) as connection:
         for table in TABLES:
-            assert not old_names(table) or rename_columns(connection, table, stored_columns(connection, table))
+            there = stored_columns(connection, table)  # nothing, if 0.1.0 did not have the table
+            assert not (there and old_names(table)) or rename_columns(connection, table, there)
 
 
 def add_new_column(file: Path) -> None:
