@@ -168,7 +168,7 @@ RECORD_ERRORS: Final = Table(
         Column("further_records", COUNT, "Rows read in which this error came after another one"),
         Column("batches", COUNT, "Classic: batches that failed as a whole for this reason; null for records"),
         Column("rows_read", COUNT, "Failed rows of the load that were read, for all reasons"),
-        Column("rows_failed", COUNT, "Failed records of the load by the org's own count; null: not told"),
+        Column("rows_failed", COUNT, "Failed records of the load by the org's own count; null: not given"),
         Column("complete", FLAG, "Whether the results were read to their end, and rows_read and rows_failed are equal; null if rows_failed is"),
         Column("retryable", FLAG, "Whether sending the records again may succeed: locks, time-outs, server errors"),
         Column("read_at", TIME, "When they were read, by the org's clock", nullable=False),

@@ -47,7 +47,7 @@ QUERY: Final = Feed(
 )
 
 # "Get Information About All Jobs": V2 loads, and all Classic jobs, which QUERY has, too. Its filter by type is not
-# sent: filtered listings would never show a type that nobody knows yet. Whether a locator remembers a filter is open.
+# sent: filtered listings would never show a type that is not known yet. Whether a locator remembers a filter is open.
 # https://developer.salesforce.com/docs/atlas.en-us.264.0.api_asynch.meta/api_asynch/get_all_jobs.htm
 INGEST: Final = Feed(
     name="ingest",

@@ -4,7 +4,7 @@ V2: `failedResults`, CSV with the job's own delimiter, `sf__Error` among the col
 Record Results", https://developer.salesforce.com/docs/platform/api-asynch/guide/get-job-failed-results.html
 Classic: a batch's results in the form of its job, CSV, JSON or XML, without the data of the upload. "Get Batch
 Results", https://developer.salesforce.com/docs/atlas.en-us.264.0.api_asynch.meta/api_asynch/asynch_api_batches_get_results.htm
-Which form the results of a ZIP_CSV job and the like have is not documented: whatever the form, it is told by its start.
+Which form the results of a ZIP_CSV job and the like have is not documented: whatever the form, its first bytes show it.
 
 All of them are read with bounded memory: a record has at most 400,000 characters, a field 131,072.
 """

@@ -1,7 +1,7 @@
 """The messages that Salesforce itself gives records, by code, in English: only what is among them is kept by default.
 
 Anything else may contain values of records: texts of the org's own (validation rules, triggers, flows, duplicate
-alerts), other languages, codes that nobody knows. A message is kept only if all of it is one of these, with its values
+alerts), other languages, unknown codes. A message is kept only if all of it is one of these, with its values
 replaced. They were collected from public results and forums, as were the fixtures of the tests.
 """
 

@@ -148,7 +148,7 @@ def test_no_value_is_in_the_working_folders_while_results_are_read(
         copying.join()
     assert run.returncode == 0, run.stderr
     looked_at = [(str(file.relative_to(copies)), _content(file)) for file in copies.rglob("*") if file.is_file()]
-    assert any("/work/" in name and "record_errors" in name for name, _ in looked_at)
+    assert any("work" in Path(name).parent.parts and "record_errors" in name for name, _ in looked_at)
     assert leaks(VALUES, looked_at) == []
 
 

@@ -1,4 +1,4 @@
-"""Loads that simple-salesforce makes in the demo org, a client that nobody here wrote, as the recorder records them."""
+"""Loads that simple-salesforce makes in the demo org, a client that others wrote, as the recorder records them."""
 
 import pytest
 import requests

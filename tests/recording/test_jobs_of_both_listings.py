@@ -132,7 +132,7 @@ def test_a_load_lives_on_if_its_listing_is_no_longer_recorded(
 def test_a_load_stands_in_one_place_after_a_kill(
     recorder: Recorder, org: DemoOrg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between the load and what brings the listings together; the next run makes good."""
+    """Between the load and what brings the listings together; the next run repairs it."""
     show(org, "query", record(ID, jobType="V2Query"))
     show(org, "ingest", record(ID, jobType="V2Ingest"))
     with monkeypatch.context() as patch:

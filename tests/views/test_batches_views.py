@@ -43,7 +43,7 @@ def planted(tmp_path: Path) -> tuple[Path, list[dict[str, Any]]]:
 
 
 def test_batches_are_those_of_the_org_or_the_fewest_possible(planted: tuple[Path, list[dict[str, Any]]]) -> None:
-    """A load of 10,001 records took two or more. Unknown ones are left out, and told by jobs_counted."""
+    """A load of 10,001 records took two or more. Unknown ones are left out, and jobs_counted shows that."""
     file, jobs = planted
     groups: dict[tuple[Any, ...], list[tuple[int | None, int | None]]] = {}
     for job in jobs:

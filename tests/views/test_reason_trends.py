@@ -153,7 +153,7 @@ def test_a_text_that_is_kept_or_not_is_no_new_reason(tmp_path: Path, text: str |
 
 
 def test_loads_that_lost_all_records_count_only_for_the_first_time(tmp_path: Path) -> None:
-    """They are told by themselves."""
+    """They have a finding of their own."""
     jobs = loads(*nightly(40))
     jobs[4]["reasons"] = {NEW: 1_000}
     file = planted(tmp_path / "lost.duckdb", jobs)

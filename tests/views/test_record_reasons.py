@@ -63,7 +63,7 @@ def planted(
 
 
 def test_reasons_of_records_stand_beside_those_of_jobs(planted: tuple[Path, dict[str, Row], list[Row]]) -> None:
-    """Each with its loads and the records it cost; what ended a job is not told twice."""
+    """Each with its loads and the records it cost; what ended a job is not counted twice."""
     file, jobs, errors = planted
     groups: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
     for error in errors:

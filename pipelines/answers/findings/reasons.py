@@ -9,6 +9,7 @@ from pipelines.answers.findings.words import counted, duration, known, percent, 
 from pipelines.warehouse.reader import Row
 
 RETRY: Final = "Locks, time-outs and server errors pass: sending these records again may succeed."
+ASK: Final = "Ask what changed: the data, their source, or the org."
 COMPARE: Final = "The view reason_trends compares it with the weeks before."
 
 
@@ -22,22 +23,21 @@ def new_reasons(context: CheckContext) -> Iterator[Finding]:
     """)
     for alike in _by_reason(context, news):
         first, records, jobs = _summed(alike)
+        first_at, last_at = min(row["first_at"] for row in alike), max(row["last_at"] for row in alike)
         yield context.finding(
             "new reason",
             known(first["object"]),
             first["reason"],
             message=f"{counted(records, 'record')} of {_of_series(alike)} failed for a new reason, in "
-            f"{counted(jobs, 'load')} since {when(min(row['first_at'] for row in alike))}, the last of "
-            f"{when(max(row['last_at'] for row in alike))}: {reason_name(first)}.",
-            remedy=f"{RETRY if first['retryable'] else 'Ask what changed: the data, their source, or the org.'} "
-            f"{COMPARE}",
+            f"{counted(jobs, 'load')} since {when(first_at)}, the last of {when(last_at)}: {reason_name(first)}.",
+            remedy=f"{RETRY if first['retryable'] else ASK} {COMPARE}",
             ids=_loads(context, alike),
             numbers={
                 "records": records,
                 "jobs": jobs,
                 "series": len(alike),
-                "first_at": min(row["first_at"] for row in alike),
-                "last_at": max(row["last_at"] for row in alike),
+                "first_at": first_at,
+                "last_at": last_at,
                 **_named(first),
             },
         )
@@ -68,8 +68,7 @@ def grown_reasons(context: CheckContext) -> Iterator[Finding]:
             f"({_share(first['records_percent'])}) of {series_name(first)} failed in the last 7 days for one reason, "
             f"but {before} in each of the {counted(first['weeks_before'], 'week')} before{others}: "
             f"{reason_name(first)}.",
-            remedy=f"{RETRY if first['retryable'] else 'Ask what changed: the data, their source, or the org.'} "
-            f"{COMPARE}",
+            remedy=f"{RETRY if first['retryable'] else ASK} {COMPARE}",
             ids=_loads(context, alike),
             numbers={
                 "records": records,
