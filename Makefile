@@ -3,7 +3,7 @@
 # .venv/bin/python -m pipelines.query_jobs directly, as README and docs/operations.md show.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all load check doctor report notebook notebook-edit demo-org setup lint docs bench lock clean FORCE
+.PHONY: help demo test test-all load check doctor report notebook notebook-edit demo-org setup setup-postgres setup-lake setup-engines lint docs bench lock clean FORCE
 .SUFFIXES:
 
 # You can set three variables, on the command line only: other programs (Snowflake, node-gyp) use these names in the
@@ -75,6 +75,15 @@ setup: ## install everything into .venv, at locked versions
 	@test "$$(cat .venv/.python 2> /dev/null)" = "$$(pwd -P)" || rm -f .venv/.python
 	@$(MAKE) --no-print-directory .venv/.everything
 
+setup-postgres: .venv/.loader ## install what `forward` to Postgres needs
+	@$(INSTALL) -r requirements-forward-postgres.txt
+
+setup-lake: .venv/.loader ## install what `forward` to a lake needs: S3 and Delta
+	@$(INSTALL) -r requirements-forward-lake.txt
+
+setup-engines: .venv/.everything ## install what the tests of `forward` need, beside Debian's Postgres and Java
+	@$(INSTALL) -r tests/requirements-engines.txt
+
 lint: .venv/.everything ## run ruff, mypy and the import rules
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
@@ -90,6 +99,10 @@ bench: .venv/.everything ## compare speed and memory with other loaders; takes t
 lock: .venv/.everything ## update the locked requirements from pyproject.toml
 	@.venv/bin/uv pip compile -q pyproject.toml --upgrade $(LOCK) -o requirements.txt
 	@.venv/bin/uv pip compile -q pyproject.toml --upgrade $(LOCK) --group dev -c requirements.txt -o requirements-dev.txt
+	@for place in postgres lake; do .venv/bin/uv pip compile -q pyproject.toml --upgrade $(LOCK) \
+	--extra forward-$$place -c requirements.txt -o requirements-forward-$$place.txt || exit 1; done
+	@.venv/bin/uv pip compile -q pyproject.toml --upgrade $(LOCK) --all-extras --group engines -c requirements-dev.txt \
+	-c requirements-forward-postgres.txt -c requirements-forward-lake.txt -o tests/requirements-engines.txt
 override LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 
 clean: ## remove .venv, caches and builds; never a database

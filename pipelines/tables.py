@@ -132,6 +132,8 @@ ORGS: Final = Table(
         Column("organization_type", TEXT, "Edition", "OrganizationType"),
         Column("instance_name", TEXT, "The Salesforce instance it runs on, as on status.salesforce.com", "InstanceName"),
         Column("instance_url", TEXT, "URL that requests were sent to: its My Domain"),
+        Column("configured_name", TEXT, "NAME of its [orgs.NAME] in the settings when it was last recorded; null if it had none"),
+        Column("left_settings_at", TIME, "When a load first found that the settings no longer name it; null: they do, or never did"),
         ASKED_AT,
     ),
 )  # fmt: skip
