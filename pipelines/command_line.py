@@ -18,7 +18,7 @@ def command_line_parser() -> ArgumentParser:
     parser = ArgumentParser(prog=name, description="Record a Salesforce org's Bulk API jobs.")
     parser.add_argument("--version", action="version", version=f"bulk-jobs {version()}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="load|demo|doctor|report|check")
-    _add_load(commands.add_parser("load", help="record what is new in the configured org"))
+    _add_load(commands.add_parser("load", help="record what is new in the configured orgs"))
     _add_demo(commands.add_parser("demo", help="record the built-in demo org and show the result"))
     commands.add_parser("doctor", help="diagnose the set-up and suggest fixes")
     _add_report(commands.add_parser("report", help="write one HTML page of charts, for a mail or a wiki"))
@@ -30,6 +30,9 @@ def command_line_parser() -> ArgumentParser:
 
 def _add_load(load: ArgumentParser) -> None:
     load.add_argument("--quiet", action="store_true", help="print only warnings and errors; for cron")
+    load.add_argument(
+        "--org", action="append", default=[], metavar="NAME", help="record only [orgs.NAME] (repeatable; default: all)"
+    )
 
 
 def _add_demo(demo: ArgumentParser) -> None:

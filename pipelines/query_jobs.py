@@ -82,11 +82,15 @@ from typing import Final, NoReturn
 
 from pipelines.command_line import command_line_parser
 from pipelines.config.dlt_context import use_project
-from pipelines.config.settings import read_credentials, read_settings, warehouse_to_read
+from pipelines.config.orgs import org_names, read_orgs
+from pipelines.config.settings import read_settings, warehouse_to_read
 from pipelines.demo import DEMO_WAREHOUSE
 from pipelines.diagnosis.run_errors import failure_of
-from pipelines.errors import RecorderError, exception_chain
+from pipelines.errors import RecorderError, TemporaryError, exception_chain
 from pipelines.interrupts import causing_signal, end_on_signals
+from pipelines.org_log import prefix
+from pipelines.recording.fleet import record_fleet
+from pipelines.recording.fleet_run import FleetRun
 from pipelines.recording.load import record
 from pipelines.recording.progress import progress
 from pipelines.warehouse.reader import Warehouse
@@ -100,7 +104,10 @@ def main(arguments: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):  # printing must not fail because the terminal lacks a character
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO if options.verbose else logging.WARNING)
+    level = logging.INFO if options.verbose else logging.WARNING
+    logging.basicConfig(format="%(levelname)s: %(org)s%(message)s", level=level)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(prefix)
     try:
         end_on_signals()
         use_project()
@@ -116,15 +123,36 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _load(options: Namespace) -> int:
-    settings, credentials = read_settings(), read_credentials()
+    settings, orgs = read_settings(), read_orgs(options.org)
     _warn_of_misspelt_settings()
     with progress(wanted=not options.quiet) as callbacks:
-        run = record(settings, credentials, callbacks)
+        if orgs[0].name:
+            return _tell_of_fleet(record_fleet(settings, orgs, org_names(), callbacks), options.quiet)
+        run = record(settings, orgs[0].usable_credentials, callbacks)
     if not options.quiet:
         _say(run)
     if run.failure:
         raise run.failure
     return 0
+
+
+def _tell_of_fleet(run: FleetRun, quiet: bool) -> int:
+    """Prints a line for each org, and a sum; returns the exit code."""
+    failures = {name: failure_of(error) for name, error in run.errors.items()}
+    for name in run.names:
+        if name in failures:
+            text = " ".join(str(failures[name]).split())
+            print(f"{name}: {text} (exit code {failures[name].exit_code})", file=sys.stderr)
+        elif name in run.recorded and not quiet:
+            _say(f"{name}: {run.run(name).summary}")
+    if not quiet:
+        _say(run)
+    elif failures:
+        print(run, file=sys.stderr)
+    if run.stopped:
+        raise run.stopped
+    codes = [failure.exit_code for failure in failures.values()]
+    return next((code for code in codes if code != TemporaryError.exit_code), codes[0] if codes else 0)
 
 
 def _warn_of_misspelt_settings() -> None:

@@ -30,6 +30,13 @@ class ConfiguredOrg:
     problem: RecorderError | None = None
 
     @property
+    def usable_credentials(self) -> SalesforceCredentials:
+        """Raises its problem."""
+        if self.credentials is None:
+            raise self.problem or ConfigError(f"[{self.section}] has no credentials.")
+        return self.credentials
+
+    @property
     def section(self) -> str:
         """Where its settings are."""
         return f"{ORGS}.{self.name}" if self.name else ".".join(SOURCE)
