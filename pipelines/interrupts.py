@@ -50,3 +50,11 @@ def causing_signal(errors: Iterable[BaseException]) -> int:
         if isinstance(error, duckdb.InterruptException) or str(error) == "Query interrupted":
             return _received[0] if _received else signal.SIGINT
     return _received[0] if _received else 0
+
+
+def set_aside_signal() -> int:
+    """The signal that has ended the run, or 0; from now on nothing is attributed to it, so that the run can still put
+    away what it has."""
+    number = causing_signal(())
+    _received.clear()
+    return number

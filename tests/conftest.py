@@ -27,7 +27,8 @@ from pipelines.demo_org.life import live
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
 from pipelines.errors import RecorderError, unwrap_error
-from pipelines.recording.load import Run, record
+from pipelines.recording.load import record
+from pipelines.recording.run import Run
 
 KEYS = "SOURCES__SALESFORCE__CREDENTIALS__"
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)  # a Monday

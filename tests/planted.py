@@ -69,7 +69,7 @@ def plant(file: Path, *, alone: bool = False, **tables: Sequence[Row]) -> Path:
                     f"insert into {DATASET}.{feed}_job_states by name "
                     f"select org_id, id, system_modstamp, state, observed_at from {DATASET}.{feed}_jobs"
                 )
-        refresh_spans(connection, ORG)
+        refresh_spans(connection)
     return file
 
 
@@ -86,7 +86,7 @@ def _without_rows() -> bytes:
                     connection.execute(f"create table {DATASET}.{table.name} as select * from planted")
                     connection.unregister("planted")
             complete_tables(connection)
-            refresh_spans(connection, ORG)
+            refresh_spans(connection)
             apply_views(connection)
         return file.read_bytes()
 

@@ -3,7 +3,7 @@
 import os
 import re
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
 import orjson
@@ -12,7 +12,7 @@ from dlt.common.configuration.specs import CredentialsConfiguration
 from dlt.common.typing import TSecretStrValue
 
 from pipelines.config.dlt_context import active, named, place_of, section
-from pipelines.config.own_settings import CREDENTIALS
+from pipelines.config.own_settings import CREDENTIALS, variable
 from pipelines.errors import ConfigError
 
 SECTION: Final = ".".join(CREDENTIALS)
@@ -32,6 +32,7 @@ LOGIN_HOSTS: Final = ("login.salesforce.com", "test.salesforce.com")
 # Hosts of the same org that people copy from the browser, but that do not serve the API.
 # https://help.salesforce.com/s/articleView?id=xcloud.remoteaccess_oauth_client_credentials_flow.htm
 BROWSER_HOSTS: Final = (".lightning.force.com", ".salesforce-setup.com")
+PLACEHOLDER: Final = "yourdomain.my.salesforce.com"  # in .dlt/secrets.example.toml
 
 
 @section(SECTION)
@@ -48,6 +49,18 @@ class SalesforceCredentials(CredentialsConfiguration):
     login_url: str = "https://login.salesforce.com"
     sf_cli_org: str | None = None
 
+    section: ClassVar[str] = SECTION  # where the keys are set; an instance may have its own, see `set_in`
+
+    def set_in(self, section: str) -> "SalesforceCredentials":
+        """Says that the keys are set in another section, for messages. Returns itself."""
+        vars(self)["section"] = section
+        return self
+
+    @property
+    def settings_section(self) -> str:
+        """The section with the org's other settings."""
+        return self.section.rpartition(".")[0]
+
     @property
     def method(self) -> str:
         """The one of `METHODS` whose keys are all set. Raises ConfigError if none is complete, or more than one."""
@@ -58,26 +71,26 @@ class SalesforceCredentials(CredentialsConfiguration):
             if not spare:
                 return complete[0]
             raise ConfigError(
-                f"The sign-in is ambiguous: [{SECTION}] has all keys for the {complete[0]} sign-in, "
+                f"The sign-in is ambiguous: [{self.section}] has all keys for the {complete[0]} sign-in, "
                 f"and also {_listed(spare)}.",
-                f"Keep the keys of one method only. {_set_where(given)}\n{_where()}",
+                f"Keep the keys of one method only. {self._set_where(given)}\n{self._where()}",
             )
         if complete:
             raise ConfigError(
                 f"The sign-in is ambiguous: all keys for {' and '.join(complete)} are set.",
-                f"Keep the keys of one method only. {_set_where(given)}\n{_where()}",
+                f"Keep the keys of one method only. {self._set_where(given)}\n{self._where()}",
             )
         ways = "\n".join(f"  {way}: {', '.join(keys)}" for way, keys in METHODS.items())
         if not given:
             raise ConfigError(
-                "No Salesforce credentials are set.",
-                f"Set the keys for one of these sign-in methods:\n{ways}\n{_where()}\n"
+                "No Salesforce credentials are set" + ("." if self.section == SECTION else f" under [{self.section}]."),
+                f"Set the keys for one of these sign-in methods:\n{ways}\n{self._where()}\n"
                 "To try it without an org: make demo",
             )
         closest = min(METHODS.values(), key=lambda keys: (-len(given & set(keys)), len(set(keys) - given)))
         raise ConfigError(
             f"The sign-in is incomplete. Set: {_listed(given)}. Missing or empty: {_listed(set(closest) - given)}.",
-            f"Set all keys for one of these sign-in methods:\n{ways}\n{_set_where(given)}\n{_where()}",
+            f"Set all keys for one of these sign-in methods:\n{ways}\n{self._set_where(given)}\n{self._where()}",
         )
 
     @property
@@ -87,6 +100,18 @@ class SalesforceCredentials(CredentialsConfiguration):
             return None
         # os.path's expanduser, unlike Path's, never raises.
         return Path(active().local_dir) / os.path.expanduser(self.private_key)
+
+    def _named(self, key: str) -> str:
+        return named(f"{self.section}.{key}")
+
+    def _set_where(self, given: set[str]) -> str:
+        return f"Set now: {', '.join(place_of(f'{self.section}.{key}', key) for key in sorted(given))}."
+
+    def _where(self) -> str:
+        return (
+            f"Put them into .dlt/secrets.toml under [{self.section}] (see .dlt/secrets.example.toml), "
+            f"or into the environment as {variable(tuple(self.section.split('.')))}__<KEY>."
+        )
 
     def parse_native_representation(self, native_value: Any) -> None:
         """All keys at once, from one environment variable that contains a JSON object."""
@@ -106,23 +131,29 @@ class SalesforceCredentials(CredentialsConfiguration):
         self.method  # noqa: B018 - raises before the first request
         if (self.access_token or "").startswith(REDACTED):
             raise ConfigError(
-                f"{_named('access_token')} is the [REDACTED] placeholder that `sf org display` prints, not a token.",
+                f"{self._named('access_token')} is the [REDACTED] placeholder that `sf org display` prints, "
+                "not a token.",
                 "Get the token with: sf org auth show-access-token --target-org <alias> "
                 "- or set sf_cli_org instead, which gets it at each run.",
             )
         # `sf` would accept a token, but every user of the machine can see its arguments.
         if TOKEN.match(self.sf_cli_org or ""):
             raise ConfigError(
-                f"{_named('sf_cli_org')} is an access token.",
+                f"{self._named('sf_cli_org')} is an access token.",
                 "Set it to an alias or username from `sf org list`, or set access_token and instance_url instead.",
             )
         for key in ("instance_url", "login_url"):
             if getattr(self, key):
-                setattr(self, key, https_origin(_named(key), getattr(self, key)))
+                setattr(self, key, https_origin(self._named(key), getattr(self, key)))
         host = urlsplit(self.instance_url or "").hostname or ""
+        if host == PLACEHOLDER:
+            raise ConfigError(
+                f"{self._named('instance_url')} is the placeholder of .dlt/secrets.example.toml.",
+                "Set it to your org's My Domain, https://<name>.my.salesforce.com (Setup, My Domain).",
+            )
         if host in LOGIN_HOSTS or host.endswith(BROWSER_HOSTS):
             raise ConfigError(
-                f"{_named('instance_url')} is {self.instance_url}, which does not serve the API.",
+                f"{self._named('instance_url')} is {self.instance_url}, which does not serve the API.",
                 "Use the org's My Domain, https://<name>.my.salesforce.com "
                 "(Setup, My Domain; a sandbox: https://<name>--<sandbox>.sandbox.my.salesforce.com).",
             )
@@ -146,18 +177,3 @@ def https_origin(name: str, url: Any) -> str:
 
 def _listed(keys: set[str]) -> str:
     return ", ".join(sorted(keys))
-
-
-def _named(key: str) -> str:
-    return named(f"{SECTION}.{key}")
-
-
-def _set_where(given: set[str]) -> str:
-    return f"Set now: {', '.join(place_of(f'{SECTION}.{key}', key) for key in sorted(given))}."
-
-
-def _where() -> str:
-    return (
-        f"Put them into .dlt/secrets.toml under [{SECTION}] (see .dlt/secrets.example.toml), "
-        f"or into the environment as {SECTION.upper().replace('.', '__')}__<KEY>."
-    )

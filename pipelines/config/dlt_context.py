@@ -24,14 +24,16 @@ from dlt.common.runtime.run_context import RunContext
 from pipelines.config.interpreter import check_interpreter
 from pipelines.config.own_settings import (
     CONFIG,
-    CREDENTIALS,
     FOLDER,
     KEYS,
+    ORGS,
     PRIMARY_FILE,
     SECRETS,
     NoSettings,
     OwnSettings,
     SettingPath,
+    is_credentials,
+    keys_of,
     named_project,
 )
 from pipelines.config.project import PROJECT
@@ -79,10 +81,11 @@ class Answers(ConfigProvider):
         if path in PINNED:
             return PINNED[path], name
         of_dlts_interest = path[: len(PRIMARY_FILE) - 1] != PRIMARY_FILE[:-1]
-        if not (path == CREDENTIALS or (of_dlts_interest and key in KEYS.get(".".join(sections), ()))):
+        all_keys = is_credentials(path)
+        if not (all_keys or (of_dlts_interest and key in (keys_of(sections) or ()))):
             return None, name
         found = self.settings.find(path, secret=is_secret_hint(hint))
-        if found is None or (path == CREDENTIALS and isinstance(found.value, dict)):  # dlt then asks for each key
+        if found is None or (all_keys and isinstance(found.value, dict)):  # dlt then asks for each key
             return DEFAULTS.get(path), name
         if is_secret_hint(hint) and isinstance(found.place, Path) and found.place.name == CONFIG:
             raise ConfigError(
@@ -201,10 +204,11 @@ def config_error(error: ConfigurationException) -> ConfigError:
     """dlt's configuration error as one sentence: which setting is wrong, and where it is set."""
     if isinstance(error, ConfigValueCannotBeCoercedException):
         key, value = error.field_name, error.field_value
-        for name in [name for name, keys in KEYS.items() if key in keys]:
+        orgs = (f"{ORGS}.{org}" for org in active().settings.org_names())
+        for name in [name for name in (*KEYS, *orgs) if key in (keys_of(tuple(name.split("."))) or ())]:
             found = active().settings.find((*name.split("."), key))
             if found and found.value == value:
-                shown = "" if name == ".".join(CREDENTIALS) else f"{sanitize(repr(value), 100)}, "
+                shown = "" if is_credentials(tuple(name.split("."))) else f"{sanitize(repr(value), 100)}, "
                 kind = KINDS.get(getattr(error.hint, "__origin__", error.hint), "text")
                 return ConfigError(f"{named(f'{name}.{key}')} is {shown}not {kind}.", SEE)
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -219,8 +223,8 @@ def named(setting: str) -> str:
 def place_of(setting: str, shown: str) -> str:
     """Like `named`, but shows the setting by another name."""
     path, find = tuple(setting.split(".")), active().settings.find
-    found = find(path, secret=path[:3] == CREDENTIALS)
-    if found is None and path[:-1] == CREDENTIALS:
-        found = find(CREDENTIALS, secret=True)  # all keys at once
+    found = find(path, secret=is_credentials(path) or is_credentials(path[:-1]))
+    if found is None and is_credentials(path[:-1]):
+        found = find(path[:-1], secret=True)  # all keys at once
         found = found if found and isinstance(found.value, str) else None
     return f"{shown} ({found})" if found else shown

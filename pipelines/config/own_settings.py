@@ -8,7 +8,7 @@ import re
 import stat
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +23,9 @@ DOCKER_SECRETS: Final = Path("/run/secrets")  # where Docker and Kubernetes moun
 SettingPath = tuple[str, ...]  # sections and key
 # The path of the primary database, as text or as `database`. dlt gets a connection, and never sees this setting.
 PRIMARY_FILE: Final[SettingPath] = ("destination", "duckdb", "credentials")
-CREDENTIALS: Final[SettingPath] = ("sources", "salesforce", "credentials")  # may be one variable, too
+SOURCE: Final[SettingPath] = ("sources", "salesforce")
+CREDENTIALS: Final[SettingPath] = (*SOURCE, "credentials")  # may be one variable, too
+ORGS: Final = "orgs"  # [orgs.NAME] has the keys of SOURCE, [orgs.NAME.credentials] those of CREDENTIALS
 
 # The keys of each of our sections; `dlt_context.section` adds those of our specifications.
 KEYS: Final[dict[str, frozenset[str]]] = {
@@ -41,8 +43,25 @@ RENAMED: Final[dict[SettingPath, SettingPath]] = {
     ("check", "known_findings"): ("check", "muted_findings"),
 }
 # A project belongs to this recorder if it has [query_jobs], or one of our keys in these sections.
-IDENTIFYING_SECTIONS: Final = ("sources.salesforce", ".".join(CREDENTIALS))
-SECTION_HEAD: Final = re.compile(r"^\s*\[\s*(query_jobs|sources\.salesforce)\b", re.MULTILINE)
+IDENTIFYING_SECTIONS: Final = (SOURCE, CREDENTIALS)
+SECTION_HEAD: Final = re.compile(r"^\s*\[\s*(query_jobs|sources\.salesforce|orgs\.[^\]]+)\b", re.MULTILINE)
+
+
+def section_like(sections: SettingPath) -> SettingPath:
+    """The section that has the same keys: of an org's section, that of the single org; of any other, itself."""
+    if len(sections) in (2, 3) and sections[0] == ORGS and sections[2:] in ((), CREDENTIALS[-1:]):
+        return (*SOURCE, *sections[2:])
+    return sections
+
+
+def keys_of(sections: SettingPath) -> frozenset[str] | None:
+    """The keys of one of our sections; None if it is not ours."""
+    return KEYS.get(".".join(section_like(sections)))
+
+
+def is_credentials(sections: SettingPath) -> bool:
+    """Whether this is the section of an org's credentials."""
+    return section_like(sections) == CREDENTIALS
 
 
 @dataclass(frozen=True)
@@ -85,19 +104,41 @@ class OwnSettings:
         """The setting, wherever it is set. With `secret`, also looks among a container's secrets."""
         old = next((old for old, new in RENAMED.items() if new == path), None)
         found = next(self.places(path, secret), None)
+        if (
+            found is None and len(path) == 3 and path[0] == ORGS and not is_credentials(path)
+        ):  # what [orgs.NAME] does not set, all orgs share
+            found = next(self.places((*SOURCE, path[-1])), None)
+            return replace(found, old_name=".".join((*SOURCE, path[-1]))) if found else None
         return found or (next(self.places(old, secret), None) if old else None)
 
     def places(self, path: SettingPath, secret: bool = False) -> Iterator[Found]:
         """Every place that sets it by this name, in order of precedence."""
-        variable = "__".join(path).upper()
+        named_there = variable(path)
         old_name = ".".join(path) if path in RENAMED else ""
-        if secret and (value := _docker_secret(variable)) is not None:
-            yield Found(value, f"{DOCKER_SECRETS}/{_docker_name(variable)}", old_name)
-        if variable in os.environ:
-            yield Found(os.environ[variable], variable, old_name)
+        if secret and (value := _docker_secret(named_there)) is not None:
+            yield Found(value, f"{DOCKER_SECRETS}/{_docker_name(named_there)}", old_name)
+        if named_there in os.environ:
+            yield Found(os.environ[named_there], named_there, old_name)
         for file, settings in self.files.items():
             if (value := _at(settings, path)) is not None:
                 yield Found(value, file, old_name)
+
+    def org_names(self) -> list[str]:
+        """The name of each [orgs.NAME], in the order of the settings. In the environment, case does not count, and `_`
+        stands for `-`; an org that only the environment knows has its name from there, in lower case.
+
+        Raises ConfigError if the files write a name in two ways."""
+        names: dict[str, tuple[str, Path]] = {}
+        for file, settings in self.files.items():
+            for name in _orgs_of(settings):
+                known, there = names.setdefault(folded(name), (name, file))
+                if known != name:
+                    raise ConfigError(
+                        f"[{ORGS}.{known}] in {there} and [{ORGS}.{name}] in {file} are one name, written in two ways.",
+                        "Write it the same in both, or give one of the orgs another name.",
+                    )
+        elsewhere = {folded(name): name for name in (*_orgs_of_environment(), *_orgs_of_docker())}
+        return [name for name, _ in names.values()] + [elsewhere[key] for key in sorted(elsewhere.keys() - names)]
 
 
 class NoSettings(OwnSettings):
@@ -108,6 +149,9 @@ class NoSettings(OwnSettings):
 
     def places(self, path: SettingPath, secret: bool = False) -> Iterator[Found]:
         yield from ()
+
+    def org_names(self) -> list[str]:
+        return []
 
 
 def named_project() -> Path | None:
@@ -122,11 +166,40 @@ def named_project() -> Path | None:
 
 
 def _is_recorders(settings: dict[str, Any]) -> bool:
-    def has_key_of_ours(section: str) -> bool:
-        found = _at(settings, tuple(section.split(".")))
-        return isinstance(found, dict) and bool(KEYS.get(section, frozenset()) & found.keys())
+    def has_key_of_ours(sections: SettingPath) -> bool:
+        found = _at(settings, sections)
+        return isinstance(found, dict) and bool((keys_of(sections) or frozenset()) & found.keys())
 
-    return isinstance(settings.get("query_jobs"), dict) or any(map(has_key_of_ours, IDENTIFYING_SECTIONS))
+    of_orgs = [(ORGS, name, *more) for name in _orgs_of(settings) for more in ((), CREDENTIALS[-1:])]
+    return isinstance(settings.get("query_jobs"), dict) or any(map(has_key_of_ours, (*IDENTIFYING_SECTIONS, *of_orgs)))
+
+
+def _orgs_of(settings: dict[str, Any]) -> list[str]:
+    orgs = settings.get(ORGS)
+    return [name for name, found in orgs.items() if isinstance(found, dict)] if isinstance(orgs, dict) else []
+
+
+def _orgs_of_environment() -> Iterator[str]:
+    for variable in sorted(os.environ):
+        path = tuple(variable.lower().split("__"))
+        if len(path) > 2 and path[0] == ORGS and (path[-1] in (keys_of(path[:-1]) or ()) or is_credentials(path)):
+            yield path[1]
+
+
+def _orgs_of_docker() -> Iterator[str]:
+    for file in sorted(DOCKER_SECRETS.glob(f"{ORGS}--*--{CREDENTIALS[-1]}*")):
+        yield file.name.split("--")[1]
+
+
+def folded(org: str) -> str:
+    """An org's name as it is compared with others."""
+    return org.lower().replace("-", "_")
+
+
+def variable(path: SettingPath) -> str:
+    """The environment variable of a setting. That of an org has `_` for `-`, which no shell allows in a name."""
+    parts = (path[0], folded(path[1]), *path[2:]) if path[0] == ORGS and len(path) > 2 else path
+    return "__".join(parts).upper()
 
 
 def _at(settings: dict[str, Any], path: SettingPath) -> Any:

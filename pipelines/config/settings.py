@@ -20,8 +20,8 @@ from pipelines.config import dlt_variables
 from pipelines.config.credentials import SECTION, SalesforceCredentials
 from pipelines.config.defaults import BUDGET_PERCENT, CURRENT_API_VERSION, FEEDS
 from pipelines.config.dlt_context import active, named, resolved, section
-from pipelines.config.own_settings import CREDENTIALS, Found
 from pipelines.config.own_settings import PRIMARY_FILE as PRIMARY_FILE_PATH
+from pipelines.config.own_settings import Found
 from pipelines.errors import ConfigError, RecorderError, sanitize
 from pipelines.regular_files import check_regular
 
@@ -124,19 +124,20 @@ def read_settings() -> Settings:
         recorder.fetch_org_metadata,
         recorder.keep_copies,
         recorder.clock_tolerance_hours,
-        _feeds(),
+        read_feeds("sources.salesforce"),
         recorder.record_errors,
         recorder.record_error_messages,
     )
 
 
-def _feeds() -> tuple[str, ...]:
-    feeds = resolved(SourceConfiguration(), "sources.salesforce").feeds
+def read_feeds(section: str) -> tuple[str, ...]:
+    """The listings that this section asks for, in the usual order."""
+    feeds = resolved(SourceConfiguration(), section).feeds
     unknown = sorted({sanitize(repr(feed), 40) for feed in feeds if feed not in FEEDS})
     if unknown or not feeds:
         known = " and ".join(f'"{feed}"' for feed in FEEDS)
         raise ConfigError(
-            f"{named('sources.salesforce.feeds')} is {', '.join(unknown) if unknown else 'empty'}.",
+            f"{named(f'{section}.feeds')} is {', '.join(unknown) if unknown else 'empty'}.",
             f"It must be a list of one or both of {known}.",
         )
     return tuple(feed for feed in FEEDS if feed in feeds)
@@ -225,24 +226,24 @@ def warehouse_to_read(given: Path | None, fallback: Path) -> Path:
     )
 
 
-def _warn(failure: RecorderError) -> None:
+def warn(failure: RecorderError) -> None:
     logger.warning("%s", failure)
 
 
-def read_credentials(on_exposed: Callable[[RecorderError], None] = _warn) -> SalesforceCredentials:
+def read_credentials(on_exposed: Callable[[RecorderError], None] = warn, name: str = SECTION) -> SalesforceCredentials:
     """The credentials, complete, for one sign-in method. Raises ConfigError before any request is sent.
 
     `on_exposed` is called for each of their files that other users can read. By default it logs a warning, which also
     appears with `--quiet`: cron mails it, and the load continues.
     """
     try:
-        credentials = resolved(SalesforceCredentials(), SECTION)
+        credentials = resolved(SalesforceCredentials().set_in(name), name)
     finally:
         # dlt pickles every value that it resolved into the next run's trace. It leaves out secrets, but not those
         # inside a URL: a password, or the session id of a link copied from the browser.
         get_resolved_traces().clear()
     found = [
-        active().settings.find((*CREDENTIALS, key), secret=True)
+        active().settings.find((*name.split("."), key), secret=True)
         for key, hint in credentials.get_resolvable_fields().items()
         if is_secret_hint(hint) and getattr(credentials, key)
     ]

@@ -19,7 +19,8 @@ from pipelines.demo.home import cleared
 from pipelines.demo_org.life import live
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
-from pipelines.recording.load import Run, record_under_lock
+from pipelines.recording.load import record_under_lock
+from pipelines.recording.run import Run
 from pipelines.warehouse.reader import read
 from pipelines.warehouse.state_folder import StateFolder
 

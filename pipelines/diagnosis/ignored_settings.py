@@ -10,7 +10,7 @@ from dlt.common.configuration.specs import BaseConfiguration
 
 from pipelines.config import dlt_variables
 from pipelines.config.dlt_context import active
-from pipelines.config.own_settings import KEYS, RENAMED, SettingPath, named_project
+from pipelines.config.own_settings import RENAMED, SettingPath, keys_of, named_project
 from pipelines.diagnosis.misspelt_settings import unread
 
 # Packages whose specifications matter for a load; credentials of other destinations do not.
@@ -45,7 +45,7 @@ def _files() -> Iterator[str]:
 
 
 def _is_read(path: SettingPath) -> bool:
-    return path[-1] in KEYS.get(".".join(path[:-1]), ()) or path in RENAMED or ".".join(path) in KEYS
+    return path[-1] in (keys_of(path[:-1]) or ()) or path in RENAMED or keys_of(path) is not None
 
 
 def _leaves(found: dict[str, Any], path: SettingPath = ()) -> Iterator[SettingPath]:

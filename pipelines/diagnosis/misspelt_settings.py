@@ -9,14 +9,14 @@ from typing import Any, Final
 from pipelines.answers.findings import thresholds  # noqa: F401 - importing them registers their keys
 from pipelines.config import settings  # noqa: F401
 from pipelines.config.dlt_context import PINNED, active
-from pipelines.config.own_settings import KEYS, PRIMARY_FILE, RENAMED, SettingPath
+from pipelines.config.own_settings import KEYS, ORGS, PRIMARY_FILE, RENAMED, SettingPath, keys_of
 from pipelines.errors import ConfigError
 
 # Sections of dlt, which version 0.1.0 read, too.
 DLTS: Final = frozenset({"load", "extract", "normalize", "schema", "data_writer", "pipeline", "providers"})
 # Other programs that use dlt have these, too
 SHARED: Final = {"runtime", ".".join(PRIMARY_FILE[:-1]), ".".join(PRIMARY_FILE)}
-PARENTS: Final = {"sources", "destination"}
+PARENTS: Final = {"sources", "destination", ORGS}
 
 
 def misspelt_settings() -> list[ConfigError]:
@@ -34,14 +34,14 @@ def _in_files() -> Iterator[ConfigError]:
 
 def unread(found: dict[str, Any], path: SettingPath = ()) -> Iterator[SettingPath]:
     """The unknown settings of a file, except in sections of other programs."""
-    section = ".".join(path)
+    keys = keys_of(path)
     for key, value in found.items():
         here = (*path, key)
         name = ".".join(here)
-        if isinstance(value, dict) and (name in KEYS or name in PARENTS or here[0] in DLTS):
+        if isinstance(value, dict) and (keys_of(here) is not None or name in PARENTS or here[0] in DLTS):
             yield from unread(value, here)
-        elif section in KEYS:
-            if not (key in KEYS[section] or here in RENAMED or PINNED.get(here) == value):
+        elif keys is not None:
+            if not (key in keys or here in RENAMED or PINNED.get(here) == value):
                 yield here
         elif not isinstance(value, dict):
             if PINNED.get(here) != value:
@@ -54,7 +54,8 @@ def _in_environment() -> Iterator[ConfigError]:
     for name in sorted(os.environ):
         path = tuple(name.lower().split("__"))
         section, key = ".".join(path[:-1]), path[-1]
-        if section in KEYS.keys() - SHARED and not (key in KEYS[section] or path in RENAMED or ".".join(path) in KEYS):
+        keys = None if section in SHARED else keys_of(path[:-1])
+        if keys is not None and not (key in keys or path in RENAMED or keys_of(path) is not None):
             yield _problem(path, "the environment", as_variable=True)
 
 
@@ -66,7 +67,8 @@ def _problem(path: SettingPath, where: str, as_variable: bool = False) -> Config
 
     homes = [name for name, known in KEYS.items() if key in known and name != section]
     renamed = {old[-1]: new for old, new in RENAMED.items()}
-    known = KEYS[section] | {old[-1] for old in RENAMED if ".".join(old[:-1]) == section} if section in KEYS else None
+    keys = keys_of(path[:-1])
+    known = None if keys is None else keys | {old[-1] for old in RENAMED if ".".join(old[:-1]) == section}
     close = get_close_matches(key if section else ".".join(path), known or {*KEYS, *PARENTS}, n=1, cutoff=0.6)
     if homes:
         remedy = f"Did you mean {shown(homes[0], key)}?" if as_variable else f"It belongs under [{homes[0]}]."

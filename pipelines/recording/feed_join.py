@@ -1,11 +1,14 @@
 """Brings together what several answers tell of one job: it stands in the table of one feed, and that has what only the
 job's details tell."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
 import duckdb
+import pyarrow as pa
 
+from pipelines.columns import TIME
 from pipelines.recording.feeds import FEEDS, INGEST, QUERY, QUERY_TYPES, Feed
 from pipelines.tables import DATASET, LISTINGS
 
@@ -41,9 +44,10 @@ select
     c.org_id, c.id,
     case
         when {TYPED.format("i")} then {SHOWN_AT.format("i")} > {SHOWN_AT.format("q")}
-        else {SHOWN_AT.format("i")} >= least($began, {SHOWN_AT.format("q")})
+        else {SHOWN_AT.format("i")} >= least(g.began, {SHOWN_AT.format("q")})
     end as to_ingest
 from candidates as c
+left join began as g on g.org_id = c.org_id
 inner join {DATASET}.{QUERY.jobs.name} as q on q.org_id = c.org_id and q.id = c.id
 inner join {DATASET}.{INGEST.jobs.name} as i on i.org_id = c.org_id and i.id = c.id
 where q.id between $first and $last and i.id between $first and $last
@@ -51,12 +55,16 @@ where q.id between $first and $last and i.id between $first and $last
 VERSION: Final = ", ".join(QUERY.states.schema.names)
 
 
-def join_feeds(primary: duckdb.DuckDBPyConnection, loads_listed_since: datetime | None) -> None:
+def join_feeds(primary: duckdb.DuckDBPyConnection, loads_listed_since: Mapping[str, datetime | None]) -> None:
     """Moves jobs that stand in the tables of both feeds, with their states and absences, to the one they belong to.
 
-    `loads_listed_since` is when the listings of this run began; None if that of INGEST was not complete."""
+    `loads_listed_since` is when this run's listings of an org began, by its id; None if that of INGEST was not
+    complete."""
     ((first, last),) = primary.execute(f"{CANDIDATES}; select min(id), max(id) from candidates").fetchall()
-    primary.execute(IN_BOTH, {"began": loads_listed_since, "first": first, "last": last})
+    ids, times = list(loads_listed_since), list(loads_listed_since.values())
+    primary.register("began", pa.table({"org_id": pa.array(ids, pa.string()), "began": pa.array(times, TIME)}))
+    primary.execute(IN_BOTH, {"first": first, "last": last})
+    primary.unregister("began")
     if primary.execute("select 1 from in_both limit 1").fetchone():
         statements = [*_moves(QUERY, INGEST, "b.to_ingest"), *_moves(INGEST, QUERY, "not b.to_ingest")]
         primary.execute(";\n".join(["begin", *statements, "commit"]))

@@ -1,6 +1,7 @@
 """What the warehouse has already recorded: what a listing is compared with, and what need not be fetched again."""
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -27,7 +28,10 @@ class History:
     `merges.py` skip versions that the warehouse already has, and anything from an older listing.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection | None = None) -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection | None = None, claimed: Mapping[str, str] | None = None
+    ) -> None:
+        self._claimed = dict(claimed or {})  # columns of new fields that another org has in this run
         self.connection = cursor_of(connection) if connection else None
         self._columns: dict[str, tuple[str, ...]] = {}
 
@@ -69,13 +73,14 @@ class History:
         """column -> undocumented field that has this column in the feed's jobs, according to the listings that added
         it: the earliest wins."""
         if self.connection is None or "new_columns" not in self.columns(LISTINGS):
-            return {}
+            return self._claimed
         newest_first = self.connection.execute(
             self.of_feed(
                 feed, "select new_columns from feed_listings where new_columns is not null order by started_at desc"
             )
         ).fetchall()
-        return {column: name for (text,) in newest_first for column, name in orjson.loads(text).items()}
+        recorded = {column: name for (text,) in newest_first for column, name in orjson.loads(text).items()}
+        return self._claimed | recorded
 
     def last_started_at(self, org_id: str, feed: Feed, filters: str) -> datetime | None:
         """When the org's newest listing with these filters started."""

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from pipelines.errors import RecorderError
 from pipelines.job_tables import JOB_DETAILS
+from pipelines.org_log import for_same_org
 from pipelines.recording.detail_backlog import Job, backlog, spread
 from pipelines.recording.job_answer import CLASSIC_ERROR, NOT_FOUND, ClassicApi, Row, details_of
 from pipelines.recording.listings import Listings
@@ -75,13 +76,15 @@ class Details:
 
     def answers(self) -> pa.Table:
         """Fetches details and returns them as rows of `job_details`; stops early if further calls would fail, too."""
+        if not self.jobs:
+            return JOB_DETAILS.schema.empty_table()
         stopped = ""
         with ThreadPoolExecutor(AT_ONCE, "details") as pool:
             asked: dict[Future[tuple[Row, str]], tuple[int, Job]] = {}
             try:
                 while True:
                     while len(asked) < AT_ONCE and not stopped and (job := self._next()):
-                        asked[pool.submit(details_of, self.org, job, self.classic)] = self._asked, job
+                        asked[pool.submit(for_same_org(details_of), self.org, job, self.classic)] = self._asked, job
                     if not asked:
                         break
                     for answer in wait(asked, return_when=FIRST_COMPLETED).done:

@@ -6,16 +6,16 @@ import logging
 import re
 import tempfile
 import threading
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-import dlt
 import pyarrow as pa
 
 from pipelines.errors import AccessDenied, RecorderError
+from pipelines.org_log import for_same_org
 from pipelines.recording.feeds import FEEDS, INGEST, Feed
 from pipelines.recording.history import History
 from pipelines.recording.merges import Rows
@@ -26,7 +26,7 @@ from pipelines.salesforce.org import Org
 logger = logging.getLogger(__name__)
 
 NOTHING_RECORDED: Final = re.compile(r"\bNothing was (?:changed|written|recorded)\b")
-LEAVE_OUT: Final = 'To record only /{path}, set feeds = ["{name}"] under [sources.salesforce].'
+LEAVE_OUT: Final = 'To record only /{path}, set feeds = ["{name}"] under [{section}].'
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,8 @@ class Listings:
             named.message = f"{recorded} is recorded, but /{feed.path} could not be listed: {message}"
             named.remedy = NOTHING_RECORDED.sub("Nothing of it was recorded", error.remedy)
             if isinstance(error, AccessDenied):
-                leave_out = LEAVE_OUT.format(path=self.first.feed.path, name=self.first.feed.name)
+                section = self.org.credentials.settings_section
+                leave_out = LEAVE_OUT.format(path=self.first.feed.path, name=self.first.feed.name, section=section)
                 named.remedy = f"{named.remedy} {leave_out}".strip()
             named.args = (named.message,)
             return named
@@ -88,8 +89,7 @@ class _Spool:
     """Rows on their way to dlt, in a file without a name: those of a listing count only once it is complete, and a
     first listing can be larger than memory allows."""
 
-    def __init__(self) -> None:
-        folder = dlt.current.pipeline().working_dir  # on the disk that dlt's own files are on
+    def __init__(self, folder: str) -> None:
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by `rows`
         self._batches: list[Rows] = []
 
@@ -115,23 +115,26 @@ def take_snapshots(
     org: Org,
     filters: Mapping[Feed, dict[str, str]],
     histories: Mapping[Feed, History],
-    on_page: Callable[[Feed, Page], None],
-) -> Generator[Rows, None, Listings]:
-    """Takes a snapshot of each feed in `filters`, all at the same time, and yields the rows of those that are complete.
+    pages: Callable[[Feed], Iterator[Page]],
+    folder: str,
+) -> tuple[Listings, Iterator[Rows]]:
+    """Takes a snapshot of each feed in `filters` from its `pages`, all at the same time; returns those that are
+    complete, and their rows. Until these are read, they are in files in the `folder`.
 
     Raises the first RecorderError if none is. `histories` are used by one thread each.
     """
     stop = threading.Event()
-    spools = {feed: _Spool() for feed in filters}
+    spools = {feed: _Spool(folder) for feed in filters}
 
     def listed(feed: Feed) -> Snapshot | RecorderError:
-        def page_read(page: Page) -> None:
-            if stop.is_set():
-                raise _Stopped
-            on_page(feed, page)
+        def until_stopped() -> Iterator[Page]:
+            for page in pages(feed):
+                if stop.is_set():
+                    raise _Stopped
+                yield page
 
         others = filters.keys() - {feed}
-        snapshot = take_snapshot(org, feed, filters[feed], histories[feed], page_read, others)
+        snapshot = take_snapshot(org, feed, filters[feed], histories[feed], until_stopped(), others)
         try:
             while True:
                 spools[feed].add(next(snapshot))
@@ -151,7 +154,7 @@ def take_snapshots(
     # The first listing is read by this thread, which signals can interrupt.
     pool = ThreadPoolExecutor(max(1, len(others)), "listing")
     try:
-        outcomes = [pool.submit(listed, feed) for feed in others]
+        outcomes = [pool.submit(for_same_org(listed), feed) for feed in others]
         ended = {first: listed(first)} | {
             feed: outcome.result() for feed, outcome in zip(others, outcomes, strict=True)
         }
@@ -167,6 +170,5 @@ def take_snapshots(
     snapshots = tuple(outcome for outcome in ended.values() if isinstance(outcome, Snapshot))
     if not snapshots:
         raise failures[first]
-    for snapshot in snapshots:
-        yield from spools[snapshot.feed].rows()
-    return Listings(snapshots, failures)
+    rows = (row for snapshot in snapshots for row in spools[snapshot.feed].rows())
+    return Listings(snapshots, failures), rows

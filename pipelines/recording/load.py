@@ -1,10 +1,11 @@
-"""One run, from locking the primary database to publishing the copy, safe to stop at any moment."""
+"""One run, from locking the primary database to publishing the copy, safe to stop at any moment; of one org, and the
+steps that `fleet.py` shares for several."""
 
-import os
+import logging
 import shutil
 import time
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -15,23 +16,24 @@ import duckdb
 from pipelines.config.credentials import SalesforceCredentials
 from pipelines.config.dlt_context import active
 from pipelines.config.settings import Settings
-from pipelines.errors import RecorderError, TemporaryError, exception_chain
+from pipelines.errors import TemporaryError, exception_chain
 from pipelines.interrupts import causing_signal
+from pipelines.recording.configured_names import note_configured_names, note_in_listing
 from pipelines.recording.error_templates import fill_templates
 from pipelines.recording.feed_join import fill_from_details, join_feeds
 from pipelines.recording.history import History
 from pipelines.recording.job_details import Details, DetailsOutcome
 from pipelines.recording.job_results import JobResults, ResultsOutcome
 from pipelines.recording.kept_listings import keep, keep_left_behind, waiting
-from pipelines.recording.listing_row import all_notes
 from pipelines.recording.listings import Listings
 from pipelines.recording.merging import load_kept, load_package, pipeline_into
 from pipelines.recording.org_join import join_orgs
 from pipelines.recording.org_metadata import Metadata
 from pipelines.recording.primary_identity import identify, identity_while_held
 from pipelines.recording.progress import NO_PROGRESS, ProgressCallbacks
-from pipelines.recording.snapshot import Snapshot
+from pipelines.recording.run import Run
 from pipelines.recording.source import details_source, salesforce
+from pipelines.salesforce.org import Org
 from pipelines.warehouse.contents import has_listing
 from pipelines.warehouse.damage import damaged_part, is_damage
 from pipelines.warehouse.dlt_packages import PIPELINE, new_pipeline
@@ -46,60 +48,7 @@ from pipelines.warehouse.state_spans import refresh_spans
 
 TEMPLATES_AGAIN: Final = timedelta(days=60)  # an earlier version may have written to the file since the last load
 
-
-@dataclass(frozen=True)
-class Run:
-    """What one run did; as text, the line that it prints."""
-
-    listings: Listings
-    metadata: Metadata
-    details: DetailsOutcome | None  # None: no job was waiting for details
-    results: ResultsOutcome | None  # None: the results of no load were waiting to be read
-    resumed: int  # kept listings of earlier runs, which this run loaded first
-    seconds: float
-    settings: Settings
-
-    @property
-    def snapshot(self) -> Snapshot:
-        """The first listing: of /jobs/query, if that is recorded and was complete."""
-        return self.listings.first
-
-    @property
-    def jobs_changed(self) -> int:
-        """Jobs that are new or different, of all listings."""
-        return sum(snapshot.jobs_changed for snapshot in self.listings.snapshots)
-
-    @property
-    def failure(self) -> RecorderError | None:
-        """The error to end with, if a listing failed while another one was recorded."""
-        return self.listings.failure
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """As the first row of `listings` has them."""
-        return all_notes(self.listings, self.metadata, self.details, self.results)
-
-    def __str__(self) -> str:
-        snapshots, filters = self.listings.snapshots, self.snapshot.filters
-        pages, jobs = sum(one.shown.pages for one in snapshots), sum(one.jobs for one in snapshots)
-        changed, rejected = self.jobs_changed, sum(len(one.rejected) for one in snapshots)
-        usage, details = self.snapshot.org.budget.usage, self.details or DetailsOutcome(asked=0, left=0)
-        results = self.results or ResultsOutcome(read=0, left=0)
-        parts = [
-            f"{pages:,} {'page' if pages == 1 else 'pages'}",
-            f"{jobs:,} {'job' if jobs == 1 else 'jobs'}",
-            f"{changed:,} changed",
-            f"/{self.snapshot.feed.path} filtered by {self.snapshot.filters_text}" if filters else "",
-            f"{rejected:,} rejected" if rejected else "",
-            f"{details.asked:,} details" if details.asked else "",
-            f"{details.left:,} details left" if details.left else "",
-            f"{results.read:,} failed loads read" if results.read else "",
-            f"{results.left:,} failed loads left" if results.left else "",
-            f"{self.resumed:,} kept from before" if self.resumed else "",
-            f"{usage[1] - usage[0]:,} of {usage[1]:,} API calls left" if usage else "",
-            f"{self.seconds:.1f} s → {os.path.relpath(self.settings.warehouse)}",
-        ]
-        return " · ".join(part for part in parts if part)
+logger = logging.getLogger(__name__)
 
 
 def record(settings: Settings, credentials: SalesforceCredentials, progress: ProgressCallbacks = NO_PROGRESS) -> Run:
@@ -117,18 +66,26 @@ def record_under_lock(
 ) -> Run:
     """Like `record`, for a caller that already holds the lock of the primary database."""
     began = time.monotonic()
+    with run_of(settings) as (state, closing):
+        found = _record(settings, credentials, progress, state, closing)
+    return Run(*found, time.monotonic() - began, settings)
+
+
+@contextmanager
+def run_of(settings: Settings) -> Iterator[tuple[StateFolder, ExitStack]]:
+    """The folder of a run, and a stack on which it opens the primary database. Raises ConfigError if that turns out to
+    be damaged."""
     state = StateFolder(settings.primary_file)
     with state.in_use():
         active().data_dir = state.temporary  # so that dlt writes nothing to the user's home
         try:
             with ExitStack() as closing:
-                found = _record(settings, credentials, progress, state, closing)
+                yield state, closing
         except Exception as error:
             part = _damaged_part(settings.primary_file, error)
             if part is None:
                 raise
             raise damaged(settings.primary_file, settings.warehouse, part) from None
-    return Run(*found, time.monotonic() - began, settings)
 
 
 def _damaged_part(primary_file: Path, error: Exception) -> str | None:
@@ -162,7 +119,7 @@ def _record(
         pipeline.extract(jobs)  # not `run`, which would open the file first, and fail if it is locked
         return done[0]
 
-    primary = _open(settings, closing)
+    primary = open_or_locked(settings, closing)
     if isinstance(primary, DatabaseLocked):
         identity = identity_while_held(state, settings)
         keep_left_behind(state)
@@ -172,7 +129,7 @@ def _record(
         listings, metadata = extracted(new_pipeline(str(settings.primary_file), working), history)
         keep(working / PIPELINE, state, identity)
         shutil.rmtree(working)
-        primary = _retry_open(settings, closing, primary, listings)
+        primary = retry_open(settings, closing, primary, f"The listing of {listings.jobs:,} jobs is kept")
         identity = identify(primary, state, settings)
         resumed = load_kept(primary, state, identity) - 1  # not counting the one just made
         if not has_listing(primary.connection, listings.first.listing_id):
@@ -189,28 +146,55 @@ def _record(
         pipeline, working = pipeline_into(primary, state, identity)
         listings, metadata = extracted(pipeline, History(primary.connection))
         load_package(pipeline)
-    complete_tables(primary.connection)
-    join_orgs(primary.connection)
-    join_feeds(primary.connection, listings.loads_since)
-    fill_templates(primary.connection, None if resumed else listings.org.clock - TEMPLATES_AGAIN)
+    settle(primary, [listings], resumed)
     details = Details(listings, primary.connection, settings.details_per_run, progress.details)
     results = JobResults(
         listings.org, primary.connection, wanted=settings.record_errors, keep_messages=settings.record_error_messages
     )
     if details.jobs or results.jobs:
-        pipeline.extract(details_source(details, results, listings, metadata))
+        answers = details.answers()
+        results.consider(answers)
+        pipeline.extract(details_source(answers, results.read(), listings, metadata, details, results))
         load_package(pipeline)
     shutil.rmtree(working)
+    note_names(primary, {"": listings.org}, (), [listings])
+    finish(primary, settings)
+    return listings, metadata, details.outcome, results.outcome, resumed
+
+
+def settle(primary: PrimaryDatabase, listed: Sequence[Listings], resumed: int) -> None:
+    """Brings together what these listings of all orgs, and the kept ones, have loaded."""
+    complete_tables(primary.connection)
+    join_orgs(primary.connection)
+    join_feeds(primary.connection, {listings.org.org_id: listings.loads_since for listings in listed})
+    since = min(listings.org.clock for listings in listed) - TEMPLATES_AGAIN
+    fill_templates(primary.connection, None if resumed else since)
+
+
+def note_names(
+    primary: PrimaryDatabase, signed_in: Mapping[str, Org], names: Collection[str], listed: Sequence[Listings]
+) -> list[str]:
+    """Keeps what the settings call each org; returns, and notes, which orgs they no longer name."""
+    orgs = {name: (org.org_id, org.session.instance_url) for name, org in signed_in.items()}
+    left = note_configured_names(primary.connection, orgs, names, max(listings.org.clock for listings in listed))
+    if left:
+        note_in_listing(primary.connection, listed[0].first.listing_id, left)
+    for line in left:
+        logger.warning("%s", line)
+    return left
+
+
+def finish(primary: PrimaryDatabase, settings: Settings) -> None:
+    """Brings up to date what is derived, and publishes."""
     fill_from_details(primary.connection)
-    refresh_spans(primary.connection, listings.org.org_id)
+    refresh_spans(primary.connection)
     apply_views(primary.connection)
     if settings.moment:
         write_moment(primary.connection, settings.moment)
     publish(primary, settings.warehouse, settings.keep_copies)
-    return listings, metadata, details.outcome, results.outcome, resumed
 
 
-def _open(settings: Settings, closing: ExitStack) -> PrimaryDatabase | DatabaseLocked:
+def open_or_locked(settings: Settings, closing: ExitStack) -> PrimaryDatabase | DatabaseLocked:
     """The primary database, open until the end of the run; or, if another process has locked it, which one."""
     check_begun(settings.primary_file, settings.warehouse)
     try:
@@ -221,13 +205,13 @@ def _open(settings: Settings, closing: ExitStack) -> PrimaryDatabase | DatabaseL
     return primary
 
 
-def _retry_open(settings: Settings, closing: ExitStack, held: DatabaseLocked, listings: Listings) -> PrimaryDatabase:
+def retry_open(settings: Settings, closing: ExitStack, held: DatabaseLocked, kept: str) -> PrimaryDatabase:
     """Tries to open the file again, now that the listing is safe on disk: the lock may have been released."""
     try:
         primary = closing.enter_context(open_primary(settings.primary_file, wait=0))
     except DatabaseLocked:
         raise TemporaryError(
-            f"{held.message} The listing of {listings.jobs:,} jobs is kept; the next load brings it in first.",
+            f"{held.message} {kept}; the next load brings it in first.",
             held.remedy,
         ) from None
     check_published(primary.connection, settings.primary_file, settings.warehouse)

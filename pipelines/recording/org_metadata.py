@@ -4,8 +4,8 @@ import logging
 import re
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any, Final
+from datetime import datetime, timedelta
+from typing import Any, Final, Protocol
 
 import pyarrow as pa
 
@@ -27,6 +27,7 @@ MAX_USERS: Final = 2_000  # per run: ten calls; the next run fetches the rest
 INCOMPLETE: Final = (
     "The jobs are recorded, but not all of %s (To stop asking: fetch_org_metadata = false under [query_jobs].)"
 )
+OF_SETTINGS: Final = ("configured_name", "left_settings_at")  # columns of `orgs` that `configured_names.py` fills
 IDS_PER_QUERY: Final = 200  # a URL of some 4 KB, and a single page of results
 
 
@@ -38,8 +39,31 @@ class Metadata:
     notes: tuple[str, ...] = ()  # what could not be fetched, and why
 
 
+class Remembers(Protocol):
+    """What is recorded of an org's users and its name."""
+
+    def asked_since(self, table: Table, org_id: str, since: datetime) -> set[str]: ...
+
+    def stored(self, table: Table, org_id: str) -> dict[str, dict[str, Any]]: ...
+
+
+class Remembered:
+    """That of one org, read at once: for a thread that may not use the database."""
+
+    def __init__(self, history: History, listings: Listings) -> None:
+        org_id, since = listings.org.org_id, listings.first.started_at - NAMES_KEPT
+        self._asked = {table: history.asked_since(table, org_id, since) for table in (USERS, ORGS)}
+        self._stored = {table: history.stored(table, org_id) for table in (USERS, ORGS)}
+
+    def asked_since(self, table: Table, org_id: str, since: datetime) -> set[str]:
+        return self._asked[table]
+
+    def stored(self, table: Table, org_id: str) -> dict[str, dict[str, Any]]:
+        return self._stored[table]
+
+
 def ask_for_metadata(
-    listings: Listings, history: History, tables: Collection[Table]
+    listings: Listings, history: Remembers, tables: Collection[Table]
 ) -> Generator[Rows, None, Metadata]:
     """Fetches the rows of these tables that are due. If that fails, the first listing gets a note, and is loaded all
     the same."""
@@ -81,7 +105,7 @@ def _usernames(rows: pa.Table) -> dict[str, str]:
     return {row["id"]: (row["username"] or "").lower() for row in rows.select(["id", "username"]).to_pylist()}
 
 
-def _listed_by(org: Org, usernames: dict[str, str], history: History) -> str | None:
+def _listed_by(org: Org, usernames: dict[str, str], history: Remembers) -> str | None:
     """The user whose access listed the jobs: from the sign-in, or by the username that it returned, which is unique
     across all of Salesforce, regardless of case."""
     user_id, username = org.user
@@ -124,8 +148,11 @@ def orgs(org: Org, known: Mapping[str, dict[str, Any]]) -> pa.Table:
     others = [str(record.get("Id")) for record in records if not same_id(str(record.get("Id")), org.org_id)]
     if others:
         raise InvalidResponse(f"Asked for its name, the org answered for another one: {sanitize(others[0], 40)}.")
-    values = _values(ORGS, records[0]) if records else known.get(org.org_id, {})
-    row = {**values, "org_id": org.org_id, "instance_url": org.session.instance_url, "asked_at": org.clock}
+    stored = known.get(org.org_id, {})
+    values = _values(ORGS, records[0]) if records else stored
+    kept = {name: stored.get(name) for name in OF_SETTINGS}
+    asked = {"org_id": org.org_id, "instance_url": org.session.instance_url, "asked_at": org.clock}
+    row = kept | values | asked
     return pa.Table.from_pylist([row], schema=ORGS.schema)
 
 

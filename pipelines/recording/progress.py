@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from pipelines.org_log import org_in_turn
 from pipelines.recording.feeds import Feed
 from pipelines.salesforce.job_pages import Page
 
@@ -36,15 +37,20 @@ def progress(wanted: bool) -> Iterator[ProgressCallbacks]:
         read: dict[str, tuple[int, int, bool]] = {}  # feed -> pages, jobs, whether it has ended
 
         def show(feed: Feed, page: Page) -> None:
-            before = read[feed.name][1] if page.number > 1 else 0
-            read[feed.name] = page.number, before + len(page.records), page.last
-            pages, jobs, ended = zip(*read.values(), strict=True)
+            listing = f"{org_in_turn()}/{feed.name}"
+            before = read[listing][1] if page.number > 1 else 0
+            read[listing] = page.number, before + len(page.records), page.last
+            pages, jobs, ended = zip(*list(read.values()), strict=True)
             elapsed = shown.tasks[0].elapsed or 0.0
             rate = f" · {sum(jobs) / elapsed:,.0f} jobs/s" if elapsed else ""
             text = "Loading" if all(ended) else "Listing"
             shown.update(task, description=f"{text}: {sum(pages):,} pages · {sum(jobs):,} jobs{rate}")
 
         def show_details(done: int, wanted: int) -> None:
-            shown.update(task, description=f"Asking for details: {done:,} of {wanted:,} jobs")
+            shown.update(task, description=f"{_whose()}Asking for details: {done:,} of {wanted:,} jobs")
 
         yield ProgressCallbacks(show, show_details)
+
+
+def _whose() -> str:
+    return f"{org_in_turn()}: " if org_in_turn() else ""

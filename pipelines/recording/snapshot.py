@@ -2,7 +2,7 @@
 
 import logging
 import uuid
-from collections.abc import Callable, Collection, Generator
+from collections.abc import Collection, Generator, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -18,7 +18,7 @@ from pipelines.recording.missing_jobs import Comparison, compared, listed_again
 from pipelines.recording.records import MAX_COLUMNS, MAX_NEW_FIELDS, NewFields, Rejected, jobs_to_arrow
 from pipelines.recording.rejected_records import rejected_rows
 from pipelines.recording.shown_jobs import ShownJobs
-from pipelines.salesforce.job_pages import Page, job_pages
+from pipelines.salesforce.job_pages import Page
 from pipelines.salesforce.org import Org
 from pipelines.tables import REJECTED_RECORDS, UNLISTED_JOBS
 
@@ -72,11 +72,11 @@ def take_snapshot(  # noqa: PLR0917
     feed: Feed,
     filters: dict[str, str],
     history: History,
-    on_page: Callable[[Page], None],
+    pages: Iterable[Page],
     others: Collection[Feed] = (),
 ) -> Generator[Rows, None, Snapshot]:
-    """Lists the org's jobs, page by page, and yields what is new or different as rows of the tables, a few pages at a
-    time. Load nothing until the generator has ended: only then is the listing known to be complete.
+    """Reads the pages of a listing (see `job_pages`) and yields what is new or different as rows of the tables, a few
+    pages at a time. Load nothing until the generator has ended: only then is the listing known to be complete.
 
     Jobs that one of the `others`, the feeds listed at the same time, records count as shown, and fill no table.
 
@@ -95,7 +95,7 @@ def take_snapshot(  # noqa: PLR0917
     shown, jobs_left_out = ShownJobs(), 0
     started_at = org.clock
     restarted_at: datetime | None = None
-    for page in job_pages(org, feed.path, filters):
+    for page in pages:
         if page.number == 1 and not shown.pages:
             org.check_clock(newest_ended)
             # An org's clock that is a few seconds behind the newest listing must not put this one before it.
@@ -106,7 +106,6 @@ def take_snapshot(  # noqa: PLR0917
             changes.count_from_zero()
             shown, jobs_left_out = ShownJobs(), 0
             restarted_at = page.started_at
-        on_page(page)
         if page.odd:
             notes.append(page.odd)
             logger.warning("%s", page.odd)
@@ -120,7 +119,7 @@ def take_snapshot(  # noqa: PLR0917
             yield from _states(feed, changes, started_at)
             if page.last or changes.bytes_kept > BYTES_KEPT:
                 yield Rows(feed.jobs, changes.hand_over(), started_at)
-    finished_at, calls, api_usage = org.clock, org.here.calls, org.budget.usage
+        finished_at, calls, api_usage = page.read_at, page.calls, page.api_usage
     _warn_of_too_many(new_fields)
 
     if rejected:

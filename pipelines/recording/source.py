@@ -1,7 +1,7 @@
 """The dlt sources of a run: the listings of the org's jobs, the details of single jobs, and what earlier runs kept."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 import dlt
 import pyarrow as pa
@@ -20,9 +20,11 @@ from pipelines.recording.listing_row import listing_rows
 from pipelines.recording.listings import Listings, take_snapshots
 from pipelines.recording.merges import Rows, incremental_resource, resources
 from pipelines.recording.org_metadata import Metadata, ask_for_metadata
-from pipelines.salesforce.job_pages import Page
+from pipelines.salesforce.job_pages import Page, job_pages
 from pipelines.salesforce.org import Org
 from pipelines.tables import LISTINGS, ORG_LIMITS, ORGS, REJECTED_RECORDS, UNLISTED_JOBS, USERS
+
+METADATA: Final = (USERS, ORGS, ORG_LIMITS)  # left out if they are not wanted: to dlt, even empty tables cost time
 
 
 @dlt.source(name="salesforce", section="salesforce")
@@ -54,36 +56,63 @@ def salesforce(  # noqa: PLR0917 - dlt fills these from the configuration
         "is_pk_chunking_enabled": is_pk_chunking_enabled,
         "concurrency_mode": concurrency_mode,
     }
-    metadata_tables = (USERS, ORGS, ORG_LIMITS) if fetch_org_metadata else ()  # to dlt, even empty tables cost time
+    metadata_tables = METADATA if fetch_org_metadata else ()
     org = Org(credentials, api_version, api_budget_percent, clock_tolerance_hours)
     recorded = history or History()
     listed = [feed for name, feed in FEEDS.items() if feeds is None or name in feeds]
+    filters = {feed: feed.filters(settings) for feed in listed}
+
+    def pages(feed: Feed) -> Iterator[Page]:
+        for page in job_pages(org, feed.path, filters[feed]):
+            on_page(feed, page)
+            yield page
 
     @dlt.resource(name="snapshots", selected=False)
     def rows() -> Iterator[Rows]:
-        filters = {feed: feed.filters(settings) for feed in listed}
         histories = {feed: History(recorded.connection) for feed in listed}
-        listings = yield from take_snapshots(org, filters, histories, on_page)
+        folder = dlt.current.pipeline().working_dir  # on the disk that dlt's own files are on
+        listings, changed = take_snapshots(org, filters, histories, pages, folder)
+        yield from changed
         metadata = yield from ask_for_metadata(listings, recorded, metadata_tables)
         yield Rows(LISTINGS, listing_rows(listings, metadata))
         on_listed(listings, metadata)
 
-    tables = (*(feed.states for feed in listed), REJECTED_RECORDS, UNLISTED_JOBS, *metadata_tables, LISTINGS)
-    return *(incremental_resource(rows, feed) for feed in listed), *resources(rows, tables)
+    return _resources_of(rows, listed, metadata_tables)
 
 
 @dlt.source(name="salesforce", section="salesforce")
-def details_source(
-    details: Details, results: JobResults, listings: Listings, metadata: Metadata
+def listed_rows(
+    listings: Listings, changed: Iterable[Rows], metadata: Metadata, tables: Iterable[Table]
+) -> tuple[DltResource, ...]:
+    """What `salesforce` loads, of listings that have been read: `changed` are their rows and those of `tables`."""
+
+    @dlt.resource(name="snapshots", selected=False)
+    def rows() -> Iterator[Rows]:
+        yield from changed
+        yield Rows(LISTINGS, listing_rows(listings, metadata))
+
+    return _resources_of(rows, listings.feeds, tables)
+
+
+def _resources_of(rows: DltResource, feeds: Iterable[Feed], metadata: Iterable[Table]) -> tuple[DltResource, ...]:
+    tables = (*(feed.states for feed in feeds), REJECTED_RECORDS, UNLISTED_JOBS, *metadata, LISTINGS)
+    return *(incremental_resource(rows, feed) for feed in feeds), *resources(rows, tables)
+
+
+@dlt.source(name="salesforce", section="salesforce")
+def details_source(  # noqa: PLR0917
+    answers: pa.Table,
+    read: Mapping[str, pa.Table],
+    listings: Listings,
+    metadata: Metadata,
+    details: Details,
+    results: JobResults,
 ) -> tuple[DltResource, ...]:
     """The details of jobs; why the records of loads failed, those whose details were just fetched included; and the
     listings' rows again, now with what became of that. One package: each takes dlt as long as a small listing."""
 
     @dlt.resource(name="details", selected=False)
     def rows() -> Iterator[Rows]:
-        answers = details.answers() if details.jobs else JOB_DETAILS.schema.empty_table()
-        results.consider(answers)
-        read = results.read()
         # Of a load that was read, its row with how that went.
         again = pc.is_in(answers["id"], value_set=read[JOB_DETAILS.name]["id"].combine_chunks())
         yield Rows(JOB_DETAILS, pa.concat_tables([answers.filter(pc.invert(again)), read[JOB_DETAILS.name]]))

@@ -16,10 +16,10 @@ class ApiBudget:
     Raises ConfigError if that is not a percentage.
     """
 
-    def __init__(self, percent: float) -> None:
+    def __init__(self, percent: float, section: str = "sources.salesforce") -> None:
         if not 0 < percent <= 100:
             raise ConfigError(
-                f"{named('sources.salesforce.api_budget_percent')} is {percent:g}.",
+                f"{named(f'{section}.api_budget_percent')} is {percent:g}.",
                 "It must be above 0 and at most 100: a run stops when the org has used this share of its daily calls.",
             )
         self.percent = percent

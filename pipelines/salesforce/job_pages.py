@@ -45,6 +45,9 @@ class Page:
     number: int  # from 1
     started_at: datetime  # by the org's clock: the first response of this listing
     last: bool
+    read_at: datetime  # by the org's clock
+    calls: int  # of the thread that reads the listing, up to this page
+    api_usage: tuple[int, int] | None  # calls used and allowed, as the org reported them
     odd: str = ""  # what about it is not as documented, if that is no reason to stop
 
 
@@ -87,7 +90,8 @@ def _one_listing(org: Org, path: str, filters: dict[str, str], last_try: bool) -
                 [],
                 number,
                 started_at,
-                last=True,
+                True,
+                *_so_far(org),
                 odd="listing: the last page named a next one, which the org rejects",
             )
             return
@@ -108,7 +112,7 @@ def _one_listing(org: Org, path: str, filters: dict[str, str], last_try: bool) -
         was_done = done and following is not None
         last = following is None or (done and following in seen)  # that page was read already
         odd = f"listing: page {number:,} was the last (done: true), but named a next one" if was_done else ""
-        yield Page(records, number, started_at, last, "" if noted else odd)
+        yield Page(records, number, started_at, last, *_so_far(org), "" if noted else odd)
         noted = noted or was_done
         if last or following is None:
             return
@@ -132,6 +136,10 @@ def _one_listing(org: Org, path: str, filters: dict[str, str], last_try: bool) -
             )
 
 
+def _so_far(org: Org) -> tuple[datetime, int, tuple[int, int] | None]:
+    return org.clock, org.here.calls, org.budget.usage
+
+
 def first_page(org: Org, path: str, filters: dict[str, str]) -> Any:
     """The first page of a listing, unchecked. Raises a RecorderError."""
     return _page(org, path, filters, None)
@@ -151,7 +159,7 @@ def _page(org: Org, path: str, filters: dict[str, str], locator: str | None) -> 
             sent = ", ".join(f"{name}={value}" for name, value in filters.items())
             raise ConfigError(
                 f"Salesforce rejects the listing's filters {sent}: HTTP 400 {error.code}: {error.text}",
-                "Check the filters under [sources.salesforce] in .dlt/config.toml, or remove them.",
+                f"Check the filters under [{org.credentials.settings_section}] in .dlt/config.toml, or remove them.",
             ) from error
         raise explained(error, org.api_version) from error
 

@@ -60,7 +60,7 @@ class Org:
     ) -> None:
         self.credentials = credentials
         self.api_version = api_version
-        self.budget = ApiBudget(api_budget_percent)
+        self.budget = ApiBudget(api_budget_percent, credentials.settings_section)
         self.calls = 0
         self.here = _Here()
         self._clock = OrgClock(timedelta(hours=clock_tolerance_hours) if clock_tolerance_hours else None)

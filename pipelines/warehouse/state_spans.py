@@ -86,13 +86,13 @@ DEFINITION: Final = hashlib.sha256(SPANS.encode()).hexdigest()
 # A job is observed after its creation, give or take a minute or two, which limits what has to be read.
 CHANGED: Final = f"""
 with until as (
-    select coalesce(max(observed_at), timestamptz '-infinity') as observed_at from {DATASET}.state_spans
-    where org_id = $org_id
+    select org_id, max(observed_at) as observed_at from {DATASET}.state_spans group by org_id
 ),
 changed as (
-    select distinct org_id, id
+    select distinct s.org_id, s.id
     from ({{states}}) as s
-    where org_id = $org_id and observed_at > (select observed_at from until)
+    left join until as u on u.org_id = s.org_id
+    where s.observed_at > coalesce(u.observed_at, timestamptz '-infinity')
 ),
 jobs as (
     select org_id, id, created_date, observed_at from {DATASET}.query_jobs
@@ -108,8 +108,8 @@ OF_CHANGED: Final = """observed_at >= (select min(earliest) from changed_jobs)
     and exists (select 1 from changed_jobs as c where c.org_id = {table}.org_id and c.id = {table}.id)"""
 
 
-def refresh_spans(primary: duckdb.DuckDBPyConnection, org_id: str) -> None:
-    """Updates `state_spans` from the states of both feeds; it has one row for each row there.
+def refresh_spans(primary: duckdb.DuckDBPyConnection) -> None:
+    """Updates `state_spans` from the states of both feeds and all orgs; it has one row for each row there.
 
     Rows of those tables are only ever added, or moved between them with their spans deleted, so if the numbers of rows
     are equal there is nothing to do.
@@ -124,11 +124,11 @@ def refresh_spans(primary: duckdb.DuckDBPyConnection, org_id: str) -> None:
         return
     primary.execute("begin")
     changed = CHANGED.format(states=states_of_feeds())
-    primary.execute(f"create or replace temp table changed_jobs as {changed}", {"org_id": org_id})
+    primary.execute(f"create or replace temp table changed_jobs as {changed}")
     primary.execute(f"delete from {DATASET}.state_spans where {OF_CHANGED.format(table='state_spans')}")
     primary.execute(f"insert into {DATASET}.state_spans by name {SPANS % states_of_feeds(OF_CHANGED)}")
     primary.execute("drop table changed_jobs; commit")
-    if not _is_current(primary):  # kept listings of several orgs, or changes by another program
+    if not _is_current(primary):  # kept listings older than what is recorded, or changes by another program
         _rebuild(primary)
 
 

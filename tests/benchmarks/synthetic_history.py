@@ -185,7 +185,7 @@ def generate(file: Path, jobs: int) -> None:
         for name, sql in ROWS.items():
             db.execute(f"insert into {DATASET}.{name} by name {sql.format(**numbers)}")
         db.execute("drop table work")
-        refresh_spans(db, ORG_ID)
+        refresh_spans(db)
         check(db, jobs, (end - first - 2 * hole) // HOUR + 1)
 
 

@@ -17,7 +17,8 @@ from recorded_story import BEGIN, FILES, HERE, HOME, HOUR, Story, credentials, u
 from pipelines.answers.check import Thresholds, check
 from pipelines.answers.report import write_report
 from pipelines.demo_org.server import serving
-from pipelines.recording.load import Run, record
+from pipelines.recording.load import record
+from pipelines.recording.run import Run
 from pipelines.recording.message_templates import message_template
 from pipelines.tables import DATASET, TABLES
 from pipelines.warehouse.renamed_columns import RENAMED

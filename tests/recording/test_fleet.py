@@ -1,0 +1,70 @@
+"""Several orgs in one run: each is recorded as if it were the only one, and what fails of one costs that one."""
+
+from datetime import timedelta
+
+import pytest
+from fleets import Fleet, fleet  # noqa: F401 - a fixture
+
+from pipelines.errors import ConfigError
+
+
+def test_all_orgs_are_recorded_and_published_once(fleet: Fleet) -> None:
+    run = fleet.load()
+    assert list(run.names) == ["prod", "uat", "dev"]
+    assert not run.errors
+    assert fleet.listed() == {"prod": 1, "uat": 1, "dev": 1}
+    for name, org in fleet.orgs.items():
+        assert fleet.recorder.rows(f"select id from query_jobs where org_id = '{org.org_id}'") == [
+            (job,) for job in org.jobs
+        ], name
+    assert str(run).startswith("3 of 3 orgs recorded · 3 jobs · 3 changed · ")
+
+
+def test_command_line(fleet: Fleet) -> None:
+    done = fleet.recorder.run("load")
+    assert done.returncode == 0, done.stderr
+    assert [line.split(":")[0] for line in done.stdout.splitlines()[:3]] == ["prod", "uat", "dev"]
+    assert done.stdout.splitlines()[3].startswith("3 of 3 orgs recorded · ")
+    assert done.stderr == ""
+    quiet = fleet.recorder.run("load", "--quiet", "--org", "uat")
+    assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
+    assert fleet.listed() == {"prod": 1, "uat": 2, "dev": 1}
+
+
+def test_wrong_key_costs_one_org(fleet: Fleet) -> None:
+    fleet.configure(prod={"client_secret": "wrong"})
+    done = fleet.recorder.run("load", "--quiet")
+    assert done.returncode == 77
+    first, last = done.stderr.splitlines()
+    assert first.startswith("prod: ")
+    assert first.endswith("(exit code 77)")
+    assert last.startswith("2 of 3 orgs recorded · 1 failed · ")
+    assert fleet.listed() == {"uat": 1, "dev": 1}
+    fleet.configure()
+    assert fleet.recorder.run("load").returncode == 0
+    assert fleet.listed() == {"prod": 1, "uat": 2, "dev": 2}
+
+
+def test_two_names_of_one_org(fleet: Fleet) -> None:
+    fleet.orgs["dev"] = fleet.orgs["prod"]
+    fleet.configure()
+    calls = len(fleet.orgs["prod"].jobs)
+    with pytest.raises(ConfigError, match=r"\[orgs.prod\] and \[orgs.dev\] are the same org"):
+        fleet.load()
+    assert not fleet.recorder.warehouse.exists()
+    assert calls
+
+
+def test_spans_of_all_orgs_without_rebuild(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet.load()
+    for org in fleet.orgs.values():
+        org.advance(timedelta(hours=1))
+        org.move_job(next(iter(org.jobs)), "JobComplete")
+        org.add_job()
+    monkeypatch.setattr("pipelines.warehouse.state_spans._rebuild", lambda primary: pytest.fail("rebuilt"))
+    fleet.load()
+    states = "select org_id, id, state, observed_at from "
+    assert fleet.recorder.rows(f"{states} state_spans order by all") == fleet.recorder.rows(
+        f"{states} query_job_states order by all"
+    )
+    assert fleet.recorder.rows("select count(*) from state_spans") == [(9,)]
