@@ -148,21 +148,18 @@ def _doctor(options: Namespace) -> int:
 
 def _check(options: Namespace) -> int:
     from pipelines.answers.check import as_json, check, read_thresholds  # noqa: PLC0415
+    from pipelines.answers.check_text import as_text  # noqa: PLC0415
     from pipelines.warehouse.as_of import opened_as_of  # noqa: PLC0415
 
     _warn_of_misspelt_settings()
     with opened_as_of(warehouse_to_read(options.warehouse, DEMO_WAREHOUSE), options.as_of) as warehouse:
-        found = check(warehouse, read_thresholds())
+        found = check(warehouse, read_thresholds(), names=options.org)
         if options.json:
             _say(as_json(warehouse, found))
             return 1 if found else 0
         _say_if_demo(options.warehouse, warehouse)
         if found:
-            _say(
-                *found,
-                "Already being handled? Mute it: add its key (see check --json) to muted_findings in .dlt/config.toml.",
-                sep="\n\n",
-            )
+            _say(*as_text(found), sep="\n\n")
     return 1 if found else 0
 
 
@@ -175,7 +172,7 @@ def _report(options: Namespace) -> int:
     with opened_as_of(warehouse_to_read(options.warehouse, DEMO_WAREHOUSE), options.as_of) as warehouse:
         if not quiet:
             _say_if_demo(options.warehouse, warehouse)
-        write_report(warehouse, options.output, options.days, options.numbers)
+        write_report(warehouse, options.output, options.days, options.numbers, options.org)
         if not quiet:
             for written in filter(None, (options.output, options.numbers)):
                 _say(f"Wrote {os.path.relpath(written)} from {os.path.relpath(warehouse.path)}")
