@@ -28,7 +28,8 @@ The path of a record, package by package. Each imports only from those below it;
         salesforce_messages.py, status_codes.py: Salesforce's own words;  field_names.py: what can be a field's name
         kept_listings.py  listings that wait on disk while the primary database is locked
     answers/       what people ask of the published copy
-        check.py         problems that need attention;  findings/: the rules and their wording
+        check.py         problems that need attention;  findings/: the rules and their wording;  check_text.py: in print
+        org_choice.py    which orgs --org means;  fleet.py: all of them at a glance
         pictures/        the questions of report and notebook, with numbers and wording;  charts.py: draws them
         time_axis.py     the time range shown
         selection.py     which org, days and jobs;  report.py: one HTML page;  report_numbers.py: its numbers as JSON
@@ -50,7 +51,8 @@ The path of a record, package by package. Each imports only from those below it;
         publish.py       publishes the copy;  copies.py: keeps one per day
         publishing_guards.py  what must not be overwritten, judged by contents.py: what a file contains
         restoring.py     how to restore the primary database;  damage.py: which part of a file is damaged
-        reader.py        how it is read;  as_of.py: as it was earlier;  atomic_file.py: replaces files atomically
+        reader.py        how it is read;  as_of.py: as it was earlier;  one_org.py: of one org
+        atomic_file.py   replaces files atomically
 
     config/        where things are: project, settings, credentials, and the settings that dlt gets to see
     tables.py      the columns of all tables; job_tables.py: those of jobs;  errors.py: errors and their exit codes

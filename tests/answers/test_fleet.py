@@ -140,7 +140,9 @@ def test_an_org_that_fails_alone_is_told_from_a_recorder_that_is_off(tmp_path: P
     assert (one.org_id, one.key, one.numbers["all_orgs_stopped"]) == (ids[2], f"coverage/{ids[2]}", False)
     assert "Other orgs were recorded up to" in one.remedy
 
-    off = check(plant(tmp_path / "b.duckdb", listings=[r for org in ids for r in daily(org)]), Thresholds(), now=NOW + 2 * DAY)
+    off = check(
+        plant(tmp_path / "b.duckdb", listings=[r for org in ids for r in daily(org)]), Thresholds(), now=NOW + 2 * DAY
+    )
     assert [one.key for one in off] == [f"coverage/{org}" for org in ids]
     said, _mute = as_text(off)
     assert said.startswith("COVERAGE in 3 orgs: ")
@@ -180,7 +182,9 @@ def test_an_org_is_chosen_by_any_of_its_names(tmp_path: Path, name: str) -> None
     jobs = [STUCK, {**STUCK, "org_id": OTHER}]
     file = plant(tmp_path / "w.duckdb", orgs=orgs, query_jobs=jobs, listings=[*daily(ORG), *daily(OTHER)])
 
-    assert [(one.org, one.configured_name) for one in check(file, Thresholds(), NOW, [name])] == [("Acme (prod)", "prod")]
+    assert [(one.org, one.configured_name) for one in check(file, Thresholds(), NOW, [name])] == [
+        ("Acme (prod)", "prod")
+    ]
     write_report(file, tmp_path / "page.html", 30, tmp_path / "n.json", [name])
     assert [org["display_name"] for org in json.loads((tmp_path / "n.json").read_text())["orgs"]] == ["Acme (prod)"]
 

@@ -126,7 +126,9 @@ def test_the_page_needs_no_network(page: Page) -> None:
             value for name, value in attributes.items() if not name.startswith("xmlns") and "//" in (value or "")
         ]
         assert not addresses, (tag, addresses)
-        assert not [name for name in attributes if name.startswith("on") or name == "src" or (name == "href" and tag != "a")]
+        assert not [
+            name for name in attributes if name.startswith("on") or name == "src" or (name == "href" and tag != "a")
+        ]
     assert "@import" not in page.source
     assert not re.search(r"url\((?!#)", page.source)
 
