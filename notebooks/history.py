@@ -95,10 +95,23 @@ def choose(
 def choose_org(mo, recorded):
     mo.stop(not recorded, mo.md("Nothing is recorded yet: there is no complete listing."))
     _named = {
-        row["name"] if row["org_id"] in row["name"] else f"{row['name']} ({row['org_id']})": row for row in recorded
+        row["display_name"] if row["org_id"] in row["display_name"] else f"{row['display_name']} ({row['org_id']})": row
+        for row in recorded
     }
     org = mo.ui.dropdown(_named, value=next(iter(_named)), label="org", allow_select_none=False)
     return (org,)
+
+
+@app.cell
+def fleet(RecorderError, explanation, mo, read, recorded, warehouse):
+    try:
+        _orgs = read("select * from fleet order by is_silent desc, failed_jobs desc, name", warehouse).to_pylist()
+    except RecorderError as _failure:
+        mo.stop(True, explanation(_failure))
+    mo.stop(len(recorded) < 2)
+    _lines = mo.ui.table(_orgs, selection=None, show_column_summaries=False, page_size=50)
+    mo.vstack([mo.md("## All orgs at a glance"), _lines])
+    return
 
 
 @app.cell

@@ -67,6 +67,13 @@ def _add_check(check: ArgumentParser) -> None:
 
 def _add_what_to_read(command: ArgumentParser) -> None:
     command.add_argument(
+        "--org",
+        action="append",
+        metavar="NAME",
+        default=[],
+        help="only this org: its name in the settings, its own, or its id; repeatable (default: all that are recorded)",
+    )
+    command.add_argument(
         "--as-of", metavar="TIME", help="show everything as of that time (ISO 8601; UTC unless it has an offset)"
     )
     command.add_argument(

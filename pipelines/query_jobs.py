@@ -28,7 +28,8 @@ The path of a record, package by package. Each imports only from those below it;
         salesforce_messages.py, status_codes.py: Salesforce's own words;  field_names.py: what can be a field's name
         kept_listings.py  listings that wait on disk while the primary database is locked
     answers/       what people ask of the published copy
-        check.py         problems that need attention;  findings/: the rules and their wording
+        check.py         problems that need attention;  findings/: the rules and their wording;  check_text.py: in print
+        org_choice.py    which orgs --org means;  fleet.py: all of them at a glance
         pictures/        the questions of report and notebook, with numbers and wording;  charts.py: draws them
         time_axis.py     the time range shown
         selection.py     which org, days and jobs;  report.py: one HTML page;  report_numbers.py: its numbers as JSON
@@ -50,7 +51,8 @@ The path of a record, package by package. Each imports only from those below it;
         publish.py       publishes the copy;  copies.py: keeps one per day
         publishing_guards.py  what must not be overwritten, judged by contents.py: what a file contains
         restoring.py     how to restore the primary database;  damage.py: which part of a file is damaged
-        reader.py        how it is read;  as_of.py: as it was earlier;  atomic_file.py: replaces files atomically
+        reader.py        how it is read;  as_of.py: as it was earlier;  one_org.py: of one org
+        atomic_file.py   replaces files atomically
 
     config/        where things are: project, settings, credentials, and the settings that dlt gets to see
     tables.py      the columns of all tables; job_tables.py: those of jobs;  errors.py: errors and their exit codes
@@ -176,21 +178,18 @@ def _doctor(options: Namespace) -> int:
 
 def _check(options: Namespace) -> int:
     from pipelines.answers.check import as_json, check, read_thresholds  # noqa: PLC0415
+    from pipelines.answers.check_text import as_text  # noqa: PLC0415
     from pipelines.warehouse.as_of import opened_as_of  # noqa: PLC0415
 
     _warn_of_misspelt_settings()
     with opened_as_of(warehouse_to_read(options.warehouse, DEMO_WAREHOUSE), options.as_of) as warehouse:
-        found = check(warehouse, read_thresholds())
+        found = check(warehouse, read_thresholds(), names=options.org)
         if options.json:
             _say(as_json(warehouse, found))
             return 1 if found else 0
         _say_if_demo(options.warehouse, warehouse)
         if found:
-            _say(
-                *found,
-                "Already being handled? Mute it: add its key (see check --json) to muted_findings in .dlt/config.toml.",
-                sep="\n\n",
-            )
+            _say(*as_text(found), sep="\n\n")
     return 1 if found else 0
 
 
@@ -203,7 +202,7 @@ def _report(options: Namespace) -> int:
     with opened_as_of(warehouse_to_read(options.warehouse, DEMO_WAREHOUSE), options.as_of) as warehouse:
         if not quiet:
             _say_if_demo(options.warehouse, warehouse)
-        write_report(warehouse, options.output, options.days, options.numbers)
+        write_report(warehouse, options.output, options.days, options.numbers, options.org)
         if not quiet:
             for written in filter(None, (options.output, options.numbers)):
                 _say(f"Wrote {os.path.relpath(written)} from {os.path.relpath(warehouse.path)}")

@@ -5,7 +5,7 @@ same as long as the problem lasts, so that `muted_findings` in config.toml can m
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -13,15 +13,17 @@ from typing import Final
 
 from pipelines.answers.findings.coverage import coverage, holes, own_jobs_only, reduced_view
 from pipelines.answers.findings.failing import lost_loads, rates, streaks
-from pipelines.answers.findings.finding import CheckContext, Finding, RecordedFeed
+from pipelines.answers.findings.finding import RETENTION, CheckContext, Finding, RecordedFeed
 from pipelines.answers.findings.limits import allowance, api_calls
 from pipelines.answers.findings.reasons import grown_reasons, new_reasons, unread_results
 from pipelines.answers.findings.records import details, rejected
 from pipelines.answers.findings.thresholds import Thresholds, read_thresholds
 from pipelines.answers.findings.unfinished import unfinished
 from pipelines.answers.findings.volume import missing_runs, unusual_volume
+from pipelines.answers.org_choice import chosen_orgs
 from pipelines.salesforce.ids import full_id
-from pipelines.warehouse.reader import Warehouse, opened
+from pipelines.warehouse.one_org import narrowed
+from pipelines.warehouse.reader import Row, Warehouse, opened
 
 __all__ = ["Finding", "Thresholds", "as_json", "check", "read_thresholds"]
 
@@ -31,7 +33,19 @@ CHECKS: Final[tuple[Callable[[CheckContext], Iterator[Finding]], ...]] = (
     unfinished, allowance, api_calls, unusual_volume, missing_runs, rejected, details, unread_results,
 )  # fmt: skip
 
-ORGS: Final = "select org_id, name, as_of from recorded_orgs order by name, org_id"
+# What is wrong with recording an org, which nobody needs to know once the settings no longer name it; and for how long
+# what is wrong with its jobs is still reported then.
+RECORDING: Final = frozenset({coverage, reduced_view, own_jobs_only, holes, rejected, details, unread_results})
+STILL_NEWS: Final = RETENTION
+
+ORGS: Final = """
+select
+    o.org_id, o.display_name as name, o.configured_name, o.as_of, o.left_settings_at,
+    case when count(*) filter (where o.left_settings_at is null) over () > 1 then r.newest_as_of end as newest_as_of
+from recorded_orgs as o
+inner join org_rhythms as r on r.org_id = o.org_id
+order by o.display_name, o.org_id
+"""
 # The listings that are recorded, see RecordedFeed; that of query jobs first.
 FEEDS: Final = """
 select
@@ -47,21 +61,42 @@ order by f.feed desc
 """
 
 
-def check(warehouse: Path | Warehouse, thresholds: Thresholds, now: datetime | None = None) -> list[Finding]:
-    """What needs attention, urgent findings first, without the muted ones. `now` is the warehouse's own clock unless
-    given: see `Warehouse.clock`.
+def check(
+    warehouse: Path | Warehouse, thresholds: Thresholds, now: datetime | None = None, names: Sequence[str] = ()
+) -> list[Finding]:
+    """What needs attention in the orgs of these names (see `org_choice.py`; without names, in all), urgent findings
+    first, without the muted ones. `now` is the warehouse's own clock unless given: see `Warehouse.clock`.
 
-    Raises ConfigError if the file is not a warehouse.
+    Raises ConfigError if the file is not a warehouse, or has no org of a name.
     """
     found: list[Finding] = []
     with opened(warehouse) as file:
-        for org in file.rows(ORGS):
-            feeds = tuple(RecordedFeed(**feed) for feed in file.rows(FEEDS, {"org": org["org_id"]}))
-            context = CheckContext(file, thresholds, org["org_id"], org["name"], org["as_of"], now or file.clock, feeds)
-            for look in CHECKS:
-                found += look(context)
+        now = now or file.clock
+        chosen, recorded = chosen_orgs(file, names), file.rows(ORGS)
+        for org in recorded:
+            if org["org_id"] not in chosen:
+                continue
+            if len(recorded) == 1:
+                found += _findings(file, thresholds, org, now)
+                continue
+            with narrowed(file, org["org_id"]) as alone:
+                found += _findings(alone, thresholds, org, now)
     muted = {_current_key(key) for key in thresholds.muted_findings}
     return sorted((finding for finding in found if finding.key not in muted), key=lambda finding: not finding.urgent)
+
+
+def _findings(file: Warehouse, thresholds: Thresholds, org: Row, now: datetime) -> Iterator[Finding]:
+    left_at = org["left_settings_at"]
+    if left_at and now >= left_at + STILL_NEWS:
+        return
+    feeds = tuple(RecordedFeed(**feed) for feed in file.rows(FEEDS, {"org": org["org_id"]}))
+    context = CheckContext(
+        file, thresholds, org["org_id"], org["name"], org["as_of"], now, feeds, org["configured_name"],
+        org["newest_as_of"],
+    )  # fmt: skip
+    for look in CHECKS:
+        if not (left_at and look in RECORDING):
+            yield from look(context)
 
 
 def _current_key(key: str) -> str:

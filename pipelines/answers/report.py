@@ -1,4 +1,5 @@
-"""`make report`: the pictures as one HTML file without scripts or links, for a mail, a wiki or a printer.
+"""`make report`: the pictures as one HTML file without scripts, for a mail, a wiki or a printer. Links lead to parts of
+the same page. Of several orgs, a page of the fleet comes first.
 
 Each chart is in it twice, for a wide page and for a phone; the page shows the one that fits. The page loads nothing
 from a network: its Content-Security-Policy makes sure of that.
@@ -8,6 +9,8 @@ import io
 import itertools
 import os
 import re
+from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -16,11 +19,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pipelines.answers.charts import Chart, styled
 from pipelines.answers.check import check, read_thresholds
+from pipelines.answers.findings.words import percent
+from pipelines.answers.fleet import Fleet, read_fleet
+from pipelines.answers.org_choice import chosen_orgs
 from pipelines.answers.output_file import check_output, write_output
 from pipelines.answers.pictures import Picture, pictures
 from pipelines.answers.report_numbers import BEGINNING, Section, numbers_as_json
 from pipelines.answers.selection import orgs, select
 from pipelines.errors import ConfigError
+from pipelines.warehouse.one_org import narrowed
 from pipelines.warehouse.reader import Warehouse, opened
 
 WIDE, PHONE = 800, 270  # pixels of a chart without its labels
@@ -28,11 +35,15 @@ MEASURED_IN: Final = "Verdana"  # a wide font, so that text fits whatever font t
 MAX_ROWS: Final = 100  # per table; use a query for the rest
 
 
-def write_report(warehouse: Path | Warehouse, output: Path, days: int, numbers: Path | None = None) -> None:
-    """Writes the page about the last `days` days of every recorded org, and its numbers as JSON to `numbers`. Files are
-    replaced atomically; stdout (`-`), devices and FIFOs with a reader are written to.
+def write_report(
+    warehouse: Path | Warehouse, output: Path, days: int, numbers: Path | None = None, names: Sequence[str] = ()
+) -> None:
+    """Writes the page about the last `days` days of the orgs of these names (without names, of every recorded org), and
+    its numbers as JSON to `numbers`. Files are replaced atomically; stdout (`-`), devices and FIFOs with a reader are
+    written to.
 
-    Raises ConfigError if a file cannot be written, or exists and is something else, or if there is no warehouse.
+    Raises ConfigError if a file cannot be written, or exists and is something else, if there is no warehouse, or if it
+    has no org of a name.
     """
     check_output(output, "--output", "page", b"<!doctype html")
     if numbers:
@@ -43,28 +54,38 @@ def write_report(warehouse: Path | Warehouse, output: Path, days: int, numbers: 
             )
     sections = []
     with opened(warehouse) as file:  # opened once: what is published meanwhile is not part of this page
-        findings = check(file, read_thresholds())
-        for org in orgs(file):
+        findings = check(file, read_thresholds(), names=names)
+        recorded, chosen = orgs(file), chosen_orgs(file, names)
+        fleet = read_fleet(file, chosen, findings)
+        for org in recorded:
+            if org["org_id"] not in chosen:
+                continue
             selection = select(file, org, days)
             own = [finding for finding in findings if finding.org_id == org["org_id"]]
-            sections.append(Section(org, selection, own, list(pictures(selection))))
-        page = render(sections, is_demo=file.is_demo)
-        as_json = numbers_as_json(file, sections) if numbers else ""
+            with narrowed(file, org["org_id"]) if len(recorded) > 1 else nullcontext():
+                sections.append(Section(org, selection, own, list(pictures(selection))))
+        page = render(sections, fleet, is_demo=file.is_demo)
+        as_json = numbers_as_json(file, sections, fleet) if numbers else ""
     write_output(output, "--output", page)
     if numbers:
         write_output(numbers, "--numbers", as_json)
 
 
-def render(sections: list[Section], is_demo: bool) -> str:
+def render(sections: list[Section], fleet: Fleet, is_demo: bool) -> str:
     """The page as text."""
     environment = Environment(
         loader=PackageLoader("pipelines.answers", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
     numbers = itertools.count()
-    environment.filters |= {"shown": _shown, "drawn": lambda picture, width: _drawn(picture, width, next(numbers))}
+    environment.filters |= {
+        "shown": _shown,
+        "drawn": lambda picture, width: _drawn(picture, width, next(numbers)),
+        "counted": lambda number: "?" if number is None else f"{number:,}",
+        "of_limit": percent,
+    }
     return environment.get_template("report.html").render(
-        sections=sections, is_demo=is_demo, max_rows=MAX_ROWS, wide=WIDE, phone=PHONE
+        sections=sections, fleet=fleet, is_demo=is_demo, max_rows=MAX_ROWS, wide=WIDE, phone=PHONE
     )
 
 

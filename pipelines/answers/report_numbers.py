@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 from typing import Any, Final
 
 from pipelines.answers.check import Finding
+from pipelines.answers.fleet import Fleet
 from pipelines.answers.pictures import Picture
 from pipelines.answers.selection import Selection
 from pipelines.warehouse.reader import Row, Warehouse
@@ -23,8 +24,9 @@ class Section:
     pictures: list[Picture]
 
 
-def numbers_as_json(warehouse: Warehouse, sections: list[Section]) -> str:
-    """{"warehouse", "as_of", "demo", "orgs": [{"org_id", "name", "as_of", "since", "until", "findings", "pictures"}]}.
+def numbers_as_json(warehouse: Warehouse, sections: list[Section], fleet: Fleet) -> str:
+    """{"warehouse", "as_of", "demo", "orgs": [{"org_id", "name", "configured_name", "display_name", "as_of", "since",
+    "until", "findings", "pictures"}], "fleet": [a row of the view `fleet` for each org, see `fleet.py`]}.
 
     The outer `as_of` is the page's present time (`Warehouse.clock`), that of an org its newest complete listing.
     `findings` are those of `check --json`; `pictures` has the `numbers` and the rows of the `table` of each, by name.
@@ -38,6 +40,8 @@ def numbers_as_json(warehouse: Warehouse, sections: list[Section]) -> str:
             {
                 "org_id": section.org["org_id"],
                 "name": section.org["name"],
+                "configured_name": section.org["configured_name"],
+                "display_name": section.org["display_name"],
                 "as_of": section.org["as_of"],
                 "since": section.selection.since,
                 "until": section.selection.until,
@@ -49,6 +53,7 @@ def numbers_as_json(warehouse: Warehouse, sections: list[Section]) -> str:
             }
             for section in sections
         ],
+        "fleet": list(fleet.orgs),
     }
     return json.dumps(content, indent=2, ensure_ascii=False, default=_written) + "\n"
 

@@ -121,7 +121,7 @@ def orgs(warehouse: Path | Warehouse) -> list[Row]:
                 where j.org_id = o.org_id
             ) as first_day
         from recorded_orgs as o
-        order by o.name, o.org_id
+        order by o.display_name, o.org_id
         """,
         warehouse,
     )

@@ -119,7 +119,14 @@ TABLES_THEN: Final = {
             on t.org_id = r.org_id and r.first_observed_at <= t.seen_to
     """,
     "users": "select * from {table}",
-    "orgs": "select * from {table}",
+    # The views judge by this one whether an org is still recorded.
+    "orgs": """
+        select
+            o.* replace (
+                case when o.left_settings_at <= timestamptz '{at}' then o.left_settings_at end as left_settings_at
+            )
+        from {table} as o
+    """,
 }
 
 

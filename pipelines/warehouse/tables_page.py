@@ -39,6 +39,9 @@ DuckDB shows the same descriptions: `comment` of `duckdb_tables()`, `duckdb_view
   If two fields map to the same column name, the first keeps it and the other goes into `extra_fields`.
 """
 QUESTIONS: Final[dict[str, dict[str, str]]] = {
+    "Many orgs": {
+        "fleet": "How is each org doing, which of them have gone silent, and what fails in each?",
+    },
     "What went wrong": {
         "failures": "What failed, was aborted or lost records, and why?",
         "failure_reasons": "What are the reasons, of jobs and of records, how often does each occur, and since when?",
@@ -90,6 +93,7 @@ QUESTIONS: Final[dict[str, dict[str, str]]] = {
     },
     "Building blocks of the other views": {
         "recorded_orgs": "Which orgs are recorded, under which name, as of when?",
+        "org_rhythms": "How often is each org listed, and how far is it behind the others?",
         "recorded_feeds": "And as of when, and since when, are the jobs of each of its two listings recorded?",
         "user_names": "What is each user called, so that no two share a name?",
         "listed_jobs": "Which jobs are there, of which kind?",

@@ -60,7 +60,9 @@ def test_json_has_every_id_and_number(recorder: Recorder, tmp_path: Path) -> Non
     (finding,) = [found for found in json.loads(run.stdout)["findings"] if found["kind"] == "unfinished"]
 
     assert run.returncode == 1
-    assert set(finding) == {"kind", "key", "org_id", "org", "message", "remedy", "urgent", "ids", "numbers"}
+    assert set(finding) == {
+        "kind", "key", "org_id", "org", "message", "remedy", "urgent", "ids", "numbers", "configured_name",
+    }  # fmt: skip
     assert finding["numbers"] == {"jobs": 9, "oldest_hours": 72.0}
     assert len(set(finding["ids"])) == 9
     text = recorder.run("check", "--warehouse", str(file)).stdout

@@ -12,7 +12,7 @@ import duckdb
 import pytest
 from conftest import Recorder
 from picture_rows import MONTH, job
-from planted import NOW, plant
+from planted import NOW, ORG, plant
 
 from pipelines.answers import pictures
 from pipelines.config.project import PROJECT
@@ -79,6 +79,21 @@ def test_the_filters_offer_the_recorded_values(tmp_path: Path, open_notebook: Ca
     assert set(defined["objects"].options) == {"Case", "Lead"}
     assert defined["creators"].options == {"Sync (005A)": "005A", "Sync (005B)": "005B"}
     assert set(defined["job_types"].options) == {"V2Query"}
+
+
+@pytest.mark.slow
+def test_several_orgs_have_a_table_and_are_chosen_by_the_name_shown(
+    tmp_path: Path, open_notebook: Callable[..., Shown]
+) -> None:
+    """The configured name with the org's own; a single org has no table of all."""
+    orgs = [{"name": "Acme", "configured_name": "prod"}, {"org_id": "00DX", "name": "Acme", "configured_name": "uat"}]
+    one, _ = open_notebook(plant(tmp_path / "one.duckdb", orgs=orgs[:1], listings=MONTH))
+    file = plant(tmp_path / "two.duckdb", orgs=orgs, listings=[*MONTH, {"org_id": "00DX", "listing_id": "x"}])
+    text, defined = open_notebook(file)
+
+    assert "All orgs at a glance" not in one
+    assert "All orgs at a glance" in text
+    assert list(defined["org"].options) == [f"Acme (prod) ({ORG})", "Acme (uat) (00DX)"]
 
 
 @pytest.mark.slow

@@ -38,8 +38,14 @@ def coverage(context: CheckContext) -> Iterator[Finding]:
             f"that finished since then {'have been' if lost else 'will be'} lost from {when(lost_from)} on.",
             remedy=_how_to_list(context, feed, old_for),
             urgent=age >= URGENT_AFTER,
-            numbers={"last_listing": feed.proven, "age_hours": age / timedelta(hours=1), "lost_from": lost_from},
+            numbers={"last_listing": feed.proven, "age_hours": age / timedelta(hours=1), "lost_from": lost_from}
+            | ({} if context.newest_as_of is None else {"all_orgs_stopped": _all_stopped(context, old_for)}),
         )
+
+
+def _all_stopped(context: CheckContext, old_for: timedelta) -> bool:
+    """Whether no org of the file is recorded any more, so that it is not this one's fault."""
+    return context.newest_as_of is not None and context.now - context.newest_as_of >= old_for
 
 
 def _how_to_list(context: CheckContext, feed: RecordedFeed, old_for: timedelta) -> str:
@@ -50,7 +56,11 @@ def _how_to_list(context: CheckContext, feed: RecordedFeed, old_for: timedelta) 
                 f"Load now: make load. If it fails to read /jobs/{feed.name}, it says why. If `feeds` in "
                 f".dlt/config.toml names only {other.name}, mute this finding; it ends two weeks after the listing."
             )
-    return LOAD_NOW
+    if context.newest_as_of is None:
+        return LOAD_NOW
+    if _all_stopped(context, old_for):
+        return f"{LOAD_NOW} No other org is recorded either: is the recorder off?"
+    return f"Other orgs were recorded up to {when(context.newest_as_of)}, so it is this org that fails. {LOAD_NOW}"
 
 
 def reduced_view(context: CheckContext) -> Iterator[Finding]:

@@ -20,7 +20,8 @@ SERIES: Final = ("job_type", "operation", "object", "created_by_id")
 
 @dataclass(frozen=True)
 class Finding:
-    """One problem that needs attention: `numbers` are those in the message, `ids` all jobs concerned."""
+    """One problem that needs attention: `numbers` are those in the message, `ids` all jobs concerned. `org` is the name
+    to show, `configured_name` the org's name in the settings, if it has one there."""
 
     kind: str
     key: str
@@ -31,6 +32,7 @@ class Finding:
     urgent: bool = False
     ids: tuple[str, ...] = ()
     numbers: Row = field(default_factory=dict)
+    configured_name: str | None = None
 
     @property
     def shown_ids(self) -> str:
@@ -90,7 +92,8 @@ class Reported:
 class CheckContext:
     """An org, its newest complete listing `as_of`, the reader's clock, and the listings that are recorded. One that has
     not been recorded for two weeks, while the other was, is not among `feeds`: what was true of its jobs then is no
-    news, and that it is old is no problem."""
+    news, and that it is old is no problem. `newest_as_of` is the newest complete listing of any org that the settings
+    name, if there are several."""
 
     warehouse: Warehouse
     thresholds: Thresholds
@@ -99,6 +102,8 @@ class CheckContext:
     as_of: datetime
     now: datetime
     feeds: tuple[RecordedFeed, ...]
+    configured_name: str | None = None
+    newest_as_of: datetime | None = None
     reported: Reported = field(default_factory=Reported)
 
     def query(self, sql: str, **parameters: Any) -> list[Row]:
@@ -108,7 +113,8 @@ class CheckContext:
         return self.warehouse.rows(sql, known | parameters)
 
     def finding(self, kind: str, *key: object, **rest: Any) -> Finding:
-        return Finding(kind, "/".join(str(part) for part in (kind, self.org_id, *key)), self.org_id, self.org, **rest)
+        full_key = "/".join(str(part) for part in (kind, self.org_id, *key))
+        return Finding(kind, full_key, self.org_id, self.org, configured_name=self.configured_name, **rest)
 
 
 def series_of(row: Row) -> Series:

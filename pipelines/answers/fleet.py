@@ -1,0 +1,83 @@
+"""All orgs at a glance: a line for each, those that need attention first, and the whole in words."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from pipelines.answers.findings.finding import Finding
+from pipelines.answers.findings.words import counted, duration, when
+from pipelines.warehouse.reader import Row, Warehouse
+
+MAX_NAMED: Final = 5  # orgs in a sentence; the table has the rest
+OFF_AFTER: Final = timedelta(hours=24)  # with no org's listing newer than that, the recorder itself seems to be off
+GROUPS: Final = ("Production", "Sandboxes", "No longer recorded")
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """The lines of the orgs that are shown, most urgent first: rows of the view `fleet` with `hours_since_listing`,
+    `findings`, `urgent_findings` and `group`, one of GROUPS; and the time that counts as now."""
+
+    orgs: Sequence[Row]
+    now: datetime
+
+    @property
+    def groups(self) -> dict[str, list[Row]]:
+        """Group -> its orgs, without empty groups."""
+        by_group = {group: [org for org in self.orgs if org["group"] == group] for group in GROUPS}
+        return {group: orgs for group, orgs in by_group.items() if orgs}
+
+    @property
+    def summary(self) -> str:
+        """What an owner has to know first."""
+        current = [org for org in self.orgs if not org["left_settings_at"]]
+        sandboxes = sum(bool(org["is_sandbox"]) for org in current)
+        words = [f"{counted(len(current), 'org')}, of which {counted(sandboxes, 'sandbox', 'sandboxes')}."]
+        newest = max((org["as_of"] for org in current), default=None)
+        if newest and self.now - newest > OFF_AFTER:
+            words.append(
+                f"None of them has a complete listing newer than {when(newest)}, {duration(self.now - newest)} ago: "
+                "the recorder seems to be off."
+            )
+        silent = [org for org in current if org["is_silent"]]
+        if silent:
+            words.append(f"Gone silent while others are recorded: {_named(silent)}.")
+        urgent = [org for org in current if org["urgent_findings"]]
+        if urgent:
+            words.append(f"With urgent findings: {_named(urgent)}.")
+        quiet = sum(not org["findings"] for org in current)
+        words.append(f"{counted(quiet, 'org')} {'has' if quiet == 1 else 'have'} nothing that needs attention.")
+        left = len(self.orgs) - len(current)
+        if left:
+            words.append(f"{counted(left, 'more org')} {'is' if left == 1 else 'are'} no longer in the settings.")
+        return " ".join(words)
+
+
+def read_fleet(file: Warehouse, org_ids: Collection[str], findings: Sequence[Finding]) -> Fleet:
+    """The orgs of these ids, with what `check` found."""
+    orgs = []
+    for org in file.rows("select * from fleet order by name, org_id"):
+        if org["org_id"] not in org_ids:
+            continue
+        own = [finding for finding in findings if finding.org_id == org["org_id"]]
+        orgs.append({
+            **org,
+            "hours_since_listing": (file.clock - org["as_of"]) / timedelta(hours=1),
+            "findings": len(own),
+            "urgent_findings": sum(finding.urgent for finding in own),
+            "group": GROUPS[2 if org["left_settings_at"] else 1 if org["is_sandbox"] else 0],
+        })  # fmt: skip
+    return Fleet(sorted(orgs, key=_urgency), file.clock)
+
+
+def _urgency(org: Row) -> tuple[int | bool, ...]:
+    """Production before sandboxes, then silent orgs, urgent findings, findings, failed jobs; ties by name."""
+    return (
+        GROUPS.index(org["group"]), not org["is_silent"], -org["urgent_findings"], -org["findings"], -org["failed_jobs"]
+    )  # fmt: skip
+
+
+def _named(orgs: Sequence[Row]) -> str:
+    more = len(orgs) - MAX_NAMED
+    return ", ".join(org["name"] for org in orgs[:MAX_NAMED]) + (f" and {more:,} more" if more > 0 else "")
