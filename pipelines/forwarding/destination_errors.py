@@ -50,7 +50,7 @@ class Credentials:
     def read(self, configuration: Any) -> None:
         """Takes in the secrets of a resolved configuration, and its host and user."""
         found = getattr(configuration, "credentials", None)
-        keys = getattr(found, "get_resolvable_fields", dict)()
+        keys: dict[str, Any] = getattr(found, "get_resolvable_fields", dict)()
         hidden = [key for key in keys if not key.startswith(("drivername", "database", "port", "connect_", "query"))]
         values = [str(getattr(found, key)) for key in hidden if isinstance(getattr(found, key, None), str)]
         self.values = tuple(sorted(filter(None, values), key=len, reverse=True))
@@ -64,7 +64,7 @@ class Credentials:
 
 @contextmanager
 def explained(settings: ForwardSettings, staging: str, hidden: Credentials) -> Iterator[None]:
-    """Turns whatever a destination or its driver raises into a RecorderError. dlt's log is kept free of secrets, too."""
+    """Turns whatever a destination or its driver raises into a RecorderError. Keeps dlt's log free of secrets, too."""
 
     def without_secrets(entry: logging.LogRecord) -> bool:
         if "with message" in (text := entry.getMessage()) or entry.exc_info:
@@ -87,15 +87,22 @@ def explained(settings: ForwardSettings, staging: str, hidden: Credentials) -> I
 def explain(error: Exception, settings: ForwardSettings, staging: str, hidden: Credentials) -> RecorderError:
     """The RecorderError that says what a destination has refused, or what it lacks."""
     chain = list(exception_chain(error))
-    if ours := unwrap_error(error):
-        return ours
-    if full := next(filter(None, map(disk_full_error, chain)), None):
-        return full
+    known = unwrap_error(error) or next(filter(None, map(disk_full_error, chain)), None)
+    return known or _of_set_up(chain, settings) or _of_destination(chain, settings, staging, hidden)
+
+
+def _of_set_up(chain: list[BaseException], settings: ForwardSettings) -> ConfigError | None:
     for cause in chain:
         if isinstance(cause, ConfigurationException):
             return _setting(cause, settings)
         if isinstance(cause, MissingDependencyException | ModuleNotFoundError):
             return _no_driver(cause, settings)
+    return None
+
+
+def _of_destination(  # noqa: PLR0911 - one for each kind of refusal
+    chain: list[BaseException], settings: ForwardSettings, staging: str, hidden: Credentials
+) -> RecorderError:
     state, said = _state_of(chain), str(chain[-1])
     where = place_of(f"destination.{settings.destination}.credentials", f"the destination {settings.destination}")
     text = hidden.removed_from(said)
