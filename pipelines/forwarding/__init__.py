@@ -1,0 +1,1 @@
+"""What a recorder knows, sent to a database or lake that a whole company shares."""
