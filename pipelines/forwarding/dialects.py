@@ -1,18 +1,25 @@
-"""The views' SQL, translated from DuckDB's dialect into those of other databases.
+"""The views in the SQL of other databases: read as DuckDB's, named and typed in full, rewritten by the rules of the
+dialect, and written by sqlglot."""
 
-The files in `views/` are written in words that mean the same everywhere (tests/views/test_portable_sql.py). What cannot
-be said in such words is rewritten here, on the syntax tree.
-"""
-
+from functools import cache
 from typing import Final
 
+import pyarrow as pa
 import sqlglot
 from sqlglot import exp
+from sqlglot.optimizer.annotate_types import annotate_types
+from sqlglot.optimizer.qualify import qualify
+from sqlglot.schema import MappingSchema
 
-from pipelines.tables import DATASET
-from pipelines.warehouse.schema import views
+from pipelines.columns import COUNT, FLAG, NUMBER, TEXT, TIME
+from pipelines.forwarding.dialect_rules import rewrite
+from pipelines.tables import DATASET, TABLES
+from pipelines.warehouse.schema import read_header, views
 
 SOURCE: Final = "duckdb"
+TYPES: Final[dict[pa.DataType, str]] = {
+    TEXT: "varchar", NUMBER: "double", COUNT: "bigint", FLAG: "boolean", TIME: "timestamptz",
+}  # fmt: skip
 
 
 def views_in(dialect: str, schema: str = DATASET) -> dict[str, str]:
@@ -22,9 +29,30 @@ def views_in(dialect: str, schema: str = DATASET) -> dict[str, str]:
 
 
 def translate(sql: str, dialect: str, schema: str = DATASET) -> str:
-    """One SELECT of ours in that dialect."""
-    tree = sqlglot.parse_one(sql, read=SOURCE)
+    """One SELECT of ours in that dialect.
+
+    Every column is named by its table, and every result by a name: databases differ in whether `x` is the column x or
+    the result named x.
+    """
+    tree = rewrite(typed(sql), dialect)
     for table in tree.find_all(exp.Table):
         if table.db == DATASET:
             table.set("db", exp.to_identifier(schema) if schema else None)
-    return tree.sql(dialect, comments=False, pretty=True)
+    return tree.sql(dialect, comments=False, pretty=True, unsupported_level=sqlglot.ErrorLevel.RAISE)
+
+
+def typed(sql: str) -> exp.Expression:
+    """The syntax tree of a SELECT of ours, in which every name is qualified and every expression has its type."""
+    tree = sqlglot.parse_one(sql, read=SOURCE, into=exp.Select)
+    qualify(tree, dialect=SOURCE, schema=_schema(), quote_identifiers=False, identify=False)
+    annotate_types(tree, dialect=SOURCE, schema=_schema())
+    return tree
+
+
+@cache
+def _schema() -> MappingSchema:
+    """The columns of all tables and views, with their types in DuckDB."""
+    columns = {table.name: {column.name: TYPES[column.type] for column in table.columns} for table in TABLES}
+    for name, sql in views().items():
+        columns[name] = {column: kind for column, kind, _ in read_header(sql)[1]}
+    return MappingSchema({DATASET: columns}, dialect=SOURCE)

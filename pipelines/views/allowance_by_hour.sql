@@ -71,12 +71,8 @@ hours as (
     inner join newest as w on w.org_id = h.org_id and w.last_hour >= h.hour
 ),
 -- a job counts for 24 hours from its creation; a row for each hour's start carries the number over
-levels as (
-    select
-        org_id,
-        date_trunc('hour', moment) as hour,
-        moment,
-        sum(change) over (partition by org_id order by moment) as jobs
+changes as (
+    select org_id, moment, cast(sum(change) as bigint) as change
     from (
         select org_id, created as moment, 1 as change from jobs
         union all
@@ -84,6 +80,17 @@ levels as (
         union all
         select org_id, hour as moment, 0 as change from hours
     ) as e
+    group by 1, 2
+),
+levels as (
+    select
+        org_id,
+        date_trunc('hour', moment) as hour,
+        moment,
+        sum(change) over (
+            partition by org_id order by moment rows between unbounded preceding and current row
+        ) as jobs
+    from changes
 ),
 fullest as (
     select org_id, hour, max(jobs) as most
@@ -107,7 +114,9 @@ joined as (
         c.counted,
         c.counted_at,
         c.allowance,
-        count(c.allowance) over (partition by p.org_id order by p.hour) as nth_allowance
+        count(c.allowance) over (
+            partition by p.org_id order by p.hour rows between unbounded preceding and current row
+        ) as nth_allowance
     from peaks as p
     left join counts as c on c.org_id = p.org_id and c.hour = p.hour
 ),

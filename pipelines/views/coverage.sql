@@ -18,7 +18,10 @@ with marked as (
         feed,
         listed_at,
         case when is_continuous then date_diff('second', listed_before, listed_at) end as gap_seconds,
-        sum(case when is_continuous then 0 else 1 end) over (partition by org_id, feed order by listed_at) as span
+        sum(case when is_continuous then 0 else 1 end) over (
+            partition by org_id, feed order by listed_at, case when is_continuous then 1 else 0 end
+            rows between unbounded preceding and current row
+        ) as span
     from salesforce.proving_listings
 )
 select

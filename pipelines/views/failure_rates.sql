@@ -81,7 +81,7 @@ series as (
         cast(coalesce(sum(case when is_counted then failed end), 0) as bigint) as records_failed,
         min(case when is_counted and failed > 0 then began_at end) as first_loss_at,
         max(case when is_counted and failed > 0 then began_at end) as last_loss_at,
-        case when count(*) > 1 then 3 * date_diff('second', min(began_at), max(began_at)) / (count(*) - 1) end as silence
+        case when count(*) > 1 then 3 * date_diff('second', min(began_at), max(began_at)) / cast(count(*) - 1 as double) end as silence
     from counted
     group by 1, 2, 3, 4, 5, 6
 )

@@ -62,7 +62,9 @@ members as (
         e.id,
         e.outcome,
         e.failed,
-        sum(1 - e.failed) over (partition by s.series order by e.began_at) as successes
+        sum(1 - e.failed) over (
+            partition by s.series order by e.began_at, e.failed rows between unbounded preceding and current row
+        ) as successes
     from ended as e
     inner join series as s
         on s.org_id = e.org_id

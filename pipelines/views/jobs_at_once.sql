@@ -44,13 +44,8 @@ hours as (
     group by 1, 2
 ),
 -- a row for each hour's first second carries the number over into hours in which nothing begins or ends
-levels as (
-    select
-        org_id,
-        kind,
-        moment,
-        date_trunc('hour', moment) as hour,
-        sum(change) over (partition by org_id, kind order by moment) as jobs
+moments as (
+    select org_id, kind, moment, cast(sum(change) as bigint) as change
     from (
         select org_id, kind, moment, change from changes
         union all
@@ -60,6 +55,18 @@ levels as (
         union all
         select distinct org_id, kind, date_trunc('hour', moment) as moment, 0 as change from changes
     ) as c
+    group by 1, 2, 3
+),
+levels as (
+    select
+        org_id,
+        kind,
+        moment,
+        date_trunc('hour', moment) as hour,
+        sum(change) over (
+            partition by org_id, kind order by moment rows between unbounded preceding and current row
+        ) as jobs
+    from moments
 ),
 hourly as (
     select

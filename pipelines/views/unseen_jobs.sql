@@ -52,7 +52,7 @@ marked as (
         asked_at,
         counted,
         sum(case when date_diff('second', asked_before, asked_at) < 86100 then 0 else 1 end) over (
-            partition by org_id order by day
+            partition by org_id order by day rows between unbounded preceding and current row
         ) as island
     from last_of_day
 ),

@@ -110,7 +110,13 @@ from (
         d.jobs,
         s.usual,
         s.spread,
-        (d.jobs - s.usual) / (cast(1.4826 as double) * greatest(s.spread, s.usual / 100, 1)) as score,
+        (d.jobs - s.usual) / (
+            cast(1.4826 as double) * case
+                when s.spread >= 1 and s.spread >= s.usual / 100 then s.spread
+                when s.usual >= 100 then s.usual / 100
+                else 1
+            end
+        ) as score,
         d.covered_percent
     from daily as d
     left join spread as s on s.day = d.day and s.org_id = d.org_id and s.kind = d.kind and s.feed = d.feed

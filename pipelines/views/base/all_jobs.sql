@@ -72,12 +72,12 @@ select
     j.created_by_id,
     j.created_date,
     case
-        when j.created_date >= timestamptz '2009-01-01 00:00:00+00'
+        when j.created_date >= timestamptz '2009-01-01 00:00:00+00:00'
             and j.created_date <= j.observed_by + interval '5' minute
             then j.created_date
     end as began_at,
     case
-        when j.system_modstamp >= timestamptz '2009-01-01 00:00:00+00'
+        when j.system_modstamp >= timestamptz '2009-01-01 00:00:00+00:00'
             and j.system_modstamp <= j.observed_by + interval '5' minute
             then j.system_modstamp
     end as changed_at,
