@@ -17,8 +17,9 @@ def command_line_parser() -> ArgumentParser:
     name = "bulk-jobs" if Path(sys.argv[0]).stem == "bulk-jobs" else "python -m pipelines.query_jobs"
     parser = ArgumentParser(prog=name, description="Record a Salesforce org's Bulk API jobs.")
     parser.add_argument("--version", action="version", version=f"bulk-jobs {version()}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="load|demo|doctor|report|check")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="load|forward|demo|doctor|report|check")
     _add_load(commands.add_parser("load", help="record what is new in the configured org"))
+    _add_forward(commands.add_parser("forward", help="send what is new to the database or lake of [forward]"))
     _add_demo(commands.add_parser("demo", help="record the built-in demo org and show the result"))
     commands.add_parser("doctor", help="diagnose the set-up and suggest fixes")
     _add_report(commands.add_parser("report", help="write one HTML page of charts, for a mail or a wiki"))
@@ -30,6 +31,19 @@ def command_line_parser() -> ArgumentParser:
 
 def _add_load(load: ArgumentParser) -> None:
     load.add_argument("--quiet", action="store_true", help="print only warnings and errors; for cron")
+
+
+def _add_forward(forward: ArgumentParser) -> None:
+    forward.add_argument("--quiet", action="store_true", help="print only warnings and errors; for cron")
+    mode = forward.add_mutually_exclusive_group()
+    mode.add_argument("--init", action="store_true", help="create tables, keys and views there, and send nothing")
+    mode.add_argument(
+        "--full", action="store_true", help="send everything, and remove there what this recorder no longer has"
+    )
+    mode.add_argument("--dry-run", action="store_true", help="print how many rows would be sent, and change nothing")
+    forward.add_argument(
+        "--take-over", action="store_true", help="go on under the name of a recorder that will not run again"
+    )
 
 
 def _add_demo(demo: ArgumentParser) -> None:

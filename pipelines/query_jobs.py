@@ -134,6 +134,16 @@ def _warn_of_misspelt_settings() -> None:
         logger.warning("%s", problem)
 
 
+def _forward(options: Namespace) -> int:
+    from pipelines.forwarding.command import forward_as_asked  # noqa: PLC0415 - a load does not need it
+
+    _warn_of_misspelt_settings()
+    lines = forward_as_asked(init=options.init, full=options.full, dry_run=options.dry_run, take_over=options.take_over)
+    if not options.quiet or options.dry_run:
+        _say(*lines)
+    return 0
+
+
 def _demo(options: Namespace) -> int:
     from pipelines.demo.command import demo  # noqa: PLC0415 - a load does not need the demo org
 
@@ -197,6 +207,7 @@ def _say_if_demo(given: Path | None, warehouse: Warehouse) -> None:
 
 COMMANDS: Final[Mapping[str, Callable[[Namespace], int]]] = {
     "load": _load,
+    "forward": _forward,
     "demo": _demo,
     "doctor": _doctor,
     "report": _report,

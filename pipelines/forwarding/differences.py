@@ -20,6 +20,8 @@ import pyarrow as pa
 from pipelines.columns import Table
 from pipelines.job_tables import ORG_ID
 from pipelines.tables import DATASET, LISTINGS, TABLES
+from pipelines.warehouse.database_file import read_macro
+from pipelines.warehouse.file_identity import MACRO
 from pipelines.warehouse.renamed_columns import old_names
 
 HERE, SENT, COMPARED = "here", "sent", "compared"  # the catalogs: two files, and what was found
@@ -68,13 +70,19 @@ class Differences:
         self.connection.close()
 
     @property
+    def identity(self) -> str | None:
+        """The identity of the file; None if an earlier version published it."""
+        return read_macro(self.connection, f"{HERE}.{MACRO}")
+
+    @property
     def orgs(self) -> tuple[str, ...]:
         """The orgs that the file knows."""
-        found: set[str] = set()
-        for change in self.changes:
-            if ORG_ID.name in change.schema.names:
-                found |= {org for (org,) in self._rows(f"select distinct org_id from {_named(HERE, change.table)}")}
-        return tuple(sorted(found))
+        return tuple(sorted({org for change in self.changes for org in self.orgs_in(change)}))
+
+    def orgs_in(self, change: Change) -> tuple[str, ...]:
+        """The orgs that have rows in a table."""
+        found = self._rows(f"select distinct {ORG_ID.name} from {_named(HERE, change.table)} order by 1")
+        return tuple(str(org) for (org,) in found)
 
     def rows(self, change: Change) -> Iterator[pa.RecordBatch]:
         """The rows to send. Every destination can store them: times and texts that some cannot are replaced."""
