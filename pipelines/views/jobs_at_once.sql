@@ -27,9 +27,13 @@ with lifetimes as (
     where began_at is not null
 ),
 changes as (
-    select org_id, kind, began as moment, 1 as change from lifetimes
-    union all
-    select org_id, kind, ended as moment, -1 as change from lifetimes where is_over
+    select org_id, kind, moment, cast(sum(change) as bigint) as change
+    from (
+        select org_id, kind, began as moment, 1 as change from lifetimes
+        union all
+        select org_id, kind, ended as moment, -1 as change from lifetimes where is_over
+    ) as e
+    group by 1, 2, 3
 ),
 firsts as (
     select org_id, kind, date_trunc('hour', min(moment)) as first_hour from changes group by 1, 2
@@ -44,19 +48,6 @@ hours as (
     group by 1, 2
 ),
 -- a row for each hour's first second carries the number over into hours in which nothing begins or ends
-moments as (
-    select org_id, kind, moment, cast(sum(change) as bigint) as change
-    from (
-        select org_id, kind, moment, change from changes
-        union all
-        select f.org_id, f.kind, h.hour as moment, 0 as change
-        from firsts as f
-        inner join hours as h on h.org_id = f.org_id and h.hour >= f.first_hour
-        union all
-        select distinct org_id, kind, date_trunc('hour', moment) as moment, 0 as change from changes
-    ) as c
-    group by 1, 2, 3
-),
 levels as (
     select
         org_id,
@@ -64,9 +55,17 @@ levels as (
         moment,
         date_trunc('hour', moment) as hour,
         sum(change) over (
-            partition by org_id, kind order by moment rows between unbounded preceding and current row
+            partition by org_id, kind order by moment, carries rows between unbounded preceding and current row
         ) as jobs
-    from moments
+    from (
+        select org_id, kind, moment, change, 0 as carries from changes
+        union all
+        select f.org_id, f.kind, h.hour as moment, 0 as change, 1 as carries
+        from firsts as f
+        inner join hours as h on h.org_id = f.org_id and h.hour >= f.first_hour
+        union all
+        select distinct org_id, kind, date_trunc('hour', moment) as moment, 0 as change, 1 as carries from changes
+    ) as c
 ),
 hourly as (
     select
