@@ -12,6 +12,7 @@ from pipelines.errors import exception_chain
 from pipelines.forwarding.destination_errors import CONFLICT, sqlstate
 from pipelines.interrupts import causing_signal
 from pipelines.job_tables import ORG_ID
+from pipelines.tables import LISTINGS
 
 POSTGRES: Final = "postgres"
 LOCK: Final = 0x666C6967  # any number: forwards into one database create tables one after the other
@@ -72,6 +73,14 @@ class Database:
                 f"delete from {self.named(table.name)} where {' or '.join([one] * len(some))}",
                 *(value for key in some for value in key),
             )
+
+    def listings(self, orgs: Iterable[str]) -> set[str]:
+        """The ids of these orgs' listings."""
+        found: set[str] = set()
+        for org in orgs:
+            select = f"select listing_id from {self.named(LISTINGS.name)} where {self.quoted(ORG_ID.name)} = %s"
+            found |= {str(one) for (one,) in self.sql.execute_sql(select, org) or ()}
+        return found
 
     def remove_orgs(self, table: Table, orgs: Sequence[str]) -> None:
         """Deletes all rows of these orgs."""

@@ -30,7 +30,7 @@ from pipelines.forwarding.settings import ForwardSettings
 from pipelines.job_tables import ORG_ID
 from pipelines.warehouse.dlt_packages import interruptible
 
-TYPES: Final = {"string": "text", "int64": "bigint", "double": "double", "bool": "bool"}
+TYPES: Final[dict[str, Any]] = {"string": "text", "int64": "bigint", "double": "double", "bool": "bool"}
 WORKERS: Final = 4  # connections of one forward; dlt's default is 20, and a hundred is all that Postgres usually has
 LOCATIONS: Final = ("database", "catalog", "project_id", "bucket_url")
 Rows = Callable[[Change], Iterable[pa.RecordBatch]]
@@ -142,9 +142,9 @@ def _schema(name: str, tables: Sequence[tuple[Table, pa.Schema]]) -> Schema:
 def _column(field: pa.Field, table: Table) -> TColumnSchema:
     column: TColumnSchema = {"name": field.name, "nullable": field.nullable}
     if pa.types.is_timestamp(field.type):
-        column |= {"data_type": "timestamp", "precision": 6, "timezone": True}  # type: ignore[assignment]
+        column |= {"data_type": "timestamp", "precision": 6, "timezone": True}
     else:
-        column["data_type"] = TYPES[str(field.type)]  # type: ignore[typeddict-item]
+        column["data_type"] = TYPES[str(field.type)]
     meaning = next((ours.meaning for ours in table.columns if ours.name == field.name), None)
     return column if meaning is None else {**column, "description": meaning}
 
@@ -153,7 +153,8 @@ def _resource(change: Change, rows: Rows, settings: ForwardSettings, replace_org
     if settings.is_lake and settings.table_format is None:
         how: dict[str, Any] = {"write_disposition": "append"}
     elif settings.is_lake:
-        how = {"write_disposition": {"disposition": "merge", "strategy": "upsert"}, "primary_key": change.table.key}
+        upsert = {"disposition": "merge", "strategy": "upsert"}
+        how = {"write_disposition": upsert, "primary_key": change.table.key, "table_format": settings.table_format}
     else:  # the one strategy that all databases have
         merge = {"disposition": "merge", "strategy": "delete-insert"}
         key = {"merge_key": ORG_ID.name} if replace_orgs else {"primary_key": change.table.key}
@@ -166,7 +167,6 @@ def _resource(change: Change, rows: Rows, settings: ForwardSettings, replace_org
         batches,
         name=change.table.name,
         file_format="parquet",
-        table_format=settings.table_format,
         columns={field.name: _column(field, change.table) for field in change.schema},
         **how,
     )

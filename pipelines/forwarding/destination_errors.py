@@ -11,11 +11,14 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from dlt.common.configuration.exceptions import ConfigFieldMissingException, ConfigurationException
+from dlt.common.configuration.resolve import resolve_configuration
+from dlt.common.configuration.specs import BaseConfiguration
+from dlt.common.destination import Destination
 from dlt.common.destination.exceptions import DestinationTransientException
 from dlt.common.exceptions import MissingDependencyException
 from dlt.destinations.exceptions import DestinationConnectionError
 
-from pipelines.config.dlt_context import config_error, place_of
+from pipelines.config.dlt_context import active, config_error, place_of
 from pipelines.errors import (
     AccessDenied,
     ConfigError,
@@ -33,8 +36,12 @@ AGAIN: Final = "Nothing is marked as sent; the next forward tries again."
 SQLSTATE: Final = re.compile(r"[0-9A-Z]{5}")
 # https://www.postgresql.org/docs/current/errcodes-appendix.html. A refused connection has only its text.
 UNAVAILABLE: Final = ("08", "53", "57P", "58")
-CONFLICT: Final = ("40", "55P03", "42P07", "42P06", "42701", "42710", "23505", "XX000")
+INVISIBLE: Final = "42P06"  # a schema that is there, and that this user does not see
+CONFLICT: Final = ("40", "55P03", "42P07", INVISIBLE, "42701", "42710", "23505", "XX000")
 REFUSED: Final = ("password authentication failed", "no pg_hba.conf entry", "authentication failed", "is not permitted")
+INSISTS: Final = (
+    "dlt insists on a password, also where the server asks for none (peer, trust, .pgpass): then write any text."
+)
 NO_DRIVER: Final = {"postgres": "make setup-postgres", "filesystem": "make setup-lake"}
 
 
@@ -50,7 +57,7 @@ class Credentials:
     def read(self, configuration: Any) -> None:
         """Takes in the secrets of a resolved configuration, and its host and user."""
         found = getattr(configuration, "credentials", None)
-        keys = getattr(found, "get_resolvable_fields", dict)()
+        keys: dict[str, Any] = getattr(found, "get_resolvable_fields", dict)()
         hidden = [key for key in keys if not key.startswith(("drivername", "database", "port", "connect_", "query"))]
         values = [str(getattr(found, key)) for key in hidden if isinstance(getattr(found, key, None), str)]
         self.values = tuple(sorted(filter(None, values), key=len, reverse=True))
@@ -64,7 +71,7 @@ class Credentials:
 
 @contextmanager
 def explained(settings: ForwardSettings, staging: str, hidden: Credentials) -> Iterator[None]:
-    """Turns whatever a destination or its driver raises into a RecorderError. dlt's log is kept free of secrets, too."""
+    """Turns whatever a destination or its driver raises into a RecorderError. Keeps dlt's log free of secrets, too."""
 
     def without_secrets(entry: logging.LogRecord) -> bool:
         if "with message" in (text := entry.getMessage()) or entry.exc_info:
@@ -87,15 +94,22 @@ def explained(settings: ForwardSettings, staging: str, hidden: Credentials) -> I
 def explain(error: Exception, settings: ForwardSettings, staging: str, hidden: Credentials) -> RecorderError:
     """The RecorderError that says what a destination has refused, or what it lacks."""
     chain = list(exception_chain(error))
-    if ours := unwrap_error(error):
-        return ours
-    if full := next(filter(None, map(disk_full_error, chain)), None):
-        return full
+    known = unwrap_error(error) or next(filter(None, map(disk_full_error, chain)), None)
+    return known or _of_set_up(chain, settings) or _of_destination(chain, settings, staging, hidden)
+
+
+def _of_set_up(chain: list[BaseException], settings: ForwardSettings) -> ConfigError | None:
     for cause in chain:
         if isinstance(cause, ConfigurationException):
             return _setting(cause, settings)
         if isinstance(cause, MissingDependencyException | ModuleNotFoundError):
             return _no_driver(cause, settings)
+    return None
+
+
+def _of_destination(  # noqa: PLR0911 - one for each kind of refusal
+    chain: list[BaseException], settings: ForwardSettings, staging: str, hidden: Credentials
+) -> RecorderError:
     state, said = _state_of(chain), str(chain[-1])
     where = place_of(f"destination.{settings.destination}.credentials", f"the destination {settings.destination}")
     text = hidden.removed_from(said)
@@ -110,7 +124,8 @@ def explain(error: Exception, settings: ForwardSettings, staging: str, hidden: C
             f"There is no database {hidden.database} at {where}.",
             f"Create it (create database {hidden.database}), or correct `database`.",
         )
-    if state == "42501":
+    if state in ("42501", INVISIBLE):
+        said = f"for schema {settings.dataset}" if state == INVISIBLE else said
         return AccessDenied(f"{where} refuses this user a right: {text}", _grants(said, settings, staging, hidden))
     if state == "25006":
         return ConfigError(f"{where} is read-only, such as a replica.", "Forward to the server that accepts changes.")
@@ -137,30 +152,42 @@ def _state_of(chain: list[BaseException]) -> str:
 
 def _is_transient(chain: list[BaseException], state: str) -> bool:
     connecting = any(isinstance(cause, DestinationConnectionError | ConnectionError | TimeoutError) for cause in chain)
-    transient = any(isinstance(cause, DestinationTransientException) for cause in chain)
+    transient = any(
+        isinstance(cause, DestinationTransientException) or type(cause).__name__ == "OperationalError"
+        for cause in chain
+    )
     return connecting or (transient and not state)
 
 
 def _setting(error: ConfigurationException, settings: ForwardSettings) -> ConfigError:
-    if not isinstance(error, ConfigFieldMissingException):
-        if "cannot parse" in str(error) or "InvalidNativeValue" in type(error).__name__:  # shows the URL
-            return ConfigError(
-                f"{place_of(f'destination.{settings.destination}.credentials', '`credentials`')} cannot be read.",
-                "It must be a URL such as postgresql://user:password@host:5432/database, or a section with these keys.",
-            )
-        return config_error(error)
     section = f"destination.{settings.destination}.credentials"
-    missing = ", ".join(error.fields)
-    no_password = (
-        " dlt insists on a password, also where the server asks for none (peer, trust, .pgpass): write any text."
-        if "password" in error.fields
-        else ""
-    )
+    given = active().settings.find(tuple(section.split(".")), secret=True)
+    as_text = given is not None and isinstance(given.value, str)
+    if as_text or "cannot parse" in str(error):  # dlt's message may show the URL
+        return ConfigError(
+            f"{place_of(section, '`credentials`')} cannot be read, or lacks a part.",
+            f"It must be a URL such as postgresql://user:password@host:5432/database, or a section. {INSISTS}",
+        )
+    if not isinstance(error, ConfigFieldMissingException):
+        return config_error(error)
+    missing = _missing_keys(error, settings, section)
     return ConfigError(
-        f"`forward` lacks settings of the destination {settings.destination}: {missing}.",
+        f"`forward` lacks settings of the destination {settings.destination}: {', '.join(missing)}.",
         f"Set them under [{section}] in .dlt/secrets.toml, or in the environment as "
-        f"{section.upper().replace('.', '__')}__<KEY>.{no_password}",
+        f"{section.upper().replace('.', '__')}__<KEY>. {INSISTS if 'password' in missing else ''}".strip(),
     )
+
+
+def _missing_keys(error: ConfigFieldMissingException, settings: ForwardSettings, section: str) -> list[str]:
+    """dlt says only that there are no credentials if one key of them is missing; this asks for each."""
+    destination: Any = Destination.from_reference(f"dlt.destinations.{settings.destination}")
+    wanted = destination.spec.get_resolvable_fields().get("credentials")
+    if list(error.fields) == ["credentials"] and isinstance(wanted, type) and issubclass(wanted, BaseConfiguration):
+        try:
+            resolve_configuration(wanted(), sections=tuple(section.split(".")))
+        except ConfigFieldMissingException as missing:
+            return list(missing.fields)
+    return list(error.fields)
 
 
 def _no_driver(error: BaseException, settings: ForwardSettings) -> ConfigError:

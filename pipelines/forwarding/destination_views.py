@@ -9,10 +9,9 @@ import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
-
-import sqlglot
 
 from pipelines.errors import ConfigError, exception_chain
 from pipelines.forwarding import dialects
@@ -34,7 +33,7 @@ IN_THE_WAY: Final = re.compile(
 
 def fingerprint(dialect: str, dataset: str) -> str:
     """Identifies everything that `create_views` writes, without translating it, which takes a second."""
-    translation = Path(dialects.__file__).read_bytes(), Path(__file__).read_bytes(), sqlglot.__version__
+    translation = Path(dialects.__file__).read_bytes(), Path(__file__).read_bytes(), version("sqlglot")
     return hashlib.sha256(repr((dialect, dataset, translation, views(), TABLES)).encode()).hexdigest()
 
 
@@ -96,8 +95,8 @@ def _comments(database: Database, names: tuple[str, ...]) -> Iterator[str]:
         if name in names:
             grain, columns = read_header(sql)
             yield _comment("view", database.named(name), grain)
-            for column, _, meaning in columns:
-                yield _comment("column", f"{database.named(name)}.{database.quoted(column)}", meaning)
+            for shown, _, meaning in columns:
+                yield _comment("column", f"{database.named(name)}.{database.quoted(shown)}", meaning)
 
 
 def _comment(kind: str, name: str, text: str) -> str:

@@ -42,7 +42,13 @@ class Change:
     table: Table
     schema: pa.Schema  # the columns of the file: ours, and those of fields that Salesforce has added
     changed: int  # rows that are new or different
-    removed: int = 0  # rows that the recorder itself has moved or merged
+    gone: int = 0  # rows that were sent, and are no longer here
+    is_continued: bool = True  # whether the recorder itself has moved or merged these
+
+    @property
+    def removed(self) -> int:
+        """Rows to remove in the destination, too."""
+        return self.gone if self.is_continued else 0
 
     def __bool__(self) -> bool:
         return bool(self.changed or self.removed)
@@ -83,6 +89,11 @@ class Differences:
         """The orgs that have rows in a table."""
         found = self._rows(f"select distinct {ORG_ID.name} from {_named(HERE, change.table)} order by 1")
         return tuple(str(org) for (org,) in found)
+
+    @property
+    def listings(self) -> set[str]:
+        """The ids of all listings of the file."""
+        return {str(one) for (one,) in self._rows(f"select listing_id from {_named(HERE, LISTINGS)}")}
 
     def rows(self, change: Change) -> Iterator[pa.RecordBatch]:
         """The rows to send. Every destination can store them: times and texts that some cannot are replaced."""
@@ -130,24 +141,17 @@ class Differences:
             f"anti join {sent} as s on {key} and hash({columns}) = hash({before_that})"
         )
         changed = self._count(_changed(table))
-        if not self.is_continued or not set(table.key) <= before.keys():
-            return Change(table, schema, changed)
-        ((new,),) = self._rows(
-            f"select count(*) from {here} as h anti join {sent} as s on {key} "
-            f"where h.rowid in (select id from {_changed(table)})"
+        new = self._count(
+            f"{here} as h anti join {sent} as s on {key} where h.rowid in (select id from {_changed(table)})"
         )
         # Keys are unique in both files: all that is here and not new was sent before.
-        return Change(table, schema, changed, self._count(sent) - (self._count(here) - new))
+        return Change(table, schema, changed, self._count(sent) - (self._count(here) - new), self.is_continued)
 
     def _is_continued(self) -> bool:
-        if self.sent is None or not self._columns(SENT, LISTINGS.name):
+        if self.sent is None or not all(self._columns(catalog, LISTINGS.name) for catalog in (HERE, SENT)):
             return False
-        if not self._columns(HERE, LISTINGS.name):
-            return False
-        ((lacking,),) = self._rows(
-            f"select count(*) from {_named(SENT, LISTINGS)} as s anti join {_named(HERE, LISTINGS)} as h using (listing_id)"
-        )
-        return bool(lacking == 0)
+        here, sent = _named(HERE, LISTINGS), _named(SENT, LISTINGS)
+        return self._count(f"{sent} as s anti join {here} as h using (listing_id)") == 0
 
     def _schema(self, table: Table, types: dict[str, str]) -> pa.Schema:
         """The columns of the file, each with its type, ours first. What our table lacks is not sent: dlt's own

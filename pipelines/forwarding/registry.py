@@ -6,6 +6,7 @@ one machine, until `--take-over` gives it to another.
 
 import json
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -43,58 +44,62 @@ class Recorder:
         return self.host or socket.gethostname()
 
 
-class Registry:
-    """The table `recorders` of one dataset."""
+@dataclass(frozen=True)
+class Registered:
+    """What a destination knows of a recorder."""
 
-    def __init__(self, sql: Any) -> None:
+    load_id: float = 0.0  # of the last package sent under its name; 0: none yet
+    orgs: frozenset[str] = frozenset()  # that it has forwarded
+
+
+class Registry:
+    """The table `recorders` of one dataset, as one recorder uses it."""
+
+    def __init__(self, sql: Any, recorder: Recorder) -> None:
         self.sql = sql
+        self.recorder = recorder
         self.table = sql.make_qualified_table_name(RECORDERS.name)
 
-    def claim(self, recorder: Recorder, *, take_over: bool) -> tuple[float, tuple[str, ...]]:
-        """Enters the recorder; returns the last load id that was sent under its name, 0 if there was none, and the
-        orgs. Raises ConfigError if the name belongs to another file or machine, unless that is taken over."""
-        found = self._rows(f"select host, path, load_id, orgs from {self.table} where recorder = %s", recorder.name)
-        mine = (recorder.machine, str(recorder.path))
+    def claim(self, *, take_over: bool) -> Registered:
+        """Enters the recorder; returns what was known of it. Raises ConfigError if the name belongs to another file or
+        machine, unless that is taken over."""
+        name, identity = self.recorder.name, self.recorder.identity
+        mine = (self.recorder.machine, str(self.recorder.path))
+        found = self._rows(f"select host, path, load_id, orgs from {self.table} where recorder = %s", name)
         if found and found[0][:2] != mine and not take_over:
             host, path, *_ = found[0]
             raise ConfigError(
-                f"The recorder {recorder.name} of this destination is {path} on {host}, not {mine[1]} on {mine[0]}.",
+                f"The recorder {name} of this destination is {path} on {host}, not {mine[1]} on {mine[0]}.",
                 "Two recorders of one name lose rows. If this one has replaced the other, and that one will not run "
                 "again: forward --take-over. If both are to run, give one another name: `recorder` under [forward].",
             )
         if not found:
-            self._execute(
-                f"insert into {self.table} (recorder, identity, host, path, orgs) values (%s, %s, %s, %s, '[]')",
-                recorder.name, recorder.identity, *mine,
-            )  # fmt: skip
-            return 0.0, ()
-        self._execute(
-            f"update {self.table} set identity = %s, host = %s, path = %s where recorder = %s",
-            recorder.identity, *mine, recorder.name,
-        )  # fmt: skip
-        return float(found[0][2] or 0), _orgs(found[0][3])
+            columns = "recorder, identity, host, path, orgs"
+            insert = f"insert into {self.table} ({columns}) values (%s, %s, %s, %s, '[]')"
+            self.sql.execute_sql(insert, name, identity, *mine)
+            return Registered()
+        update = f"update {self.table} set identity = %s, host = %s, path = %s where recorder = %s"
+        self.sql.execute_sql(update, identity, *mine, name)
+        return Registered(float(found[0][2] or 0), _orgs(found[0][3]))
 
-    def orgs_of_others(self, recorder: Recorder) -> set[str]:
+    def orgs_of_others(self) -> frozenset[str]:
         """The orgs that other recorders forward."""
-        found = self._rows(f"select orgs from {self.table} where recorder <> %s", recorder.name)
-        return {org for (orgs,) in found for org in _orgs(orgs)}
+        found = self._rows(f"select orgs from {self.table} where recorder <> %s", self.recorder.name)
+        return frozenset(org for (orgs,) in found for org in _orgs(orgs))
 
-    def note(self, recorder: Recorder, load_id: float, orgs: tuple[str, ...]) -> None:
+    def note(self, load_id: float, orgs: Iterable[str]) -> None:
         """Notes that it has sent something."""
-        self._execute(
-            f"update {self.table} set forwarded_at = current_timestamp, load_id = %s, orgs = %s where recorder = %s",
-            repr(load_id), json.dumps(sorted(orgs)), recorder.name,
-        )  # fmt: skip
+        update = (
+            f"update {self.table} set forwarded_at = current_timestamp, load_id = %s, orgs = %s where recorder = %s"
+        )
+        self.sql.execute_sql(update, repr(load_id), json.dumps(sorted(orgs)), self.recorder.name)
 
     def _rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in self.sql.execute_sql(sql, *values) or ()]
 
-    def _execute(self, sql: str, *values: Any) -> None:
-        self.sql.execute_sql(sql, *values)
 
-
-def _orgs(text: str | None) -> tuple[str, ...]:
+def _orgs(text: str | None) -> frozenset[str]:
     try:
-        return tuple(map(str, json.loads(text or "[]")))
+        return frozenset(map(str, json.loads(text or "[]")))
     except ValueError:
-        return ()
+        return frozenset()

@@ -66,7 +66,7 @@ class SentCopy:
         try:
             for folder in (self.folder.parent, self.folder):
                 state.make(folder)
-            lock = open(os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o666), "r+")
+            lock = open(os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o666), "r+")  # noqa: SIM115
         except OSError as error:
             raise ConfigError(
                 f"Cannot write in {self.folder}: {error.strerror}.", "Let this user write there, or run it as another."

@@ -85,7 +85,7 @@ def read_forward_settings() -> ForwardSettings | None:
     if given.table_format is not None and (name != LAKE or given.table_format not in TABLE_FORMATS):
         raise ConfigError(
             f"{named('forward.table_format')} is {sanitize(repr(given.table_format), 60)}.",
-            f"It must be {' or '.join(TABLE_FORMATS)}, and the destination {LAKE}; without it, plain Parquet is written.",
+            f"It must be {' or '.join(TABLE_FORMATS)}, and the destination {LAKE}; without it, Parquet is written.",
         )
     active().settings.reveal(("destination", name))
     return ForwardSettings(name, given.dataset, given.recorder, given.views, given.table_format)
