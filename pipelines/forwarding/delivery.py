@@ -26,6 +26,7 @@ from dlt.destinations.job_client_impl import SqlJobClientBase
 from pipelines.columns import Table
 from pipelines.forwarding.destination_errors import Credentials
 from pipelines.forwarding.differences import Change
+from pipelines.forwarding.lake_destination import hints_in_lake, lake_destination, with_load_id
 from pipelines.forwarding.settings import ForwardSettings
 from pipelines.job_tables import ORG_ID
 from pipelines.warehouse.dlt_packages import interruptible
@@ -42,8 +43,9 @@ class Delivery:
     def __init__(self, settings: ForwardSettings, recorder: str, work: Path) -> None:
         self.settings = settings
         self.name = f"forward_{short_name(recorder)}"
-        self.staging = f"{settings.dataset}_staging_{short_name(recorder)}"
-        self.destination = _destination(settings, staging_dataset_name_layout=f"%s_staging_{short_name(recorder)}")
+        self.mark = short_name(recorder)
+        self.staging = f"{settings.dataset}_staging_{self.mark}"
+        self.destination = _destination(settings, self.mark)
         self.pipeline = dlt.pipeline(
             self.name, destination=self.destination, dataset_name=settings.dataset, pipelines_dir=str(work)
         )
@@ -67,13 +69,13 @@ class Delivery:
             forget_secrets()
             yield client
 
-    def send(self, changes: Sequence[Change], rows: Rows, after: float, *, replace_orgs: bool = False) -> None:
+    def send(self, changes: Sequence[Change], rows: Rows, after: float, replaced: Sequence[str] = ()) -> None:
         """Loads the changed rows as one package, whose load id is greater than `after`, whatever the clock says.
 
-        With `replace_orgs`, these are all rows of the orgs in them, and others of these orgs are deleted."""
+        Of the orgs in `replaced`, these are all rows, and others are deleted."""
         # dlt takes a load id from the clock, and readers of a lake take the row with the greatest.
         increasing_precise_time._last = max(increasing_precise_time._last, after)
-        self.pipeline.extract([_resource(change, rows, self.settings, replace_orgs) for change in changes])
+        self.pipeline.extract([_resource(change, rows, self.settings, replaced) for change in changes])
         interruptible(self.pipeline.normalize)
         interruptible(lambda: self.pipeline.load(workers=WORKERS))
         self.load_id = increasing_precise_time._last
@@ -103,8 +105,11 @@ def place_of_data(settings: ForwardSettings, hidden: Credentials) -> str:
     return " ".join([*filter(None, parts), settings.dataset])
 
 
-def _destination(settings: ForwardSettings, **given: Any) -> Any:
-    return Destination.from_reference(f"dlt.destinations.{settings.destination}", **given)
+def _destination(settings: ForwardSettings, mark: str = "") -> Any:
+    if settings.is_lake:
+        return lake_destination(mark)
+    more = {"staging_dataset_name_layout": f"%s_staging_{mark}"} if mark else {}
+    return Destination.from_reference(f"dlt.destinations.{settings.destination}", **more)
 
 
 def create_tables(client: JobClientBase) -> None:
@@ -149,19 +154,16 @@ def _column(field: pa.Field, table: Table) -> TColumnSchema:
     return column if meaning is None else {**column, "description": meaning}
 
 
-def _resource(change: Change, rows: Rows, settings: ForwardSettings, replace_orgs: bool) -> Any:
-    if settings.is_lake and settings.table_format is None:
-        how: dict[str, Any] = {"write_disposition": "append"}
-    elif settings.is_lake:
-        upsert = {"disposition": "merge", "strategy": "upsert"}
-        how = {"write_disposition": upsert, "primary_key": change.table.key, "table_format": settings.table_format}
+def _resource(change: Change, rows: Rows, settings: ForwardSettings, replaced: Sequence[str]) -> Any:
+    if settings.is_lake:
+        how: dict[str, Any] = hints_in_lake(change.table, settings.table_format, replaced)
     else:  # the one strategy that all databases have
         merge = {"disposition": "merge", "strategy": "delete-insert"}
-        key = {"merge_key": ORG_ID.name} if replace_orgs else {"primary_key": change.table.key}
+        key = {"merge_key": ORG_ID.name} if replaced else {"primary_key": change.table.key}
         how = {"write_disposition": merge, **key}
 
     def batches() -> Iterator[pa.RecordBatch]:
-        yield from rows(change)
+        yield from with_load_id(rows(change)) if settings.is_lake else rows(change)
 
     return dlt.resource(
         batches,

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
@@ -25,6 +25,7 @@ from pipelines.forwarding.delivery import Delivery, create_tables, dialect_of, p
 from pipelines.forwarding.destination_errors import Credentials, explained
 from pipelines.forwarding.destination_views import create_views, fingerprint
 from pipelines.forwarding.differences import Change, Differences
+from pipelines.forwarding.lake import Lake
 from pipelines.forwarding.registry import RECORDERS, Recorder, Registered, Registry
 from pipelines.forwarding.sent_copy import SentCopy
 from pipelines.forwarding.settings import ForwardSettings
@@ -36,6 +37,8 @@ from pipelines.warehouse.dlt_packages import temporary_files_in
 MANY: Final = 10_000  # rows of a table, after which its statistics are updated
 
 logger = logging.getLogger(__name__)
+Place = Database | Lake
+Recorders = Registry | Lake
 
 
 @dataclass(frozen=True)
@@ -146,13 +149,15 @@ class _Run:
             explained(self.forwarding, delivery.staging, hidden),
             delivery.connected(_tables(found)) as client,
         ):
-            database = Database(sql_client_of(client), delivery.dialect)
-            registry = Registry(database.sql, recorder)
+            database, registry = self._connected(delivery, client, recorder)
 
             def create() -> Registered:
                 with database.alone():
-                    create_tables(client)
-                    database.create_keys([*TABLES, RECORDERS])
+                    if isinstance(database, Lake):
+                        database.create_tables(_tables(found))
+                    else:
+                        create_tables(client)
+                        database.create_keys([*TABLES, RECORDERS])
                     return registry.claim(take_over=self.mode.take_over)
 
             registered = retried(create)
@@ -166,6 +171,13 @@ class _Run:
                 self._conclude(found, load_id)
             if self.forwarding.views and (self.copy.known.get("views") != self.views or self.mode.init):
                 self._create_views(delivery, database)
+
+    def _connected(self, delivery: Delivery, client: Any, recorder: Recorder) -> tuple[Place, Recorders]:
+        if self.forwarding.is_lake:
+            lake = Lake(client, recorder, delivery.mark, self.forwarding.table_format)
+            return lake, lake
+        database = Database(sql_client_of(client), delivery.dialect)
+        return database, Registry(database.sql, recorder)
 
     @contextmanager
     def _all_or_new(self, found: Differences, registered: Registered) -> Iterator[Differences]:
@@ -188,29 +200,28 @@ class _Run:
             )
 
     def _send(
-        self, delivery: Delivery, database: Database, registry: Registry, registered: Registered, found: Differences
+        self, delivery: Delivery, database: Place, registry: Recorders, registered: Registered, found: Differences
     ) -> float:
         """Children first, `listings` last. Returns the last load id."""
-        last = max(registered.load_id, float(self.copy.known.get("load_id") or 0))
+        last = max(registered.load_id, float(self.copy.known.get("load_id") or 0), database.newest())
         orgs = registered.orgs | frozenset(found.orgs)
         replace = found.sent is None and self._may_replace(database, registry, registered, found)
         changes = [change for change in found.changes if change]
         proven = [change for change in changes if change.table.name != LISTINGS.name]
         for package in (proven, [change for change in changes if change not in proven]):
             if some := [change for change in package if change.changed]:
-                delivery.send(some, found.rows, last, replace_orgs=replace)
+                delivery.send(some, found.rows, last, replaced=sorted(orgs) if replace else ())
                 last = delivery.load_id
             for change in package:
                 database.remove(change.table, found.removed_keys(change))
-        if replace:  # merging has replaced nothing for an org that has no row in a table any more
-            for change in reversed(found.changes):  # `listings` first: what proves goes before what it proves
-                database.remove_orgs(change.table, sorted(orgs - set(found.orgs_in(change))))
+        if replace:
+            database.replaced(orgs, [(change.table, found.orgs_in(change)) for change in found.changes])
             orgs = frozenset(found.orgs)
         database.update_statistics(change.table for change in changes if change.changed >= MANY)
         registry.note(last, orgs)
         return last
 
-    def _may_replace(self, database: Database, registry: Registry, registered: Registered, found: Differences) -> bool:
+    def _may_replace(self, database: Place, registry: Recorders, registered: Registered, found: Differences) -> bool:
         """Whether all rows of the recorder's orgs may be replaced by those of the file, so that what it has moved or
         merged is not there twice: if `--full` asks for it, or the file still has each listing that is there."""
         orgs = registered.orgs | set(found.orgs)
@@ -223,10 +234,13 @@ class _Run:
             return False
         return self.mode.full or (bool(registered.load_id) and database.listings(orgs) <= found.listings)
 
-    def _create_views(self, delivery: Delivery, database: Database) -> None:
+    def _create_views(self, delivery: Delivery, database: Place) -> None:
         def create() -> None:
             with database.alone():
-                create_views(database, self.forwarding.dataset, in_one_transaction=delivery.in_one_transaction)
+                if isinstance(database, Lake):
+                    database.create_views(self.forwarding.dataset)
+                else:
+                    create_views(database, self.forwarding.dataset, in_one_transaction=delivery.in_one_transaction)
 
         retried(create)
         self.copy.remember(views=self.views)

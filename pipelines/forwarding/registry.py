@@ -40,8 +40,9 @@ class Recorder:
     host: str = ""
 
     @property
-    def machine(self) -> str:
-        return self.host or socket.gethostname()
+    def place(self) -> tuple[str, str]:
+        """Which machine and file."""
+        return self.host or socket.gethostname(), str(self.path)
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,16 @@ class Registered:
 
     load_id: float = 0.0  # of the last package sent under its name; 0: none yet
     orgs: frozenset[str] = frozenset()  # that it has forwarded
+
+
+def taken(recorder: Recorder, host: str, path: str) -> ConfigError:
+    """The error if a recorder's name belongs to another file or machine."""
+    mine = recorder.place
+    return ConfigError(
+        f"The recorder {recorder.name} of this destination is {path} on {host}, not {mine[1]} on {mine[0]}.",
+        "Two recorders of one name lose rows. If this one has replaced the other, and that one will not run "
+        "again: forward --take-over. If both are to run, give one another name: `recorder` under [forward].",
+    )
 
 
 class Registry:
@@ -64,15 +75,10 @@ class Registry:
         """Enters the recorder; returns what was known of it. Raises ConfigError if the name belongs to another file or
         machine, unless that is taken over."""
         name, identity = self.recorder.name, self.recorder.identity
-        mine = (self.recorder.machine, str(self.recorder.path))
+        mine = self.recorder.place
         found = self._rows(f"select host, path, load_id, orgs from {self.table} where recorder = %s", name)
         if found and found[0][:2] != mine and not take_over:
-            host, path, *_ = found[0]
-            raise ConfigError(
-                f"The recorder {name} of this destination is {path} on {host}, not {mine[1]} on {mine[0]}.",
-                "Two recorders of one name lose rows. If this one has replaced the other, and that one will not run "
-                "again: forward --take-over. If both are to run, give one another name: `recorder` under [forward].",
-            )
+            raise taken(self.recorder, *found[0][:2])
         if not found:
             columns = "recorder, identity, host, path, orgs"
             insert = f"insert into {self.table} ({columns}) values (%s, %s, %s, %s, '[]')"
@@ -80,12 +86,12 @@ class Registry:
             return Registered()
         update = f"update {self.table} set identity = %s, host = %s, path = %s where recorder = %s"
         self.sql.execute_sql(update, identity, *mine, name)
-        return Registered(float(found[0][2] or 0), _orgs(found[0][3]))
+        return Registered(float(found[0][2] or 0), orgs_in(found[0][3]))
 
     def orgs_of_others(self) -> frozenset[str]:
         """The orgs that other recorders forward."""
         found = self._rows(f"select orgs from {self.table} where recorder <> %s", self.recorder.name)
-        return frozenset(org for (orgs,) in found for org in _orgs(orgs))
+        return frozenset(org for (orgs,) in found for org in orgs_in(orgs))
 
     def note(self, load_id: float, orgs: Iterable[str]) -> None:
         """Notes that it has sent something."""
@@ -98,7 +104,7 @@ class Registry:
         return [tuple(row) for row in self.sql.execute_sql(sql, *values) or ()]
 
 
-def _orgs(text: str | None) -> frozenset[str]:
+def orgs_in(text: str | None) -> frozenset[str]:
     try:
         return frozenset(map(str, json.loads(text or "[]")))
     except ValueError:

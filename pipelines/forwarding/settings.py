@@ -20,7 +20,7 @@ from pipelines.tables import DATASET
 # Destinations of dlt that have no tables, or none that a view could read
 UNSUITABLE: Final = frozenset({"destination", "dummy", "lance", "lancedb", "qdrant", "weaviate"})
 LAKE: Final = "filesystem"
-TABLE_FORMATS: Final = ("delta", "iceberg")
+TABLE_FORMATS: Final = ("delta",)
 # What dlt would name differently in the destination, such as two underscores in a row, is no name of a dataset.
 DATASET_NAME: Final = re.compile(r"[a-z](?:_?[a-z0-9])*")
 MAX_DATASET: Final = 30  # the staging datasets have longer names, and Postgres allows 63 characters
