@@ -24,8 +24,8 @@ from dlt.common.runtime.run_context import RunContext
 from pipelines.config.interpreter import check_interpreter
 from pipelines.config.own_settings import (
     CONFIG,
-    FOLDER,
     CREDENTIALS,
+    FOLDER,
     KEYS,
     ORGS,
     PRIMARY_FILE,
