@@ -3,7 +3,7 @@
 # .venv/bin/python -m pipelines.query_jobs directly, as README and docs/operations.md show.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all load check doctor report notebook notebook-edit demo-org setup setup-postgres setup-lake setup-engines lint docs bench lock clean FORCE
+.PHONY: help demo demo-fleet test test-all load check doctor report notebook notebook-edit demo-org setup setup-postgres setup-lake setup-engines lint docs bench lock clean FORCE
 .SUFFIXES:
 
 # You can set three variables, on the command line only: other programs (Snowflake, node-gyp) use these names in the
@@ -42,6 +42,9 @@ help: ## list these commands
 
 demo: .venv/.loader ## record four weeks of the built-in demo org; needs no Salesforce org
 	@$(RUN) demo
+
+demo-fleet: .venv/.loader ## record twelve days of three demo orgs in one warehouse
+	@$(RUN) demo --fleet
 
 test: .venv/.everything ## run the tests, without the slow ones
 	@.venv/bin/python -m pytest -m "not slow"

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Final
 
 from pipelines.config.project import version
-from pipelines.demo import DEMO_HOME
 
 MAX_DAYS: Final = 36_500
 
@@ -50,9 +49,10 @@ def _add_forward(forward: ArgumentParser) -> None:
 
 
 def _add_demo(demo: ArgumentParser) -> None:
-    demo.add_argument("--days", type=_days, default=28, help="days to simulate (default: 28)")
+    demo.add_argument("--fleet", action="store_true", help="record three orgs, one of which goes silent")
+    demo.add_argument("--days", type=_days, help="days to simulate (default: 28; of the three orgs: 12)")
     demo.add_argument(
-        "--home", type=Path, metavar="FOLDER", default=DEMO_HOME, help="folder for its files (default: demo/)"
+        "--home", type=Path, metavar="FOLDER", help="folder for its files (default: demo/; of the three: demo-fleet/)"
     )
 
 

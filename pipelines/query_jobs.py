@@ -10,7 +10,10 @@ The path of a record, package by package. Each imports only from those below it;
     demo/          records the built-in org of demo_org/ on a simulated clock
 
     recording/     from pages to rows to the primary database
-        load.py          one run, from taking the lock to publishing;  progress.py: progress in a terminal
+        load.py          one run, from taking the lock to publishing;  run.py: its result;  progress.py: in a terminal
+        fleet.py         a run of several orgs;  fleet_run.py: its result;  orgs_of_run.py: signs in to each
+        side_by_side.py  waits for several orgs at once;  read_ahead.py: reads their pages;  package_writer.py: loads
+        configured_names.py  what the settings call the orgs
         primary_identity.py  which primary database this is;  merging.py: rows into it, through dlt
         source.py        the dlt sources of a run;  merges.py: a dlt resource per table, and how it merges
         feeds.py         what differs between an org's listings;  snapshot.py: reads one, from first page to last
@@ -54,9 +57,10 @@ The path of a record, package by package. Each imports only from those below it;
         reader.py        how it is read;  as_of.py: as it was earlier;  one_org.py: of one org
         atomic_file.py   replaces files atomically
 
-    config/        where things are: project, settings, credentials, and the settings that dlt gets to see
+    config/        where things are: project, settings, credentials, orgs, and the settings that dlt gets to see
     tables.py      the columns of all tables; job_tables.py: those of jobs;  errors.py: errors and their exit codes
     regular_files.py  refuses FIFOs and the like;  interrupts.py: Ctrl-C and SIGTERM;  streams.py: closed streams
+    org_log.py     which org a log line is about
 """
 
 import gc
@@ -86,7 +90,7 @@ from pipelines.command_line import command_line_parser
 from pipelines.config.dlt_context import use_project
 from pipelines.config.orgs import org_names, read_orgs
 from pipelines.config.settings import read_settings, warehouse_to_read
-from pipelines.demo import DEMO_WAREHOUSE
+from pipelines.demo import DEMO_HOME, DEMO_WAREHOUSE, FLEET_HOME
 from pipelines.diagnosis.run_errors import failure_of
 from pipelines.errors import RecorderError, TemporaryError, exception_chain
 from pipelines.interrupts import causing_signal, end_on_signals
@@ -175,9 +179,13 @@ def _forward(options: Namespace) -> int:
 
 
 def _demo(options: Namespace) -> int:
-    from pipelines.demo.command import demo  # noqa: PLC0415 - a load does not need the demo org
+    if options.fleet:
+        from pipelines.demo.fleet import FLEET_DAYS, demo_fleet  # noqa: PLC0415 - a load does not need the demo org
 
-    return demo(options.days, Path(os.path.realpath(options.home)))
+        return demo_fleet(options.days or FLEET_DAYS, Path(os.path.realpath(options.home or FLEET_HOME)))
+    from pipelines.demo.command import DEMO_DAYS, demo  # noqa: PLC0415
+
+    return demo(options.days or DEMO_DAYS, Path(os.path.realpath(options.home or DEMO_HOME)))
 
 
 def _doctor(options: Namespace) -> int:

@@ -53,8 +53,8 @@ class Fleet:
         )
 
 
-@pytest.fixture
-def fleet(recorder_of: Callable[..., Recorder], monkeypatch: pytest.MonkeyPatch) -> Iterator[Fleet]:
+@pytest.fixture(name="fleet")
+def fleet_fixture(recorder_of: Callable[..., Recorder], monkeypatch: pytest.MonkeyPatch) -> Iterator[Fleet]:
     """Three orgs with different ids, of one job each."""
     with ExitStack() as served:
         orgs = {}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from pipelines.config.credentials import SalesforceCredentials
-from pipelines.config.dlt_context import use_no_settings, use_project
+from pipelines.config.dlt_context import use_given_settings, use_project
 from pipelines.config.settings import Settings
 from pipelines.demo.command import credentials_for
 from pipelines.demo_org.org import DemoOrg
@@ -114,7 +114,7 @@ def working_in(home: Path) -> Iterator[None]:
     was_in, dlts_home = Path.cwd(), os.environ.get("DLT_DATA_DIR")
     os.chdir(home)
     os.environ["DLT_DATA_DIR"] = str(home / "dlt")  # where version 0.1.0 kept listings
-    use_no_settings(home, data_dir=home / "dlt")
+    use_given_settings(home, data_dir=home / "dlt")
     try:
         yield
     finally:

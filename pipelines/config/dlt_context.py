@@ -30,7 +30,7 @@ from pipelines.config.own_settings import (
     ORGS,
     PRIMARY_FILE,
     SECRETS,
-    NoSettings,
+    GivenSettings,
     OwnSettings,
     SettingPath,
     is_credentials,
@@ -178,9 +178,10 @@ def use_project() -> RecorderContext:
     return use(RecorderContext(named_project() or PROJECT))
 
 
-def use_no_settings(folder: Path, data_dir: Path) -> RecorderContext:
-    """Makes dlt work in a folder, with every setting at its default."""
-    return use(RecorderContext(folder, data_dir, NoSettings()))
+def use_given_settings(folder: Path, data_dir: Path, secrets: dict[str, Any] | None = None) -> RecorderContext:
+    """Makes dlt work in a folder, with every setting at its default but these, as secrets.toml would have them."""
+    files = {folder / FOLDER / SECRETS: secrets} if secrets else {}
+    return use(RecorderContext(folder, data_dir, GivenSettings(files)))
 
 
 def active() -> RecorderContext:

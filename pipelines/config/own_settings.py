@@ -150,17 +150,19 @@ class OwnSettings:
         return [name for name, _ in names.values()] + [elsewhere[key] for key in sorted(elsewhere.keys() - names)]
 
 
-class NoSettings(OwnSettings):
-    """Reads nothing: every setting has its default."""
+class GivenSettings(OwnSettings):
+    """Reads nothing: every setting has its default, unless it is given, as the contents of files."""
 
-    def __init__(self) -> None:
-        self.files, self.not_ours, self.revealed = {}, [], set()
+    def __init__(self, files: dict[Path, dict[str, Any]]) -> None:
+        self.files, self.not_ours, self.revealed = files, [], set()
 
     def places(self, path: SettingPath, secret: bool = False) -> Iterator[Found]:
-        yield from ()
+        for file, settings in self.files.items():
+            if (value := _at(settings, path)) is not None:
+                yield Found(value, file)
 
     def org_names(self) -> list[str]:
-        return []
+        return [name for settings in self.files.values() for name in _orgs_of(settings)]
 
 
 def named_project() -> Path | None:

@@ -5,4 +5,5 @@ from typing import Final
 from pipelines.config.project import PROJECT
 
 DEMO_HOME: Final = PROJECT / "demo"
+FLEET_HOME: Final = PROJECT / "demo-fleet"
 DEMO_WAREHOUSE: Final = DEMO_HOME / "warehouse.duckdb"

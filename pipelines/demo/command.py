@@ -13,7 +13,7 @@ from typing import Any, Final
 from rich.console import Console
 
 from pipelines.config.credentials import SalesforceCredentials
-from pipelines.config.dlt_context import use_no_settings, use_project
+from pipelines.config.dlt_context import use_given_settings, use_project
 from pipelines.config.settings import Settings
 from pipelines.demo.home import cleared
 from pipelines.demo_org.life import live
@@ -24,6 +24,7 @@ from pipelines.recording.run import Run
 from pipelines.warehouse.reader import read
 from pipelines.warehouse.state_folder import StateFolder
 
+DEMO_DAYS: Final = 28
 UNTIL: Final = datetime(2026, 11, 16, 6, tzinfo=UTC)  # the demo org's "now", so that every demo shows the same
 LOAD_EVERY: Final = timedelta(hours=12)
 FIRST_LOAD: Final = timedelta(hours=11, minutes=36)  # not on the hour, when few jobs are about to be deleted
@@ -69,11 +70,11 @@ def demo_settings(home: Path) -> Settings:
 
 
 @contextmanager
-def demo_home(home: Path) -> Iterator[Settings]:
+def demo_home(home: Path, secrets: dict[str, Any] | None = None) -> Iterator[Settings]:
     """The demo's settings, in force until the block ends. The user's own do not apply: their filters are meant for
-    another org."""
+    another org. `secrets` are what the demo has in secrets.toml."""
     settings = demo_settings(home)
-    use_no_settings(home, data_dir=StateFolder(settings.primary_file).temporary)
+    use_given_settings(home, data_dir=StateFolder(settings.primary_file).temporary, secrets=secrets)
     try:
         yield settings
     finally:

@@ -9,7 +9,7 @@ import os
 import shlex
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
@@ -36,8 +36,8 @@ ELSEWHERE: Final = "give another --home"
 
 
 @contextmanager
-def cleared(settings: Settings, org_id: str) -> Iterator[None]:
-    """Prepares the directory for a new demo of the org with this id: removes an earlier demo's files, and holds the
+def cleared(settings: Settings, *org_ids: str) -> Iterator[None]:
+    """Prepares the directory for a new demo of the orgs with these ids: removes an earlier demo's files, and holds the
     lock until the block ends.
 
     Raises TemporaryError if another demo or load is running, or a file is open elsewhere; ConfigError if the directory
@@ -45,7 +45,7 @@ def cleared(settings: Settings, org_id: str) -> Iterator[None]:
     """
     home = settings.primary_file.parent
     try:
-        _check(settings, org_id)
+        _check(settings, org_ids)
         home.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _cannot_use(home, error) from None
@@ -59,7 +59,7 @@ def cleared(settings: Settings, org_id: str) -> Iterator[None]:
                 unusable.message, f"Let this user write there, or {ELSEWHERE}, on a local disk."
             ) from None
         try:
-            _check(settings, org_id)  # again: a demo may have started, or a load ended, since
+            _check(settings, org_ids)  # again: a demo may have started, or a load ended, since
             _check_not_held(settings.primary_file)
             _remove(settings)
         except OSError as error:
@@ -67,7 +67,7 @@ def cleared(settings: Settings, org_id: str) -> Iterator[None]:
         yield
 
 
-def _check(settings: Settings, org_id: str) -> None:
+def _check(settings: Settings, org_ids: Collection[str]) -> None:
     home = settings.primary_file.parent
     if unusable := unusable_in(home):
         raise ConfigError(
@@ -82,11 +82,11 @@ def _check(settings: Settings, org_id: str) -> None:
             f"Remove the link, or {ELSEWHERE}.",
         )
     for file in (settings.primary_file, settings.warehouse):
-        _check_file(file, org_id)
-    _check_state(StateFolder(settings.primary_file), org_id)
+        _check_file(file, org_ids)
+    _check_state(StateFolder(settings.primary_file), org_ids)
 
 
-def _check_file(file: Path, org_id: str) -> None:
+def _check_file(file: Path, org_ids: Collection[str]) -> None:
     log = _log(file)
     if not holds_something(file):
         if holds_something(log):
@@ -96,7 +96,7 @@ def _check_file(file: Path, org_id: str) -> None:
             )
         return
     try:
-        why_not = _why_no_demo(file, org_id)
+        why_not = _why_no_demo(file, org_ids)
     except ConfigError as wrong:  # a directory, a FIFO, a device
         raise ConfigError(wrong.message, f"{ELSEWHERE.capitalize()}.") from None
     except (duckdb.Error, RuntimeError) as error:
@@ -112,7 +112,7 @@ def _check_file(file: Path, org_id: str) -> None:
         raise ConfigError(f"{file} {why_not}, and a demo would replace it.", f"{ELSEWHERE.capitalize()}.")
 
 
-def _why_no_demo(file: Path, org_id: str) -> str | None:
+def _why_no_demo(file: Path, org_ids: Collection[str]) -> str | None:
     """Why a file is not a demo's, as the end of a sentence; None if it is a demo's. Raises duckdb.Error."""
     with ExitStack() as closing:
         try:
@@ -136,20 +136,21 @@ def _why_no_demo(file: Path, org_id: str) -> str | None:
             columns = connection.execute(f"select * from {name} limit 0").description or ()
             if "org_id" in {str(column[0]).lower() for column in columns}:
                 other = connection.execute(
-                    f"select 1 from {name} where cast(org_id as varchar) not in ($1, left($1, 15)) limit 1", [org_id]
+                    f"select 1 from {name} where cast(org_id as varchar) not in (select unnest($1)) limit 1",
+                    [[*org_ids, *(org_id[:15] for org_id in org_ids)]],
                 ).fetchone()
                 if other:
                     return f"has rows of an org other than the demo's in {schema}.{table}"
     return None
 
 
-def _check_state(state: StateFolder, org_id: str) -> None:
+def _check_state(state: StateFolder, org_ids: Collection[str]) -> None:
     if state.path.exists() and not state.path.is_dir():
         raise ConfigError(f"{state.path} is not a directory.", f"Move it away, or {ELSEWHERE}.")
     kept = [*listings_in(state.kept), *listings_in(state.set_aside)]
     identities = {state.identity, *(listing.identity for listing in kept)} - {None}
     identities |= {folder.name.partition(".")[0] for folder in state.work.glob("*/")}
-    other_orgs = {org for listing in kept for org in listing.orgs} - {org_id}
+    other_orgs = {org for listing in kept for org in listing.orgs} - set(org_ids)
     if other_orgs or not all(is_demo(identity) for identity in identities):
         raise ConfigError(
             f"{state.path} belongs to a recording that is not a demo, and may hold its listings.",

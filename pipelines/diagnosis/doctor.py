@@ -3,22 +3,26 @@
 It also answers, for this org, questions that Salesforce's documentation leaves open; see `open_questions.py`.
 """
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import duckdb
 
-from pipelines.config.dlt_context import active, resolved
-from pipelines.config.settings import SourceConfiguration, read_credentials, read_settings
+from pipelines.config.dlt_context import active
+from pipelines.config.orgs import ConfiguredOrg, read_orgs
+from pipelines.config.settings import Settings, read_settings
 from pipelines.diagnosis.examination import Diagnosis
 from pipelines.diagnosis.ignored_settings import ignored_settings
 from pipelines.diagnosis.misspelt_settings import misspelt_settings
 from pipelines.diagnosis.open_questions import open_questions
 from pipelines.diagnosis.recorded_files import examine_files
 from pipelines.diagnosis.renamed_settings import renamed_settings
-from pipelines.errors import ConfigError, RecorderError, sanitize
+from pipelines.errors import ConfigError, RecorderError, TemporaryError, sanitize
 from pipelines.forwarding.examination import examine as examine_destination
 from pipelines.forwarding.settings import read_forward_settings
 from pipelines.job_tables import FINISHED
@@ -33,6 +37,9 @@ from pipelines.salesforce.org import Org
 from pipelines.warehouse.reader import read
 
 CLOCK_TOLERANCE: Final = timedelta(minutes=2)  # a JWT assertion is valid for three
+ORGS_AT_ONCE: Final = 8
+PATIENCE: Final = 90.0  # seconds for one org, if there are several: a host that does not answer takes minutes
+READING: Final = threading.Lock()  # of the published copy
 
 
 def doctor(verbose: bool = False) -> int:
@@ -52,30 +59,73 @@ def doctor(verbose: bool = False) -> int:
     try:
         settings = read_settings()
         examine_files(found, settings)
-        credentials = read_credentials(found.bad)
-        found.good(f"sign-in by {credentials.method}")
+        orgs = read_orgs(on_exposed=found.bad)
+        if not orgs[0].name:
+            found.good(f"sign-in by {orgs[0].usable_credentials.method}")
         for problem in misspelt_settings():
             found.bad(problem)
-        source = resolved(SourceConfiguration(), "sources.salesforce")
-        found.feeds = [FEEDS[name] for name in settings.feeds]
-        found.filters = {feed: feed.filters(source) for feed in found.feeds}
-        found.warehouse = settings.warehouse
-        org = Org(credentials, source.api_version, source.api_budget_percent, settings.clock_tolerance_hours)
     except RecorderError as failure:
         found.bad(failure)
         return _concluded(found)
+    if orgs[0].name:
+        found.good(f"{len(orgs):,} orgs: {', '.join(org.name for org in orgs)}")
+        for of_one in _examined(orgs, settings):
+            found.exit_code = found.exit_code or of_one.exit_code
+    else:
+        _examine(found, orgs[0], settings)
+    return _concluded(found)
+
+
+def _examined(orgs: Sequence[ConfiguredOrg], settings: Settings) -> Iterator[Diagnosis]:
+    """Examines several orgs side by side, and prints what it finds in the order of the settings."""
+    lines: dict[str, list[str]] = {org.name: [] for org in orgs}
+    found = {org.name: Diagnosis(org=org.name, say=lines[org.name].append) for org in orgs}
+    pool = ThreadPoolExecutor(ORGS_AT_ONCE, "doctor")
+    answers = {org.name: pool.submit(_examine, found[org.name], org, settings) for org in orgs}
+    owners: dict[str, str] = {}
+    try:
+        for name, answer in answers.items():
+            print(f"Org {name}")
+            try:
+                answer.result(PATIENCE)
+            except FutureTimeout:
+                found[name] = Diagnosis(org=name, say=(said := list(lines[name])).append)
+                lines[name] = said
+                found[name].bad(TemporaryError(f"no end after {PATIENCE:.0f} seconds.", "Is the host right?"))
+            org_id = found[name].org_id
+            if org_id and owners.setdefault(org_id, name) != name:
+                found[name].bad(ConfigError(f"[orgs.{owners[org_id]}] is the same org.", "Remove one of them."))
+            print(*(f"  {line}".replace("\n", "\n  ") for line in lines[name]), sep="\n")
+            yield found[name]
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _examine(found: Diagnosis, configured: ConfiguredOrg, settings: Settings) -> None:
+    """Examines one org."""
+    source = configured.source
+    try:
+        found.feeds = [FEEDS[name] for name in configured.feeds]
+        found.filters = {feed: feed.filters(source) for feed in found.feeds}
+        found.warehouse = settings.warehouse
+        credentials = configured.usable_credentials
+        org = Org(credentials, source.api_version, source.api_budget_percent, settings.clock_tolerance_hours)
+    except RecorderError as failure:
+        found.bad(failure)
+        return
+    if found.org:
+        found.good(f"sign-in by {credentials.method}")
     for title, examine in EXAMINATIONS.items():
-        print(title)
+        found.title(title)
         try:
             examine(found, org)
         except RecorderError as failure:
             found.bad(failure)
             break  # the following checks need this one
     if found.answers:
-        print("What the documentation leaves open, answered for this org")
+        found.title("What the documentation leaves open, answered for this org")
         for question, answer in found.answers:
-            print(f"  {question}\n    {answer}")
-    return _concluded(found)
+            found.title(f"  {question}\n    {answer}")
 
 
 def _concluded(found: Diagnosis) -> int:
@@ -110,7 +160,7 @@ def _examine_host(found: Diagnosis, org: Org) -> None:
         found.bad(
             ConfigError(
                 f"API version {org.api_version} is not supported by the org, which supports {oldest} to {newest}.",
-                f'Set api_version = "{newest}" under [sources.salesforce] in .dlt/config.toml.',
+                f'Set api_version = "{newest}" under [{org.credentials.settings_section}] in .dlt/config.toml.',
             )
         )
     org.check_clock()
@@ -128,11 +178,20 @@ def _examine_host(found: Diagnosis, org: Org) -> None:
 
 
 def _examine_sign_in(found: Diagnosis, org: Org) -> None:
-    found.good(f"signed in at {org.session.instance_url}, org {org.org_id}")
+    found.org_id = org.org_id
+    found.good(f"signed in at {org.session.instance_url}, org {org.org_id}{_own_name(org) if found.org else ''}")
     if found.warehouse and found.warehouse.exists():
-        with suppress(duckdb.Error, ConfigError):  # an unreadable file was reported above
+        with READING, suppress(duckdb.Error, ConfigError):  # an unreadable file was reported above
             newest = read(NEWEST_LISTING, found.warehouse, {"org_id": org.org_id}).to_pylist()[0]
             org.check_clock(newest["ended_at"])
+
+
+def _own_name(org: Org) -> str:
+    try:
+        name = org.get("query", {"q": "SELECT Name FROM Organization"})["records"][0]["Name"]
+    except (RecorderError, LookupError, TypeError):
+        return ""
+    return f" ({sanitize(name, 80)})"
 
 
 def _examine_listings(found: Diagnosis, org: Org) -> None:

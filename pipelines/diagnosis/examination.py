@@ -1,5 +1,6 @@
 """What the doctor has found, and how it prints that."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +14,9 @@ class Diagnosis:
     """The findings: lines to read, and an exit code for scripts."""
 
     exit_code: int = 0
+    org: str = ""  # the name of the org that it is about, if there are several
+    org_id: str = ""  # once it is known
+    say: Callable[[str], None] = print
     feeds: list[Feed] = field(default_factory=list)  # the listings that are recorded
     pages: dict[Feed, list[Record]] = field(default_factory=dict)  # the first page of each
     job: Record | None = None  # one finished job's own answer
@@ -25,13 +29,16 @@ class Diagnosis:
         """The records of all first pages."""
         return [record for page in self.pages.values() for record in page]
 
+    def title(self, title: str) -> None:
+        self.say(title)
+
     def good(self, what: str) -> None:
-        print(f"  ok    {what}")
+        self.say(f"  ok    {what}")
 
     def note(self, what: str) -> None:
-        print(f"  note  {what}")
+        self.say(f"  note  {what}")
 
     def bad(self, failure: RecorderError) -> None:
         self.exit_code = self.exit_code or failure.exit_code
         lines = str(failure).splitlines()
-        print(f"  BAD   {lines[0]}", *lines[1:], sep="\n        ")
+        self.say("\n        ".join([f"  BAD   {lines[0]}", *lines[1:]]))

@@ -199,6 +199,7 @@ class _Fleet:
         )
         self.writer.write(listed_rows(listings, _both(changed, rows), metadata, tables))
         self.run.recorded[name] = Recorded(listings, metadata)
+        logger.info("the listing is recorded")
 
     def _details(self, name: str) -> Work[None]:
         """Fetches and loads the details of one org's jobs, and why records of its loads failed."""

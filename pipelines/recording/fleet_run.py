@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pipelines.config.settings import Settings
+from pipelines.errors import TemporaryError
 from pipelines.recording.job_details import DetailsOutcome
 from pipelines.recording.job_results import ResultsOutcome
 from pipelines.recording.listings import Listings
@@ -55,8 +56,9 @@ class FleetRun:
     def __str__(self) -> str:
         runs = [self.run(name) for name in self.recorded]
         done = len(self.names) - len(self.errors) - len(self.not_reached)
+        kept = isinstance(self.stopped, TemporaryError)  # while the file was locked
         parts = [
-            f"{done:,} of {len(self.names):,} orgs recorded",
+            f"{done:,} of {len(self.names):,} orgs {'listed, and kept for the next load' if kept else 'recorded'}",
             f"{len(self.errors):,} failed" if self.errors else "",
             f"{sum(run.listings.jobs for run in runs):,} jobs",
             f"{sum(run.jobs_changed for run in runs):,} changed",

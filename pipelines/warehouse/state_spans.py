@@ -5,7 +5,7 @@ rows of the jobs that it changed. The table can be rebuilt at any time, and is r
 """
 
 import hashlib
-from typing import Final
+from typing import Any, Final
 
 import duckdb
 
@@ -83,16 +83,19 @@ def states_of_feeds(condition: str = "true", catalog: str = "") -> str:
 
 DEFINED: Final = "spans_definition"  # a macro in the file: the definition its spans were built with
 DEFINITION: Final = hashlib.sha256(SPANS.encode()).hexdigest()
-# A job is observed after its creation, give or take a minute or two, which limits what has to be read.
+# What was observed before $since is not looked for: an org of which nothing newer is known has no span that is newer. A
+# job is observed after its creation, give or take a minute or two, which limits what has to be read.
 CHANGED: Final = f"""
 with until as (
-    select org_id, max(observed_at) as observed_at from {DATASET}.state_spans group by org_id
+    select org_id, max(observed_at) as observed_at from {DATASET}.state_spans
+    where observed_at >= $since
+    group by org_id
 ),
 changed as (
     select distinct s.org_id, s.id
     from ({{states}}) as s
     left join until as u on u.org_id = s.org_id
-    where s.observed_at > coalesce(u.observed_at, timestamptz '-infinity')
+    where s.observed_at >= $since and s.observed_at > coalesce(u.observed_at, timestamptz '-infinity')
 ),
 jobs as (
     select org_id, id, created_date, observed_at from {DATASET}.query_jobs
@@ -104,6 +107,7 @@ select c.org_id, c.id, min(case when j.created_date < j.observed_at then j.creat
 from changed as c
 left join jobs as j on j.org_id = c.org_id and j.id = c.id
 """
+RECENT: Final = "interval 8 days"  # nearly all that a load brings is newer, whatever was kept or failed before
 OF_CHANGED: Final = """observed_at >= (select min(earliest) from changed_jobs)
     and exists (select 1 from changed_jobs as c where c.org_id = {table}.org_id and c.id = {table}.id)"""
 
@@ -122,14 +126,22 @@ def refresh_spans(primary: duckdb.DuckDBPyConnection) -> None:
     if primary.execute(f"select count(*) from {DATASET}.state_spans").fetchone() == (0,):
         _rebuild(primary)
         return
+    newest = f"select max(observed_at) - {RECENT} from ({states_of_feeds()})"
+    ((recent,),) = primary.execute(newest).fetchall()
+    for since in (recent, "-infinity"):
+        _update(primary, since)
+        if _is_current(primary):
+            return
+    _rebuild(primary)  # kept listings older than what is recorded, or changes by another program
+
+
+def _update(primary: duckdb.DuckDBPyConnection, since: Any) -> None:
     primary.execute("begin")
     changed = CHANGED.format(states=states_of_feeds())
-    primary.execute(f"create or replace temp table changed_jobs as {changed}")
+    primary.execute(f"create or replace temp table changed_jobs as {changed}", {"since": since})
     primary.execute(f"delete from {DATASET}.state_spans where {OF_CHANGED.format(table='state_spans')}")
     primary.execute(f"insert into {DATASET}.state_spans by name {SPANS % states_of_feeds(OF_CHANGED)}")
     primary.execute("drop table changed_jobs; commit")
-    if not _is_current(primary):  # kept listings older than what is recorded, or changes by another program
-        _rebuild(primary)
 
 
 def _is_defined(primary: duckdb.DuckDBPyConnection) -> bool:

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from fleets import Fleet, fleet  # noqa: F401 - a fixture
+from fleets import Fleet, fleet_fixture  # noqa: F401
 
 from pipelines.errors import ConfigError
 

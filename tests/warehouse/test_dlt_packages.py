@@ -13,7 +13,7 @@ import pytest
 from dlt.common.runtime import signals
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from pipelines.config.dlt_context import use_no_settings
+from pipelines.config.dlt_context import use_given_settings
 from pipelines.warehouse.database_file import open_database
 from pipelines.warehouse.dlt_packages import interruptible, new_pipeline, temporary_files_in
 
@@ -36,7 +36,7 @@ def a_merge(pipeline: dlt.Pipeline) -> None:
 @pytest.fixture
 def pipeline_in(tmp_path: Path) -> Callable[[Path], dlt.Pipeline]:
     def make(folder: Path) -> dlt.Pipeline:
-        use_no_settings(tmp_path, tmp_path / "data")
+        use_given_settings(tmp_path, tmp_path / "data")
         return new_pipeline(open_database(tmp_path / f"{len(folder.name)}.duckdb", read_only=False), folder)
 
     return make

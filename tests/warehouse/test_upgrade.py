@@ -18,8 +18,8 @@ from pipelines.answers.check import Thresholds, check
 from pipelines.answers.report import write_report
 from pipelines.demo_org.server import serving
 from pipelines.recording.load import record
-from pipelines.recording.run import Run
 from pipelines.recording.message_templates import message_template
+from pipelines.recording.run import Run
 from pipelines.tables import DATASET, TABLES
 from pipelines.warehouse.renamed_columns import RENAMED
 from pipelines.warehouse.schema import read_header, views
