@@ -36,7 +36,7 @@ The path of a record, package by package. Each imports only from those below it;
     forwarding/    the published copy's changes to a database that a company shares
         forward.py       one forward, from comparing to the new sent copy;  command.py: as asked for;  settings.py
         sent_copy.py     what was last sent, and the lock;  differences.py: what changed since
-        delivery.py      through dlt;  database.py: keys, statistics, removed rows;  registry.py: which recorders forward
+        delivery.py      through dlt;  database.py: keys, statistics, removed rows;  registry.py: which recorders
         destination_views.py  the views there;  dialects.py: in each database's SQL
         destination_errors.py  what it refuses, in words, without secrets;  examination.py: for the doctor
 

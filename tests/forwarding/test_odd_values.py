@@ -12,7 +12,7 @@ from forwarder import FIRST, LAST, Forwarder, differing
 JOB = (
     "insert into query_jobs by name select 'org' as org_id, {id} as id, 'Open' as state, "
     "timestamptz '2026-11-02' as system_modstamp, timestamptz '2026-11-02' as observed_at, {created} as created_date, "
-    "{object} as object, {processed} as number_records_processed"
+    "{object} as object, {processed} as api_version"
 )
 TIMES = {
     "'0001-01-01'": FIRST,
