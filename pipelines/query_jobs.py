@@ -3,7 +3,7 @@ As an installed package, the same command is `bulk-jobs` (__main__.py).
 
 The path of a record, package by package. Each imports only from those below it; `make lint` enforces that.
 
-    query_jobs.py  the command line (this file)
+    query_jobs.py  runs a command (this file);  command_line.py: the commands and their options
     diagnosis/     what is wrong
         doctor.py        checks the set-up;  examination.py: its findings;  recorded_files.py;  open_questions.py
         misspelt_settings.py, renamed_settings.py, ignored_settings.py;  run_errors.py: why a run failed
@@ -32,6 +32,13 @@ The path of a record, package by package. Each imports only from those below it;
         pictures/        the questions of report and notebook, with numbers and wording;  charts.py: draws them
         time_axis.py     the time range shown
         selection.py     which org, days and jobs;  report.py: one HTML page;  report_numbers.py: its numbers as JSON
+
+    forwarding/    the published copy's changes to a database that a company shares
+        forward.py       one forward, from comparing to the new sent copy;  command.py: as asked for;  settings.py
+        sent_copy.py     what was last sent, and the lock;  differences.py: what changed since
+        delivery.py      through dlt;  database.py: keys, statistics, removed rows;  registry.py: which recorders
+        destination_views.py  the views there;  dialects.py: in each database's SQL
+        destination_errors.py  what it refuses, in words, without secrets;  examination.py: for the doctor
 
     salesforce/    one org over HTTP; knows nothing of tables
         org.py           sends requests;  api_budget.py: how many;  org_clock.py: can its clock be trusted?
@@ -71,18 +78,19 @@ if __name__ == "__main__":
 
     open_missing_streams()  # before the imports below open any file
 
-import argparse
 import io
 import logging
 import os
 import sys
+from argparse import Namespace
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, NoReturn
 
+from pipelines.command_line import command_line_parser
 from pipelines.config.dlt_context import use_project
-from pipelines.config.project import version
 from pipelines.config.settings import read_credentials, read_settings, warehouse_to_read
-from pipelines.demo import DEMO_HOME, DEMO_WAREHOUSE
+from pipelines.demo import DEMO_WAREHOUSE
 from pipelines.diagnosis.run_errors import failure_of
 from pipelines.errors import RecorderError, exception_chain
 from pipelines.interrupts import causing_signal, end_on_signals
@@ -90,14 +98,12 @@ from pipelines.recording.load import record
 from pipelines.recording.progress import progress
 from pipelines.warehouse.reader import Warehouse
 
-MAX_DAYS: Final = 36_500
-
 logger = logging.getLogger(__name__)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns the exit code (see `errors.py` and docs/operations.md, Exit codes)."""
-    options = _parser().parse_args(arguments)
+    options = command_line_parser().parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):  # printing must not fail because the terminal lacks a character
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
@@ -107,7 +113,7 @@ def main(arguments: list[str] | None = None) -> int:
         use_project()
         if not options.verbose:
             logging.getLogger("dlt").addFilter(_without_traceback)
-        exit_code = int(options.command(options))
+        exit_code = int(COMMANDS[options.command](options))
         number = causing_signal(())  # a signal that a library swallowed
         return _stopped(number) if number else exit_code
     except BrokenPipeError:  # `doctor | head`: end as other Unix tools do
@@ -116,7 +122,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _explain(error, options.verbose)
 
 
-def _load(options: argparse.Namespace) -> int:
+def _load(options: Namespace) -> int:
     settings, credentials = read_settings(), read_credentials()
     _warn_of_misspelt_settings()
     with progress(wanted=not options.quiet) as callbacks:
@@ -135,19 +141,29 @@ def _warn_of_misspelt_settings() -> None:
         logger.warning("%s", problem)
 
 
-def _demo(options: argparse.Namespace) -> int:
+def _forward(options: Namespace) -> int:
+    from pipelines.forwarding.command import forward_as_asked  # noqa: PLC0415 - a load does not need it
+
+    _warn_of_misspelt_settings()
+    lines = forward_as_asked(init=options.init, full=options.full, dry_run=options.dry_run, take_over=options.take_over)
+    if not options.quiet or options.dry_run:
+        _say(*lines)
+    return 0
+
+
+def _demo(options: Namespace) -> int:
     from pipelines.demo.command import demo  # noqa: PLC0415 - a load does not need the demo org
 
     return demo(options.days, Path(os.path.realpath(options.home)))
 
 
-def _doctor(options: argparse.Namespace) -> int:
+def _doctor(options: Namespace) -> int:
     from pipelines.diagnosis.doctor import doctor  # noqa: PLC0415
 
     return doctor(options.verbose)
 
 
-def _check(options: argparse.Namespace) -> int:
+def _check(options: Namespace) -> int:
     from pipelines.answers.check import as_json, check, read_thresholds  # noqa: PLC0415
     from pipelines.warehouse.as_of import opened_as_of  # noqa: PLC0415
 
@@ -167,7 +183,7 @@ def _check(options: argparse.Namespace) -> int:
     return 1 if found else 0
 
 
-def _report(options: argparse.Namespace) -> int:
+def _report(options: Namespace) -> int:
     from pipelines.answers.output_file import STDOUT  # noqa: PLC0415
     from pipelines.answers.report import write_report  # noqa: PLC0415 - a load needs no charts
     from pipelines.warehouse.as_of import opened_as_of  # noqa: PLC0415
@@ -196,57 +212,14 @@ def _say_if_demo(given: Path | None, warehouse: Warehouse) -> None:
         _say("Your own org is not recorded yet. This is the demo org; its clock stopped at the last load.")
 
 
-def _parser() -> argparse.ArgumentParser:
-    name = "bulk-jobs" if Path(sys.argv[0]).stem == "bulk-jobs" else "python -m pipelines.query_jobs"
-    parser = argparse.ArgumentParser(prog=name, description="Record a Salesforce org's Bulk API jobs.")
-    parser.add_argument("--version", action="version", version=f"bulk-jobs {version()}")
-    commands = parser.add_subparsers(required=True, metavar="load|demo|doctor|report|check")
-    load = commands.add_parser("load", help="record what is new in the configured org")
-    load.add_argument("--quiet", action="store_true", help="print only warnings and errors; for cron")
-    load.set_defaults(command=_load)
-    demo = commands.add_parser("demo", help="record the built-in demo org and show the result")
-    demo.add_argument("--days", type=_days, default=28, help="days to simulate (default: 28)")
-    demo.add_argument(
-        "--home", type=Path, metavar="FOLDER", default=DEMO_HOME, help="folder for its files (default: demo/)"
-    )
-    demo.set_defaults(command=_demo)
-    doctor = commands.add_parser("doctor", help="diagnose the set-up and suggest fixes")
-    doctor.set_defaults(command=_doctor)
-    report = commands.add_parser("report", help="write one HTML page of charts, for a mail or a wiki")
-    report.add_argument(
-        "--output",
-        type=Path,
-        metavar="FILE",
-        default=Path("report.html"),
-        help="file to write (default: report.html; - for stdout)",
-    )
-    report.add_argument(
-        "--numbers",
-        type=Path,
-        metavar="FILE",
-        help="also write all numbers of the page to this file, as JSON (- for stdout)",
-    )
-    report.add_argument("--days", type=_days, default=30, help="days to show, up to the last load (default: 30)")
-    report.set_defaults(command=_report)
-    check = commands.add_parser("check", help="list problems that need attention (exit code 1), or print nothing")
-    check.add_argument("--json", action="store_true", help="print the findings as JSON, even if there are none")
-    check.set_defaults(command=_check)
-    for command in (report, check):
-        command.add_argument(
-            "--as-of", metavar="TIME", help="show everything as of that time (ISO 8601; UTC unless it has an offset)"
-        )
-        command.add_argument(
-            "--warehouse", type=Path, metavar="FILE", help="warehouse to read (default: the published copy)"
-        )
-    for command in (load, demo, doctor, report, check):
-        command.add_argument("--verbose", action="store_true", help="show tracebacks and log messages")
-    return parser
-
-
-def _days(given: str) -> int:
-    if not given.isdecimal() or not 1 <= int(given) <= MAX_DAYS:
-        raise argparse.ArgumentTypeError(f"{given!r} is not a number of days from 1 to {MAX_DAYS:,}")
-    return int(given)
+COMMANDS: Final[Mapping[str, Callable[[Namespace], int]]] = {
+    "load": _load,
+    "forward": _forward,
+    "demo": _demo,
+    "doctor": _doctor,
+    "report": _report,
+    "check": _check,
+}
 
 
 def _explain(error: BaseException, verbose: bool) -> int:

@@ -2,8 +2,8 @@
 
 dlt looks up every field of its configuration in the environment and in files: under all its sections, then under fewer
 of them, and finally by its bare name. A variable REFRESH, or a `[load]` section meant for another project, could so
-destroy the history. Here dlt gets a value only if sections and key are exactly those of one of our settings; everything
-else stays at its default. How dlt looks: https://dlthub.com/docs/general-usage/credentials/setup
+destroy the history. Here dlt gets a value only if sections and key are exactly those of one of our settings, or in
+the section of the destination that jobs are forwarded to; everything else stays at its default. How dlt looks: https://dlthub.com/docs/general-usage/credentials/setup
 """
 
 import os
@@ -79,10 +79,12 @@ class Answers(ConfigProvider):
         if path in PINNED:
             return PINNED[path], name
         of_dlts_interest = path[: len(PRIMARY_FILE) - 1] != PRIMARY_FILE[:-1]
-        if not (path == CREDENTIALS or (of_dlts_interest and key in KEYS.get(".".join(sections), ()))):
+        revealed = of_dlts_interest and self.settings.is_revealed(path)
+        if not (path == CREDENTIALS or revealed or (of_dlts_interest and key in KEYS.get(".".join(sections), ()))):
             return None, name
         found = self.settings.find(path, secret=is_secret_hint(hint))
-        if found is None or (path == CREDENTIALS and isinstance(found.value, dict)):  # dlt then asks for each key
+        whole = path == CREDENTIALS or (revealed and key == CREDENTIALS[-1])
+        if found is None or (whole and isinstance(found.value, dict)):  # dlt then asks for each key
             return DEFAULTS.get(path), name
         if is_secret_hint(hint) and isinstance(found.place, Path) and found.place.name == CONFIG:
             raise ConfigError(

@@ -66,6 +66,7 @@ class OwnSettings:
     """
 
     def __init__(self, project: Path) -> None:
+        self.revealed: set[SettingPath] = set()
         self.files: dict[Path, dict[str, Any]] = {}  # the first file that has a setting wins
         self.not_ours: list[Path] = []  # the user's files that others could have written
         users = users_folder()
@@ -80,6 +81,14 @@ class OwnSettings:
                 self.files[users / name] = read_toml(users / name)
             else:
                 self.not_ours.append(users / name)
+
+    def reveal(self, section: SettingPath) -> None:
+        """Lets dlt see all settings in this section from now on: a destination's, which only dlt knows."""
+        self.revealed.add(section)
+
+    def is_revealed(self, path: SettingPath) -> bool:
+        """Whether a setting is in one of these sections."""
+        return any(path[: len(section)] == section for section in self.revealed)
 
     def find(self, path: SettingPath, secret: bool = False) -> Found | None:
         """The setting, wherever it is set. With `secret`, also looks among a container's secrets."""
@@ -104,7 +113,7 @@ class NoSettings(OwnSettings):
     """Reads nothing: every setting has its default."""
 
     def __init__(self) -> None:
-        self.files, self.not_ours = {}, []
+        self.files, self.not_ours, self.revealed = {}, [], set()
 
     def places(self, path: SettingPath, secret: bool = False) -> Iterator[Found]:
         yield from ()

@@ -19,6 +19,8 @@ from pipelines.diagnosis.open_questions import open_questions
 from pipelines.diagnosis.recorded_files import examine_files
 from pipelines.diagnosis.renamed_settings import renamed_settings
 from pipelines.errors import ConfigError, RecorderError, sanitize
+from pipelines.forwarding.examination import examine as examine_destination
+from pipelines.forwarding.settings import read_forward_settings
 from pipelines.job_tables import FINISHED
 from pipelines.recording.feeds import FEEDS, Feed
 from pipelines.recording.history import NEWEST_LISTING
@@ -77,7 +79,13 @@ def doctor(verbose: bool = False) -> int:
 
 
 def _concluded(found: Diagnosis) -> int:
-    """Prints the last line; returns the exit code."""
+    """Tries the destination of `forward`, if there is one, and prints the last line; returns the exit code."""
+    try:
+        if forwarding := read_forward_settings():
+            print("Destination")
+            found.good(examine_destination(read_settings(), forwarding))
+    except RecorderError as failure:
+        found.bad(failure)
     print("All is well." if not found.exit_code else "Fix the items marked BAD, then run make doctor again.")
     return found.exit_code
 

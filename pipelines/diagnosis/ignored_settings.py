@@ -45,6 +45,8 @@ def _files() -> Iterator[str]:
 
 
 def _is_read(path: SettingPath) -> bool:
+    if active().settings.is_revealed(path):  # of the destination that is forwarded to
+        return True
     return path[-1] in KEYS.get(".".join(path[:-1]), ()) or path in RENAMED or ".".join(path) in KEYS
 
 

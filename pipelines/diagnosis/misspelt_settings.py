@@ -11,6 +11,7 @@ from pipelines.config import settings  # noqa: F401
 from pipelines.config.dlt_context import PINNED, active
 from pipelines.config.own_settings import KEYS, PRIMARY_FILE, RENAMED, SettingPath
 from pipelines.errors import ConfigError
+from pipelines.forwarding import settings as forward_settings  # noqa: F401
 
 # Sections of dlt, which version 0.1.0 read, too.
 DLTS: Final = frozenset({"load", "extract", "normalize", "schema", "data_writer", "pipeline", "providers"})

@@ -1,9 +1,16 @@
 """What the tests of forwarding share: real engines to forward to."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import duckdb
 import pytest
+from forwarder import Forwarder
 from postgres_server import Server, postgres_server
+
+from pipelines.config.settings import Settings
+from pipelines.warehouse.file_identity import write_identity
+from pipelines.warehouse.schema import complete_tables
 
 
 @pytest.fixture(scope="session")
@@ -11,3 +18,39 @@ def postgres() -> Iterator[Server]:
     """A Postgres server, for the whole session; each test makes a database of its own in it."""
     with postgres_server() as server:
         yield server
+
+
+@pytest.fixture
+def forwarder_of(tmp_path: Path, postgres: Server) -> Callable[..., Forwarder]:
+    """Makes recorders that forward into one database."""
+    database = postgres.new_database()
+
+    def make(name: str = "home", **given: object) -> Forwarder:
+        return Forwarder(tmp_path / name, postgres, database, **given)  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A published copy with one listing of one job."""
+    file = tmp_path / "small.duckdb"
+    with duckdb.connect(file) as connection:
+        connection.execute("set TimeZone = 'UTC'; create schema salesforce")
+        complete_tables(connection)
+        connection.execute(
+            "insert into salesforce.query_jobs by name select 'org' as org_id, 'job' as id, 'Open' as state, "
+            "timestamptz '2026-11-01' as system_modstamp, timestamptz '2026-11-01' as observed_at;"
+            "insert into salesforce.listings by name select 'one' as listing_id, 'org' as org_id, 'query' as feed, "
+            "timestamptz '2026-11-01' as started_at, timestamptz '2026-11-01' as finished_at, '{}' as filters"
+        )
+        write_identity(connection, "small-file")
+    return file
+
+
+@pytest.fixture
+def forwarder(forwarder_of: Callable[..., Forwarder], filled: Settings) -> Forwarder:
+    """A recorder that has published two weeks of the demo org."""
+    made = forwarder_of()
+    made.publish(filled.warehouse)
+    return made

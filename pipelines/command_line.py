@@ -1,0 +1,91 @@
+"""The commands and their options; `query_jobs.py` runs them."""
+
+import argparse
+import sys
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Final
+
+from pipelines.config.project import version
+from pipelines.demo import DEMO_HOME
+
+MAX_DAYS: Final = 36_500
+
+
+def command_line_parser() -> ArgumentParser:
+    """Parses the arguments; `command` is then the name of the one that is given."""
+    name = "bulk-jobs" if Path(sys.argv[0]).stem == "bulk-jobs" else "python -m pipelines.query_jobs"
+    parser = ArgumentParser(prog=name, description="Record a Salesforce org's Bulk API jobs.")
+    parser.add_argument("--version", action="version", version=f"bulk-jobs {version()}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="load|forward|demo|doctor|report|check")
+    _add_load(commands.add_parser("load", help="record what is new in the configured org"))
+    _add_forward(commands.add_parser("forward", help="send what is new to the database or lake of [forward]"))
+    _add_demo(commands.add_parser("demo", help="record the built-in demo org and show the result"))
+    commands.add_parser("doctor", help="diagnose the set-up and suggest fixes")
+    _add_report(commands.add_parser("report", help="write one HTML page of charts, for a mail or a wiki"))
+    _add_check(commands.add_parser("check", help="list problems that need attention (exit code 1), or print nothing"))
+    for command in commands.choices.values():
+        command.add_argument("--verbose", action="store_true", help="show tracebacks and log messages")
+    return parser
+
+
+def _add_load(load: ArgumentParser) -> None:
+    load.add_argument("--quiet", action="store_true", help="print only warnings and errors; for cron")
+
+
+def _add_forward(forward: ArgumentParser) -> None:
+    forward.add_argument("--quiet", action="store_true", help="print only warnings and errors; for cron")
+    mode = forward.add_mutually_exclusive_group()
+    mode.add_argument("--init", action="store_true", help="create tables, keys and views there, and send nothing")
+    mode.add_argument(
+        "--full", action="store_true", help="send everything, and remove there what this recorder no longer has"
+    )
+    mode.add_argument("--dry-run", action="store_true", help="print how many rows would be sent, and change nothing")
+    forward.add_argument(
+        "--take-over", action="store_true", help="go on under the name of a recorder that will not run again"
+    )
+
+
+def _add_demo(demo: ArgumentParser) -> None:
+    demo.add_argument("--days", type=_days, default=28, help="days to simulate (default: 28)")
+    demo.add_argument(
+        "--home", type=Path, metavar="FOLDER", default=DEMO_HOME, help="folder for its files (default: demo/)"
+    )
+
+
+def _add_report(report: ArgumentParser) -> None:
+    report.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        default=Path("report.html"),
+        help="file to write (default: report.html; - for stdout)",
+    )
+    report.add_argument(
+        "--numbers",
+        type=Path,
+        metavar="FILE",
+        help="also write all numbers of the page to this file, as JSON (- for stdout)",
+    )
+    report.add_argument("--days", type=_days, default=30, help="days to show, up to the last load (default: 30)")
+    _add_what_to_read(report)
+
+
+def _add_check(check: ArgumentParser) -> None:
+    check.add_argument("--json", action="store_true", help="print the findings as JSON, even if there are none")
+    _add_what_to_read(check)
+
+
+def _add_what_to_read(command: ArgumentParser) -> None:
+    command.add_argument(
+        "--as-of", metavar="TIME", help="show everything as of that time (ISO 8601; UTC unless it has an offset)"
+    )
+    command.add_argument(
+        "--warehouse", type=Path, metavar="FILE", help="warehouse to read (default: the published copy)"
+    )
+
+
+def _days(given: str) -> int:
+    if not given.isdecimal() or not 1 <= int(given) <= MAX_DAYS:
+        raise argparse.ArgumentTypeError(f"{given!r} is not a number of days from 1 to {MAX_DAYS:,}")
+    return int(given)

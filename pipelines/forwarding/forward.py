@@ -1,0 +1,245 @@
+"""One forward: what changed in the published copy since the last one goes to the destination.
+
+Rows go in two packages, `listings` in the second: a row that says "complete" never comes before what it proves. Only
+then does the new copy take the place of the one last sent. Wherever a forward is killed, the next one finds the same
+differences, or fewer, and sends them again; merging the same rows twice changes nothing.
+"""
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+
+from pipelines.columns import Table
+from pipelines.config.dlt_context import active
+from pipelines.config.settings import Settings
+from pipelines.errors import ConfigError
+from pipelines.forwarding.database import LONG_KEY, Database, retried
+from pipelines.forwarding.delivery import Delivery, create_tables, dialect_of, place_of_data, sql_client_of
+from pipelines.forwarding.destination_errors import Credentials, explained
+from pipelines.forwarding.destination_views import create_views, fingerprint
+from pipelines.forwarding.differences import Change, Differences
+from pipelines.forwarding.registry import RECORDERS, Recorder, Registered, Registry
+from pipelines.forwarding.sent_copy import SentCopy
+from pipelines.forwarding.settings import ForwardSettings
+from pipelines.interrupts import raise_if_interrupted
+from pipelines.regular_files import holds_something
+from pipelines.tables import LISTINGS, TABLES
+from pipelines.warehouse.dlt_packages import temporary_files_in
+
+MANY: Final = 10_000  # rows of a table, after which its statistics are updated
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Mode:
+    """What is asked for beside sending what is new."""
+
+    init: bool = False  # create everything, and send nothing
+    full: bool = False  # send everything, and remove what is no longer here
+    take_over: bool = False  # of another machine or file
+
+
+@dataclass
+class Forwarded:
+    """What one forward did; as text, the line that it prints."""
+
+    place: str
+    rows: dict[str, int] = field(default_factory=dict)  # by table, those sent or removed
+    created: bool = False
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        tables = len(self.rows)
+        sent = f"{sum(self.rows.values()):,} rows of {tables:,} table{'' if tables == 1 else 's'}"
+        what = sent if self.rows else "tables and views created" if self.created else "nothing new"
+        return f"{what} · {self.seconds:.1f} s → {self.place}"
+
+
+def forward(settings: Settings, forwarding: ForwardSettings, mode: Mode) -> Forwarded:
+    """Sends what is new. Raises a RecorderError; whatever it was, the next forward makes good."""
+    began = time.monotonic()
+    copy, hidden = copy_sent_to(settings, forwarding)
+    done = Forwarded(f"{forwarding.destination}, dataset {forwarding.dataset}")
+    with copy.exclusive():
+        views = fingerprint(dialect_of(forwarding), forwarding.dataset) if forwarding.views else None
+        as_before = (copy.known.get("recorder"), copy.known.get("views")) == (forwarding.recorder, views)
+        if not (as_before and mode == Mode() and copy.has(settings.warehouse)):
+            copy.take(settings.warehouse)
+            with compared(copy.new, None if mode.full else copy.sent, copy.folder / "spill") as found:
+                if as_before and mode == Mode() and not any(found.changes):
+                    copy.commit()
+                else:
+                    run = _Run(settings, forwarding, mode, copy, views)
+                    run.connect(found, hidden, done)
+    done.seconds = time.monotonic() - began
+    return done
+
+
+def differences(settings: Settings, forwarding: ForwardSettings, *, full: bool) -> dict[str, Change]:
+    """By table, what a forward would send now. Nothing is written, there or here."""
+    copy, _ = copy_sent_to(settings, forwarding)
+    with compared(settings.warehouse, None if full else copy.sent, Path(f"{settings.warehouse}.tmp")) as found:
+        return {change.table.name: change for change in found.changes}
+
+
+def copy_sent_to(settings: Settings, forwarding: ForwardSettings) -> tuple[SentCopy, Credentials]:
+    """Where the copy last sent to this place is, and what of the destination's settings must not be shown. Raises
+    ConfigError if these are incomplete, or if nothing was published yet."""
+    hidden = Credentials()
+    with explained(forwarding, "", hidden):
+        place = place_of_data(forwarding, hidden)
+    if not holds_something(settings.warehouse):
+        raise ConfigError(
+            f"There is nothing to forward: there is no warehouse at {settings.warehouse} yet.",
+            "The next load publishes it: make load.",
+        )
+    return SentCopy(settings.primary_file, place), hidden
+
+
+@contextmanager
+def compared(new: Path, sent: Path | None, temporary: Path) -> Iterator[Differences]:
+    """The two files, compared. A sent copy that is lost or cannot be read counts as none: all is sent again."""
+    try:
+        found = Differences(new, sent if sent and sent.is_file() else None, temporary)
+    except (duckdb.Error, RuntimeError) as error:
+        raise_if_interrupted(error)
+        if sent is None or not sent.is_file():
+            raise
+        found = Differences(new, None, temporary)
+    with closing(found):
+        yield found
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One forward that connects to a database."""
+
+    settings: Settings
+    forwarding: ForwardSettings
+    mode: Mode
+    copy: SentCopy
+    views: str | None  # fingerprint of those that should be there
+
+    def connect(self, found: Differences, hidden: Credentials, done: Forwarded) -> None:
+        """Creates what is missing there, and sends what is new."""
+        if found.identity is None:
+            raise ConfigError(
+                f"{self.settings.warehouse} was published by an earlier version, and has no identity yet.",
+                "The next load gives it one: make load.",
+            )
+        recorder = Recorder(
+            self.forwarding.recorder or found.identity, found.identity, self.settings.primary_file.resolve()
+        )
+        self.copy.work.mkdir(mode=0o700)
+        active().data_dir = self.copy.work
+        delivery = Delivery(self.forwarding, recorder.name, self.copy.work)
+        with (
+            temporary_files_in(self.copy.work),
+            explained(self.forwarding, delivery.staging, hidden),
+            delivery.connected(_tables(found)) as client,
+        ):
+            database = Database(sql_client_of(client), delivery.dialect)
+            registry = Registry(database.sql, recorder)
+
+            def create() -> Registered:
+                with database.alone():
+                    create_tables(client)
+                    database.create_keys([*TABLES, RECORDERS])
+                    return registry.claim(take_over=self.mode.take_over)
+
+            registered = retried(create)
+            done.created = True
+            if not self.mode.init:
+                with self._all_or_new(found, registered) as chosen:
+                    load_id = self._send(delivery, database, registry, registered, chosen)
+                    done.rows |= {
+                        change.table.name: change.changed + change.removed for change in chosen.changes if change
+                    }
+                self._conclude(found, load_id)
+            if self.forwarding.views and (self.copy.known.get("views") != self.views or self.mode.init):
+                self._create_views(delivery, database)
+
+    @contextmanager
+    def _all_or_new(self, found: Differences, registered: Registered) -> Iterator[Differences]:
+        """What is new; or everything, if the destination is not as the last forward left it: created anew, or
+        restored."""
+        if found.sent is None or registered.load_id >= float(self.copy.known.get("load_id") or 0):
+            yield found
+            return
+        with compared(self.copy.new, None, self.copy.folder / "spill") as everything:
+            yield everything
+
+    def _conclude(self, found: Differences, load_id: float) -> None:
+        """The new copy takes the place of the one last sent."""
+        self.copy.commit(recorder=self.forwarding.recorder, load_id=load_id)
+        if kept := sum(change.gone - change.removed for change in found.changes):
+            logger.warning(
+                "The published copy lacks %s rows that it had when it was last forwarded: an older file was restored, "
+                "or a new one begun. They stay in the destination; to remove them there: forward --full",
+                f"{kept:,}",
+            )
+
+    def _send(
+        self, delivery: Delivery, database: Database, registry: Registry, registered: Registered, found: Differences
+    ) -> float:
+        """Children first, `listings` last. Returns the last load id."""
+        last = max(registered.load_id, float(self.copy.known.get("load_id") or 0))
+        orgs = registered.orgs | frozenset(found.orgs)
+        replace = found.sent is None and self._may_replace(database, registry, registered, found)
+        changes = [change for change in found.changes if change]
+        proven = [change for change in changes if change.table.name != LISTINGS.name]
+        for package in (proven, [change for change in changes if change not in proven]):
+            if some := [change for change in package if change.changed]:
+                for change in some:
+                    if found.longest_key(change) > LONG_KEY:
+                        database.allow_long_keys(change.table)
+                delivery.send(some, found.rows, last, replace_orgs=replace)
+                last = delivery.load_id
+            for change in package:
+                database.remove(change.table, found.removed_keys(change))
+        if replace:  # merging has replaced nothing for an org that has no row in a table any more
+            for change in reversed(found.changes):  # `listings` first: what proves goes before what it proves
+                database.remove_orgs(change.table, sorted(orgs - set(found.orgs_in(change))))
+            orgs = frozenset(found.orgs)
+        database.update_statistics(change.table for change in changes if change.changed >= MANY)
+        registry.note(last, orgs)
+        return last
+
+    def _may_replace(self, database: Database, registry: Registry, registered: Registered, found: Differences) -> bool:
+        """Whether all rows of the recorder's orgs may be replaced by those of the file, so that what it has moved or
+        merged is not there twice: if `--full` asks for it, or the file still has each listing that is there."""
+        orgs = registered.orgs | set(found.orgs)
+        if shared := orgs & registry.orgs_of_others():
+            if self.mode.full:
+                logger.warning(
+                    "Other recorders forward %s, too: everything was sent, and nothing removed there.",
+                    ", ".join(sorted(shared)),
+                )
+            return False
+        return self.mode.full or (bool(registered.load_id) and database.listings(orgs) <= found.listings)
+
+    def _create_views(self, delivery: Delivery, database: Database) -> None:
+        def create() -> None:
+            with database.alone():
+                create_views(database, self.forwarding.dataset, in_one_transaction=delivery.in_one_transaction)
+
+        retried(create)
+        self.copy.remember(views=self.views)
+
+
+def _tables(found: Differences) -> list[tuple[Table, pa.Schema]]:
+    """All tables with all their columns, whichever the file has: the views read them."""
+    there = {change.table.name: change.schema for change in found.changes}
+    tables = []
+    for table in TABLES:
+        more = [column for column in there.get(table.name, ()) if column.name not in table.schema.names]
+        tables.append((table, pa.schema([*table.schema, *more])))
+    return [*tables, (RECORDERS, RECORDERS.schema)]

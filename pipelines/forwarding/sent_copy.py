@@ -1,0 +1,131 @@
+"""The copy of the warehouse that was last sent to a place, kept beside the primary database: what a forward compares
+with.
+
+    <primary>.sent/<place>/warehouse.duckdb   what the place has: the published copy that was last sent there
+                           new.duckdb         the published copy that is being sent now
+                           sent.json          what else is known of the last forward
+                           lock               held by a running forward
+                           work/              dlt's working folder of a running forward, or of a killed one
+
+Nothing else is remembered, and no time: if a folder here is lost, everything is sent again, which changes nothing in
+the destination.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pipelines.errors import ConfigError, TemporaryError
+from pipelines.warehouse.atomic_file import replacing
+from pipelines.warehouse.copies import copy_bytes
+from pipelines.warehouse.damage import fingerprint
+from pipelines.warehouse.primary import locking_unsupported
+from pipelines.warehouse.state_folder import StateFolder
+
+READABLE: Final = re.compile(r"[^A-Za-z0-9]+")
+
+
+@dataclass(frozen=True)
+class SentCopy:
+    """The folder of one place: a destination, database and dataset."""
+
+    primary_file: Path
+    place: str  # as text, such as "postgres db.example.com:5432/analytics salesforce"
+
+    @property
+    def folder(self) -> Path:
+        readable = READABLE.sub("_", self.place.split()[0] + "_" + self.place.split()[-1])[:40]
+        digest = hashlib.sha256(self.place.encode()).hexdigest()[:8]
+        return self.primary_file.with_name(f"{self.primary_file.name}.sent") / f"{readable}-{digest}"
+
+    @property
+    def sent(self) -> Path:
+        return self.folder / "warehouse.duckdb"
+
+    @property
+    def new(self) -> Path:
+        return self.folder / "new.duckdb"
+
+    @property
+    def work(self) -> Path:
+        return self.folder / "work"
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Creates the folder, and holds its lock. Raises TemporaryError at once if another forward holds it."""
+        import fcntl  # noqa: PLC0415 - POSIX only
+
+        state = StateFolder(self.primary_file)
+        try:
+            for folder in (self.folder.parent, self.folder):
+                state.make(folder)
+            lock = open(os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o666), "r+")  # noqa: SIM115
+        except OSError as error:
+            raise ConfigError(
+                f"Cannot write in {self.folder}: {error.strerror}.", "Let this user write there, or run it as another."
+            ) from None
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise TemporaryError(
+                    f"Another forward from {self.primary_file.name} to the same place is running "
+                    f"(PID {lock.read().strip() or 'unknown'}).",
+                    "This one sent nothing; the next one sends what is new by then.",
+                ) from None
+            except OSError as error:
+                raise locking_unsupported(self.primary_file, error) from None
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
+            self._clear()
+            try:
+                yield
+            finally:
+                self._clear()
+
+    def take(self, published: Path) -> None:
+        """Copies the published copy as it is now, whatever is published meanwhile."""
+        with published.open("rb") as current, self.new.open("wb") as copy:
+            copy_bytes(current, copy)
+        StateFolder(self.primary_file).share(self.new)
+
+    def commit(self, **known: Any) -> None:
+        """What was taken is now what the place has."""
+        was_sent = fingerprint(self.new)
+        with self.new.open("rb") as copy:
+            os.fsync(copy.fileno())
+        self.new.replace(self.sent)
+        self.remember(fingerprint=was_sent, **known)
+
+    def has(self, published: Path) -> bool:
+        """Whether the published copy was sent as it is now."""
+        return self.sent.is_file() and self.known.get("fingerprint") == fingerprint(published)
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """What was remembered of the last forward; empty if that is lost."""
+        try:
+            found = json.loads((self.folder / "sent.json").read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def remember(self, **known: Any) -> None:
+        """Adds to that."""
+        with replacing(self.folder / "sent.json") as new:
+            new.write_text(json.dumps(self.known | known), encoding="utf-8")
+
+    def _clear(self) -> None:
+        """Removes what a forward needs only while it runs."""
+        shutil.rmtree(self.work, ignore_errors=True)
+        self.new.unlink(missing_ok=True)
+        for left in self.folder.glob(".*.new"):
+            left.unlink(missing_ok=True)
