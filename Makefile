@@ -3,7 +3,7 @@
 # .venv/bin/python -m pipelines.query_jobs directly, as README and docs/operations.md show.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all load check doctor report notebook notebook-edit demo-org setup setup-postgres setup-lake setup-engines lint docs bench lock clean FORCE
+.PHONY: help demo test test-all load forward check doctor report notebook notebook-edit demo-org setup setup-postgres setup-lake setup-engines lint docs bench lock clean FORCE
 .SUFFIXES:
 
 # You can set three variables, on the command line only: other programs (Snowflake, node-gyp) use these names in the
@@ -52,6 +52,9 @@ test-all: .venv/.everything ## run all tests, on random data of a new seed (SEED
 
 load: .venv/.loader ## record what is new in the org configured in .dlt/
 	@$(RUN) load
+
+forward: .venv/.loader ## send what is new to the company's warehouse, as [forward] in .dlt/config.toml says
+	@$(RUN) forward
 
 check: .venv/.loader ## list problems that need attention, or print nothing (WAREHOUSE=file)
 	@exec $(RUN) check $(READ)

@@ -7,6 +7,8 @@ from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Any, Final, TypeVar
 
+import pyarrow as pa
+
 from pipelines.columns import Table
 from pipelines.errors import exception_chain
 from pipelines.forwarding.destination_errors import CONFLICT, sqlstate
@@ -18,6 +20,7 @@ POSTGRES: Final = "postgres"
 LOCK: Final = 0x666C6967  # any number: forwards into one database create tables one after the other
 LOCK_WAIT: Final = "60s"
 KEYS_AT_ONCE: Final = 200  # in one statement: databases limit the number of values
+LONG_KEY: Final = 2_000  # bytes
 TRIES: Final = 5
 Created = TypeVar("Created")
 
@@ -58,6 +61,19 @@ class Database:
                 self.sql.execute_sql(
                     f"create unique index if not exists {table.name}_key on {self.named(table.name)} ({key})"
                 )
+
+    def allow_long_keys(self, table: Table) -> None:
+        """An index of Postgres takes keys of 2,704 bytes. No org has longer ones, but whatever a broken proxy answered
+        must not hold up everything else: then hashes of the texts are unique."""
+        if self.dialect != POSTGRES:
+            return
+        texts = [column for column in table.key if pa.types.is_string(table.schema.field(column).type)]
+        key = ", ".join(
+            f"md5({self.quoted(c)})" if c in texts and c != ORG_ID.name else self.quoted(c) for c in table.key
+        )
+        with self.sql.begin_transaction():
+            self.sql.execute_sql(f"drop index if exists {self.named(f'{table.name}_key')}")
+            self.sql.execute_sql(f"create unique index {table.name}_key on {self.named(table.name)} ({key})")
 
     def update_statistics(self, tables: Iterable[Table]) -> None:
         """Without them, Postgres plans as if the tables were still empty, until it looks at them by itself."""

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipelines.errors import ConfigError, exception_chain
-from pipelines.forwarding import dialects
 from pipelines.forwarding.database import POSTGRES, Database
 from pipelines.forwarding.destination_errors import sqlstate
 from pipelines.forwarding.dialects import views_in
@@ -33,7 +32,8 @@ IN_THE_WAY: Final = re.compile(
 
 def fingerprint(dialect: str, dataset: str) -> str:
     """Identifies everything that `create_views` writes, without translating it, which takes a second."""
-    translation = Path(dialects.__file__).read_bytes(), Path(__file__).read_bytes(), version("sqlglot")
+    files = sorted(Path(__file__).parent.glob("dialect*.py"))
+    translation = [file.read_bytes() for file in (*files, Path(__file__))], version("sqlglot")
     return hashlib.sha256(repr((dialect, dataset, translation, views(), TABLES)).encode()).hexdigest()
 
 

@@ -97,19 +97,28 @@ class Differences:
 
     def rows(self, change: Change) -> Iterator[pa.RecordBatch]:
         """The rows to send. Every destination can store them: times and texts that some cannot are replaced."""
-        columns = ", ".join(f"{_storable(field)} as {_quoted(field.name)}" for field in change.schema)
-        which = "" if self.sent is None else f" where rowid in (select id from {_changed(change.table)})"
+        source = self._sources(change)
+        columns = ", ".join(
+            f"{_storable(field, source[field.name])} as {_quoted(field.name)}" for field in change.schema
+        )
+        which = self._which(change)
         cursor = self.connection.cursor()  # one for each table: a reader keeps its connection busy
         cursor.execute("set TimeZone = 'UTC'")
         reader = cursor.sql(f"select {columns} from {_named(HERE, change.table)}{which}").to_arrow_reader(BATCH)
         for batch in reader:
             yield pa.RecordBatch.from_arrays(batch.columns, schema=change.schema)
 
+    def longest_key(self, change: Change) -> int:
+        """Bytes of the longest key among the rows to send."""
+        length = " + ".join(f"strlen(cast({_quoted(column)} as varchar))" for column in change.table.key)
+        ((longest,),) = self._rows(f"select max({length}) from {_named(HERE, change.table)}{self._which(change)}")
+        return int(str(longest or 0))
+
     def removed_keys(self, change: Change) -> Iterator[tuple[object, ...]]:
         """The keys of the rows that are no longer here."""
         if not change.removed:
             return
-        keys = ", ".join(_storable(change.schema.field(column), "s") for column in change.table.key)
+        keys = ", ".join(_storable(change.schema.field(column), f"s.{_quoted(column)}") for column in change.table.key)
         yield from self._rows(
             f"select {keys} from {_named(SENT, change.table)} as s anti join {_named(HERE, change.table)} as h "
             f"using ({', '.join(map(_quoted, change.table.key))})"
@@ -123,12 +132,11 @@ class Differences:
             if self.sent is not None:
                 self.connection.execute(f"create table {_changed(table)} as select rowid as id from {here}")
             return Change(table, schema, self._count(here))
-        renamed = {new: old for old, new in old_names(table).items() if old in before and new not in before}
         columns = ", ".join(f"h.{_quoted(name)}" for name in types)
+        # A column by its name then, which may have been an earlier one.
+        same = {name: _name_in(before, table, _name_in(types, table, name, new=True)) for name in types}
         before_that = ", ".join(
-            f"try_cast(s.{_quoted(renamed.get(name, name))} as {kind})"
-            if renamed.get(name, name) in before
-            else f"cast(null as {kind})"
+            f"try_cast(s.{_quoted(same[name])} as {kind})" if same[name] in before else f"cast(null as {kind})"
             for name, kind in types.items()
         )
         keys = [", ".join(f"{alias}.{_quoted(column)}" for column in table.key) for alias in ("h", "s")]
@@ -157,10 +165,19 @@ class Differences:
         """The columns of the file, each with its type, ours first. What our table lacks is not sent: dlt's own
         columns, and nothing else, for a field that Salesforce adds is a text."""
         ours = {field.name: field for field in table.schema}
-        others = [name for name in types if name not in ours and not name.startswith("_dlt")]
+        names = [_name_in(types, table, name, new=True) for name in types]
+        others = [name for name in names if name not in ours]
         return pa.schema(
-            [field for name, field in ours.items() if name in types] + [pa.field(name, pa.string()) for name in others]
+            [field for name, field in ours.items() if name in names] + [pa.field(name, pa.string()) for name in others]
         )
+
+    def _sources(self, change: Change) -> dict[str, str]:
+        """Name of each column to send -> its name in the file, which may be an earlier one, quoted."""
+        types = self._columns(HERE, change.table.name)
+        return {name: _quoted(_name_in(types, change.table, name)) for name in change.schema.names}
+
+    def _which(self, change: Change) -> str:
+        return "" if self.sent is None else f" where rowid in (select id from {_changed(change.table)})"
 
     def _columns(self, catalog: str, table: str) -> dict[str, str]:
         """Name and type of each column; empty if the file has no such table."""
@@ -178,8 +195,7 @@ class Differences:
         return self.connection.execute(sql).fetchall()
 
 
-def _storable(field: pa.Field, alias: str = "") -> str:
-    column = f"{alias}.{_quoted(field.name)}" if alias else _quoted(field.name)
+def _storable(field: pa.Field, column: str) -> str:
     if pa.types.is_timestamp(field.type):
         return (
             f"case when {column} is not null then "
@@ -188,6 +204,14 @@ def _storable(field: pa.Field, alias: str = "") -> str:
     if pa.types.is_string(field.type):
         return f"replace(cast({column} as varchar), {NUL}, '\N{REPLACEMENT CHARACTER}')"
     return column
+
+
+def _name_in(there: dict[str, str], table: Table, name: str, *, new: bool = False) -> str:
+    """A column's name in a file that has these columns: an earlier one, if the file has only that; with `new`, the
+    current name of such a column."""
+    names = old_names(table) if new else {current: old for old, current in old_names(table).items()}
+    other = names.get(name, name)
+    return other if (other not in there if new else name not in there and other in there) else name
 
 
 def _named(catalog: str, table: Table) -> str:

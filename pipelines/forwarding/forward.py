@@ -20,7 +20,7 @@ from pipelines.columns import Table
 from pipelines.config.dlt_context import active
 from pipelines.config.settings import Settings
 from pipelines.errors import ConfigError
-from pipelines.forwarding.database import Database, retried
+from pipelines.forwarding.database import LONG_KEY, Database, retried
 from pipelines.forwarding.delivery import Delivery, create_tables, dialect_of, place_of_data, sql_client_of
 from pipelines.forwarding.destination_errors import Credentials, explained
 from pipelines.forwarding.destination_views import create_views, fingerprint
@@ -210,6 +210,9 @@ class _Run:
         proven = [change for change in changes if change.table.name != LISTINGS.name]
         for package in (proven, [change for change in changes if change not in proven]):
             if some := [change for change in package if change.changed]:
+                for change in some:
+                    if found.longest_key(change) > LONG_KEY:
+                        database.allow_long_keys(change.table)
                 delivery.send(some, found.rows, last, replaced=sorted(orgs) if replace else ())
                 last = delivery.load_id
             for change in package:

@@ -109,7 +109,7 @@ def test_full_removes_only_what_is_the_recorders_own(
 ) -> None:
     other = forwarder_of("other", recorder="other")
     other.publish(
-        small, *later(5), "update query_jobs set org_id = 'its'", "update listings set org_id = 'its'",
+        small, *later(5), "update query_jobs set org_id = 'its'", "update listings set org_id = 'its', listing_id = 'its' || listing_id",
         identity="another-file",
     )  # fmt: skip
     other.forward()

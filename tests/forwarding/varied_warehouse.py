@@ -117,7 +117,9 @@ def together(file: Path, warehouses: Iterable[Path]) -> Path:
             connection.execute(f"attach '{other}' as other (read_only)")
             for table in TABLES:
                 columns = ", ".join(_of_its_own(column.name, number) for column in table.columns)
-                connection.execute(f"insert into {DATASET}.{table.name} select {columns} from other.{DATASET}.{table.name}")
+                connection.execute(
+                    f"insert into {DATASET}.{table.name} select {columns} from other.{DATASET}.{table.name}"
+                )
             connection.execute("detach other")
         apply_views(connection)
     return file
