@@ -17,6 +17,9 @@ from pipelines.tables import DATASET, TABLES
 from pipelines.warehouse.schema import read_header, views
 
 SOURCE: Final = "duckdb"
+# Views whose rows never change. Where they can be tables, with a key and statistics, all that count with them are many
+# times faster: Postgres takes 0.1 s instead of 25 for unusual_days.
+CONSTANT_VIEWS: Final = ("numbers",)
 TYPES: Final[dict[pa.DataType, str]] = {
     TEXT: "varchar", NUMBER: "double", COUNT: "bigint", FLAG: "boolean", TIME: "timestamptz",
 }  # fmt: skip
