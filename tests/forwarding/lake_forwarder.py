@@ -1,0 +1,90 @@
+"""A recorder's home with a published copy, which is forwarded to a lake of the tests, and that lake as DuckDB reads it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from forwarder import Forwarder, Rows, by_key
+
+from pipelines.tables import TABLES
+
+
+@dataclass
+class LakeForwarder(Forwarder):
+    """One recorder that forwards into a lake: a folder, or an address of a bucket with `files` to read it."""
+
+    server: Any = None
+    database: str = ""
+    url: str = ""
+    table_format: str | None = None
+    files: Any = None
+    more: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        (self.home / ".dlt").mkdir(parents=True, exist_ok=True)
+        (self.home / ".dlt" / "config.toml").write_text("[query_jobs]\n")
+        self.environment = {
+            "DLT_PROJECT_DIR": str(self.home),
+            "DESTINATION__DUCKDB__CREDENTIALS": str(self.home / "loader.duckdb"),
+            "FORWARD__DESTINATION": "filesystem",
+            "DESTINATION__FILESYSTEM__BUCKET_URL": self.url,
+        } | ({"FORWARD__RECORDER": self.recorder} if self.recorder else {}) | (
+            {"FORWARD__TABLE_FORMAT": self.table_format} if self.table_format else {}
+        ) | self.more  # fmt: skip
+
+    @property
+    def root(self) -> str:
+        return f"{self.url}/salesforce"
+
+    def script(self, engine: str) -> str:
+        """What `forward` has written for users."""
+        path = f"{self.root}/views/{engine}.sql"
+        return self.files.cat_file(path).decode() if self.files else Path(path).read_text()
+
+    @contextmanager
+    def lake(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """DuckDB, with the lake's tables and views."""
+        with duckdb.connect() as connection:
+            connection.execute("set TimeZone = 'UTC'")
+            if self.files:
+                connection.register_filesystem(self.files)
+            if self.table_format:
+                self._register_delta(connection)
+            else:
+                connection.execute(self.script("duckdb"))
+            yield connection
+
+    def there(self, where: str = "") -> Rows:
+        """All rows of the lake, sorted by key."""
+        found: Rows = {}
+        with self.lake() as connection:
+            for table in TABLES:
+                read = connection.sql(f"select * from salesforce.{table.name} {where}")
+                found[table.name] = by_key(read.fetchall(), read.columns, table.key)
+        return found
+
+    def columns(self, table: str) -> list[str]:
+        with self.lake() as connection:
+            return connection.sql(f"from salesforce.{table}").columns
+
+    def paths(self, table: str = "query_jobs") -> list[Path]:
+        """The files of a table in a folder."""
+        return sorted(Path(self.root, table).rglob("*.parquet"))
+
+    def _register_delta(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """DuckDB's own extension for Delta is not on PyPI: the tables are read by the library that wrote them."""
+        from deltalake import DeltaTable
+
+        connection.execute("create schema salesforce")
+        options = {
+            name.rpartition("__")[2]: value for name, value in self.more.items() if "__CREDENTIALS__AWS" in name
+        }  # fmt: skip
+        if endpoint := self.more.get("DESTINATION__FILESYSTEM__CREDENTIALS__ENDPOINT_URL"):
+            options |= {"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": "us-east-1", "AWS_ALLOW_HTTP": "true"}
+        for table in TABLES:
+            rows = DeltaTable(f"{self.root}/{table.name}", storage_options=options or None).to_pyarrow_table()
+            connection.register(f"rows_of_{table.name}", rows.drop_columns(["_dlt_load_id"]))
+            connection.execute(f"create table salesforce.{table.name} as from rows_of_{table.name}")
