@@ -38,11 +38,12 @@ The path of a record, package by package. Each imports only from those below it;
         time_axis.py     the time range shown
         selection.py     which org, days and jobs;  report.py: one HTML page;  report_numbers.py: its numbers as JSON
 
-    forwarding/    the published copy's changes to a database that a company shares
+    forwarding/    the published copy's changes to a database or lake that a company shares
         forward.py       one forward, from comparing to the new sent copy;  command.py: as asked for;  settings.py
         sent_copy.py     what was last sent, and the lock;  differences.py: what changed since
         delivery.py      through dlt;  database.py: keys, statistics, removed rows;  registry.py: which recorders
-        destination_views.py  the views there;  dialects.py: in each database's SQL
+        destination_views.py  the views there;  dialects.py, dialect_rules.py: in each database's SQL
+        lake.py          a lake instead of a database: lake_destination.py, lake_files.py, lake_delta.py, lake_views.py
         destination_errors.py  what it refuses, in words, without secrets;  examination.py: for the doctor
 
     salesforce/    one org over HTTP; knows nothing of tables
