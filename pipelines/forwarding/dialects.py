@@ -31,10 +31,12 @@ def views_in(dialect: str, schema: str = DATASET) -> dict[str, str]:
 def translate(sql: str, dialect: str, schema: str = DATASET) -> str:
     """One SELECT of ours in that dialect.
 
-    Every column is named by its table, and every result by a name: databases differ in whether `x` is the column x or
-    the result named x.
+    Every column is named by its table: databases differ in whether `x` is the column x or the result named x.
     """
     tree = rewrite(typed(sql), dialect)
+    for alias in list(tree.find_all(exp.Alias)):
+        if isinstance(alias.this, exp.Column) and alias.this.name == alias.alias:
+            alias.replace(alias.this)  # `t.x as x`: Spark's optimizer stumbles over them in a self-join (4.3)
     for table in tree.find_all(exp.Table):
         if table.db == DATASET:
             table.set("db", exp.to_identifier(schema) if schema else None)

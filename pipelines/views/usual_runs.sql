@@ -36,6 +36,12 @@ with record as (
     from salesforce.recorded_feeds
     where is_settled
 ),
+recent as (
+    select j.org_id, j.kind, j.job_type, j.operation, j.object, j.created_by_id, j.began_at, j.id, j.feed
+    from salesforce.all_jobs as j
+    inner join record as r on r.org_id = j.org_id and r.feed = j.feed
+    where j.began_at > r.covered_to - interval '1176' hour and j.began_at <= r.covered_to
+),
 hourly as (
     select
         j.org_id,
@@ -47,9 +53,7 @@ hourly as (
         date_diff('hour', timestamp '2000-01-01 00:00:00', j.began_at at time zone 'UTC') as hour,
         max(j.began_at) as last_at,
         max(j.feed) as feed
-    from salesforce.all_jobs as j
-    inner join record as r on r.org_id = j.org_id and r.feed = j.feed
-    where j.began_at > r.covered_to - interval '1176' hour and j.began_at <= r.covered_to
+    from recent as j
     group by 1, 2, 3, 4, 5, 6, 7
 ),
 numbered as (
@@ -217,8 +221,8 @@ select
     t.feed
 from timed as t
 inner join salesforce.recorded_feeds as r on r.org_id = t.org_id and r.feed = t.feed
-inner join salesforce.listed_jobs as j
-    on j.org_id = t.org_id and j.created_date = t.last_at
+inner join recent as j
+    on j.org_id = t.org_id and j.began_at = t.last_at
     and coalesce('=' || j.job_type, '') = coalesce('=' || t.job_type, '')
     and coalesce('=' || j.operation, '') = coalesce('=' || t.operation, '')
     and coalesce('=' || j.object, '') = coalesce('=' || t.object, '')

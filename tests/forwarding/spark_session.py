@@ -1,0 +1,42 @@
+"""A Spark of two threads in this process, for tests: times are UTC, and nothing listens but on 127.0.0.1."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from postgres_server import missing_engine
+
+from pipelines.tables import DATASET
+
+SETTINGS = {
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.memory": "1g",
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.shuffle.partitions": "4",
+    "spark.ui.enabled": "false",
+}
+
+
+@contextmanager
+def spark_session(folder: Path, threads: int = 2) -> Iterator[Any]:
+    """The session, with an empty schema of our name; its files are in the folder. Skips the test where Spark or Java is
+    missing, or fails it if the environment variable CI is set."""
+    try:
+        from pyspark.sql import SparkSession
+    except ImportError:
+        missing_engine("PySpark is not installed: make setup-engines")
+    if not shutil.which("java"):
+        missing_engine("Java is not installed: apt-get install openjdk-17-jre-headless")
+    builder = SparkSession.builder.master(f"local[{threads}]").appName("tests of forwarding")
+    for name, value in {**SETTINGS, "spark.sql.warehouse.dir": str(folder / "spark")}.items():
+        builder = builder.config(name, value)
+    session = builder.getOrCreate()
+    try:
+        session.sparkContext.setLogLevel("ERROR")
+        session.sql(f"create schema if not exists {DATASET}")
+        yield session
+    finally:
+        session.stop()
