@@ -3,7 +3,7 @@
 # .venv/bin/python -m pipelines.query_jobs directly, as README and docs/operations.md show.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all load forward check doctor report notebook notebook-edit demo-org setup setup-postgres setup-lake setup-engines lint docs bench lock clean FORCE
+.PHONY: help demo test test-all load forward check doctor report notebook notebook-edit demo-org setup setup-postgres setup-lake setup-engines setup-snowflake lint docs bench lock clean FORCE
 .SUFFIXES:
 
 # You can set three variables, on the command line only: other programs (Snowflake, node-gyp) use these names in the
@@ -87,6 +87,10 @@ setup-lake: .venv/.loader ## install what `forward` to a lake needs: S3 and Delt
 setup-engines: .venv/.everything ## install what the tests of `forward` need, beside Debian's Postgres and Java
 	@$(INSTALL) -r tests/requirements-engines.txt
 
+setup-snowflake: .venv/.everything ## install the emulator of Snowflake into .venv-snowflake, for the tests of views
+	@.venv/bin/python -m venv .venv-snowflake
+	@.venv-snowflake/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/requirements-snowflake.txt
+
 lint: .venv/.everything ## run ruff, mypy and the import rules
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
@@ -106,10 +110,11 @@ lock: .venv/.everything ## update the locked requirements from pyproject.toml
 	--extra forward-$$place -c requirements.txt -o requirements-forward-$$place.txt || exit 1; done
 	@.venv/bin/uv pip compile -q pyproject.toml --upgrade $(LOCK) --all-extras --group engines -c requirements-dev.txt \
 	-c requirements-forward-postgres.txt -c requirements-forward-lake.txt -o tests/requirements-engines.txt
+	@.venv/bin/uv pip compile -q --upgrade $(LOCK) --group snowflake -o tests/requirements-snowflake.txt
 override LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 
 clean: ## remove .venv, caches and builds; never a database
-	rm -rf .venv .venv-duckdb-1.5 .venv-newest build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-duckdb-1.5 .venv-newest .venv-snowflake build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find pipelines tests notebooks \( -name __pycache__ -o -name __marimo__ \) -prune -exec rm -rf {} +
 
 # .venv still works after its folder was copied or moved: it finds the code by a relative path, and no target calls a

@@ -42,10 +42,10 @@ class Server:
     process: subprocess.Popen[bytes] | None = None
     databases: list[str] = field(default_factory=list)
 
-    def url(self, database: str = "postgres", user: str = "postgres", password: str = "unused") -> str:  # noqa: S107
+    def url(self, database: str = "postgres", user: str = "postgres", password: str = "unused") -> str:
         return f"postgresql://{user}:{password}@127.0.0.1:{self.port}/{database}"
 
-    def connect(self, database: str = "postgres", user: str = "postgres", password: str = "unused") -> Any:  # noqa: S107
+    def connect(self, database: str = "postgres", user: str = "postgres", password: str = "unused") -> Any:
         """A connection in which each statement is its own transaction; times are UTC."""
         import psycopg2
 

@@ -215,7 +215,7 @@ def _grants(said: str, settings: ForwardSettings, staging: str, hidden: Credenti
         )
     if "must be owner of" in said:
         return (
-            "Only its owner may do this: let all recorders sign in as one user, or make each a member of the role that "
+            "Only its owner may do this: let all recorders sign in as one user, or grant each the role that "
             f"owns the tables of {dataset}: grant <owner> to <user>;"
         )
     return (

@@ -17,9 +17,6 @@ from pipelines.tables import DATASET, TABLES
 from pipelines.warehouse.schema import read_header, views
 
 SOURCE: Final = "duckdb"
-# Views whose rows never change. Where they can be tables, with a key and statistics, all that count with them are many
-# times faster: Postgres takes 0.1 s instead of 25 for unusual_days.
-CONSTANT_VIEWS: Final = ("numbers",)
 TYPES: Final[dict[pa.DataType, str]] = {
     TEXT: "varchar", NUMBER: "double", COUNT: "bigint", FLAG: "boolean", TIME: "timestamptz",
 }  # fmt: skip
@@ -34,10 +31,12 @@ def views_in(dialect: str, schema: str = DATASET) -> dict[str, str]:
 def translate(sql: str, dialect: str, schema: str = DATASET) -> str:
     """One SELECT of ours in that dialect.
 
-    Every column is named by its table, and every result by a name: databases differ in whether `x` is the column x or
-    the result named x.
+    Every column is named by its table: databases differ in whether `x` is the column x or the result named x.
     """
     tree = rewrite(typed(sql), dialect)
+    for alias in list(tree.find_all(exp.Alias)):
+        if isinstance(alias.this, exp.Column) and alias.this.name == alias.alias:
+            alias.replace(alias.this)  # `t.x as x`: Spark's optimizer stumbles over them in a self-join (4.3)
     for table in tree.find_all(exp.Table):
         if table.db == DATASET:
             table.set("db", exp.to_identifier(schema) if schema else None)

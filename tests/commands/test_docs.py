@@ -156,15 +156,18 @@ def test_the_cron_line_and_the_units_use_the_actual_command_line(recorder: Recor
         line for block in code("cron") + code("ini") for line in block.splitlines() if "pipelines.query_jobs" in line
     ]
 
-    assert len(lines) == 3
+    assert len(lines) == 4
     for line in lines:
         assert ".venv/bin/python -m pipelines.query_jobs load --quiet" in line
     assert "flock -n -E 75" in lines[0]
     assert lines[1].endswith("; .venv/bin/python -m pipelines.query_jobs check")  # even if the load fails
-    assert "--quiet" in recorder.run("load", "--help").stdout
+    (forwarding,) = [line for line in lines if "query_jobs forward" in line]
+    assert forwarding.endswith("load --quiet && .venv/bin/python -m pipelines.query_jobs forward --quiet")
+    for command in ("load", "forward"):
+        assert "--quiet" in recorder.run(command, "--help").stdout
 
 
-@pytest.mark.parametrize("command", ["load", "demo", "doctor", "report", "check"])
+@pytest.mark.parametrize("command", ["load", "forward", "demo", "doctor", "report", "check"])
 def test_options_that_are_mentioned_exist(recorder: Recorder, command: str) -> None:
     """Those next to a command's name, and those in the table about the report."""
     named = {

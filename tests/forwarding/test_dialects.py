@@ -35,7 +35,7 @@ WRONG = {
     "redshift": {
         **{pattern: sql for pattern, sql in EVERYWHERE.items() if "CONCAT" not in pattern},  # written with ||, and null
         r"\* INTERVAL": PRODUCT,
-        r"\bSUM\([^()]*\) OVER \([^()]*ORDER BY (?:(?!ROWS)[^()])*\)": RUNNING,
+        r"(?i)\bSUM\([^()]*\) OVER \([^()]*ORDER BY (?:(?!\brows\b)[^()])*\)": RUNNING,
     },
     "spark": {**EVERYWHERE, r"DATEDIFF\((SECOND|HOUR)": DIFFERENCE},
     "databricks": {**EVERYWHERE, r"DATEDIFF\((SECOND|HOUR)": DIFFERENCE},

@@ -25,10 +25,16 @@ from pipelines.warehouse.state_spans import refresh_spans
 
 ORGS = 3
 SINCE = NOW - timedelta(days=40)
-# What is implausible, and what is plausible but long ago.
+# Most are implausible.
 ODD_TIMES = [datetime(year, 1, 1, 0, 0, 1, 500_000, tzinfo=UTC) for year in (1, 1900, 1970, 2008, 2026, 2999, 9999)]
-# By table and column, or by column; everything else is one of WORDS.
+# By table and column, or by column; all others by type.
 WORDS = ["", "a", "b", "x = 'y'; z", "ÄÖ %_", "10 of 20"]
+BY_TYPE: dict[pa.DataType, Sequence[Any]] = {
+    TEXT: WORDS,
+    NUMBER: [0.5, 2.0],
+    COUNT: [0, 1, 1, 2, 3, 10, 7_200, 10_001],
+    FLAG: [True, False],
+}
 VALUES: dict[str, Sequence[Any]] = {
     "operation": ["query", "query", "queryAll", "insert", "upsert", "delete", "hardDelete"],
     "object": ["Account", "Account", "Case", ""],
@@ -82,15 +88,10 @@ def _odd_rows(table: Table, dice: Random) -> Iterator[dict[str, Any]]:
 def _odd_value(table: Table, column: Column, dice: Random) -> Any:
     if column.nullable and column.name not in table.key and dice.random() < 0.15:
         return None
-    for name in (f"{table.name}.{column.name}", column.name):
-        if name in VALUES:
-            return dice.choice(VALUES[name])
-    if column.type == COUNT:
-        return dice.choice([0, 1, 1, 2, 3, 10, 7_200, 10_001])
-    if column.type == FLAG:
-        return dice.random() < 0.5
-    if column.type in (TEXT, NUMBER):
-        return dice.choice(WORDS) if column.type == TEXT else dice.choice([0.5, 2.0])
+    if given := VALUES.get(f"{table.name}.{column.name}", VALUES.get(column.name)):
+        return dice.choice(given)
+    if values := BY_TYPE.get(column.type):
+        return dice.choice(values)
     if column.name in ("created_date", "system_modstamp") and dice.random() < 0.1:
         return dice.choice(ODD_TIMES)
     moment = SINCE + timedelta(hours=dice.randrange(960))

@@ -92,6 +92,20 @@ def ranges_of_values(tree: exp.Expression) -> Iterator[exp.Expression]:
             yield spec
 
 
+def running_totals_without_rows(tree: exp.Expression) -> Iterator[exp.Expression]:
+    """Redshift takes no other frame: `rows between unbounded preceding and current row`, in an order without ties."""
+    for window in tree.find_all(exp.Window):
+        spec = window.args.get("spec")
+        is_frame = isinstance(spec, exp.WindowSpec) and spec.args.get("kind", "").upper() == "ROWS"
+        if isinstance(window.this, AGGREGATES) and window.args.get("order") and not is_frame:
+            yield window
+
+
+def greatest_of_nulls(tree: exp.Expression) -> Iterator[exp.Expression]:
+    """BigQuery and Trino return null if one of them is: `case when x > y then x else y end`."""
+    yield from tree.find_all(exp.Greatest, exp.Least)
+
+
 CONSTRUCTS = (
     concat_ws,
     formatted_times,
@@ -104,6 +118,8 @@ CONSTRUCTS = (
     empty_text_for_null,
     recursion,
     ranges_of_values,
+    running_totals_without_rows,
+    greatest_of_nulls,
 )
 # What each of them must find, so that a new version of sqlglot does not disable it unnoticed.
 SAMPLES = {
@@ -118,6 +134,8 @@ SAMPLES = {
     empty_text_for_null: "select 1 from s inner join t on coalesce(s.a, '') = coalesce(t.a, '')",
     recursion: "with recursive n as (select 1 as x union all select x + 1 from n) select x from n",
     ranges_of_values: "select sum(a) over (order by b range between 9 preceding and current row) as x from t",
+    running_totals_without_rows: "select sum(a) over (order by b) as x from t",
+    greatest_of_nulls: "select greatest(a, b) as x from t",
 }
 
 
