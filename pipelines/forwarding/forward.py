@@ -162,14 +162,16 @@ class _Run:
 
             registered = retried(create)
             done.created = True
+            made_anew = registered.load_id < float(self.copy.known.get("load_id") or 0)
             if not self.mode.init:
-                with self._all_or_new(found, registered) as chosen:
+                with self._all_if(made_anew, found) as chosen:
                     load_id = self._send(delivery, database, registry, registered, chosen)
                     done.rows |= {
                         change.table.name: change.changed + change.removed for change in chosen.changes if change
                     }
                 self._conclude(found, load_id)
-            if self.forwarding.views and (self.copy.known.get("views") != self.views or self.mode.init):
+            as_before = self.copy.known.get("views") == self.views and not made_anew and not self.mode.init
+            if self.forwarding.views and not as_before:
                 self._create_views(delivery, database)
 
     def _connected(self, delivery: Delivery, client: Any, recorder: Recorder) -> tuple[Place, Recorders]:
@@ -180,10 +182,9 @@ class _Run:
         return database, Registry(database.sql, recorder)
 
     @contextmanager
-    def _all_or_new(self, found: Differences, registered: Registered) -> Iterator[Differences]:
-        """What is new; or everything, if the destination is not as the last forward left it: created anew, or
-        restored."""
-        if found.sent is None or registered.load_id >= float(self.copy.known.get("load_id") or 0):
+    def _all_if(self, made_anew: bool, found: Differences) -> Iterator[Differences]:
+        """What is new; or everything, if the destination is not as the last forward left it: made anew, or restored."""
+        if found.sent is None or not made_anew:
             yield found
             return
         with compared(self.copy.new, None, self.copy.folder / "spill") as everything:

@@ -29,7 +29,7 @@ from pipelines.warehouse.file_identity import write_identity
 PROJECT = Path(__file__).parents[2]
 CHANGES = (
     "update query_jobs set state = 'Changed' where rowid in (select rowid from query_jobs order by rowid desc limit 1000)",
-    "insert into query_job_states select * replace ('Changed' as state) from query_job_states order by rowid desc limit 1000",
+    "insert into query_job_states select * replace ('Changed ' || state as state) from query_job_states order by rowid desc limit 1000",
     "update state_spans set state = 'Changed' where rowid in (select rowid from state_spans order by rowid desc limit 1300)",
     "insert into listings select * replace ('of the changes' as listing_id) from listings limit 1",
 )

@@ -52,6 +52,26 @@ def small(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def some(small: Path) -> Path:
+    """That, with two thousand more jobs, their states and users, and a hundred listings."""
+    with duckdb.connect(small) as connection:
+        connection.execute(
+            "set TimeZone = 'UTC'; set search_path = 'salesforce'; create temp table n as from range(2000) as t(n)"
+        )
+        at = "timestamptz '2026-11-02' + n * interval 1 minute"
+        for table, columns in {
+            "query_jobs": f"'Open' as state, {at} as system_modstamp, {at} as observed_at, 'job' || n as id",
+            "query_job_states": f"'Open' as state, {at} as system_modstamp, {at} as observed_at, 'job' || n as id",
+            "users": f"'user' || n as id, 'User ' || n as name, {at} as asked_at",
+            "job_details": f"'job' || n as id, {at} as asked_at, 'done' as outcome, 1 as attempts, 'Open' as listed_state, {at} as listed_modstamp, n as retries",
+            "listings": f"'listing' || n as listing_id, 'query' as feed, {at} as started_at, {at} as finished_at, '{{}}' as filters",
+        }.items():
+            which = "where n < 100" if table == "listings" else ""
+            connection.execute(f"insert into {table} by name select 'org' as org_id, {columns} from n {which}")
+    return small
+
+
+@pytest.fixture
 def forwarder(forwarder_of: Callable[..., Forwarder], filled: Settings) -> Forwarder:
     """A recorder that has published two weeks of the demo org."""
     made = forwarder_of()

@@ -141,6 +141,7 @@ def test_a_destination_that_was_made_anew_gets_everything(one: Forwarder) -> Non
     one.forward()
 
     assert is_equal(one)
+    assert one.ask("select count(*) from salesforce.jobs") == [(2,)]  # with its views
 
 
 def test_a_table_that_was_dropped_is_made_again(one: Forwarder) -> None:

@@ -4,25 +4,26 @@ import random
 import re
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from forwarder import Forwarder, differing
-from postgres_server import Server
-
-from pipelines.config.settings import Settings
+from postgres_server import Server, postgres_server
 
 CHANGE = (
     "update query_jobs set object = 'Changed {n}' where hash(id) % 3 = {n} % 3",
     "insert into listings select * replace ('extra {n}' as listing_id) from listings limit 1",
-    "delete from users where rowid = 0", "insert into job_batches by name select org_id, id from users limit 3",
+    "delete from users where rowid = 0", "update job_details set retries = {n} where retries % 5 = 0",
 )  # fmt: skip
 # Statements at which the server holds a forward until it is killed: a table that it has to wait for
 TABLES = ("query_jobs", "query_job_states", "users", "listings", "recorders", "_dlt_loads", "_dlt_version")
 
 
 @pytest.fixture
-def sending(forwarder: Forwarder) -> Forwarder:
+def sending(forwarder_of: Callable[..., Forwarder], some: Path) -> Forwarder:
     """A recorder that has forwarded, and has something new."""
+    forwarder = forwarder_of()
+    forwarder.publish(some)
     forwarder.forward()
     forwarder.change(*(statement.format(n=0) for statement in CHANGE))
     return forwarder
@@ -82,14 +83,12 @@ def test_killed_at_random(sending: Forwarder, seed: int) -> None:
     complete(sending)
 
 
-def test_the_server_stopped_and_started_meanwhile(forwarder_of: Callable[..., Forwarder], filled: Settings) -> None:
-    from postgres_server import postgres_server
-
+def test_the_server_stopped_and_started_meanwhile(forwarder_of: Callable[..., Forwarder], some: Path) -> None:
     with postgres_server() as server:
         forwarder = forwarder_of("elsewhere")
         forwarder.server, forwarder.database = server, server.new_database()
         forwarder.environment["DESTINATION__POSTGRES__CREDENTIALS"] = server.url(forwarder.database)
-        forwarder.publish(filled.warehouse)
+        forwarder.publish(some)
         blocking = server.connect(forwarder.database)
         forwarder.forward(init=True)
         blocking.cursor().execute("begin; lock table salesforce.job_details in share mode")

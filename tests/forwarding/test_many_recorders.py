@@ -7,18 +7,13 @@ import pytest
 from forwarder import Forwarder, differing
 from postgres_server import Server
 
-from pipelines.config.settings import Settings
-
 OTHER_ORG = (
-    "update query_jobs set org_id = '{name}'", "update query_job_states set org_id = '{name}'",
-    "update state_spans set org_id = '{name}'", "update unlisted_jobs set org_id = '{name}'",
-    "update job_details set org_id = '{name}'", "update users set org_id = '{name}'",
-    "update org_limits set org_id = '{name}', listing_id = '{name}' || listing_id", "update orgs set org_id = '{name}'",
+    *(
+        f"update {table} set org_id = '{{name}}'"
+        for table in ("query_jobs", "query_job_states", "users", "job_details")
+    ),
     "update listings set org_id = '{name}', listing_id = '{name}' || listing_id",
-    "update rejected_records set org_id = '{name}'", "update ingest_jobs set org_id = '{name}'",
-    "update ingest_job_states set org_id = '{name}'", "update record_errors set org_id = '{name}'",
-    "update job_batches set org_id = '{name}'",
-)  # fmt: skip
+)
 CHANGED = (
     "update query_jobs set object = 'round {n}' where hash(id) % 5 = {n} % 5",
     "update query_job_states set observed_at = observed_at + interval 1 second where hash(id) % 50 = {n} % 50",
@@ -29,13 +24,11 @@ NAMES = ("apac", "emea", "latam", "na", "test")
 
 
 @pytest.fixture
-def recorders(forwarder_of: Callable[..., Forwarder], filled: Settings) -> Iterator[list[Forwarder]]:
+def recorders(forwarder_of: Callable[..., Forwarder], some: Path) -> Iterator[list[Forwarder]]:
     found = []
     for name in NAMES:
         one = forwarder_of(name, recorder=name)
-        one.publish(
-            filled.warehouse, *(statement.format(name=name) for statement in OTHER_ORG), identity=f"file-{name}"
-        )
+        one.publish(some, *(statement.format(name=name) for statement in OTHER_ORG), identity=f"file-{name}")
         found.append(one)
     return iter([found])
 
