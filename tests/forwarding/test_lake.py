@@ -99,7 +99,8 @@ def test_full_deletes_the_files_that_the_one_before_has_replaced(lake_of: Lakes,
     """Those who are reading keep theirs until then. Files of others stay."""
     lake, other = lake_of("home"), lake_of("other")
     for recorder, org in ((lake, "org"), (other, "theirs")):
-        recorder.publish(small, f"update query_jobs set org_id = '{org}'", identity=org)
+        theirs = (f"update {table} set org_id = '{org}'" for table in ("query_jobs", "listings"))
+        recorder.publish(small, *theirs, f"update listings set listing_id = '{org}'", identity=org)
         recorder.forward()
     for n in range(5):
         lake.change(f"update query_jobs set object = '{n}'")
