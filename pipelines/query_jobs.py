@@ -43,7 +43,8 @@ The path of a record, package by package. Each imports only from those below it;
         sent_copy.py     what was last sent, and the lock;  differences.py: what changed since
         delivery.py      through dlt;  database.py: keys, statistics, removed rows;  registry.py: which recorders
         destination_views.py  the views there;  dialects.py, dialect_rules.py: in each database's SQL
-        lake.py          a lake instead of a database: lake_destination.py, lake_files.py, lake_delta.py, lake_views.py
+        lake.py          a lake instead of a database;  lake_files.py, lake_delta.py, lake_destination.py: its files
+        lake_views.py    scripts for those who read it;  lake_errors.py: what it refuses
         destination_errors.py  what it refuses, in words, without secrets;  examination.py: for the doctor
 
     salesforce/    one org over HTTP; knows nothing of tables

@@ -36,7 +36,7 @@ class S3Server:
             f"{credentials}AWS_ACCESS_KEY_ID": self.keys["key"],
             f"{credentials}AWS_SECRET_ACCESS_KEY": self.keys["secret"],
             f"{credentials}ENDPOINT_URL": self.url,
-            f"{credentials}REGION_NAME": "us-east-1",
+            f"{credentials}REGION_NAME": "eu-central-1",
             "AWS_ALLOW_HTTP": "true",  # deltalake insists on TLS otherwise
         }
 
@@ -47,7 +47,7 @@ class S3Server:
 
         s3fs.S3FileSystem.clear_instance_cache()
         return s3fs.S3FileSystem(
-            **self.keys, client_kwargs={"region_name": "us-east-1"}, endpoint_url=self.url, use_listings_cache=False
+            **self.keys, client_kwargs={"region_name": "eu-central-1"}, endpoint_url=self.url, use_listings_cache=False
         )
 
     def new_bucket(self) -> str:

@@ -28,6 +28,7 @@ from pipelines.errors import (
     exception_chain,
     unwrap_error,
 )
+from pipelines.forwarding.lake_errors import explain_lake
 from pipelines.forwarding.settings import ForwardSettings
 from pipelines.interrupts import causing_signal
 from pipelines.salesforce.redaction import redact
@@ -95,7 +96,8 @@ def explain(error: Exception, settings: ForwardSettings, staging: str, hidden: C
     """The RecorderError that says what a destination has refused, or what it lacks."""
     chain = list(exception_chain(error))
     known = unwrap_error(error) or next(filter(None, map(disk_full_error, chain)), None)
-    return known or _of_set_up(chain, settings) or _of_destination(chain, settings, staging, hidden)
+    known = known or _of_set_up(chain, settings) or (explain_lake(chain) if settings.is_lake else None)
+    return known or _of_destination(chain, settings, staging, hidden)
 
 
 def _of_set_up(chain: list[BaseException], settings: ForwardSettings) -> ConfigError | None:

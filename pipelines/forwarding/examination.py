@@ -10,6 +10,7 @@ from pipelines.errors import AccessDenied
 from pipelines.forwarding.database import POSTGRES
 from pipelines.forwarding.delivery import Delivery, place_of_data, sql_client_of
 from pipelines.forwarding.destination_errors import Credentials, explained
+from pipelines.forwarding.lake_files import LakeFiles
 from pipelines.forwarding.settings import ForwardSettings
 from pipelines.warehouse.dlt_packages import temporary_files_in
 from pipelines.warehouse.state_folder import StateFolder
@@ -35,6 +36,9 @@ def examine(settings: Settings, forwarding: ForwardSettings) -> str:
             place_of_data(forwarding, hidden)
             delivery = Delivery(forwarding, recorder, Path(folder))
             with explained(forwarding, delivery.staging, hidden), delivery.connected([]) as client:
+                if forwarding.is_lake:
+                    LakeFiles(client).check_place()  # type: ignore[arg-type] # the client of a lake
+                    return f"{forwarding.destination}, dataset {forwarding.dataset}: reached"
                 sql = sql_client_of(client)
                 if sql is None or delivery.dialect != POSTGRES:
                     return f"{forwarding.destination}, dataset {forwarding.dataset}: reached"

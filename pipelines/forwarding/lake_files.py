@@ -31,11 +31,13 @@ class LakeFiles:
         if self.is_local:
             return
         bucket = self.bucket.partition("/")[0]
-        if not self.system.exists(bucket):
+        try:
+            self.system.ls(bucket, refresh=True)  # `exists` says no also if the server is down
+        except FileNotFoundError:
             raise ConfigError(
                 f"There is no bucket {bucket}, or it is not this user's.",
                 "Create it, or correct bucket_url under [destination.filesystem].",
-            )
+            ) from None
 
     def exists(self, folder: str, name: str) -> bool:
         return bool(self.system.exists(self._path(folder, name)))

@@ -52,8 +52,11 @@ set search_path = '{dataset}';
     "spark": """\
 -- The tables and views of the lake {root}, as temporary views of a Spark session (Spark 4): run each statement.
 -- Written by `forward`, which replaces it when a version brings other views. Days are those of UTC: the views keep
--- this time zone, even if the session changes to another one afterwards.
+-- this time zone, even if the session changes to another one afterwards. They show the files of the moment at which
+-- this was run: run it again to see what came since.
 set time zone 'UTC';
+-- Spark then keeps the plan of each view, and need not make it anew for each view that is built on it: minutes.
+set spark.sql.legacy.storeAnalyzedPlanForView = true;
 """,
 }
 

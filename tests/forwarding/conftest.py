@@ -6,7 +6,10 @@ from pathlib import Path
 import duckdb
 import pytest
 from forwarder import Forwarder
+from lake_forwarder import LakeForwarder
 from postgres_server import Server, postgres_server
+from s3_server import S3Server, s3_server
+from varied_warehouse import odd_warehouse
 
 from pipelines.config.settings import Settings
 from pipelines.warehouse.file_identity import write_identity
@@ -74,3 +77,35 @@ def forwarder(forwarder_of: Callable[..., Forwarder], filled: Settings) -> Forwa
     made = forwarder_of()
     made.publish(filled.warehouse)
     return made
+
+
+@pytest.fixture
+def odd(tmp_path: Path) -> Path:
+    """A published copy with rows in all tables, and nulls in all columns that can have them."""
+    file = odd_warehouse(tmp_path / "odd.duckdb", seed=3)
+    with duckdb.connect(file) as connection:
+        write_identity(connection, "odd-file")
+    return file
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    """A server that answers as S3, for the whole session; each test makes a bucket of its own in it."""
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture
+def lake_of(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., LakeForwarder]:
+    """Makes recorders that forward into one lake: in a folder whose name no pattern may interpret, or on S3."""
+    bucket: dict[str, object] = {}
+
+    def make(name: str = "home", *, on_s3: bool = False, **given: object) -> LakeForwarder:
+        if not on_s3:
+            return LakeForwarder(tmp_path / name, url=str(tmp_path / "a=1 lake['x]"), **given)  # type: ignore[arg-type]
+        server: S3Server = request.getfixturevalue("s3")
+        if not bucket:
+            bucket.update(url=f"s3://{server.new_bucket()}/jobs", files=server.files, more=server.environment)
+        return LakeForwarder(tmp_path / name, **(bucket | given))  # type: ignore[arg-type]
+
+    return make

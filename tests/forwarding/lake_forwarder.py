@@ -1,5 +1,6 @@
 """A recorder's home with a published copy, which is forwarded to a lake of the tests, and that lake as DuckDB reads it."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from typing import Any
 import duckdb
 from forwarder import Forwarder, Rows, by_key
 
+from pipelines.forwarding.lake_views import statements
 from pipelines.tables import TABLES
 
 
@@ -22,6 +24,7 @@ class LakeForwarder(Forwarder):
     table_format: str | None = None
     files: Any = None
     more: dict[str, str] = field(default_factory=dict)
+    known: dict[str, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         (self.home / ".dlt").mkdir(parents=True, exist_ok=True)
@@ -45,16 +48,17 @@ class LakeForwarder(Forwarder):
         return self.files.cat_file(path).decode() if self.files else Path(path).read_text()
 
     @contextmanager
-    def lake(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """DuckDB, with the lake's tables and views."""
+    def lake(self, *, views: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+        """DuckDB, with the lake's tables, by the script that `forward` has written; with all views, it takes longer."""
         with duckdb.connect() as connection:
             connection.execute("set TimeZone = 'UTC'")
-            if self.files:
-                connection.register_filesystem(self.files)
             if self.table_format:
                 self._register_delta(connection)
             else:
-                connection.execute(self.script("duckdb"))
+                script = statements(self.script("duckdb").replace(self.root, str(self._fetched())))
+                of_tables = [one for one in script if "read_parquet" in one or "create or replace view" not in one]
+                for statement in script if views else of_tables:
+                    connection.execute(statement)
             yield connection
 
     def there(self, where: str = "") -> Rows:
@@ -66,13 +70,26 @@ class LakeForwarder(Forwarder):
                 found[table.name] = by_key(read.fetchall(), read.columns, table.key)
         return found
 
-    def columns(self, table: str) -> list[str]:
+    def here(self) -> Rows:
         with self.lake() as connection:
-            return connection.sql(f"from salesforce.{table}").columns
+            self.known = {table.name: connection.sql(f"from salesforce.{table.name}").columns for table in TABLES}
+        return super().here()
+
+    def columns(self, table: str) -> list[str]:
+        return self.known[table]
 
     def paths(self, table: str = "query_jobs") -> list[Path]:
         """The files of a table in a folder."""
         return sorted(Path(self.root, table).rglob("*.parquet"))
+
+    def _fetched(self) -> Path:
+        """The lake in a folder: DuckDB's own extension for S3 is not on PyPI."""
+        if not self.files:
+            return Path(self.root)
+        folder = self.home / "fetched"
+        shutil.rmtree(folder, ignore_errors=True)
+        self.files.get(self.root, str(folder), recursive=True)
+        return folder
 
     def _register_delta(self, connection: duckdb.DuckDBPyConnection) -> None:
         """DuckDB's own extension for Delta is not on PyPI: the tables are read by the library that wrote them."""
@@ -83,7 +100,7 @@ class LakeForwarder(Forwarder):
             name.rpartition("__")[2]: value for name, value in self.more.items() if "__CREDENTIALS__AWS" in name
         }  # fmt: skip
         if endpoint := self.more.get("DESTINATION__FILESYSTEM__CREDENTIALS__ENDPOINT_URL"):
-            options |= {"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": "us-east-1", "AWS_ALLOW_HTTP": "true"}
+            options |= {"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": "eu-central-1", "AWS_ALLOW_HTTP": "true"}
         for table in TABLES:
             rows = DeltaTable(f"{self.root}/{table.name}", storage_options=options or None).to_pyarrow_table()
             connection.register(f"rows_of_{table.name}", rows.drop_columns(["_dlt_load_id"]))
