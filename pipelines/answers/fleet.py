@@ -44,9 +44,9 @@ class Fleet:
         silent = [org for org in current if org["is_silent"]]
         if silent:
             words.append(f"Gone silent while others are recorded: {_named(silent)}.")
-        urgent = [org for org in current if org["urgent_findings"]]
+        urgent = [org for org in current if org["urgent_findings"] and not org["is_silent"]]
         if urgent:
-            words.append(f"With urgent findings: {_named(urgent)}.")
+            words.append(f"Urgent findings{' also' if silent else ''} in {_named(urgent)}.")
         quiet = sum(not org["findings"] for org in current)
         if quiet == len(current):
             words += ["Nothing needs attention."] if current else []
