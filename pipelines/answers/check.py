@@ -6,6 +6,7 @@ same as long as the problem lasts, so that `muted_findings` in config.toml can m
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +23,7 @@ from pipelines.answers.findings.unfinished import unfinished
 from pipelines.answers.findings.volume import missing_runs, unusual_volume
 from pipelines.answers.org_choice import chosen_orgs
 from pipelines.salesforce.ids import full_id
-from pipelines.warehouse.one_org import narrowed
+from pipelines.warehouse.one_org import answered_once, narrowed
 from pipelines.warehouse.reader import Row, Warehouse, opened
 
 __all__ = ["Finding", "Thresholds", "as_json", "check", "read_thresholds"]
@@ -46,19 +47,40 @@ from recorded_orgs as o
 inner join org_rhythms as r on r.org_id = o.org_id
 order by o.display_name, o.org_id
 """
-# The listings that are recorded, see RecordedFeed; that of query jobs first.
+# The listings that are recorded, see RecordedFeed; of each org that of query jobs first.
 FEEDS: Final = """
 select
-    f.feed as name, f.as_of, coalesce(f.covered_to, f.as_of) as proven,
+    f.org_id, f.feed as name, f.as_of, coalesce(f.covered_to, f.as_of) as proven,
     (
         select max(p.listed_at) from proving_listings as p
         where p.org_id = f.org_id and p.feed = f.feed and p.listed_at < f.covered_to
     ) as proven_before,
     f.is_settled
 from recorded_feeds as f
-where f.org_id = $org and f.is_current
+where f.is_current
 order by f.feed desc
 """
+# What the rules read of views that take long to plan, for all orgs at once; at least what they choose from it.
+FEW: Final = 3  # orgs, up to which asking each is quicker
+ANSWERED_ONCE: Final = {
+    "allowance_by_hour": """
+        select a.* from allowance_by_hour as a
+        inner join recorded_orgs as o
+            on o.org_id = a.org_id and a.hour >= (o.as_of at time zone 'UTC') - interval 96 hours
+    """,
+    "coverage_holes": """
+        select h.* from coverage_holes as h
+        inner join recorded_orgs as o on o.org_id = h.org_id and h.hole_to >= o.as_of - interval 14 days
+    """,
+    "failure_rates": "from failure_rates",
+    "failure_streaks": "from failure_streaks where status <> 'recovered'",
+    "reason_trends": "from reason_trends where is_new or is_comparable",
+    "recorded_feeds": "from recorded_feeds",
+    "reduced_views": "from reduced_views where is_ongoing",
+    "stuck_jobs": "from stuck_jobs",
+    "unusual_days": "from unusual_days where is_unusual",
+    "usual_runs": "from usual_runs where is_missing",
+}
 
 
 def check(
@@ -73,23 +95,24 @@ def check(
     with opened(warehouse) as file:
         now = now or file.clock
         chosen, recorded = chosen_orgs(file, names), file.rows(ORGS)
-        for org in recorded:
-            if org["org_id"] not in chosen:
-                continue
-            if len(recorded) == 1:
-                found += _findings(file, thresholds, org, now)
-                continue
-            with narrowed(file, org["org_id"]) as alone:
-                found += _findings(alone, thresholds, org, now)
+        asked = [org for org in recorded if org["org_id"] in chosen]
+        feeds: dict[str, list[RecordedFeed]] = {}
+        for feed in file.rows(FEEDS):
+            feeds.setdefault(feed.pop("org_id"), []).append(RecordedFeed(**feed))
+        with answered_once(file, ANSWERED_ONCE) if len(asked) > FEW else nullcontext():
+            for org in asked:
+                with narrowed(file, org["org_id"]) if len(recorded) > 1 else nullcontext():
+                    found += _findings(file, thresholds, org, tuple(feeds.get(org["org_id"], ())), now)
     muted = {_current_key(key) for key in thresholds.muted_findings}
     return sorted((finding for finding in found if finding.key not in muted), key=lambda finding: not finding.urgent)
 
 
-def _findings(file: Warehouse, thresholds: Thresholds, org: Row, now: datetime) -> Iterator[Finding]:
+def _findings(
+    file: Warehouse, thresholds: Thresholds, org: Row, feeds: tuple[RecordedFeed, ...], now: datetime
+) -> Iterator[Finding]:
     left_at = org["left_settings_at"]
     if left_at and now >= left_at + STILL_NEWS:
         return
-    feeds = tuple(RecordedFeed(**feed) for feed in file.rows(FEEDS, {"org": org["org_id"]}))
     context = CheckContext(
         file, thresholds, org["org_id"], org["name"], org["as_of"], now, feeds, org["configured_name"],
         org["newest_as_of"],

@@ -5,22 +5,25 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from pipelines.answers.findings.coverage import is_recorder_off
 from pipelines.answers.findings.finding import Finding
+from pipelines.answers.findings.thresholds import Thresholds
 from pipelines.answers.findings.words import counted, duration, when
 from pipelines.warehouse.reader import Row, Warehouse
 
 MAX_NAMED: Final = 5  # orgs in a sentence; the table has the rest
-OFF_AFTER: Final = timedelta(hours=24)  # with no org's listing newer than that, the recorder itself seems to be off
 GROUPS: Final = ("Production", "Sandboxes", "No longer recorded")
 
 
 @dataclass(frozen=True)
 class Fleet:
     """The lines of the orgs that are shown, most urgent first: rows of the view `fleet` with `hours_since_listing`,
-    `findings`, `urgent_findings` and `group`, one of GROUPS; and the time that counts as now."""
+    `findings`, `urgent_findings`, `finding_kinds` and `group`, one of GROUPS; the time that counts as now; and since
+    when no org at all is recorded, if the recorder seems to be off."""
 
     orgs: Sequence[Row]
     now: datetime
+    off_since: datetime | None = None
 
     @property
     def groups(self) -> dict[str, list[Row]]:
@@ -32,30 +35,35 @@ class Fleet:
     def summary(self) -> str:
         """What an owner has to know first."""
         current = [org for org in self.orgs if not org["left_settings_at"]]
-        sandboxes = sum(bool(org["is_sandbox"]) for org in current)
-        words = [f"{counted(len(current), 'org')}, of which {counted(sandboxes, 'sandbox', 'sandboxes')}."]
-        newest = max((org["as_of"] for org in current), default=None)
-        if newest and self.now - newest > OFF_AFTER:
+        words = []
+        if self.off_since:
             words.append(
-                f"None of them has a complete listing newer than {when(newest)}, {duration(self.now - newest)} ago: "
-                "the recorder seems to be off."
+                f"No org has a complete listing newer than {when(self.off_since)}, "
+                f"{duration(self.now - self.off_since)} ago: the recorder seems to be off."
             )
         silent = [org for org in current if org["is_silent"]]
         if silent:
             words.append(f"Gone silent while others are recorded: {_named(silent)}.")
-        urgent = [org for org in current if org["urgent_findings"]]
+        urgent = [org for org in current if org["urgent_findings"] and not org["is_silent"]]
         if urgent:
-            words.append(f"With urgent findings: {_named(urgent)}.")
+            words.append(f"Urgent findings{' also' if silent else ''} in {_named(urgent)}.")
         quiet = sum(not org["findings"] for org in current)
-        words.append(f"{counted(quiet, 'org')} {'has' if quiet == 1 else 'have'} nothing that needs attention.")
+        if quiet == len(current):
+            words += ["Nothing needs attention."] if current else []
+        elif quiet:
+            words.append(f"In {quiet:,} of {counted(len(current), 'org')}, nothing needs attention.")
+        else:
+            words.append("Each of them has something that needs attention.")
+        sandboxes = sum(bool(org["is_sandbox"]) for org in current)
+        words.append(f"{counted(len(current), 'org')}, of which {counted(sandboxes, 'sandbox', 'sandboxes')}.")
         left = len(self.orgs) - len(current)
         if left:
             words.append(f"{counted(left, 'more org')} {'is' if left == 1 else 'are'} no longer in the settings.")
         return " ".join(words)
 
 
-def read_fleet(file: Warehouse, org_ids: Collection[str], findings: Sequence[Finding]) -> Fleet:
-    """The orgs of these ids, with what `check` found."""
+def read_fleet(file: Warehouse, org_ids: Collection[str], findings: Sequence[Finding], thresholds: Thresholds) -> Fleet:
+    """The orgs of these ids, with what `check` found, urgent findings first."""
     orgs = []
     for org in file.rows("select * from fleet order by name, org_id"):
         if org["org_id"] not in org_ids:
@@ -66,9 +74,12 @@ def read_fleet(file: Warehouse, org_ids: Collection[str], findings: Sequence[Fin
             "hours_since_listing": (file.clock - org["as_of"]) / timedelta(hours=1),
             "findings": len(own),
             "urgent_findings": sum(finding.urgent for finding in own),
+            "finding_kinds": list(dict.fromkeys(finding.kind for finding in own)),
             "group": GROUPS[2 if org["left_settings_at"] else 1 if org["is_sandbox"] else 0],
         })  # fmt: skip
-    return Fleet(sorted(orgs, key=_urgency), file.clock)
+    (newest,) = file.rows("select max(newest_as_of) as at from org_rhythms")
+    is_off = is_recorder_off(newest["at"], file.clock, thresholds)
+    return Fleet(sorted(orgs, key=_urgency), file.clock, newest["at"] if is_off else None)
 
 
 def _urgency(org: Row) -> tuple[int | bool, ...]:

@@ -64,13 +64,22 @@ class Warehouse:
         version published.
         """
         asked = {name: value for name, value in (parameters or {}).items() if re.search(rf"\${name}\b", sql)}
-        try:
+        with self.explained():
             found = self.read(sql, asked).to_pylist()
+        return [{name: _shown(value) for name, value in row.items()} for row in found]
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """What DuckDB raises in this block on one of our own queries, as `rows` raises it."""
+        try:
+            yield
         except (duckdb.CatalogException, duckdb.BinderException) as error:
             raise lacking(self.path, error) from None
         except duckdb.IOException as error:
             raise disk_full_error(error) or _unreadable(self.path, error) from None
-        return [{name: _shown(value) for name, value in row.items()} for row in found]
+        except (duckdb.Error, RuntimeError) as error:
+            raise_if_interrupted(error)
+            raise
 
 
 @contextmanager

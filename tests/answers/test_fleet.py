@@ -165,6 +165,8 @@ def test_each_org_is_judged_as_if_it_were_alone_in_the_file(tmp_path: Path, monk
     jobs = [{"org_id": org, "id": f"{org}{n}", **STUCK} for org in (ORG, OTHER) for n in range(3)]
     file = plant(tmp_path / "w.duckdb", query_jobs=jobs, listings=[*daily(ORG), *daily(OTHER)])
     narrow = check(file, Thresholds(), now=NOW)
+    monkeypatch.setattr(checking, "FEW", 1)
+    assert check(file, Thresholds(), now=NOW) == narrow  # of many orgs, see test_many_orgs.py
     with opened(file) as whole:
         for org in (ORG, OTHER):
             with narrowed(whole, org) as one:
@@ -207,7 +209,7 @@ def test_fifty_orgs_have_a_line_each_sandboxes_apart(tmp_path: Path) -> None:
     orgs = [{"org_id": org, "name": f"Org {n:02}", "is_sandbox": n % 5 == 0} for n, org in enumerate(ids)]
     listings = [row for n, org in enumerate(ids) for row in daily(org, (6 if n in (5, 33) else 0) * DAY)[:3]]
     with opened(plant(tmp_path / "w.duckdb", orgs=orgs, listings=listings)) as file:
-        fleet = read_fleet(file, ids, check(file, Thresholds(), now=NOW))
+        fleet = read_fleet(file, ids, check(file, Thresholds(), now=NOW), Thresholds())
 
     assert {group: len(lines) for group, lines in fleet.groups.items()} == {"Production": 40, "Sandboxes": 10}
     assert [lines[0]["name"] for lines in fleet.groups.values()] == ["Org 33", "Org 05"]

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from pipelines.answers.findings.finding import RETENTION, URGENT_AFTER, CheckContext, Finding, RecordedFeed
+from pipelines.answers.findings.thresholds import Thresholds
 from pipelines.answers.findings.words import duration, when
 
 MIN_OWN_JOBS: Final = 10  # a new org may have a handful of jobs, all of one user
@@ -39,13 +40,17 @@ def coverage(context: CheckContext) -> Iterator[Finding]:
             remedy=_how_to_list(context, feed, old_for),
             urgent=age >= URGENT_AFTER,
             numbers={"last_listing": feed.proven, "age_hours": age / timedelta(hours=1), "lost_from": lost_from}
-            | ({} if context.newest_as_of is None else {"all_orgs_stopped": _all_stopped(context, old_for)}),
+            | ({} if context.newest_as_of is None else {"all_orgs_stopped": _all_stopped(context)}),
         )
 
 
-def _all_stopped(context: CheckContext, old_for: timedelta) -> bool:
-    """Whether no org of the file is recorded any more, so that it is not this one's fault."""
-    return context.newest_as_of is not None and context.now - context.newest_as_of >= old_for
+def _all_stopped(context: CheckContext) -> bool:
+    return is_recorder_off(context.newest_as_of, context.now, context.thresholds)
+
+
+def is_recorder_off(newest_as_of: datetime | None, now: datetime, thresholds: Thresholds) -> bool:
+    """Whether no org of the file is recorded any more, so that it is no single org's fault."""
+    return newest_as_of is not None and now - newest_as_of >= timedelta(hours=thresholds.listing_age_hours)
 
 
 def _how_to_list(context: CheckContext, feed: RecordedFeed, old_for: timedelta) -> str:
@@ -58,7 +63,7 @@ def _how_to_list(context: CheckContext, feed: RecordedFeed, old_for: timedelta) 
             )
     if context.newest_as_of is None:
         return LOAD_NOW
-    if _all_stopped(context, old_for):
+    if _all_stopped(context):
         return f"{LOAD_NOW} No other org is recorded either: is the recorder off?"
     return f"Other orgs were recorded up to {when(context.newest_as_of)}, so it is this org that fails. {LOAD_NOW}"
 

@@ -32,6 +32,8 @@ def streaks(context: CheckContext) -> Iterator[Finding]:
         (series_of(streak), streak["last_failure_at"]) for streak in lasting if not streak["is_ongoing"]
     )
     last = [streak["last_failed_id"] for streak in failing]
+    if not last:
+        return
     # Selected by id: scanning all failures of a long history would take seconds.
     errors = context.query("select * from failures where org_id = $org and list_contains($ids, id)", ids=last)
     by_id = {failure["id"]: failure for failure in errors}
@@ -133,7 +135,7 @@ def rates(context: CheckContext) -> Iterator[Finding]:
         for series in found
         if series["jobs_failed"] and series["jobs_failed_often"] and not series["is_failing"]
     )
-    failures = _failures_since(context, min((series["since"] for series in news), default=context.as_of))
+    failures = _failures_since(context, min(series["since"] for series in news)) if news else {}
     for series in news:
         if series["records_fail"]:
             context.reported.losing.add(series_of(series))
