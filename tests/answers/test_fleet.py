@@ -167,8 +167,6 @@ def test_each_org_is_judged_as_if_it_were_alone_in_the_file(tmp_path: Path, monk
     jobs = [{"org_id": org, "id": f"{org}{n}", **STUCK} for org in (ORG, OTHER) for n in range(3)]
     file = plant(tmp_path / "w.duckdb", query_jobs=jobs, listings=[*daily(ORG), *daily(OTHER)])
     narrow = check(file, Thresholds(), now=NOW)
-    monkeypatch.setattr(checking, "FEW", 1)
-    assert check(file, Thresholds(), now=NOW) == narrow  # of many orgs, see test_many_orgs.py
     with opened(file) as whole:
         for org in (ORG, OTHER):
             with narrowed(whole, org) as one:
