@@ -14,6 +14,7 @@ from postgres_server import Server, postgres_server
 CHANGE = (
     "update query_jobs set object = 'Changed {n}' where hash(id) % 3 = {n} % 3",
     "insert into listings select * replace ('extra {n}' as listing_id) from listings limit 1",
+    "update query_job_states set observed_at = observed_at + interval 1 second where hash(id) % 50 = {n} % 50",
     "delete from users where rowid = 0", "update job_details set retries = {n} where retries % 5 = 0",
 )  # fmt: skip
 # Statements at which the server holds a forward until it is killed: a table that it has to wait for
