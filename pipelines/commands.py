@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 def _load(options: Namespace) -> int:
     settings, orgs = read_settings(), read_orgs(options.org)
-    _warn_of_misspelt_settings()
+    _warn_of_misspelt_settings(told={org.problem.message for org in orgs if org.problem})
     with progress(wanted=not options.quiet) as callbacks:
         if orgs[0].name:
             return _tell_of_fleet(record_fleet(settings, orgs, org_names(), callbacks), options.quiet)
@@ -55,11 +55,13 @@ def _tell_of_fleet(run: FleetRun, quiet: bool) -> int:
     return next((code for code in codes if code != TemporaryError.exit_code), codes[0] if codes else 0)
 
 
-def _warn_of_misspelt_settings() -> None:
+def _warn_of_misspelt_settings(told: Collection[str] = ()) -> None:
+    """Warns of all but those that the command tells of by itself."""
     from pipelines.diagnosis.misspelt_settings import misspelt_settings  # noqa: PLC0415 - imports `check`'s settings
 
     for problem in misspelt_settings():
-        logger.warning("%s", problem)
+        if problem.message not in told:
+            logger.warning("%s", problem)
 
 
 def _forward(options: Namespace) -> int:

@@ -121,19 +121,19 @@ def main(arguments: list[str] | None = None) -> int:
             logging.getLogger("dlt").addFilter(_without_traceback)
         exit_code = int(COMMANDS[options.command](options))
         number = causing_signal(())  # a signal that a library swallowed
-        return _stopped(number) if number else exit_code
+        return _stopped(number, options.command) if number else exit_code
     except BrokenPipeError:  # `doctor | head`: end as other Unix tools do
         return 128 + 13  # SIGPIPE, which Windows does not have
     except (Exception, KeyboardInterrupt) as error:
-        return _explain(error, options.verbose)
+        return _explain(error, options.command, options.verbose)
 
 
-def _explain(error: BaseException, verbose: bool) -> int:
+def _explain(error: BaseException, command: str, verbose: bool) -> int:
     """Prints what went wrong to stderr, for the person who gets it by mail; returns the exit code."""
     if verbose:
         logger.error("Traceback (because of --verbose)", exc_info=error)
     if number := causing_signal(exception_chain(error)):
-        return _stopped(number)
+        return _stopped(number, command)
     failure = failure_of(error)
     print(failure, file=sys.stderr)
     return failure.exit_code
@@ -146,10 +146,11 @@ def _without_traceback(entry: logging.LogRecord) -> bool:
     return not (entry.exc_info or any(words in text for words in repeated))
 
 
-def _stopped(number: int) -> int:
+def _stopped(number: int, command: str) -> int:
     """Reports that a signal has ended the run; returns the exit code that shells use for that."""
     what = "Terminated" if number == signal.SIGTERM else "Interrupted"
-    print(f"{what}. The next load picks up where this one stopped.", file=sys.stderr)
+    again = "forward" if command == "forward" else "load"
+    print(f"{what}. The next {again} picks up where this one stopped.", file=sys.stderr)
     return 128 + number
 
 
@@ -174,4 +175,4 @@ if __name__ == "__main__":
     except SystemExit as leaving:  # of argparse
         _leave(int(leaving.code or 0))
     except KeyboardInterrupt as interrupt:  # while printing the last lines
-        _leave(_stopped(causing_signal([interrupt])))
+        _leave(_stopped(causing_signal([interrupt]), "".join(sys.argv[1:2])))

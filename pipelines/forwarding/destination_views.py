@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-from pipelines.errors import ConfigError, exception_chain
+from pipelines.errors import AccessDenied, ConfigError, exception_chain
 from pipelines.forwarding.database import POSTGRES, Database
 from pipelines.forwarding.destination_errors import sqlstate
 from pipelines.forwarding.dialects import views_in
@@ -25,6 +25,8 @@ NUMBERS: Final = "numbers"
 COMMENTED: Final = (POSTGRES, "redshift", "snowflake", "duckdb")  # that take `comment on`
 CHANGED: Final = ("42P16", "42804")  # a column of a view has changed
 DEPENDED_ON: Final = "2BP01"
+REFUSED: Final = "42501"
+NOT_OWNER: Final = "must be owner of"
 IN_THE_WAY: Final = re.compile(
     r"(?:view|materialized view|function|table|rule) (\S+) depends on (?:materialized )?view (\S+)"
 )
@@ -39,7 +41,19 @@ def fingerprint(dialect: str, dataset: str) -> str:
 
 def create_views(database: Database, dataset: str, *, in_one_transaction: bool) -> None:
     """Creates or replaces all views, with comments where the database has them. Raises ConfigError if views of others
-    prevent it, and what the driver raises."""
+    prevent it, AccessDenied if the user may not, and what the driver raises."""
+    try:
+        _create_all(database, dataset, in_one_transaction=in_one_transaction)
+    except Exception as error:
+        if sqlstate(error) != REFUSED or any(NOT_OWNER in str(cause) for cause in exception_chain(error)):
+            raise
+        raise AccessDenied(
+            f"The destination refuses this user the right to create views in {dataset}. The tables are not concerned.",
+            f"Grant it: grant usage, create on schema {dataset} to <user>; or set views = false under [forward].",
+        ) from None
+
+
+def _create_all(database: Database, dataset: str, *, in_one_transaction: bool) -> None:
     selects = views_in(database.dialect, dataset)
     with _transaction(database.sql, wanted=in_one_transaction):
         if database.dialect == POSTGRES:

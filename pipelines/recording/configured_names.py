@@ -19,12 +19,23 @@ SAME: Final = f"""
 update {DATASET}.orgs set configured_name = $name, left_settings_at = null
 where org_id = $org_id and (configured_name is distinct from $name or left_settings_at is not null)
 """
-BACK: Final = f"update {DATASET}.orgs set left_settings_at = null where configured_name in (select unnest($names))"
+# A name may have meant another org before: a refreshed sandbox is a new one. That one does not come back with it.
+BACK: Final = f"""
+update {DATASET}.orgs as o set left_settings_at = null
+where configured_name in (select unnest($names)) and not exists (
+    select 1 from {DATASET}.orgs as other
+    where other.configured_name = o.configured_name and other.left_settings_at is null
+)
+"""
 LEFT: Final = f"""
 update {DATASET}.orgs set left_settings_at = $at
 where configured_name is not null and left_settings_at is null
-    and configured_name not in (select unnest(cast($names as varchar[])))
-returning configured_name, coalesce(name, instance_url, org_id)
+    and (
+        configured_name not in (select unnest(cast($names as varchar[])))
+        or configured_name in (select unnest(cast($signed_in as varchar[])))
+        and org_id not in (select unnest(cast($org_ids as varchar[])))
+    )
+returning configured_name, coalesce(name, instance_url, org_id), org_id
 """
 
 
@@ -41,10 +52,12 @@ def note_configured_names(
         primary.execute(SAME, {"name": name or None, "org_id": org_id})
     if names:
         primary.execute(BACK, {"names": list(names)})
-    left = primary.execute(LEFT, {"at": at, "names": list(names)}).fetchall()
+    now_named = {"signed_in": list(signed_in), "org_ids": [org_id for org_id, _ in signed_in.values()]}
+    left = primary.execute(LEFT, {"at": at, "names": list(names), **now_named}).fetchall()
     return [
-        f"{name}: the settings no longer name this org ({known}). What is recorded of it stays; nothing is added."
-        for name, known in sorted(left)
+        f"{name}: the settings no longer name this org ({org_id if name in names else known}). "
+        "What is recorded of it stays; nothing is added."
+        for name, known, org_id in sorted(left)
     ]
 
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,20 @@ from pipelines.config.project import PROJECT
 from pipelines.config.settings import PIPELINE
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
+from pipelines.demo_org.usage import Usage
 
 HOUR = timedelta(hours=1)
 Contents = dict[str, list[tuple[Any, ...]]]
 # What differs between two runs of the same story: generated ids, and the port of the org.
 BY_CHANCE = {"listing_id", "_dlt_load_id", "_dlt_id", "instance_url"}
+
+
+class SteadyUsage(Usage):
+    """The same in every answer. Both listings are read at the same time, and how many of the calls an answer counts
+    depends on which of them is faster."""
+
+    def calls(self, now: datetime) -> int:
+        return 50
 
 
 @dataclass(frozen=True)
@@ -84,6 +93,7 @@ def story(folder: Path, meddle: Callable[[Place], None]) -> dict[str, Contents]:
     """Thirty jobs are recorded, twenty of them forgotten, a listing is kept while the file is locked, and then loaded:
     the contents of both files."""
     org = DemoOrg(now=NOON)
+    org.usage = SteadyUsage()
     with serving(org):
         place = place_of(folder, org)
         meddle(place)

@@ -33,6 +33,7 @@ class Forwarder:
     recorder: str | None = None
     user: str = "postgres"
     environment: dict[str, str] = field(default_factory=dict)
+    program: Sequence[str] = ("-m", "pipelines.query_jobs")  # what `start` and `run` give Python
 
     def __post_init__(self) -> None:
         (self.home / ".dlt").mkdir(parents=True, exist_ok=True)
@@ -85,7 +86,7 @@ class Forwarder:
     def start(self, *options: str) -> subprocess.Popen[str]:
         """In a process of its own."""
         return subprocess.Popen(
-            [sys.executable, "-m", "pipelines.query_jobs", "forward", *options],
+            [sys.executable, *self.program, "forward", *options],
             env=os.environ | self.environment, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
@@ -148,8 +149,9 @@ def by_key(rows: list[tuple[Any, ...]], columns: Sequence[str], key: Sequence[st
 
 def differing(one: Rows, other: Rows) -> dict[str, tuple[int, int]]:
     """Tables with rows that are not in both, and how many; empty if all are equal."""
-    return {
-        table: (len([row for row in rows if row not in other[table]]), len(other[table]) - len(rows))
-        for table, rows in one.items()
-        if rows != other[table]
-    }
+    found = {}
+    for table, rows in one.items():
+        if rows != other[table]:
+            there = set(other[table])
+            found[table] = sum(row not in there for row in rows), len(other[table]) - len(rows)
+    return found

@@ -8,7 +8,7 @@ import psycopg2
 import pytest
 from forwarder import Forwarder
 
-from pipelines.errors import ConfigError
+from pipelines.errors import AccessDenied, ConfigError
 from pipelines.forwarding import destination_views
 from pipelines.tables import TABLES
 from pipelines.warehouse.schema import views
@@ -89,6 +89,28 @@ def test_a_view_of_others_is_never_dropped(one: Forwarder) -> None:
     one.ask("drop view theirs.dashboard")
     assert one.forward().startswith("tables and views created")
     assert one.forward().startswith("nothing new")
+
+
+def test_without_the_right_to_create_views_the_tables_are_sent(one: Forwarder) -> None:
+    """As where only administrators may, which Postgres has an event trigger for."""
+    one.ask(
+        "create function refuse() returns event_trigger language plpgsql as "
+        "$$begin raise insufficient_privilege using message = 'only administrators create views'; end$$;"
+        "create event trigger no_views on ddl_command_start when tag in ('CREATE VIEW') execute function refuse()"
+    )
+    for _ in range(2):  # until it is granted, or not wanted any more
+        with pytest.raises(AccessDenied, match=r"right to create views in salesforce.*\n.*views = false"):
+            one.forward()
+        assert one.ask("select count(*) from salesforce.query_jobs") == [(1,)]
+    assert one.run()[0] == 77
+
+    one.environment["FORWARD__VIEWS"] = "false"
+    assert one.forward().startswith("nothing new")
+    one.ask("drop event trigger no_views")
+    one.environment["FORWARD__VIEWS"] = "true"
+    one.forward()
+
+    assert one.ask("select count(*) from salesforce.jobs") == [(1,)]
 
 
 def test_without_views(one: Forwarder) -> None:

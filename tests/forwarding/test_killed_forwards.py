@@ -2,6 +2,7 @@
 
 import random
 import re
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from postgres_server import Server, postgres_server
 CHANGE = (
     "update query_jobs set object = 'Changed {n}' where hash(id) % 3 = {n} % 3",
     "insert into listings select * replace ('extra {n}' as listing_id) from listings limit 1",
+    "update query_job_states set observed_at = observed_at + interval 1 second where hash(id) % 50 = {n} % 50",
     "delete from users where rowid = 0", "update job_details set retries = {n} where retries % 5 = 0",
 )  # fmt: skip
 # Statements at which the server holds a forward until it is killed: a table that it has to wait for
@@ -60,6 +62,27 @@ def test_killed_while_it_waits_for_a_table(sending: Forwarder, postgres: Server,
     finally:
         blocking.close()
 
+    complete(sending)
+
+
+@pytest.mark.parametrize(("number", "word"), [(signal.SIGINT, "Interrupted"), (signal.SIGTERM, "Terminated")])
+def test_stopped_by_a_signal(sending: Forwarder, postgres: Server, number: int, word: str) -> None:
+    blocking = postgres.connect(sending.database)
+    try:
+        with blocking.cursor() as cursor:
+            cursor.execute("begin; lock table salesforce.query_jobs in share mode")
+            process = sending.start("--quiet")
+            waits = f"select 1 from pg_stat_activity where datname = '{sending.database}' and wait_event_type = 'Lock'"
+            while process.poll() is None and not postgres.execute(waits):
+                time.sleep(0.02)
+            process.send_signal(number)
+            time.sleep(0.5)
+            cursor.execute("rollback")
+    finally:
+        blocking.close()
+    said = "".join(process.communicate(timeout=120))
+
+    assert (process.returncode, said) == (128 + number, f"{word}. The next forward picks up where this one stopped.\n")
     complete(sending)
 
 

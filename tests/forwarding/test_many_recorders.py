@@ -1,11 +1,11 @@
 """Five recorders forward into one dataset at the same time, round after round: nobody's rows are lost."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from forwarder import Forwarder, differing
-from postgres_server import Server
 
 OTHER_ORG = (
     *(
@@ -31,6 +31,28 @@ def recorders(forwarder_of: Callable[..., Forwarder], some: Path) -> Iterator[li
         one.publish(some, *(statement.format(name=name) for statement in OTHER_ORG), identity=f"file-{name}")
         found.append(one)
     return iter([found])
+
+
+# A forward that waits, once its rows are staged, until a file is there; with dlt's own layout, if asked to: one staging
+# dataset for all that load into a dataset.
+WAITING = """
+import sys, time
+from pathlib import Path
+from dlt.common.destination import Destination
+from dlt.destinations.sql_jobs import SqlMergeFollowupJob
+from pipelines.forwarding import delivery
+from pipelines.query_jobs import main
+merge = SqlMergeFollowupJob.from_table_chain.__func__
+def waiting(*given):
+    Path("{file}.waits").touch()
+    while not Path("{file}").exists():
+        time.sleep(0.05)
+    return merge(*given)
+SqlMergeFollowupJob.from_table_chain = classmethod(waiting)
+if {shared}:
+    delivery._destination = lambda *_: Destination.from_reference("dlt.destinations.postgres")
+sys.exit(main(sys.argv[1:]))
+"""
 
 
 def forward_at_once(recorders: list[Forwarder]) -> None:
@@ -67,9 +89,7 @@ def test_nothing_is_lost(recorders: Iterator[list[Forwarder]], rounds: int) -> N
     assert names == [(name,) for name in NAMES]
 
 
-def test_each_recorder_has_a_staging_dataset_of_its_own(
-    forwarder_of: Callable[..., Forwarder], small: Path, postgres: Server
-) -> None:
+def test_each_recorder_has_a_staging_dataset_of_its_own(forwarder_of: Callable[..., Forwarder], small: Path) -> None:
     """With dlt's default, one for all of them, the test above loses rows; names that read alike have different ones."""
     names = ("EMEA 1", "emea_1", "emea-1")
     for n, name in enumerate(names):
@@ -83,3 +103,27 @@ def test_each_recorder_has_a_staging_dataset_of_its_own(
     assert ("salesforce_staging",) not in found
     for (schema,) in found[1:]:  # what was staged is removed again
         assert one.ask(f"select count(*) from {schema}.query_jobs") == [(0,)]
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_only_a_shared_staging_dataset_loses_rows(
+    recorders: Iterator[list[Forwarder]], tmp_path: Path, shared: bool
+) -> None:
+    """One recorder has staged its rows, and is about to merge them, when another one forwards. With dlt's default the
+    first one's rows are gone, and it reports success: the tests here would notice."""
+    first, second = next(recorders)[:2]
+    now, later = tmp_path / "now", tmp_path / "later"
+    now.touch()
+    first.program, second.program = [("-c", WAITING.format(file=file, shared=shared)) for file in (later, now)]
+    process = first.start("--quiet")
+    while not tmp_path.joinpath("later.waits").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    assert second.run("--quiet") == (0, "")
+    later.touch()
+    assert ("".join(process.communicate(timeout=300)), process.returncode) == ("", 0)
+
+    lost = differing(first.here(), first.there(f"where org_id = '{first.recorder}'"))
+
+    assert bool(lost) == shared, lost
+    assert differing(second.here(), second.there(f"where org_id = '{second.recorder}'")) == {}

@@ -140,6 +140,26 @@ def test_half_a_set_of_credentials(forwarder_of: Callable[..., Forwarder], small
     assert words in failure(forwarder, ConfigError)
 
 
+def test_without_the_driver(forwarder_of: Callable[..., Forwarder], small: Path, tmp_path: Path) -> None:
+    """A module in its place that says what Python says of a missing one."""
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "psycopg2.py").write_text(
+        "raise ModuleNotFoundError(\"No module named 'psycopg2'\", name='psycopg2')"
+    )
+    forwarder = forwarder_of()
+    forwarder.publish(small)
+    forwarder.environment["PYTHONPATH"] = str(tmp_path / "modules")
+
+    assert forwarder.run() == (
+        78, "A package for the destination postgres is not installed.\nInstall it: make setup-postgres\n"
+    )  # fmt: skip
+    assert not (forwarder.sent / "warehouse.duckdb").exists()
+    code, said = forwarder.run("--dry-run")  # needs no connection
+    assert (code, "query_jobs" in said) == (0, True), said
+    del forwarder.environment["PYTHONPATH"]
+    assert "2 rows" in forwarder.forward()
+
+
 def test_credentials_of_several_keys(forwarder_of: Callable[..., Forwarder], postgres: Server, small: Path) -> None:
     """In secrets.toml, with no password that the server would ask for; nothing of another destination is read."""
     forwarder = forwarder_of()

@@ -3,8 +3,11 @@
 import os
 
 import pytest
-from conftest import KEYS
+from conftest import KEYS, NOON
 from fleets import Fleet, fleet_fixture  # noqa: F401
+
+from pipelines.demo_org.org import DemoOrg
+from pipelines.demo_org.server import serving
 
 
 def names(fleet: Fleet) -> dict[str | None, bool]:
@@ -59,3 +62,23 @@ def test_failed_org_is_not_taken_for_one_that_left(fleet: Fleet) -> None:
     assert run.returncode == 77
     assert "no longer" not in run.stderr
     assert names(fleet) == dict.fromkeys(("prod", "uat", "dev"), False)
+
+
+def test_a_refreshed_sandbox_has_left(fleet: Fleet) -> None:
+    """It is another org under the same name: nothing is recorded any more of the one before."""
+    fleet.load()
+    before = fleet.orgs["uat"].org_id
+    with serving(refreshed := DemoOrg(now=NOON, seed=9)):
+        fleet.orgs["uat"] = refreshed
+        fleet.configure()
+        run = fleet.recorder.run("load", "--quiet")
+        assert run.stderr == (
+            f"WARNING: uat: the settings no longer name this org ({before}). What is recorded of it stays; nothing is added.\n"
+        )
+        for key in ({}, {"client_secret": "wrong"}):  # nor does it come back
+            fleet.configure(uat=key)
+            assert "no longer" not in fleet.recorder.run("load", "--quiet").stderr
+        found = fleet.recorder.rows(
+            "select org_id, left_settings_at is not null from orgs where configured_name = 'uat'"
+        )
+        assert dict(found) == {before: True, refreshed.org_id: False}
