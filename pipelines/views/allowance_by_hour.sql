@@ -30,7 +30,7 @@ snapshots as (
         max - remaining as used,
         row_number() over (
             partition by org_id, date_trunc('hour', asked_at at time zone 'UTC')
-            order by case when max is null then 1 else 0 end, asked_at desc
+            order by case when max is null then 1 else 0 end, asked_at desc, listing_id desc
         ) as nth_known,
         row_number() over (
             partition by org_id, date_trunc('hour', asked_at at time zone 'UTC')

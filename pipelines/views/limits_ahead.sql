@@ -25,6 +25,7 @@ with readings as (
         used,
         used_percent as percent,
         read_at,
+        listing_id,
         max(read_at) over (partition by org_id, limit_name) as newest_at
     from salesforce.limit_readings
     where source = 'snapshot' and app = '' and max > 0
@@ -39,10 +40,11 @@ aged as (
         read_at,
         newest_at,
         cast(floor(date_diff('second', read_at, newest_at) / cast(604800 as double)) as bigint) as week,
-        row_number() over (partition by org_id, limit_name order by read_at desc) as nth_last,
+        -- by the org's clock, which shows seconds: two runs can have the same
+        row_number() over (partition by org_id, limit_name order by read_at desc, listing_id desc) as nth_last,
         row_number() over (
             partition by org_id, limit_name, case when date_diff('second', read_at, newest_at) <= 86400 then 1 else 0 end
-            order by read_at
+            order by read_at, listing_id
         ) as nth_of_day
     from readings
 ),

@@ -23,8 +23,10 @@ with ranked as (
         used,
         used_percent as percent,
         read_at,
+        -- by the org's clock, which shows seconds: two runs can have the same
         row_number() over (
-            partition by org_id, limit_name, app, date_trunc('week', read_at at time zone 'UTC') order by read_at desc
+            partition by org_id, limit_name, app, date_trunc('week', read_at at time zone 'UTC')
+            order by read_at desc, listing_id desc
         ) as nth_last
     from salesforce.limit_readings
     where source = 'snapshot'

@@ -21,7 +21,7 @@ with snapshots as (
         o.asked_at,
         o.max - o.remaining as counted,
         row_number() over (
-            partition by o.org_id, cast(o.asked_at at time zone 'UTC' as date) order by o.asked_at desc
+            partition by o.org_id, cast(o.asked_at at time zone 'UTC' as date) order by o.asked_at desc, o.listing_id desc
         ) as nth_last
     from salesforce.org_limits as o
     inner join salesforce.all_listings as l on l.listing_id = o.listing_id and l.org_id = o.org_id and l.feed = 'query'
