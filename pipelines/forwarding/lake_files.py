@@ -54,7 +54,7 @@ class LakeFiles:
         paths = [str(path) for path in found]
         return [path for path in paths if name_of(path).startswith(prefix) and path.endswith(".parquet")]
 
-    def rows(self, table: Table, name: str = "", columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    def rows(self, table: Table, name: str = "", columns: list[str] | None = None) -> list[dict[str, Any]]:
         """All rows of a table, or of one file of it."""
         found: list[dict[str, Any]] = []
         for path in self.paths(table.name, name):
