@@ -1,6 +1,8 @@
 """The files of a lake that dlt does not write: each is there as a whole, or not at all."""
 
+import errno
 import io
+import os
 import posixpath
 from collections.abc import Sequence
 from contextlib import suppress
@@ -27,8 +29,14 @@ class LakeFiles:
         self.bucket = posixpath.dirname(self.root)
 
     def check_place(self) -> None:
-        """Raises ConfigError if there is no such bucket: the driver would create one of that name."""
+        """Raises ConfigError if there is no such bucket: the driver would create one of that name. Raises AccessDenied
+        if nothing can be written in the folder; of a bucket, only writing tells."""
         if self.is_local:
+            there = next(place for place in (Path(self.root), *Path(self.root).parents) if place.exists())
+            if not there.is_dir():
+                raise NotADirectoryError(there)
+            if not os.access(there, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, "no permission to write", str(there))
             return
         bucket = self.bucket.partition("/")[0]
         try:

@@ -83,12 +83,21 @@ def test_killed_between_packages_of_delta_tables(lake_of: Lakes, some: Path, whi
     assert differing(lake.here(), lake.there()) == {}
 
 
-@pytest.mark.parametrize("before", ["*/query_jobs/*.parquet", pytest.param(PACKAGE, marks=pytest.mark.slow)])
-def test_the_first_forward_killed(lake_of: Lakes, some: Path, before: str) -> None:
+@pytest.mark.parametrize(
+    ("before", "which"),
+    [
+        ("*/query_jobs/*.parquet", 2),  # the first one has the columns, and no rows
+        ("*/_dlt_version/*", 1),
+        pytest.param("*/query_jobs/*.parquet", 1, marks=pytest.mark.slow),
+        pytest.param(PACKAGE, 2, marks=pytest.mark.slow),
+        pytest.param("*/views/*", 1, marks=pytest.mark.slow),
+    ],
+)
+def test_the_first_forward_killed(lake_of: Lakes, some: Path, before: str, which: int) -> None:
     lake = lake_of()
     lake.publish(some)
 
-    lake.killed(before, 2)  # the first one has the columns, and no rows
+    lake.killed(before, which)
 
     lake.forward()
     assert differing(lake.here(), lake.there()) == {}
