@@ -94,12 +94,19 @@ def test_the_readers_time_zone_does_not_matter(limits: tuple[Path, list]) -> Non
 def test_of_two_snapshots_at_the_same_second_the_same_one_counts(tmp_path: Path) -> None:
     """The org's clock shows seconds. Whatever order the rows are stored in, and any engine reads them in."""
     snapshots = [
-        {"listing_id": f"listing {n}", "limit_name": LIMIT, "asked_at": NOW - days * DAY, "max": allowed, "remaining": left}
+        {
+            "listing_id": f"listing {n}",
+            "limit_name": LIMIT,
+            "asked_at": NOW - days * DAY,
+            "max": allowed,
+            "remaining": left,
+        }
         for n, (days, allowed, left) in enumerate([(1, 500, 400), (1, 300, 250), (0, 300, 90), (0, 400, 200)])
     ]
     listings = [{"started_at": row["asked_at"]} for row in snapshots]
     orders = [
-        plant(tmp_path / f"{step}.duckdb", listings=listings, org_limits=snapshots[::step], alone=True) for step in (1, -1)
+        plant(tmp_path / f"{step}.duckdb", listings=listings, org_limits=snapshots[::step], alone=True)
+        for step in (1, -1)
     ]
 
     for view in ("limits_by_week", "limits_ahead", "allowance_by_hour", "unseen_jobs"):
