@@ -61,7 +61,6 @@ where f.is_current
 order by f.feed desc
 """
 # What the rules read of views that take long to plan, for all orgs at once; at least what they choose from it.
-FEW: Final = 3  # orgs, up to which asking each is quicker
 ANSWERED_ONCE: Final = {
     "allowance_by_hour": """
         select a.* from allowance_by_hour as a
@@ -99,7 +98,7 @@ def check(
         feeds: dict[str, list[RecordedFeed]] = {}
         for feed in file.rows(FEEDS):
             feeds.setdefault(feed.pop("org_id"), []).append(RecordedFeed(**feed))
-        with answered_once(file, ANSWERED_ONCE) if len(asked) > FEW else nullcontext():
+        with answered_once(file, ANSWERED_ONCE) if len(asked) > 1 else nullcontext():
             for org in asked:
                 with narrowed(file, org["org_id"]) if len(recorded) > 1 else nullcontext():
                     found += _findings(file, thresholds, org, tuple(feeds.get(org["org_id"], ())), now)

@@ -14,7 +14,8 @@ HOW_TO_MUTE: Final = (
 
 def as_text(found: list[Finding]) -> Iterator[str]:
     """A paragraph for each finding, in their order, and how to mute them. If they are of several orgs, those of one org
-    stand together under its name, and orgs that all stopped being recorded are reported as one."""
+    stand together under its name, first those that have gone silent while others are recorded; orgs that all stopped
+    being recorded are reported as one."""
     if len({finding.org_id for finding in found}) < 2:
         yield from map(str, found)
     else:
@@ -25,10 +26,14 @@ def as_text(found: list[Finding]) -> Iterator[str]:
         for finding in found:
             if len(together) < 2 or finding not in together:
                 by_org.setdefault(finding.org_id, []).append(finding)
-        for own in by_org.values():
+        for own in sorted(by_org.values(), key=lambda own: not any(map(_has_gone_silent, own))):
             yield _heading(own)
             yield from map(str, own)
     yield HOW_TO_MUTE
+
+
+def _has_gone_silent(finding: Finding) -> bool:
+    return finding.numbers.get("all_orgs_stopped") is False
 
 
 def _heading(own: list[Finding]) -> str:

@@ -26,7 +26,8 @@ class Section:
 
 def numbers_as_json(warehouse: Warehouse, sections: list[Section], fleet: Fleet) -> str:
     """{"warehouse", "as_of", "demo", "orgs": [{"org_id", "name", "configured_name", "display_name", "as_of", "since",
-    "until", "findings", "pictures"}], "fleet": [a row of the view `fleet` for each org, see `fleet.py`]}.
+    "until", "findings", "pictures"} for each org with charts],
+    "fleet": [a row of the view `fleet` for each org, see `fleet.py`]}.
 
     The outer `as_of` is the page's present time (`Warehouse.clock`), that of an org its newest complete listing.
     `findings` are those of `check --json`; `pictures` has the `numbers` and the rows of the `table` of each, by name.

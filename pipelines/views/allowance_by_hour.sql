@@ -70,30 +70,28 @@ hours as (
     ) as h
     inner join newest as w on w.org_id = h.org_id and w.last_hour >= h.hour
 ),
--- a job counts for 24 hours from its creation
+-- a job counts for 24 hours from its creation; a row for each hour's start carries the number over
 changes as (
-    select org_id, moment, cast(sum(change) as bigint) as change
-    from (
-        select org_id, created as moment, 1 as change from jobs
-        union all
-        select org_id, created + interval '24' hour as moment, -1 as change from jobs
-    ) as e
-    group by 1, 2
+    select org_id, created as moment, 1 as change from jobs
+    union all
+    select org_id, created + interval '24' hour as moment, -1 as change from jobs
+    union all
+    select org_id, hour as moment, 0 as change from hours
 ),
--- a row for each hour's start carries the number over
+-- of one moment, who leaves comes first; so an hour is fullest after an arrival, or at its start
 levels as (
-    select
-        org_id,
-        date_trunc('hour', moment) as hour,
-        moment,
-        sum(change) over (
-            partition by org_id order by moment, carries rows between unbounded preceding and current row
-        ) as jobs
+    select org_id, date_trunc('hour', moment) as hour, moment, jobs
     from (
-        select org_id, moment, change, 0 as carries from changes
-        union all
-        select org_id, hour as moment, 0 as change, 1 as carries from hours
+        select
+            org_id,
+            moment,
+            change,
+            sum(change) over (
+                partition by org_id order by moment, change rows between unbounded preceding and current row
+            ) as jobs
+        from changes
     ) as c
+    where change >= 0
 ),
 fullest as (
     select org_id, hour, max(jobs) as most

@@ -27,13 +27,9 @@ with lifetimes as (
     where began_at is not null
 ),
 changes as (
-    select org_id, kind, moment, cast(sum(change) as bigint) as change
-    from (
-        select org_id, kind, began as moment, 1 as change from lifetimes
-        union all
-        select org_id, kind, ended as moment, -1 as change from lifetimes where is_over
-    ) as e
-    group by 1, 2, 3
+    select org_id, kind, began as moment, 1 as change from lifetimes
+    union all
+    select org_id, kind, ended as moment, -1 as change from lifetimes where is_over
 ),
 firsts as (
     select org_id, kind, date_trunc('hour', min(moment)) as first_hour from changes group by 1, 2
@@ -47,34 +43,36 @@ hours as (
     from salesforce.covered_hours
     group by 1, 2
 ),
--- a row for each hour's first second carries the number over into hours in which nothing begins or ends
+-- a row for each hour's first second carries the number over into hours in which nothing begins or ends; of one moment,
+-- who leaves comes first, so an hour is fullest after an arrival, or at its start
 levels as (
     select
         org_id,
         kind,
         moment,
-        date_trunc('hour', moment) as hour,
+        change,
         sum(change) over (
-            partition by org_id, kind order by moment, carries rows between unbounded preceding and current row
+            partition by org_id, kind order by moment, change rows between unbounded preceding and current row
         ) as jobs
     from (
-        select org_id, kind, moment, change, 0 as carries from changes
+        select org_id, kind, moment, change from changes
         union all
-        select f.org_id, f.kind, h.hour as moment, 0 as change, 1 as carries
+        select f.org_id, f.kind, h.hour as moment, 0 as change
         from firsts as f
         inner join hours as h on h.org_id = f.org_id and h.hour >= f.first_hour
         union all
-        select distinct org_id, kind, date_trunc('hour', moment) as moment, 0 as change, 1 as carries from changes
+        select distinct org_id, kind, date_trunc('hour', moment) as moment, 0 as change from changes
     ) as c
 ),
 hourly as (
     select
         org_id,
         kind,
-        hour,
+        date_trunc('hour', moment) as hour,
         cast(max(jobs) as bigint) as at_once,
-        cast(min(case when moment = hour then jobs end) as bigint) as at_start
+        cast(max(case when moment = date_trunc('hour', moment) then jobs end) as bigint) as at_start
     from levels
+    where change >= 0
     group by 1, 2, 3
 )
 select

@@ -149,14 +149,16 @@ def test_an_org_that_fails_alone_is_told_from_a_recorder_that_is_off(tmp_path: P
     assert all(org in said for org in ids)
 
 
-def test_findings_of_several_orgs_stand_org_by_org(tmp_path: Path) -> None:
-    listings = [*daily(ORG), *daily(OTHER, 6 * DAY)]
+@pytest.mark.parametrize(("days", "first"), [(6, "URGENT COVERAGE"), (3, "COVERAGE")])
+def test_findings_of_several_orgs_stand_org_by_org(tmp_path: Path, days: int, first: str) -> None:
+    """That which has gone silent first, urgent or not."""
+    listings = [*daily(ORG), *daily(OTHER, days * DAY)]
     stuck = [STUCK, {**STUCK, "org_id": OTHER, "created_date": NOW - 9 * DAY, "observed_at": NOW - 7 * DAY}]
     file = plant(tmp_path / "w.duckdb", listings=listings, query_jobs=stuck)
     paragraphs = list(as_text(check(file, Thresholds(), now=NOW)))
 
     assert [text.split(" in ")[0].split(":")[0] for text in paragraphs[:-1]] == [
-        f"--- {OTHER}", "URGENT COVERAGE", "UNFINISHED", f"--- {ORG}", "UNFINISHED",
+        f"--- {OTHER}", first, "UNFINISHED", f"--- {ORG}", "UNFINISHED",
     ]  # fmt: skip
 
 
@@ -165,8 +167,6 @@ def test_each_org_is_judged_as_if_it_were_alone_in_the_file(tmp_path: Path, monk
     jobs = [{"org_id": org, "id": f"{org}{n}", **STUCK} for org in (ORG, OTHER) for n in range(3)]
     file = plant(tmp_path / "w.duckdb", query_jobs=jobs, listings=[*daily(ORG), *daily(OTHER)])
     narrow = check(file, Thresholds(), now=NOW)
-    monkeypatch.setattr(checking, "FEW", 1)
-    assert check(file, Thresholds(), now=NOW) == narrow  # of many orgs, see test_many_orgs.py
     with opened(file) as whole:
         for org in (ORG, OTHER):
             with narrowed(whole, org) as one:

@@ -11,7 +11,7 @@ from planted import DAY, HOUR, NOW, plant
 from test_fleet import STUCK, daily, org_ids
 from test_report import Page
 
-from pipelines.answers.check import FEW, Finding, Thresholds, check
+from pipelines.answers.check import Finding, Thresholds, check
 from pipelines.answers.fleet import read_fleet
 from pipelines.answers.report import MAX_ORGS, write_report
 from pipelines.warehouse.as_of import opened_as_of
@@ -69,7 +69,6 @@ def test_many_orgs_are_judged_as_each_alone(tmp_path: Path) -> None:
     alone: list[Finding] = []
     for org, tables in parts.items():
         alone += check(plant(tmp_path / f"{org}.duckdb", **tables), Thresholds(), now=NOW)
-    assert len(parts) > FEW
     assert len({one.kind for one in alone}) >= 10  # the situations are worth comparing
 
     file = plant(tmp_path / "all.duckdb", **together(list(parts.values())))

@@ -121,13 +121,16 @@ def test_the_page_needs_no_network(page: Page) -> None:
     assert not {"script", "link", "img", "iframe", "object", "form", "image"} & {tag for tag, _ in page.elements}
     ids = {f"#{attributes['id']}" for _, attributes in page.elements if "id" in attributes}
     assert {link["href"] for link in page.all("a")} <= ids  # from the page of the fleet to an org, and back
+    assert all(link.keys() == {"href"} for link in page.all("a"))  # no `ping`, no `target`
     for tag, attributes in page.elements:
         addresses = [
             value for name, value in attributes.items() if not name.startswith("xmlns") and "//" in (value or "")
         ]
         assert not addresses, (tag, addresses)
         assert not [
-            name for name in attributes if name.startswith("on") or name == "src" or (name == "href" and tag != "a")
+            name
+            for name in attributes
+            if name.startswith("on") or name == "src" or (name.endswith("href") and tag != "a")
         ]
     assert "@import" not in page.source
     assert not re.search(r"url\((?!#)", page.source)

@@ -199,7 +199,7 @@ def test_the_sql_examples_run(org: DemoOrg, recorder: Recorder, tmp_path: Path) 
     )
     examples = code("sql")
 
-    assert len(examples) == 4
+    assert len(examples) == 5
     for example in examples:
         assert recorder.rows(example, with_reasons if "reason_trends" in example else None)
 

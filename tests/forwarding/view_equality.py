@@ -12,8 +12,9 @@ from pipelines.warehouse.schema import read_header, views
 Reader = Callable[[str], pa.Table]  # the rows of a query
 
 
-def differing_views(file: Path, ask: Reader, schema: str = DATASET) -> dict[str, str]:
-    """View -> what differs between the views in that warehouse and those that `ask` reads; empty if all are equal.
+def differing_views(file: Path, ask: Reader, schema: str = DATASET, only: str = "") -> dict[str, str]:
+    """View -> what differs between the views in that warehouse, or one of them, and those that `ask` reads; empty if all
+    are equal.
 
     EXCEPT ALL both ways: numbers are compared to ten significant digits, times to the microsecond.
     """
@@ -21,6 +22,8 @@ def differing_views(file: Path, ask: Reader, schema: str = DATASET) -> dict[str,
     with duckdb.connect(file, read_only=True) as connection:
         connection.execute("set TimeZone = 'UTC'")
         for name, sql in views().items():
+            if only not in ("", name):
+                continue
             kinds = {column: kind for column, kind, _ in read_header(sql)[1]}
             try:
                 theirs = ask(f"select {', '.join(kinds)} from {f'{schema}.' if schema else ''}{name}")
