@@ -2,7 +2,8 @@
 
 Rows go in two packages, `listings` in the second: a row that says "complete" never comes before what it proves. Only
 then does the new copy take the place of the one last sent. Wherever a forward is killed, the next one finds the same
-differences, or fewer, and sends them again; merging the same rows twice changes nothing.
+differences, and sends them again; merging the same rows twice changes nothing. If another file is published by then, it
+sends everything, for a row of it that equals the one last sent may be a different one there.
 """
 
 import logging
@@ -76,8 +77,9 @@ def forward(settings: Settings, forwarding: ForwardSettings, mode: Mode) -> Forw
         as_before = (copy.known.get("recorder"), copy.known.get("views")) == (forwarding.recorder, views)
         if not (as_before and mode == Mode() and copy.has(settings.warehouse)):
             copy.take(settings.warehouse)
-            with compared(copy.new, None if mode.full else copy.sent, copy.folder / "spill") as found:
-                if as_before and mode == Mode() and not any(found.changes):
+            before = None if mode.full else copy.comparable(copy.new)
+            with compared(copy.new, before, copy.folder / "spill") as found:
+                if as_before and mode == Mode() and not any(found.changes) and copy.half_sent is None:
                     copy.commit()
                 else:
                     run = _Run(settings, forwarding, mode, copy, views)
@@ -89,7 +91,8 @@ def forward(settings: Settings, forwarding: ForwardSettings, mode: Mode) -> Forw
 def differences(settings: Settings, forwarding: ForwardSettings, *, full: bool) -> dict[str, Change]:
     """By table, what a forward would send now. Nothing is written, there or here."""
     copy, _ = copy_sent_to(settings, forwarding)
-    with compared(settings.warehouse, None if full else copy.sent, Path(f"{settings.warehouse}.tmp")) as found:
+    before = None if full else copy.comparable(settings.warehouse)
+    with compared(settings.warehouse, before, Path(f"{settings.warehouse}.tmp")) as found:
         return {change.table.name: change for change in found.changes}
 
 
@@ -205,8 +208,9 @@ class _Run:
     ) -> float:
         """Children first, `listings` last. Returns the last load id."""
         last = max(registered.load_id, float(self.copy.known.get("load_id") or 0), database.newest())
-        orgs = registered.orgs | frozenset(found.orgs)
-        replace = found.sent is None and self._may_replace(database, registry, registered, found)
+        orgs = registered.orgs | frozenset(found.orgs) | frozenset((self.copy.half_sent or {}).get("orgs", ()))
+        replace = found.sent is None and self._may_replace(database, registry, registered.load_id, orgs, found)
+        self.copy.begin(found.orgs)
         changes = [change for change in found.changes if change]
         proven = [change for change in changes if change.table.name != LISTINGS.name]
         for package in (proven, [change for change in changes if change not in proven]):
@@ -225,10 +229,11 @@ class _Run:
         registry.note(last, orgs)
         return last
 
-    def _may_replace(self, database: Place, registry: Recorders, registered: Registered, found: Differences) -> bool:
+    def _may_replace(
+        self, database: Place, registry: Recorders, load_id: float, orgs: frozenset[str], found: Differences
+    ) -> bool:
         """Whether all rows of the recorder's orgs may be replaced by those of the file, so that what it has moved or
         merged is not there twice: if `--full` asks for it, or the file still has each listing that is there."""
-        orgs = registered.orgs | set(found.orgs)
         if shared := orgs & registry.orgs_of_others():
             if self.mode.full:
                 logger.warning(
@@ -236,7 +241,8 @@ class _Run:
                     ", ".join(sorted(shared)),
                 )
             return False
-        return self.mode.full or (bool(registered.load_id) and database.listings(orgs) <= found.listings)
+        was_sent = bool(load_id) or self.copy.half_sent is not None
+        return self.mode.full or (was_sent and database.listings(orgs) <= found.listings)
 
     def _create_views(self, delivery: Delivery, database: Place) -> None:
         def create() -> None:

@@ -98,7 +98,7 @@ class Lake:
 
     def listings(self, orgs: Iterable[str]) -> set[str]:
         """The ids of all listings of these orgs that were ever sent."""
-        rows = self.delta.rows(LISTINGS) if self.delta else self.files.rows(LISTINGS, columns=("listing_id", "org_id"))
+        rows = self.delta.rows(LISTINGS) if self.delta else self.files.rows(LISTINGS, columns=["listing_id", "org_id"])
         return {row["listing_id"] for row in rows if row["org_id"] in {*orgs}}
 
     def remove(self, table: Table, keys: Iterator[tuple[object, ...]]) -> None:

@@ -16,6 +16,7 @@ import pyarrow as pa
 from dlt.common.destination.client import LoadJob
 from dlt.common.destination.typing import PreparedTableSchema
 from dlt.common.storages.load_package import load_package_state
+from dlt.common.typing import DictStrAny
 from dlt.destinations.impl.filesystem.filesystem import FilesystemClient, FilesystemLoadJob
 
 from pipelines.columns import Table
@@ -38,6 +39,15 @@ class LakeClient(FilesystemClient):
     def get_load_job_class(self, table: PreparedTableSchema, file_path: str) -> type[LoadJob]:
         kind = super().get_load_job_class(table, file_path)
         return _LocalJob if self.is_local_filesystem and kind is FilesystemLoadJob else kind
+
+    def _write_to_json_file(self, filepath: str, data: DictStrAny) -> None:
+        """dlt's own notes, which it reads the next time: half of one would stop every forward from then on."""
+        if not self.is_local_filesystem:
+            super()._write_to_json_file(filepath, data)
+            return
+        Path(filepath).parent.mkdir(parents=True, exist_ok=True)
+        with replacing(Path(filepath)) as new:
+            super()._write_to_json_file(str(new), data)
 
 
 class LakeDestination(dlt.destinations.filesystem):

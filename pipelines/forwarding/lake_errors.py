@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from pipelines.errors import AccessDenied, ConfigError, RecorderError, TemporaryError
+from pipelines.errors import AccessDenied, ConfigError, RecorderError, TemporaryError, is_permission_error
 
 PLACE: Final = "the lake at bucket_url under [destination.filesystem]"
 # Codes of S3, and words of the libraries that talk to it
@@ -24,7 +24,7 @@ def explain_lake(chain: Sequence[BaseException]) -> RecorderError | None:
     said = " ".join(f"{type(cause).__name__}: {cause}" for cause in chain)
     if any(word in said for word in NO_BUCKET):
         return ConfigError(f"There is no bucket for {PLACE}.", "Create it, or correct bucket_url.")
-    if any(word in said for word in DENIED) or any(isinstance(cause, PermissionError) for cause in chain):
+    if any(word in said for word in DENIED) or any(map(is_permission_error, chain)):
         return AccessDenied(
             f"Access to {PLACE} was denied.",
             "It takes the rights to list, read, write and delete there: check the keys, or the folder's owner.",

@@ -1,6 +1,8 @@
 """The files of a lake that dlt does not write: each is there as a whole, or not at all."""
 
+import errno
 import io
+import os
 import posixpath
 from collections.abc import Sequence
 from contextlib import suppress
@@ -27,8 +29,14 @@ class LakeFiles:
         self.bucket = posixpath.dirname(self.root)
 
     def check_place(self) -> None:
-        """Raises ConfigError if there is no such bucket: the driver would create one of that name."""
+        """Raises ConfigError if there is no such bucket: the driver would create one of that name. Raises AccessDenied
+        if nothing can be written in the folder; of a bucket, only writing tells."""
         if self.is_local:
+            there = next(place for place in (Path(self.root), *Path(self.root).parents) if place.exists())
+            if not there.is_dir():
+                raise NotADirectoryError(there)
+            if not os.access(there, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, "no permission to write", str(there))
             return
         bucket = self.bucket.partition("/")[0]
         try:
@@ -54,7 +62,7 @@ class LakeFiles:
         paths = [str(path) for path in found]
         return [path for path in paths if name_of(path).startswith(prefix) and path.endswith(".parquet")]
 
-    def rows(self, table: Table, name: str = "", columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    def rows(self, table: Table, name: str = "", columns: list[str] | None = None) -> list[dict[str, Any]]:
         """All rows of a table, or of one file of it."""
         found: list[dict[str, Any]] = []
         for path in self.paths(table.name, name):

@@ -16,7 +16,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,17 +97,36 @@ class SentCopy:
             copy_bytes(current, copy)
         StateFolder(self.primary_file).share(self.new)
 
+    def comparable(self, file: Path) -> Path | None:
+        """The sent copy, to compare a file with. None if the place may have more than that: parts of another file, at
+        which a forward was killed. Rows that are as they were sent may be different ones there."""
+        mark = self.half_sent
+        return self.sent if mark is None or mark.get("fingerprint") == fingerprint(file) else None
+
+    @property
+    def half_sent(self) -> dict[str, Any] | None:
+        """The mark of a forward that began to send, and did not end; None if there is none."""
+        found = self.known.get("half_sent")
+        return found if isinstance(found, dict) else None
+
+    def begin(self, orgs: Iterable[str]) -> None:
+        """Sets that mark, before the first row of these orgs goes; `commit` removes it."""
+        taken = fingerprint(self.new) if self.comparable(self.new) else None
+        before = (self.half_sent or {}).get("orgs", [])
+        self.remember(half_sent={"fingerprint": taken, "orgs": sorted({*before, *orgs})})
+
     def commit(self, **known: Any) -> None:
         """What was taken is now what the place has."""
         was_sent = fingerprint(self.new)
         with self.new.open("rb") as copy:
             os.fsync(copy.fileno())
         self.new.replace(self.sent)
-        self.remember(fingerprint=was_sent, **known)
+        self.remember(fingerprint=was_sent, half_sent=None, **known)
 
     def has(self, published: Path) -> bool:
         """Whether the published copy was sent as it is now."""
-        return self.sent.is_file() and self.known.get("fingerprint") == fingerprint(published)
+        is_whole = self.sent.is_file() and self.half_sent is None
+        return is_whole and self.known.get("fingerprint") == fingerprint(published)
 
     @property
     def known(self) -> dict[str, Any]:

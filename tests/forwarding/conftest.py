@@ -102,7 +102,7 @@ def lake_of(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., Lak
 
     def make(name: str = "home", *, on_s3: bool = False, **given: object) -> LakeForwarder:
         if not on_s3:
-            return LakeForwarder(tmp_path / name, url=str(tmp_path / "a=1 lake['x]"), **given)  # type: ignore[arg-type]
+            return LakeForwarder(tmp_path / name, **({"url": str(tmp_path / "a=1 lake['x]")} | given))  # type: ignore[arg-type]
         server: S3Server = request.getfixturevalue("s3")
         if not bucket:
             bucket.update(url=f"s3://{server.new_bucket()}/jobs", files=server.files, more=server.environment)

@@ -1,6 +1,10 @@
 """A recorder's home with a published copy, which is forwarded to a lake of the tests, and that lake as DuckDB reads it."""
 
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -8,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from forwarder import Forwarder, Rows, by_key
+from forwarder import PROJECT, Forwarder, Rows, by_key
 
 from pipelines.forwarding.lake_views import statements
 from pipelines.tables import TABLES
@@ -46,6 +50,16 @@ class LakeForwarder(Forwarder):
         """What `forward` has written for users."""
         path = f"{self.root}/views/{engine}.sql"
         return self.files.cat_file(path).decode() if self.files else Path(path).read_text()
+
+    def killed(self, before: str, which: int = 1, *options: str) -> None:
+        """Forwards, and is killed just before the nth file or folder gets a final name that matches this."""
+        script = Path(__file__).with_name("killed_forward.py")
+        run = subprocess.run(
+            [sys.executable, script, before, str(which), *options],
+            env=os.environ | self.environment | {"PYTHONPATH": str(PROJECT)}, cwd=PROJECT, capture_output=True,
+            text=True, timeout=300, check=False,
+        )  # fmt: skip
+        assert run.returncode == -signal.SIGKILL, (run.returncode, run.stdout, run.stderr)
 
     @contextmanager
     def lake(self, *, views: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -27,16 +27,17 @@ SETTINGS = {
 
 
 @contextmanager
-def spark_session(folder: Path, threads: int = 2) -> Iterator[Any]:
+def spark_session(folder: Path, master: str = "local[2]") -> Iterator[Any]:
     """The session, with an empty schema of our name; its files are in the folder. Skips the test where Spark or Java is
     missing, or fails it if the environment variable CI is set."""
     try:
+        from pyspark import SparkContext
         from pyspark.sql import SparkSession
     except ImportError:
         missing_engine("PySpark is not installed: make setup-engines")
     if not shutil.which("java"):
         missing_engine("Java is not installed: apt-get install openjdk-17-jre-headless")
-    builder = SparkSession.builder.master(f"local[{threads}]").appName("tests of forwarding")
+    builder = SparkSession.builder.master(master).appName("tests of forwarding")
     for name, value in {**SETTINGS, "spark.sql.warehouse.dir": str(folder / "spark")}.items():
         builder = builder.config(name, value)
     session = builder.getOrCreate()
@@ -46,3 +47,8 @@ def spark_session(folder: Path, threads: int = 2) -> Iterator[Any]:
         yield session
     finally:
         session.stop()
+        gateway, SparkContext._gateway, SparkContext._jvm = SparkContext._gateway, None, None
+        if gateway is not None:  # without this, Java ends with this process only
+            gateway.shutdown()
+            gateway.proc.kill()
+            gateway.proc.wait(30)

@@ -1,18 +1,38 @@
 """What a lake refuses is said in plain words, with the exit code, and without a secret. Nothing is lost by it."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from forwarder import differing
 from lake_forwarder import LakeForwarder
 from s3_server import S3Server, s3_server
+from small_disks import fill, make_room, mounted, remount
 
-from pipelines.errors import ConfigError, TemporaryError
+from pipelines.config.dlt_context import use_project
+from pipelines.config.settings import read_settings
+from pipelines.errors import AccessDenied, ConfigError, RecorderError, TemporaryError
+from pipelines.forwarding.examination import examine
+from pipelines.forwarding.settings import read_forward_settings
 
 Lakes = Callable[..., LakeForwarder]
 
 
-@pytest.mark.parametrize("table_format", [None, "delta"], ids=["parquet", "delta"])
+FORMATS = pytest.mark.parametrize("table_format", [None, "delta"], ids=["parquet", "delta"])
+
+
+def examined(lake: LakeForwarder, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What `doctor` says of it."""
+    for name, value in lake.environment.items():
+        monkeypatch.setenv(name, value)
+    use_project()
+    forwarding = read_forward_settings()
+    assert forwarding is not None
+    return examine(read_settings(), forwarding)
+
+
+@FORMATS
 def test_a_missing_bucket_is_not_created(lake_of: Lakes, s3: S3Server, small: Path, table_format: str | None) -> None:
     lake = lake_of(on_s3=True, url="s3://no-such-bucket/jobs", table_format=table_format)
     lake.publish(small)
@@ -43,3 +63,92 @@ def test_a_file_in_the_way_of_the_lake(lake_of: Lakes, small: Path) -> None:
 
     with pytest.raises(ConfigError, match="in the way"):
         lake.forward()
+    assert lake.run("--quiet")[0] == 78
+
+
+@FORMATS
+def test_a_disk_that_is_read_only(
+    lake_of: Lakes, some: Path, tmp_path: Path, table_format: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with mounted(tmp_path / "disk") as disk:
+        lake = lake_of(url=str(disk / "lake"), table_format=table_format)
+        lake.publish(some)
+        lake.forward()
+        lake.change("update query_jobs set state = 'Closed'")
+        remount(disk, "ro")
+        for refused in (lake.forward, lambda: examined(lake, monkeypatch)):
+            with pytest.raises(AccessDenied, match="Access to the lake"):
+                refused()
+        assert lake.run("--quiet")[0] == 77
+        remount(disk, "rw")
+
+        assert "reached" in examined(lake, monkeypatch)
+        lake.forward()
+        assert differing(lake.here(), lake.there()) == {}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="Root may write everywhere.")
+def test_a_folder_without_permission(lake_of: Lakes, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = lake_of()
+    Path(lake.url).mkdir(mode=0o555)
+    lake.publish(small)
+
+    for refused in (lake.forward, lambda: examined(lake, monkeypatch)):
+        with pytest.raises(AccessDenied, match="Access to the lake"):
+            refused()
+
+
+@FORMATS
+def test_a_full_disk(lake_of: Lakes, some: Path, tmp_path: Path, table_format: str | None) -> None:
+    """What was there can be read, and the next forward sends the rest."""
+    with mounted(tmp_path / "disk") as disk:
+        lake = lake_of(url=str(disk / "lake"), table_format=table_format)
+        lake.publish(some)
+        lake.forward()
+        lake.change("update query_jobs set object = hash(id)::varchar", "update users set name = hash(id)::varchar")
+        fill(disk, leaving=40 * 1024)
+
+        with pytest.raises(RecorderError, match="The disk is full"):
+            lake.forward()
+
+        assert len(lake.there()["query_jobs"]) == 2001
+        make_room(disk)
+        lake.forward()
+        assert differing(lake.here(), lake.there()) == {}
+
+
+@pytest.mark.parametrize(
+    ("package", "on_s3", "table_format"), [("deltalake", False, "delta"), ("s3fs", True, None)], ids=["delta", "s3"]
+)
+def test_a_package_that_is_not_installed(
+    lake_of: Lakes, small: Path, package: str, on_s3: bool, table_format: str | None
+) -> None:
+    lake = lake_of(on_s3=on_s3, table_format=table_format)
+    lake.publish(small)
+    hidden = lake.home / "hidden"
+    hidden.mkdir()
+    missing = f"raise ModuleNotFoundError(\"No module named '{package}'\", name='{package}')\n"
+    (hidden / f"{package}.py").write_text(missing)
+    lake.environment["PYTHONPATH"] = str(hidden)
+
+    code, said = lake.run()
+
+    assert (code, "make setup-lake" in said, "Traceback" in said) == (78, True, False), said
+
+
+@FORMATS
+def test_doctor_examines_a_lake_and_writes_nothing(
+    lake_of: Lakes, s3: S3Server, small: Path, table_format: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake, on_s3 = lake_of("folder", table_format=table_format), lake_of("bucket", on_s3=True, table_format=table_format)
+    for one in (lake, on_s3):
+        one.publish(small)
+        assert "reached" in examined(one, monkeypatch)
+    assert not Path(lake.url).exists()
+    assert not s3.files.exists(on_s3.url)
+    on_s3.environment["DESTINATION__FILESYSTEM__BUCKET_URL"] = "s3://no-such-bucket/jobs"
+    with pytest.raises(ConfigError, match="no bucket no-such-bucket"):
+        examined(on_s3, monkeypatch)
+    Path(lake.url).write_text("not a folder")
+    with pytest.raises(ConfigError, match="in the way"):
+        examined(lake, monkeypatch)

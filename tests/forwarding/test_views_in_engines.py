@@ -3,7 +3,7 @@ recorded story, and odd rows with a null in every column that can have one."""
 
 import json
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 import sqlglot
-from lake_forwarder import LakeForwarder
 from postgres_server import Server, missing_engine
 from spark_session import spark_session
 from sqlglot import exp
@@ -21,7 +20,6 @@ from view_equality import difference_of, differing_views
 from pipelines.config.project import PROJECT
 from pipelines.config.settings import Settings
 from pipelines.forwarding.dialects import TYPES, views_in
-from pipelines.forwarding.lake_views import statements
 from pipelines.job_tables import STATE_SPANS
 from pipelines.tables import DATASET, TABLES
 from pipelines.warehouse.schema import views
@@ -161,34 +159,6 @@ def test_views_in_an_emulator_of_snowflake_are_equal(varied: Path, tmp_path: Pat
         return pq.read_table(tmp_path / f"{sql.rsplit(maxsplit=1)[-1]}.parquet")
 
     assert differing_views(varied, ask, schema="") == {}
-
-
-@pytest.fixture
-def lake(varied: Path, lake_of: Callable[..., LakeForwarder]) -> LakeForwarder:
-    """That warehouse, forwarded twice, so that many rows are there in two versions."""
-    made = lake_of()
-    made.publish(varied, "update query_jobs set object = 'before'", identity="varied")
-    made.forward()
-    made.publish(varied, identity="varied")
-    made.forward()
-    return made
-
-
-def test_views_of_duckdb_over_a_lake_are_equal(varied: Path, lake: LakeForwarder) -> None:
-    with lake.lake(views=True) as connection:
-        assert differing_views(varied, lambda sql: connection.sql(sql).to_arrow_table()) == {}
-
-
-@pytest.mark.slow  # minutes
-def test_views_of_spark_over_a_lake_are_equal(varied: Path, lake: LakeForwarder, spark: Any) -> None:
-    """By the script that `forward` writes, also if the session changes to another time zone afterwards."""
-    for statement in statements(lake.script("spark")):
-        spark.sql(statement)
-    spark.sql("set time zone 'Asia/Tokyo'")
-    try:
-        assert differing_views(varied, lambda sql: spark.sql(sql).toArrow(), schema="") == {}
-    finally:
-        spark.sql("set time zone 'UTC'")
 
 
 def test_a_difference_would_be_found(varied: Path) -> None:
