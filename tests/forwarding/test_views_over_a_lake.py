@@ -68,22 +68,20 @@ def test_views_of_spark_over_a_lake_are_equal(varied: Path, lake: LakeForwarder,
         assert differing_views(varied, lambda sql: spark.sql(sql).toArrow(), schema="") == {}
 
 
-def whoever_works(part: Any) -> list[int]:
-    """The process of the executor that this runs in; it takes a while, so that one alone does not do everything."""
-    time.sleep(2)
-    return [os.getppid()]
-
-
 @pytest.mark.slow
 def test_two_executors_read_a_lake(
     lake_of: Callable[..., LakeForwarder], some: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Processes of their own, as on a cluster: what they read comes from the files alone."""
+
+    def whoever_works(part: Any) -> list[int]:  # sent to the executors as code: they cannot import this module
+        time.sleep(2)  # so that one alone does not do everything
+        return [os.getppid()]
+
     lake = lake_of(url=str(tmp_path / "a=1 lake"))  # Spark takes brackets for a pattern
     lake.publish(some)
     lake.forward()
     monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
     with lake.lake() as connection:
         ours = connection.execute("select count(*), count(distinct org_id) from salesforce.query_jobs").fetchone()
     with spark_session(tmp_path / "spark", master="local-cluster[2,1,1024]") as spark:
