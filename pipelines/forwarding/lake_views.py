@@ -55,7 +55,7 @@ set search_path = '{dataset}';
 -- this time zone, even if the session changes to another one afterwards. They show the files of the moment at which
 -- this was run: run it again to see what came since.
 set time zone 'UTC';
--- Spark then keeps the plan of each view, and need not make it anew for each view that is built on it: minutes.
+-- Spark then keeps the plan of each view, and need not plan it again for each view that is built on it: minutes.
 set spark.sql.legacy.storeAnalyzedPlanForView = true;
 """,
 }
