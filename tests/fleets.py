@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 import pytest
-from conftest import KEYS, NOON, Recorder
+from recorders import KEYS, NOON, Recorder
 
 from pipelines.config.dlt_context import use_project
 from pipelines.config.orgs import org_names, read_orgs

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 import requests
-from conftest import NOON
 from keys import PUBLIC_PEM
+from recorders import NOON
 from requests.adapters import HTTPAdapter
 from simple_salesforce import Salesforce
 

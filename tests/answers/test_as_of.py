@@ -7,8 +7,8 @@ from typing import Any
 
 import duckdb
 import pytest
-from conftest import Recorder
 from planted import DAY, HOUR, NOW, plant
+from recorders import Recorder
 
 from pipelines.answers.check import Finding, Thresholds, check
 from pipelines.config.settings import Settings

@@ -9,8 +9,8 @@ from typing import Any
 
 import duckdb
 import pytest
-from conftest import Recorder
 from planted import DAY, HOUR, NOW, ORG, plant
+from recorders import Recorder
 
 from pipelines.answers.check import Thresholds, check, read_thresholds
 from pipelines.config.settings import Settings, warehouse_to_read

@@ -10,9 +10,9 @@ from typing import Any
 
 import duckdb
 import pytest
-from conftest import Recorder
 from picture_rows import MONTH, job
 from planted import NOW, ORG, plant
+from recorders import Recorder
 
 from pipelines.answers import pictures
 from pipelines.config.project import PROJECT

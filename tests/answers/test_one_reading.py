@@ -10,9 +10,9 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from conftest import Recorder
 from picture_rows import MONTH, job, selection
 from planted import NOW, plant
+from recorders import Recorder
 
 from pipelines.answers import pictures
 from pipelines.answers.check import Thresholds, check

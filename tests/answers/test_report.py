@@ -13,9 +13,9 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from conftest import Recorder
 from picture_rows import MONTH, job
 from planted import DAY, HOUR, NOW, plant
+from recorders import Recorder
 
 from pipelines.answers.report import MAX_ROWS, write_report
 from pipelines.errors import ConfigError

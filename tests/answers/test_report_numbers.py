@@ -12,9 +12,9 @@ import pytest
 import report_truth_limits
 import report_truth_reasons
 import report_truth_times
-from conftest import Recorder
 from planted import DAY, plant
 from planted_orgs import WAREHOUSES, Tables
+from recorders import Recorder
 from report_truth import OrgTruth
 
 from pipelines.answers.pictures import PICTURES, pictures

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from conftest import KEYS, Recorder
+from recorders import KEYS, Recorder
 
 from pipelines.demo_org.org import DemoOrg
 

@@ -7,9 +7,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from conftest import Recorder
 from pages import DOCS, MAKEFILE, PAGES, README
 from planted import NOW, plant
+from recorders import Recorder
 
 from pipelines import errors as failures
 from pipelines.answers.check import Thresholds

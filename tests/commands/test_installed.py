@@ -11,8 +11,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import NOON
 from projects import in_folder, point_at
+from recorders import NOON
 
 from pipelines.config.project import PROJECT
 from pipelines.demo_org.org import DemoOrg

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from conftest import NOON
 from planted import plant
 from projects import RECORDED, files, in_folder, lend_packages, make_project, point_at, run
+from recorders import NOON
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Recorder
+from recorders import Recorder
 
 from pipelines.demo_org.org import DemoOrg
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import Recorder
+from recorders import Recorder
 
 from pipelines.config.settings import read_credentials
 from pipelines.demo_org.org import DemoOrg

@@ -12,9 +12,9 @@ from typing import Any
 
 import duckdb
 import pytest
-from conftest import KEYS, NOON
 from foreign_settings import as_toml, as_variables, foreign_settings, is_ours, own_variables
 from processes import holding
+from recorders import KEYS, NOON
 
 from pipelines.config.project import PROJECT
 from pipelines.config.settings import PIPELINE

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import KEYS, Recorder
+from recorders import KEYS, Recorder
 
 from pipelines.config.dlt_context import use_project
 from pipelines.config.own_settings import users_folder

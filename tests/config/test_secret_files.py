@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import KEYS, Recorder
 from keys import PRIVATE_PEM, PUBLIC_PEM
+from recorders import KEYS, Recorder
 
 from pipelines.config.dlt_context import use_project
 from pipelines.config.own_settings import users_folder

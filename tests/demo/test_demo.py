@@ -14,7 +14,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from conftest import Recorder
+from recorders import Recorder
 
 
 @pytest.mark.slow

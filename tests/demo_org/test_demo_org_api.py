@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 import requests
-from conftest import NOON
 from demo_org_client import LISTING, Client, recorded, types
+from recorders import NOON
 
 from pipelines.demo_org.org import DemoOrg
 

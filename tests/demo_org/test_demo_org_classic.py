@@ -6,8 +6,8 @@ from xml.etree import ElementTree
 
 import pytest
 import requests
-from conftest import NOON
 from demo_org_client import FIXTURES, LISTING, Client, recorded, types
+from recorders import NOON
 
 from pipelines.demo_org.org import DemoOrg, Request
 

@@ -11,8 +11,8 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 import requests
-from conftest import NOON
 from demo_org_client import LISTING, Client
+from recorders import NOON
 
 from pipelines.demo_org.org import DemoOrg, Request
 from pipelines.demo_org.server import serving

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import NOON
 from demo_org_client import INGEST, Client
 from foreign_clients import JSFORCE, installed_jsforce, session_at, signed_in
+from recorders import NOON
 from simple_salesforce import Salesforce
 from simple_salesforce.bulk2 import ColumnDelimiter, LineEnding
 from simple_salesforce.exceptions import SalesforceOperationError

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from conftest import Recorder
+from recorders import Recorder
 
 from pipelines.config.project import PROJECT
 from pipelines.demo_org.org import DemoOrg

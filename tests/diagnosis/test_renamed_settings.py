@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Recorder
+from recorders import Recorder
 
 from pipelines.answers.findings.thresholds import read_thresholds
 from pipelines.config.dlt_context import use_project

@@ -14,8 +14,8 @@ from typing import Any
 
 import duckdb
 import pytest
-from conftest import Recorder
 from planted import spans_by_hand
+from recorders import Recorder
 from small_disks import FILLER, fill, make_room, mounted
 
 from pipelines.demo_org.org import DemoOrg

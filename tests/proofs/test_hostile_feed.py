@@ -14,9 +14,9 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
-from conftest import NOON, Recorder
 from dlt.pipeline.exceptions import PipelineStepFailed
 from hostile_org import answered_by, for_ever, once
+from recorders import NOON, Recorder
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.diagnosis.run_errors import failure_of

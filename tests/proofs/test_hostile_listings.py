@@ -5,8 +5,8 @@ import json
 from typing import Any
 
 import pytest
-from conftest import Recorder
 from hostile_records import STAMP
+from recorders import Recorder
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.errors import InvalidResponse

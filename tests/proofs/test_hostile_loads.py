@@ -9,10 +9,10 @@ from typing import Any
 
 import duckdb
 import pytest
-from conftest import Recorder
 from hostile_records import broken, lost, pages
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from recorders import Recorder
 
 from pipelines.answers.check import Thresholds, check
 from pipelines.answers.report import write_report

@@ -6,10 +6,10 @@ from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
-from conftest import NOON
 from hostile_records import broken, lost, names, pages, same, values
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from recorders import NOON
 
 from pipelines.job_tables import JOB_DETAILS, QUERY_JOBS
 from pipelines.recording.feeds import QUERY

@@ -10,8 +10,8 @@ from datetime import timedelta
 from itertools import count
 
 import pytest
-from conftest import Recorder
 from hostile_org import PACE, Answer, answered_by, for_ever, once
+from recorders import Recorder
 from test_hostile_transport import FLOODS, JUNK, TRICKLES
 
 from pipelines.demo_org.org import DemoOrg

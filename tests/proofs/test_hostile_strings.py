@@ -6,8 +6,8 @@ from collections.abc import Callable
 from subprocess import CompletedProcess
 
 import pytest
-from conftest import Recorder
 from hostile_org import answered_by, once
+from recorders import Recorder
 
 from pipelines.demo_org.org import DemoOrg
 

@@ -8,8 +8,8 @@ import sys
 import zlib
 
 import pytest
-from conftest import Recorder
 from hostile_org import PACE, Answer, answered_by, for_ever, once
+from recorders import Recorder
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving

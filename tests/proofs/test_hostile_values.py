@@ -4,9 +4,9 @@ import json
 from datetime import timedelta
 
 import pytest
-from conftest import NOON, Recorder
 from hostile_org import answered_by, once
 from hostile_records import STAMP
+from recorders import NOON, Recorder
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.errors import AccessDenied, InvalidResponse, TemporaryError, sanitize

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from conftest import Recorder
 from processes import process
+from recorders import Recorder
 from truth import Truth
 
 from pipelines.demo_org.org import DemoOrg, Request

@@ -17,10 +17,10 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import Recorder
 from demo_org_client import FIXTURES
 from leaks import SHORTEST, files, forms, leaks
 from processes import holding
+from recorders import Recorder
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.recording.status_codes import KNOWN_CODES

@@ -13,12 +13,12 @@ from unittest.mock import patch
 
 import dlt
 import pytest
-from conftest import NOON, Recorder
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 from misfortunes import change, fault, feed, trouble
 from processes import holding
+from recorders import NOON, Recorder
 from truth import Truth
 
 from pipelines.config.settings import read_settings

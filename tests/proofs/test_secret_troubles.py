@@ -6,9 +6,9 @@ from contextlib import ExitStack
 
 import duckdb
 import pytest
-from conftest import Recorder
 from keys import PRIVATE_PEM
 from processes import holding
+from recorders import Recorder
 from watched import (
     CLIENT_SECRET,
     GIVEN_TOKEN,

@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import requests
-from conftest import Recorder
 from keys import PRIVATE_PEM
 from leaks import files, leaks
+from recorders import Recorder
 from watched import (
     ASSERTION,
     CLIENT_ID,

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import KEYS, NOON, Recorder
 from demo_org_client import recorded
 from keys import PRIVATE_PEM, PUBLIC_PEM
 from leaks import files, forms, key_forms, leaks
+from recorders import KEYS, NOON, Recorder
 
 from pipelines.demo_org.org import DemoOrg
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from conftest import Recorder
+from recorders import Recorder
 
 from pipelines.demo_org.org import DemoOrg
 

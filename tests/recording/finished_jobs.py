@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from conftest import Recorder
+from recorders import Recorder
 
 from pipelines.demo_org.org import DemoOrg
 

@@ -4,9 +4,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from conftest import Recorder
 from demo_org_client import FIXTURES
 from failed_loads import MISSING, answer, classic_load_of, counts, outcomes, record_errors, result_calls
+from recorders import Recorder
 
 from pipelines.demo_org.org import DemoOrg
 

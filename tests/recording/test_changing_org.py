@@ -4,9 +4,9 @@ import uuid
 from datetime import timedelta
 
 import pytest
-from conftest import NOON
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from recorders import NOON
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving

@@ -3,8 +3,8 @@
 import os
 
 import pytest
-from conftest import KEYS, NOON
 from fleets import Fleet, fleet_fixture  # noqa: F401
+from recorders import KEYS, NOON
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving

@@ -4,9 +4,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from conftest import Recorder
 from demo_org_client import FIXTURES, recorded
 from finished_jobs import ASYNC, PER_RUN, closed
+from recorders import Recorder
 
 from pipelines.demo_org.org import DemoOrg
 

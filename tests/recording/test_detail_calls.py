@@ -6,8 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from conftest import Recorder
 from demo_org_client import detail_calls
+from recorders import Recorder
 
 from pipelines.demo_org.org import DemoOrg, Request
 

@@ -3,10 +3,10 @@
 from datetime import timedelta
 
 import pytest
-from conftest import Recorder
 from demo_org_client import FIXTURES, detail_calls, recorded
 from finished_jobs import ASYNC, PER_RUN, add, answered, closed
 from hostile_org import answered_by, once
+from recorders import Recorder
 
 from pipelines.answers.check import Thresholds, check
 from pipelines.demo_org.org import DemoOrg

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import duckdb
 import pytest
-from conftest import NOON, Recorder
 from processes import holding
+from recorders import NOON, Recorder
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.recording import error_templates

@@ -2,8 +2,8 @@
 
 import pytest
 import requests
-from conftest import Recorder
 from foreign_clients import ToTheDemoOrg, signed_in
+from recorders import Recorder
 
 from pipelines.demo_org.org import DemoOrg
 

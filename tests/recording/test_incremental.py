@@ -6,7 +6,7 @@ from pathlib import Path
 
 import dlt
 import pytest
-from conftest import NOON, Recorder
+from recorders import NOON, Recorder
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving

@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 import pytest
-from conftest import Recorder
 from demo_org_client import detail_calls
+from recorders import Recorder
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.recording.feeds import QUERY

@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import duckdb
 import pytest
-from conftest import Recorder
 from processes import holding
 from recorded_story import HERE, unpack
+from recorders import Recorder
 
 from pipelines.recording.kept_listings import waiting
 from pipelines.warehouse.dlt_packages import packages_in

@@ -5,8 +5,8 @@ from contextlib import ExitStack
 from datetime import timedelta
 
 import pytest
-from conftest import NOON, Recorder
 from processes import holding
+from recorders import NOON, Recorder
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving

@@ -6,8 +6,8 @@ from typing import Any
 
 import duckdb
 import pytest
-from conftest import NOON, Recorder
 from planted import DAY, HOUR, plant, rows, spans_by_hand
+from recorders import NOON, Recorder
 
 from pipelines.answers.check import Thresholds, check
 from pipelines.demo_org.ids import BASE62, eighteen

@@ -4,8 +4,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from conftest import Recorder
 from demo_org_client import recorded
+from recorders import Recorder
 
 from pipelines.demo_org.org import DemoOrg
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import dlt
 import duckdb
-from conftest import Recorder
+from recorders import Recorder
 
 from pipelines.config.credentials import SalesforceCredentials
 from pipelines.demo_org.org import DemoOrg

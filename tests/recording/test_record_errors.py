@@ -4,7 +4,6 @@ import gzip
 from datetime import timedelta
 
 import pytest
-from conftest import Recorder
 from demo_org_client import FIXTURES
 from failed_loads import (
     LOCKED,
@@ -18,6 +17,7 @@ from failed_loads import (
     record_errors,
     result_calls,
 )
+from recorders import Recorder
 
 from pipelines.demo_org.org import DemoOrg
 

@@ -4,8 +4,8 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from conftest import NOON, Recorder
 from demo_org_client import recorded
+from recorders import NOON, Recorder
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.job_tables import QUERY_JOBS

@@ -4,7 +4,6 @@ from datetime import timedelta
 
 import duckdb
 import pytest
-from conftest import Recorder
 from failed_loads import (
     LOCKED,
     MISSING,
@@ -17,6 +16,7 @@ from failed_loads import (
     result_calls,
 )
 from processes import holding
+from recorders import Recorder
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.errors import TemporaryError

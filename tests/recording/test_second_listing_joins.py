@@ -11,9 +11,9 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 import pytest
-from conftest import NOON, Recorder
 from processes import holding
 from recorded_story import FILES, HERE, Story, credentials, unpack, working_in
+from recorders import NOON, Recorder
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from conftest import Recorder
+from recorders import Recorder
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.job_tables import QUERY_JOBS

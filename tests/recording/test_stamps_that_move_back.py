@@ -4,9 +4,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from conftest import NOON, Recorder
 from planted import spans_by_hand
 from processes import holding
+from recorders import NOON, Recorder
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.recording import snapshot as listed_jobs

@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 import pytest
-from conftest import NOON, Recorder
 from processes import holding
+from recorders import NOON, Recorder
 
 from pipelines.demo_org.org import DemoOrg
 

@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-from conftest import NOON, Recorder
 from planted import HOUR
 from processes import holding
+from recorders import NOON, Recorder
 
 from pipelines.demo_org.org import DemoOrg
 

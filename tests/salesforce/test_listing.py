@@ -4,8 +4,8 @@ budget."""
 from datetime import timedelta
 
 import pytest
-from conftest import Recorder
 from demo_org_client import listing_calls, recorded
+from recorders import Recorder
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.errors import TemporaryError

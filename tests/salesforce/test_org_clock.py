@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import orjson
 import pytest
-from conftest import NOON, Recorder
 from hostile_org import answered_by, once
 from processes import holding
+from recorders import NOON, Recorder
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving

@@ -1,8 +1,8 @@
 """The org over HTTP: retries, clear error messages, the token's host, and the budget of API calls."""
 
 import pytest
-from conftest import Recorder
 from demo_org_client import listing_calls, recorded
+from recorders import Recorder
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving

@@ -6,10 +6,10 @@ import stat
 from pathlib import Path
 
 import pytest
-from conftest import Recorder
 from demo_org_client import recorded
 from dlt.sources.helpers import requests
 from planted import HOUR
+from recorders import Recorder
 
 from pipelines.config.settings import read_credentials
 from pipelines.demo_org.org import DemoOrg

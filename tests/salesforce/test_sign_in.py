@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import KEYS, Recorder
 from dlt.sources.helpers import requests
 from hostile_org import answered_by, once
 from keys import PRIVATE_PEM, PUBLIC_PEM
+from recorders import KEYS, Recorder
 
 from pipelines.config.settings import read_credentials
 from pipelines.demo_org.org import DemoOrg

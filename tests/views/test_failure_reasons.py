@@ -8,8 +8,8 @@ from random import Random
 from typing import Any
 
 import pytest
-from conftest import NOON, Recorder
 from planted import DAY, HOUR, NOW, ORG, plant, rows, rows_elsewhere
+from recorders import NOON, Recorder
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.recording.message_templates import message_template

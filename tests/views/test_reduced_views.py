@@ -9,9 +9,9 @@ from random import Random
 from typing import Any
 
 import pytest
-from conftest import NOON, Recorder
 from planted import DAY, HOUR, NOW, ORG, plant, rows
 from processes import holding
+from recorders import NOON, Recorder
 
 from pipelines.answers.check import Finding, Thresholds, check
 from pipelines.demo_org.org import DemoOrg

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from conftest import Recorder
 from harm import BLOCK, damaged_parts, flip, used_blocks
 from processes import holding
+from recorders import Recorder
 from small_disks import fill, make_room, mounted
 
 from pipelines.demo_org.org import DemoOrg

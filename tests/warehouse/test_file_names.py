@@ -4,7 +4,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from conftest import Recorder
+from recorders import Recorder
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.warehouse.reader import read

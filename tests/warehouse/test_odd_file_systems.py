@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from conftest import Recorder
+from recorders import Recorder
 from small_disks import mounted_alone
 
 from pipelines.demo_org.org import DemoOrg

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from conftest import NOON, Recorder
 from processes import holding, process
 from recorded_story import HERE, unpack
+from recorders import NOON, Recorder
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from conftest import Recorder
 from permissions import bound_by_permissions
 from processes import holding
+from recorders import Recorder
 from small_disks import mounted
 
 from pipelines.demo_org.org import DemoOrg

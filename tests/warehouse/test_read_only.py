@@ -6,8 +6,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from conftest import Recorder
 from permissions import bound_by_permissions
+from recorders import Recorder
 from small_disks import mounted, remount
 
 from pipelines.demo_org.org import DemoOrg

@@ -9,9 +9,9 @@ from typing import Any
 import duckdb
 import pyarrow.parquet as pq
 import pytest
-from conftest import Recorder
 from processes import holding
 from recorded_story import FILES, HERE, Story, credentials, unpack, working_in
+from recorders import Recorder
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving

@@ -8,9 +8,9 @@ from datetime import timedelta
 
 import duckdb
 import pytest
-from conftest import NOON, Recorder
 from dlt.destinations.job_client_impl import SqlLoadJob
 from processes import holding
+from recorders import NOON, Recorder
 
 from pipelines.columns import TEXT, Column
 from pipelines.demo_org.org import DemoOrg

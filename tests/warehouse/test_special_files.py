@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Recorder
 from planted import plant
+from recorders import Recorder
 
 from pipelines.demo_org.org import DemoOrg
 

@@ -5,9 +5,9 @@ from random import Random
 
 import duckdb
 import pytest
-from conftest import NOON, Recorder
 from planted import spans_by_hand
 from processes import holding
+from recorders import NOON, Recorder
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Recorder
 from planted import DAY, HOUR, NOW, ORG, plant, rows
+from recorders import Recorder
 
 from pipelines.answers import check as checking
 from pipelines.answers.check import Thresholds, check
