@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 def _load(options: Namespace) -> int:
     settings, orgs = read_settings(), read_orgs(options.org)
-    _warn_of_misspelt_settings(told={org.problem.message for org in orgs if org.problem})
+    _warn_of_misspelt_settings(except_for={org.problem.message for org in orgs if org.problem})
     with progress(wanted=not options.quiet) as callbacks:
         if orgs[0].name:
             return _tell_of_fleet(record_fleet(settings, orgs, org_names(), callbacks), options.quiet)
@@ -55,12 +55,12 @@ def _tell_of_fleet(run: FleetRun, quiet: bool) -> int:
     return next((code for code in codes if code != TemporaryError.exit_code), codes[0] if codes else 0)
 
 
-def _warn_of_misspelt_settings(told: Collection[str] = ()) -> None:
+def _warn_of_misspelt_settings(except_for: Collection[str] = ()) -> None:
     """Warns of all but those that the command tells of by itself."""
     from pipelines.diagnosis.misspelt_settings import misspelt_settings  # noqa: PLC0415 - imports `check`'s settings
 
     for problem in misspelt_settings():
-        if problem.message not in told:
+        if problem.message not in except_for:
             logger.warning("%s", problem)
 
 

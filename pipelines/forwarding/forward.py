@@ -68,7 +68,7 @@ class Forwarded:
 
 
 def forward(settings: Settings, forwarding: ForwardSettings, mode: Mode) -> Forwarded:
-    """Sends what is new. Raises a RecorderError; whatever it was, the next forward makes good."""
+    """Sends what is new. Raises a RecorderError; whatever it was, the next forward sends what this one did not."""
     began = time.monotonic()
     copy, hidden = copy_sent_to(settings, forwarding)
     done = Forwarded(f"{forwarding.destination}, dataset {forwarding.dataset}")

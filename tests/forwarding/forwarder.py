@@ -41,9 +41,17 @@ class Forwarder:
         self.environment = {
             "DLT_PROJECT_DIR": str(self.home),
             "DESTINATION__DUCKDB__CREDENTIALS": str(self.home / "loader.duckdb"),
+            **({"FORWARD__RECORDER": self.recorder} if self.recorder else {}),
+            **self.destination(),
+            **self.environment,
+        }
+
+    def destination(self) -> dict[str, str]:
+        """The settings of where it forwards to."""
+        return {
             "FORWARD__DESTINATION": "postgres",
             "DESTINATION__POSTGRES__CREDENTIALS": self.server.url(self.database, self.user),
-        } | ({"FORWARD__RECORDER": self.recorder} if self.recorder else {}) | self.environment  # fmt: skip
+        }
 
     @property
     def published(self) -> Path:

@@ -30,17 +30,13 @@ class LakeForwarder(Forwarder):
     more: dict[str, str] = field(default_factory=dict)
     known: dict[str, list[str]] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        (self.home / ".dlt").mkdir(parents=True, exist_ok=True)
-        (self.home / ".dlt" / "config.toml").write_text("[query_jobs]\n")
-        self.environment = {
-            "DLT_PROJECT_DIR": str(self.home),
-            "DESTINATION__DUCKDB__CREDENTIALS": str(self.home / "loader.duckdb"),
+    def destination(self) -> dict[str, str]:
+        return {
             "FORWARD__DESTINATION": "filesystem",
             "DESTINATION__FILESYSTEM__BUCKET_URL": self.url,
-        } | ({"FORWARD__RECORDER": self.recorder} if self.recorder else {}) | (
-            {"FORWARD__TABLE_FORMAT": self.table_format} if self.table_format else {}
-        ) | self.more  # fmt: skip
+            **({"FORWARD__TABLE_FORMAT": self.table_format} if self.table_format else {}),
+            **self.more,
+        }
 
     @property
     def root(self) -> str:
