@@ -53,10 +53,9 @@ set search_path = '{dataset}';
 -- The tables and views of the lake {root}, as temporary views of a Spark session (Spark 4): run each statement.
 -- Written by `forward`, which replaces it when a version brings other views. Days are those of UTC: the views keep
 -- this time zone, even if the session changes to another one afterwards. They show the files of the moment at which
--- this was run: run it again to see what came since.
+-- this was run: run it again to see what came since. Spark writes a view's text wherever another view reads it, and
+-- runs out of memory over views of views: docs/company-warehouse.md has the loop that keeps rows instead.
 set time zone 'UTC';
--- Spark then keeps the plan of each view, and need not plan it again for each view that is built on it: minutes.
-set spark.sql.legacy.storeAnalyzedPlanForView = true;
 """,
 }
 

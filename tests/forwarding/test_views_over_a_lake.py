@@ -19,7 +19,7 @@ from pipelines.forwarding.lake_views import statements
 from pipelines.warehouse.schema import views
 
 DOCS = PROJECT / "docs" / "company-warehouse.md"
-EXAMPLE = re.compile(r"```python\n(script = spark\.read\.text.*?)```", re.DOTALL)
+EXAMPLE = re.compile(r"```python\n(import re\n.*?)```", re.DOTALL)
 
 
 @pytest.fixture
