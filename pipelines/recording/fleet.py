@@ -37,7 +37,7 @@ from pipelines.recording.primary_identity import identify, identity_while_held
 from pipelines.recording.progress import NO_PROGRESS, ProgressCallbacks
 from pipelines.recording.read_ahead import read_ahead
 from pipelines.recording.side_by_side import Work, side_by_side
-from pipelines.recording.source import METADATA, details_source, listed_rows
+from pipelines.recording.source import METADATA, Listed, details_source, listed_rows
 from pipelines.warehouse.primary import DatabaseLocked, PrimaryDatabase, exclusive_load
 from pipelines.warehouse.publish import open_published
 from pipelines.warehouse.state_folder import StateFolder
@@ -90,6 +90,7 @@ class _Fleet:
         self.run = FleetRun(settings, tuple(one.name for one in orgs))
         self.configured = {one.name: one for one in orgs}
         self.orgs = OrgsOfRun(orgs, settings.clock_tolerance_hours)
+        self.tables = METADATA if settings.fetch_org_metadata else ()
         self.claims: dict[Feed, dict[str, str]] = {feed: {} for feed in FEEDS.values()}
         self.stop = threading.Event()
         self.primary: PrimaryDatabase | None = None
@@ -132,7 +133,8 @@ class _Fleet:
         settle(primary, listed, self.run.resumed)
         if not self.run.stopped:
             try:
-                self._each(self._details, self.run.recorded)
+                for _ in self._each(self._details, list(self.run.recorded)):
+                    pass
             except BaseException as error:
                 self._stop_for(error)
         note_names(primary, self.orgs.signed_in, self.names, listed)
@@ -150,21 +152,22 @@ class _Fleet:
             with suppress(duckdb.Error):  # no transaction is open
                 self.primary.connection.execute("rollback")
 
-    def _each(self, work: Callable[[str], Work[T]], names: Iterable[str]) -> list[tuple[str, T]]:
-        """Does this for each of these orgs, side by side; returns what succeeded."""
-        done: list[tuple[str, T]] = []
+    def _each(self, work: Callable[[str], Work[T]], names: Iterable[str]) -> Iterator[list[tuple[str, T]]]:
+        """Does this for each of these orgs, side by side; yields what succeeded, by those that ended together."""
         try:
-            for name, outcome in side_by_side({name: partial(work, name) for name in names}):
-                if not isinstance(outcome, Exception):
-                    done.append((name, outcome))
-                elif is_the_orgs(outcome):
-                    self._failed(name, outcome)
-                else:
-                    raise outcome
+            for ended in side_by_side({name: partial(work, name) for name in names}):
+                done: list[tuple[str, T]] = []
+                for name, outcome in ended:
+                    if not isinstance(outcome, Exception):
+                        done.append((name, outcome))
+                    elif is_the_orgs(outcome):
+                        self._failed(name, outcome)
+                    else:
+                        raise outcome
+                yield done
         except BaseException:
             self.stop.set()
             raise
-        return done
 
     def _failed(self, name: str, error: Exception) -> None:
         with for_org(name):
@@ -178,10 +181,11 @@ class _Fleet:
         late = self.orgs.sign_in()
         for name, error in self.orgs.failures.items():
             self._failed(name, error)
-        self._each(lambda name: self._listing(name, late.get(name)), [*self.orgs.signed_in, *late])
+        for listed in self._each(lambda name: self._listing(name, late.get(name)), [*self.orgs.signed_in, *late]):
+            self._load(listed)
 
-    def _listing(self, name: str, late: Future[str] | None) -> Work[None]:
-        """Lists one org and loads what changed."""
+    def _listing(self, name: str, late: Future[str] | None) -> Work[Listed]:
+        """Lists one org, and finds what has changed."""
         if late:
             yield late.result
             self.orgs.claim(name)
@@ -193,13 +197,37 @@ class _Fleet:
         listings, changed = take_snapshots(org, filters, histories, lambda feed: files[feed].pages(), folder)
         for snapshot in listings.snapshots:
             self.claims[snapshot.feed] |= snapshot.new_columns
-        tables = METADATA if self.settings.fetch_org_metadata else ()
-        rows, metadata = yield partial(
-            _metadata, listings, Remembered(histories[listings.first.feed], listings), tables
-        )
-        self.writer.write(listed_rows(listings, _both(changed, rows), metadata, tables))
-        self.run.recorded[name] = Recorded(listings, metadata)
-        logger.info("the listing is recorded")
+        remembered = Remembered(histories[listings.first.feed], listings)
+        rows, metadata = yield partial(_metadata, listings, remembered, self.tables)
+        return Listed(listings, changed, metadata, rows)
+
+    def _load(self, listed: list[tuple[str, Listed]]) -> None:
+        """Loads what has changed in these orgs: one package for all takes dlt hardly longer than one for each. Kept
+        listings stay apart, so that none can hinder another."""
+        with ExitStack() as files:
+            for _, one in listed:
+                files.enter_context(one.changed)
+            if self.primary is None or not self._loaded(listed):
+                for alone in listed:
+                    self._loaded([alone])
+
+    def _loaded(self, listed: list[tuple[str, Listed]]) -> bool:
+        """Whether these orgs could be loaded together, or the one that could not is noted as failed."""
+        try:
+            self.writer.write(listed_rows([one for _, one in listed], self.tables))
+        except Exception as error:
+            if not is_the_orgs(error):
+                raise
+            if len(listed) > 1:
+                self.writer.renew()
+                return False
+            self._failed(listed[0][0], error)
+            return True
+        for name, one in listed:
+            self.run.recorded[name] = Recorded(one.listings, one.metadata)
+            with for_org(name):
+                logger.info("the listing is recorded")
+        return True
 
     def _details(self, name: str) -> Work[None]:
         """Fetches and loads the details of one org's jobs, and why records of its loads failed."""
@@ -225,8 +253,3 @@ def _metadata(listings: Listings, recorded: Remembered, tables: Any) -> tuple[li
             rows.append(next(asking))
         except StopIteration as ended:
             return rows, ended.value
-
-
-def _both(changed: Iterator[Rows], more: list[Rows]) -> Iterator[Rows]:
-    yield from changed
-    yield from more

@@ -6,11 +6,11 @@ import logging
 import re
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, Self
 
 import pyarrow as pa
 
@@ -86,11 +86,10 @@ class Listings:
 
 
 class _Spool:
-    """Rows on their way to dlt, in a file without a name: those of a listing count only once it is complete, and a
-    first listing can be larger than memory allows."""
+    """Rows of a listing on their way to dlt, in a file without a name."""
 
     def __init__(self, folder: str) -> None:
-        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by `rows`
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by ListedRows
         self._batches: list[Rows] = []
 
     def add(self, batch: Rows) -> None:
@@ -100,11 +99,31 @@ class _Spool:
 
     def rows(self) -> Iterator[Rows]:
         """The rows, in the order in which they were added."""
-        with self._file:
-            self._file.seek(0)
-            for batch in self._batches:
-                with pa.ipc.open_stream(self._file) as stream:
-                    yield Rows(batch.table, stream.read_all(), batch.listed_at)
+        self._file.seek(0)
+        for batch in self._batches:
+            with pa.ipc.open_stream(self._file) as stream:
+                yield Rows(batch.table, stream.read_all(), batch.listed_at)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class ListedRows:
+    """What complete listings have to load, until it is closed; it can be read again. It is in files, because the rows
+    of a listing count only once it is complete, and a first listing can be larger than memory allows."""
+
+    def __init__(self, spools: Iterable[_Spool]) -> None:
+        self._spools = tuple(spools)
+
+    def __iter__(self) -> Iterator[Rows]:
+        return (rows for spool in self._spools for rows in spool.rows())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for spool in self._spools:
+            spool.close()
 
 
 class _Stopped(Exception):
@@ -117,9 +136,9 @@ def take_snapshots(
     histories: Mapping[Feed, History],
     pages: Callable[[Feed], Iterator[Page]],
     folder: str,
-) -> tuple[Listings, Iterator[Rows]]:
+) -> tuple[Listings, ListedRows]:
     """Takes a snapshot of each feed in `filters` from its `pages`, all at the same time; returns those that are
-    complete, and their rows. Until these are read, they are in files in the `folder`.
+    complete, and their rows, which are in files in the `folder`.
 
     Raises the first RecorderError if none is. `histories` are used by one thread each.
     """
@@ -170,5 +189,6 @@ def take_snapshots(
     snapshots = tuple(outcome for outcome in ended.values() if isinstance(outcome, Snapshot))
     if not snapshots:
         raise failures[first]
-    rows = (row for snapshot in snapshots for row in spools[snapshot.feed].rows())
-    return Listings(snapshots, failures), rows
+    for feed in failures:
+        spools[feed].close()
+    return Listings(snapshots, failures), ListedRows(spools[snapshot.feed] for snapshot in snapshots)

@@ -1,4 +1,4 @@
-"""Where a run of several orgs puts each one's rows."""
+"""Where a run of several orgs puts their rows."""
 
 import shutil
 
@@ -15,8 +15,8 @@ from pipelines.warehouse.state_folder import StateFolder
 
 
 class PackageWriter:
-    """Loads rows into the primary database, a package for each org; or keeps them while it is locked (`primary` is
-    None). `history` is what listings are compared with."""
+    """Loads rows into the primary database, or keeps them while it is locked (`primary` is None). `history` is what
+    listings are compared with."""
 
     def __init__(
         self,

@@ -20,47 +20,45 @@ Work = Generator[Callable[[], Any], Any, T]
 AT_ONCE: Final = 8
 
 
-def side_by_side(works: Mapping[str, Callable[[], Work[T]]]) -> Iterator[tuple[str, T | Exception]]:
-    """The result of each work, or the exception that ended it, by the org's name, in the order in which they end.
+def side_by_side(works: Mapping[str, Callable[[], Work[T]]]) -> Iterator[list[tuple[str, T | Exception]]]:
+    """The result of each work, or the exception that ended it, by the org's name, in the order in which they end: those
+    that have ended by the time at which there is nothing to do but wait, or AT_ONCE, together.
 
     At most AT_ONCE are begun and not ended. If the caller stops, so do the threads, after their current request."""
     pool = ThreadPoolExecutor(AT_ONCE, "org")
-    waiting = deque(works.items())
+    not_begun = deque(works.items())
     order = {name: place for place, name in enumerate(works)}
     begun: dict[Future[Any], tuple[str, Work[T]]] = {}
+    ended: list[tuple[str, T | Exception]] = []
+
+    def go_on(name: str, work: Work[T], answered: Future[Any] | None = None) -> None:
+        """Runs a work until it waits for the network again, or has ended."""
+        with for_org(name):
+            try:
+                error = answered.exception() if answered else None
+                waits = work.throw(error) if error else work.send(answered.result() if answered else None)
+            except StopIteration as done:
+                ended.append((name, done.value))
+            except Exception as error:
+                ended.append((name, error))
+            else:
+                begun[pool.submit(for_same_org(waits))] = name, work
+
     try:
-        while waiting or begun:
-            if waiting and len(begun) < AT_ONCE:
-                name, work = waiting.popleft()
-                ended = _go_on(name, work(), None, pool, begun)
-                if ended:
-                    yield ended
+        while not_begun or begun:
+            if not_begun and len(begun) < AT_ONCE:
+                name, work = not_begun.popleft()
+                go_on(name, work())
                 continue
-            done = wait(begun, return_when=FIRST_COMPLETED).done
-            for future in sorted(done, key=lambda one: order[begun[one][0]]):
-                name, going = begun.pop(future)
-                ended = _go_on(name, going, future, pool, begun)
-                if ended:
-                    yield ended
+            answered = wait(begun, timeout=0).done
+            if ended and (not answered or len(ended) >= AT_ONCE):
+                yield ended
+                ended = []
+                continue
+            answered = answered or wait(begun, return_when=FIRST_COMPLETED).done
+            for future in sorted(answered, key=lambda one: order[begun[one][0]]):
+                go_on(*begun.pop(future), future)
+        if ended:
+            yield ended
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _go_on(
-    name: str,
-    work: Work[T],
-    answered: Future[Any] | None,
-    pool: ThreadPoolExecutor,
-    begun: dict[Future[Any], tuple[str, Work[T]]],
-) -> tuple[str, T | Exception] | None:
-    """Runs a work until it waits for the network again; returns its result if it has ended."""
-    with for_org(name):
-        try:
-            error = answered.exception() if answered else None
-            waits = work.throw(error) if error else work.send(answered.result() if answered else None)
-        except StopIteration as ended:
-            return name, ended.value
-        except Exception as error:
-            return name, error
-        begun[pool.submit(for_same_org(waits))] = name, work
-    return None

@@ -1,6 +1,7 @@
 """The dlt sources of a run: the listings of the org's jobs, the details of single jobs, and what earlier runs kept."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import dlt
@@ -17,7 +18,7 @@ from pipelines.recording.history import History
 from pipelines.recording.job_details import Details
 from pipelines.recording.job_results import JobResults
 from pipelines.recording.listing_row import listing_rows
-from pipelines.recording.listings import Listings, take_snapshots
+from pipelines.recording.listings import ListedRows, Listings, take_snapshots
 from pipelines.recording.merges import Rows, incremental_resource, resources
 from pipelines.recording.org_metadata import Metadata, ask_for_metadata
 from pipelines.salesforce.job_pages import Page, job_pages
@@ -25,6 +26,16 @@ from pipelines.salesforce.org import Org
 from pipelines.tables import LISTINGS, ORG_LIMITS, ORGS, REJECTED_RECORDS, UNLISTED_JOBS, USERS
 
 METADATA: Final = (USERS, ORGS, ORG_LIMITS)  # left out if they are not wanted: to dlt, even empty tables cost time
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What is to be loaded of an org whose listings have been read."""
+
+    listings: Listings
+    changed: ListedRows
+    metadata: Metadata
+    metadata_rows: Sequence[Rows]
 
 
 @dlt.source(name="salesforce", section="salesforce")
@@ -72,7 +83,8 @@ def salesforce(  # noqa: PLR0917 - dlt fills these from the configuration
         histories = {feed: History(recorded.connection) for feed in listed}
         folder = dlt.current.pipeline().working_dir  # on the disk that dlt's own files are on
         listings, changed = take_snapshots(org, filters, histories, pages, folder)
-        yield from changed
+        with changed:
+            yield from changed
         metadata = yield from ask_for_metadata(listings, recorded, metadata_tables)
         yield Rows(LISTINGS, listing_rows(listings, metadata))
         on_listed(listings, metadata)
@@ -81,17 +93,18 @@ def salesforce(  # noqa: PLR0917 - dlt fills these from the configuration
 
 
 @dlt.source(name="salesforce", section="salesforce")
-def listed_rows(
-    listings: Listings, changed: Iterable[Rows], metadata: Metadata, tables: Iterable[Table]
-) -> tuple[DltResource, ...]:
-    """What `salesforce` loads, of listings that have been read: `changed` are their rows and those of `tables`."""
+def listed_rows(listed: Sequence[Listed], tables: Iterable[Table]) -> tuple[DltResource, ...]:
+    """What `salesforce` loads, of orgs whose listings have been read; `tables` are those of METADATA that have rows."""
 
     @dlt.resource(name="snapshots", selected=False)
     def rows() -> Iterator[Rows]:
-        yield from changed
-        yield Rows(LISTINGS, listing_rows(listings, metadata))
+        for one in listed:
+            yield from one.changed
+            yield from one.metadata_rows
+            yield Rows(LISTINGS, listing_rows(one.listings, one.metadata))
 
-    return _resources_of(rows, listings.feeds, tables)
+    feeds = [feed for feed in FEEDS.values() if any(feed in one.listings.feeds for one in listed)]
+    return _resources_of(rows, feeds, tables)
 
 
 def _resources_of(rows: DltResource, feeds: Iterable[Feed], metadata: Iterable[Table]) -> tuple[DltResource, ...]:
