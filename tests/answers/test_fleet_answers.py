@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fleet_rows import STUCK, daily, org_ids
 from planted import DAY, HOUR, NOW, ORG, plant, rows
 from recorders import Recorder
 
@@ -20,19 +21,6 @@ from pipelines.warehouse.reader import opened
 
 Row = dict[str, Any]
 OTHER = "00DDm0000002000MAA"
-STUCK = {"state": "InProgress", "created_date": NOW - 3 * DAY}
-
-
-def daily(org: str, newest: timedelta = timedelta(0), every: timedelta = DAY) -> list[Row]:
-    """Complete listings of an org, the newest this old."""
-    return [
-        {"org_id": org, "listing_id": f"{org} {n}", "started_at": NOW - newest - n * every, "jobs_listed": 1}
-        for n in range(20)
-    ]
-
-
-def org_ids(count: int) -> list[str]:
-    return [f"00DDm{n:010}MAA" for n in range(1, count + 1)]
 
 
 def silent(file: Path) -> set[str]:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from check_rows import NAMES, Row, Tables, crowd, failing, hole, job_id, lost, rejected, sundays, unanswered, unfinished
 from check_situations import losing, nightly, rate
+from fleet_rows import STUCK, daily, org_ids
 from planted import DAY, HOUR, NOW, plant
-from test_fleet_answers import STUCK, daily, org_ids
 from test_report import Page
 
 from pipelines.answers.check import Finding, Thresholds, check
