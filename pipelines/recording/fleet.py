@@ -164,7 +164,8 @@ class _Fleet:
                         self._failed(name, outcome)
                     else:
                         raise outcome
-                yield done
+                if done:
+                    yield done
         except BaseException:
             self.stop.set()
             raise
