@@ -55,12 +55,15 @@ class Database:
 
     def create_keys(self, tables: Sequence[Table]) -> None:
         """A unique index on each table's key: merges find their rows by it, and no row can be there twice."""
-        if self.dialect == POSTGRES:
-            for table in tables:
-                key = ", ".join(map(self.quoted, table.key))
-                self.sql.execute_sql(
-                    f"create unique index if not exists {table.name}_key on {self.named(table.name)} ({key})"
-                )
+        if self.dialect != POSTGRES:
+            return
+        of_schema = "select indexname from pg_indexes where schemaname = %s"
+        there = {name for (name,) in self.sql.execute_sql(of_schema, self.sql.dataset_name) or ()}
+        for table in tables:
+            if f"{table.name}_key" in there:  # `if not exists` asks for the right to create, even where one does
+                continue
+            key = ", ".join(map(self.quoted, table.key))
+            self.sql.execute_sql(f"create unique index {table.name}_key on {self.named(table.name)} ({key})")
 
     def allow_long_keys(self, table: Table) -> None:
         """An index of Postgres takes keys of 2,704 bytes. No org has longer ones, but whatever a broken proxy answered

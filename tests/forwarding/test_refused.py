@@ -106,6 +106,19 @@ def test_with_both_schemas_made_for_it_a_user_needs_no_right_on_the_database(of_
     assert differing(forwarder.here(), forwarder.there()) == {}
 
 
+def test_after_its_first_forward_a_user_need_not_create_anything(of_user: Callable[..., Forwarder]) -> None:
+    """Administrators like to take that right away again; the tables stay its own."""
+    forwarder = of_user("tenant")
+    schemas = failure(forwarder, AccessDenied).partition("or create both schemas for it: ")[2].partition(" (")[0]
+    forwarder.ask(schemas.replace("<user>", "tenant"))
+    assert "2 rows" in forwarder.forward()
+    forwarder.ask("alter schema salesforce owner to current_user; grant usage on schema salesforce to tenant")
+
+    forwarder.change("update query_jobs set state = 'JobComplete'")
+    assert "1 rows" in forwarder.forward()
+    assert differing(forwarder.here(), forwarder.there()) == {}
+
+
 def test_tables_of_another_owner(
     of_user: Callable[..., Forwarder], forwarder_of: Callable[..., Forwarder], small: Path
 ) -> None:
