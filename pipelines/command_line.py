@@ -76,6 +76,9 @@ def _add_report(report: ArgumentParser) -> None:
 
 def _add_check(check: ArgumentParser) -> None:
     check.add_argument("--json", action="store_true", help="print the findings as JSON, even if there are none")
+    check.add_argument(
+        "--notify", action="store_true", help="also tell each channel of [alerts] what is new, and what is over"
+    )
     _add_what_to_read(check)
 
 

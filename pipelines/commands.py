@@ -5,8 +5,9 @@ import os
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pipelines.config.orgs import org_names, read_orgs
 from pipelines.config.settings import read_settings, warehouse_to_read
@@ -18,6 +19,9 @@ from pipelines.recording.fleet_run import FleetRun
 from pipelines.recording.load import record
 from pipelines.recording.progress import progress
 from pipelines.warehouse.reader import Warehouse
+
+if TYPE_CHECKING:
+    from pipelines.alerts.notify import Notifier
 
 logger = logging.getLogger(__name__)
 
@@ -96,15 +100,29 @@ def _check(options: Namespace) -> int:
     from pipelines.warehouse.as_of import opened_as_of  # noqa: PLC0415
 
     _warn_of_misspelt_settings()
-    with opened_as_of(warehouse_to_read(options.warehouse, DEMO_WAREHOUSE), options.as_of) as warehouse:
-        found = check(warehouse, read_thresholds(), names=options.org)
-        if options.json:
-            _say(as_json(warehouse, found))
-            return 1 if found else 0
-        _say_if_demo(options.warehouse, warehouse)
-        if found:
-            _say(*as_text(found), sep="\n\n")
+    with _notifier(options) as notifier:
+        fallback = DEMO_WAREHOUSE if notifier is None else Path()
+        with opened_as_of(warehouse_to_read(options.warehouse, fallback), options.as_of) as warehouse:
+            thresholds = read_thresholds()
+            found = check(warehouse, thresholds, names=options.org)
+            if notifier:
+                notifier.note(warehouse, found, thresholds, options.org)
+            if options.json:
+                _say(as_json(warehouse, found))
+            else:
+                _say_if_demo(options.warehouse, warehouse)
+            if found and not options.json:
+                _say(*as_text(found), sep="\n\n")
     return 1 if found else 0
+
+
+def _notifier(options: Namespace) -> "AbstractContextManager[Notifier | None]":
+    """What sends the notifications, if they are asked for."""
+    if not options.notify:
+        return nullcontext()
+    from pipelines.alerts.notify import notifying  # noqa: PLC0415 - Apprise takes a while to import
+
+    return notifying(options.warehouse, options.org, options.as_of)
 
 
 def _report(options: Namespace) -> int:
