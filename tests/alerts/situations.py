@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from planted import DAY, HOUR, ORG, plant
-from recorders import Recorder
 from receivers import Web
+from recorders import Recorder
 
 from pipelines.command_line import command_line_parser
 from pipelines.commands import COMMANDS
@@ -21,8 +21,9 @@ def publish(recorder: Recorder, *objects: str, org: str = ORG, **tables: Sequenc
     """A copy with one finding for each of these objects: a job that has not ended."""
     now = datetime.now(UTC)
     jobs = [{"org_id": org, "object": name, "state": "InProgress", "created_date": now - 3 * DAY} for name in objects]
-    orgs = [{"name": "Acme"}, {"org_id": OTHER, "name": "Umbrella"}]
-    listings = [{"org_id": one, "started_at": now - HOUR} for one in (ORG, OTHER)]
+    names = {ORG: "Acme", org: "Acme" if org == ORG else "Umbrella"}
+    orgs = [{"org_id": one, "name": name} for one, name in names.items()]
+    listings = [{"org_id": one, "started_at": now - HOUR} for one in names]
     plant(recorder.warehouse, **{"query_jobs": jobs, "orgs": orgs, "listings": listings} | tables)
 
 
