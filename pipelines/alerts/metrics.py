@@ -42,7 +42,7 @@ ORGS: Final = """
 select org_id, display_name as org from recorded_orgs where left_settings_at is null order by display_name, org_id
 """
 LISTINGS: Final = """
-select f.org_id, f.feed, f.as_of, l.finished_at - coalesce(l.restarted_at, l.started_at) as took
+select f.org_id, f.feed, f.as_of, epoch(l.finished_at - coalesce(l.restarted_at, l.started_at)) as seconds
 from recorded_feeds as f
 left join listings as l on l.org_id = f.org_id and l.feed = f.feed
 where f.is_current
@@ -121,8 +121,8 @@ def _samples(warehouse: Warehouse, found: Sequence[Finding], orgs: dict[str, str
         samples["last_complete_listing_timestamp_seconds"].append((labels, row["as_of"].timestamp()))
         age = max((warehouse.clock - row["as_of"]).total_seconds(), 0)
         samples["last_complete_listing_age_seconds"].append((labels, age))
-        if row["took"] is not None:
-            samples["load_duration_seconds"].append((labels, row["took"].total_seconds()))
+        if row["seconds"] is not None:
+            samples["load_duration_seconds"].append((labels, row["seconds"]))
     kinds = Counter((one.org_id, one.kind) for one in found)
     samples["findings"] = [((org_id, kind.replace(" ", "_")), n) for (org_id, kind), n in sorted(kinds.items())]
     every, urgent = Counter(one.org_id for one in found), Counter(one.org_id for one in found if one.urgent)
