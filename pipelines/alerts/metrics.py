@@ -124,7 +124,7 @@ def _samples(warehouse: Warehouse, found: Sequence[Finding], orgs: dict[str, str
         if row["seconds"] is not None:
             samples["load_duration_seconds"].append((labels, row["seconds"]))
     kinds = Counter((one.org_id, one.kind) for one in found)
-    samples["findings"] = [((org_id, kind.replace(" ", "_")), n) for (org_id, kind), n in sorted(kinds.items())]
+    samples["findings"] = [((org_id, kind), n) for (org_id, kind), n in sorted(kinds.items())]
     every, urgent = Counter(one.org_id for one in found), Counter(one.org_id for one in found if one.urgent)
     samples["findings_open"] = [((org_id,), every[org_id]) for org_id in orgs]
     samples["findings_urgent"] = [((org_id,), urgent[org_id]) for org_id in orgs]

@@ -1,6 +1,7 @@
 """Servers that receive what is sent: a web server for JSON and pings, and a mail server that others wrote."""
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -99,11 +100,11 @@ class Mail:
 @contextmanager
 def mail() -> Iterator[Mail]:
     """A mail server on 127.0.0.1, without encryption."""
-    seen = Mail()
-    controller = Controller(seen, hostname="127.0.0.1", port=0)
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        seen = Mail(unused.getsockname()[1])
+    controller = Controller(seen, hostname="127.0.0.1", port=seen.port)
     controller.start()
     try:
-        seen.port = controller.server.sockets[0].getsockname()[1]
         yield seen
     finally:
         controller.stop()

@@ -93,7 +93,7 @@ def test_the_numbers(warehouse: Path, tmp_path: Path) -> None:
     assert found["bulk_jobs_load_duration_seconds", ("query",)] == 7
     assert found["bulk_jobs_limit_used", ("DailyApiRequests",)] == 12_000
     assert found["bulk_jobs_limit_max", ("DailyBulkApiBatches",)] == 15_000
-    assert found["bulk_jobs_findings", ("api_limit",)] == 2
+    assert found["bulk_jobs_findings", ("api limit",)] == 3
     assert found["bulk_jobs_findings_open", ()] == len(check(warehouse, Thresholds()))
     assert found["bulk_jobs_findings_urgent", ()] == sum(one.urgent for one in check(warehouse, Thresholds()))
     assert found["bulk_jobs_samples_left_out", ()] == 0

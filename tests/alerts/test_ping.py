@@ -1,6 +1,8 @@
 """The pings of `load`: at its start, and how it ended."""
 
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
@@ -8,6 +10,8 @@ import pytest
 from processes import process
 from receivers import Web, web
 from recorders import Recorder
+
+from pipelines.config.project import PROJECT
 
 
 @pytest.fixture
@@ -106,3 +110,10 @@ def test_two_pings_take_less_than_ten_seconds_together(recorder: Recorder, host:
         assert time.monotonic() - began < 1
     assert time.monotonic() - began < 10
     assert len(host.pings) == 2
+
+
+def test_a_load_imports_nothing_that_only_alerts_need() -> None:
+    """It starts as quickly as without them."""
+    code = "import sys, pipelines.query_jobs; print({'apprise', 'prometheus_client', 'markdown'} & sys.modules.keys())"
+    run = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert run.stdout == "set()\n"
