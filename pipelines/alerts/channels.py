@@ -21,6 +21,7 @@ WITH_HOST: Final = frozenset(
     {"json", "jsons", "xml", "xmls", "form", "forms", "mailto", "mailtos", "gotify", "gotifys"}
 )
 HOST: Final = re.compile(r"[A-Za-z0-9.-]{1,253}")
+MAX_TITLE, MIN_ROOM = 250, 100
 SCHEMA: Final = re.compile(r"[a-z][a-z0-9+.-]{0,19}")
 OURS: Final = frozenset({"pipelines", "__main__", "root", "dlt"})
 
@@ -32,6 +33,12 @@ class Channel:
     url: str
     name: str
     service: Any
+
+    @property
+    def room(self) -> int:
+        """How many characters the body of a message can have."""
+        in_body = 0 if self.service.title_maxlen else MAX_TITLE  # some services have no title of their own
+        return max(int(self.service.body_maxlen) - in_body, MIN_ROOM)
 
     def send(self, message: Message) -> bool:
         """Whether the channel took it."""

@@ -12,6 +12,7 @@ MAX_SINGLE: Final = 5  # more events at once are told as one message
 MAX_SHOWN: Final = 20  # in one message
 MAX_TEXT: Final = 1_500  # characters of one finding
 MAX_LINE: Final = 300  # of one of many
+MORE: Final = "\n\n… and {:,} more. `check` lists everything that is open."
 LATE: Final = timedelta(minutes=30)  # from then on a message says of when it is
 
 Level = Literal["failure", "warning", "success"]
@@ -29,15 +30,17 @@ class Message:
     thread: str = ""
 
 
-def messages(events: Sequence[Event], now: datetime, *, together: bool = False) -> list[tuple[Message, list[Event]]]:
-    """The messages to send in this order, each with the events that it tells of. `together`: a channel that is new gets
-    everything that is open as one."""
+def messages(
+    events: Sequence[Event], now: datetime, room: int, *, together: bool = False
+) -> list[tuple[Message, list[Event]]]:
+    """The messages to send in this order, each with the events that it tells of, and with a body of at most `room`
+    characters. `together`: a channel that is new gets everything that is open as one."""
     if together or len(events) > MAX_SINGLE:
-        return [(_sum(events, "open now" if together else ""), list(events))] if events else []
-    return [(_single(event, now), [event]) for event in events]
+        return [(_sum(events, "open now" if together else "", room), list(events))] if events else []
+    return [(_single(event, now, room), [event]) for event in events]
 
 
-def _single(event: Event, now: datetime) -> Message:
+def _single(event: Event, now: datetime, room: int) -> Message:
     problem = event.problem
     lines = [_cut(problem.text, MAX_TEXT)]
     if event.change == "over":
@@ -46,14 +49,15 @@ def _single(event: Event, now: datetime) -> Message:
         lines.append(f"First found {_when(problem.since)}.")
     if abs(now - datetime.fromisoformat(event.at)) > LATE:
         lines.append(f"This is as of {_when(event.at)}: it could not be delivered before.")
-    return Message(f"{BEFORE[event.change]}{problem.heading}", "\n".join(lines), _level([event]), problem.key)
+    body = _cut("\n".join(lines), room)
+    return Message(f"{BEFORE[event.change]}{problem.heading}", body, _level([event]), problem.key)
 
 
 def _over(event: Event) -> str:
     return f"No longer reported{f': {event.reason}' if event.reason else ''}. First found {_when(event.problem.since)}."
 
 
-def _sum(events: Sequence[Event], what: str) -> Message:
+def _sum(events: Sequence[Event], what: str, room: int) -> Message:
     counts = {change: sum(event.change == change for event in events) for change in BEFORE}
     title = (
         f"{counted(len(events), 'finding')} {what}"
@@ -61,10 +65,14 @@ def _sum(events: Sequence[Event], what: str) -> Message:
         else "Findings: " + ", ".join(f"{number:,} {COUNTED[change]}" for change, number in counts.items() if number)
     )
     ordered = sorted(events, key=lambda event: (event.change == "over", not event.problem.urgent))
-    lines = [_line(event) for event in ordered[:MAX_SHOWN]]
-    if (more := len(events) - MAX_SHOWN) > 0:
-        lines.append(f"… and {more:,} more. `check` lists everything that is open.")
-    return Message(title, "\n\n".join(lines), _level(events))
+    body = ""
+    for nth, event in enumerate(ordered):
+        line = _line(event) if not body else f"\n\n{_line(event)}"
+        if nth == MAX_SHOWN or len(body) + len(line) + len(MORE) > room:
+            body += MORE.format(len(events) - nth)
+            break
+        body += line
+    return Message(title, _cut(body, room), _level(events))
 
 
 def _line(event: Event) -> str:

@@ -151,7 +151,7 @@ class Notifier:
         failed: list[Channel] = []
         for digest, channel in self.channels.items():
             mailbox = self.told.mailboxes[digest]
-            for message, events in messages(mailbox.outbox, self.now, together=mailbox.is_new):
+            for message, events in messages(mailbox.outbox, self.now, channel.room, together=mailbox.is_new):
                 if not channel.send(message):
                     failed.append(channel)
                     break

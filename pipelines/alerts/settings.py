@@ -61,7 +61,7 @@ def _find(key: str) -> Found | None:
 
 
 def _listed(given: Any) -> tuple[Any, ...]:
-    """A list, or the text of one as a variable has it; a single URL is a list of one."""
+    """A list, or the text of one as a variable has it; or one URL a line."""
     if isinstance(given, str) and given.strip().startswith("["):
         try:
             given = json.loads(given)
@@ -71,7 +71,7 @@ def _listed(given: Any) -> tuple[Any, ...]:
                 'As text it must be JSON: ["slack://…", "mailtos://…"].',
             ) from None
     if isinstance(given, str):
-        return (given,) if given.strip() else ()
+        return tuple(filter(str.strip, given.splitlines()))
     return tuple(given) if isinstance(given, list) else (given,)
 
 
