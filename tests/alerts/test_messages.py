@@ -3,7 +3,9 @@
 from datetime import timedelta
 
 import pytest
+from apprise.plugins.pagerduty import PAGERDUTY_API_LOOKUP
 from planted import NOW
+from receivers import web
 
 from pipelines.alerts.channels import open_channels
 from pipelines.alerts.events import Change, Event, Problem
@@ -52,3 +54,17 @@ def test_channels_are_named_without_a_secret(url: str, name: str, room: int) -> 
     (channel,) = open_channels([url, url])
     assert channel.name == f"number 1 of `urls` ({name})"
     assert channel.room == room
+
+
+def test_the_end_of_a_finding_resolves_its_incident(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What PagerDuty gets, at another address: each finding is an incident of its own."""
+    with web() as pagerduty:
+        monkeypatch.setitem(PAGERDUTY_API_LOOKUP, "us", f"http://{pagerduty.host}/enqueue")
+        pagerduty.status = 202
+        (channel,) = open_channels(["pagerduty://0123456789abcdef0123456789abcdef@key?action=map"])
+        for change, number in (("began", 1), ("began", 2), ("over", 1)):
+            ((message, _),) = messages([event(number, change)], NOW, channel.room)
+            assert channel.send(message)
+    first, second, end = pagerduty.notes
+    assert [note["event_action"] for note in pagerduty.notes] == ["trigger", "trigger", "resolve"]
+    assert first["dedup_key"] == end["dedup_key"] != second["dedup_key"]

@@ -126,6 +126,7 @@ def test_a_channel_that_fails_is_tried_again_alone(
     assert len(channel.notes) == 2
 
 
+@pytest.mark.slow
 def test_a_channel_that_is_new_and_fails_is_still_new(
     recorder: Recorder, channel: Web, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,6 +142,7 @@ def test_a_channel_that_is_new_and_fails_is_still_new(
         assert later.titles == ["1 finding open now"]
 
 
+@pytest.mark.slow
 def test_runs_for_some_orgs_leave_the_findings_of_others_alone(
     recorder: Recorder, channel: Web, monkeypatch: pytest.MonkeyPatch
 ) -> None:

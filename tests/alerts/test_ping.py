@@ -73,10 +73,10 @@ def test_a_load_that_finds_another_one_running_pings_nothing(recorder: Recorder,
     assert host.pings == []
 
 
-def test_a_host_that_drips_or_is_down_fails_and_delays_no_load(
+def test_a_host_that_refuses_or_is_down_fails_no_load(
     recorder: Recorder, host: Web, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nor one that refuses. What is said has no part of the URL."""
+    """What is said has no part of the URL."""
     host.status = 404
     run = recorder.run("load", "--quiet")
     assert run.returncode == 0
@@ -100,6 +100,7 @@ def test_a_wrong_address_is_a_warning(
     assert "s3cret" not in caplog.text
 
 
+@pytest.mark.slow
 def test_two_pings_take_less_than_ten_seconds_together(recorder: Recorder, host: Web) -> None:
     from pipelines.alerts.ping import pinging
 
