@@ -16,13 +16,16 @@ def command_line_parser() -> ArgumentParser:
     name = "bulk-jobs" if Path(sys.argv[0]).stem == "bulk-jobs" else "python -m pipelines.query_jobs"
     parser = ArgumentParser(prog=name, description="Record a Salesforce org's Bulk API jobs.")
     parser.add_argument("--version", action="version", version=f"bulk-jobs {version()}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="load|forward|demo|doctor|report|check")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="load|forward|demo|doctor|report|check|metrics"
+    )
     _add_load(commands.add_parser("load", help="record what is new in the configured orgs"))
     _add_forward(commands.add_parser("forward", help="send what is new to the database or lake of [forward]"))
     _add_demo(commands.add_parser("demo", help="record the built-in demo org and show the result"))
     commands.add_parser("doctor", help="diagnose the set-up and suggest fixes")
     _add_report(commands.add_parser("report", help="write one HTML page of charts, for a mail or a wiki"))
     _add_check(commands.add_parser("check", help="list problems that need attention (exit code 1), or print nothing"))
+    _add_metrics(commands.add_parser("metrics", help="write a text file for Prometheus' node_exporter"))
     for command in commands.choices.values():
         command.add_argument("--verbose", action="store_true", help="show tracebacks and log messages")
     return parser
@@ -76,7 +79,21 @@ def _add_report(report: ArgumentParser) -> None:
 
 def _add_check(check: ArgumentParser) -> None:
     check.add_argument("--json", action="store_true", help="print the findings as JSON, even if there are none")
+    check.add_argument(
+        "--notify", action="store_true", help="also tell each channel of [alerts] what is new, and what is over"
+    )
     _add_what_to_read(check)
+
+
+def _add_metrics(metrics: ArgumentParser) -> None:
+    metrics.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        required=True,
+        help="file to replace, such as …/bulk_jobs.prom (- for stdout)",
+    )
+    _add_what_to_read(metrics)
 
 
 def _add_what_to_read(command: ArgumentParser) -> None:

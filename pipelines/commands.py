@@ -5,30 +5,55 @@ import os
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from pipelines.alerts.ping import LoadPing, pinging
 from pipelines.config.orgs import org_names, read_orgs
 from pipelines.config.settings import read_settings, warehouse_to_read
 from pipelines.demo import DEMO_HOME, DEMO_WAREHOUSE, FLEET_HOME
 from pipelines.diagnosis.run_errors import failure_of
-from pipelines.errors import TemporaryError
-from pipelines.recording.fleet import record_fleet
+from pipelines.errors import TemporaryError, exception_chain
+from pipelines.interrupts import causing_signal
+from pipelines.recording.fleet import record_fleet_under_lock
 from pipelines.recording.fleet_run import FleetRun
-from pipelines.recording.load import record
+from pipelines.recording.load import record_under_lock
 from pipelines.recording.progress import progress
+from pipelines.warehouse.primary import exclusive_load
 from pipelines.warehouse.reader import Warehouse
+
+if TYPE_CHECKING:
+    from pipelines.alerts.notify import Notifier
 
 logger = logging.getLogger(__name__)
 
 
 def _load(options: Namespace) -> int:
+    with pinging(_exit_code_of) as ping:
+        ping.exit_code = _recorded(options, ping)
+        return ping.exit_code
+
+
+def _exit_code_of(error: BaseException) -> int:
+    """What the process ends with because of this error."""
+    number = causing_signal(exception_chain(error))
+    return 128 + number if number else failure_of(error).exit_code
+
+
+def _recorded(options: Namespace, ping: LoadPing) -> int:
     settings, orgs = read_settings(), read_orgs(options.org)
     _warn_of_misspelt_settings(except_for={org.problem.message for org in orgs if org.problem})
     with progress(wanted=not options.quiet) as callbacks:
         if orgs[0].name:
-            return _tell_of_fleet(record_fleet(settings, orgs, org_names(), callbacks), options.quiet)
-        run = record(settings, orgs[0].usable_credentials, callbacks)
+            with exclusive_load(settings.primary_file):
+                ping.start()
+                fleet = record_fleet_under_lock(settings, orgs, org_names(), callbacks)
+            return _tell_of_fleet(fleet, options.quiet)
+        credentials = orgs[0].usable_credentials
+        with exclusive_load(settings.primary_file):
+            ping.start()
+            run = record_under_lock(settings, credentials, callbacks)
     if not options.quiet:
         _say(run)
     if run.failure:
@@ -96,15 +121,41 @@ def _check(options: Namespace) -> int:
     from pipelines.warehouse.as_of import opened_as_of  # noqa: PLC0415
 
     _warn_of_misspelt_settings()
-    with opened_as_of(warehouse_to_read(options.warehouse, DEMO_WAREHOUSE), options.as_of) as warehouse:
-        found = check(warehouse, read_thresholds(), names=options.org)
-        if options.json:
-            _say(as_json(warehouse, found))
-            return 1 if found else 0
-        _say_if_demo(options.warehouse, warehouse)
-        if found:
-            _say(*as_text(found), sep="\n\n")
+    with _notifier(options) as notifier:
+        fallback = DEMO_WAREHOUSE if notifier is None else Path()
+        with opened_as_of(warehouse_to_read(options.warehouse, fallback), options.as_of) as warehouse:
+            thresholds = read_thresholds()
+            found = check(warehouse, thresholds, names=options.org)
+            if notifier:
+                notifier.note(warehouse, found, thresholds, options.org)
+            if options.json:
+                _say(as_json(warehouse, found))
+            else:
+                _say_if_demo(options.warehouse, warehouse)
+            if found and not options.json:
+                _say(*as_text(found), sep="\n\n")
     return 1 if found else 0
+
+
+def _notifier(options: Namespace) -> "AbstractContextManager[Notifier | None]":
+    """What sends the notifications, if they are asked for."""
+    if not options.notify:
+        return nullcontext()
+    from pipelines.alerts.notify import notifying  # noqa: PLC0415 - Apprise takes a while to import
+
+    return notifying(options.warehouse, options.org, options.as_of)
+
+
+def _metrics(options: Namespace) -> int:
+    from pipelines.alerts.metrics import write_metrics  # noqa: PLC0415
+    from pipelines.answers.check import check, read_thresholds  # noqa: PLC0415
+    from pipelines.warehouse.as_of import opened_as_of  # noqa: PLC0415
+
+    # The demo is no fallback here: its numbers would look like those of an org.
+    with opened_as_of(warehouse_to_read(options.warehouse, Path()), options.as_of) as warehouse:
+        found = check(warehouse, read_thresholds(), names=options.org)
+        write_metrics(warehouse, found, options.output, options.org)
+    return 0
 
 
 def _report(options: Namespace) -> int:
@@ -143,4 +194,5 @@ COMMANDS: Final[Mapping[str, Callable[[Namespace], int]]] = {
     "doctor": _doctor,
     "report": _report,
     "check": _check,
+    "metrics": _metrics,
 }

@@ -9,6 +9,10 @@ The path of a record, package by package. Each imports only from those below it;
         doctor.py        checks the set-up;  examination.py: its findings;  recorded_files.py;  open_questions.py
         misspelt_settings.py, renamed_settings.py, ignored_settings.py;  run_errors.py: why a run failed
     demo/          records the built-in org of demo_org/ on a simulated clock
+    alerts/        what leaves this machine so that someone acts
+        notify.py        one run of `check --notify`;  channels.py: sends, through Apprise;  settings.py: `[alerts]`
+        events.py        what began, goes on, or is over;  messages.py: in words;  told.py: what each channel was told
+        ping.py          a dead man's switch for loads;  metrics.py: for Prometheus;  grafana.json: a dashboard of these
 
     recording/     from pages to rows to the primary database
         load.py          one run, from taking the lock to publishing;  run.py: its result;  progress.py: in a terminal
@@ -149,7 +153,7 @@ def _without_traceback(entry: logging.LogRecord) -> bool:
 def _stopped(number: int, command: str) -> int:
     """Reports that a signal has ended the run; returns the exit code that shells use for that."""
     what = "Terminated" if number == signal.SIGTERM else "Interrupted"
-    again = "forward" if command == "forward" else "load"
+    again = command if command in ("forward", "check") else "load"
     print(f"{what}. The next {again} picks up where this one stopped.", file=sys.stderr)
     return 128 + number
 

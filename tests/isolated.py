@@ -10,7 +10,7 @@ from pathlib import Path
 from pipelines.config.dlt_variables import KEPT, OURS
 
 # First part of the names of our own sections, and of those that version 0.1.0 could be configured by.
-SECTIONS = ("SOURCES", "DESTINATION", "QUERY_JOBS", "CHECK", "RUNTIME", "LOAD", "CREDENTIALS")
+SECTIONS = ("SOURCES", "DESTINATION", "QUERY_JOBS", "CHECK", "ALERTS", "RUNTIME", "LOAD", "CREDENTIALS")
 
 
 def isolate() -> Path:

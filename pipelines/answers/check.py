@@ -26,7 +26,7 @@ from pipelines.salesforce.ids import full_id
 from pipelines.warehouse.one_org import answered_once, narrowed
 from pipelines.warehouse.reader import Row, Warehouse, opened
 
-__all__ = ["Finding", "Thresholds", "as_json", "check", "read_thresholds"]
+__all__ = ["Finding", "Thresholds", "as_json", "check", "current_key", "read_thresholds"]
 
 # The order matters: what one of them reports, a later one does not report again.
 CHECKS: Final[tuple[Callable[[CheckContext], Iterator[Finding]], ...]] = (
@@ -102,7 +102,7 @@ def check(
             for org in asked:
                 with narrowed(file, org["org_id"]) if len(recorded) > 1 else nullcontext():
                     found += _findings(file, thresholds, org, tuple(feeds.get(org["org_id"], ())), now)
-    muted = {_current_key(key) for key in thresholds.muted_findings}
+    muted = {current_key(key) for key in thresholds.muted_findings}
     return sorted((finding for finding in found if finding.key not in muted), key=lambda finding: not finding.urgent)
 
 
@@ -121,7 +121,7 @@ def _findings(
             yield from look(context)
 
 
-def _current_key(key: str) -> str:
+def current_key(key: str) -> str:
     """A finding's key with the 18-character id of the org: earlier versions also wrote 15 characters."""
     kind, *rest = key.split("/")
     return "/".join([kind, *(str(full_id(part)) for part in rest[:1]), *rest[1:]])
@@ -133,6 +133,6 @@ def as_json(warehouse: Warehouse, found: list[Finding]) -> str:
     answer = {
         "warehouse": str(warehouse.path),
         "demo": warehouse.is_demo,
-        "findings": [asdict(finding) for finding in found],
+        "findings": [{k: v for k, v in asdict(finding).items() if k != "quotes"} for finding in found],
     }
     return json.dumps(answer, indent=2, default=lambda value: value.isoformat())

@@ -6,7 +6,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
-from pipelines.answers.findings import thresholds  # noqa: F401 - importing them registers their keys
+from pipelines.alerts import settings as alert_settings  # noqa: F401 - importing them registers their keys
+from pipelines.answers.findings import thresholds  # noqa: F401
 from pipelines.config import settings  # noqa: F401
 from pipelines.config.dlt_context import PINNED, active
 from pipelines.config.own_settings import KEYS, ORGS, PRIMARY_FILE, RENAMED, SettingPath, keys_of

@@ -34,6 +34,10 @@ POLL: Final = 0.2  # seconds between attempts to open a locked file
 LOCK_MESSAGE: Final = "Could not set lock on file"
 
 
+class AnotherLoadRuns(TemporaryError):
+    """Another load into the same primary database holds its lock."""
+
+
 class DatabaseLocked(TemporaryError):
     """Another process has the primary database open, even read-only: DuckDB allows one writer, or several readers."""
 
@@ -48,7 +52,7 @@ class DatabaseLocked(TemporaryError):
 
 @contextmanager
 def exclusive_load(path: Path) -> Iterator[None]:
-    """Holds the lock for loading into `path`. Raises TemporaryError at once if another load holds it.
+    """Holds the lock for loading into `path`. Raises AnotherLoadRuns at once if another load holds it.
 
     The kernel releases the lock when the process ends, however it ends.
     """
@@ -71,7 +75,7 @@ def exclusive_load(path: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
-            raise TemporaryError(
+            raise AnotherLoadRuns(
                 f"Another load into {path.name} is already running (PID {lock.read().strip() or 'unknown'}).",
                 "This load recorded nothing; the next one tries again.",
             ) from None

@@ -2,12 +2,13 @@
 
     identity        the database's identity (see `file_identity.py`), readable while it is locked
     published.json  what was last published, and where (see `publish.py`)
+    alerts.json     what `check --notify` has told, and still has to (see `alerts/told.py`), under a lock of its own
     kept/           listings that were made while it was locked (see `kept_listings.py`)
     set_aside/      those that cannot be loaded
     temporary/      temporary files of the running load
     work/           dlt's working folder of the running load, or of a killed one
 
-Only a load that holds the lock of the primary database writes here.
+Only a load that holds the lock of the primary database writes the others.
 """
 
 import json
@@ -127,7 +128,7 @@ class StateFolder:
         """Removes all of the above. Foreign files stay, and then also the folder."""
         for folder in (self.kept, self.set_aside, self.temporary, self.work):
             shutil.rmtree(folder, ignore_errors=True)
-        for file in (*self.path.glob(".*.new"), *(self.path / name for name in FILES)):
+        for file in (*self.path.glob(".*.new"), *self.path.glob("alerts*"), *(self.path / name for name in FILES)):
             file.unlink(missing_ok=True)
         with suppress(OSError):
             self.path.rmdir()

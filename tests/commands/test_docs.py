@@ -12,6 +12,7 @@ from planted import NOW, plant
 from recorders import Recorder
 
 from pipelines import errors as failures
+from pipelines.alerts.settings import DEFAULT_REMIND_HOURS
 from pipelines.answers.check import Thresholds
 from pipelines.config.credentials import METHODS
 from pipelines.config.project import PROJECT
@@ -108,7 +109,8 @@ def test_every_setting_is_in_the_committed_config_and_the_docs() -> None:
         documented |= {(section, key) for key in re.findall("[a-z_]+", keys)}
     sections = {"sources.salesforce": config["sources"]["salesforce"], **{name: config[name] for name in SECTIONS}}
     there = {(section, key) for section, keys in sections.items() for key in keys}
-    assert documented == there | {("destination.duckdb", "credentials")}
+    secrets = {("destination.duckdb", "credentials"), ("alerts", "urls"), ("alerts", "ping_url")}
+    assert documented == there | secrets
 
 
 def test_the_committed_config_shows_the_defaults() -> None:
@@ -117,6 +119,7 @@ def test_the_committed_config_shows_the_defaults() -> None:
 
     for section, settings in (("query_jobs", RecorderConfiguration()), ("check", Thresholds())):
         assert config[section] == {name: settings[name] for name in settings.get_resolvable_fields()}
+    assert config["alerts"] == {"remind_after_hours": DEFAULT_REMIND_HOURS}
 
 
 def test_every_finding_is_documented() -> None:
@@ -128,16 +131,10 @@ def test_every_finding_is_documented() -> None:
     assert reported == set(re.findall(r"(?m)^\| ([a-z ]+) \| ", table))
 
 
-SECTIONS = ("query_jobs", "check")
+SECTIONS = ("query_jobs", "check", "alerts")
 NOT_SETTINGS = {
-    "credentials",
-    "fetch_org_metadata",
-    "clock_tolerance_hours",
-    "history",
-    "on_page",
-    "on_listed",
-    "return",
-}
+    "credentials", "fetch_org_metadata", "clock_tolerance_hours", "history", "on_page", "on_listed", "return",
+}  # fmt: skip
 
 
 def test_the_example_secrets_show_every_key() -> None:
@@ -145,7 +142,7 @@ def test_the_example_secrets_show_every_key() -> None:
     example = (PROJECT / ".dlt" / "secrets.example.toml").read_text(encoding="utf-8")
     keys = set(re.findall(r"^#? ?([a-z_]+) = ", example, re.MULTILINE))
 
-    assert keys == {key for keys in METHODS.values() for key in keys} | {"login_url"}
+    assert keys == {key for keys in METHODS.values() for key in keys} | {"login_url", "urls", "ping_url"}
     assert set(tomllib.loads(example)["sources"]["salesforce"]["credentials"]) == set(METHODS["client credentials"])
 
 
@@ -163,7 +160,9 @@ def test_the_cron_line_and_the_units_use_the_actual_command_line(recorder: Recor
         line for block in code("cron") + code("ini") for line in block.splitlines() if "pipelines.query_jobs" in line
     ]
 
-    assert len(lines) == 4
+    others = [re.findall(r"query_jobs (\w+)", line) for line in lines if " load " not in line]
+    lines = [line for line in lines if " load " in line]
+    assert (len(lines), others) == (4, [["check"], ["metrics"]])
     for line in lines:
         assert ".venv/bin/python -m pipelines.query_jobs load --quiet" in line
     assert "flock -n -E 75" in lines[0]
@@ -174,7 +173,7 @@ def test_the_cron_line_and_the_units_use_the_actual_command_line(recorder: Recor
         assert "--quiet" in recorder.run(command, "--help").stdout
 
 
-@pytest.mark.parametrize("command", ["load", "forward", "demo", "doctor", "report", "check"])
+@pytest.mark.parametrize("command", ["load", "forward", "demo", "doctor", "report", "check", "metrics"])
 def test_options_that_are_mentioned_exist(recorder: Recorder, command: str) -> None:
     """Those next to a command's name, and those in the table about the report."""
     named = {

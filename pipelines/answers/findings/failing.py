@@ -40,11 +40,12 @@ def streaks(context: CheckContext) -> Iterator[Finding]:
     for streak in failing:
         failure = by_id[streak["last_failed_id"]]
         context.reported.failing[series_of(streak)] = (streak["failing_since"], streak["last_failure_at"])
-        error = _error(failure)
+        error, quoted = _error(failure), failure["error"]
         if not error and failure["outcome"] == LOST:
             reason = main_reason(context, [failure["id"]])
             error = f"Salesforce shows the last one as {_ended_as(streak)}, but every record failed."
             error += reason.sentence if reason else ""
+            quoted = reason.quoted if reason else None
         yield context.finding(
             "failing",
             *(known(streak[part]) for part in SERIES[:3]),
@@ -55,6 +56,7 @@ def streaks(context: CheckContext) -> Iterator[Finding]:
             remedy="Fix or disable it: each attempt counts against the daily limit.",
             ids=(streak["last_failed_id"],),
             numbers={name: streak[name] for name in ("failures", "failing_since", "last_failure_at")},
+            quotes=(quoted,),
         )
 
 
@@ -105,6 +107,7 @@ def lost_loads(context: CheckContext) -> Iterator[Finding]:
             remedy=WHICH if reason else SETUP,
             ids=ids,
             numbers={"jobs": len(alike), "records_failed": records},
+            quotes=(reason.quoted if reason else None,),
         )
 
 
@@ -151,21 +154,24 @@ def rates(context: CheckContext) -> Iterator[Finding]:
 def _failure_rate(context: CheckContext, series: Row, failed: list[Row]) -> Finding:
     context.reported.failing[series_of(series)] = (series["first_failure_at"], series["last_failure_at"])
     names = ("jobs", "jobs_failed", "jobs_percent", "since", "first_failure_at", "last_failure_at")
+    why, quoted = _why(context, failed)
     return context.finding(
         "failure rate",
         *(known(series[part]) for part in SERIES[:3]),
         series["created_by_id"],
         message=f"{series_name(series)} failed in {series['jobs_failed']:,} of {series['jobs']:,} jobs "
         f"({percent(series['jobs_percent'])}) since {when(series['since'])}, first on "
-        f"{when(series['first_failure_at'])}, last on {when(series['last_failure_at'])}{_why(context, failed)}.",
+        f"{when(series['first_failure_at'])}, last on {when(series['last_failure_at'])}{why}.",
         remedy="See the view failure_reasons for all errors of these jobs.",
         ids=tuple(row["id"] for row in failed),
         numbers={name: series[name] for name in names},
+        quotes=(quoted,),
     )
 
 
 def _lost_records(context: CheckContext, series: Row, losing: list[Row]) -> Finding:
     reason = main_reason(context, [row["id"] for row in losing])
+    why, quoted = (reason.clause, reason.quoted) if reason else _most_often(losing)
     names = ("jobs_counted", "records_processed", "records_failed", "records_percent", "since", "first_loss_at")
     return context.finding(
         "record failures",
@@ -174,10 +180,11 @@ def _lost_records(context: CheckContext, series: Row, losing: list[Row]) -> Find
         message=f"{series['records_failed']:,} of {counted(series['records_processed'], 'record')} "
         f"({percent(series['records_percent'])}) failed in {counted(series['jobs_counted'], 'job')} of "
         f"{series_name(series)} since {when(series['since'])}, first on {when(series['first_loss_at'])}, last on "
-        f"{when(series['last_loss_at'])}{reason.clause if reason else _most_often(losing)}.",
+        f"{when(series['last_loss_at'])}{why}.",
         remedy=WHICH if reason else SETUP,
         ids=tuple(row["id"] for row in losing),
         numbers={name: series[name] for name in (*names, "last_loss_at")},
+        quotes=(quoted,),
     )
 
 
@@ -197,26 +204,27 @@ def _failures_since(context: CheckContext, since: datetime) -> dict[Series, list
     return by_series
 
 
-def _why(context: CheckContext, failed: list[Row]) -> str:
-    """Why jobs failed, or if they do not tell, why their records did."""
-    if said := _most_often(failed):
-        return said
+def _why(context: CheckContext, failed: list[Row]) -> tuple[str, str | None]:
+    """Why jobs failed, or if they do not tell, why their records did; and what that quotes."""
+    said, quoted = _most_often(failed)
+    if said:
+        return said, quoted
     reason = main_reason(context, [row["id"] for row in failed])
-    return reason.clause if reason else ""
+    return (reason.clause, reason.quoted) if reason else ("", None)
 
 
-def _most_often(failed: list[Row]) -> str:
-    """An example of the most frequent reason; empty if no reason is known."""
+def _most_often(failed: list[Row]) -> tuple[str, str | None]:
+    """An example of the most frequent reason, and what that quotes; empty if no reason is known."""
     reasons: dict[str, list[Row]] = {}
     for failure in failed:
         if failure["error"]:
             template = f"{failure['error_code']}: {failure['error_template'] or failure['error']}"
             reasons.setdefault(template, []).append(failure)
     if not reasons:
-        return ""
+        return "", None
     alike = max(reasons.values(), key=len)
     often = "most often" if len(reasons) > 1 else "each time" if len(alike) == len(failed) else "such as"
-    return f"; {often}: {_error(alike[0])}"
+    return f"; {often}: {_error(alike[0])}", alike[0]["error"]
 
 
 def _error(failure: Row) -> str:

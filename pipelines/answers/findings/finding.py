@@ -21,7 +21,8 @@ SERIES: Final = ("job_type", "operation", "object", "created_by_id")
 @dataclass(frozen=True)
 class Finding:
     """One problem that needs attention: `numbers` are those in the message, `ids` all jobs concerned. `org` is the name
-    to show, `configured_name` the org's name in the settings, if it has one there."""
+    to show, `configured_name` the org's name in the settings, if it has one there; `quotes`: what the message quotes of
+    the org's own texts, which may name what is in a record."""
 
     kind: str
     key: str
@@ -33,6 +34,7 @@ class Finding:
     ids: tuple[str, ...] = ()
     numbers: Row = field(default_factory=dict)
     configured_name: str | None = None
+    quotes: tuple[str | None, ...] = ()
 
     @property
     def shown_ids(self) -> str:

@@ -40,6 +40,7 @@ def new_reasons(context: CheckContext) -> Iterator[Finding]:
                 "last_at": last_at,
                 **_named(first),
             },
+            quotes=(first["message"],),
         )
 
 
@@ -83,6 +84,7 @@ def grown_reasons(context: CheckContext) -> Iterator[Finding]:
                 },
                 **_named(first),
             },
+            quotes=(first["message"],),
         )  # fmt: skip
 
 
@@ -141,6 +143,7 @@ def unread_results(context: CheckContext) -> Iterator[Finding]:
             ids=tuple(cause["ids"]),
             numbers={"jobs": cause["jobs"], "records_failed": records, "rows_read": cause["rows_read"],
                      "since": cause["since"], "forgotten_from": forgotten},
+            quotes=(cause["error"],),
         )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ class MainReason:
     count: int
     of: int  # how many failed for any reason, as far as that was read
     what: str  # record, batch or job
+    quoted: str | None  # what the name quotes
 
     @property
     def sentence(self) -> str:
@@ -49,7 +50,7 @@ def main_reason(context: CheckContext, ids: Sequence[str]) -> MainReason | None:
     first = found[0]
     amount = {"record": "records", "batch": "batches"}.get(first["level"], "jobs")
     total = sum(row[amount] for row in found if row["level"] == first["level"])
-    return MainReason(reason_name(first), first[amount], total, first["level"])
+    return MainReason(reason_name(first), first[amount], total, first["level"], first["message"])
 
 
 def reason_name(row: Row) -> str:

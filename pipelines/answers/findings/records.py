@@ -78,4 +78,5 @@ def details(context: CheckContext) -> Iterator[Finding]:
             urgent=context.now >= waiting["since"] + URGENT_AFTER,
             ids=tuple(waiting["ids"]),
             numbers={"jobs": waiting["jobs"], "since": waiting["since"], "forgotten_from": forgotten},
+            quotes=(waiting["error"],),
         )

@@ -1,0 +1,69 @@
+"""What is to be told: a finding that began, goes on, or is over."""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from pipelines.answers.findings.finding import Finding
+from pipelines.errors import sanitize
+from pipelines.recording.message_templates import message_template
+
+Change = Literal["began", "goes on", "over"]
+
+CHECK_FAILED: Final = "check"  # the key of the one finding that is not of an org: that `check` could not look
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A finding as it is told and remembered: what the org's own texts quote is in it as a template only."""
+
+    key: str
+    org_id: str
+    heading: str  # URGENT COVERAGE in Acme
+    text: str
+    urgent: bool
+    since: str  # when it was first found, in ISO 8601
+
+    @classmethod
+    def of(cls, finding: Finding, now: datetime) -> "Problem":
+        """From a finding of `check`."""
+        message = finding.message
+        for quoted in filter(None, finding.quotes):
+            before, found, after = message.rpartition(quoted)
+            message = f"{before}{message_template(quoted)}{after}" if found else message
+        jobs = [f"{'job' if len(finding.ids) == 1 else 'jobs'}: {finding.shown_ids}"] if finding.ids else []
+        return cls(
+            finding.key,
+            finding.org_id,
+            f"{'URGENT ' if finding.urgent else ''}{finding.kind.upper()} in {finding.org}",
+            "\n".join([message, *jobs, finding.remedy]),
+            finding.urgent,
+            _time(now),
+        )
+
+    @classmethod
+    def of_failed_check(cls, message: str, now: datetime) -> "Problem":
+        """From the reason why `check` could not look."""
+        text = f"`check` could not look for problems: {sanitize(message)}"
+        return cls(CHECK_FAILED, "", "CHECK FAILED", text, urgent=True, since=_time(now))
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing to tell, as of when. `reason`: why a finding is over, if that is not because the problem is."""
+
+    change: Change
+    at: str
+    problem: Problem
+    reason: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, given: dict[str, Any]) -> "Event":
+        return cls(**{**given, "problem": Problem(**given["problem"])})
+
+
+def _time(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds")

@@ -1,0 +1,142 @@
+"""What each channel was told and still has to be told: `alerts.json` in the folder beside the primary database.
+
+An outbox for each channel: a run first writes down what is new, then sends, and after each answer writes that it was
+sent. A kill between the answer and that note sends a message twice; nothing that was written down is ever lost.
+Channels are known by a salted, slow hash of their URL: the file has no secret.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from pipelines.alerts.events import Event, Problem
+from pipelines.errors import ConfigError, TemporaryError
+from pipelines.warehouse.primary import locking_unsupported
+from pipelines.warehouse.state_folder import StateFolder
+
+VERSION: Final = 1
+LOCK_PATIENCE: Final = 60.0  # seconds to wait for another run: it waits for slow channels
+POLL: Final = 0.1
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Mailbox:
+    """One channel: what it still has to be told, when it was last told of each open finding (seconds since 1970), and
+    whether it was added later, and gets all of that as one."""
+
+    outbox: list[Event] = field(default_factory=list)
+    told_at: dict[str, float] = field(default_factory=dict)
+    is_new: bool = False
+
+
+class Told:
+    """The contents of the file. `write` replaces it atomically."""
+
+    def __init__(self, state: StateFolder, name: str) -> None:
+        self.state, self.name = state, name
+        self.salt = secrets.token_hex(16)
+        self.open: dict[str, Problem] = {}
+        self.mailboxes: dict[str, Mailbox] = {}
+        self.is_first = False  # nothing was ever told, or it is not known what
+        self._read()
+
+    @property
+    def path(self) -> Path:
+        return self.state.path / self.name
+
+    def _read(self) -> None:
+        try:
+            text = self.path.read_bytes()
+        except FileNotFoundError:
+            self.is_first = True
+            return
+        try:
+            found = json.loads(text)
+            newer = isinstance(found["version"], int) and found["version"] > VERSION
+            if not newer:
+                self._take(found)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            damaged = self.path.with_name(f"{self.name}.damaged")
+            self.path.replace(damaged)
+            self.open, self.mailboxes = {}, {}
+            logger.warning("%s is damaged; it is now %s. Every channel is told what is open.", self.path, damaged.name)
+            return
+        if newer:
+            raise ConfigError(
+                f"{self.path} was written by a newer version, so it is not known what was told.",
+                "Run that version, or delete the file: then every channel is told what is open.",
+            )
+
+    def _take(self, found: dict[str, Any]) -> None:
+        bytes.fromhex(found["salt"])
+        self.salt = found["salt"]
+        self.open = {key: Problem(**problem) for key, problem in found["open"].items()}
+        self.mailboxes = {
+            digest: Mailbox(
+                [Event.from_json(event) for event in one["outbox"]],
+                {key: float(at) for key, at in one["told_at"].items()},
+                bool(one["is_new"]),
+            )
+            for digest, one in found["channels"].items()
+        }
+
+    def write(self) -> None:
+        self.state.write(
+            self.name,
+            json.dumps(
+                {
+                    "version": VERSION,
+                    "salt": self.salt,
+                    "open": {key: asdict(problem) for key, problem in self.open.items()},
+                    "channels": {digest: asdict(one) for digest, one in self.mailboxes.items()},
+                }
+            ),
+        )
+
+    def digest(self, url: str) -> str:
+        """What stands for a channel."""
+        salt = bytes.fromhex(self.salt)
+        return hashlib.scrypt(url.encode("utf-8", "surrogatepass"), salt=salt, n=2**14, r=8, p=1, dklen=16).hex()
+
+
+@contextmanager
+def exclusively_told(primary_file: Path, name: str) -> Iterator[Told]:
+    """The file, for one run at a time: a second one waits. Raises TemporaryError if that takes too long."""
+    import fcntl  # noqa: PLC0415 - POSIX only
+
+    state = StateFolder(primary_file)
+    try:
+        state.make(state.path)
+        lock = open(os.open(state.path / "alerts.lock", os.O_RDWR | os.O_CREAT, 0o666), "r+")  # noqa: SIM115
+    except OSError as error:
+        raise ConfigError(
+            f"Cannot write in {state.path}, where it is kept what was told: {error.strerror}.",
+            "Let this user write there, or run it as another.",
+        ) from None
+    with lock:
+        give_up = time.monotonic() + LOCK_PATIENCE
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > give_up:
+                    raise TemporaryError(
+                        "Another `check --notify` is still sending.", "The next one tells what is new by then."
+                    ) from None
+                time.sleep(POLL)
+            except OSError as error:
+                raise locking_unsupported(primary_file, error) from None
+        with suppress(OSError):
+            state.share(state.path / "alerts.lock")
+        yield Told(state, name)
