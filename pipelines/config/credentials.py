@@ -89,8 +89,9 @@ class SalesforceCredentials(CredentialsConfiguration):
                 f"Set the keys for one of these sign-in methods:\n{ways}\n{self._where()}\n"
                 "To try it without an org: make demo",
             )
-        closest = min(METHODS.values(), key=lambda keys: (-len(given & set(keys)), len(set(keys) - given)))
-        missing = {key for key in set(closest) - given if not self._place(key)}
+        there = given | {key for keys in METHODS.values() for key in keys if self._place(key)}  # perhaps empty
+        closest = min(METHODS.values(), key=lambda keys: (-len(there & set(keys)), len(set(keys) - there)))
+        missing = set(closest) - there
         raise ConfigError(
             f"The sign-in is incomplete. Set: {_listed(given)}."
             f"{f' Missing: {_listed(missing)}.' if missing else ''}{self._empty(closest)}{self._placeholder()}",

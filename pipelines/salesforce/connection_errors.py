@@ -51,14 +51,14 @@ def unreachable(host: str, error: Exception) -> RecorderError:
 def _what_failed(error: Exception) -> str:
     chain = list(exception_chain(error))
     behind = error.args[0] if error.args else None
-    if isinstance(error, ConnectTimeout) or any(isinstance(one, ConnectTimeoutError) for one in chain):
+    if any(isinstance(one, ConnectionRefusedError) for one in chain):
+        return "could not be reached: connection refused"
+    if isinstance(error, ConnectTimeout) or any(type(one) is ConnectTimeoutError for one in chain):  # it has subclasses
         return "could not be reached: timed out, no connection was made in time"
     if isinstance(error, requests.Timeout) or isinstance(behind, ReadTimeoutError):
         return "timed out: it took the connection, but did not answer in time"
     if isinstance(error, BROKEN) or isinstance(behind, ProtocolError):
         return "closed the connection or sent an invalid HTTP response"
-    if any(isinstance(one, ConnectionRefusedError) for one in chain):
-        return "could not be reached: connection refused"
     reason = next((one.strerror for one in chain if isinstance(one, OSError) and one.errno and one.strerror), None)
     return f"could not be reached: {sanitize(reason, 80).lower()}" if reason else "could not be reached"
 
