@@ -88,5 +88,6 @@ def _time(text: object, now: datetime) -> datetime:
 
 
 def _lasting(failure: RecorderError, began: datetime, lasted: timedelta) -> LastingFailure:
-    hours = lasted / timedelta(hours=1)
-    return LastingFailure(f"Since {began:%Y-%m-%d %H:%M} UTC ({hours:,.0f} hours): {failure.message}", failure.remedy)
+    hours = lasted // timedelta(hours=1)
+    shown = f" ({hours:,} hour{'s' if hours > 1 else ''})" if hours else ""
+    return LastingFailure(f"Since {began:%Y-%m-%d %H:%M} UTC{shown}: {failure.message}", failure.remedy)

@@ -14,6 +14,7 @@ from pipelines.commands import COMMANDS
 from pipelines.config.dlt_context import use_project
 from pipelines.demo_org.org import DemoOrg
 from pipelines.diagnosis.earlier_runs import FAILING, HOSTS
+from pipelines.diagnosis.run_errors import failure_of
 from pipelines.errors import RecorderError
 from pipelines.salesforce import reached_hosts
 
@@ -36,8 +37,9 @@ def load(*arguments: str) -> tuple[int, RecorderError | None]:
     options = command_line_parser().parse_args(["load", *arguments])
     try:
         return COMMANDS["load"](options), None
-    except RecorderError as error:
-        return error.exit_code, error
+    except Exception as error:
+        failure = failure_of(error)
+        return failure.exit_code, failure
 
 
 def noted(recorder: Recorder, name: str = FAILING) -> dict[str, str]:
