@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from pipelines.errors import LastingFailure, RecorderError, TemporaryError
 from pipelines.salesforce.reached_hosts import reached_hosts, remember
-from pipelines.warehouse.atomic_file import replacing
 from pipelines.warehouse.state_folder import StateFolder
 
 HOSTS: Final = "reached.json"
@@ -74,9 +73,9 @@ class EarlierRuns:
     def _write(self, name: str, content: Mapping[str, Any]) -> None:
         """Without the lock of the database, which may be what the run failed for. No run fails because it cannot be
         remembered."""
-        with suppress(OSError), replacing(self._folder.path / name) as new:
-            new.write_text(json.dumps(content, indent=1), encoding="utf-8")
-            self._folder.share(new)
+        with suppress(OSError):
+            self._folder.make(self._folder.path)
+            self._folder.write(name, json.dumps(content, indent=1))
 
 
 def _time(text: object, now: datetime) -> datetime:

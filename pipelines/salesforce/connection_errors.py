@@ -20,7 +20,7 @@ from urllib3.exceptions import ConnectTimeoutError, LocationValueError, Protocol
 
 from pipelines.errors import ConfigError, NoResponse, RecorderError, TemporaryError, exception_chain, sanitize
 from pipelines.salesforce.proxies import Proxy, proxy_of, tunnel_refused
-from pipelines.salesforce.reached_hosts import reached_hosts
+from pipelines.salesforce.reached_hosts import has_answered
 
 BUNDLE: Final = "Set REQUESTS_CA_BUNDLE (or CURL_CA_BUNDLE) to a file of certificates in PEM format."
 LATER: Final = "Try again later. If it keeps failing, check instance_url, the network and its proxy."
@@ -71,7 +71,7 @@ def _name_error(who: str, address: str, error: Exception) -> RecorderError | Non
     if unresolved.errno not in NO_SUCH_NAME:
         return NoResponse(f"{who} could not be found: the name server gave no answer.", LATER)
     said = f"{who} could not be found: its name does not exist, or has no address"
-    if address in reached_hosts():
+    if has_answered(address):
         return NoResponse(f"{said}; it has answered before.", LATER)
     return ConfigError(f"{said}.", "Check its spelling, and whether this machine is connected to a network.")
 

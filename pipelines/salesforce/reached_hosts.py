@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pipelines.salesforce.proxies import proxy_of
 
-_reached: Final[set[str]] = set()  # of this process, and what it was told of earlier ones
+_reached: Final[set[str]] = set()  # in lower case; of this process, and what it was told of earlier ones
 
 
 def remember(hosts: Iterable[str]) -> None:
@@ -20,8 +20,14 @@ def reached_hosts() -> frozenset[str]:
     return frozenset(_reached)
 
 
+def has_answered(host: str) -> bool:
+    """Whether this host, with its port if it was given one, is among them."""
+    return host.lower() in _reached
+
+
 def note_answer(url: str) -> None:
     """Notes that the host of this URL, and the proxy on the way, have answered."""
-    host = urlsplit(url).netloc
+    host = urlsplit(url).netloc.lower()
     if host not in _reached:
-        _reached.update(filter(None, (host, proxy.address if (proxy := proxy_of(url)) else "")))
+        proxy = proxy_of(url)
+        _reached.update(filter(None, (host, proxy.address.lower() if proxy else "")))

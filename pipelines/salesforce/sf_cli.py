@@ -8,7 +8,7 @@ from typing import Any, Final
 from pipelines.config.credentials import REDACTED, https_origin
 from pipelines.errors import AccessDenied, ConfigError, RecorderError, TemporaryError
 from pipelines.salesforce.oauth_errors import passes, remedy_for
-from pipelines.salesforce.reached_hosts import reached_hosts
+from pipelines.salesforce.reached_hosts import has_answered
 from pipelines.salesforce.redaction import redact
 from pipelines.salesforce.session import Session
 
@@ -86,7 +86,7 @@ def _sf(command: list[str], org: str) -> dict[str, Any]:
 def _refused(what: str, said: str, org: str, name: str = "") -> RecorderError:
     if NETWORK.search(said) or passes(said):
         return TemporaryError(f"{what}: {said}.", "Try again later. If it keeps failing, run it by hand.")
-    if (unknown := NO_SUCH_HOST.search(said)) and unknown[1] not in reached_hosts():
+    if (unknown := NO_SUCH_HOST.search(said)) and not has_answered(unknown[1]):
         return ConfigError(f"{what}: {said}.", f"Check the spelling of {unknown[1]}, and this machine's network.")
     if unknown:
         return TemporaryError(f"{what}: {said}.", "That host has answered before: try again later.")

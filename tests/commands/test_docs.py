@@ -164,8 +164,7 @@ def test_the_cron_line_and_the_units_use_the_actual_command_line(recorder: Recor
     ]
 
     assert len(lines) == 4
-    for line in lines:
-        assert ".venv/bin/python -m pipelines.query_jobs load --quiet" in line
+    assert all(".venv/bin/python -m pipelines.query_jobs load --quiet" in line for line in lines)
     assert lines[0].split(" ")[5].endswith("/python")  # no wrapper with exit codes of its own
     assert f"\nSuccessExitStatus={failures.TemporaryError.exit_code}\n" in part("operations.md", "## Schedule")
     assert lines[1].endswith("; .venv/bin/python -m pipelines.query_jobs check")  # even if the load fails
