@@ -21,6 +21,8 @@ from pipelines.recording.load import record
 from pipelines.recording.progress import progress
 from pipelines.warehouse.reader import Warehouse
 
+FORWARD: Final = "(forward)"  # what its failures are remembered by: no org can have this name
+
 logger = logging.getLogger(__name__)
 
 
@@ -116,7 +118,7 @@ def _forward(options: Namespace) -> int:
             _say(*lines)
         return 0
 
-    return _with_patience(forward, "forward", options, read_settings())
+    return _with_patience(forward, FORWARD, options, read_settings())
 
 
 def _demo(options: Namespace) -> int:
