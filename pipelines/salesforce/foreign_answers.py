@@ -6,7 +6,7 @@ from urllib.parse import urljoin, urlsplit
 
 from requests import Response
 
-from pipelines.errors import ConfigError, RecorderError, TemporaryError, sanitize
+from pipelines.errors import ConfigError, NoResponse, RecorderError, sanitize
 from pipelines.salesforce.proxies import refused_by_proxy
 
 HTML: Final = re.compile(rb"<!doctype html|<html|<head|<body", re.IGNORECASE)
@@ -24,7 +24,7 @@ def foreign_answer(response: Response) -> RecorderError | None:
     content = response.content[:BEGINNING]
     target = redirect_target(response)
     if (HTML.search(content) and MAINTENANCE.search(content)) or "maintenance" in target.lower():
-        return TemporaryError(
+        return NoResponse(  # none of the org's own
             f"{host} is down for maintenance: it answered with a page that says so (HTTP {response.status_code}).",
             "See https://status.salesforce.com. Nothing was changed; try again later.",
         )

@@ -137,16 +137,3 @@ def test_a_separator_of_thousands_is_part_of_the_number(org: DemoOrg, recorder: 
     used, allowed = (int(number.replace(",", "")) for number in usage.partition(";")[0].split("/"))
     assert asked.budget.usage == (used, allowed)
     assert asked.budget.calls_left == int(allowed * 0.9) - used
-
-
-def test_maintenance_in_the_midst_of_details(
-    org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The listing is recorded; no further job is asked for."""
-    monkeypatch.setenv("QUERY_JOBS__DETAILS_PER_RUN", "5")
-    for _ in range(40):
-        org.add_job(state="JobComplete")
-    org.fail_next(200, MAINTENANCE, path=f"{LISTING}/", times=50)
-    recorder.load()
-    assert len(recorder.states()) == 40
-    assert "is down for maintenance" in caplog.text
