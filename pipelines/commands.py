@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 from pipelines.alerts.ping import LoadPing, pinging
 from pipelines.config.orgs import org_names, read_orgs
-from pipelines.config.settings import read_settings, warehouse_to_read
+from pipelines.config.settings import Settings, read_settings, warehouse_to_read
 from pipelines.demo import DEMO_HOME, DEMO_WAREHOUSE, FLEET_HOME
+from pipelines.diagnosis.earlier_runs import EarlierRuns
 from pipelines.diagnosis.run_errors import failure_of
-from pipelines.errors import TemporaryError, exception_chain
+from pipelines.errors import LastingFailure, TemporaryError, exception_chain
 from pipelines.interrupts import causing_signal
 from pipelines.recording.fleet import record_fleet_under_lock
 from pipelines.recording.fleet_run import FleetRun
@@ -25,6 +26,8 @@ from pipelines.warehouse.reader import Warehouse
 
 if TYPE_CHECKING:
     from pipelines.alerts.notify import Notifier
+
+FORWARD: Final = "(forward)"  # what its failures are remembered by: no org can have this name
 
 logger = logging.getLogger(__name__)
 
@@ -44,40 +47,76 @@ def _exit_code_of(error: BaseException) -> int:
 def _recorded(options: Namespace, ping: LoadPing) -> int:
     settings, orgs = read_settings(), read_orgs(options.org)
     _warn_of_misspelt_settings(except_for={org.problem.message for org in orgs if org.problem})
-    with progress(wanted=not options.quiet) as callbacks:
-        if orgs[0].name:
+    earlier = EarlierRuns(settings.primary_file)
+
+    def load() -> int:
+        with earlier.remembering_hosts(), progress(wanted=not options.quiet) as callbacks:
+            if orgs[0].name:
+                with exclusive_load(settings.primary_file):
+                    ping.start()
+                    run_of_all = record_fleet_under_lock(settings, orgs, org_names(), callbacks)
+                return _tell_of_fleet(run_of_all, earlier, _patience(options, settings), options.quiet)
+            credentials = orgs[0].usable_credentials
             with exclusive_load(settings.primary_file):
                 ping.start()
-                fleet = record_fleet_under_lock(settings, orgs, org_names(), callbacks)
-            return _tell_of_fleet(fleet, options.quiet)
-        credentials = orgs[0].usable_credentials
-        with exclusive_load(settings.primary_file):
-            ping.start()
-            run = record_under_lock(settings, credentials, callbacks)
-    if not options.quiet:
-        _say(run)
-    if run.failure:
-        raise run.failure
-    return 0
+                run = record_under_lock(settings, credentials, callbacks)
+        if not options.quiet:
+            _say(run)
+        if run.failure:
+            raise run.failure
+        return 0
+
+    return _with_patience(load, "", options, settings)
 
 
-def _tell_of_fleet(run: FleetRun, quiet: bool) -> int:
+def _patience(options: Namespace, settings: Settings) -> float | None:
+    """For how many hours temporary failures are not told of; None: they are told of at once."""
+    return settings.quiet_hours if options.quiet and not options.verbose else None
+
+
+def _with_patience(run: Callable[[], int], name: str, options: Namespace, settings: Settings) -> int:
+    """Runs this; a temporary failure is told of as the options want it. `name` is what it is remembered by."""
+    earlier, patience = EarlierRuns(settings.primary_file), _patience(options, settings)
+    try:
+        exit_code = run()
+    except Exception as error:
+        if causing_signal(exception_chain(error)):
+            raise
+        failure = failure_of(error)
+        told = earlier.to_tell({name: failure}, patience)
+        if told.get(name) is failure:
+            raise
+        if told:
+            raise told[name] from None
+        return failure.exit_code
+    earlier.to_tell({name: None}, patience)
+    return exit_code
+
+
+def _tell_of_fleet(run: FleetRun, earlier: EarlierRuns, patience: float | None, quiet: bool) -> int:
     """Prints a line for each org, and a sum; returns the exit code."""
     failures = {name: failure_of(error) for name, error in run.errors.items()}
+    told = earlier.to_tell({name: failures.get(name) for name in (*run.recorded, *failures)}, patience)
     for name in run.names:
-        if name in failures:
-            text = " ".join(str(failures[name]).split())
-            print(f"{name}: {text} (exit code {failures[name].exit_code})", file=sys.stderr)
+        if name in told:
+            text = " ".join(str(told[name]).split())
+            print(f"{name}: {text} (exit code {told[name].exit_code})", file=sys.stderr)
         elif name in run.recorded and not quiet:
             _say(f"{name}: {run.run(name).summary}")
     if not quiet:
         _say(run)
-    elif failures:
+    elif told:
         print(run, file=sys.stderr)
     if run.stopped:
         raise run.stopped
-    codes = [failure.exit_code for failure in failures.values()]
-    return next((code for code in codes if code != TemporaryError.exit_code), codes[0] if codes else 0)
+    codes = [told.get(name, failure).exit_code for name, failure in failures.items()]
+    return max(codes, key=_gravity, default=0)
+
+
+def _gravity(exit_code: int) -> int:
+    """How much a failed org's exit code counts among several: those that will not pass by themselves come first."""
+    passing = TemporaryError.exit_code, LastingFailure.exit_code
+    return passing.index(exit_code) if exit_code in passing else len(passing)
 
 
 def _warn_of_misspelt_settings(except_for: Collection[str] = ()) -> None:
@@ -93,10 +132,16 @@ def _forward(options: Namespace) -> int:
     from pipelines.forwarding.command import forward_as_asked  # noqa: PLC0415 - a load does not need it
 
     _warn_of_misspelt_settings()
-    lines = forward_as_asked(init=options.init, full=options.full, dry_run=options.dry_run, take_over=options.take_over)
-    if not options.quiet or options.dry_run:
-        _say(*lines)
-    return 0
+
+    def forward() -> int:
+        lines = forward_as_asked(
+            init=options.init, full=options.full, dry_run=options.dry_run, take_over=options.take_over
+        )
+        if not options.quiet or options.dry_run:
+            _say(*lines)
+        return 0
+
+    return _with_patience(forward, FORWARD, options, read_settings())
 
 
 def _demo(options: Namespace) -> int:

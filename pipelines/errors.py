@@ -37,6 +37,12 @@ class TemporaryError(RecorderError):
     exit_code = os.EX_TEMPFAIL  # 75
 
 
+class LastingFailure(RecorderError):
+    """A temporary problem that has lasted so long that somebody should look at it."""
+
+    exit_code = os.EX_UNAVAILABLE  # 69
+
+
 class NoResponse(TemporaryError):
     """A request got no response: timed out, cut off, or the host was unreachable."""
 

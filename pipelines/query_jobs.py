@@ -8,6 +8,7 @@ The path of a record, package by package. Each imports only from those below it;
     diagnosis/     what is wrong
         doctor.py        checks the set-up;  examination.py: its findings;  recorded_files.py;  open_questions.py
         misspelt_settings.py, renamed_settings.py, ignored_settings.py;  run_errors.py: why a run failed
+        earlier_runs.py  since when it fails, and which hosts have answered
     demo/          records the built-in org of demo_org/ on a simulated clock
     alerts/        what leaves this machine so that someone acts
         notify.py        one run of `check --notify`;  channels.py: sends, through Apprise;  settings.py: `[alerts]`
@@ -55,11 +56,13 @@ The path of a record, package by package. Each imports only from those below it;
         org.py           sends requests;  api_budget.py: how many;  org_clock.py: can its clock be trusted?
         job_pages.py     reads a listing, page by page, to its end
         sign_in.py       the four ways to sign in, sf_cli.py one of them;  session.py: the result;  session_renewal.py
+        private_key.py   of one of the ways;  oauth_errors.py: what refusals mean
         org_id.py        which org this is;  ids.py: ids of 15 and 18 characters
         http_clients.py  requests and retries;  transport.py: limits on size and time of a response
         streaming.py     responses of any length, read part by part
         json_answers.py  decodes responses;  classic_xml.py: those in XML
-        api_errors.py    error responses;  connection_errors.py: no response at all;  redaction.py: removes secrets
+        api_errors.py    error responses;  foreign_answers.py: those of others;  redaction.py: removes secrets
+        connection_errors.py  no response at all;  proxies.py: on the way;  reached_hosts.py: which have answered
     warehouse/     the primary database and its published copy
         primary.py       the primary database and its locks;  database_file.py: how a DuckDB file is opened
         state_folder.py  the folder beside it;  file_identity.py: its identity;  dlt_packages.py: dlt's internals

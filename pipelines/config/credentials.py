@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
@@ -12,7 +13,7 @@ from dlt.common.configuration.specs import CredentialsConfiguration
 from dlt.common.typing import TSecretStrValue
 
 from pipelines.config.dlt_context import active, named, place_of, section
-from pipelines.config.own_settings import CREDENTIALS, variable
+from pipelines.config.own_settings import CREDENTIALS, Found, variable
 from pipelines.errors import ConfigError
 
 SECTION: Final = ".".join(CREDENTIALS)
@@ -28,11 +29,11 @@ ORIGIN: Final = re.compile(
 # What `sf org display` shows instead of a token since @salesforce/cli 2.136.8 (forcedotcom/cli#3560).
 REDACTED: Final = "[REDACTED]"
 TOKEN: Final = re.compile(r"00D[A-Za-z0-9]{12,15}![^\s\"'<>&]+")  # what an access token looks like
-LOGIN_HOSTS: Final = ("login.salesforce.com", "test.salesforce.com")
+LOGIN_HOSTS: Final = ("login.salesforce.com", "test.salesforce.com", "login.salesforce.mil", "test.salesforce.mil")
 # Hosts of the same org that people copy from the browser, but that do not serve the API.
 # https://help.salesforce.com/s/articleView?id=xcloud.remoteaccess_oauth_client_credentials_flow.htm
-BROWSER_HOSTS: Final = (".lightning.force.com", ".salesforce-setup.com")
-PLACEHOLDER: Final = "yourdomain.my.salesforce.com"  # in .dlt/secrets.example.toml
+BROWSER_HOSTS: Final = (".lightning.force.com", ".salesforce-setup.com", ".lightning.crmforce.mil")
+PLACEHOLDER: Final = "yourdomain"  # in .dlt/secrets.example.toml, the My Domain
 
 
 @section(SECTION)
@@ -82,14 +83,18 @@ class SalesforceCredentials(CredentialsConfiguration):
             )
         ways = "\n".join(f"  {way}: {', '.join(keys)}" for way, keys in METHODS.items())
         if not given:
+            where = "" if self.section == SECTION else f" under [{self.section}]"
             raise ConfigError(
-                "No Salesforce credentials are set" + ("." if self.section == SECTION else f" under [{self.section}]."),
+                f"No Salesforce credentials are set{where}.{self._empty()}",
                 f"Set the keys for one of these sign-in methods:\n{ways}\n{self._where()}\n"
                 "To try it without an org: make demo",
             )
-        closest = min(METHODS.values(), key=lambda keys: (-len(given & set(keys)), len(set(keys) - given)))
+        there = given | {key for keys in METHODS.values() for key in keys if self._place(key)}  # perhaps empty
+        closest = min(METHODS.values(), key=lambda keys: (-len(there & set(keys)), len(set(keys) - there)))
+        missing = set(closest) - there
         raise ConfigError(
-            f"The sign-in is incomplete. Set: {_listed(given)}. Missing or empty: {_listed(set(closest) - given)}.",
+            f"The sign-in is incomplete. Set: {_listed(given)}."
+            f"{f' Missing: {_listed(missing)}.' if missing else ''}{self._empty(closest)}{self._placeholder()}",
             f"Set all keys for one of these sign-in methods:\n{ways}\n{self._set_where(given)}\n{self._where()}",
         )
 
@@ -103,6 +108,21 @@ class SalesforceCredentials(CredentialsConfiguration):
 
     def _named(self, key: str) -> str:
         return named(f"{self.section}.{key}")
+
+    def _place(self, key: str) -> Found | None:
+        return active().settings.find((*self.section.split("."), key), secret=True)
+
+    def _empty(self, keys: Collection[str] = ()) -> str:
+        """Which keys are there, but without a value, and where; of these keys, if any are given."""
+        keys = keys or [key for keys in METHODS.values() for key in keys]
+        empty = [key for key in dict.fromkeys(keys) if not getattr(self, key) and self._place(key)]
+        return f" Empty: {', '.join(place_of(f'{self.section}.{key}', key) for key in empty)}." if empty else ""
+
+    def _placeholder(self) -> str:
+        """A sentence about instance_url, if that is still the example's."""
+        if not _is_placeholder(self.instance_url):
+            return ""
+        return f" {self._named('instance_url')} is the placeholder of .dlt/secrets.example.toml."
 
     def _set_where(self, given: set[str]) -> str:
         return f"Set now: {', '.join(place_of(f'{self.section}.{key}', key) for key in sorted(given))}."
@@ -145,18 +165,25 @@ class SalesforceCredentials(CredentialsConfiguration):
         for key in ("instance_url", "login_url"):
             if getattr(self, key):
                 setattr(self, key, https_origin(self._named(key), getattr(self, key)))
-        host = urlsplit(self.instance_url or "").hostname or ""
-        if host == PLACEHOLDER:
+        if _is_placeholder(self.instance_url):
             raise ConfigError(
-                f"{self._named('instance_url')} is the placeholder of .dlt/secrets.example.toml.",
+                self._placeholder().strip(),
                 "Set it to your org's My Domain, https://<name>.my.salesforce.com (Setup, My Domain).",
             )
+        host = urlsplit(self.instance_url or "").hostname or ""
         if host in LOGIN_HOSTS or host.endswith(BROWSER_HOSTS):
             raise ConfigError(
                 f"{self._named('instance_url')} is {self.instance_url}, which does not serve the API.",
                 "Use the org's My Domain, https://<name>.my.salesforce.com "
                 "(Setup, My Domain; a sandbox: https://<name>--<sandbox>.sandbox.my.salesforce.com).",
             )
+
+
+def _is_placeholder(url: str | None) -> bool:
+    """Whether an address is the example's, as it stands there or for a sandbox."""
+    found = ORIGIN.match(url if "://" in (url or "") else f"https://{url}") if url else None
+    labels = found["host"].lower().rstrip(".").split(".") if found else []
+    return len(labels) > 2 and labels[0].partition("--")[0] == PLACEHOLDER
 
 
 def https_origin(name: str, url: Any) -> str:
@@ -172,7 +199,8 @@ def https_origin(name: str, url: Any) -> str:
         raise ConfigError(
             f"{name} must be an https:// address of an org{shown}.", "Example: https://yourdomain.my.salesforce.com"
         )
-    return f"{found['scheme']}://{found['host']}{':' + found['port'] if found['port'] else ''}"
+    host = found["host"].rstrip(".")  # a dot at its end is valid, but is in no certificate
+    return f"{found['scheme']}://{host}{':' + found['port'] if found['port'] else ''}"
 
 
 def _listed(keys: set[str]) -> str:

@@ -8,9 +8,10 @@ the section of the destination that jobs are forwarded to; everything else stays
 
 import os
 from collections.abc import Callable, Mapping
+from datetime import date
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, get_args, get_origin
 
 from dlt.common.configuration import is_secret_hint
 from dlt.common.configuration.container import Container
@@ -38,6 +39,7 @@ from pipelines.config.own_settings import (
     named_project,
 )
 from pipelines.config.project import PROJECT
+from pipelines.config.runtime import check_runtime
 from pipelines.errors import ConfigError, sanitize
 
 Spec = TypeVar("Spec", bound=BaseConfiguration)
@@ -160,7 +162,10 @@ class RecorderContext(RunContext):
         if runtime_config is None and self._initialized:
             return  # dlt calls this twice per context
         self._initialized = True
-        super().initialize_runtime(runtime_config or _resolved(RuntimeConfiguration(), "runtime"))
+        if runtime_config is None:
+            runtime_config = _resolved(RuntimeConfiguration(), "runtime")
+            check_runtime(runtime_config, named)
+        super().initialize_runtime(runtime_config)
 
 
 def use(context: RecorderContext) -> RecorderContext:
@@ -208,15 +213,28 @@ def config_error(error: ConfigurationException) -> ConfigError:
     """dlt's configuration error as one sentence: which setting is wrong, and where it is set."""
     if isinstance(error, ConfigValueCannotBeCoercedException):
         key, value = error.field_name, error.field_value
+        kind = _kind_of(error.hint)
         orgs = (f"{ORGS}.{org}" for org in active().settings.org_names())
         for name in [name for name in (*KEYS, *orgs) if key in (keys_of(tuple(name.split("."))) or ())]:
             found = active().settings.find((*name.split("."), key))
-            if found and found.value == value:
-                shown = "" if is_credentials(tuple(name.split("."))) else f"{sanitize(repr(value), 100)}, "
-                kind = KINDS.get(getattr(error.hint, "__origin__", error.hint), "text")
+            if found and (found.value == value or repr(found.value) == repr(value)):  # nan differs from itself
+                shown = "" if is_credentials(tuple(name.split("."))) else f"{_as_written(value)}, "
                 return ConfigError(f"{named(f'{name}.{key}')} is {shown}not {kind}.", SEE)
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return ConfigError(" ".join(lines[:3])[:400], SEE)
+        return ConfigError(f"The setting `{sanitize(key, 80)}` is not {kind}.", SEE)
+    said = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    return ConfigError(f"A setting cannot be used: {sanitize(said)}", SEE)
+
+
+def _kind_of(hint: Any) -> str:
+    """What a setting of this type must be."""
+    kinds = [KINDS.get(get_origin(one) or one) for one in (hint, *get_args(hint))]
+    return next(filter(None, kinds), "text")
+
+
+def _as_written(value: Any) -> str:
+    """A value as the user may have written it in a file of settings."""
+    shown = str(value).lower() if isinstance(value, bool) else str(value) if isinstance(value, date) else repr(value)
+    return sanitize(shown, 100)
 
 
 def named(setting: str) -> str:

@@ -4,16 +4,15 @@ Only full names count: a bare variable, or a key at a file's top level, belongs 
 """
 
 import os
-import re
 import stat
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from pipelines.config.project import INSTALLED
-from pipelines.errors import ConfigError, sanitize
+from pipelines.config.toml_files import read_toml
+from pipelines.errors import ConfigError
 
 FOLDER: Final = ".dlt"
 SECRETS, CONFIG = "secrets.toml", "config.toml"
@@ -44,7 +43,6 @@ RENAMED: Final[dict[SettingPath, SettingPath]] = {
 }
 # A project belongs to this recorder if it has [query_jobs], or one of our keys in these sections.
 IDENTIFYING_SECTIONS: Final = (SOURCE, CREDENTIALS)
-SECTION_HEAD: Final = re.compile(r"^\s*\[\s*(query_jobs|sources\.salesforce|orgs\.[^\]]+)\b", re.MULTILINE)
 
 
 def section_like(sections: SettingPath) -> SettingPath:
@@ -218,23 +216,6 @@ def _at(settings: dict[str, Any], path: SettingPath) -> Any:
     for part in path:
         node = node.get(part) if isinstance(node, dict) else None
     return node
-
-
-def read_toml(file: Path, ours: bool = False) -> dict[str, Any]:
-    """The settings in a file; none if it does not exist. Raises ConfigError if it cannot be read and is `ours`, or
-    may be; a foreign file that cannot be read is ignored."""
-    content = b""
-    try:
-        if not file.is_file():
-            return {}
-        content = file.read_bytes()
-        return tomllib.loads(content.decode("utf-8-sig"))
-    except (OSError, ValueError) as error:
-        may_be_ours = not content or SECTION_HEAD.search(content.decode("utf-8", errors="replace"))
-        if not ours and not may_be_ours:
-            return {}
-        said = error.strerror if isinstance(error, OSError) else error
-        raise ConfigError(f"{file} cannot be read: {sanitize(said)}", "It must be valid TOML: correct it.") from None
 
 
 def user_id() -> int | None:

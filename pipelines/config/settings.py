@@ -28,6 +28,7 @@ from pipelines.regular_files import check_regular
 PIPELINE: Final = "query_jobs"
 PRIMARY_FILE: Final = ".".join(PRIMARY_FILE_PATH)
 MAX_CLOCK_TOLERANCE_HOURS: Final = 1_000_000
+MAX_QUIET_HOURS: Final = 1_000_000
 
 # DuckDB 1.5 and 2.0 put `.wal` before a question mark, as in a URL, and read a backslash as a slash.
 UNUSABLE: Final = frozenset("?\\")
@@ -48,6 +49,7 @@ class RecorderConfiguration(BaseConfiguration):
     fetch_org_metadata: bool = True
     keep_copies: int = 7
     clock_tolerance_hours: float = 24.0
+    quiet_hours: float = 6.0
 
 
 @section("sources.salesforce")
@@ -77,6 +79,7 @@ class Settings:
     feeds: tuple[str, ...] = FEEDS  # the listings to record
     record_errors: bool = True  # read why the records of loads failed
     record_error_messages: bool = False  # keep messages that are not Salesforce's own, too
+    quiet_hours: float = 6.0  # how long `--quiet` is silent about temporary failures
     demo: bool = False  # whether these are the demo's files
     moment: datetime | None = None  # what the published copy takes as "now"; None: this machine's clock
 
@@ -103,6 +106,11 @@ def read_settings() -> Settings:
             f"{named('query_jobs.clock_tolerance_hours')} is {recorder.clock_tolerance_hours:g}.",
             f"It must be a number of hours from 0 to {MAX_CLOCK_TOLERANCE_HOURS:,}; 0 accepts any clock.",
         )
+    if not 0 <= recorder.quiet_hours <= MAX_QUIET_HOURS:
+        raise ConfigError(
+            f"{named('query_jobs.quiet_hours')} is {recorder.quiet_hours:g}.",
+            f"It must be a number of hours from 0 to {MAX_QUIET_HOURS:,}; 0 tells of every temporary failure.",
+        )
     key, given = _primary_file()
     primary_file = project_path(given)
     warehouse = project_path(recorder.warehouse)
@@ -127,6 +135,7 @@ def read_settings() -> Settings:
         read_feeds("sources.salesforce"),
         recorder.record_errors,
         recorder.record_error_messages,
+        recorder.quiet_hours,
     )
 
 

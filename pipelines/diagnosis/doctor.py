@@ -12,10 +12,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import duckdb
+import requests
 
 from pipelines.config.dlt_context import active
 from pipelines.config.orgs import ConfiguredOrg, read_orgs
 from pipelines.config.settings import Settings, read_settings
+from pipelines.diagnosis.earlier_runs import EarlierRuns
 from pipelines.diagnosis.examination import Diagnosis
 from pipelines.diagnosis.ignored_settings import ignored_settings
 from pipelines.diagnosis.misspelt_settings import misspelt_settings
@@ -31,6 +33,7 @@ from pipelines.recording.history import NEWEST_LISTING
 from pipelines.recording.job_answer import job_path
 from pipelines.salesforce.api_errors import SalesforceError
 from pipelines.salesforce.connection_errors import unreachable
+from pipelines.salesforce.foreign_answers import foreign_answer
 from pipelines.salesforce.job_pages import Record, first_page
 from pipelines.salesforce.json_answers import decoded
 from pipelines.salesforce.org import Org
@@ -58,6 +61,7 @@ def doctor(verbose: bool = False) -> int:
             found.note(f"ignored: {ignored}")
     try:
         settings = read_settings()
+        EarlierRuns(settings.primary_file).recall_hosts()
         examine_files(found, settings)
         orgs = read_orgs(on_exposed=found.bad)
         if not orgs[0].name:
@@ -143,10 +147,15 @@ def _concluded(found: Diagnosis) -> int:
 def _examine_host(found: Diagnosis, org: Org) -> None:
     """API versions and clock, which need no sign-in: GET {instance_url}/services/data."""
     host = org.credentials.instance_url or org.session.instance_url
+    answer: requests.Response | None = None
     try:
         answer = org.http.get(f"{host}/services/data", allow_redirects=False, auth=lambda request: request)
         oldest, *_, newest = versions = [sanitize(version["version"], 20) for version in decoded(answer.content)]
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+        if isinstance(error, requests.RequestException):  # some are ValueErrors, too
+            raise unreachable(host, error) from None
+        if answer is not None and (foreign := foreign_answer(answer)):
+            raise foreign from None
         raise ConfigError(
             f"{host} does not answer like Salesforce's API.",
             "Set instance_url to the org's My Domain: https://<name>.my.salesforce.com.",

@@ -7,7 +7,9 @@ from pipelines.config.dlt_context import named
 from pipelines.errors import ConfigError, TemporaryError
 
 # Per-app usage may follow, so the pattern is not anchored: api-usage=18/5000; per-app-api-usage=17/250(appName=x)
-API_USAGE: Final = re.compile(r"(?<![\w-])api-usage=(\d{1,15})/(\d{1,15})(?!\d)", re.ASCII)
+# A number may have separators of thousands: 5,000.
+NUMBER: Final = r"(\d{1,3}(?:,\d{3}){1,4}|\d{1,15})"
+API_USAGE: Final = re.compile(rf"(?<![\w-])api-usage={NUMBER}/{NUMBER}(?!,?\d)", re.ASCII)
 
 
 class ApiBudget:
@@ -28,7 +30,8 @@ class ApiBudget:
     def read(self, limit_info: str) -> None:
         """Reads the usage from a response's Sforce-Limit-Info header, if it has one."""
         if usage := API_USAGE.search(limit_info):
-            self.usage = int(usage[1]), int(usage[2])
+            used, allowed = (int(number.replace(",", "")) for number in usage.groups())
+            self.usage = used, allowed
 
     @property
     def calls_left(self) -> int | None:

@@ -5,6 +5,7 @@ from typing import Final
 from requests import Response
 
 from pipelines.errors import AccessDenied, ConfigError, RecorderError, TemporaryError, sanitize
+from pipelines.salesforce.foreign_answers import foreign_answer
 from pipelines.salesforce.json_answers import decoded_classic
 from pipelines.salesforce.redaction import redact
 
@@ -17,6 +18,7 @@ class SalesforceError(Exception):
     def __init__(self, response: Response) -> None:
         self.status = response.status_code
         self.code, self.text = error_of(response)
+        self.foreign = None if self.code else foreign_answer(response)  # what it means, if it is not the org's own
         super().__init__(f"HTTP {self.status} {self.code}: {self.text}")
 
 
@@ -56,6 +58,8 @@ def explained(error: SalesforceError, api_version: str) -> RecorderError:
     REST API Developer Guide, "Status Codes and Error Responses",
     https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/errorcodes.htm
     """
+    if error.foreign:
+        return error.foreign
     kind: type[RecorderError] = RecorderError
     remedy = "Nothing was changed. Run `make doctor` to find out more."
     if error.code == "REQUEST_LIMIT_EXCEEDED":
@@ -72,16 +76,13 @@ def explained(error: SalesforceError, api_version: str) -> RecorderError:
         kind = AccessDenied
         remedy = (
             "The session has expired or was never valid. If access_token is set, replace it: it expires with "
-            "its session. Otherwise run `make doctor`."
+            "its session. If sf_cli_org is set, sign in again: sf org login web. Otherwise run `make doctor`."
         )
     elif error.status in (404, 410):
         kind = ConfigError
         remedy = (
             f"Check instance_url and api_version ({api_version}); `make doctor` shows which versions the org supports."
         )
-    elif 300 <= error.status < 400:
-        kind = ConfigError
-        remedy = "Redirects are not followed, so that the token stays with your org. Set instance_url to its My Domain."
     elif error.code in ("API_DISABLED_FOR_ORG", "API_CURRENTLY_DISABLED"):
         kind, remedy = AccessDenied, "The org's edition has no API, or the user lacks the permission 'API Enabled'."
     elif error.status == 403:

@@ -155,7 +155,7 @@ def _page(org: Org, path: str, filters: dict[str, str], locator: str | None) -> 
         # uses them too is inferred; a 404 can only mean the locator, since the path itself has worked before.
         if locator and ("LOCATOR" in error.code or error.status == 404):
             raise LocatorLost(error.code or f"HTTP {error.status}") from None
-        if error.status == 400 and filters:
+        if error.status == 400 and filters and not error.foreign:
             sent = ", ".join(f"{name}={value}" for name, value in filters.items())
             raise ConfigError(
                 f"Salesforce rejects the listing's filters {sent}: HTTP 400 {error.code}: {error.text}",

@@ -20,11 +20,13 @@ from pipelines.errors import InvalidResponse, TemporaryError, sanitize
 from pipelines.salesforce.api_budget import ApiBudget
 from pipelines.salesforce.api_errors import SalesforceError, explained, session_has_ended
 from pipelines.salesforce.connection_errors import unreachable
+from pipelines.salesforce.foreign_answers import foreign_answer
 from pipelines.salesforce.http_clients import CLASSIC, retrying_client, signed, single_try_client
 from pipelines.salesforce.ids import full_id
 from pipelines.salesforce.json_answers import decoded, decoded_classic
 from pipelines.salesforce.org_clock import OrgClock
 from pipelines.salesforce.org_id import ORG_ID, fetch_org_id
+from pipelines.salesforce.reached_hosts import note_answer
 from pipelines.salesforce.session import Session
 from pipelines.salesforce.session_renewal import Sessions
 from pipelines.salesforce.sign_in import TOKEN_PATH, can_renew
@@ -158,11 +160,13 @@ class Org:
         try:
             return decoded_classic(response.content) if path.startswith(CLASSIC) else decoded(response.content)
         except (ValueError, RecursionError):
+            if foreign := foreign_answer(response):
+                raise foreign from None
             kind = response.headers.get("Content-Type", "no content type")
             forms = "valid JSON or XML" if path.startswith(CLASSIC) else "valid JSON"
             raise InvalidResponse(
                 f"GET {self.url(path)} answered with HTTP 200, but without {forms} ({sanitize(kind, 80)}).",
-                "Perhaps a proxy or a maintenance page answered instead of Salesforce. Nothing was changed.",
+                "Perhaps a proxy answered instead of Salesforce. Nothing was changed.",
             ) from None
 
     def url(self, path: str) -> str:
@@ -185,6 +189,7 @@ class Org:
 
     def _note(self, response: Response, **_: object) -> None:
         """Called for every response, including those that are retried."""
+        note_answer(response.url)
         is_call = TOKEN_PATH not in response.url  # the org does not count a sign-in as an API call
         self.here.calls += is_call
         with self._lock:

@@ -17,7 +17,7 @@ def fetch_org_id(request: Callable[..., Any], api_version: str) -> tuple[str, st
     try:
         return str(request("query", {"q": "SELECT Id FROM Organization"})["records"][0]["Id"]), ""
     except SalesforceError as error:
-        if error.status == 401:
+        if error.status == 401 or error.foreign:
             raise explained(error, api_version) from error
     except (KeyError, IndexError, TypeError):
         pass

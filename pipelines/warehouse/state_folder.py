@@ -3,12 +3,13 @@
     identity        the database's identity (see `file_identity.py`), readable while it is locked
     published.json  what was last published, and where (see `publish.py`)
     alerts.json     what `check --notify` has told, and still has to (see `alerts/told.py`), under a lock of its own
+    reached.json    hosts that have answered;  failing.json: since when runs fail (see `diagnosis/earlier_runs.py`)
     kept/           listings that were made while it was locked (see `kept_listings.py`)
     set_aside/      those that cannot be loaded
     temporary/      temporary files of the running load
     work/           dlt's working folder of the running load, or of a killed one
 
-Only a load that holds the lock of the primary database writes the others.
+Only a load that holds the lock of the primary database writes here, except for the three .json files above.
 """
 
 import json
@@ -23,7 +24,7 @@ from typing import Any, Final
 from pipelines.warehouse.atomic_file import leftovers, replacing
 from pipelines.warehouse.dlt_packages import PIPELINE, packages_in, temporary_files_in
 
-FILES: Final = ("identity", "published.json", "taken_from_dlts_home")
+FILES: Final = ("identity", "published.json", "taken_from_dlts_home", "reached.json", "failing.json")
 PROVISIONAL: Final = "provisional"  # marks an identity that is not in the database yet, because it was locked
 
 

@@ -12,12 +12,12 @@ from pipelines.salesforce.org import Org
 
 HALF_GIVEN = [
     ({}, "No Salesforce credentials", "make demo"),
-    ({"client_id": "abc"}, "Set: client_id. Missing or empty: client_secret, instance_url.", "client credentials"),
-    ({"client_id": "abc", "username": "u"}, "Missing or empty: instance_url, private_key.", "JWT bearer"),
+    ({"client_id": "abc"}, "Set: client_id. Missing: client_secret, instance_url.", "client credentials"),
+    ({"client_id": "abc", "username": "u"}, "Missing: instance_url, private_key.", "JWT bearer"),
     ({"instance_url": "x.my.salesforce.com"}, "Set: instance_url.", "client credentials"),
     (
         {"instance_url": "x.my.salesforce.com", "client_secret": "s3cret"},
-        "Missing or empty: client_id.",
+        "Missing: client_id.",
         "client credentials",
     ),
     ({"sf_cli_org": "o", "instance_url": "x.my.salesforce.com", "access_token": "s3cret"}, "ambiguous", "one method"),

@@ -115,7 +115,7 @@ def test_the_server_stopped_and_started_meanwhile(forwarder_of: Callable[..., Fo
         blocking = server.connect(forwarder.database)
         forwarder.forward(init=True)
         blocking.cursor().execute("begin; lock table salesforce.job_details in share mode")
-        process = forwarder.start("--quiet")
+        process = forwarder.start()
         waits = "select 1 from pg_stat_activity where wait_event_type = 'Lock'"
         while process.poll() is None and not server.execute(waits):
             time.sleep(0.02)

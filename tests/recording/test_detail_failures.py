@@ -32,7 +32,8 @@ OWN = {
     "403": (403, [{"errorCode": "INSUFFICIENT_ACCESS", "message": "no"}], "HTTP 403 INSUFFICIENT_ACCESS"),
     "401": (401, recorded("e_34_invalid_session"), "HTTP 401 INVALID_SESSION_ID"),
     "404": (404, recorded("e_33_not_found"), "HTTP 404 NOT_FOUND"),
-    "garbage": (200, "<html>maintenance</html>", "without valid JSON"),
+    "garbage": (200, "<html>garbage</html>", "without valid JSON"),
+    "maintenance": (200, "<html>maintenance</html>", "is down for maintenance"),
     "a list": (200, [1], "a JSON list"),
     "another job": (200, {"id": "750000000000001AAA", "state": "Failed", "numberRecordsProcessed": 7}, "another job"),
     "no id": (200, {"numberRecordsProcessed": 7}, "another job, or none"),
@@ -105,7 +106,7 @@ OFF = {
     "500, in XML": (500, INVALID_SESSION, "HTTP 500 InvalidSessionId"),
     "400": (400, {"exceptionCode": "ExceededQuota", "exceptionMessage": "no"}, "HTTP 400 ExceededQuota"),
     "500": (500, "", "HTTP 500"),
-    "a page for people": (200, "<html><body>maintenance</body></html>", "without valid JSON or XML"),
+    "a page for people": (200, "<html><body>Welcome</body></html>", "without valid JSON or XML"),
 }
 
 

@@ -64,7 +64,7 @@ def test_the_api_version_is_a_setting(org: DemoOrg, recorder: Recorder, monkeypa
 NO_LISTING = {
     "done without a next page": (recorded("q_list_22_done_false_without_next"), "has no queryLocator"),
     "a next page without locator": (recorded("q_list_23_next_without_locator"), "has no queryLocator"),
-    "HTML": ("<html><body>Maintenance</body></html>", "without valid JSON"),
+    "HTML": ("<html><body>Welcome</body></html>", "without valid JSON"),
     "an array of errors": (recorded("e_35_daily_limit"), "a JSON list"),
     "no records": ({"done": True}, "no list of records"),
     "records that are no list": ({"done": True, "records": {}}, "no list of records"),

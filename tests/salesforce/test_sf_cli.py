@@ -94,18 +94,18 @@ def test_a_redacted_token_is_never_sent(org: DemoOrg, give, sf) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "answer", "said"),
+    ("code", "answer", "kind", "said"),
     [
-        (1, {"name": "NamedOrgNotFoundError", "message": "No authorization found for mine."}, "No authorization found"),
-        (0, "not JSON", "exit code 0"),
-        (127, [], "exit code 127"),
+        (1, {"message": "No authorization found for mine."}, AccessDenied, "No authorization found"),
+        (0, "not JSON", ConfigError, "no JSON result"),
+        (127, [], ConfigError, "exit code 127"),
     ],
 )
-def test_an_sf_cli_that_fails_is_quoted(give, sf, code, answer, said) -> None:
+def test_an_sf_cli_that_fails_is_quoted(give, sf, code, answer, kind, said) -> None:
     """With its own message, and how to find out more."""
     sf({"org display": (code, answer)})
     give(sf_cli_org="mine")
-    with pytest.raises(AccessDenied, match=said):
+    with pytest.raises(kind, match=said):
         sign_in(read_credentials(), requests.Client(raise_for_status=False))
 
 

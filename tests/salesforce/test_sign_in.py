@@ -124,7 +124,7 @@ def test_a_sign_in_never_follows_a_redirect(org: DemoOrg, recorder: Recorder, st
     """307 and 308 mean sending the same form, including the secret, to that host."""
     with serving(other := DemoOrg()):
         org.fail_next(status, "", headers={"Location": f"{other.instance_url}/services/oauth2/token"}, path="/token")
-        with pytest.raises(ConfigError, match=f"answered with HTTP {status}, but not like"):
+        with pytest.raises(ConfigError, match=f"HTTP {status}, a redirect to {other.instance_url}/services/oauth2/"):
             sign_in(read_credentials(), requests.Client(raise_for_status=False))
 
     assert not other.requests
