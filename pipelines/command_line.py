@@ -16,12 +16,13 @@ def command_line_parser() -> ArgumentParser:
     name = "bulk-jobs" if Path(sys.argv[0]).stem == "bulk-jobs" else "python -m pipelines.query_jobs"
     parser = ArgumentParser(prog=name, description="Record a Salesforce org's Bulk API jobs.")
     parser.add_argument("--version", action="version", version=f"bulk-jobs {version()}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="load|forward|demo|doctor|report|check")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_load(commands.add_parser("load", help="record what is new in the configured orgs"))
     _add_forward(commands.add_parser("forward", help="send what is new to the database or lake of [forward]"))
     _add_demo(commands.add_parser("demo", help="record the built-in demo org and show the result"))
     commands.add_parser("doctor", help="diagnose the set-up and suggest fixes")
     _add_report(commands.add_parser("report", help="write one HTML page of charts, for a mail or a wiki"))
+    _add_show(commands.add_parser("show", help="print a view as a table, or write it as CSV, JSON or Parquet"))
     _add_check(commands.add_parser("check", help="list problems that need attention (exit code 1), or print nothing"))
     for command in commands.choices.values():
         command.add_argument("--verbose", action="store_true", help="show tracebacks and log messages")
@@ -72,6 +73,21 @@ def _add_report(report: ArgumentParser) -> None:
     )
     report.add_argument("--days", type=_days, default=30, help="days to show, up to the last load (default: 30)")
     _add_what_to_read(report)
+
+
+def _add_show(show: ArgumentParser) -> None:
+    show.add_argument("view", nargs="?", metavar="VIEW", help="view or table to show (default: list them)")
+    show.add_argument("--days", type=_days, help="only rows of this many days, up to the last load (default: all)")
+    show.add_argument(
+        "--columns", type=lambda given: given.split(","), default=[], metavar="A,B", help="only these (default: all)"
+    )
+    form = show.add_mutually_exclusive_group()
+    for kind in ("csv", "json"):
+        form.add_argument(
+            f"--{kind}", nargs="?", const="-", metavar="FILE", help=f"as {kind.upper()}, to this file (default: stdout)"
+        )
+    form.add_argument("--parquet", metavar="FILE", help="as Parquet, to this file")
+    _add_what_to_read(show)
 
 
 def _add_check(check: ArgumentParser) -> None:

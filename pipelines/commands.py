@@ -123,6 +123,33 @@ def _report(options: Namespace) -> int:
     return 0
 
 
+def _show(options: Namespace) -> int:
+    from pipelines.answers.output_file import STDOUT  # noqa: PLC0415
+    from pipelines.answers.show import Shown, list_of_views  # noqa: PLC0415
+    from pipelines.warehouse.as_of import opened_as_of  # noqa: PLC0415
+
+    kinds = {kind: getattr(options, kind) for kind in ("csv", "json", "parquet")}
+    kind, file = next(((kind, file) for kind, file in kinds.items() if file), ("", ""))
+    view = options.view
+    if view is None and kind != "parquet" and file.replace("_", "").isalnum():  # `show --csv failures`
+        view, file = file, str(STDOUT)
+    if view is None:
+        _say(list_of_views())
+        return 0
+    with opened_as_of(warehouse_to_read(options.warehouse, DEMO_WAREHOUSE), options.as_of) as warehouse:
+        shown = Shown(warehouse, view, options.days, options.org, options.columns)
+        output = Path(file)
+        if not kind or output != STDOUT:
+            _say_if_demo(options.warehouse, warehouse)
+        if not kind:
+            _say(shown.as_table())
+            return 0
+        rows = shown.write(kind, output)
+        if output != STDOUT:
+            _say(f"Wrote {rows:,} row{'' if rows == 1 else 's'} of {shown.name} to {os.path.relpath(output)}")
+    return 0
+
+
 def _say(*lines: object, sep: str = "\n") -> None:
     """Prints. A reader that has closed the pipe is no error: the work is done, and the exit code tells the result."""
     try:
@@ -142,5 +169,6 @@ COMMANDS: Final[Mapping[str, Callable[[Namespace], int]]] = {
     "demo": _demo,
     "doctor": _doctor,
     "report": _report,
+    "show": _show,
     "check": _check,
 }
