@@ -9,6 +9,11 @@ from typing import Final
 from pipelines.config.project import version
 
 MAX_DAYS: Final = 36_500
+# Keys that init takes as options; not the secrets, for every user of the machine can see the arguments of a process.
+KEYS_OF_INIT: Final = {
+    "instance_url": "url", "client_id": "key", "username": "user", "private_key": "file", "login_url": "url",
+    "sf_cli_org": "alias",
+}  # fmt: skip
 
 
 def command_line_parser() -> ArgumentParser:
@@ -20,12 +25,16 @@ def command_line_parser() -> ArgumentParser:
     _add_load(commands.add_parser("load", help="record what is new in the configured orgs"))
     _add_forward(commands.add_parser("forward", help="send what is new to the database or lake of [forward]"))
     _add_demo(commands.add_parser("demo", help="record the built-in demo org and show the result"))
+    _add_init(commands.add_parser("init", help="enter an org's keys, try them, and show the line for cron"))
     commands.add_parser("doctor", help="diagnose the set-up and suggest fixes")
     _add_report(commands.add_parser("report", help="write one HTML page of charts, for a mail or a wiki"))
     _add_show(commands.add_parser("show", help="print a view as a table, or write it as CSV, JSON or Parquet"))
     _add_check(commands.add_parser("check", help="list problems that need attention (exit code 1), or print nothing"))
     for command in commands.choices.values():
         command.add_argument("--verbose", action="store_true", help="show tracebacks and log messages")
+        command.add_argument(
+            "--log-format", choices=("text", "json"), default="text", help="json: each message is one JSON object"
+        )
     return parser
 
 
@@ -47,6 +56,22 @@ def _add_forward(forward: ArgumentParser) -> None:
     forward.add_argument(
         "--take-over", action="store_true", help="go on under the name of a recorder that will not run again"
     )
+
+
+def _add_init(init: ArgumentParser) -> None:
+    init.add_argument("--org", default="", metavar="NAME", help="name of the org, if there are several: [orgs.NAME]")
+    init.add_argument(
+        "--sign-in",
+        default="",
+        choices=("client-credentials", "jwt", "sf", "token"),
+        help="how to sign in (default: as the other options mean; else it asks)",
+    )
+    for key, what in KEYS_OF_INIT.items():
+        init.add_argument(f"--{key.replace('_', '-')}", default="", metavar=what.upper(), help=f"the key {key}")
+    init.add_argument(
+        "--secret-file", default="", metavar="FILE", help="read the app's secret, or the token, from it (- for stdin)"
+    )
+    init.add_argument("--replace", action="store_true", help="replace keys that are there; the old file is kept")
 
 
 def _add_demo(demo: ArgumentParser) -> None:

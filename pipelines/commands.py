@@ -8,11 +8,13 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Final
 
+from pipelines.command_line import KEYS_OF_INIT
 from pipelines.config.orgs import org_names, read_orgs
 from pipelines.config.settings import read_settings, warehouse_to_read
 from pipelines.demo import DEMO_HOME, DEMO_WAREHOUSE, FLEET_HOME
 from pipelines.diagnosis.run_errors import failure_of
 from pipelines.errors import TemporaryError
+from pipelines.org_log import as_said, say_failure
 from pipelines.recording.fleet import record_fleet
 from pipelines.recording.fleet_run import FleetRun
 from pipelines.recording.load import record
@@ -30,7 +32,7 @@ def _load(options: Namespace) -> int:
             return _tell_of_fleet(record_fleet(settings, orgs, org_names(), callbacks), options.quiet)
         run = record(settings, orgs[0].usable_credentials, callbacks)
     if not options.quiet:
-        _say(run)
+        _say(as_said(run))
     if run.failure:
         raise run.failure
     return 0
@@ -42,13 +44,13 @@ def _tell_of_fleet(run: FleetRun, quiet: bool) -> int:
     for name in run.names:
         if name in failures:
             text = " ".join(str(failures[name]).split())
-            print(f"{name}: {text} (exit code {failures[name].exit_code})", file=sys.stderr)
+            say_failure(f"{text} (exit code {failures[name].exit_code})", failures[name].exit_code, name)
         elif name in run.recorded and not quiet:
-            _say(f"{name}: {run.run(name).summary}")
+            _say(as_said(run.run(name).summary, name))
     if not quiet:
-        _say(run)
+        _say(as_said(run))
     elif failures:
-        print(run, file=sys.stderr)
+        say_failure(run)
     if run.stopped:
         raise run.stopped
     codes = [failure.exit_code for failure in failures.values()]
@@ -70,7 +72,7 @@ def _forward(options: Namespace) -> int:
     _warn_of_misspelt_settings()
     lines = forward_as_asked(init=options.init, full=options.full, dry_run=options.dry_run, take_over=options.take_over)
     if not options.quiet or options.dry_run:
-        _say(*lines)
+        _say(*map(as_said, lines))
     return 0
 
 
@@ -82,6 +84,13 @@ def _demo(options: Namespace) -> int:
     from pipelines.demo.command import DEMO_DAYS, demo  # noqa: PLC0415
 
     return demo(options.days or DEMO_DAYS, Path(os.path.realpath(options.home or DEMO_HOME)))
+
+
+def _init(options: Namespace) -> int:
+    from pipelines.diagnosis.init import init  # noqa: PLC0415
+
+    given = {key: getattr(options, key) for key in KEYS_OF_INIT}
+    return init(options.sign_in, options.org, given, options.secret_file, options.replace)
 
 
 def _doctor(options: Namespace) -> int:
@@ -167,6 +176,7 @@ COMMANDS: Final[Mapping[str, Callable[[Namespace], int]]] = {
     "load": _load,
     "forward": _forward,
     "demo": _demo,
+    "init": _init,
     "doctor": _doctor,
     "report": _report,
     "show": _show,

@@ -6,6 +6,7 @@ The path of a record, package by package. Each imports only from those below it;
     query_jobs.py  starts, and explains what goes wrong (this file)
     commands.py    what each command does;  command_line.py: their options
     diagnosis/     what is wrong
+        init.py          asks for an org's keys, writes and tries them
         doctor.py        checks the set-up;  examination.py: its findings;  recorded_files.py;  open_questions.py
         misspelt_settings.py, renamed_settings.py, ignored_settings.py;  run_errors.py: why a run failed
     demo/          records the built-in org of demo_org/ on a simulated clock
@@ -32,6 +33,7 @@ The path of a record, package by package. Each imports only from those below it;
         salesforce_messages.py, status_codes.py: Salesforce's own words;  field_names.py: what can be a field's name
         kept_listings.py  listings that wait on disk while the primary database is locked
     answers/       what people ask of the published copy
+        show.py          any view, as a table or a file;  output_file.py: what may be written
         check.py         problems that need attention;  findings/: the rules and their wording;  check_text.py: in print
         org_choice.py    which orgs --org means;  fleet.py: all of them at a glance
         pictures/        the questions of report and notebook, with numbers and wording;  charts.py: draws them
@@ -59,7 +61,8 @@ The path of a record, package by package. Each imports only from those below it;
     warehouse/     the primary database and its published copy
         primary.py       the primary database and its locks;  database_file.py: how a DuckDB file is opened
         state_folder.py  the folder beside it;  file_identity.py: its identity;  dlt_packages.py: dlt's internals
-        schema.py        columns and views (../views/);  renamed_columns.py: migration;  state_spans.py: a derived table
+        schema.py        columns and views (../views/);  short_names.py: those in `main`;  renamed_columns.py: migration
+        state_spans.py   a derived table
         tables_page.py   writes docs/tables.md from tables.py and the views
         publish.py       publishes the copy;  copies.py: keeps one per day
         publishing_guards.py  what must not be overwritten, judged by contents.py: what a file contains
@@ -70,7 +73,7 @@ The path of a record, package by package. Each imports only from those below it;
     config/        where things are: project, settings, credentials, orgs, and the settings that dlt gets to see
     tables.py      the columns of all tables; job_tables.py: those of jobs;  errors.py: errors and their exit codes
     regular_files.py  refuses FIFOs and the like;  interrupts.py: Ctrl-C and SIGTERM;  streams.py: closed streams
-    org_log.py     which org a log line is about
+    org_log.py     what is said on stderr, and which org it is about
 """
 
 import gc
@@ -99,7 +102,7 @@ from pipelines.config.dlt_context import use_project
 from pipelines.diagnosis.run_errors import failure_of
 from pipelines.errors import RecorderError, exception_chain
 from pipelines.interrupts import causing_signal, end_on_signals
-from pipelines.org_log import prefix
+from pipelines.org_log import say_failure, set_up, take_over
 
 logger = logging.getLogger(__name__)
 
@@ -111,14 +114,11 @@ def main(arguments: list[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     level = logging.INFO if options.verbose else logging.WARNING
-    logging.basicConfig(format="%(levelname)s: %(org)s%(message)s", level=level)
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(prefix)
+    set_up(level, options.log_format)
     try:
         end_on_signals()
         use_project()
-        if not options.verbose:
-            logging.getLogger("dlt").addFilter(_without_traceback)
+        take_over("dlt", (lambda entry: True) if options.verbose else _without_traceback)
         exit_code = int(COMMANDS[options.command](options))
         number = causing_signal(())  # a signal that a library swallowed
         return _stopped(number, options.command) if number else exit_code
@@ -135,7 +135,7 @@ def _explain(error: BaseException, command: str, verbose: bool) -> int:
     if number := causing_signal(exception_chain(error)):
         return _stopped(number, command)
     failure = failure_of(error)
-    print(failure, file=sys.stderr)
+    say_failure(failure, failure.exit_code)
     return failure.exit_code
 
 
@@ -150,7 +150,7 @@ def _stopped(number: int, command: str) -> int:
     """Reports that a signal has ended the run; returns the exit code that shells use for that."""
     what = "Terminated" if number == signal.SIGTERM else "Interrupted"
     again = "forward" if command == "forward" else "load"
-    print(f"{what}. The next {again} picks up where this one stopped.", file=sys.stderr)
+    say_failure(f"{what}. The next {again} picks up where this one stopped.", 128 + number)
     return 128 + number
 
 
