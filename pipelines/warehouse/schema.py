@@ -95,7 +95,7 @@ def _fingerprint(connection: duckdb.DuckDBPyConnection) -> str:
         "union all select view_name, '' from duckdb_views() where schema_name = $1 order by all",
         [DATASET],
     ).fetchall()
-    there.append(short_names(connection))
+    there += short_names(connection).items()
     return hashlib.sha256(repr((there, [unqualified(sql) for sql in views().values()], TABLES)).encode()).hexdigest()
 
 
