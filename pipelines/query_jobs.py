@@ -7,7 +7,8 @@ The path of a record, package by package. Each imports only from those below it;
     commands.py    what each command does;  command_line.py: their options
     diagnosis/     what is wrong
         init.py          asks for an org's keys, writes and tries them
-        doctor.py        checks the set-up;  examination.py: its findings;  recorded_files.py;  open_questions.py
+        doctor.py        checks the set-up;  examination.py: its findings;  recorded_files.py
+        usual_questions.py, open_questions.py: what it answers
         misspelt_settings.py, renamed_settings.py, ignored_settings.py;  run_errors.py: why a run failed
     demo/          records the built-in org of demo_org/ on a simulated clock
 
