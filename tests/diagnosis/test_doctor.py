@@ -45,7 +45,7 @@ def test_one_fault_does_not_hide_the_rest(org: DemoOrg, recorder: Recorder) -> N
     assert found.returncode == 78
     for said in ("lock_wait` (variable", "LOKC_WAIT", "does not answer like Salesforce", "signed in", "1 job"):
         assert said in found.stdout
-    assert found.stdout.count("BAD") == 3
+    assert found.stdout.count("  BAD ") == 3
 
 
 def test_it_answers_open_questions_and_says_what_it_cannot_tell(org: DemoOrg, recorder: Recorder) -> None:
