@@ -3,7 +3,7 @@
 # .venv/bin/python -m pipelines.query_jobs directly, as README and docs/operations.md show.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-fleet test test-all load forward check doctor report notebook notebook-edit demo-org setup setup-postgres setup-lake setup-engines setup-snowflake lint docs bench lock clean FORCE
+.PHONY: help demo demo-fleet test test-all load forward init check doctor report notebook notebook-edit demo-org setup setup-postgres setup-lake setup-engines setup-snowflake lint docs bench lock clean FORCE
 .SUFFIXES:
 
 # You can set three variables, on the command line only: other programs (Snowflake, node-gyp) use these names in the
@@ -61,6 +61,9 @@ forward: .venv/.loader ## send what is new to the company's warehouse, as [forwa
 
 check: .venv/.loader ## list problems that need attention, or print nothing (WAREHOUSE=file)
 	@exec $(RUN) check $(READ)
+
+init: .venv/.loader ## enter an org's keys, try them, and show the line for cron
+	@exec $(RUN) init
 
 doctor: .venv/.loader ## diagnose the set-up and suggest fixes
 	@$(RUN) doctor

@@ -9,6 +9,11 @@ from typing import Final
 from pipelines.config.project import version
 
 MAX_DAYS: Final = 36_500
+# Keys that init takes as options; not the secrets, for every user of the machine can see the arguments of a process.
+KEYS_OF_INIT: Final = {
+    "instance_url": "url", "client_id": "key", "username": "user", "private_key": "file", "login_url": "url",
+    "sf_cli_org": "alias",
+}  # fmt: skip
 
 
 def command_line_parser() -> ArgumentParser:
@@ -16,18 +21,21 @@ def command_line_parser() -> ArgumentParser:
     name = "bulk-jobs" if Path(sys.argv[0]).stem == "bulk-jobs" else "python -m pipelines.query_jobs"
     parser = ArgumentParser(prog=name, description="Record a Salesforce org's Bulk API jobs.")
     parser.add_argument("--version", action="version", version=f"bulk-jobs {version()}")
-    commands = parser.add_subparsers(
-        dest="command", required=True, metavar="load|forward|demo|doctor|report|check|metrics"
-    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_load(commands.add_parser("load", help="record what is new in the configured orgs"))
     _add_forward(commands.add_parser("forward", help="send what is new to the database or lake of [forward]"))
     _add_demo(commands.add_parser("demo", help="record the built-in demo org and show the result"))
+    _add_init(commands.add_parser("init", help="enter an org's keys, try them, and show the line for cron"))
     commands.add_parser("doctor", help="diagnose the set-up and suggest fixes")
     _add_report(commands.add_parser("report", help="write one HTML page of charts, for a mail or a wiki"))
+    _add_show(commands.add_parser("show", help="print a view as a table, or write it as CSV, JSON or Parquet"))
     _add_check(commands.add_parser("check", help="list problems that need attention (exit code 1), or print nothing"))
     _add_metrics(commands.add_parser("metrics", help="write a text file for Prometheus' node_exporter"))
     for command in commands.choices.values():
         command.add_argument("--verbose", action="store_true", help="show tracebacks and log messages")
+        command.add_argument(
+            "--log-format", choices=("text", "json"), default="text", help="json: each message is one JSON object"
+        )
     return parser
 
 
@@ -49,6 +57,22 @@ def _add_forward(forward: ArgumentParser) -> None:
     forward.add_argument(
         "--take-over", action="store_true", help="go on under the name of a recorder that will not run again"
     )
+
+
+def _add_init(init: ArgumentParser) -> None:
+    init.add_argument("--org", default="", metavar="NAME", help="name of the org, if there are several: [orgs.NAME]")
+    init.add_argument(
+        "--sign-in",
+        default="",
+        choices=("client-credentials", "jwt", "sf", "token"),
+        help="how to sign in (default: as the other options mean; else it asks)",
+    )
+    for key, what in KEYS_OF_INIT.items():
+        init.add_argument(f"--{key.replace('_', '-')}", default="", metavar=what.upper(), help=f"the key {key}")
+    init.add_argument(
+        "--secret-file", default="", metavar="FILE", help="read the app's secret, or the token, from it (- for stdin)"
+    )
+    init.add_argument("--replace", action="store_true", help="replace keys that are there; the old file is kept")
 
 
 def _add_demo(demo: ArgumentParser) -> None:
@@ -75,6 +99,21 @@ def _add_report(report: ArgumentParser) -> None:
     )
     report.add_argument("--days", type=_days, default=30, help="days to show, up to the last load (default: 30)")
     _add_what_to_read(report)
+
+
+def _add_show(show: ArgumentParser) -> None:
+    show.add_argument("view", nargs="?", metavar="VIEW", help="view or table to show (default: list them)")
+    show.add_argument("--days", type=_days, help="only rows of this many days, up to the last load (default: all)")
+    show.add_argument(
+        "--columns", type=lambda given: given.split(","), default=[], metavar="A,B", help="only these (default: all)"
+    )
+    form = show.add_mutually_exclusive_group()
+    for kind in ("csv", "json"):
+        form.add_argument(
+            f"--{kind}", nargs="?", const="-", metavar="FILE", help=f"as {kind.upper()}, to this file (default: stdout)"
+        )
+    form.add_argument("--parquet", metavar="FILE", help="as Parquet, to this file")
+    _add_what_to_read(show)
 
 
 def _add_check(check: ArgumentParser) -> None:

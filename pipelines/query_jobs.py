@@ -4,9 +4,11 @@ As an installed package, the same command is `bulk-jobs` (__main__.py).
 The path of a record, package by package. Each imports only from those below it; `make lint` enforces that.
 
     query_jobs.py  starts, and explains what goes wrong (this file)
-    commands.py    what each command does;  command_line.py: their options
+    commands.py    what each command does;  runs.py: load and forward;  command_line.py: their options
     diagnosis/     what is wrong
-        doctor.py        checks the set-up;  examination.py: its findings;  recorded_files.py;  open_questions.py
+        init.py          asks for an org's keys, writes and tries them
+        doctor.py        checks the set-up;  examination.py: its findings;  recorded_files.py
+        usual_questions.py, open_questions.py: what it answers
         misspelt_settings.py, renamed_settings.py, ignored_settings.py;  run_errors.py: why a run failed
         earlier_runs.py  since when it fails, and which hosts have answered
     demo/          records the built-in org of demo_org/ on a simulated clock
@@ -37,6 +39,7 @@ The path of a record, package by package. Each imports only from those below it;
         salesforce_messages.py, status_codes.py: Salesforce's own words;  field_names.py: what can be a field's name
         kept_listings.py  listings that wait on disk while the primary database is locked
     answers/       what people ask of the published copy
+        show.py          any view, as a table or a file;  output_file.py: what may be written
         check.py         problems that need attention;  findings/: the rules and their wording;  check_text.py: in print
         org_choice.py    which orgs --org means;  fleet.py: all of them at a glance
         pictures/        the questions of report and notebook, with numbers and wording;  charts.py: draws them
@@ -66,7 +69,8 @@ The path of a record, package by package. Each imports only from those below it;
     warehouse/     the primary database and its published copy
         primary.py       the primary database and its locks;  database_file.py: how a DuckDB file is opened
         state_folder.py  the folder beside it;  file_identity.py: its identity;  dlt_packages.py: dlt's internals
-        schema.py        columns and views (../views/);  renamed_columns.py: migration;  state_spans.py: a derived table
+        schema.py        columns and views (../views/);  short_names.py: those in `main`;  renamed_columns.py: migration
+        state_spans.py   a derived table
         tables_page.py   writes docs/tables.md from tables.py and the views
         publish.py       publishes the copy;  copies.py: keeps one per day
         publishing_guards.py  what must not be overwritten, judged by contents.py: what a file contains
@@ -77,7 +81,7 @@ The path of a record, package by package. Each imports only from those below it;
     config/        where things are: project, settings, credentials, orgs, and the settings that dlt gets to see
     tables.py      the columns of all tables; job_tables.py: those of jobs;  errors.py: errors and their exit codes
     regular_files.py  refuses FIFOs and the like;  interrupts.py: Ctrl-C and SIGTERM;  streams.py: closed streams
-    org_log.py     which org a log line is about
+    org_log.py     what is said on stderr, and which org it is about
 """
 
 import gc
@@ -106,7 +110,7 @@ from pipelines.config.dlt_context import use_project
 from pipelines.diagnosis.run_errors import failure_of
 from pipelines.errors import RecorderError, exception_chain
 from pipelines.interrupts import causing_signal, end_on_signals
-from pipelines.org_log import prefix
+from pipelines.org_log import say_failure, set_up, take_over
 
 logger = logging.getLogger(__name__)
 
@@ -118,14 +122,11 @@ def main(arguments: list[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     level = logging.INFO if options.verbose else logging.WARNING
-    logging.basicConfig(format="%(levelname)s: %(org)s%(message)s", level=level)
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(prefix)
+    set_up(level, options.log_format)
     try:
         end_on_signals()
         use_project()
-        if not options.verbose:
-            logging.getLogger("dlt").addFilter(_without_traceback)
+        take_over("dlt", (lambda entry: True) if options.verbose else _without_traceback)
         exit_code = int(COMMANDS[options.command](options))
         number = causing_signal(())  # a signal that a library swallowed
         return _stopped(number, options.command) if number else exit_code
@@ -142,7 +143,7 @@ def _explain(error: BaseException, command: str, verbose: bool) -> int:
     if number := causing_signal(exception_chain(error)):
         return _stopped(number, command)
     failure = failure_of(error)
-    print(failure, file=sys.stderr)
+    say_failure(failure, failure.exit_code)
     return failure.exit_code
 
 
@@ -157,7 +158,7 @@ def _stopped(number: int, command: str) -> int:
     """Reports that a signal has ended the run; returns the exit code that shells use for that."""
     what = "Terminated" if number == signal.SIGTERM else "Interrupted"
     again = command if command in ("forward", "check") else "load"
-    print(f"{what}. The next {again} picks up where this one stopped.", file=sys.stderr)
+    say_failure(f"{what}. The next {again} picks up where this one stopped.", 128 + number)
     return 128 + number
 
 

@@ -1,8 +1,11 @@
-"""Where `report` writes: files are replaced atomically; stdout (`-`), devices and FIFOs are written to."""
+"""Where `report` and `show` write: files are replaced atomically; stdout (`-`), devices and FIFOs are written to."""
 
 import errno
 import os
+import shutil
 import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -33,21 +36,26 @@ def check_output(output: Path, option: str, what: str, beginning: bytes) -> None
         raise _cannot_write(output, option, error) from None
     if begins and not begins.startswith(beginning):
         raise ConfigError(
-            f"{output} exists and is not a {what}: the report would replace it.", f"Name another file: {option}."
+            f"{output} exists and is not a {what}: it would be replaced.", f"Name another file: {option}."
         )
 
 
 def write_output(output: Path, option: str, text: str) -> None:
     """Writes the text. Raises ConfigError if that is not possible, BrokenPipeError if the reader closed the pipe."""
+    write_copy(output, option, lambda new: new.write_bytes(text.encode()))
+
+
+def write_copy(output: Path, option: str, fill: Callable[[Path], object]) -> None:
+    """Writes what `fill` writes to the file that it is given. Raises like `write_output`."""
     try:
-        if output == STDOUT:
-            sys.stdout.flush()
-            _write(sys.stdout.fileno(), text)
-        elif _is_stream(output):
-            _write(_open_stream(output), text)
-        else:
+        if output != STDOUT and not _is_stream(output):
             with replacing(output) as new:
-                new.write_text(text, encoding="utf-8")
+                fill(new)
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            fill(copy := Path(folder, "copy"))
+            sys.stdout.flush()
+            _write(sys.stdout.fileno() if output == STDOUT else _open_stream(output), copy)
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -64,11 +72,11 @@ def _open_stream(output: Path) -> int:
     return os.open(output, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
 
 
-def _write(descriptor: int, text: str) -> None:
+def _write(descriptor: int, copy: Path) -> None:
     if os.name == "posix":  # `_open_stream`, or the process that started us, may have set it otherwise
         os.set_blocking(descriptor, True)
-    with open(descriptor, "w", encoding="utf-8", closefd=descriptor > 2) as stream:
-        stream.write(text)
+    with copy.open("rb") as file, open(descriptor, "wb", closefd=descriptor > 2) as stream:
+        shutil.copyfileobj(file, stream)
 
 
 def _cannot_write(output: Path, option: str, error: OSError) -> ConfigError:

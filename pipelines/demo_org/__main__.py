@@ -6,13 +6,16 @@ import argparse
 import contextlib
 import signal
 import sys
+import tempfile
 import threading
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from pipelines.demo_org.control import METHODS
 from pipelines.demo_org.life import live
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
+from pipelines.demo_org.ways_in import offer_all_ways
 
 PAST = timedelta(days=28)  # of history when the org starts
 
@@ -42,14 +45,17 @@ def main() -> int:
         except OSError as error:
             print(f"Port {asked.port} cannot be used: {error.strerror}. Try --port 0.", file=sys.stderr)
             return 1
-        print(_welcome(org, url), flush=True)
+        print(
+            _welcome(org, url, offer_all_ways(org, Path(stack.enter_context(tempfile.TemporaryDirectory())))),
+            flush=True,
+        )
         while not stop.wait(1):  # an endless wait would block signals on some systems
             pass
     print("Stopped.")
     return 0
 
 
-def _welcome(org: DemoOrg, url: str) -> str:
+def _welcome(org: DemoOrg, url: str, ways: str) -> str:
     return f"""\
 {org.name} with {len(org.jobs):,} query and Classic jobs, and {len(org.ingest_jobs):,} loads: {url}
 
@@ -58,6 +64,8 @@ To record it, set these environment variables:
   export SOURCES__SALESFORCE__CREDENTIALS__INSTANCE_URL={url}
   export SOURCES__SALESFORCE__CREDENTIALS__CLIENT_ID={org.client_id}
   export SOURCES__SALESFORCE__CREDENTIALS__CLIENT_SECRET={org.client_secret}
+
+{ways}
 
 The first page of jobs:
 

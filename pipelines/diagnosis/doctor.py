@@ -1,6 +1,7 @@
 """`make doctor`: diagnoses the set-up with a handful of API calls and suggests fixes.
 
-It also answers, for this org, questions that Salesforce's documentation leaves open; see `open_questions.py`.
+With --verbose it also answers, for this org, questions that Salesforce's documentation leaves open; see
+`open_questions.py`.
 """
 
 import threading
@@ -16,7 +17,7 @@ import requests
 
 from pipelines.config.dlt_context import active
 from pipelines.config.orgs import ConfiguredOrg, read_orgs
-from pipelines.config.settings import Settings, read_settings
+from pipelines.config.settings import PIPELINE, Settings, project_path, read_settings
 from pipelines.diagnosis.earlier_runs import EarlierRuns
 from pipelines.diagnosis.examination import Diagnosis
 from pipelines.diagnosis.ignored_settings import ignored_settings
@@ -24,6 +25,7 @@ from pipelines.diagnosis.misspelt_settings import misspelt_settings
 from pipelines.diagnosis.open_questions import open_questions
 from pipelines.diagnosis.recorded_files import examine_files
 from pipelines.diagnosis.renamed_settings import renamed_settings
+from pipelines.diagnosis.usual_questions import usual_questions
 from pipelines.errors import ConfigError, RecorderError, TemporaryError, sanitize
 from pipelines.forwarding.examination import examine as examine_destination
 from pipelines.forwarding.settings import read_forward_settings
@@ -48,9 +50,9 @@ READING: Final = threading.Lock()  # of the published copy
 def doctor(verbose: bool = False) -> int:
     """Checks settings, versions, clock, sign-in, listing and budget; returns 0, or the exit code of the first problem.
 
-    `verbose` also lists settings of other programs that are not read, by name only.
+    `verbose` also lists settings of other programs that are not read, by name only, and answers open questions.
     """
-    found = Diagnosis()
+    found = Diagnosis(verbose=verbose)
     print("Settings")
     for file in active().settings.not_ours:
         found.note(f"{file} is ignored: users other than this one and root could have written it")
@@ -59,31 +61,31 @@ def doctor(verbose: bool = False) -> int:
     if verbose:
         for ignored in ignored_settings():
             found.note(f"ignored: {ignored}")
-    try:
+    settings, orgs = Settings(project_path(f"{PIPELINE}.duckdb"), project_path("warehouse.duckdb")), []
+    with found.telling():  # each by itself: one fault does not hide the others
         settings = read_settings()
         EarlierRuns(settings.primary_file).recall_hosts()
         examine_files(found, settings)
+    with found.telling():
         orgs = read_orgs(on_exposed=found.bad)
         if not orgs[0].name:
             found.good(f"sign-in by {orgs[0].usable_credentials.method}")
+    with found.telling():
         for problem in misspelt_settings():
             found.bad(problem)
-    except RecorderError as failure:
-        found.bad(failure)
-        return _concluded(found)
-    if orgs[0].name:
+    if orgs and orgs[0].name:
         found.good(f"{len(orgs):,} orgs: {', '.join(org.name for org in orgs)}")
-        for of_one in _examined(orgs, settings):
+        for of_one in _examined(orgs, settings, verbose):
             found.exit_code = found.exit_code or of_one.exit_code
-    else:
+    elif orgs:
         _examine(found, orgs[0], settings)
-    return _concluded(found)
+    return _concluded(found, settings)
 
 
-def _examined(orgs: Sequence[ConfiguredOrg], settings: Settings) -> Iterator[Diagnosis]:
+def _examined(orgs: Sequence[ConfiguredOrg], settings: Settings, verbose: bool) -> Iterator[Diagnosis]:
     """Examines several orgs side by side, and prints what it finds in the order of the settings."""
     lines: dict[str, list[str]] = {org.name: [] for org in orgs}
-    found = {org.name: Diagnosis(org=org.name, say=lines[org.name].append) for org in orgs}
+    found = {org.name: Diagnosis(org=org.name, say=lines[org.name].append, verbose=verbose) for org in orgs}
     pool = ThreadPoolExecutor(ORGS_AT_ONCE, "doctor")
     answers = {org.name: pool.submit(_examine, found[org.name], org, settings) for org in orgs}
     owners: dict[str, str] = {}
@@ -125,21 +127,22 @@ def _examine(found: Diagnosis, configured: ConfiguredOrg, settings: Settings) ->
             examine(found, org)
         except RecorderError as failure:
             found.bad(failure)
-            break  # the following checks need this one
+            if title == "Sign-in" or isinstance(failure, TemporaryError):  # the following checks need this one
+                break
     if found.answers:
         found.title("What the documentation leaves open, answered for this org")
         for question, answer in found.answers:
             found.title(f"  {question}\n    {answer}")
 
 
-def _concluded(found: Diagnosis) -> int:
-    """Tries the destination of `forward`, if there is one, and prints the last line; returns the exit code."""
-    try:
+def _concluded(found: Diagnosis, settings: Settings) -> int:
+    """Tries the destination of `forward`, if there is one, and prints the last lines; returns the exit code."""
+    with found.telling():
         if forwarding := read_forward_settings():
             print("Destination")
-            found.good(examine_destination(read_settings(), forwarding))
-    except RecorderError as failure:
-        found.bad(failure)
+            found.good(examine_destination(settings, forwarding))
+    if answers := list(usual_questions(found, settings)):
+        print("In short", *(f"  {question} {answer}" for question, answer in answers), sep="\n")
     print("All is well." if not found.exit_code else "Fix the items marked BAD, then run make doctor again.")
     return found.exit_code
 
@@ -225,7 +228,7 @@ def _examine_listings(found: Diagnosis, org: Org) -> None:
                 found.job = job if isinstance(job, dict) else None
             except SalesforceError as error:
                 found.note(f"the single job {sanitize(finished['id'], 40)} cannot be read: {error}")
-    if found.pages:
+    if found.pages and found.verbose:
         found.answers = list(open_questions(found, org))
 
 

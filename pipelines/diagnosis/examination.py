@@ -1,6 +1,7 @@
 """What the doctor has found, and how it prints that."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,11 +24,21 @@ class Diagnosis:
     answers: list[tuple[str, str]] = field(default_factory=list)  # to open questions
     filters: dict[Feed, dict[str, str]] = field(default_factory=dict)
     warehouse: Path | None = None  # the published one
+    verbose: bool = False  # also answer what the documentation leaves open, with a few more calls
+    told: set[str] = field(default_factory=set)  # what is wrong
 
     @property
     def page(self) -> list[Record]:
         """The records of all first pages."""
         return [record for page in self.pages.values() for record in page]
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """What is wrong in this block is told, and ends the block only."""
+        try:
+            yield
+        except RecorderError as failure:
+            self.bad(failure)
 
     def title(self, title: str) -> None:
         self.say(title)
@@ -40,5 +51,8 @@ class Diagnosis:
 
     def bad(self, failure: RecorderError) -> None:
         self.exit_code = self.exit_code or failure.exit_code
+        if str(failure) in self.told:  # one fault can stop several checks
+            return
+        self.told.add(str(failure))
         lines = str(failure).splitlines()
         self.say("\n        ".join([f"  BAD   {lines[0]}", *lines[1:]]))

@@ -62,11 +62,19 @@ class Run:
             f"{changed:,} changed",
             f"/{self.snapshot.feed.path} filtered by {self.snapshot.filters_text}" if filters else "",
             f"{rejected:,} rejected" if rejected else "",
-            f"{details.asked:,} details" if details.asked else "",
-            f"{details.left:,} details left" if details.left else "",
+            self._of_details(details) if details.asked or details.left else "",
             f"{results.read:,} failed loads read" if results.read else "",
             f"{results.left:,} failed loads left" if results.left else "",
             f"{self.resumed:,} kept from before" if self.resumed else "",
             f"{usage[1] - usage[0]:,} of {usage[1]:,} API calls left" if usage else "",
         ]
         return " · ".join(part for part in parts if part)
+
+    def _of_details(self, details: DetailsOutcome) -> str:
+        """How many of the finished jobs that were waiting for their details have them now."""
+        jobs, left = details.asked + details.left, details.left
+        if not left:
+            return f"error details fetched for {jobs:,} finished {'job' if jobs == 1 else 'jobs'}"
+        more = -(-left // max(self.settings.details_per_run, 1))
+        runs = f"about {more:,} more {'run' if more == 1 else 'runs'}"
+        return f"error details fetched for {details.asked:,} of {jobs:,} finished jobs; {runs}"

@@ -13,6 +13,7 @@ from pipelines.columns import Table
 from pipelines.tables import DATASET, TABLES
 from pipelines.warehouse.database_file import read_macro
 from pipelines.warehouse.renamed_columns import old_names, rename_columns
+from pipelines.warehouse.short_names import name_shortly, short_names
 
 VIEWS: Final = Path(__file__).parents[1] / "views"
 APPLIED: Final = "views_fingerprint"  # a macro in the file: the fingerprint of what was last applied
@@ -58,19 +59,21 @@ def apply_views(connection: duckdb.DuckDBPyConnection) -> None:
     """Creates every view of `views/`, and comments that describe tables, views and columns.
 
     A view's file consists of a header (grain, columns with type and meaning, unique key) and one SELECT.
-    Does nothing if the file is up to date: four hundred statements take longer than a small load.
+    In `main`, views of the same names show the same (`short_names.py`). Does nothing if the file is up to date: all
+    these statements take longer than a small load.
     """
     if _fingerprint(connection) == read_macro(connection, f"{DATASET}.{APPLIED}"):
         return
-    statements = ["begin"]
+    statements, grains = ["begin"], {table.name: table.grain for table in TABLES}
     for table in TABLES:
         statements.append(_comment("table", table.name, table.grain))
         statements += [_comment("column", f"{table.name}.{column.name}", column.meaning) for column in table.columns]
     for name, sql in views().items():
-        grain, shown = read_header(sql)
+        grains[name], shown = read_header(sql)
         statements.append(f"create or replace view {DATASET}.{name} as {unqualified(sql)}")
-        statements.append(_comment("view", name, grain))
+        statements.append(_comment("view", name, grains[name]))
         statements += [_comment("column", f"{name}.{column}", meaning) for column, _, meaning in shown]
+    statements += name_shortly(connection, grains)
     before = connection.execute("select current_setting('search_path')").fetchone()
     connection.execute(f"SET search_path = '{DATASET}'")
     connection.execute(";\n".join([*statements, "commit"]))
@@ -92,6 +95,7 @@ def _fingerprint(connection: duckdb.DuckDBPyConnection) -> str:
         "union all select view_name, '' from duckdb_views() where schema_name = $1 order by all",
         [DATASET],
     ).fetchall()
+    there += short_names(connection).items()
     return hashlib.sha256(repr((there, [unqualified(sql) for sql in views().values()], TABLES)).encode()).hexdigest()
 
 

@@ -9,7 +9,8 @@
     temporary/      temporary files of the running load
     work/           dlt's working folder of the running load, or of a killed one
 
-Only a load that holds the lock of the primary database writes here, except for the three .json files above.
+Only a load that holds the lock of the primary database writes here, except for `alerts.json`, `reached.json` and
+`failing.json`.
 """
 
 import json

@@ -110,6 +110,41 @@ def test_an_installed_recorder_has_its_settings_and_files_in_the_working_directo
 
 
 @pytest.mark.slow
+def test_an_installed_recorder_is_set_up_loads_and_checks_in_its_working_folder(
+    installed: Path, tmp_path: Path
+) -> None:
+    command, folder, secret = str(installed / "bulk-jobs"), tmp_path / "mine", tmp_path / "secret"
+    before = {path for path in installed.parent.rglob("*") if "__pycache__" not in path.parts}
+    folder.mkdir()
+    org = DemoOrg()
+    org.add_job()
+    secret.write_text(org.client_secret)
+    with serving(org):
+        keys = ("--instance-url", org.instance_url, "--client-id", org.client_id, "--secret-file", str(secret))
+        ran = in_folder(folder, command, "init", *keys)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        assert f"* cd {folder} && " in ran.stdout
+        assert (folder / ".dlt" / "secrets.toml").stat().st_mode & 0o777 == 0o600
+        assert in_folder(folder, command, "load").returncode == 0
+    checked = in_folder(folder, command, "check")
+    assert (checked.returncode, checked.stderr) in ((0, ""), (1, ""))
+    assert "1 row" in in_folder(folder, command, "show", "jobs").stdout
+    assert {"query_jobs.duckdb", "warehouse.duckdb"} <= set(os.listdir(folder))
+    assert {path for path in installed.parent.rglob("*") if "__pycache__" not in path.parts} == before
+
+
+@pytest.mark.slow
+def test_init_leaves_the_folder_of_another_program_alone(installed: Path, tmp_path: Path) -> None:
+    """With our keys beside them, its settings would become ours."""
+    (tmp_path / ".dlt").mkdir()
+    (tmp_path / ".dlt" / "config.toml").write_text("[destination.duckdb]\ncredentials = 'theirs.duckdb'\n")
+    ran = in_folder(tmp_path, str(installed / "bulk-jobs"), "init", "--sf-cli-org", "mine")
+    assert ran.returncode == 78
+    assert "another program" in ran.stderr
+    assert not (tmp_path / ".dlt" / "secrets.toml").exists()
+
+
+@pytest.mark.slow
 def test_the_dlt_folder_of_another_program_is_ignored(installed: Path, tmp_path: Path) -> None:
     """Its `[destination.duckdb]` names that program's file, which our loads must not write to."""
     (tmp_path / ".dlt").mkdir()

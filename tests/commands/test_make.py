@@ -123,7 +123,7 @@ def test_a_copys_python_never_runs_the_original(project: Path, command: str) -> 
 
     for refused in runs:
         assert (refused.returncode, refused.stdout) == (78, "")
-        assert refused.stderr.startswith(f"The Python of {sandbox} ({sandbox}/.venv) runs the code of {project}: ")
+        assert f" ERROR: The Python of {sandbox} ({sandbox}/.venv) runs the code of {project}: " in refused.stderr
         assert "make setup" in refused.stderr
 
 

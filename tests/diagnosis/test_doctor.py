@@ -32,7 +32,20 @@ def test_a_sound_set_up_is_confirmed_with_few_calls(org: DemoOrg, recorder: Reco
         f"org {org.org_id}", "/jobs/query has 3 jobs", "jobs of 2 users", "of 15,000 API calls used", "All is well.",
     ):  # fmt: skip
         assert line in found.stdout
-    assert len(org.requests) <= 8
+    assert "In short" in found.stdout
+    assert "Are jobs of other users seen? Yes." in found.stdout
+    assert "documentation leaves open" not in found.stdout
+    assert len(org.requests) <= 5
+
+
+def test_one_fault_does_not_hide_the_rest(org: DemoOrg, recorder: Recorder) -> None:
+    org.add_job()
+    org.fail_next(200, "<html>", path="/services/data$")
+    found = recorder.run("doctor", QUERY_JOBS__LOCK_WAIT="-1", QUERY_JOBS__LOKC_WAIT="1")
+    assert found.returncode == 78
+    for said in ("lock_wait` (variable", "LOKC_WAIT", "does not answer like Salesforce", "signed in", "1 job"):
+        assert said in found.stdout
+    assert found.stdout.count("  BAD ") == 3
 
 
 def test_it_answers_open_questions_and_says_what_it_cannot_tell(org: DemoOrg, recorder: Recorder) -> None:
@@ -40,7 +53,7 @@ def test_it_answers_open_questions_and_says_what_it_cannot_tell(org: DemoOrg, re
     hour = timedelta(hours=1)
     for n in range(4):
         org.add_job(state="JobComplete", createdDate=org.now - n * hour, systemModstamp=org.now - (n % 2) * n * hour)
-    answer = recorder.run("doctor").stdout
+    answer = recorder.run("doctor", "--verbose").stdout
 
     assert "no: not for 3 of 4" in answer
     assert "numberRecordsProcessed" in answer
@@ -57,14 +70,14 @@ def test_it_looks_at_both_listings(recorder_of: Callable[..., Recorder], monkeyp
         monkeypatch.delenv("SOURCES__SALESFORCE__FEEDS")
         for number in range(12):
             org.add_job(jobType="Classic" if number % 3 else "V2Ingest")
-        answer = recorder.run("doctor").stdout
+        answer = recorder.run("doctor", "--verbose").stdout
         assert "the first page of /jobs/query has 3 jobs; more pages follow" in answer
         assert "the first page of /jobs/ingest has 3 jobs; more pages follow" in answer
         assert "jobType=V2Ingest list?\n    3 of type V2Ingest, on its first page" in answer
         assert "remember the filters of its first page?\n    yes" in answer
         assert "other users' loads failed?\n    unknown so far" in answer
         org.fail_next(403, [{"errorCode": "NOT_YOURS", "message": "no"}], path="/jobs/ingest$")
-        found = recorder.run("doctor")
+        found = recorder.run("doctor", "--verbose")
         assert "NOT_YOURS" in found.stdout
         assert "the first page of /jobs/query has 3 jobs" in found.stdout
         assert "API calls" in found.stdout
@@ -77,10 +90,11 @@ def test_it_tries_to_read_the_results_of_another_users_load(
     monkeypatch.setenv("SOURCES__SALESFORCE__FEEDS", '["query", "ingest"]')
     loader = org.add_user("Order Sync", "orders@demo-org.example")
     job = org.add_job(jobType="V2Ingest", operation="insert", state="JobComplete", createdById=loader)
-    assert f"other users' loads failed?\n    yes, of {job}" in recorder.run("doctor").stdout
+    assert f"other users' loads failed?\n    yes, of {job}" in recorder.run("doctor", "--verbose").stdout
     org.results.own_only = True
     assert (
-        f"other users' loads failed?\n    not of {job}: HTTP 403 INSUFFICIENT_ACCESS" in recorder.run("doctor").stdout
+        f"other users' loads failed?\n    not of {job}: HTTP 403 INSUFFICIENT_ACCESS"
+        in recorder.run("doctor", "--verbose").stdout
     )
 
 

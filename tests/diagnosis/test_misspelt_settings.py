@@ -48,7 +48,7 @@ def test_above_all_sections(recorder: Recorder) -> None:
     run = recorder.run()
 
     assert run.returncode == 0, run.stderr
-    assert "`job_type` in .dlt/config.toml is an unknown setting.\nIt belongs under" in run.stderr
+    assert "`job_type` in .dlt/config.toml is an unknown setting. It belongs under" in run.stderr
     assert "`refresh` in .dlt/config.toml" in run.stderr
 
 

@@ -125,4 +125,4 @@ def test_for_a_misspelt_old_name_the_new_one_is_suggested(recorder: Recorder, pa
     run = recorder.run()
 
     assert run.returncode == 0
-    assert f"`{'.'.join(path)}` in .dlt/config.toml is an unknown setting.\n{hint}" in run.stderr
+    assert f"`{'.'.join(path)}` in .dlt/config.toml is an unknown setting. {hint}" in run.stderr

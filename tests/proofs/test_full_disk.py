@@ -89,7 +89,7 @@ def check_failed(run: subprocess.CompletedProcess[str], said: str) -> None:
     assert run.returncode == 70, run
     assert re.search(said, run.stderr), run.stderr
     assert "again" in run.stderr
-    assert len(run.stderr.splitlines()) == 2, run.stderr
+    assert len(run.stderr.splitlines()) == 1, run.stderr
     assert "Traceback" not in run.stdout + run.stderr
 
 

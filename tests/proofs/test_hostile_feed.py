@@ -255,4 +255,4 @@ def test_a_spool_that_cannot_be_written(recorder: Recorder, org: DemoOrg) -> Non
         assert run.returncode == 70, run
         assert "File size limit reached" in run.stderr, run.stderr
         assert "Traceback" not in run.stderr
-        assert len(run.stderr.splitlines()) == 2, run.stderr
+        assert len(run.stderr.splitlines()) == 1, run.stderr

@@ -36,9 +36,9 @@ def test_wrong_key_costs_one_org(fleet: Fleet) -> None:
     done = fleet.recorder.run("load", "--quiet")
     assert done.returncode == 77
     first, last = done.stderr.splitlines()
-    assert first.startswith("prod: ")
+    assert " bulk-jobs ERROR: prod: " in first
     assert first.endswith("(exit code 77)")
-    assert last.startswith("2 of 3 orgs recorded · 1 failed · ")
+    assert " ERROR: 2 of 3 orgs recorded · 1 failed · " in last
     assert fleet.listed() == {"uat": 1, "dev": 1}
     fleet.configure()
     assert fleet.recorder.run("load").returncode == 0

@@ -43,7 +43,9 @@ def test_the_header_matches_the_view(filled: Settings, view: str) -> None:
             f"select column_name, comment from duckdb_columns() where table_name = '{view}' order by column_index"
         )
         assert rows(file, comments) == [(name, meaning) for name, _, meaning in columns]
-        assert rows(file, f"select comment from duckdb_views() where view_name = '{view}'") == [(grain,)]
+        assert rows(
+            file, f"select comment from duckdb_views() where schema_name = 'salesforce' and view_name = '{view}'"
+        ) == [(grain,)]
 
 
 @EVERY_VIEW
