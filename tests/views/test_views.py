@@ -40,7 +40,8 @@ def test_the_header_matches_the_view(filled: Settings, view: str) -> None:
         described = rows(file, f"describe {view}")
         assert [(name, kind) for name, kind, *_ in described] == [(name, kind) for name, kind, _ in columns]
         comments = (
-            f"select column_name, comment from duckdb_columns() where table_name = '{view}' order by column_index"
+            f"select column_name, comment from duckdb_columns() "
+            f"where schema_name = 'salesforce' and table_name = '{view}' order by column_index"
         )
         assert rows(file, comments) == [(name, meaning) for name, _, meaning in columns]
         assert rows(
