@@ -18,7 +18,11 @@ def forward_as_asked(*, init: bool, full: bool, dry_run: bool, take_over: bool) 
         changes = differences(settings, forwarding, full=full)
         widest = max(map(len, changes), default=0)
         return [
-            f"{name:{widest}}  {change.changed:>12,} rows" + (f", {change.removed:,} removed" if change.removed else "")
-            for name, change in changes.items()
+            *(
+                f"{name:{widest}}  {change.changed:>12,} rows"
+                + (f", {change.removed:,} removed" if change.removed else "")
+                for name, change in changes.items()
+            ),
+            f"would be sent to {forwarding.destination}, dataset {forwarding.dataset}; it was not asked",
         ]
     return [str(forward(settings, forwarding, Mode(init, full, take_over)))]

@@ -16,7 +16,7 @@ import dlt
 import pyarrow as pa
 from dlt.common.configuration.utils import get_resolved_traces
 from dlt.common.destination import Destination
-from dlt.common.destination.client import JobClientBase
+from dlt.common.destination.client import JobClientBase, WithStagingDataset
 from dlt.common.schema import Schema
 from dlt.common.schema.typing import TColumnSchema
 from dlt.common.schema.utils import new_table
@@ -49,6 +49,7 @@ class Delivery:
         self.pipeline = dlt.pipeline(
             self.name, destination=self.destination, dataset_name=settings.dataset, pipelines_dir=str(work)
         )
+        self.pipeline.config.restore_from_destination = False  # what was sent is known here: no state is kept there
         self.load_id = 0.0  # of the last package
 
     @property
@@ -117,6 +118,9 @@ def create_tables(client: JobClientBase) -> None:
     somebody has dropped a table since."""
     client.initialize_storage()
     client.update_stored_schema(force=True)
+    if isinstance(client, WithStagingDataset):
+        with client.with_staging_dataset():
+            client.initialize_storage()
 
 
 def sql_client_of(client: JobClientBase) -> Any:

@@ -172,6 +172,12 @@ def _setting(error: ConfigurationException, settings: ForwardSettings) -> Config
         )
     if not isinstance(error, ConfigFieldMissingException):
         return config_error(error)
+    if settings.is_lake and "bucket_url" in error.fields:
+        return ConfigError(
+            "`forward` does not know where the lake is: bucket_url under [destination.filesystem] is not set.",
+            "Set it in .dlt/secrets.toml to a folder or bucket, such as /srv/lake or s3://bucket/path, or in the "
+            "environment as DESTINATION__FILESYSTEM__BUCKET_URL.",
+        )
     missing = _missing_keys(error, settings, section)
     return ConfigError(
         f"`forward` lacks settings of the destination {settings.destination}: {', '.join(missing)}.",

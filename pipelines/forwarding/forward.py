@@ -56,6 +56,7 @@ class Forwarded:
     """What one forward did; as text, the line that it prints."""
 
     place: str
+    init: bool = False
     rows: dict[str, int] = field(default_factory=dict)  # by table, those sent or removed
     created: bool = False
     seconds: float = 0.0
@@ -63,7 +64,8 @@ class Forwarded:
     def __str__(self) -> str:
         tables = len(self.rows)
         sent = f"{sum(self.rows.values()):,} rows of {tables:,} table{'' if tables == 1 else 's'}"
-        what = sent if self.rows else "tables and views created" if self.created else "nothing new"
+        created = "tables and views created" if self.init else "nothing new; tables and views are brought up to date"
+        what = sent if self.rows else created if self.created else "nothing new"
         return f"{what} · {self.seconds:.1f} s → {self.place}"
 
 
@@ -71,7 +73,7 @@ def forward(settings: Settings, forwarding: ForwardSettings, mode: Mode) -> Forw
     """Sends what is new. Raises a RecorderError; whatever it was, the next forward sends what this one did not."""
     began = time.monotonic()
     copy, hidden = copy_sent_to(settings, forwarding)
-    done = Forwarded(f"{forwarding.destination}, dataset {forwarding.dataset}")
+    done = Forwarded(f"{forwarding.destination}, dataset {forwarding.dataset}", mode.init)
     with copy.exclusive():
         views = fingerprint(dialect_of(forwarding), forwarding.dataset) if forwarding.views else None
         as_before = (copy.known.get("recorder"), copy.known.get("views")) == (forwarding.recorder, views)
@@ -91,7 +93,8 @@ def forward(settings: Settings, forwarding: ForwardSettings, mode: Mode) -> Forw
 def differences(settings: Settings, forwarding: ForwardSettings, *, full: bool) -> dict[str, Change]:
     """By table, what a forward would send now. Nothing is written, there or here."""
     copy, _ = copy_sent_to(settings, forwarding)
-    before = None if full else copy.comparable(settings.warehouse)
+    sent = copy.comparable(settings.warehouse)
+    before = None if full else settings.warehouse if copy.has(settings.warehouse) else sent
     with compared(settings.warehouse, before, Path(f"{settings.warehouse}.tmp")) as found:
         return {change.table.name: change for change in found.changes}
 

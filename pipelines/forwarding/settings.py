@@ -80,12 +80,13 @@ def read_forward_settings() -> ForwardSettings | None:
     if given.recorder is not None and not RECORDER_NAME.fullmatch(given.recorder):
         raise ConfigError(
             f"{named('forward.recorder')} is {sanitize(repr(given.recorder), 60)}.",
-            "It must be a short name of letters, digits, dots, dashes and underscores, such as emea.",
+            "It must be at most 100 letters, digits, spaces, dots, dashes and underscores, such as emea.",
         )
     if given.table_format is not None and (name != LAKE or given.table_format not in TABLE_FORMATS):
         raise ConfigError(
             f"{named('forward.table_format')} is {sanitize(repr(given.table_format), 60)}.",
-            f"It must be {' or '.join(TABLE_FORMATS)}, and the destination {LAKE}; without it, Parquet is written.",
+            f"The only value is {' or '.join(TABLE_FORMATS)}, with destination {LAKE}; without it, a lake is of plain "
+            "Parquet files.",
         )
     active().settings.reveal(("destination", name))
     return ForwardSettings(name, given.dataset, given.recorder, given.views, given.table_format)

@@ -87,7 +87,7 @@ def test_a_view_of_others_is_never_dropped(one: Forwarder) -> None:
     with pytest.raises(ConfigError, match=r"theirs\.dashboard"):  # until that view is gone
         one.forward()
     one.ask("drop view theirs.dashboard")
-    assert one.forward().startswith("tables and views created")
+    assert one.forward().startswith("nothing new; tables and views are brought up to date")
     assert one.forward().startswith("nothing new")
 
 

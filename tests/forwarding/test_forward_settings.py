@@ -42,8 +42,8 @@ def configured(forwarder_of: Callable[..., Forwarder], monkeypatch: pytest.Monke
         ("DATASET", "Sales Force", "lower-case letters"),
         ("DATASET", "a__b", "single underscores"),
         ("DATASET", "x" * 31, "at most 30"),
-        ("RECORDER", "é;", "short name"),
-        ("TABLE_FORMAT", "delta", "the destination filesystem"),
+        ("RECORDER", "é;", "at most 100 letters"),
+        ("TABLE_FORMAT", "delta", "with destination filesystem"),
         ("VIEWS", "perhaps", "not true or false"),
     ],
 )
