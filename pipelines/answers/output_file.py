@@ -55,7 +55,8 @@ def write_copy(output: Path, option: str, fill: Callable[[Path], object]) -> Non
         with tempfile.TemporaryDirectory() as folder:
             fill(copy := Path(folder, "copy"))
             sys.stdout.flush()
-            _write(sys.stdout.fileno() if output == STDOUT else _open_stream(output), copy)
+            stream = sys.stdout.fileno() if output == STDOUT else _open_stream(output)
+            _write(stream, copy, close=output != STDOUT)
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -72,10 +73,10 @@ def _open_stream(output: Path) -> int:
     return os.open(output, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
 
 
-def _write(descriptor: int, copy: Path) -> None:
+def _write(descriptor: int, copy: Path, *, close: bool) -> None:
     if os.name == "posix":  # `_open_stream`, or the process that started us, may have set it otherwise
         os.set_blocking(descriptor, True)
-    with copy.open("rb") as file, open(descriptor, "wb", closefd=descriptor > 2) as stream:
+    with copy.open("rb") as file, open(descriptor, "wb", closefd=close) as stream:
         shutil.copyfileobj(file, stream)
 
 
