@@ -37,7 +37,7 @@ from pipelines.recording.primary_identity import identify, identity_while_held
 from pipelines.recording.progress import NO_PROGRESS, ProgressCallbacks
 from pipelines.recording.read_ahead import read_ahead
 from pipelines.recording.side_by_side import Work, side_by_side
-from pipelines.recording.source import METADATA, Listed, details_source, listed_rows
+from pipelines.recording.source import METADATA, Listed, details_source
 from pipelines.warehouse.primary import DatabaseLocked, PrimaryDatabase, exclusive_load
 from pipelines.warehouse.publish import open_published
 from pipelines.warehouse.state_folder import StateFolder
@@ -133,12 +133,17 @@ class _Fleet:
         settle(primary, listed, self.run.resumed)
         if not self.run.stopped:
             try:
-                for _ in self._each(self._details, list(self.run.recorded)):
-                    pass
+                self._add_details(primary)
             except BaseException as error:
                 self._stop_for(error)
         note_names(primary, self.orgs.signed_in, self.names, listed)
         finish(primary, self.settings)
+
+    def _add_details(self, primary: PrimaryDatabase) -> None:
+        recorded = dict(self.run.recorded)
+        given = self.settings, primary, self.writer, self.progress
+        for _ in self._each(lambda name: _details(recorded[name], *given), recorded):
+            pass
 
     def _stop_for(self, error: BaseException) -> None:
         """After a signal, what is recorded is published before the run ends. Raises any other error."""
@@ -203,48 +208,31 @@ class _Fleet:
         return Listed(listings, changed, metadata, rows)
 
     def _load(self, listed: list[tuple[str, Listed]]) -> None:
-        """Loads what has changed in these orgs: one package for all takes dlt hardly longer than one for each. Kept
-        listings stay apart, so that none can hinder another."""
-        with ExitStack() as files:
-            for _, one in listed:
-                files.enter_context(one.changed)
-            if self.primary is None or not self._loaded(listed):
-                for alone in listed:
-                    self._loaded([alone])
-
-    def _loaded(self, listed: list[tuple[str, Listed]]) -> bool:
-        """Whether these orgs could be loaded together, or the one that could not is noted as failed."""
-        try:
-            self.writer.write(listed_rows([one for _, one in listed], self.tables))
-        except Exception as error:
-            if not is_the_orgs(error):
-                raise
-            if len(listed) > 1:
-                self.writer.renew()
-                return False
-            self._failed(listed[0][0], error)
-            return True
+        failures = self.writer.write_listings(listed, self.tables)
         for name, one in listed:
+            if name in failures:
+                self._failed(name, failures[name])
+                continue
             self.run.recorded[name] = Recorded(one.listings, one.metadata)
             with for_org(name):
                 logger.info("the listing is recorded")
-        return True
 
-    def _details(self, name: str) -> Work[None]:
-        """Fetches and loads the details of one org's jobs, and why records of its loads failed."""
-        assert self.primary  # noqa: S101
-        recorded, settings, connection = self.run.recorded[name], self.settings, self.primary.connection
-        listings = recorded.listings
-        details = Details(listings, connection, settings.details_per_run, self.progress.details)
-        results = JobResults(
-            listings.org, connection, wanted=settings.record_errors, keep_messages=settings.record_error_messages
-        )
-        if details.jobs or results.jobs:
-            answers = yield details.answers
-            results.consider(answers)
-            read = yield results.read
-            self.writer.write(details_source(answers, read, listings, recorded.metadata, details, results))
-        recorded.details, recorded.results = details.outcome, results.outcome
+
+def _details(
+    recorded: Recorded, settings: Settings, primary: PrimaryDatabase, writer: PackageWriter, progress: ProgressCallbacks
+) -> Work[None]:
+    """Fetches and loads the details of one org's jobs, and why records of its loads failed."""
+    listings, connection = recorded.listings, primary.connection
+    details = Details(listings, connection, settings.details_per_run, progress.details)
+    results = JobResults(
+        listings.org, connection, wanted=settings.record_errors, keep_messages=settings.record_error_messages
+    )
+    if details.jobs or results.jobs:
+        answers = yield details.answers
+        results.consider(answers)
+        read = yield results.read
+        writer.write(details_source(answers, read, listings, recorded.metadata, details, results))
+    recorded.details, recorded.results = details.outcome, results.outcome
 
 
 def _metadata(listings: Listings, recorded: Remembered, tables: Any) -> tuple[list[Rows], Metadata]:

@@ -1,14 +1,19 @@
 """Where a run of several orgs puts their rows."""
 
 import shutil
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 
 import dlt
 import duckdb
 from dlt.extract import DltSource
 
+from pipelines.columns import Table
 from pipelines.config.settings import Settings
 from pipelines.recording.kept_listings import keep
 from pipelines.recording.merging import load_package, pipeline_into
+from pipelines.recording.orgs_of_run import is_the_orgs
+from pipelines.recording.source import Listed, listed_rows
 from pipelines.warehouse.dlt_packages import PIPELINE, new_pipeline
 from pipelines.warehouse.primary import PrimaryDatabase
 from pipelines.warehouse.state_folder import StateFolder
@@ -46,6 +51,37 @@ class PackageWriter:
         new_pipeline(str(self.settings.primary_file), working).extract(source)
         keep(working / PIPELINE, self.state, self.identity)
         shutil.rmtree(working)
+
+    def write_listings(self, listed: Sequence[tuple[str, Listed]], tables: Iterable[Table]) -> dict[str, Exception]:
+        """Writes what has changed in these orgs, and returns why those failed of which it could not be written.
+
+        One package for all takes dlt hardly longer than one for each. If one does not fit, each is loaded by itself.
+        Kept listings always are, so that none can hinder another."""
+        with ExitStack() as files:
+            for _, one in listed:
+                files.enter_context(one.changed)
+            if self.primary and len(listed) > 1:
+                try:
+                    self.write(listed_rows([one for _, one in listed], tables))
+                except Exception as error:
+                    if not is_the_orgs(error):
+                        raise
+                    self.renew()
+                else:
+                    return {}
+            return self._written_alone(listed, tables)
+
+    def _written_alone(self, listed: Iterable[tuple[str, Listed]], tables: Iterable[Table]) -> dict[str, Exception]:
+        failures: dict[str, Exception] = {}
+        for name, one in listed:
+            try:
+                self.write(listed_rows([one], tables))
+            except Exception as error:
+                if not is_the_orgs(error):
+                    raise
+                self.renew()
+                failures[name] = error
+        return failures
 
     def renew(self) -> None:
         """Begins with an empty working folder: what an org's failure has left in it stays for the next run."""

@@ -63,8 +63,7 @@ class Org:
         self.credentials = credentials
         self.api_version = api_version
         self.budget = ApiBudget(api_budget_percent, credentials.settings_section)
-        self.calls = 0
-        self.here = _Here()
+        self.calls, self.here = 0, _Here()
         self._clock = OrgClock(timedelta(hours=clock_tolerance_hours) if clock_tolerance_hours else None)
         self.http, self._impatient = retrying_client(self._note), single_try_client(self._note)
         self._streaming = StreamingClient(self._note)

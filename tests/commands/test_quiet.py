@@ -64,7 +64,7 @@ def test_a_passing_failure_is_silent(org: DemoOrg, recorder: Recorder) -> None:
 
     assert run.returncode == 69
     began = NOW - timedelta(hours=6.5)
-    assert run.stderr.startswith(f"Since {began:%Y-%m-%d %H:%M} UTC (6 hours): Salesforce answered with HTTP 503")
+    assert f" ERROR: Since {began:%Y-%m-%d %H:%M} UTC (6 hours): Salesforce answered with HTTP 503" in run.stderr
     assert datetime.fromisoformat(since) > NOW
 
 
@@ -127,14 +127,14 @@ def test_one_of_several_orgs(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -
     fleet.configure(uat={"client_secret": "wrong"})
     assert load("--quiet") == (77, None)
     first, last = capsys.readouterr().err.splitlines()
-    assert first.startswith("uat: Salesforce refused the sign-in")
-    assert last.startswith("1 of 3 orgs recorded · 2 failed")
+    assert "uat: Salesforce refused the sign-in" in first
+    assert "1 of 3 orgs recorded · 2 failed" in last
     failing_since(fleet.recorder, prod=9, dev=9)
     fleet.orgs["prod"].fail_next(503, times=1, path=LISTING)
     assert load("--quiet") == (77, None)
     lines = capsys.readouterr().err.splitlines()
-    assert [line.split(" ")[0] for line in lines] == ["prod:", "uat:", "1"]
-    assert lines[0].startswith("prod: Since ")
+    assert [line.rpartition(" ERROR: ")[2].split(" ")[0] for line in lines] == ["prod:", "uat:", "1"]
+    assert "prod: Since " in lines[0]
     assert lines[0].endswith("(exit code 69)")
     assert list(noted(fleet.recorder)) == ["prod"]
     fleet.configure()

@@ -75,7 +75,7 @@ def test_in_the_environment(org: DemoOrg, recorder: Recorder) -> None:
 def test_all_documented_settings_are_known(org: DemoOrg, recorder: Recorder) -> None:
     """Every setting in .dlt/config.toml and the example secrets, commented out or not."""
     for name, shown in (("config.toml", "config.toml"), ("secrets.toml", "secrets.example.toml")):
-        text = (PROJECT / ".dlt" / shown).read_text()
+        text, _, alerts = (PROJECT / ".dlt" / shown).read_text().partition("# [alerts]\n")
         settings = dict(re.findall(r"^#? ?(\w+) = (\S+|\".*?\")", text, re.MULTILINE))
         assert len(settings) > 5
         section = "[sources.salesforce.credentials]" if name == "secrets.toml" else ""
@@ -84,6 +84,7 @@ def test_all_documented_settings_are_known(org: DemoOrg, recorder: Recorder) -> 
             if not section
             else "\n".join([section, *(f"{key} = {value}" for key, value in settings.items())])
         )
+        uncommented += "\n[alerts]\n" + re.sub(r"^# (\w+ = )", r"\1", alerts, flags=re.MULTILINE) if alerts else ""
         (recorder.home / ".dlt" / name).write_text(uncommented)
     found = recorder.run("doctor")
 

@@ -83,7 +83,7 @@ class Stopped:
             assert errors == ""
             self.truth.loaded += listings
         else:
-            assert (load.returncode, errors) == SAID[signal.Signals(number)]
+            assert (load.returncode, errors.partition(" ERROR: ")[2]) == SAID[signal.Signals(number)]
             self.stopped += 1
         (newest,) = self.recorder.rows("select max(started_at) from listings")[0] if self.published else (None,)
         starts = {start for listing in listings for start in listing.starts}

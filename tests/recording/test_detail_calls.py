@@ -174,7 +174,7 @@ def test_a_session_that_ends_meanwhile_is_renewed_once(org: DemoOrg, recorder: R
     assert sum("oauth2/token" in request.path for request in org.requests) == 2
 
 
-@pytest.mark.parametrize("body", [b"<html>maintenance</html>", [1, 2], None])
+@pytest.mark.parametrize("body", [b"<html>busy</html>", [1, 2], None])
 def test_a_malformed_answer_stops_the_details_and_not_the_run(org: DemoOrg, recorder: Recorder, body: Any) -> None:
     """With a note that names the call."""
     org.add_job(state="JobComplete")
