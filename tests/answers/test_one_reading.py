@@ -58,7 +58,7 @@ def test_a_signal_while_duckdb_works(recorder: Recorder, command: str, number: i
     _, errors = run.communicate(timeout=120)
 
     assert run.returncode == 128 + number, errors
-    assert "The next load" in errors
+    assert "picks up where this one stopped" in errors
     assert len(errors.splitlines()) == 1
     assert recorder.warehouse.read_bytes() == before
 
