@@ -1,6 +1,6 @@
-"""What is to be told: a finding that began, goes on, or is over."""
+"""What is to be sent: a finding that began, goes on, or is over."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
@@ -15,7 +15,7 @@ CHECK_FAILED: Final = "check"  # the key of the one finding that is not of an or
 
 @dataclass(frozen=True)
 class Problem:
-    """A finding as it is told and remembered: what the org's own texts quote is in it as a template only."""
+    """A finding as it is sent and remembered: what the org's own texts quote is in it as a template only."""
 
     key: str
     org_id: str
@@ -50,15 +50,12 @@ class Problem:
 
 @dataclass(frozen=True)
 class Event:
-    """One thing to tell, as of when. `reason`: why a finding is over, if that is not because the problem is."""
+    """One thing to send, as of when. `reason`: why a finding is over, if that is not because the problem is."""
 
     change: Change
     at: str
     problem: Problem
     reason: str = ""
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
 
     @classmethod
     def from_json(cls, given: dict[str, Any]) -> "Event":

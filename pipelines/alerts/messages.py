@@ -8,7 +8,7 @@ from typing import Final, Literal
 from pipelines.alerts.events import Change, Event
 from pipelines.answers.findings.words import counted, when
 
-MAX_SINGLE: Final = 5  # more events at once are told as one message
+MAX_SINGLE: Final = 5  # more events at once go as one message
 MAX_SHOWN: Final = 20  # in one message
 MAX_TEXT: Final = 1_500  # characters of one finding
 MAX_LINE: Final = 300  # of one of many

@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from pipelines.alerts.alert_state import AlertState, Mailbox, exclusive_alert_state
 from pipelines.alerts.channels import Channel, open_channels
 from pipelines.alerts.events import CHECK_FAILED, Event, Problem
 from pipelines.alerts.messages import messages
 from pipelines.alerts.settings import read_alert_settings
-from pipelines.alerts.told import Mailbox, Told, exclusively_told
 from pipelines.answers.check import current_key
 from pipelines.answers.findings.finding import Finding
 from pipelines.answers.findings.thresholds import Thresholds
@@ -32,8 +32,8 @@ MAX_WAITING: Final = 500  # events for one channel: then it gets what is open on
 
 @contextmanager
 def notifying(given: Path | None, names: Sequence[str], as_of: str | None) -> Iterator["Notifier"]:
-    """Holds the lock of what was told; what the block notes is sent at its end. If the block fails, which means that
-    `check` could not look, that is told instead.
+    """Holds the lock of the alert state; what the block notes is sent at its end. If the block fails, which means that
+    `check` could not look, that is sent instead.
 
     Raises ConfigError if no channel is set, or one is wrong; TemporaryError if one cannot be reached.
     """
@@ -42,9 +42,9 @@ def notifying(given: Path | None, names: Sequence[str], as_of: str | None) -> It
     alerts, settings = read_alert_settings(), read_settings()
     channels = open_channels(alerts.urls)
     if given is None and not settings.warehouse.exists() and not settings.primary_file.exists():
-        warehouse_to_read(None, Path())  # raises: nothing is recorded yet, and of the demo nobody needs to know
-    with exclusively_told(settings.primary_file, _file_name(given, settings.warehouse)) as told:
-        notifier = Notifier(told, channels, alerts.remind_after)
+        warehouse_to_read(None, Path())  # raises: nothing is recorded yet, and the demo alerts no one
+    with exclusive_alert_state(settings.primary_file, _file_name(given, settings.warehouse)) as state:
+        notifier = Notifier(state, channels, alerts.remind_after)
         try:
             yield notifier
         except Exception as error:
@@ -71,18 +71,18 @@ def _file_name(given: Path | None, published: Path) -> str:
 class Notifier:
     """What one run tells."""
 
-    def __init__(self, told: Told, channels: Sequence[Channel], remind_after: timedelta | None) -> None:
-        self.told, self.remind_after = told, remind_after
+    def __init__(self, state: AlertState, channels: Sequence[Channel], remind_after: timedelta | None) -> None:
+        self.state, self.remind_after = state, remind_after
         self.has_noted = False
         self.now = datetime.now(UTC)
-        self.channels = {told.digest(channel.url): channel for channel in channels}
-        self.added = self.channels.keys() - told.mailboxes.keys()
+        self.channels = {state.digest(channel.url): channel for channel in channels}
+        self.added = self.channels.keys() - state.mailboxes.keys()
         boxes = {
-            digest: told.mailboxes.get(digest, Mailbox()) for digest in self.channels
+            digest: state.mailboxes.get(digest, Mailbox()) for digest in self.channels
         }  # a removed one is forgotten
         for digest in self.added:
-            boxes[digest].is_new = not told.is_first
-        told.mailboxes = boxes
+            boxes[digest].is_new = not state.is_first
+        state.mailboxes = boxes
 
     def note(
         self, warehouse: Warehouse, found: Sequence[Finding], thresholds: Thresholds, names: Sequence[str]
@@ -97,7 +97,7 @@ class Notifier:
         still = {row["org_id"] for row in warehouse.rows(recorded)}
         muted = {current_key(key) for key in thresholds.muted_findings}
         over: list[Event] = []
-        for key, problem in self.told.open.items():
+        for key, problem in self.state.open.items():
             if key in problems or (names and problem.org_id and problem.org_id not in asked):
                 continue
             left = problem.org_id and problem.org_id not in still
@@ -110,22 +110,22 @@ class Notifier:
         self._note({CHECK_FAILED: Problem.of_failed_check(message, self.now)}, [])
 
     def _note(self, problems: dict[str, Problem], over: Sequence[Event]) -> None:
-        told = self.told
-        began = [self._event("began", problem) for key, problem in problems.items() if key not in told.open]
+        state = self.state
+        began = [self._event("began", problem) for key, problem in problems.items() if key not in state.open]
         for key, problem in problems.items():
-            told.open[key] = replace(problem, since=told.open.get(key, problem).since)
+            state.open[key] = replace(problem, since=state.open.get(key, problem).since)
         ended = {event.problem.key for event in over}
         for key in ended:
-            del told.open[key]
-        for mailbox in told.mailboxes.values():
+            del state.open[key]
+        for mailbox in state.mailboxes.values():
             mailbox.outbox = [one for one in mailbox.outbox if one.change != "goes on" or one.problem.key not in ended]
             mailbox.outbox += [*began, *over, *self._reminders(mailbox, problems)]
-            mailbox.told_at = {key: at for key, at in mailbox.told_at.items() if key in told.open}
+            mailbox.told_at = {key: at for key, at in mailbox.told_at.items() if key in state.open}
             mailbox.is_new = mailbox.is_new or len(mailbox.outbox) > MAX_WAITING
             if mailbox.is_new:
-                mailbox.outbox = [self._event("began", problem) for problem in told.open.values()]
+                mailbox.outbox = [self._event("began", problem) for problem in state.open.values()]
                 mailbox.is_new = bool(mailbox.outbox)
-        told.write()
+        state.write()
         self.has_noted = True
 
     def _reminders(self, mailbox: Mailbox, problems: Collection[str]) -> Iterator[Event]:
@@ -140,7 +140,7 @@ class Notifier:
             if at > time.time():  # the clock was set back
                 mailbox.told_at[key] = time.time()
             elif time.time() - at >= due_after:
-                yield self._event("goes on", self.told.open[key])
+                yield self._event("goes on", self.state.open[key])
 
     def _event(self, change: str, problem: Problem, reason: str = "") -> Event:
         return Event(change, self.now.isoformat(timespec="seconds"), problem, reason)  # type: ignore[arg-type]
@@ -150,15 +150,15 @@ class Notifier:
         by it, and it gets the rest with the next run."""
         failed: list[Channel] = []
         for digest, channel in self.channels.items():
-            mailbox = self.told.mailboxes[digest]
+            mailbox = self.state.mailboxes[digest]
             for message, events in messages(mailbox.outbox, self.now, channel.room, together=mailbox.is_new):
                 if not channel.send(message):
                     failed.append(channel)
                     break
                 mailbox.outbox = [event for event in mailbox.outbox if event not in events]
                 mailbox.is_new = False
-                mailbox.told_at |= {e.problem.key: time.time() for e in events if e.problem.key in self.told.open}
-                self.told.write()
+                mailbox.told_at |= {e.problem.key: time.time() for e in events if e.problem.key in self.state.open}
+                self.state.write()
         if not failed:
             return None
         names = ", ".join(channel.name for channel in failed)

@@ -24,7 +24,7 @@ HOW: Final = 'List Apprise URLs in .dlt/secrets.toml, such as urls = ["slack://â
 
 @dataclass(frozen=True)
 class AlertSettings:
-    """The channels' URLs, and after how long an open finding is told again; None: never."""
+    """The channels' URLs, and after how long an open finding is sent again; None: never."""
 
     urls: tuple[str, ...]
     remind_after: timedelta | None

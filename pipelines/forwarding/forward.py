@@ -93,8 +93,9 @@ def forward(settings: Settings, forwarding: ForwardSettings, mode: Mode) -> Forw
 def differences(settings: Settings, forwarding: ForwardSettings, *, full: bool) -> dict[str, Change]:
     """By table, what a forward would send now. Nothing is written, there or here."""
     copy, _ = copy_sent_to(settings, forwarding)
-    sent = copy.comparable(settings.warehouse)
-    before = None if full else settings.warehouse if copy.has(settings.warehouse) else sent
+    before = None
+    if not full:
+        before = settings.warehouse if copy.has(settings.warehouse) else copy.comparable(settings.warehouse)
     with compared(settings.warehouse, before, Path(f"{settings.warehouse}.tmp")) as found:
         return {change.table.name: change for change in found.changes}
 

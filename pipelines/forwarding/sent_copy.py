@@ -26,7 +26,7 @@ from pipelines.errors import ConfigError, TemporaryError
 from pipelines.warehouse.atomic_file import replacing
 from pipelines.warehouse.copies import copy_bytes
 from pipelines.warehouse.damage import fingerprint
-from pipelines.warehouse.primary import locking_unsupported
+from pipelines.warehouse.file_locks import holder, lock_alone, note_holder
 from pipelines.warehouse.state_folder import StateFolder
 
 READABLE: Final = re.compile(r"[^A-Za-z0-9]+")
@@ -60,8 +60,6 @@ class SentCopy:
     @contextmanager
     def exclusive(self) -> Iterator[None]:
         """Creates the folder, and holds its lock. Raises TemporaryError at once if another forward holds it."""
-        import fcntl  # noqa: PLC0415 - POSIX only
-
         state = StateFolder(self.primary_file)
         try:
             for folder in (self.folder.parent, self.folder):
@@ -72,19 +70,15 @@ class SentCopy:
                 f"Cannot write in {self.folder}: {error.strerror}.", "Let this user write there, or run it as another."
             ) from None
         with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise TemporaryError(
-                    f"Another forward from {self.primary_file.name} to the same place is running "
-                    f"(PID {lock.read().strip() or 'unknown'}).",
+            lock_alone(
+                lock,
+                self.primary_file,
+                lambda: TemporaryError(
+                    f"Another forward from {self.primary_file.name} to the same place is running ({holder(lock)}).",
                     "This one sent nothing; the next one sends what is new by then.",
-                ) from None
-            except OSError as error:
-                raise locking_unsupported(self.primary_file, error) from None
-            lock.truncate(0)
-            lock.write(str(os.getpid()))
-            lock.flush()
+                ),
+            )
+            note_holder(lock)
             self._clear()
             try:
                 yield

@@ -19,6 +19,7 @@ from pipelines.regular_files import check_regular, holds_something
 from pipelines.warehouse.atomic_file import is_mount, leftovers, replacing
 from pipelines.warehouse.database_file import open_database
 from pipelines.warehouse.file_identity import new_identity, write_identity
+from pipelines.warehouse.file_locks import POLL, holder, lock_alone, locking_unsupported, note_holder
 
 # Set when the file is created, and kept by every DuckDB that writes to it later, so that DuckDB 1.4 and 1.5 can read
 # the file and its copies. By default, files created by DuckDB 2.0 cannot be opened by older versions.
@@ -30,7 +31,6 @@ CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
     "checkpoint_threshold": "256MB",  # only one checkpoint, before publishing, when staged rows are gone
     "preserve_insertion_order": False,  # row order does not matter, and preserving it costs time and memory
 }
-POLL: Final = 0.2  # seconds between attempts to open a locked file
 LOCK_MESSAGE: Final = "Could not set lock on file"
 
 
@@ -52,12 +52,7 @@ class DatabaseLocked(TemporaryError):
 
 @contextmanager
 def exclusive_load(path: Path) -> Iterator[None]:
-    """Holds the lock for loading into `path`. Raises AnotherLoadRuns at once if another load holds it.
-
-    The kernel releases the lock when the process ends, however it ends.
-    """
-    import fcntl  # noqa: PLC0415 - POSIX only
-
+    """Holds the lock for loading into `path`. Raises AnotherLoadRuns at once if another load holds it."""
     lock_file = path.with_name(path.name + ".lock")
     check_regular(lock_file)
     try:
@@ -71,28 +66,16 @@ def exclusive_load(path: Path) -> Iterator[None]:
             "Let this user write there, or change DESTINATION__DUCKDB__CREDENTIALS (see .dlt/config.toml).",
         ) from None
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            raise AnotherLoadRuns(
-                f"Another load into {path.name} is already running (PID {lock.read().strip() or 'unknown'}).",
+        lock_alone(
+            lock,
+            path,
+            lambda: AnotherLoadRuns(
+                f"Another load into {path.name} is already running ({holder(lock)}).",
                 "This load recorded nothing; the next one tries again.",
-            ) from None
-        except OSError as error:
-            raise locking_unsupported(path, error) from None
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
+            ),
+        )
+        note_holder(lock)
         yield
-
-
-def locking_unsupported(path: Path, error: OSError) -> ConfigError:
-    """The error for a file system without file locks, such as some network and container mounts."""
-    return ConfigError(
-        f"{path.parent} is on a file system that does not support file locks: {error.strerror}.",
-        "Keep both databases on a local disk, or mount the file system with locks (NFS: without nolock).",
-    )
 
 
 def locking_problem(path: Path) -> ConfigError | None:

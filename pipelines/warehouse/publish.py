@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
@@ -20,7 +19,8 @@ from pipelines.warehouse.copies import copy_bytes, free_room, has_room, keep_cop
 from pipelines.warehouse.damage import DamagedFile, damaged_part, fingerprint, suspects_in
 from pipelines.warehouse.database_file import open_database
 from pipelines.warehouse.file_identity import read_identity
-from pipelines.warehouse.primary import POLL, PrimaryDatabase, locking_unsupported
+from pipelines.warehouse.file_locks import lock_alone
+from pipelines.warehouse.primary import PrimaryDatabase
 from pipelines.warehouse.publishing_guards import check_published
 from pipelines.warehouse.restoring import PUBLISHED, damaged
 from pipelines.warehouse.state_folder import StateFolder
@@ -81,24 +81,17 @@ def _not_published(primary_file: Path, warehouse: Path, error: OSError) -> Recor
 @contextmanager
 def _only_publisher(warehouse: Path) -> Iterator[None]:
     """Holds the lock for publishing to this path, and waits for it: two recorders may publish to the same path."""
-    import fcntl  # noqa: PLC0415 - POSIX only
-
-    deadline = time.monotonic() + LOCK_WAIT
     # Opened read-only: users who share the directory may not have write access to this file.
     with open(os.open(warehouse.with_name(f".{warehouse.name}.lock"), os.O_RDONLY | os.O_CREAT, 0o666)) as lock:
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise TemporaryError(
-                        f"Another recorder has been publishing to {warehouse} for {LOCK_WAIT:.0f} seconds.",
-                        "The jobs are recorded; the next load publishes again.",
-                    ) from None
-                time.sleep(POLL)
-            except OSError as error:
-                raise locking_unsupported(warehouse, error) from None
+        lock_alone(
+            lock,
+            warehouse,
+            lambda: TemporaryError(
+                f"Another recorder has been publishing to {warehouse} for {LOCK_WAIT:.0f} seconds.",
+                "The jobs are recorded; the next load publishes again.",
+            ),
+            LOCK_WAIT,
+        )
         yield
 
 

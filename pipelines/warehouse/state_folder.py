@@ -2,7 +2,7 @@
 
     identity        the database's identity (see `file_identity.py`), readable while it is locked
     published.json  what was last published, and where (see `publish.py`)
-    alerts.json     what `check --notify` has told, and still has to (see `alerts/told.py`), under a lock of its own
+    alerts.json     what `check --notify` has sent, or is still to send (`alerts/alert_state.py`), under its own lock
     reached.json    hosts that have answered;  failing.json: since when runs fail (see `diagnosis/earlier_runs.py`)
     kept/           listings that were made while it was locked (see `kept_listings.py`)
     set_aside/      those that cannot be loaded

@@ -100,7 +100,7 @@ def test_no_secret_in_what_is_said_or_kept(recorder: Recorder, monkeypatch: pyte
 
 
 def test_a_message_quotes_no_value_of_a_record(tmp_path: Path) -> None:
-    """What `check` prints of an error is told as its template, and so is a reason that the org's own words give."""
+    """What `check` prints of an error is sent as its template, and so is a reason that the org's own words give."""
     secret = "Müller & Söhne 4711"
     jobs = [
         {"object": "Lead", "state": "Failed", "created_date": NOW - n * DAY - HOUR, "id": f"750{n:012}AAA"}

@@ -165,7 +165,7 @@ def test_runs_for_some_orgs_leave_the_findings_of_others_alone(
 
 
 def test_a_check_that_cannot_look_ends_no_finding(recorder: Recorder, channel: Web) -> None:
-    """It is told itself, once, and is over when it can look again."""
+    """It is reported itself, once, and is over when it can look again."""
     publish(recorder, "Lead")
     notify()
     kept = recorder.warehouse.read_bytes()

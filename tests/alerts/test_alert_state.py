@@ -1,4 +1,4 @@
-"""What was told is kept: kills, two runs at once, damaged files, channels that drip."""
+"""What was sent is kept: kills, two runs at once, damaged files, channels that drip."""
 
 import json
 import signal
@@ -63,7 +63,7 @@ def test_two_at_once_tell_nothing_twice(recorder: Recorder, channel: Web) -> Non
 def test_a_damaged_file_is_put_aside(
     recorder: Recorder, channel: Web, text: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Then it is not known what was told: everything open is, as one message."""
+    """Then it is not known what was sent: everything open is, as one message."""
     recorder.state_folder.mkdir()
     (recorder.state_folder / "alerts.json").write_text(text)
     assert notify() == (1, "")

@@ -1,4 +1,4 @@
-"""What each channel was told and still has to be told: `alerts.json` in the folder beside the primary database.
+"""What each channel has got and is still to get: `alerts.json` in the folder beside the primary database.
 
 An outbox for each channel: a run first writes down what is new, then sends, and after each answer writes that it was
 sent. A kill between the answer and that note sends a message twice; nothing that was written down is ever lost.
@@ -10,7 +10,6 @@ import json
 import logging
 import os
 import secrets
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -19,19 +18,18 @@ from typing import Any, Final
 
 from pipelines.alerts.events import Event, Problem
 from pipelines.errors import ConfigError, TemporaryError
-from pipelines.warehouse.primary import locking_unsupported
+from pipelines.warehouse.file_locks import lock_alone
 from pipelines.warehouse.state_folder import StateFolder
 
 VERSION: Final = 1
 LOCK_PATIENCE: Final = 60.0  # seconds to wait for another run: it waits for slow channels
-POLL: Final = 0.1
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass
 class Mailbox:
-    """One channel: what it still has to be told, when it was last told of each open finding (seconds since 1970), and
+    """One channel: what it is still to get, when it last got a message on each open finding (seconds since 1970), and
     whether it was added later, and gets all of that as one."""
 
     outbox: list[Event] = field(default_factory=list)
@@ -39,7 +37,7 @@ class Mailbox:
     is_new: bool = False
 
 
-class Told:
+class AlertState:
     """The contents of the file. `write` replaces it atomically."""
 
     def __init__(self, state: StateFolder, name: str) -> None:
@@ -47,7 +45,7 @@ class Told:
         self.salt = secrets.token_hex(16)
         self.open: dict[str, Problem] = {}
         self.mailboxes: dict[str, Mailbox] = {}
-        self.is_first = False  # nothing was ever told, or it is not known what
+        self.is_first = False  # nothing was sent yet, or it is not known what
         self._read()
 
     @property
@@ -69,12 +67,12 @@ class Told:
             damaged = self.path.with_name(f"{self.name}.damaged")
             self.path.replace(damaged)
             self.open, self.mailboxes = {}, {}
-            logger.warning("%s is damaged; it is now %s. Every channel is told what is open.", self.path, damaged.name)
+            logger.warning("%s is damaged; it is now %s. Every channel gets what is open.", self.path, damaged.name)
             return
         if newer:
             raise ConfigError(
-                f"{self.path} was written by a newer version, so it is not known what was told.",
-                "Run that version, or delete the file: then every channel is told what is open.",
+                f"{self.path} was written by a newer version, so it is not known what was sent.",
+                "Run that version, or delete the file: then every channel gets what is open.",
             )
 
     def _take(self, found: dict[str, Any]) -> None:
@@ -110,33 +108,26 @@ class Told:
 
 
 @contextmanager
-def exclusively_told(primary_file: Path, name: str) -> Iterator[Told]:
+def exclusive_alert_state(primary_file: Path, name: str) -> Iterator[AlertState]:
     """The file, for one run at a time: a second one waits. Raises TemporaryError if that takes too long."""
-    import fcntl  # noqa: PLC0415 - POSIX only
-
     state = StateFolder(primary_file)
     try:
         state.make(state.path)
         lock = open(os.open(state.path / "alerts.lock", os.O_RDWR | os.O_CREAT, 0o666), "r+")  # noqa: SIM115
     except OSError as error:
         raise ConfigError(
-            f"Cannot write in {state.path}, where it is kept what was told: {error.strerror}.",
+            f"Cannot write in {state.path}, where it is kept what was sent: {error.strerror}.",
             "Let this user write there, or run it as another.",
         ) from None
     with lock:
-        give_up = time.monotonic() + LOCK_PATIENCE
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > give_up:
-                    raise TemporaryError(
-                        "Another `check --notify` is still sending.", "The next one tells what is new by then."
-                    ) from None
-                time.sleep(POLL)
-            except OSError as error:
-                raise locking_unsupported(primary_file, error) from None
+        lock_alone(
+            lock,
+            primary_file,
+            lambda: TemporaryError(
+                "Another `check --notify` is still sending.", "The next one sends what is new by then."
+            ),
+            LOCK_PATIENCE,
+        )
         with suppress(OSError):
             state.share(state.path / "alerts.lock")
-        yield Told(state, name)
+        yield AlertState(state, name)
