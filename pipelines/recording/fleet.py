@@ -110,7 +110,8 @@ class _Fleet:
         except BaseException as error:
             self._stop_for(error)
         if isinstance(held, DatabaseLocked) and self.run.recorded:
-            kept = f"The listings of {', '.join(self.run.recorded)} are kept"
+            names = [name for name in self.run.names if name in self.run.recorded]
+            kept = f"The listings of {', '.join(names)} are kept"
             try:
                 self._use(retry_open(self.settings, self.closing, held, kept))
             except TemporaryError as still_held:

@@ -60,28 +60,20 @@ class PackageWriter:
         with ExitStack() as files:
             for _, one in listed:
                 files.enter_context(one.changed)
-            if self.primary and len(listed) > 1:
-                try:
-                    self.write(listed_rows([one for _, one in listed], tables))
-                except Exception as error:
-                    if not is_the_orgs(error):
-                        raise
-                    self.renew()
-                else:
-                    return {}
-            return self._written_alone(listed, tables)
+            groups = [listed] if self.primary else [[one] for one in listed]
+            return {name: error for group in groups for name, error in self._written(group, tables).items()}
 
-    def _written_alone(self, listed: Iterable[tuple[str, Listed]], tables: Iterable[Table]) -> dict[str, Exception]:
-        failures: dict[str, Exception] = {}
-        for name, one in listed:
-            try:
-                self.write(listed_rows([one], tables))
-            except Exception as error:
-                if not is_the_orgs(error):
-                    raise
-                self.renew()
-                failures[name] = error
-        return failures
+    def _written(self, listed: Sequence[tuple[str, Listed]], tables: Iterable[Table]) -> dict[str, Exception]:
+        try:
+            self.write(listed_rows([one for _, one in listed], tables))
+            return {}
+        except Exception as error:
+            if not is_the_orgs(error):
+                raise
+            self.renew()
+            if len(listed) == 1:
+                return {listed[0][0]: error}
+        return {name: error for one in listed for name, error in self._written([one], tables).items()}
 
     def renew(self) -> None:
         """Begins with an empty working folder: what an org's failure has left in it stays for the next run."""

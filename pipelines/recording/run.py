@@ -75,6 +75,11 @@ class Run:
         jobs, left = details.asked + details.left, details.left
         if not left:
             return f"error details fetched for {jobs:,} finished {'job' if jobs == 1 else 'jobs'}"
-        more = -(-left // max(self.settings.details_per_run, 1))
-        runs = f"about {more:,} more {'run' if more == 1 else 'runs'}"
+        runs = more_runs(left, self.settings)
         return f"error details fetched for {details.asked:,} of {jobs:,} finished jobs; {runs}"
+
+
+def more_runs(left: int, settings: Settings) -> str:
+    """How many runs it takes to fetch the details that are left."""
+    runs = -(-left // max(settings.details_per_run, 1))
+    return f"about {runs:,} more {'run' if runs == 1 else 'runs'}"
