@@ -38,7 +38,7 @@ class TemporaryError(RecorderError):
 
 
 class LastingFailure(RecorderError):
-    """A temporary problem that has lasted so long that somebody should look at it."""
+    """A temporary problem that has lasted so long that someone should look at it."""
 
     exit_code = os.EX_UNAVAILABLE  # 69
 

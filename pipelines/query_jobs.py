@@ -14,7 +14,7 @@ The path of a record, package by package. Each imports only from those below it;
     demo/          records the built-in org of demo_org/ on a simulated clock
     alerts/        what leaves this machine so that someone acts
         notify.py        one run of `check --notify`;  channels.py: sends, through Apprise;  settings.py: `[alerts]`
-        events.py        what began, goes on, or is over;  messages.py: in words;  told.py: what each channel was told
+        events.py        what began, goes on, or is over;  messages.py: in words;  alert_state.py: what was sent
         ping.py          a dead man's switch for loads;  metrics.py: for Prometheus;  grafana.json: a dashboard of these
 
     recording/     from pages to rows to the primary database
@@ -67,7 +67,7 @@ The path of a record, package by package. Each imports only from those below it;
         api_errors.py    error responses;  foreign_answers.py: those of others;  redaction.py: removes secrets
         connection_errors.py  no response at all;  proxies.py: on the way;  reached_hosts.py: which have answered
     warehouse/     the primary database and its published copy
-        primary.py       the primary database and its locks;  database_file.py: how a DuckDB file is opened
+        primary.py       the primary database;  file_locks.py: its locks;  database_file.py: how a DuckDB file is opened
         state_folder.py  the folder beside it;  file_identity.py: its identity;  dlt_packages.py: dlt's internals
         schema.py        columns and views (../views/);  short_names.py: those in `main`;  renamed_columns.py: migration
         state_spans.py   a derived table

@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 def load(options: Namespace) -> int:
+    """Records what is new, and pings; returns the exit code, or raises what the run ends with."""
     with pinging(_exit_code_of) as ping:
         ping.exit_code = _recorded(options, ping)
         return ping.exit_code
@@ -39,7 +40,7 @@ def _exit_code_of(error: BaseException) -> int:
 def _recorded(options: Namespace, ping: LoadPing) -> int:
     settings, orgs = read_settings(), read_orgs(options.org)
     warn_of_misspelt_settings(except_for={org.problem.message for org in orgs if org.problem})
-    earlier = EarlierRuns(settings.primary_file)
+    earlier, patience = EarlierRuns(settings.primary_file), _patience(options, settings)
 
     def recorded() -> int:
         with earlier.remembering_hosts(), progress(wanted=not options.quiet) as callbacks:
@@ -47,7 +48,7 @@ def _recorded(options: Namespace, ping: LoadPing) -> int:
                 with exclusive_load(settings.primary_file):
                     ping.start()
                     run_of_all = record_fleet_under_lock(settings, orgs, org_names(), callbacks)
-                return _tell_of_fleet(run_of_all, earlier, _patience(options, settings), options.quiet)
+                return _report_fleet(run_of_all, earlier, patience, options.quiet)
             credentials = orgs[0].usable_credentials
             with exclusive_load(settings.primary_file):
                 ping.start()
@@ -58,50 +59,49 @@ def _recorded(options: Namespace, ping: LoadPing) -> int:
             raise run.failure
         return 0
 
-    return _with_patience(recorded, "", options, settings)
+    return _with_patience(recorded, "", earlier, patience)
 
 
 def _patience(options: Namespace, settings: Settings) -> float | None:
-    """For how many hours temporary failures are not told of; None: they are told of at once."""
+    """For how many hours temporary failures are not reported; None: they are reported at once."""
     return settings.quiet_hours if options.quiet and not options.verbose else None
 
 
-def _with_patience(run: Callable[[], int], name: str, options: Namespace, settings: Settings) -> int:
-    """Runs this; a temporary failure is told of as the options want it. `name` is what it is remembered by."""
-    earlier, patience = EarlierRuns(settings.primary_file), _patience(options, settings)
+def _with_patience(run: Callable[[], int], name: str, earlier: EarlierRuns, patience: float | None) -> int:
+    """Runs this; reports a temporary failure only if the patience is over. `name` is what it is remembered by."""
     try:
         exit_code = run()
     except Exception as error:
         if causing_signal(exception_chain(error)):
             raise
         failure = failure_of(error)
-        told = earlier.to_tell({name: failure}, patience)
-        if told.get(name) is failure:
+        reported = earlier.to_report({name: failure}, patience)
+        if reported.get(name) is failure:
             raise
-        if told:
-            raise told[name] from None
+        if reported:
+            raise reported[name] from None
         return failure.exit_code
-    earlier.to_tell({name: None}, patience)
+    earlier.to_report({name: None}, patience)
     return exit_code
 
 
-def _tell_of_fleet(run: FleetRun, earlier: EarlierRuns, patience: float | None, quiet: bool) -> int:
+def _report_fleet(run: FleetRun, earlier: EarlierRuns, patience: float | None, quiet: bool) -> int:
     """Prints a line for each org, and a sum; returns the exit code."""
     failures = {name: failure_of(error) for name, error in run.errors.items()}
-    told = earlier.to_tell({name: failures.get(name) for name in (*run.recorded, *failures)}, patience)
+    reported = earlier.to_report({name: failures.get(name) for name in (*run.recorded, *failures)}, patience)
     for name in run.names:
-        if name in told:
-            text = " ".join(str(told[name]).split())
-            say_failure(f"{text} (exit code {told[name].exit_code})", told[name].exit_code, name)
+        if name in reported:
+            text = " ".join(str(reported[name]).split())
+            say_failure(f"{text} (exit code {reported[name].exit_code})", reported[name].exit_code, name)
         elif name in run.recorded and not quiet:
             say(as_said(run.run(name).summary, name))
     if not quiet:
         say(as_said(run))
-    elif told:
+    elif reported:
         say_failure(run)
     if run.stopped:
         raise run.stopped
-    codes = [told.get(name, failure).exit_code for name, failure in failures.items()]
+    codes = [reported.get(name, failure).exit_code for name, failure in failures.items()]
     return max(codes, key=_gravity, default=0)
 
 
@@ -112,6 +112,7 @@ def _gravity(exit_code: int) -> int:
 
 
 def forward(options: Namespace) -> int:
+    """Sends what is new; returns the exit code, or raises what the run ends with."""
     from pipelines.forwarding.command import forward_as_asked  # noqa: PLC0415 - a load does not need it
 
     warn_of_misspelt_settings()
@@ -124,11 +125,12 @@ def forward(options: Namespace) -> int:
             say(*map(as_said, lines))
         return 0
 
-    return _with_patience(sent, FORWARD, options, read_settings())
+    settings = read_settings()
+    return _with_patience(sent, FORWARD, EarlierRuns(settings.primary_file), _patience(options, settings))
 
 
 def warn_of_misspelt_settings(except_for: Collection[str] = ()) -> None:
-    """Warns of all but those that the command tells of by itself."""
+    """Warns of all but those that the command itself reports."""
     from pipelines.diagnosis.misspelt_settings import misspelt_settings  # noqa: PLC0415 - imports `check`'s settings
 
     for problem in misspelt_settings():

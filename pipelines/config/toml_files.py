@@ -9,7 +9,7 @@ from typing import Any, Final
 from pipelines.errors import ConfigError, sanitize
 from pipelines.regular_files import kind_of
 
-UTF_16: Final = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # byte order marks
+UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")  # byte order marks, as PowerShell writes them
 SECTION_HEAD: Final = re.compile(r"^\s*\[\s*(query_jobs|sources\.salesforce|orgs\.[^\]]+)\b", re.MULTILINE)
 
 
@@ -25,7 +25,7 @@ def read_toml(file: Path, ours: bool = False) -> dict[str, Any]:
         content = file.read_bytes()
         return tomllib.loads(_utf_8(content))
     except (OSError, ValueError) as error:
-        encoding = next((name for mark, name in UTF_16.items() if content.startswith(mark)), "utf-8")
+        encoding = "utf-16" if content.startswith(UTF_16) else "utf-8"
         may_be_ours = not content or SECTION_HEAD.search(content.decode(encoding, errors="replace"))
         if not ours and not may_be_ours:
             return {}
@@ -40,7 +40,7 @@ def _utf_8(content: bytes) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        if content.startswith(tuple(UTF_16)):
+        if content.startswith(UTF_16):
             raise ValueError("it is encoded as UTF-16: save it as UTF-8") from None
         line = content.count(b"\n", 0, error.start) + 1
         raise ValueError(f"it is not encoded as UTF-8 (line {line}): save it as UTF-8") from None

@@ -62,15 +62,15 @@ def doctor(verbose: bool = False) -> int:
         for ignored in ignored_settings():
             found.note(f"ignored: {ignored}")
     settings, orgs = Settings(project_path(f"{PIPELINE}.duckdb"), project_path("warehouse.duckdb")), []
-    with found.telling():  # each by itself: one fault does not hide the others
+    with found.reporting():  # each by itself: one fault does not hide the others
         settings = read_settings()
         EarlierRuns(settings.primary_file).recall_hosts()
         examine_files(found, settings)
-    with found.telling():
+    with found.reporting():
         orgs = read_orgs(on_exposed=found.bad)
         if not orgs[0].name:
             found.good(f"sign-in by {orgs[0].usable_credentials.method}")
-    with found.telling():
+    with found.reporting():
         for problem in misspelt_settings():
             found.bad(problem)
     if orgs and orgs[0].name:
@@ -137,7 +137,7 @@ def _examine(found: Diagnosis, configured: ConfiguredOrg, settings: Settings) ->
 
 def _concluded(found: Diagnosis, settings: Settings) -> int:
     """Tries the destination of `forward`, if there is one, and prints the last lines; returns the exit code."""
-    with found.telling():
+    with found.reporting():
         if forwarding := read_forward_settings():
             print("Destination")
             found.good(examine_destination(settings, forwarding))

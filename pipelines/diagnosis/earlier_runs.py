@@ -43,17 +43,17 @@ class EarlierRuns:
             if reached_hosts() != before:
                 self._write(HOSTS, {"hosts": sorted(reached_hosts())})
 
-    def to_tell(
+    def to_report(
         self, outcomes: Mapping[str, RecorderError | None], quiet_hours: float | None
     ) -> dict[str, RecorderError]:
-        """The failures to tell of, by what failed; notes since when each fails temporarily. A success ends that.
+        """The failures to report, by what failed; notes since when each fails temporarily. A success ends that.
 
         With `quiet_hours`, a temporary failure is left out until it has lasted that long, and then is a
-        `LastingFailure`. Without, all are told as they are."""
+        `LastingFailure`. Without, all are reported as they are."""
         now = datetime.now(UTC)
         noted = self._folder.read_json(FAILING)
         since = {name: _time(text, now) for name, text in noted.items()}
-        told: dict[str, RecorderError] = {}
+        reported: dict[str, RecorderError] = {}
         for name, failure in outcomes.items():
             if failure is None:
                 since.pop(name, None)
@@ -62,13 +62,13 @@ class EarlierRuns:
                 began = since.setdefault(name, now)
                 if quiet_hours is not None:
                     if now - began >= timedelta(hours=quiet_hours):
-                        told[name] = _lasting(failure, began, now - began)
+                        reported[name] = _lasting(failure, began, now - began)
                     continue
-            told[name] = failure
+            reported[name] = failure
         now_noted = {name: began.isoformat() for name, began in since.items()}
         if now_noted != noted:
             self._write(FAILING, now_noted)
-        return told
+        return reported
 
     def _write(self, name: str, content: Mapping[str, Any]) -> None:
         """Without the lock of the database, which may be what the run failed for. No run fails because it cannot be

@@ -25,7 +25,7 @@ class Diagnosis:
     filters: dict[Feed, dict[str, str]] = field(default_factory=dict)
     warehouse: Path | None = None  # the published one
     verbose: bool = False  # also answer what the documentation leaves open, with a few more calls
-    told: set[str] = field(default_factory=set)  # what is wrong
+    reported: set[str] = field(default_factory=set)  # what is wrong
 
     @property
     def page(self) -> list[Record]:
@@ -33,8 +33,8 @@ class Diagnosis:
         return [record for page in self.pages.values() for record in page]
 
     @contextmanager
-    def telling(self) -> Iterator[None]:
-        """What is wrong in this block is told, and ends the block only."""
+    def reporting(self) -> Iterator[None]:
+        """What is wrong in this block is reported, and ends the block only."""
         try:
             yield
         except RecorderError as failure:
@@ -51,8 +51,8 @@ class Diagnosis:
 
     def bad(self, failure: RecorderError) -> None:
         self.exit_code = self.exit_code or failure.exit_code
-        if str(failure) in self.told:  # one fault can stop several checks
+        if str(failure) in self.reported:  # one fault can stop several checks
             return
-        self.told.add(str(failure))
+        self.reported.add(str(failure))
         lines = str(failure).splitlines()
         self.say("\n        ".join([f"  BAD   {lines[0]}", *lines[1:]]))

@@ -3,7 +3,6 @@
 import getpass
 import os
 import shlex
-import shutil
 import sys
 import tomllib
 from collections.abc import Callable, Mapping
@@ -67,7 +66,7 @@ def init(sign_in: str, org: str, given: Mapping[str, str], secret_file: str, rep
     use_project()
     print()
     if code := doctor():
-        print("\nOnce that is mended, this line of a crontab records every hour:")
+        print("\nOnce that is fixed, this line of a crontab records every hour:")
     else:
         print("\nNow load, and look at it:", f"  {_command()} load", f"  {_command()} report", sep="\n")
         print("\nThis line of a crontab (crontab -e) records every hour:")
@@ -77,11 +76,9 @@ def init(sign_in: str, org: str, given: Mapping[str, str], secret_file: str, rep
 
 def cron_line() -> str:
     """A crontab's line for this recorder, wherever its files are."""
-    project = active().project
-    lock = f"flock -n -E 75 {shlex.quote(f'{project}/.load.lock')} " if shutil.which("flock") else ""
-    where = f"cd {shlex.quote(project)} && " if INSTALLED else ""
+    where = f"cd {shlex.quote(active().project)} && " if INSTALLED else ""
     python = shlex.quote(os.path.abspath(sys.executable))
-    return f"17 * * * * {where}{lock}{python} -m pipelines.query_jobs load --quiet".replace("%", "\\%")
+    return f"17 * * * * {where}{python} -m pipelines.query_jobs load --quiet".replace("%", "\\%")
 
 
 def _command() -> str:

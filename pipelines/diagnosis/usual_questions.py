@@ -9,6 +9,7 @@ import duckdb
 from pipelines.config.settings import Settings
 from pipelines.diagnosis.examination import Diagnosis
 from pipelines.errors import RecorderError
+from pipelines.recording.run import more_runs
 from pipelines.regular_files import holds_something
 from pipelines.warehouse.reader import rows
 
@@ -42,9 +43,8 @@ def usual_questions(found: Diagnosis, settings: Settings) -> Iterator[tuple[str,
         since = f", without a gap since {recorded['since']}" if recorded["since"] else ""
         yield "Is anything recorded?", f"{recorded['jobs']:,} jobs{orgs}{since}; last listed {recorded['last']}."
         if left := recorded["details_left"]:
-            more = -(-int(left) // max(settings.details_per_run, 1))
             yield (
                 "Why do some jobs lack counts and errors?",
                 f"Error details are fetched for {recorded['details']:,} jobs; {int(left):,} are left, "
-                f"about {more:,} more {'run' if more == 1 else 'runs'}.",
+                f"{more_runs(int(left), settings)}.",
             )

@@ -22,7 +22,7 @@ REMEDIES: Final = {
     "ip restricted": "This machine's IP address is not allowed, or not at this hour: add it to the Login IP Ranges of "
     "the user's profile (Setup, Profiles; Login Hours are there, too), or relax IP restrictions in the app's OAuth "
     "policies.",
-    "trial has expired": "The org's trial is over: nobody can sign in. Have Salesforce extend or convert it, or record "
+    "trial has expired": "The org's trial is over: no one can sign in. Have Salesforce extend or convert it, or record "
     "another org.",
     "inactive organization": "The org is locked, closed or suspended, or the sandbox was deleted. Ask Salesforce, or "
     "remove the org from the settings.",

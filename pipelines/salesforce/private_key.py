@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from pipelines.config.credentials import SalesforceCredentials
+from pipelines.config.toml_files import UTF_16
 from pipelines.errors import ConfigError
 
 KEY_WAIT: Final = 10  # seconds to wait for a FIFO's writer
@@ -19,7 +20,6 @@ BLOCK: Final = re.compile(
     r"-----BEGIN (?P<kind>(?:[A-Z0-9]+ )*)PRIVATE KEY-----(?P<body>.*?)-----END (?P=kind)PRIVATE KEY-----", re.DOTALL
 )
 OTHER: Final = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,40})-----")
-MARKS: Final = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # as PowerShell writes files
 NO_KEY: Final = "not an RSA private key in PEM format without a passphrase"
 NEW_KEY: Final = (
     "Create a pair with: openssl req -x509 -newkey rsa:2048 -nodes -keyout server.key -out server.crt "
@@ -53,7 +53,7 @@ def pem_of(credentials: SalesforceCredentials) -> str:
 def _text_of(file: Path) -> str:
     try:
         content = _without_waiting(file)
-        return content.decode(next((name for mark, name in MARKS.items() if content.startswith(mark)), "latin-1"))
+        return content.decode("utf-16" if content.startswith(UTF_16) else "latin-1")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a PEM text file"
         raise ConfigError(

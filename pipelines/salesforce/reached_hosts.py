@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pipelines.salesforce.proxies import proxy_of
 
-_reached: Final[set[str]] = set()  # in lower case; of this process, and what it was told of earlier ones
+_reached: Final[set[str]] = set()  # in lower case; of this process, and of earlier ones that it remembers
 
 
 def remember(hosts: Iterable[str]) -> None:

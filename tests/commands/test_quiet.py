@@ -82,7 +82,7 @@ def test_what_ends_the_silence(org: DemoOrg, recorder: Recorder, monkeypatch: py
     org.fail_next(503, times=1, path=LISTING)
     assert load("--quiet") == (75, None)
     org.fail_next(503, times=1, path=LISTING)
-    code, error = load()  # without --quiet, it is told of as ever
+    code, error = load()  # without --quiet, it is reported as ever
     assert (code, str(error)[:10]) == (75, "Salesforce")
     org.fail_next(503, times=1, path=LISTING)
     assert load("--quiet", "--verbose")[1] is not None
@@ -96,7 +96,7 @@ def test_what_ends_the_silence(org: DemoOrg, recorder: Recorder, monkeypatch: py
 
 
 def test_a_held_file_is_silent_too(org: DemoOrg, recorder: Recorder) -> None:
-    """So is another load that is still running; both are told of if they never end."""
+    """So is another load that is still running; both are reported if they never end."""
     recorder.load()
     with holding(recorder.primary_file):
         assert load("--quiet") == (75, None)
