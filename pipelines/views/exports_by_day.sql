@@ -10,9 +10,9 @@
 --  jobs_uncounted       BIGINT   of jobs, those that may have read more: without a final count, and neither failed nor aborted. A job that is deleted before its details are fetched never has one
 --  jobs_deleted         BIGINT   of jobs, those deleted less than seven days after their creation (early_deletions), and that no listing showed more than 24 hours after they last changed
 --  days_before          BIGINT   the user's earlier days with queries of the object: the last 90 of them at most
---  most_records_before  BIGINT   most rows read on one of these days; null unless all rows are counted on three or more of them, and on half of them
+--  most_records_before  BIGINT   most rows read on one of these days; null unless the rows of half of them are counted, and if less than 14 of the 28 days before this one are covered
 --  deletes_regularly    BOOLEAN  whether this user's jobs are deleted anyway: on three or more of the 30 days with queries before this one, and a tenth of the jobs of these days
---  new_user             BOOLEAN  whether this is the user's first day with bulk queries on record; null if less than 14 of the 28 days before are covered, or the user is not known
+--  new_user             BOOLEAN  whether this is the user's first day with bulk queries on record; null if too little is covered, as above, or the user is not known
 --  new_object           BOOLEAN  whether it is the user's first day with bulk queries of this object; null like new_user, and if the object is not known, or deletes_regularly: then most jobs are gone before any listing
 --
 -- unique: day, org_id, created_by_id, object
@@ -138,7 +138,7 @@ select
     o.uncounted as jobs_uncounted,
     o.deleted as jobs_deleted,
     o.days_before,
-    case when o.counted_days >= 3 and 2 * o.counted_days >= o.days_before then o.most_records end as most_records_before,
+    case when h.suffices and 2 * o.counted_days >= o.days_before then o.most_records end as most_records_before,
     u.deletes_regularly,
     case when h.suffices and o.created_by_id is not null then o.day = u.first_day end as new_user,
     case

@@ -93,11 +93,12 @@ def by_hand(tables: dict[str, list[Row]]) -> list[tuple[Any, ...]]:
             deleted = [sum(map(was_deleted, of_day)) for of_day in recent]
             regularly = sum(n > 0 for n in deleted) >= 3 and 10 * sum(deleted) >= sum(map(len, recent))
             listed = [row["started_at"] for row in tables["listings"] if row["org_id"] == org]
-            is_known = user is not None and covered_percent(listed, day - 28 * DAY, day) >= 50
+            is_covered = covered_percent(listed, day - 28 * DAY, day) >= 50
+            is_known = is_covered and user is not None
             expected.append((
                 day.date(), org, user, NAMES.get((org, user or ""), user), name, len(jobs), records(jobs),
                 sum(map(is_uncounted, jobs)), sum(map(was_deleted, jobs)), len(before),
-                max(counted) if len(counted) >= 3 and 2 * len(counted) >= len(before) else None, regularly,
+                max(counted, default=None) if is_covered and 2 * len(counted) >= len(before) else None, regularly,
                 day == min(of_user) if is_known else None,
                 day == min(series) if is_known and name is not None and not regularly else None,
             ))  # fmt: skip
@@ -143,22 +144,12 @@ def test_rows_are_compared_with_days_with_jobs_and_not_with_calendar_days(tmp_pa
 
 
 def test_rows_that_nobody_counted_are_not_none(tmp_path: Path) -> None:
-    """Neither of this day nor of earlier ones: two known days of five say nothing about what is usual."""
-    known = [export(n, 10) for n in (1, 2, 3)]
-    unknown = [export(n) for n in (0, 4, 5, 6)]
-    file = planted_exports(tmp_path / "w", *known, *unknown[:3])
-    assert rows(file, f"select {COLUMNS} from exports_by_day order by day desc limit 1") == [
-        (None, 1, 10, False, False)
-    ]
-
-    file = planted_exports(tmp_path / "x", *known, *unknown)
-    assert rows(file, f"select {COLUMNS} from exports_by_day order by day desc limit 1") == [
-        (None, 1, 10, False, False)
-    ]
-    file = planted_exports(tmp_path / "y", *known[1:], *unknown)
-    assert rows(file, f"select {COLUMNS} from exports_by_day order by day desc limit 1") == [
-        (None, 1, None, False, False)
-    ]
+    """Neither of this day nor of earlier ones: three known days of seven say nothing about what was most."""
+    known, unknown = [export(n, 10 + n) for n in (1, 2, 3)], [export(n) for n in (0, 4, 5, 6, 7)]
+    for last, most in ((4, 13), (5, None)):
+        file = planted_exports(tmp_path / f"{last}", *known, *unknown[:last])
+        newest = rows(file, f"select {COLUMNS} from exports_by_day order by day desc limit 1")
+        assert newest == [(None, 1, most, False, False)]
 
 
 @pytest.mark.parametrize(

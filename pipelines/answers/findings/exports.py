@@ -13,6 +13,7 @@ from pipelines.warehouse.reader import Row
 
 LOOKED_AT: Final = timedelta(days=35)  # so that an export of several days has the same key until it is over
 MAX_SHOWN: Final = 5  # objects
+USUAL_AFTER: Final = 7  # days with queries of an object, so that a week's one big day is among them
 DAY: Final = timedelta(days=1)
 REMEDY: Final = (
     "Ask the user, or the owner of the integration. If nobody knows of it: freeze the user, look for the address and "
@@ -69,17 +70,23 @@ def unusual_exports(context: CheckContext) -> Iterator[Finding]:
         """,
         since=as_of.date() - LOOKED_AT,
     )
-    by_day = [Export(tuple(group)) for _, group in groupby(rows, key=lambda row: (row["created_by_id"], row["day"]))]
-    for export in _in_a_row([export for export in by_day if _is_reported(context, export)]):
+    by_day = groupby(rows, key=lambda row: (row["created_by_id"], row["day"]))
+    exports = [export for _, of_day in by_day if (export := _reported(context, Export(tuple(of_day))))]
+    for export in _in_a_row(exports):
         if export.last_day >= as_of.date() - RETENTION:
             yield _finding(context, export)
 
 
-def _is_reported(context: CheckContext, export: Export) -> bool:
-    is_large = export.records >= context.thresholds.export_rows
+def _reported(context: CheckContext, export: Export) -> Export | None:
+    """What is to be reported of one user's day."""
+    rows_from, objects_from = context.thresholds.export_rows, context.thresholds.export_objects
     if export.deleted:
-        return is_large or export.total("jobs_uncounted") > 0
-    return is_large and len(export.objects) >= context.thresholds.export_objects
+        return export if export.records >= rows_from or export.total("jobs_uncounted") else None
+    rest = tuple(
+        row for row in export.rows if row["new_object"] or row["new_user"] or row["days_before"] >= USUAL_AFTER
+    )
+    export = Export(rest)
+    return export if export.records >= rows_from and len(export.objects) >= objects_from else None
 
 
 def _in_a_row(days: list[Export]) -> Iterator[Export]:
