@@ -29,12 +29,16 @@ class Export:
     rows: tuple[Row, ...]
 
     @property
+    def days(self) -> set[date]:
+        return {row["day"] for row in self.rows}
+
+    @property
     def first_day(self) -> date:
-        return min(row["day"] for row in self.rows)
+        return min(self.days)
 
     @property
     def last_day(self) -> date:
-        return max(row["day"] for row in self.rows)
+        return max(self.days)
 
     @property
     def objects(self) -> list[str]:
