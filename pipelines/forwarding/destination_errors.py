@@ -77,7 +77,7 @@ def check_url(credentials: Any, settings: ForwardSettings) -> None:
         section = f"destination.{settings.destination}.credentials"
         raise ConfigError(
             f"{place_of(section, '`credentials`')} is a URL with more than one @: the first one ends the password.",
-            "In a URL, write @ as %40 and % as %25; or write host, user and password as keys of a section of their own.",
+            "In a URL, write @ as %40 and % as %25; or write host, user and password as keys of their own section.",
         )
 
 
