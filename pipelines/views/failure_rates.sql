@@ -40,18 +40,16 @@ with ended as (
         j.created_by_id,
         j.began_at,
         r.covered_to,
-        o.outcome,
-        d.number_records_processed as processed,
-        d.number_records_failed as failed,
+        j.outcome,
+        j.records_processed as processed,
+        j.records_failed as failed,
         row_number() over (
             partition by j.org_id, j.job_type, j.operation, j.object, j.created_by_id order by j.began_at desc, j.id
         ) as nth_last
-    from salesforce.all_jobs as j
+    from salesforce.job_outcomes as j
     inner join salesforce.recorded_feeds as r on r.org_id = j.org_id and r.feed = j.feed
-    inner join salesforce.job_outcomes as o on o.org_id = j.org_id and o.id = j.id and o.is_failure is not null
-    left join salesforce.job_details as d on d.org_id = j.org_id and d.id = j.id
     where j.began_at > r.covered_to - interval '672' hour and j.began_at <= r.covered_to
-        and j.began_at >= r.covered_from
+        and j.began_at >= r.covered_from and j.is_failure is not null
 ),
 counted as (
     select

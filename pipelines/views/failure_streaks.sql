@@ -34,11 +34,10 @@ with ended as (
         j.created_by_id,
         j.began_at,
         j.id,
-        o.outcome,
-        case when o.is_failure then 1 else 0 end as failed
-    from salesforce.all_jobs as j
-    inner join salesforce.job_outcomes as o on o.org_id = j.org_id and o.id = j.id
-    where j.began_at is not null and o.is_failure is not null
+        j.outcome,
+        case when j.is_failure then 1 else 0 end as failed
+    from salesforce.job_outcomes as j
+    where j.began_at is not null and j.is_failure is not null
 ),
 -- a number for each series that can have a streak: sorting by it is several times faster than by five text columns
 series as (

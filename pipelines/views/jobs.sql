@@ -40,7 +40,7 @@ select
     coalesce(w.name, l.created_by_id) as created_by,
     l.created_date,
     l.state,
-    o.outcome,
+    l.outcome,
     l.ended_by,
     l.seconds,
     d.number_records_processed as records_processed,
@@ -61,12 +61,11 @@ select
     d.retries,
     l.api_version,
     d.outcome as details,
-    o.outcome_as_of,
+    l.outcome_as_of,
     d.error_template,
     d.records_unprocessed,
     d.external_id_field_name,
     l.feed
 from salesforce.job_lifetimes as l
-inner join salesforce.job_outcomes as o on o.org_id = l.org_id and o.id = l.id
 left join salesforce.job_details as d on d.org_id = l.org_id and d.id = l.id
 left join salesforce.user_names as w on w.org_id = l.org_id and w.id = l.created_by_id

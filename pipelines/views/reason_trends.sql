@@ -50,7 +50,7 @@ with loads as (
         r.is_settled,
         cast(floor(date_diff('second', j.began_at, r.covered_to) / cast(604800 as double)) as bigint) as week,
         d.number_records_processed as size,
-        case when o.outcome = 'every record failed' then 0 else 1 end as counted,
+        case when j.outcome = 'every record failed' then 0 else 1 end as counted,
         case
             when d.results_outcome = 'read' then 1
             when d.results_outcome like 'first %' and d.results_outcome not like 'first 0%' then 1
@@ -64,9 +64,8 @@ with loads as (
             when d.outcome = 'answered' and (d.number_records_failed > 0 or d.number_batches_failed > 0) then 1
             else 0
         end as failing
-    from salesforce.all_jobs as j
+    from salesforce.job_outcomes as j
     inner join salesforce.recorded_feeds as r on r.org_id = j.org_id and r.feed = j.feed
-    inner join salesforce.job_outcomes as o on o.org_id = j.org_id and o.id = j.id
     left join salesforce.job_details as d on d.org_id = j.org_id and d.id = j.id
     where j.kind = 'load' and j.is_finished and j.began_at <= r.covered_to
 ),

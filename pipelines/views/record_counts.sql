@@ -36,7 +36,7 @@ select
     coalesce(w.name, j.created_by_id) as created_by,
     j.created_date,
     j.state,
-    o.outcome,
+    j.outcome,
     d.number_records_processed as records_processed,
     d.number_records_failed as records_failed,
     d.number_records_processed - d.number_records_failed as records_succeeded,
@@ -51,10 +51,9 @@ select
         when r.rows_read is null then 'reasons unknown'
         else 'fewer reasons than failures'
     end as verdict,
-    j.state in ('JobComplete', 'Closed') and coalesce(o.outcome = 'every record failed', false) as looks_done
-from salesforce.all_jobs as j
+    j.state in ('JobComplete', 'Closed') and coalesce(j.outcome = 'every record failed', false) as looks_done
+from salesforce.job_outcomes as j
 inner join salesforce.job_details as d on d.org_id = j.org_id and d.id = j.id
-inner join salesforce.job_outcomes as o on o.org_id = j.org_id and o.id = j.id
 left join read as r on r.org_id = j.org_id and r.id = j.id
 left join salesforce.user_names as w on w.org_id = j.org_id and w.id = j.created_by_id
 where j.kind = 'load'

@@ -33,12 +33,11 @@ with running as (
         j.began_at,
         j.state,
         n.listed_at as as_of,
-        o.outcome_as_of
-    from salesforce.all_jobs as j
-    inner join salesforce.job_outcomes as o on o.org_id = j.org_id and o.id = j.id
+        j.outcome_as_of
+    from salesforce.job_outcomes as j
     left join salesforce.newest_listings as n on n.org_id = j.org_id and n.feed = j.feed
     where j.hidden_since is null
-        and (o.outcome = 'unfinished' or (o.outcome is null and not j.is_finished and not j.is_gone))
+        and (j.outcome = 'unfinished' or (j.outcome is null and not j.is_finished and not j.is_gone))
 ),
 entered as (
     select

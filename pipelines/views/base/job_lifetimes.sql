@@ -17,6 +17,8 @@
 --  by_stamp       BOOLEAN                   whether ended_by is a system_modstamp, exact to the second; false: the end of a listing, later than the job's end; null while it runs
 --  began_at       TIMESTAMP WITH TIME ZONE  created_date, if that is plausible; see all_jobs
 --  feed           VARCHAR                   the listing that shows it, query or ingest; see listed_jobs
+--  outcome        VARCHAR                   how it ended; see job_outcomes
+--  outcome_as_of  TIMESTAMP WITH TIME ZONE  see job_outcomes
 --
 -- unique: org_id, id
 --
@@ -65,6 +67,8 @@ ended as (
         j.api_version,
         j.is_finished,
         j.is_gone and not j.is_finished as is_gone,
+        j.outcome,
+        j.outcome_as_of,
         case
             when not j.is_finished then null
             when e.id is null and j.changed_at > j.created_date then j.changed_at
@@ -76,7 +80,7 @@ ended as (
             when e.state <> j.state then j.shown_by
             else j.observed_by
         end as listed
-    from salesforce.all_jobs as j
+    from salesforce.job_outcomes as j
     left join entered as e on e.org_id = j.org_id and e.id = j.id
 )
 select
@@ -96,7 +100,9 @@ select
     date_diff('second', began_at, ended_by) as seconds,
     case when ended_by is not null then is_stamped end as by_stamp,
     began_at,
-    feed
+    feed,
+    outcome,
+    outcome_as_of
 from (
     select
         org_id,
@@ -113,6 +119,8 @@ from (
         api_version,
         is_finished,
         is_gone,
+        outcome,
+        outcome_as_of,
         stamp is not null as is_stamped,
         -- not over before it began: the clocks of an org's servers differ by seconds
         case when stamp is null and began_at > listed then began_at else coalesce(stamp, listed) end as ended_by

@@ -2,6 +2,25 @@
 --
 --  org_id             VARCHAR                   the org
 --  id                 VARCHAR                   the job
+--  feed               VARCHAR                   as in all_jobs, like the following columns
+--  kind               VARCHAR                   query or load
+--  job_type           VARCHAR                   V2Query, V2Ingest, BigObjectIngest or Classic
+--  operation          VARCHAR                   query, queryAll, insert, update, upsert, delete, hardDelete
+--  object             VARCHAR                   API name of the object
+--  created_by_id      VARCHAR                   the user who created it
+--  created_date       TIMESTAMP WITH TIME ZONE  when it was created
+--  began_at           TIMESTAMP WITH TIME ZONE  created_date if that is plausible
+--  changed_at         TIMESTAMP WITH TIME ZONE  system_modstamp if that is plausible
+--  state              VARCHAR                   newest state observed
+--  api_version        DOUBLE                    API version that created it
+--  observed_by        TIMESTAMP WITH TIME ZONE  end of the listing that first showed this state
+--  shown_by           TIMESTAMP WITH TIME ZONE  end of the listing that first showed the job as its table has it
+--  is_finished        BOOLEAN                   whether that state is final
+--  is_gone            BOOLEAN                   whether it is no longer listed although its last state was not final, or was Closed
+--  gone_by            TIMESTAMP WITH TIME ZONE  end of the listing that no longer showed it; null unless is_gone
+--  hidden_since       TIMESTAMP WITH TIME ZONE  the last listing that showed a job that may still exist
+--  records_processed  BIGINT                    records processed, including failed ones; null if the details are not known
+--  records_failed     BIGINT                    records that failed, likewise
 --  outcome            VARCHAR                   failed, aborted, every record failed, partly failed, done, done: record failures unknown, unfinished (includes Closed with batches to come), gone unfinished; null for an unknown state
 --  outcome_as_of      TIMESTAMP WITH TIME ZONE  for an unfinished job or one in an unknown state, when that was last known to be so: the newest complete listing of its feed; for one that is Closed with batches to come, when its details were last fetched, null if that is not known; null for all others
 --  is_failure         BOOLEAN                   true for failed, or every record failed; false for partly failed or done; null for outcomes that say nothing about the next job: aborted, unfinished, gone
@@ -15,6 +34,25 @@ with judged as (
     select
         j.org_id,
         j.id,
+        j.feed,
+        j.kind,
+        j.job_type,
+        j.operation,
+        j.object,
+        j.created_by_id,
+        j.created_date,
+        j.began_at,
+        j.changed_at,
+        j.state,
+        j.api_version,
+        j.observed_by,
+        j.shown_by,
+        j.is_finished,
+        j.is_gone,
+        j.gone_by,
+        j.hidden_since,
+        d.number_records_processed as records_processed,
+        d.number_records_failed as records_failed,
         case
             when j.state = 'Failed' then 'failed'
             when j.state = 'Aborted' then 'aborted'
@@ -33,8 +71,6 @@ with judged as (
             when j.job_type = 'V2Query' or d.number_records_failed = 0 then 'done'
             else 'done: record failures unknown'
         end as outcome,
-        j.state,
-        j.is_finished,
         case
             when j.is_finished then case when d.outcome = 'answered' and d.error is null then d.asked_at end
             when j.hidden_since is not null then j.hidden_since
@@ -48,6 +84,25 @@ with judged as (
 select
     org_id,
     id,
+    feed,
+    kind,
+    job_type,
+    operation,
+    object,
+    created_by_id,
+    created_date,
+    began_at,
+    changed_at,
+    state,
+    api_version,
+    observed_by,
+    shown_by,
+    is_finished,
+    is_gone,
+    gone_by,
+    hidden_since,
+    records_processed,
+    records_failed,
     outcome,
     case when outcome = 'unfinished' or (outcome is null and not is_finished) then known_at end as outcome_as_of,
     case
