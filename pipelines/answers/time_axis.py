@@ -15,8 +15,14 @@ class Span:
         self.until = datetime(until.year, until.month, until.day, tzinfo=UTC) + timedelta(days=1)
         self.unknown = [{"start": max(a, self.since), "end": min(b, self.until)} for a, b in unknown]
 
-    def axis(self, name: str, width: int) -> alt.X:
-        """The x axis, the same for all charts of this span and width: a tick a day, or every so many days or months."""
+    def is_unknown(self, time: date) -> bool:
+        """Whether the record does not cover this time; one without a zone is UTC."""
+        at = datetime.fromtimestamp(milliseconds(time) / 1000, UTC)
+        return any(part["start"] <= at < part["end"] for part in self.unknown)
+
+    def axis(self, name: str, width: int, pixels: Sequence[int] = ()) -> alt.X:
+        """The x axis, the same for all charts of this span and width: a tick a day, or every so many days or months.
+        If it is only a part of the chart, from one pixel to another, it is not drawn."""
         days, most = (self.until - self.since).days, max(width // 80, 2)
         if days <= 120:
             step = -(-days // most)
@@ -30,6 +36,8 @@ class Span:
             ]
         axis = alt.Axis(format="%-d %b" if days <= 120 else "%b %Y", values=[milliseconds(tick) for tick in ticks])
         scale = alt.Scale(type="utc", domain=[milliseconds(self.since), milliseconds(self.until)], nice=False)
+        if pixels:
+            scale.range, axis = list(pixels), None
         return alt.X(f"{name}:T", title=None, scale=scale, axis=axis)
 
 

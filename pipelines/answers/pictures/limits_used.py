@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from pipelines.answers import charts
+from pipelines.answers import charts, ranked_charts
 from pipelines.answers.findings.words import counted, percent, when
 from pipelines.answers.pictures.picture import MAX_ENTRIES, Picture, day
 from pipelines.answers.selection import Selection
@@ -141,7 +141,7 @@ def users(selection: Selection) -> Picture:
         words,
         numbers,
         table,
-        lambda width: charts.ranking(shown, "query jobs in the busiest 24 hours", width),
+        lambda width: ranked_charts.ranking(shown, "query jobs in the busiest 24 hours", width),
         filters,
     )
 
@@ -207,7 +207,7 @@ def batches(selection: Selection) -> Picture:
         more = {"name": f"{len(found) - MAX_ENTRIES:,} more", "value": rest, "said": f"{rest:,}"}
         shown = [*shown[:MAX_ENTRIES], more]
     return Picture(
-        "batches", title, words, numbers, found, lambda width: charts.ranking(shown, "batches", width), filters
+        "batches", title, words, numbers, found, lambda width: ranked_charts.ranking(shown, "batches", width), filters
     )
 
 
@@ -249,7 +249,7 @@ def limits(selection: Selection) -> Picture:
         words,
         numbers,
         found,
-        lambda width: charts.ranking(shown, "highest recorded use", width),
+        lambda width: ranked_charts.ranking(shown, "highest recorded use", width),
         supported_filters=(),
     )
 
