@@ -28,12 +28,11 @@ from pipelines.answers.chart_style import (
 from pipelines.answers.time_axis import Span
 
 __all__ = [
-    "AMOUNT", "OUTCOMES", "PERCENTILES", "Chart", "line_under_limit", "lines", "small_lines", "stacked_bars", "strip",
+    "AMOUNT", "OUTCOMES", "PERCENTILES", "Chart", "known_values", "lines", "small_lines", "stacked_bars", "strip",
     "styled", "week",
 ]  # fmt: skip
 
 PERCENTILES: Final = {"median": [1, 0], "95th percentile": [4, 3]}  # and their dash patterns
-WARNING_PERCENT: Final = 80  # of a limit: drawn as a line of its own
 
 
 def stacked_bars(  # noqa: PLR0917 - as every chart: what, in which colours, called what, when, how wide
@@ -100,38 +99,11 @@ def _columns(names: Sequence[str], width: int) -> int:
     return 1
 
 
-def line_under_limit(rows: Sequence[Row], title: str, limit_title: str, span: Span, width: int) -> Chart:
-    """An area over time, its limit as a line, a thinner one at WARNING_PERCENT of it; rows: start, value, limit (or
-    None)."""
-    shown = _known([{**row, "warning": row["limit"] and WARNING_PERCENT / 100 * row["limit"]} for row in rows], span)
-    most = max(max(row["value"] or 0, row["limit"] or 0) for row in shown)
-    base = alt.Chart(data(shown)).encode(x=span.axis("start", width))
-    y = amount([most], title)
-    tooltip = [WHEN, alt.Tooltip("value:Q", title=title), alt.Tooltip("limit:Q", title=limit_title)]
-    way: Any = {"color": AMOUNT, "interpolate": "step-after", "invalid": "break-paths-show-domains"}
-    layers = [
-        base.mark_area(opacity=0.35, **way).encode(y=y),
-        base.mark_line(strokeWidth=1.5, **way).encode(y=y, tooltip=tooltip),
-    ]
-    limits = [row for row in rows if row["limit"] is not None]
-    if limits:
-        rule = base.transform_filter("isValid(datum.limit)")
-        layers.append(rule.mark_line(color=INK, strokeDash=[6, 4], strokeWidth=2).encode(y="limit:Q"))
-        layers.append(rule.mark_line(color=INK, strokeDash=[2, 4], strokeWidth=1).encode(y="warning:Q"))
-        text = {"color": INK, "align": "right", "dy": -8, "fontWeight": "bold"}
-        last = alt.Chart(data([{**limits[-1], "warning": WARNING_PERCENT / 100 * limits[-1]["limit"]}]))
-        said = f"{limit_title}: {limits[-1]['limit']:,}"
-        layers.append(last.mark_text(**text).encode(x=alt.value(width), y="limit:Q", text=alt.value(said)))
-        mark = last.mark_text(color=INK, align="left", dx=4)
-        layers.append(mark.encode(x=alt.value(width), y="warning:Q", text=alt.value(f"{WARNING_PERCENT} %")))
-    return shaded(span, width, *layers).properties(width=width, height=height(width) + 40)
-
-
 def lines(panels: Mapping[str, Sequence[Row]], title: str, span: Span, width: int) -> Chart:
     """One panel with an area over time for each entry; rows: start, value."""
     charts, tops = [], set()
     for name, given in panels.items():
-        rows = _known(given, span)
+        rows = known_values(given, span)
         values = [row["value"] or 0 for row in rows]
         tops.add(ticks(max(values))[-1])
         chart = (
@@ -153,7 +125,7 @@ def lines(panels: Mapping[str, Sequence[Row]], title: str, span: Span, width: in
     return stacked(charts, own_scales=len(tops) > 1)
 
 
-def _known(rows: Sequence[Row], span: Span) -> list[dict[str, Any]]:
+def known_values(rows: Sequence[Row], span: Span) -> list[dict[str, Any]]:
     """The rows, without those zeros that are only the absence of a record: in times that it does not cover."""
     return [
         {**row, "value": None if not row["value"] and span.is_unknown(row["start"]) else row["value"]} for row in rows

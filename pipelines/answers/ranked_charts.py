@@ -17,17 +17,20 @@ def ranking(rows: Sequence[Row], title: str, width: int, marks: Sequence[int] = 
     # Room for the label at the end of the longest bar
     most = max([*(row["value"] for row in rows), *marks])
     room = most * (1.3 if width > NARROW else 1.7) or 1
-    base = alt.Chart(data(rows)).encode(
-        y=_names(width), x=alt.X("value:Q", axis=None, scale=alt.Scale(domain=[0, room], nice=False))
-    )
+    x = alt.X("value:Q", axis=None, scale=alt.Scale(domain=[0, room], nice=False))
+    base = alt.Chart(data(rows)).encode(y=_names(width), x=x)
     bars = base.mark_bar(color=AMOUNT, height=_thick(width), yOffset=_below(width))
     said = base.mark_text(color=INK, align="left", dx=4, yOffset=_below(width)).encode(text="said:N")
     layers = [bars, said]
     if marks:
-        at = alt.Chart(data([{"value": mark, "said": f"{mark} %"} for mark in marks])).encode(x="value:Q")
+        at = alt.Chart(
+            data([{"value": mark, "said": f"{mark} %" if mark == marks[-1] else f"{mark}"} for mark in marks])
+        ).encode(x=x)
         layers[1:1] = [at.mark_rule(color=INK, strokeDash=[2, 4])]
         layers.append(at.mark_text(color=INK, dy=-8).encode(y=alt.value(0), text="said:N"))
-    return _named(base, layers, width).properties(height=_row(width) * len(rows), title=title)
+    return _named(base, layers, width).properties(
+        height=_row(width) * len(rows), title=alt.TitleParams(title, offset=20 if marks else 4)
+    )
 
 
 def periods(rows: Sequence[Row], span: Span, width: int) -> Chart:
@@ -71,10 +74,10 @@ def sparklines(rows: Sequence[Row], title: str, span: Span, width: int) -> Chart
         .mark_area(color=OUTCOMES["failed"], interpolate="step-after", invalid="break-paths-show-domains")
         .encode(x=span.axis("start", right - left, [left, right]), y=at("top"), y2="base:Q", detail="name:N")
     )
-    base = alt.Chart(data(texts))
-    line = base.mark_rule(color=INK, strokeOpacity=0.3).encode(y=at("base"), x=alt.value(left), x2=alt.value(right))
+    lines = alt.Chart(data(texts))
+    line = lines.mark_rule(color=INK, strokeOpacity=0.3).encode(y=at("base"), x=alt.value(left), x2=alt.value(right))
     name, said = (
-        base.mark_text(color=INK, align="left", baseline="alphabetic", limit=limit)
+        lines.mark_text(color=INK, align="left", baseline="alphabetic", limit=limit)
         for limit in ((left if wide else width) + MARGIN - 16, 0)
     )
     return alt.layer(
@@ -93,7 +96,8 @@ def fitting(name: str, width: int) -> str:
 
 def above(one: Chart, other: Chart) -> Chart:
     """Two charts of one picture, each with its own legend and scales."""
-    return alt.vconcat(one, other, spacing=28).resolve_scale(color="independent")
+    chart = alt.concat(one, other, columns=1, align="none", spacing=28)
+    return chart.resolve_scale(color="independent")
 
 
 def _names(width: int) -> alt.Y:

@@ -109,8 +109,8 @@ class Selection:
 
 
 def orgs(warehouse: Path | Warehouse) -> list[Row]:
-    """The recorded orgs by name: rows of recorded_orgs, with the number of jobs and first_day, which is None if no job
-    has a plausible date."""
+    """The recorded orgs by name: rows of recorded_orgs, with the number of jobs, first_day, which is None if no job has
+    a plausible date, and instance_url, where the org was last reached."""
     return rows(
         """
         select
@@ -119,8 +119,10 @@ def orgs(warehouse: Path | Warehouse) -> list[Row]:
             (
                 select cast(min(j.began_at) at time zone 'UTC' as date) from all_jobs as j
                 where j.org_id = o.org_id
-            ) as first_day
+            ) as first_day,
+            n.instance_url
         from recorded_orgs as o
+        left join orgs as n on n.org_id = o.org_id
         order by o.display_name, o.org_id
         """,
         warehouse,

@@ -34,11 +34,14 @@ class Span:
                 for month in range(12 * self.since.year + self.since.month, 12 * self.until.year + self.until.month)
                 if (month + 1) % step == 0
             ]
-        axis = alt.Axis(format="%-d %b" if days <= 120 else "%b %Y", values=[milliseconds(tick) for tick in ticks])
-        scale = alt.Scale(type="utc", domain=[milliseconds(self.since), milliseconds(self.until)], nice=False)
+        text = "%-d %b" if days <= 120 else "%b %Y"
+        axis = alt.Axis(format=text, values=[milliseconds(tick) for tick in ticks], labelFlush=False)
+        scale = alt.Scale(
+            type="utc", domain=[milliseconds(self.since), milliseconds(self.until)], nice=False, padding=0
+        )
         if pixels:
-            scale.range, axis = list(pixels), None
-        return alt.X(f"{name}:T", title=None, scale=scale, axis=axis)
+            scale.range = list(pixels)
+        return alt.X(f"{name}:T", title=None, scale=scale, axis=None if pixels else axis)
 
 
 def merged(times: Iterable[tuple[datetime, datetime]]) -> list[tuple[datetime, datetime]]:

@@ -1,8 +1,8 @@
-"""How close the org came to its limits: the allowance of query jobs and who used it, and the others."""
+"""Who uses the allowance of query jobs and the daily batches, and how much of them."""
 
 from typing import Final
 
-from pipelines.answers import charts, ranked_charts
+from pipelines.answers import limit_charts, ranked_charts
 from pipelines.answers.findings.words import counted, percent, when
 from pipelines.answers.pictures.picture import MAX_ENTRIES, Picture, day
 from pipelines.answers.selection import Selection
@@ -58,7 +58,7 @@ def allowance(selection: Selection) -> Picture:
         " ".join(words),
         numbers,
         days,
-        lambda width: charts.line_under_limit(found, "query jobs in 24 hours", "allowance", span, width),
+        lambda width: limit_charts.line_under_limit(found, "query jobs in 24 hours", "allowance", span, width),
         supported_filters=(),
     )
 
@@ -209,50 +209,3 @@ def batches(selection: Selection) -> Picture:
     return Picture(
         "batches", title, words, numbers, found, lambda width: ranked_charts.ranking(shown, "batches", width), filters
     )
-
-
-def limits(selection: Selection) -> Picture:
-    """The peak of each other limit, as far as snapshots and answers show."""
-    title = "How close did other limits come?"
-    found = selection.query("""
-        select
-            limit_name as "limit", app, max_by(used, (used_percent, used, read_at)) as used,
-            max_by(max, (used_percent, used, read_at)) as max, max(used_percent) as percent,
-            max_by(read_at, (used_percent, used, read_at)) as at
-        from limit_readings
-        where org_id = $org and read_at >= $since and read_at < $until
-            and used_percent is not null and limit_name <> 'DailyBulkV2QueryJobs'
-        group by limit_name, app
-        having percent > 0
-        order by percent desc, "limit", app
-    """)
-    first: Row = found[0] if found else {}
-    numbers = {"limits": len(found)} | {
-        f"nearest_{name}": first.get(name) for name in ("limit", "app", "used", "max", "percent", "at")
-    }
-    if not found:
-        return Picture(
-            "limits", title, "No use of other limits is recorded in this time.", numbers, supported_filters=()
-        )
-    words = (
-        f"{counted(len(found), 'limit')} in use; {first['limit']}{_app(first['app'])} came closest: "
-        f"{first['used']:,} of {first['max']:,} ({percent(first['percent'])}) by {when(first['at'])}."
-    )
-    shown = [
-        {"name": f"{row['limit']}{_app(row['app'])}", "value": row["percent"],
-         "said": f"{percent(row['percent'])} · {row['used']:,} of {row['max']:,}"}
-        for row in found[:MAX_ENTRIES]
-    ]  # fmt: skip
-    return Picture(
-        "limits",
-        title,
-        words,
-        numbers,
-        found,
-        lambda width: ranked_charts.ranking(shown, "highest recorded use", width),
-        supported_filters=(),
-    )
-
-
-def _app(app: str) -> str:
-    return f" ({app})" if app else ""
