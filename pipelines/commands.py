@@ -93,7 +93,7 @@ def _report(options: Namespace) -> int:
     with opened_as_of(warehouse_to_read(options.warehouse, DEMO_WAREHOUSE), options.as_of) as warehouse:
         if not quiet:
             _say_if_demo(options.warehouse, warehouse)
-        images = write_report(warehouse, options.output, options.days, options.numbers, options.org, options.pngs)
+        images = write_report(warehouse, options.output, options.days, options.numbers, options.org, pngs=options.pngs)
         if not quiet:
             for written in filter(None, (options.output, options.numbers)):
                 say(f"Wrote {os.path.relpath(written)} from {os.path.relpath(warehouse.path)}")

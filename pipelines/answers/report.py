@@ -46,6 +46,7 @@ def write_report(
     days: int,
     numbers: Path | None = None,
     names: Sequence[str] = (),
+    *,
     pngs: Path | None = None,
 ) -> int:
     """Writes the page about the last `days` days of the orgs of these names (without names, of every recorded org, but

@@ -41,6 +41,10 @@ def test_the_notebook_shows_the_demo_from_top_to_bottom(filled: Settings, open_n
     text = html.unescape(source)
 
     assert "query of Lead (V2Query) by Data Warehouse has failed" in text
+    for finding in defined["findings"]:
+        assert finding.shown_ids in text
+        assert finding.remedy in text
+    assert "the filters above do not apply here" in text
     places = [text.index("What needs attention?")]
     for make in pictures.PICTURES:
         picture = make(defined["selection"])

@@ -184,7 +184,7 @@ def test_the_page_as_of_an_earlier_time(recorder: Recorder, planted: tuple[Path,
         newest = max(row.get("restarted_at") or row["started_at"] for row in listed)
         assert section["as_of"] == newest.isoformat()
         assert section["until"] == newest.date().isoformat()
-        assert f"as of\n{newest:%Y-%m-%d %H:%M}" in (recorder.home / "then.html").read_text()
+        assert f'as of\n<span class="whole">{newest:%Y-%m-%d %H:%M}</span>' in (recorder.home / "then.html").read_text()
         compared = section["pictures"]["volume"]["numbers"].get("jobs_last_7_whole_days")
         midnight = datetime.combine(newest.date(), datetime.min.time(), UTC)
         if compared is not None:

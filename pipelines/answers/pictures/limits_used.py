@@ -5,7 +5,7 @@ from typing import Final
 from pipelines.answers import limit_charts, ranked_charts
 from pipelines.answers.findings.words import counted, percent, when
 from pipelines.answers.pictures.picture import MAX_ENTRIES, Picture, day
-from pipelines.answers.selection import Selection
+from pipelines.answers.selection import COVERED_DAYS, Selection
 from pipelines.warehouse.reader import Row
 
 HIGH_PERCENT: Final = 80  # of the allowance: the summary counts days with such a peak
@@ -163,12 +163,14 @@ def batches(selection: Selection) -> Picture:
     busiest = selection.query(f"""
         select day, cast(sum(batches) as bigint) as batches
         from batches_by_day
-        where {selection.where_clause(*filters)} and day >= $since and day < $until
+        where {selection.where_clause(*filters)} and day in (
+            select day from ({COVERED_DAYS}) where covered_percent = 100 and day >= $since and day < $until
+        )
         group by day
         having sum(batches) > 0
         order by batches desc, day desc
         limit 1
-    """)
+    """, feeds=list(selection.feeds))  # fmt: skip
     allowed = selection.query("""
         select max from limit_readings
         where org_id = $org and limit_name = 'DailyBulkApiBatches' and app = '' and read_at < $until
@@ -196,9 +198,10 @@ def batches(selection: Selection) -> Picture:
     of = f" of the {numbers['allowed']:,} that the org allows in any 24 hours" if numbers["allowed"] else ""
     words = (
         f"{least}{counted(numbers['batches'], 'batch', 'batches')} from {day(selection.since)} to "
-        f"{day(selection.until)}, most by {first['user']}: {first['batches']:,}. Most on one day: "
-        f"{peak['batches']:,}{of}, on {day(peak['day'])}."
+        f"{day(selection.until)}, most by {first['user']}: {first['batches']:,}."
     )
+    if peak:
+        words += f" Most on one day that is covered: {peak['batches']:,}{of}, on {day(peak['day'])}."
     if missing := numbers["jobs_not_counted"]:
         words += f" Those of {missing:,} of the {counted(numbers['jobs'], 'job')} are not known."
     shown = [{"name": row["user"], "value": row["batches"], "said": f"{row['batches']:,}"} for row in found]

@@ -1,0 +1,129 @@
+"""The report as a reader uses it: contents, links to Setup, sorting and filtering, and its images."""
+
+import re
+from pathlib import Path
+
+import pytest
+from browser import browser
+from picture_rows import MONTH, job
+from planted import DAY, HOUR, NOW, plant
+from recorders import Recorder
+
+from pipelines.answers import pictures
+from pipelines.answers.page_text import rich
+from pipelines.answers.report import write_report
+from pipelines.answers.selection import orgs, select
+from pipelines.answers.svg import drawing
+from pipelines.errors import ConfigError
+
+JOB = "750000000000001AAA"
+ORG_URL = "https://acme.my.salesforce.com"
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def failing(file: Path, url: str | None = ORG_URL) -> Path:
+    """A warehouse with one finding, about a series that failed seven times."""
+    jobs = [job(NOW - n * DAY, object="Lead", state="Failed") for n in range(7)]
+    jobs += [job(NOW - n * DAY - HOUR, object=f"Object{n}__c", state="Failed") for n in range(7)]
+    return plant(file, query_jobs=jobs, listings=MONTH, orgs=[{"name": "Acme", "asked_at": NOW, "instance_url": url}])
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        None,
+        "http://127.0.0.1:8080",
+        "javascript:alert(1)//",
+        "https://acme.my.salesforce.com@evil.example",
+        'https://acme.my.salesforce.com" onclick="alert(1)',
+        "https://acme.my.salesforce.com/path",
+        "https://",
+    ],
+)
+def test_no_link_leads_anywhere_but_to_a_recorded_host(url: str | None) -> None:
+    """Nothing but a plain https address of a host makes links."""
+    assert rich(f"job {JOB}", url) == f"job {JOB}"
+
+
+def test_a_job_id_leads_to_its_page_in_setup() -> None:
+    """Of 15 or 18 characters; other ids, and parts of longer words, do not. All else is escaped."""
+    page = f"{ORG_URL}/lightning/setup/AsyncApiJobStatus/page?address=%2F"
+
+    assert rich(f"{JOB}, <b>", f"{ORG_URL}/") == f'<a href="{page}{JOB}">{JOB}</a>, &lt;b&gt;'
+    assert rich(JOB[:15], ORG_URL) == f'<a href="{page}{JOB[:15]}">{JOB[:15]}</a>'
+    assert rich("00DDm0000001000MAA", ORG_URL) == "00DDm0000001000MAA"
+    assert rich(f"x{JOB}", ORG_URL) == f"x{JOB}"
+
+
+@pytest.mark.parametrize("text", ["2026-11-16 06:00 UTC", "2026-11-16", "16 November 2026", "3 May", "3.7 %"])
+def test_dates_and_percentages_do_not_break(text: str) -> None:
+    """Not even between their parts."""
+    assert rich(f"since {text}.", None) == f'since <span class="whole">{text}</span>.'
+
+
+@pytest.mark.slow
+def test_uncovered_times_are_hatched_in_the_drawing(tmp_path: Path) -> None:
+    """By a pattern of the drawing itself: it refers to nothing outside."""
+    listings = [{"started_at": NOW - n * DAY} for n in (0, 1, 2, 20)]
+    file = plant(tmp_path / "w.duckdb", query_jobs=[job(NOW - 25 * DAY), job(NOW - DAY)], listings=listings)
+    svg = drawing(pictures.volume(select(file, orgs(file)[0], 30)), 800, "own-")
+
+    assert svg.count('<pattern id="own-hatch"') == 1
+    assert svg.count('fill="url(#own-hatch)"') >= 1
+
+
+@pytest.mark.slow
+def test_a_reader_finds_sorts_and_filters(tmp_path: Path) -> None:
+    """In a real browser: what is in the contents is on the page, and a table obeys its headings."""
+    page = tmp_path / "report.html"
+    write_report(failing(tmp_path / "w.duckdb"), page, 30)
+    with browser(tmp_path / "profile") as window:
+        window.open(page.as_uri())
+        missing = window.run(
+            "return [...document.querySelectorAll('nav a')].filter(a => !document.querySelector(a.hash)).length"
+        )
+        headline = window.texts(".headline")
+        linked = window.run("return [...document.querySelectorAll('.needs li a')].map(a => a.href)")
+        rows = """
+            document.querySelectorAll('details').forEach(part => part.open = true);
+            const part = document.querySelector('section[aria-labelledby^=failures]');
+            const shown = () => [...part.querySelectorAll('tbody tr')].filter(row => !row.hidden)
+                .map(row => row.cells[2].textContent);
+        """
+        by_object = """
+            const head = [...part.querySelectorAll('th button')].find(one => one.textContent === 'object');
+            head.click(); const up = shown(); head.click(); return [up, shown()];
+        """
+        up, down = window.run(rows + by_object)
+        filtered = window.run(
+            f"{rows} const field = part.querySelector('input'); field.value = 'lead'; "
+            "field.dispatchEvent(new Event('input')); return shown();"
+        )
+        severe = [entry for entry in window.log() if entry.startswith("SEVERE")]
+
+    assert (missing, severe) == (0, [])
+    assert re.search(r"\d+ problems?.*, newest .* ago\.", headline[0])
+    assert linked
+    assert all(url.startswith(f"{ORG_URL}/lightning/setup/AsyncApiJobStatus/page?address=%2F750") for url in linked)
+    assert up == sorted(up)
+    assert down == up[::-1]
+    assert filtered == ["Lead"]
+
+
+@pytest.mark.slow
+def test_the_pictures_are_written_as_images(recorder: Recorder, tmp_path: Path) -> None:
+    """One for each question, and the summary; newer ones replace them, and nothing else."""
+    file = failing(tmp_path / "w.duckdb")
+    for _ in range(2):
+        run = recorder.run("report", "--warehouse", str(file), "--pngs", "images")
+        assert (run.returncode, run.stderr) == (0, "")
+    names = {path.name for path in (recorder.home / "images").iterdir()}
+    assert names == {"summary.png", *(f"{make.__name__}.png" for make in pictures.PICTURES)}
+    assert f"Wrote {len(names)} images to images" in run.stdout
+    assert all(path.read_bytes().startswith(PNG) for path in (recorder.home / "images").iterdir())
+
+    (recorder.home / "images" / "volume.png").write_text("mine")
+    with pytest.raises(ConfigError, match="not a picture") as raised:
+        write_report(file, tmp_path / "report.html", 30, pngs=recorder.home / "images")
+    assert "--pngs" in raised.value.remedy
+    assert (recorder.home / "images" / "volume.png").read_text() == "mine"
