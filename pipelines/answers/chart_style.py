@@ -34,7 +34,8 @@ UNCOVERED: Final = "#808183"  # a time without coverage: the report hatches what
 UNKNOWN: Final[Mapping[str, Any]] = {"color": UNCOVERED, "opacity": 0.22}
 WHEN: Final = alt.Tooltip("when:N", title="from")
 NARROW: Final = 500  # pixels; below, charts are laid out for a phone
-MARGIN: Final = 56  # pixels of a chart's axis with its title
+MARGIN: Final = 66  # pixels of a chart's axis with its title
+DECIMALS: Final = ",.3~f"  # "~g" would become 1e+1 on an axis
 OWN_SCALES: Final = "Each panel has a scale of its own."
 TEXT: Final = {"labelColor": INK, "titleColor": INK, "labelFontSize": 12, "titleFontSize": 12}
 CONFIG: Final = {
@@ -45,7 +46,7 @@ CONFIG: Final = {
         **TEXT, "titleFontWeight": "normal", "gridColor": INK, "gridOpacity": 0.12, "domainColor": INK,
         "domainOpacity": 0.4, "tickColor": INK, "tickOpacity": 0.4, "labelOverlap": False,
     },
-    "axisY": {"minExtent": 40},  # panels begin at the same place, whatever the length of their numbers
+    "axisY": {"minExtent": 50},  # panels begin at the same place, whatever the length of their numbers
     "legend": {
         **TEXT, "orient": "top", "symbolType": "square", "symbolStrokeColor": INK, "columnPadding": 18, "labelLimit": 0,
     },
@@ -61,7 +62,8 @@ def styled(chart: Chart, font: str = "sans-serif") -> Chart:
 
 def data(rows: Sequence[Row]) -> alt.InlineData:
     """Rows as Vega expects them: times as milliseconds, which are UTC in any time zone of the machine, and `when` as
-    text for the tooltip."""
+    text for the tooltip. Altair copies lists each time that it puts charts together, which took as long as all the
+    rest; a tuple is not copied."""
     values = [{name: milliseconds(v) if isinstance(v, date) else v for name, v in row.items()} for row in rows]
     for value, row in zip(values, rows, strict=True):
         if "start" in row:
@@ -70,7 +72,7 @@ def data(rows: Sequence[Row]) -> alt.InlineData:
                 if isinstance(row["start"], datetime)
                 else f"{row['start']:%a, %d %b %Y}"
             )
-    return alt.InlineData(values=values)
+    return alt.InlineData(values=tuple(values))
 
 
 def ticks(most: float, count: int = 5, *, whole: bool = True) -> list[float]:

@@ -9,7 +9,9 @@ import altair as alt
 
 from pipelines.answers.chart_style import (
     AMOUNT,
+    DECIMALS,
     INK,
+    MARGIN,
     NARROW,
     OUTCOMES,
     OWN_SCALES,
@@ -78,7 +80,7 @@ def stacked_bars(  # noqa: PLR0917 - as every chart: what, in which colours, cal
 
 def _rate(rows: Sequence[Row], span: Span, width: int) -> Chart:
     marks = ticks(max(row["value"] or 0 for row in rows) or 1, 3, whole=False)
-    axis = alt.Axis(values=marks, format="~g")
+    axis = alt.Axis(values=marks, format=DECIMALS)
     chart = alt.Chart(data(rows)).encode(
         x=span.axis("middle", width),
         y=alt.Y("value:Q", title="% failed", axis=axis, scale=alt.Scale(domain=[0, marks[-1]], nice=False)),
@@ -136,13 +138,13 @@ def small_lines(panels: Mapping[str, Sequence[Row]], title: str, span: Span, wid
     """A small panel for each entry, with a solid line for the median and a dashed one for the 95th percentile; rows:
     start, which, value."""
     columns = 3 if width > NARROW else 1
-    each = width // columns - (64 if columns > 1 else 0)
+    each = width // columns - (MARGIN if columns > 1 else 0)
     scale = alt.Scale(domain=list(PERCENTILES), range=list(PERCENTILES.values()))
     dash = alt.StrokeDash("which:N", legend=None, scale=scale)
     charts = []
     for name, rows in panels.items():
         marks = ticks(max(row["value"] for row in rows), 4, whole=False)
-        axis, domain = alt.Axis(values=marks, format="~g"), alt.Scale(domain=[0, marks[-1]], nice=False)
+        axis, domain = alt.Axis(values=marks, format=DECIMALS), alt.Scale(domain=[0, marks[-1]], nice=False)
         base = alt.Chart(data(rows)).encode(
             x=span.axis("start", each),
             y=alt.Y("value:Q", title=title, axis=axis, scale=domain),

@@ -6,10 +6,23 @@ from typing import Any, Final
 
 import altair as alt
 
-from pipelines.answers.chart_style import AMOUNT, INK, NARROW, WHEN, Chart, Row, amount, data, height, shaded, ticks
+from pipelines.answers.chart_style import (
+    AMOUNT,
+    INK,
+    MARGIN,
+    NARROW,
+    WHEN,
+    Chart,
+    Row,
+    amount,
+    data,
+    height,
+    shaded,
+    ticks,
+)
 from pipelines.answers.charts import known_values
 from pipelines.answers.ranked_charts import fitting
-from pipelines.answers.time_axis import Span
+from pipelines.answers.time_axis import Span, milliseconds
 
 WARNING_PERCENT: Final = 80  # of a limit: drawn as a line of its own
 MARKS: Final = (WARNING_PERCENT, 100)
@@ -32,32 +45,35 @@ def line_under_limit(rows: Sequence[Row], title: str, limit_title: str, span: Sp
     )
     most = max(max(row["value"] or 0, row["limit"] or 0) for row in shown)
     base = alt.Chart(data(shown)).encode(x=span.axis("start", width))
-    y = amount([most], title)
+
+    def y(field: str) -> alt.Y:  # the same in each layer: Vega-Lite drops the ticks of axes that differ
+        return amount([most], title, f"{field}:Q")
+
     tooltip = [WHEN, alt.Tooltip("value:Q", title=title), alt.Tooltip("limit:Q", title=limit_title)]
     way: Any = {"color": AMOUNT, "interpolate": "step-after", "invalid": "break-paths-show-domains"}
     layers = [
-        base.mark_area(opacity=0.35, **way).encode(y=y),
-        base.mark_line(strokeWidth=1.5, **way).encode(y=y, tooltip=tooltip),
+        base.mark_area(opacity=0.35, **way).encode(y=y("value")),
+        base.mark_line(strokeWidth=1.5, **way).encode(y=y("value"), tooltip=tooltip),
     ]
     limits = [row for row in rows if row["limit"] is not None]
     if limits:
         rule = base.transform_filter("isValid(datum.limit)")
-        layers.append(rule.mark_line(color=INK, strokeDash=[6, 4], strokeWidth=2).encode(y="limit:Q"))
-        layers.append(rule.mark_line(color=INK, strokeDash=[2, 4], strokeWidth=1).encode(y="warning:Q"))
+        layers.append(rule.mark_line(color=INK, strokeDash=[6, 4], strokeWidth=2).encode(y=y("limit")))
+        layers.append(rule.mark_line(color=INK, strokeDash=[2, 4], strokeWidth=1).encode(y=y("warning")))
         text: Any = {"color": INK, "align": "right", "dy": -8, "fontWeight": "bold"}
         last = alt.Chart(data([{**limits[-1], "warning": WARNING_PERCENT / 100 * limits[-1]["limit"]}]))
         said = f"{limit_title}: {limits[-1]['limit']:,}"
-        layers.append(last.mark_text(**text).encode(x=alt.value(width), y="limit:Q", text=alt.value(said)))
+        layers.append(last.mark_text(**text).encode(x=alt.value(width), y=y("limit"), text=alt.value(said)))
         mark = last.mark_text(color=INK, align="left", dx=4)
-        layers.append(mark.encode(x=alt.value(width), y="warning:Q", text=alt.value(f"{WARNING_PERCENT} %")))
+        layers.append(mark.encode(x=alt.value(width), y=y("warning"), text=alt.value(f"{WARNING_PERCENT} %")))
     return shaded(span, width, *layers).properties(width=width, height=height(width) + 40)
 
 
 def trends(panels: Mapping[str, Trend], span: Span, width: int) -> Chart:
-    """A small panel for each entry, in percent of the limit: its peaks as a line, dashed where they lead if they grow
-    on as they did. All have the same scale, with lines at MARKS."""
+    """A small panel for each entry, in percent of the limit: its peaks as a line, dashed where they lead if they keep
+    growing as they did. All have the same scale, with lines at MARKS."""
     columns = 3 if width > NARROW else 1
-    each = width // columns - (64 if columns > 1 else 0)
+    each = width // columns - (MARGIN if columns > 1 else 0)
     shown = dict(list(panels.items())[: MAX_PANELS if width > NARROW else MAX_PANELS // 2])
     most = max(row["value"] for trend in shown.values() for row in (*trend.points, *trend.ahead))
     marks = ticks(min(max(most, 100), 150), 5, whole=True)
@@ -66,7 +82,11 @@ def trends(panels: Mapping[str, Trend], span: Span, width: int) -> Chart:
     for name, trend in shown.items():
         x, y = span.axis("start", each), alt.Y("value:Q", title="% used", scale=scale, axis=axis)
         rule = alt.Chart(data([{"value": mark} for mark in MARKS])).mark_rule(color=INK, strokeDash=[2, 4])
-        line = alt.Chart(data(trend.points)).mark_line(color=AMOUNT, strokeWidth=1.5, point=len(trend.points) == 1)
+        breaks = [{"start": gap["start"], "value": None} for gap in span.unknown]
+        points = sorted([*trend.points, *breaks], key=lambda row: milliseconds(row["start"]))
+        line = alt.Chart(data(points)).mark_line(
+            color=AMOUNT, strokeWidth=1.5, point=len(trend.points) == 1, invalid="break-paths-show-domains"
+        )
         layers = [
             rule.encode(y=y),
             line.encode(x=x, y=y, tooltip=[WHEN, alt.Tooltip("value:Q", title="% used", format=",.1f")]),
@@ -75,5 +95,5 @@ def trends(panels: Mapping[str, Trend], span: Span, width: int) -> Chart:
             layers.append(alt.Chart(data(trend.ahead)).mark_line(color=AMOUNT, strokeDash=[4, 3]).encode(x=x, y=y))
         title = fitting(name, each)
         charts.append(shaded(span, each, *layers).properties(width=each, height=90, title=title))
-    words = ["highest use; dashed: if weekly peaks grow on", "lines at 80 % and 100 %"]
+    words = ["highest use; dashed: if weekly peaks keep growing", "lines at 80 % and 100 %"]
     return alt.concat(*charts, columns=columns, title=alt.TitleParams(words, fontWeight="normal", fontSize=12))

@@ -1,5 +1,7 @@
 """The charts with a line for each name: rankings, spells of failure, reasons with their sparklines."""
 
+import textwrap
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -9,27 +11,35 @@ from pipelines.answers.chart_style import AMOUNT, INK, MARGIN, NARROW, OUTCOMES,
 from pipelines.answers.time_axis import Span
 
 LABEL: Final = 290  # pixels for the names beside bars
+SAID: Final = 170  # pixels for what is said in a column beside them
+SAID_AT_END: Final = 80  # or at their ends
 SPARK: Final = 22  # pixels: the height of a sparkline
 
 
 def ranking(rows: Sequence[Row], title: str, width: int, marks: Sequence[int] = ()) -> Chart:
-    """Bars, greatest first, each with its label, and a line at each of the marks; rows: name, value, said."""
-    # Room for the label at the end of the longest bar
-    most = max([*(row["value"] for row in rows), *marks])
-    room = most * (1.3 if width > NARROW else 1.7) or 1
-    x = alt.X("value:Q", axis=None, scale=alt.Scale(domain=[0, room], nice=False))
-    base = alt.Chart(data(rows)).encode(y=_names(width), x=x)
+    """Bars, greatest first, each with its label, and a line at each of the marks; rows: name, value, said. Labels are
+    at the ends of bars or, where lines would cross them, in a column. Names are at the left edge of other charts."""
+    most = max([*(row["value"] for row in rows), *marks]) or 1
+    left, right = (LABEL if width > NARROW else 0) - MARGIN, width - (SAID if marks else SAID_AT_END)
+    x = alt.X("value:Q", axis=None, scale=alt.Scale(domain=[0, most], range=[left, right], nice=False))
+    base = alt.Chart(data(rows)).encode(y=alt.Y("name:N", sort=None, axis=None), x=x)
     bars = base.mark_bar(color=AMOUNT, height=_thick(width), yOffset=_below(width))
-    said = base.mark_text(color=INK, align="left", dx=4, yOffset=_below(width)).encode(text="said:N")
-    layers = [bars, said]
+    said = base.mark_text(color=INK, align="left", dx=10 if marks else 4, yOffset=_below(width)).encode(text="said:N")
+    layers = [bars, said.encode(x=alt.value(right)) if marks else said]
     if marks:
         at = alt.Chart(
             data([{"value": mark, "said": f"{mark} %" if mark == marks[-1] else f"{mark}"} for mark in marks])
         ).encode(x=x)
-        layers[1:1] = [at.mark_rule(color=INK, strokeDash=[2, 4])]
+        if width > NARROW:
+            layers[1:1] = [at.mark_rule(color=INK, strokeDash=[2, 4])]
+        else:  # not across the names
+            crossed = alt.Chart(data([{"name": row["name"], "value": mark} for row in rows for mark in marks]))
+            ticks = crossed.mark_tick(color=INK, thickness=1, height=_thick(width) + 4, yOffset=_below(width))
+            layers[1:1] = [ticks.encode(y=alt.Y("name:N", sort=None, axis=None), x=x)]
         layers.append(at.mark_text(color=INK, dy=-8).encode(y=alt.value(0), text="said:N"))
-    return _named(base, layers, width).properties(
-        height=_row(width) * len(rows), title=alt.TitleParams(title, offset=20 if marks else 4)
+    name = base.mark_text(color=INK, align="left", limit=LABEL - 10, yOffset=0 if width > NARROW else -9)
+    return alt.layer(*layers, name.encode(x=alt.value(-MARGIN), text="name:N")).properties(
+        width=width, height=_row(width) * len(rows), title=alt.TitleParams(title, offset=20 if marks else 4)
     )
 
 
@@ -54,10 +64,12 @@ def sparklines(rows: Sequence[Row], title: str, span: Span, width: int) -> Chart
     row, left, right = (30, 410, 560) if wide else (54, -MARGIN, 70)
     edge = alt.Scale(domain=[0, row * len(rows)], range=[0, row * len(rows)], nice=False)
     texts, points = [], []
+    room = (left if wide else width) + MARGIN - 16
+    names = _distinct([line["name"] for line in rows], room // 7)
     for nth, line in enumerate(rows):
         base = row * (nth + 1) - 6
         texts.append({
-            "name": line["name"], "said": line["said" if wide else "short"], "base": base, "y": base - 4,
+            "name": names[nth], "said": line["said" if wide else "short"], "base": base, "y": base - 4,
             "top": base - (4 if wide else 30),
         })  # fmt: skip
         most = max(value or 0 for _, value in line["points"]) or 1
@@ -76,16 +88,28 @@ def sparklines(rows: Sequence[Row], title: str, span: Span, width: int) -> Chart
     )
     lines = alt.Chart(data(texts))
     line = lines.mark_rule(color=INK, strokeOpacity=0.3).encode(y=at("base"), x=alt.value(left), x2=alt.value(right))
-    name, said = (
-        lines.mark_text(color=INK, align="left", baseline="alphabetic", limit=limit)
-        for limit in ((left if wide else width) + MARGIN - 16, 0)
-    )
+    name, said = (lines.mark_text(color=INK, align="left", baseline="alphabetic", limit=limit) for limit in (room, 0))
     return alt.layer(
         area,
         line,
         name.encode(x=alt.value(-MARGIN), y=at("top"), text="name:N"),
         said.encode(x=alt.value(right + 12), y=at("y"), text="said:N"),
-    ).properties(width=width, height=row * len(rows), title=alt.TitleParams(title, offset=8))
+    ).properties(
+        width=width,
+        height=row * len(rows),
+        title=alt.TitleParams(textwrap.wrap(title, (width + MARGIN) // 8), offset=8),
+    )
+
+
+def _distinct(names: Sequence[str], most: int) -> list[str]:
+    """Names that would be cut off to the same letters lose their middle instead."""
+    beginnings = Counter(name[:most] for name in names)
+    return [
+        f"{name[: most // 2]}…{name[most // 2 + 1 - most :]}"
+        if len(name) > most and beginnings[name[:most]] > 1
+        else name
+        for name in names
+    ]
 
 
 def fitting(name: str, width: int) -> str:

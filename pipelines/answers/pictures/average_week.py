@@ -70,9 +70,9 @@ def week(selection: Selection) -> Picture:
         return Picture("week", title, "No jobs are recorded in the hours of this time that the record covers.", numbers)
     words = []
     if fullest and by_day[fullest]:
-        words += [f"Most on {names[fullest - 1]}s: {_average(by_day[fullest])} on average."]
+        words += [f"Most on {names[fullest - 1]}s: {_average(by_day[fullest])} jobs on average."]
     words += [
-        f"The busiest hour is {names[most['weekday'] - 1]}, {most['hour']:02}:00 UTC, with {most['value']:,.1f}.",
+        f"The busiest hour is {names[most['weekday'] - 1]}, {most['hour']:02}:00 UTC, with {_average(most['value'])}.",
         f"Averages of the hours that the record fully covers: {numbers['covered_hours']:,} of {numbers['hours']:,}.",
     ]
     table = [

@@ -6,7 +6,7 @@ from typing import Any, Final
 from pipelines.answers import charts, ranked_charts
 from pipelines.answers.findings.words import counted
 from pipelines.answers.pictures.bars import bars, total
-from pipelines.answers.pictures.failure_reasons import failure_reasons, shown_reasons
+from pipelines.answers.pictures.failure_reasons import EXAMPLE, failure_reasons, reason_of, reasoned, shown_reasons
 from pipelines.answers.pictures.picture import MAX_ENTRIES, Picture, day
 from pipelines.answers.selection import FILTERS, Selection
 
@@ -27,19 +27,20 @@ def failures(selection: Selection) -> Picture:
         group by all
         order by all
     """)
-    # Grouped by template: messages with the same reason differ in ids and numbers. By user id: names can be shared.
+    # By user id: names can be shared.
     by_series = selection.query(
         f"""
+        with {reasoned(selection)}
         select
-            coalesce(any_value(created_by), '?') as "user", job_type, operation, object, outcome,
-            max_by(error_code, (created_date, id)) as error_code, max_by(error, (created_date, id)) as error,
+            coalesce(any_value(created_by), '?') as "user", job_type, operation, object, outcome, {EXAMPLE},
             count(*) as jobs,
             count(case when created_date > $week then 1 end) as "last 7 days",
             cast(max(created_date) at time zone 'UTC' as date) as "last on"
-        from failures
-        where {where}
-        group by created_by_id, job_type, operation, object, outcome, error_code, error_template
-        order by "last 7 days" desc, jobs desc, "last on" desc, "user", operation, object, job_type, outcome, error
+        from reasoned
+        where created_date >= $since
+        group by created_by_id, job_type, operation, object, outcome, key
+        order by
+            "last 7 days" desc, jobs desc, "last on" desc, "user", operation, object, job_type, outcome, error, reason
         """,
         week=selection.end - timedelta(days=7),
     )
@@ -47,7 +48,7 @@ def failures(selection: Selection) -> Picture:
         {
             "user": row["user"], "operation": row["operation"] or "?", "object": row["object"] or "?",
             "type": row["job_type"] or "?", "outcome": row["outcome"],
-            "reason": ": ".join(filter(None, (row["error_code"], row["error"]))) or UNKNOWN,
+            "reason": reason_of(row) or UNKNOWN,
             **{name: row[name] for name in ("jobs", "last 7 days", "last on")},
         }
         for row in by_series
@@ -90,12 +91,12 @@ def failures(selection: Selection) -> Picture:
             f", most often {first['operation']} of {first['object']} ({first['type']}) by {first['user']}: "
             f"{first['outcome']} {counted(first['last 7 days'], 'time')}"
         )
-        if first["reason"] != UNKNOWN:  # why records failed is another picture
+        if first["reason"] != UNKNOWN:
             words += f" (reason: {first['reason']})"
     panels, span = bars(found, selection.granularity), selection.span
     lines = shown_reasons(reasons, selection)
     more = f" of {len(reasons):,}" if len(reasons) > len(lines) else ""
-    title_of_lines = f"{counted(len(lines), 'reason')}{more}, to different scales"
+    title_of_lines = f"{counted(len(lines), 'reason')}{more}, to different scales; lately: in the last 7 days"
 
     def draw(width: int) -> charts.Chart:
         by_outcome = charts.stacked_bars(panels, charts.OUTCOMES, f"jobs a {selection.granularity}", span, width)

@@ -1,11 +1,13 @@
 """Who uses the allowance of query jobs and the daily batches, and how much of them."""
 
+from datetime import timedelta
 from typing import Final
 
 from pipelines.answers import limit_charts, ranked_charts
 from pipelines.answers.findings.words import counted, percent, when
 from pipelines.answers.pictures.picture import MAX_ENTRIES, Picture, day
 from pipelines.answers.selection import COVERED_DAYS, Selection
+from pipelines.answers.time_axis import Span, merged
 from pipelines.warehouse.reader import Row
 
 HIGH_PERCENT: Final = 80  # of the allowance: the summary counts days with such a peak
@@ -17,7 +19,8 @@ def allowance(selection: Selection) -> Picture:
     found = selection.query("""
         select
             case when $granularity = 'day' then hour else date_trunc('day', hour) end as start,
-            max_by(used, fullness) as value, max_by(allowance, fullness) as limit
+            max_by(used, fullness) as value, max_by(allowance, fullness) as limit,
+            max_by(counted is not null, fullness) as is_counted
         from allowance_by_hour
         where org_id = $org and hour >= $since and hour < $until
         group by 1
@@ -51,14 +54,20 @@ def allowance(selection: Selection) -> Picture:
         if peak["allowance"] == 0
         else "The org's allowance is not known: `fetch_org_metadata` is off, or the user may not see the limits.",
     ]
-    span = selection.span
+    # Not covered are also the 24 hours after a gap: what they count began in it. The org's own count is right anywhere.
+    gaps = merged((gap["start"], gap["end"] + timedelta(days=1)) for gap in selection.span.unknown)
+    span = Span(selection.since, selection.until, [gap for gap in gaps if gap[0] < selection.end])
+    drawn = [
+        {**row, "value": None if span.is_unknown(row["start"]) and not row["is_counted"] else row["value"]}
+        for row in found
+    ]
     return Picture(
         "allowance",
         title,
         " ".join(words),
         numbers,
         days,
-        lambda width: limit_charts.line_under_limit(found, "query jobs in 24 hours", "allowance", span, width),
+        lambda width: limit_charts.line_under_limit(drawn, "query jobs in 24 hours", "allowance", span, width),
         supported_filters=(),
     )
 

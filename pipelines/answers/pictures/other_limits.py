@@ -46,7 +46,7 @@ def limits(selection: Selection) -> Picture:
         f"{counted(len(found), 'limit')} in use; {first['limit']}{_app(first['app'])} came closest: "
         f"{first['used']:,} of {first['max']:,} ({percent(first['percent'])}) by {when(first['at'])}.",
         *(
-            f"If its weekly peaks grow on as in the last {row['weeks']:,} weeks, {row['limit']} is reached on "
+            f"If its weekly peaks keep growing as in the last {row['weeks']:,} weeks, {row['limit']} is reached on "
             f"{day(row['reached_on'])}."
             for row in numbers["ahead"][:MAX_FORECASTS]
         ),
@@ -63,7 +63,7 @@ def limits(selection: Selection) -> Picture:
         return ranked_charts.above(peaks, limit_charts.trends(panels, span, width))
 
     table = [
-        {**row, "reached on, if its peaks grow on": ahead[row["limit"]]["reached_on"]
+        {**row, "reached on, if its peaks keep growing": ahead[row["limit"]]["reached_on"]
          if not row["app"] and row["limit"] in ahead else None}
         for row in found
     ]  # fmt: skip

@@ -89,6 +89,11 @@ def at_once(selection: Selection) -> Picture:
     ]
     recorded_to = selection.end
     span = Span(selection.since, selection.until, [(a, min(b, recorded_to)) for a, b in pauses if a < recorded_to])
+    # Jobs whose end was not seen pile up in a pause: what is drawn of it would look like a peak.
+    panels = {
+        name: [{**row, "value": None if span.is_unknown(row["start"]) else row["value"]} for row in rows]
+        for name, rows in panels.items()
+    }
     return Picture(
         "at_once",
         title,
