@@ -55,7 +55,15 @@ def stacked_bars(  # noqa: PLR0917 - as every chart: what, in which colours, cal
     colour = alt.Color("group:N", title=None, scale=scale, legend=legend)
     charts, tops = [], set()
     for name, rows in panels.items():
-        values = [{**row, "order": domain.index(row["group"])} for row in rows]
+        # A week or month may begin before the time shown, and end after it.
+        first, last = span.since.date(), span.until.date()
+        values = [
+            {
+                **row, "order": domain.index(row["group"]),
+                "start": max(row["start"], first), "end": min(row["end"], last),
+            }
+            for row in rows
+        ]  # fmt: skip
         sums: Counter[date] = Counter()
         for row in rows:
             sums[row["start"]] += row["value"]
@@ -75,7 +83,7 @@ def stacked_bars(  # noqa: PLR0917 - as every chart: what, in which colours, cal
         charts.append(shaded(span, width, bars).properties(width=width, height=height(width), title=name))
         if rates and any(row["value"] is not None for row in rates.get(name, ())):
             charts.append(_rate(rates[name], span, width))
-    return stacked(charts, own_scales=len(tops) > 1 or bool(rates))
+    return stacked(charts, own_scales=len(tops) > 1 or (bool(rates) and len(panels) > 1))
 
 
 def _rate(rows: Sequence[Row], span: Span, width: int) -> Chart:
@@ -141,9 +149,10 @@ def small_lines(panels: Mapping[str, Sequence[Row]], title: str, span: Span, wid
     each = width // columns - (MARGIN if columns > 1 else 0)
     scale = alt.Scale(domain=list(PERCENTILES), range=list(PERCENTILES.values()))
     dash = alt.StrokeDash("which:N", legend=None, scale=scale)
-    charts = []
+    charts, tops = [], set()
     for name, rows in panels.items():
         marks = ticks(max(row["value"] for row in rows), 4, whole=False)
+        tops.add(marks[-1])
         axis, domain = alt.Axis(values=marks, format=DECIMALS), alt.Scale(domain=[0, marks[-1]], nice=False)
         base = alt.Chart(data(rows)).encode(
             x=span.axis("start", each),
@@ -153,7 +162,7 @@ def small_lines(panels: Mapping[str, Sequence[Row]], title: str, span: Span, wid
         points = {"color": AMOUNT, "size": 18} if len(rows) < each // 4 else False
         line = base.mark_line(color=AMOUNT, point=points).encode(strokeDash=dash)
         charts.append(shaded(span, each, line).properties(width=each, height=90, title=name))
-    words = ["solid: median", "dashed: 95th percentile", *([OWN_SCALES] if len(panels) > 1 else [])]
+    words = ["solid: median", "dashed: 95th percentile", *([OWN_SCALES] if len(tops) > 1 else [])]
     return alt.concat(*charts, columns=columns, title=alt.TitleParams(words, fontWeight="normal", fontSize=12))
 
 

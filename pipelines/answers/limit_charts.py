@@ -40,9 +40,7 @@ class Trend:
 def line_under_limit(rows: Sequence[Row], title: str, limit_title: str, span: Span, width: int) -> Chart:
     """An area over time, its limit as a line, a thinner one at WARNING_PERCENT of it; rows: start, value, limit (or
     None)."""
-    shown = known_values(
-        [{**row, "warning": row["limit"] and WARNING_PERCENT / 100 * row["limit"]} for row in rows], span
-    )
+    shown = known_values(rows, span)
     most = max(max(row["value"] or 0, row["limit"] or 0) for row in shown)
     base = alt.Chart(data(shown)).encode(x=span.axis("start", width))
 
@@ -57,14 +55,25 @@ def line_under_limit(rows: Sequence[Row], title: str, limit_title: str, span: Sp
     ]
     limits = [row for row in rows if row["limit"] is not None]
     if limits:
-        rule = base.transform_filter("isValid(datum.limit)")
-        layers.append(rule.mark_line(color=INK, strokeDash=[6, 4], strokeWidth=2).encode(y=y("limit")))
-        layers.append(rule.mark_line(color=INK, strokeDash=[2, 4], strokeWidth=1).encode(y=y("warning")))
+        known = [{"start": row["start"], "limit": row["limit"]} for row in limits]
+        ends = [{**known[0], "start": span.since}, {**known[-1], "start": span.until}]  # a line from edge to edge
+        both = [
+            {**row, "warning": WARNING_PERCENT / 100 * row["limit"]}
+            for row in sorted([*known, *ends], key=lambda row: milliseconds(row["start"]))
+        ]
+        rule = alt.Chart(data(both)).encode(x=span.axis("start", width))
+        layers.append(
+            rule.mark_line(color=INK, strokeDash=[6, 4], strokeWidth=2, interpolate="step-after").encode(y=y("limit"))
+        )
+        layers.append(
+            rule.mark_line(color=INK, strokeDash=[2, 4], strokeWidth=1, interpolate="step-after").encode(y=y("warning"))
+        )
         text: Any = {"color": INK, "align": "right", "dy": -8, "fontWeight": "bold"}
         last = alt.Chart(data([{**limits[-1], "warning": WARNING_PERCENT / 100 * limits[-1]["limit"]}]))
         said = f"{limit_title}: {limits[-1]['limit']:,}"
         layers.append(last.mark_text(**text).encode(x=alt.value(width), y=y("limit"), text=alt.value(said)))
-        mark = last.mark_text(color=INK, align="left", dx=4)
+        beside: Any = {"align": "left", "dx": 4} if width > NARROW else {"align": "right", "dy": -8}
+        mark = last.mark_text(color=INK, **beside)
         layers.append(mark.encode(x=alt.value(width), y=y("warning"), text=alt.value(f"{WARNING_PERCENT} %")))
     return shaded(span, width, *layers).properties(width=width, height=height(width) + 40)
 
@@ -85,7 +94,10 @@ def trends(panels: Mapping[str, Trend], span: Span, width: int) -> Chart:
         breaks = [{"start": gap["start"], "value": None} for gap in span.unknown]
         points = sorted([*trend.points, *breaks], key=lambda row: milliseconds(row["start"]))
         line = alt.Chart(data(points)).mark_line(
-            color=AMOUNT, strokeWidth=1.5, point=len(trend.points) == 1, invalid="break-paths-show-domains"
+            color=AMOUNT,
+            strokeWidth=1.5,
+            point={"color": AMOUNT} if len(trend.points) == 1 else False,
+            invalid="break-paths-show-domains",
         )
         layers = [
             rule.encode(y=y),

@@ -66,7 +66,8 @@ def headline(file: Warehouse, findings: Sequence[Finding]) -> str:
     if not findings:
         return "Nothing needs attention."
     urgent = sum(finding.urgent for finding in findings)
-    words = counted(len(findings), "problem") + (f", {urgent:,} of them urgent" if urgent else "")
+    words = counted(len(findings), "urgent problem" if urgent == len(findings) else "problem")
+    words += f", {urgent:,} of them urgent" if 0 < urgent < len(findings) else ""
     newest = _newest_event(file, findings)
     return f"{words}, newest {duration(file.clock - newest)} ago." if newest else f"{words}."
 

@@ -44,7 +44,7 @@ def ranking(rows: Sequence[Row], title: str, width: int, marks: Sequence[int] = 
 
 
 def periods(rows: Sequence[Row], span: Span, width: int) -> Chart:
-    """Bars from start to end, one line each; rows: name, start, end, said, over (bool)."""
+    """Bars from start to end, one line for each name; rows: name, start, end, said, over (bool)."""
     room = width - LABEL if width > NARROW else width
     base = alt.Chart(data(rows)).encode(x=span.axis("start", room), y=_names(width))
     bars = base.mark_bar(color=OUTCOMES["failed"], height=_thick(width), yOffset=_below(width)).encode(
@@ -52,8 +52,10 @@ def periods(rows: Sequence[Row], span: Span, width: int) -> Chart:
         opacity=alt.Opacity("over:N", legend=None, scale=alt.Scale(domain=[False, True], range=[1, 0.4])),
         tooltip=[alt.Tooltip("name:N", title=" "), alt.Tooltip("said:N", title=" ")],
     )
-    said = base.mark_text(color=INK, align="right", dx=-4, yOffset=_below(width)).encode(text="said:N")
-    return _named(base, [bars, said], width).properties(height=_row(width) * len(rows))
+    said = base.mark_text(color=INK, align="left", dx=4, yOffset=_below(width)).encode(
+        text="said:N", x=span.axis("end", room)
+    )
+    return _named(base, [bars, said], width).properties(height=_row(width) * len({row["name"] for row in rows}))
 
 
 def sparklines(rows: Sequence[Row], title: str, span: Span, width: int) -> Chart:
@@ -61,7 +63,7 @@ def sparklines(rows: Sequence[Row], title: str, span: Span, width: int) -> Chart
     rows: name, said, short, points, which are (time, value) in order, each until the next. On a phone, names are above
     their sparklines."""
     wide = width > NARROW
-    row, left, right = (30, 410, 560) if wide else (54, -MARGIN, 70)
+    row, left, right = (30, 410, 560) if wide else (54, -MARGIN, width - 225)
     edge = alt.Scale(domain=[0, row * len(rows)], range=[0, row * len(rows)], nice=False)
     texts, points = [], []
     room = (left if wide else width) + MARGIN - 16
@@ -126,7 +128,7 @@ def above(one: Chart, other: Chart) -> Chart:
 
 def _names(width: int) -> alt.Y:
     """The axis of names beside bars, in the order of the rows; on a phone they are above their bars."""
-    beside = alt.Axis(labelLimit=LABEL, ticks=False, domain=False)
+    beside = alt.Axis(labelLimit=LABEL - 10, labelAlign="left", labelPadding=LABEL - 10, ticks=False, domain=False)
     return alt.Y("name:N", sort=None, title=None, axis=beside if width > NARROW else None)
 
 

@@ -146,6 +146,8 @@ class OrgTruth:
                          for (day, what), line in lines.items()]  # fmt: skip
 
     def failures(self) -> tuple[Numbers, list[Numbers]]:
+        from report_truth_reasons import main_reasons, reason_of  # builds on this module
+
         jobs = [(job, self.outcome(job)) for job in self.shown() if self.outcome(job) in WRONG]
         numbers: Numbers = {"jobs": len(jobs), "since": self.since, "until": self.until}
         numbers |= {outcome.replace(" ", "_"): sum(how == outcome for _, how in jobs) for outcome in WRONG}
@@ -153,20 +155,16 @@ class OrgTruth:
         rows = []
         reasons: dict[Any, list[Numbers]] = defaultdict(list)
         for job, outcome in jobs:
-            template = self.details.get(job["id"], {}).get("error_template")
-            reasons[*series(job), outcome, template].append(job)
+            reasons[*series(job), outcome, reason_of(self, job)[0]].append(job)
         for (type_, operation, object_, _, outcome, _), alike in reasons.items():
             newest = max(alike, key=lambda job: (job["created_date"], job["id"]))
-            error = self.details.get(newest["id"], {}).get("error_message") or "not known"
             rows.append({
                 "user": self.by_user(newest), "operation": operation or "?", "object": object_ or "?",
-                "type": type_ or "?", "outcome": outcome, "reason": error.replace(" : ", ": "), "jobs": len(alike),
+                "type": type_ or "?", "outcome": outcome, "reason": reason_of(self, newest)[1] or "not known", "jobs": len(alike),
                 "last 7 days": sum(job["created_date"] > end - WEEK for job in alike),
                 "last on": newest["created_date"].date(),
             })  # fmt: skip
         numbers["jobs_last_7_days"] = sum(row["last 7 days"] for row in rows)
-        from report_truth_reasons import main_reasons  # builds on this module
-
         by_reason = main_reasons(self)
         numbers |= {"reasons": by_reason[:10], "reasons_more": max(len(by_reason) - 10, 0)}
         most = max(rows, key=lambda row: (row["last 7 days"], row["jobs"]), default={"last 7 days": 0})

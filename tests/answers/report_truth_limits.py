@@ -50,6 +50,7 @@ def allowance(org: OrgTruth) -> tuple[Numbers, list[Numbers]]:
     numbers["peak_recorded"] = len(org.v2(peak["peak_at"])) if peak else None
     high = sum((row["share_percent"] or 0) >= 80 for row in by_day.values())
     numbers["days_from_80_percent"] = high if peak.get("allowance") else None
+    numbers["ahead"] = ahead(org)  # no other limit is planted
     return numbers, [] if not peak.get("used") else [
         {"day": day, "most in 24 hours": row["used"], "allowance": row["allowance"]}
         for day, row in sorted(by_day.items())
@@ -99,8 +100,8 @@ def limits(org: OrgTruth) -> tuple[Numbers, list[Numbers]]:
     rows = sorted(best.values(), key=lambda row: (-row["percent"], row["limit"], row["app"]))
     first: Numbers = rows[0] if rows else {}
     names = ("limit", "app", "used", "max", "percent", "at")
-    return {"limits": len(rows), "ahead": ahead(org), **{f"nearest_{name}": first.get(name) for name in names}}, [
-        {**row, "reached on, if its peaks grow on": None} for row in rows
+    return {"limits": len(rows), "ahead": [], **{f"nearest_{name}": first.get(name) for name in names}}, [
+        {**row, "reached on, if its peaks keep growing": None} for row in rows
     ]
 
 

@@ -83,21 +83,27 @@ def batches(org: OrgTruth) -> tuple[Numbers, list[Numbers]]:
     }, rows if any(row["batches"] for row in rows) else []  # fmt: skip
 
 
+def reason_of(org: OrgTruth, job: Numbers) -> tuple[Any, str | None]:
+    """Why a job failed: its own error, else the reason of most of its records, else only the outcome is known. What is
+    the same for the same reason, and the reason in words."""
+    details = org.details.get(job["id"], {})
+    if error := details.get("error_message"):
+        return ("job", details["error_template"]), error.replace(" : ", ": ")
+    if of_records := [row for row in org.errors if row["id"] == job["id"]]:
+        main = min(of_records, key=lambda row: (-row["records"], row["reason"]))
+        return ("record", main["reason"]), name(main)
+    return ("none", org.outcome(job)), None
+
+
 def main_reasons(org: OrgTruth) -> list[Numbers]:
-    """Why jobs failed: their own error, else the reason of most of their records, else only the outcome is known."""
+    """Why jobs failed, whoever created them."""
     alike: dict[Any, list[tuple[Numbers, str]]] = defaultdict(list)
     for job in org.jobs:
-        outcome, details = org.outcome(job), org.details.get(job["id"], {})
+        outcome = org.outcome(job)
         if outcome not in WRONG or not job["created_date"] or job["created_date"] >= org.end:
             continue
-        of_records = [row for row in org.errors if row["id"] == job["id"]]
-        if error := details.get("error_message"):
-            alike["job", details["error_template"]].append((job, error.replace(" : ", ": ")))
-        elif of_records:
-            main = min(of_records, key=lambda row: (-row["records"], row["reason"]))
-            alike["record", main["reason"]].append((job, name(main)))
-        else:
-            alike["none", outcome].append((job, f"{outcome}: no reason known"))
+        key, said = reason_of(org, job)
+        alike[key].append((job, said or f"{outcome}: no reason known"))
     end = min(org.end, org.as_of)
     found = []
     for jobs in alike.values():

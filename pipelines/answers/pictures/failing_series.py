@@ -53,15 +53,19 @@ def streaks(selection: Selection) -> Picture:
     if over := numbers["recovered"]:
         words.append(f"{counted(over, 'streak')} of three or more failures ended with a job that did not fail.")
     span = selection.span
+    lines: dict[str, list[Row]] = {}
+    for row in found:
+        lines.setdefault(f"{series(row).replace(' of ', ' ', 1)} · {row['created_by']}", []).append(row)
     shown = [
         {
-            "name": f"{series(row).replace(' of ', ' ', 1)} · {row['created_by']}",
-            "said": f"{row['failures']:,}×",
+            "name": name,
+            "said": "" if nth else f"{row['failures']:,}×",  # of the worst: the labels of one line would overlap
             "over": row["status"] != "ongoing",
             "start": max(row["failing_since"], span.since),
             "end": min(_end(row), span.until),
         }
-        for row in found[:MAX_ENTRIES]
+        for name, of_line in list(lines.items())[:MAX_ENTRIES]
+        for nth, row in enumerate(of_line)
     ]
     table = [
         {

@@ -5,6 +5,7 @@ from typing import Final
 
 from pipelines.answers import limit_charts, ranked_charts
 from pipelines.answers.findings.words import counted, percent, when
+from pipelines.answers.pictures.other_limits import QUERY_JOBS, forecast, forecasts, limits_ahead
 from pipelines.answers.pictures.picture import MAX_ENTRIES, Picture, day
 from pipelines.answers.selection import COVERED_DAYS, Selection
 from pipelines.answers.time_axis import Span, merged
@@ -33,10 +34,12 @@ def allowance(selection: Selection) -> Picture:
     """)
     peak = _peak(selection)
     high = [peak_day for peak_day in days if (peak_day.pop("share_percent") or 0) >= HIGH_PERCENT]
+    ahead = forecasts(row for name, row in limits_ahead(selection).items() if name == QUERY_JOBS)
     numbers = {
         **{f"peak_{name}": peak.get(name) for name in ("used", "allowance", "share_percent", "counted", "recorded")},
         "peak_at": peak.get("peak_at"),
         "days_from_80_percent": len(high) if peak.get("allowance") else None,
+        "ahead": ahead,
     }
     if not peak.get("used"):
         return Picture("allowance", title, "No V2 query jobs are recorded in this time.", numbers, supported_filters=())
@@ -53,6 +56,7 @@ def allowance(selection: Selection) -> Picture:
         else "The org allows none."
         if peak["allowance"] == 0
         else "The org's allowance is not known: `fetch_org_metadata` is off, or the user may not see the limits.",
+        *map(forecast, ahead),
     ]
     # Not covered are also the 24 hours after a gap: what they count began in it. The org's own count is right anywhere.
     gaps = merged((gap["start"], gap["end"] + timedelta(days=1)) for gap in selection.span.unknown)

@@ -1,5 +1,6 @@
 """How close the org came to its other limits, how that changes, and when one is reached if it goes on."""
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from pipelines.answers.selection import Selection
 from pipelines.answers.time_axis import Span
 from pipelines.warehouse.reader import Row
 
+QUERY_JOBS: Final = "DailyBulkV2QueryJobs"  # the limit of the picture `allowance`
 MAX_FORECASTS: Final = 3  # in the summary; the table has the rest
 MAX_AHEAD: Final = 4  # the part of the time shown that its charts look ahead at most
 
@@ -25,19 +27,18 @@ def limits(selection: Selection) -> Picture:
             max_by(read_at, (used_percent, used, read_at)) as at
         from limit_readings
         where org_id = $org and read_at >= $since and read_at < $until
-            and used_percent is not null and limit_name <> 'DailyBulkV2QueryJobs'
+            and used_percent is not null and limit_name <> $query_jobs
         group by limit_name, app
         having percent > 0
         order by percent desc, "limit", app
-    """)
-    ahead = _ahead(selection)
+    """, query_jobs=QUERY_JOBS)  # fmt: skip
+    ahead = limits_ahead(selection)
+    ahead.pop(QUERY_JOBS, None)
     first: Row = found[0] if found else {}
     numbers: dict[str, Any] = {"limits": len(found)} | {
         f"nearest_{name}": first.get(name) for name in ("limit", "app", "used", "max", "percent", "at")
     }
-    numbers["ahead"] = [
-        {name: row[name] for name in ("limit", "weeks", "reached_on")} for row in ahead.values() if row["reached_on"]
-    ]
+    numbers["ahead"] = forecasts(ahead.values())
     if not found:
         return Picture(
             "limits", title, "No use of other limits is recorded in this time.", numbers, supported_filters=()
@@ -45,11 +46,7 @@ def limits(selection: Selection) -> Picture:
     words = [
         f"{counted(len(found), 'limit')} in use; {first['limit']}{_app(first['app'])} came closest: "
         f"{first['used']:,} of {first['max']:,} ({percent(first['percent'])}) by {when(first['at'])}.",
-        *(
-            f"If its weekly peaks keep growing as in the last {row['weeks']:,} weeks, {row['limit']} is reached on "
-            f"{day(row['reached_on'])}."
-            for row in numbers["ahead"][:MAX_FORECASTS]
-        ),
+        *map(forecast, numbers["ahead"][:MAX_FORECASTS]),
     ]
     shown = [
         {"name": f"{row['limit']}{_app(row['app'])}", "value": row["percent"],
@@ -70,7 +67,19 @@ def limits(selection: Selection) -> Picture:
     return Picture("limits", title, " ".join(words), numbers, table, draw, supported_filters=())
 
 
-def _ahead(selection: Selection) -> dict[str, Row]:
+def forecasts(ahead: Iterable[Row]) -> list[Row]:
+    """Of those limits that are reached if it goes on, in how many weeks that shows and on which day."""
+    return [{name: row[name] for name in ("limit", "weeks", "reached_on")} for row in ahead if row["reached_on"]]
+
+
+def forecast(row: Row) -> str:
+    return (
+        f"{row['limit']} reaches its limit on {day(row['reached_on'])}, if its weekly peaks keep growing as in the "
+        f"last {counted(row['weeks'], 'week')}."
+    )
+
+
+def limits_ahead(selection: Selection) -> dict[str, Row]:
     """Limit -> its row of limits_ahead; empty for a time that ended before the newest listing."""
     found = selection.query(
         """

@@ -100,7 +100,7 @@ def at_once(selection: Selection) -> Picture:
         " ".join(words),
         numbers,
         table,
-        lambda width: charts.lines(panels, "jobs at once", span, width),
+        (lambda width: charts.lines(panels, "jobs at once", span, width)) if by_kind else None,
         supported_filters=(),
     )
 
