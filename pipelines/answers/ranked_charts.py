@@ -67,7 +67,7 @@ def sparklines(rows: Sequence[Row], title: str, span: Span, width: int) -> Chart
     edge = alt.Scale(domain=[0, row * len(rows)], range=[0, row * len(rows)], nice=False)
     texts, points = [], []
     room = (left if wide else width) + MARGIN - 16
-    names = _distinct([line["name"] for line in rows], room // 7)
+    names = _distinct([line["name"] for line in rows], room // 8)
     for nth, line in enumerate(rows):
         base = row * (nth + 1) - 6
         texts.append({
@@ -128,7 +128,7 @@ def above(one: Chart, other: Chart) -> Chart:
 
 def _names(width: int) -> alt.Y:
     """The axis of names beside bars, in the order of the rows; on a phone they are above their bars."""
-    beside = alt.Axis(labelLimit=LABEL - 10, labelAlign="left", labelPadding=LABEL - 10, ticks=False, domain=False)
+    beside = alt.Axis(labelLimit=LABEL + 40, labelAlign="left", labelPadding=LABEL - 10, ticks=False, domain=False)
     return alt.Y("name:N", sort=None, title=None, axis=beside if width > NARROW else None)
 
 

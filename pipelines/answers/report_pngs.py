@@ -72,7 +72,10 @@ def _images(sections: Sequence[Section], fleet: Fleet) -> Iterator[tuple[str, st
 
 
 def _finding(finding: Finding) -> str:
-    return f"• {'Urgent: ' if finding.urgent else ''}{finding.kind.capitalize()}: {finding.message} {finding.remedy}"
+    end = "" if finding.message.endswith(".") else "."
+    return (
+        f"• {'Urgent: ' if finding.urgent else ''}{finding.kind.capitalize()}: {finding.message}{end} {finding.remedy}"
+    )
 
 
 def _image(title: str, paragraphs: Sequence[str], picture: Picture | None = None) -> str:

@@ -18,11 +18,15 @@ HATCH: Final = (
 )
 # What makes a page a third smaller, and looks the same: places to a tenth of a pixel, and neither what is not displayed
 # nor what is for screen readers and pointers, because each chart is one image that its summary describes.
+TAG: Final = re.compile("<[^<>]+>")
+HIDDEN: Final = re.compile('<path [^<>]* display="none"[^<>]*/>')
+SCOPED: Final = re.compile(r'( id="|url\(#)((?:clip|gradient_)\d+["\)])')
+SHADE: Final = re.compile(rf'fill="{UNCOVERED}" opacity="[\d.]+"')
 PLACE: Final = re.compile(r'(?<= )(?:d|transform|x|y|x1|x2|y1|y2|width|height)="[^"]*"')
 DECIMALS: Final = re.compile(r"\d+\.\d\d+")
 UNSEEN: Final = re.compile(
-    r'<path(?= )[^<>]* display="none"[^<>]*/>'
-    r'| (?:class|role|aria-roledescription|aria-hidden|pointer-events)="[^"]*"|(?<= opacity="0\.\d\d\d)\d+'
+    rf' (?:class|role|aria-roledescription|aria-hidden|pointer-events)="[^"]*"| font-family="{MEASURED_IN}"'
+    r'|(?<= opacity="0\.\d\d\d)\d+'
 )
 
 
@@ -33,13 +37,17 @@ def drawing(picture: Picture, width: int, prefix: str) -> str:
         return ""
     with debug_mode(False):  # validating each part of a chart takes twice as long as all else
         chart = styled(picture.draw(width), MEASURED_IN)
-    svg = _svg(chart).replace(f'font-family="{MEASURED_IN}"', "")
-    own = rf"\g<1>{prefix}\2"
-    svg = re.sub(r'(\bid=")((?:clip|gradient_)\d+")', own, svg)
-    svg = re.sub(r"(url\(#)((?:clip|gradient_)\d+\))", own, svg)
-    svg = PLACE.sub(lambda place: DECIMALS.sub(lambda number: f"{float(number[0]):.1f}", place[0]), UNSEEN.sub("", svg))
-    hatched = re.sub(rf'fill="{UNCOVERED}" opacity="[\d.]+"', f'fill="url(#{prefix}hatch)"', svg)
-    return re.sub("(?<=>)", HATCH.format(prefix=prefix), hatched, count=1) if hatched != svg else svg
+    svg = TAG.sub(lambda tag: _tag(tag[0], prefix), _svg(chart))  # text is left as it is, whatever it looks like
+    hatch = HATCH.format(prefix=prefix)
+    return re.sub("(?<=>)", hatch, svg, count=1) if f"url(#{prefix}hatch)" in svg else svg
+
+
+def _tag(tag: str, prefix: str) -> str:
+    if HIDDEN.match(tag):
+        return ""
+    tag = SCOPED.sub(rf"\g<1>{prefix}\2", UNSEEN.sub("", tag))
+    tag = SHADE.sub(f'fill="url(#{prefix}hatch)"', tag)
+    return PLACE.sub(lambda place: DECIMALS.sub(lambda number: f"{float(number[0]):.1f}", place[0]), tag)
 
 
 def _svg(chart: Chart) -> str:

@@ -8,6 +8,7 @@ from browser import browser
 from picture_rows import MONTH, job
 from planted import DAY, HOUR, NOW, plant
 from recorders import Recorder
+from test_report import Page
 
 from pipelines.answers import pictures
 from pipelines.answers.page_text import rich
@@ -108,6 +109,52 @@ def test_a_reader_finds_sorts_and_filters(tmp_path: Path) -> None:
     assert up == sorted(up)
     assert down == up[::-1]
     assert filtered == ["Lead"]
+
+
+@pytest.mark.slow
+def test_the_page_is_complete_without_its_script_and_runs_no_other(tmp_path: Path) -> None:
+    """In a real browser: what sorts and filters is missing then, and nothing else; what others add does not run."""
+    page, changed = tmp_path / "report.html", tmp_path / "changed.html"
+    write_report(failing(tmp_path / "w.duckdb"), page, 30)
+    changed.write_text(page.read_text().replace("</body>", "<script>document.title = 'foreign'</script></body>"))
+    with browser(tmp_path / "profile") as window:
+        window.devtools("Emulation.setScriptExecutionDisabled", value=True)
+        window.open(page.as_uri())
+        without = window.run("return [count('svg'), count('.needs li a'), count('table'), count('th button')]")
+        window.devtools("Emulation.setScriptExecutionDisabled", value=False)
+        window.open(page.as_uri())
+        with_script = window.run("return [count('svg'), count('.needs li a'), count('table'), count('th button')]")
+        window.open(changed.as_uri())
+        title = window.run("return document.title")
+        refused = [entry for entry in window.log() if "Content Security Policy" in entry]
+
+    assert without[:3] == with_script[:3]
+    assert min(without[:3]) > 0
+    assert (without[3], with_script[3] > 0) == (0, True)
+    assert title == "Bulk API jobs of Acme"
+    assert refused
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("url", [ORG_URL, "javascript:alert(1)", f"{ORG_URL}/' onmouseover='x", None])
+def test_all_links_lead_to_the_page_or_the_recorded_org(tmp_path: Path, url: str | None) -> None:
+    """Whatever ids, names and errors look like."""
+    evil = '750000000000002AAA"><a href="https://evil.example">x</a> https://evil.example javascript:alert(1)'
+    jobs = [job(NOW - n * DAY, id=f'750"><a href=javascript:{n}>', object=evil, state="Failed") for n in range(5)]
+    details = [{"id": jobs[0]["id"], "error_message": evil, "listed_state": "Failed"}]
+    orgs = [{"org_id": "00D'\"><a href=x>", "name": evil, "asked_at": NOW, "instance_url": url}]
+    tables = {"query_jobs": jobs, "job_details": details, "listings": MONTH}
+    own = {name: [{**row, "org_id": orgs[0]["org_id"]} for row in rows] for name, rows in tables.items()}
+    output = tmp_path / "report.html"
+    write_report(plant(tmp_path / "w.duckdb", orgs=orgs, **own), output, 30)
+    page = Page(output)
+    links = [link["href"] or "" for link in page.all("a")]
+    ids = {f"#{attributes['id']}" for _, attributes in page.elements if "id" in attributes}
+    outside = [link for link in links if link not in ids]
+
+    assert all(link.startswith(f"{ORG_URL}/lightning/setup/") for link in outside)
+    assert bool(outside) == (url == ORG_URL)
+    assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
 
 
 @pytest.mark.slow
