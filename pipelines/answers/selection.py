@@ -86,6 +86,24 @@ class Selection:
         return tuple(row["feed"] for row in self.query(f"{sql} order by feed desc"))
 
     @cached_property
+    def busiest(self) -> Row:
+        """The row of allowance_by_day with the busiest 24 hours of the time shown, and how many of its jobs are
+        `recorded`; empty if there is none. Read once: two pictures are about it."""
+        found = self.query("""
+            select
+                p.*, coalesce(
+                    (select max(all_jobs) from allowance_by_user as u where u.org_id = $org and u.day = p.day), 0
+                ) as recorded
+            from (
+                select * from allowance_by_day
+                where org_id = $org and day >= $since and day < $until
+                order by fullness desc
+                limit 1
+            ) as p
+        """)
+        return found[0] if found else {}
+
+    @cached_property
     def span(self) -> Span:
         """The time axis, with the times up to the newest listing that one of the listings shown does not cover. One
         that was recorded only later than another counts from then on."""

@@ -32,7 +32,7 @@ def allowance(selection: Selection) -> Picture:
         where org_id = $org and day >= $since and day < $until
         order by day
     """)
-    peak = _peak(selection)
+    peak = selection.busiest
     high = [peak_day for peak_day in days if (peak_day.pop("share_percent") or 0) >= HIGH_PERCENT]
     ahead = forecasts(row for name, row in limits_ahead(selection).items() if name == QUERY_JOBS)
     numbers = {
@@ -76,28 +76,10 @@ def allowance(selection: Selection) -> Picture:
     )
 
 
-def _peak(selection: Selection) -> Row:
-    """The row of allowance_by_day with the busiest 24 hours of the time shown, and how many of its jobs are `recorded`;
-    empty if there is none."""
-    found = selection.query("""
-        select
-            p.*, coalesce(
-                (select max(all_jobs) from allowance_by_user as u where u.org_id = $org and u.day = p.day), 0
-            ) as recorded
-        from (
-            select * from allowance_by_day
-            where org_id = $org and day >= $since and day < $until
-            order by fullness desc
-            limit 1
-        ) as p
-    """)
-    return found[0] if found else {}
-
-
 def users(selection: Selection) -> Picture:
     """Who created the V2 query jobs of the busiest 24 hours, the peak of `allowance`, and on which object."""
     title, filters = "Who uses it up?", ("objects", "creators")
-    peak = _peak(selection)
+    peak = selection.busiest
     found = selection.query(
         f"""
         select coalesce(created_by, '?') as created_by, coalesce(object, '?') as object, query_jobs, share_percent
