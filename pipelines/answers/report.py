@@ -71,7 +71,11 @@ def write_report(
         thresholds = read_thresholds()
         findings = check(file, thresholds, names=names)
         recorded, chosen = orgs(file), chosen_orgs(file, names)
-        fleet = read_fleet(file, chosen, findings, thresholds)
+        if len(chosen) == 1 and not numbers:  # only the name is shown: the view `fleet` takes as long as a picture
+            only = [{"name": org["display_name"]} for org in recorded if org["org_id"] in chosen]
+            fleet = Fleet(only, file.clock)
+        else:
+            fleet = read_fleet(file, chosen, findings, thresholds)
         drawn = chosen if names or len(chosen) <= MAX_ORGS else []
         for org in recorded:
             if org["org_id"] not in drawn:

@@ -104,6 +104,22 @@ class Selection:
         return found[0] if found else {}
 
     @cached_property
+    def limits_ahead(self) -> dict[str, Row]:
+        """Limit -> its row of limits_ahead; empty for a time that ended before the newest listing."""
+        found = self.query(
+            """
+            select
+                l.limit_name as limit, l.weeks, l.reached_on, l.read_at, 100 * l.weekly_growth / l.max as growth
+            from limits_ahead as l
+            inner join recorded_orgs as o on o.org_id = l.org_id and o.as_of < $end
+            where l.org_id = $org
+            order by l.reached_on nulls last, l.limit_name
+            """,
+            end=datetime.combine(self.until + timedelta(days=1), time(), UTC),
+        )
+        return {row["limit"]: row for row in found}
+
+    @cached_property
     def span(self) -> Span:
         """The time axis, with the times up to the newest listing that one of the listings shown does not cover. One
         that was recorded only later than another counts from then on."""

@@ -5,7 +5,7 @@ from typing import Final
 
 from pipelines.answers import limit_charts, ranked_charts
 from pipelines.answers.findings.words import counted, percent, when
-from pipelines.answers.pictures.other_limits import QUERY_JOBS, forecast, forecasts, limits_ahead
+from pipelines.answers.pictures.other_limits import QUERY_JOBS, forecast, forecasts
 from pipelines.answers.pictures.picture import MAX_ENTRIES, Picture, day
 from pipelines.answers.selection import COVERED_DAYS, Selection
 from pipelines.answers.time_axis import Span, merged
@@ -34,7 +34,7 @@ def allowance(selection: Selection) -> Picture:
     """)
     peak = selection.busiest
     high = [peak_day for peak_day in days if (peak_day.pop("share_percent") or 0) >= HIGH_PERCENT]
-    ahead = forecasts(row for name, row in limits_ahead(selection).items() if name == QUERY_JOBS)
+    ahead = forecasts(row for name, row in selection.limits_ahead.items() if name == QUERY_JOBS)
     numbers = {
         **{f"peak_{name}": peak.get(name) for name in ("used", "allowance", "share_percent", "counted", "recorded")},
         "peak_at": peak.get("peak_at"),

@@ -1,7 +1,7 @@
 """How close the org came to its other limits, how that changes, and when one is reached if it goes on."""
 
 from collections.abc import Iterable
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, timedelta
 from typing import Any, Final
 
 from pipelines.answers import limit_charts, ranked_charts
@@ -32,8 +32,7 @@ def limits(selection: Selection) -> Picture:
         having percent > 0
         order by percent desc, "limit", app
     """, query_jobs=QUERY_JOBS)  # fmt: skip
-    ahead = limits_ahead(selection)
-    ahead.pop(QUERY_JOBS, None)
+    ahead = {name: row for name, row in selection.limits_ahead.items() if name != QUERY_JOBS}
     first: Row = found[0] if found else {}
     numbers: dict[str, Any] = {"limits": len(found)} | {
         f"nearest_{name}": first.get(name) for name in ("limit", "app", "used", "max", "percent", "at")
@@ -77,22 +76,6 @@ def forecast(row: Row) -> str:
         f"{row['limit']} reaches its limit on {day(row['reached_on'])}, if its weekly peaks keep growing as in the "
         f"last {counted(row['weeks'], 'week')}."
     )
-
-
-def limits_ahead(selection: Selection) -> dict[str, Row]:
-    """Limit -> its row of limits_ahead; empty for a time that ended before the newest listing."""
-    found = selection.query(
-        """
-        select
-            l.limit_name as limit, l.weeks, l.reached_on, l.read_at, 100 * l.weekly_growth / l.max as growth
-        from limits_ahead as l
-        inner join recorded_orgs as o on o.org_id = l.org_id and o.as_of < $end
-        where l.org_id = $org
-        order by l.reached_on nulls last, l.limit_name
-        """,
-        end=datetime.combine(selection.until + timedelta(days=1), time(), UTC),
-    )
-    return {row["limit"]: row for row in found}
 
 
 def _trends(
