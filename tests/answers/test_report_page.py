@@ -159,7 +159,7 @@ def test_all_links_lead_to_the_page_or_the_recorded_org(tmp_path: Path, url: str
 
 @pytest.mark.slow
 def test_the_pictures_are_written_as_images(recorder: Recorder, tmp_path: Path) -> None:
-    """One for each question, and the summary; newer ones replace them, and nothing else."""
+    """One for each question, and the summary, which a real browser shows; newer ones replace them, and nothing else."""
     file = failing(tmp_path / "w.duckdb")
     for _ in range(2):
         run = recorder.run("report", "--warehouse", str(file), "--pngs", "images")
@@ -169,6 +169,18 @@ def test_the_pictures_are_written_as_images(recorder: Recorder, tmp_path: Path) 
     assert f"Wrote {len(names)} images to images" in run.stdout
     assert all(path.read_bytes().startswith(PNG) for path in (recorder.home / "images").iterdir())
 
+    sizes = {path.name: path.stat().st_size for path in (recorder.home / "images").iterdir()}
+    assert sum(sizes.values()) < 2_000_000, sizes  # a mail has to hold them
+    with browser(tmp_path / "profile") as window:
+        for name in names:
+            window.open((recorder.home / "images" / name).as_uri())
+            width = window.run("return document.images[0].naturalWidth")
+            assert width == 1920, name
+
+    for no_folder in ("-", "report.html"):
+        run = recorder.run("report", "--warehouse", str(file), "--pngs", no_folder)
+        assert run.returncode == 78
+        assert f"{no_folder} is not a folder" in run.stderr
     (recorder.home / "images" / "volume.png").write_text("mine")
     with pytest.raises(ConfigError, match="not a picture") as raised:
         write_report(file, tmp_path / "report.html", 30, pngs=recorder.home / "images")
