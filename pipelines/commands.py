@@ -131,7 +131,7 @@ def _show(options: Namespace) -> int:
 
 def _say_if_demo(given: Path | None, warehouse: Warehouse) -> None:
     if given is None and warehouse.is_demo:
-        say("Your own org is not recorded yet. This is the demo org; its clock stopped at the last load.")
+        say("Your own org is not recorded yet. This is the demo; its clock stopped at the last load.")
 
 
 COMMANDS: Final[Mapping[str, Callable[[Namespace], int]]] = {
