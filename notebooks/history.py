@@ -191,7 +191,7 @@ def showing(RecorderError, html, mo, explanation, opened, replace, selection, st
         if picture.draw:  # twice: the page shows the one that fits its window
             parts += [
                 mo.Html(f'<div class="{size}">{mo.as_html(styled(picture.draw(width))).text}</div>')
-                for size, width in (("wide", 760), ("phone", 250))
+                for size, width in (("wide", 760), ("phone", 225))
             ]
         if picture.table:
             parts.append(
