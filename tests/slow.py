@@ -22,7 +22,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=Fraction,
         default=Fraction(1),
         metavar="SHARE",
-        help="of the slow tests of each file, run this share only (1/8), but one at least",
+        help="of the slow tests of each folder, run this share only (1/8), but one at least",
     )
     group.addoption("--sample-seed", default="1", metavar="SEED", help="draws another sample of them (1)")
 
@@ -53,12 +53,12 @@ def mark_further_cases(items: list[pytest.Item]) -> None:
 
 def outside_sample(tests: list[str], share: Fraction, seed: str) -> set[str]:
     """The tests that a sample leaves out, chosen by their names and the seed alone."""
-    files = defaultdict(list)
+    folders = defaultdict(list)
     for test in tests:
-        files[test.partition("::")[0]].append(test)
+        folders[test.partition("::")[0].rpartition("/")[0]].append(test)
     return {
         test
-        for of_one in files.values()
+        for of_one in folders.values()
         for test in sorted(of_one, key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest())[
             max(1, math.floor(len(of_one) * share)) :
         ]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from pipelines.answers.findings.coverage import coverage, holes, own_jobs_only, reduced_view
+from pipelines.answers.findings.exports import unusual_exports
 from pipelines.answers.findings.failing import lost_loads, rates, streaks
 from pipelines.answers.findings.finding import RETENTION, CheckContext, Finding, RecordedFeed
 from pipelines.answers.findings.limits import allowance, api_calls
@@ -31,7 +32,7 @@ __all__ = ["Finding", "Thresholds", "as_json", "check", "current_key", "read_thr
 # The order matters: what one of them reports, a later one does not report again.
 CHECKS: Final[tuple[Callable[[CheckContext], Iterator[Finding]], ...]] = (
     coverage, reduced_view, own_jobs_only, holes, streaks, lost_loads, rates, new_reasons, grown_reasons,
-    unfinished, allowance, api_calls, unusual_volume, missing_runs, rejected, details, unread_results,
+    unfinished, unusual_exports, allowance, api_calls, unusual_volume, missing_runs, rejected, details, unread_results,
 )  # fmt: skip
 
 # What is wrong with recording an org, which nobody needs to know once the settings no longer name it; and for how long
@@ -71,6 +72,7 @@ ANSWERED_ONCE: Final = {
         select h.* from coverage_holes as h
         inner join recorded_orgs as o on o.org_id = h.org_id and h.hole_to >= o.as_of - interval 14 days
     """,
+    "exports_by_day": "from exports_by_day where new_user or new_object or records_processed > most_records_before",
     "failure_rates": "from failure_rates",
     "failure_streaks": "from failure_streaks where status <> 'recovered'",
     "reason_trends": "from reason_trends where is_new or is_comparable",

@@ -118,11 +118,11 @@ def first_part(node: exp.Expression) -> Parts | None:
 
 
 def order_of_running_total(node: exp.Expression) -> Parts | None:
-    """The x of `sum(…) over (… order by x …)`, nulls last."""
+    """The x of `sum(…) over (… order by x …)`, or of another aggregate; nulls last."""
     if not isinstance(node, exp.Ordered) or node.args.get("desc") or node.args.get("nulls_first"):
         return None
     over = node.find_ancestor(exp.Window, exp.Select)
-    is_total = isinstance(over, exp.Window) and isinstance(over.this, exp.Sum | exp.Count)
+    is_total = isinstance(over, exp.Window) and isinstance(over.this, exp.Sum | exp.Count | exp.Max | exp.Min)
     return {"x": node.this} if is_total else None
 
 

@@ -17,6 +17,9 @@ from pipelines.tables import DATASET, TABLES
 from pipelines.warehouse.schema import read_header, views
 
 SOURCE: Final = "duckdb"
+# Postgres has no statistics on what a CTE returns, takes each for one row, and computes the joined ones again for every
+# row: here it is told to compute each once. Not in every view, as no filter reaches a materialized CTE.
+COMPUTED_ONCE: Final = {"postgres": ("usual_runs",)}
 TYPES: Final[dict[pa.DataType, str]] = {
     TEXT: "varchar", NUMBER: "double", COUNT: "bigint", FLAG: "boolean", TIME: "timestamptz",
 }  # fmt: skip
@@ -25,15 +28,19 @@ TYPES: Final[dict[pa.DataType, str]] = {
 def views_in(dialect: str, schema: str = DATASET) -> dict[str, str]:
     """Name and SELECT of every view in a dialect of sqlglot, in order of dependency, without comments. The SELECTs read
     tables and views of `schema`, or unqualified ones if that is empty."""
-    return {name: translate(sql, dialect, schema) for name, sql in views().items()}
+    once = COMPUTED_ONCE.get(dialect, ())
+    return {name: translate(sql, dialect, schema, materialized=name in once) for name, sql in views().items()}
 
 
-def translate(sql: str, dialect: str, schema: str = DATASET) -> str:
-    """One SELECT of ours in that dialect.
+def translate(sql: str, dialect: str, schema: str = DATASET, *, materialized: bool = False) -> str:
+    """One SELECT of ours in that dialect; `materialized`: each of its CTEs is computed once.
 
     Every column is named by its table: databases differ in whether `x` is the column x or the result named x.
     """
     tree = rewrite(typed(sql), dialect)
+    if materialized:
+        for cte in tree.find_all(exp.CTE):
+            cte.set("materialized", True)
     for alias in list(tree.find_all(exp.Alias)):
         if isinstance(alias.this, exp.Column) and alias.this.name == alias.alias:
             alias.replace(alias.this)  # `t.x as x`: Spark's optimizer stumbles over them in a self-join (4.3)

@@ -60,39 +60,49 @@ numbered as (
     select *, dense_rank() over (order by org_id, job_type, operation, object, created_by_id) as series
     from hourly
 ),
-newest as (
-    select n.series, n.org_id, max(n.feed) as feed, max(n.hour) as last_hour, max(n.last_at) as last_at
+-- From here to the samples each row is an hour of a series, and windows compare it with the others: engines that
+-- cannot tell how many rows there will be would join them one by one.
+known as (
+    select
+        n.series,
+        n.hour,
+        r.first_hour as record_from,
+        r.last_hour as record_to,
+        max(n.hour) over (
+            partition by n.series order by n.hour rows between unbounded preceding and unbounded following
+        ) as last_hour
     from numbered as n
     inner join record as r on r.org_id = n.org_id and r.feed = n.feed
     where n.hour >= r.first_hour
-    group by 1, 2
 ),
 bounded as (
     select
-        n.series,
-        n.feed,
-        n.last_hour,
-        n.last_at,
-        case when r.first_hour > n.last_hour - 840 then r.first_hour else n.last_hour - 840 end as first_hour
-    from newest as n
-    inner join record as r on r.org_id = n.org_id and r.feed = n.feed
-    where n.last_hour > r.last_hour - 336
+        series,
+        hour,
+        last_hour,
+        case when record_from > last_hour - 840 then record_from else last_hour - 840 end as first_hour
+    from known
+    where last_hour > record_to - 336
+),
+counted as (
+    select
+        *,
+        count(*) over (
+            partition by series order by hour rows between unbounded preceding and unbounded following
+        ) as runs,
+        min(hour) over (
+            partition by series order by hour rows between unbounded preceding and unbounded following
+        ) as least_hour,
+        lag(hour) over (partition by series order by hour) as hour_before
+    from bounded
+    where hour >= first_hour
 ),
 paced as (
-    select
-        b.series,
-        b.feed,
-        b.last_hour,
-        b.last_at,
-        b.first_hour,
-        count(*) as runs,
-        cast(b.last_hour - min(n.hour) as double) / (count(*) - 1) as pause
-    from bounded as b
-    inner join numbered as n on n.series = b.series and n.hour >= b.first_hour
-    group by 1, 2, 3, 4, 5
-    having count(*) >= 3
+    select *, cast(last_hour - least_hour as double) / (runs - 1) as pause
+    from counted
+    where runs >= 3
 ),
-series as (
+run_hours as (
     select
         *,
         case when pause < 8 then 0 when pause < 22 then 1 when pause < 48 then 2 else 4 end as slack,
@@ -105,43 +115,44 @@ rhythms as (
     select 'week' as rhythm, 168 as length, 672 as looks_back, 2 as least_hours, 4 as most_samples, 3 as least_samples
 ),
 tested as (
-    select s.series, s.slack, y.rhythm, y.length, y.least_hours, n.hour
-    from series as s
+    select h.series, y.rhythm, h.hour, y.least_hours, 1 as ran, 0 as recurred
+    from run_hours as h
     cross join rhythms as y
-    inner join numbered as n
-        on n.series = s.series and n.hour > s.last_hour - y.looks_back
-        and n.hour - y.length - s.slack >= s.first_hour
+    where h.hour > h.last_hour - y.looks_back and h.hour - y.length - h.slack >= h.first_hour
+    union all
+    select h.series, y.rhythm, h.hour + y.length + h.slack - d.n as hour, y.least_hours, 0 as ran, 1 as recurred
+    from run_hours as h
+    cross join rhythms as y
+    inner join salesforce.numbers as d on d.n <= 8 and d.n <= 2 * h.slack
 ),
-recurred as (
-    select distinct t.series, t.rhythm, t.hour
-    from tested as t
-    inner join salesforce.numbers as d on d.n <= 12 and d.n <= 2 * t.slack
-    inner join numbered as n on n.series = t.series and n.hour = t.hour - t.length - t.slack + d.n
+compared as (
+    select series, rhythm, min(least_hours) as least_hours, max(recurred) as recurred
+    from tested
+    group by series, rhythm, hour
+    having max(ran) = 1
 ),
 rhythmic as (
-    select t.series, t.rhythm
-    from tested as t
-    left join recurred as r on r.series = t.series and r.rhythm = t.rhythm and r.hour = t.hour
+    select series, rhythm
+    from compared
     group by 1, 2
-    having 10 * count(r.hour) >= 9 * count(*) and count(*) >= min(t.least_hours)
+    having 10 * sum(recurred) >= 9 * count(*) and count(*) >= min(least_hours)
 ),
 samples as (
     select
-        s.series,
+        h.series,
         y.rhythm,
         y.least_samples,
         k.n as nth,
-        min(n.hour) - max(s.last_hour - k.n * y.length) as delay
+        h.hour - (h.last_hour - k.n * y.length) as delay
     from rhythmic as c
-    inner join series as s on s.series = c.series
+    inner join run_hours as h on h.series = c.series
     inner join rhythms as y on y.rhythm = c.rhythm
     inner join salesforce.numbers as k on k.n between 1 and 13 and k.n <= y.most_samples
-    inner join numbered as n
-        on n.series = s.series
-        and n.hour > s.last_hour - k.n * y.length + s.slack
-        and n.hour > s.last_hour - k.n * y.length + s.pause / 2
-    where s.last_hour - k.n * y.length >= s.first_hour and k.n * y.length > s.slack and k.n * y.length > s.pause / 2
-    group by 1, 2, 3, 4
+    where
+        h.last_hour - k.n * y.length >= h.first_hour
+        and k.n * y.length > h.pause / 2
+        and h.hour > h.last_hour - k.n * y.length + h.pause / 2
+        and (h.hour_before is null or h.hour_before <= h.last_hour - k.n * y.length + h.pause / 2)
 ),
 ranked as (
     select
@@ -180,25 +191,31 @@ gaps as (
     ) as g
     group by 1, 2
 ),
+hidden as (
+    select d.org_id, d.job_type, d.operation, d.object, d.created_by_id
+    from salesforce.short_lived_jobs as d
+    inner join gaps as g on g.org_id = d.org_id and g.feed = d.feed
+    where d.hours * 3600 < g.longest_gap
+),
 timed as (
     select
         n.org_id,
-        s.feed,
+        n.feed,
         n.kind,
         n.job_type,
         n.operation,
         n.object,
         n.created_by_id,
         e.rhythm,
-        s.runs,
-        s.pause,
-        s.last_at,
-        timestamp '2000-01-01 00:00:00' + (s.last_hour + e.most) * interval '1' hour as expected_at,
+        h.runs,
+        h.pause,
+        n.last_at,
+        timestamp '2000-01-01 00:00:00' + (h.last_hour + e.most) * interval '1' hour as expected_at,
         timestamp '2000-01-01 00:00:00'
-            + (s.last_hour + e.most + 1 + s.late + 2 * (e.most - e.least)) * interval '1' hour as expected_by
+            + (h.last_hour + e.most + 1 + h.late + 2 * (e.most - e.least)) * interval '1' hour as expected_by
     from expected as e
-    inner join series as s on s.series = e.series
-    inner join numbered as n on n.series = s.series and n.hour = s.last_hour
+    inner join run_hours as h on h.series = e.series and h.hour = h.last_hour
+    inner join numbered as n on n.series = h.series and n.hour = h.hour
     where e.nth = 1
 )
 select
@@ -227,9 +244,8 @@ inner join recent as j
     and coalesce('=' || j.operation, '') = coalesce('=' || t.operation, '')
     and coalesce('=' || j.object, '') = coalesce('=' || t.object, '')
     and coalesce('=' || j.created_by_id, '') = coalesce('=' || t.created_by_id, '')
-left join gaps as g on g.org_id = t.org_id and g.feed = t.feed
-left join salesforce.short_lived_jobs as d
-    on d.org_id = t.org_id and d.hours * 3600 < g.longest_gap
+left join hidden as d
+    on d.org_id = t.org_id
     and coalesce('=' || d.job_type, '') = coalesce('=' || t.job_type, '')
     and coalesce('=' || d.operation, '') = coalesce('=' || t.operation, '')
     and coalesce('=' || d.object, '') = coalesce('=' || t.object, '')

@@ -74,6 +74,7 @@ QUESTIONS: Final[dict[str, dict[str, str]]] = {
         "new_sources": "Which users, objects and kinds of jobs are new?",
         "api_versions": "Who still uses old API versions?",
         "classic_by_week": "How much still runs through the Classic API?",
+        "exports_by_day": "Who read how many rows of which object by bulk queries, and is that new for that user?",
         "sensitive_jobs": "Who deleted, hard-deleted, or read deleted records?",
     },
     "One job": {

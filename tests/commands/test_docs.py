@@ -205,7 +205,7 @@ def test_the_sql_examples_run(org: DemoOrg, recorder: Recorder, tmp_path: Path) 
     )
     examples = examples_in("sql")
 
-    assert len(examples) == 5
+    assert len(examples) == 6
     for example in examples:
         assert recorder.rows(example, with_reasons if "reason_trends" in example else None)
 

@@ -1,4 +1,4 @@
-"""`--slow-sample`: the same tests in every run, some from each file, and all of them over many seeds."""
+"""`--slow-sample`: the same tests in every run, some from each folder, and all of them over many seeds."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from slow import outside_sample
 
 from pipelines.config.project import PROJECT
 
-TESTS = [f"tests/{file}.py::test_{n}" for file, count in (("many", 80), ("some", 5), ("one", 1)) for n in range(count)]
+TESTS = [f"tests/{folder}/test_{n % 2}.py::test_{n}" for folder, count in (("many", 80), ("some", 5), ("one", 1)) for n in range(count)]
 
 
 def drawn(share: str, seed: str = "1") -> set[str]:
@@ -17,16 +17,16 @@ def drawn(share: str, seed: str = "1") -> set[str]:
 
 
 @pytest.mark.parametrize(("share", "many", "some"), [("1/8", 10, 1), ("1/2", 40, 2), ("1/1000", 1, 1)])
-def test_a_share_of_each_file_is_drawn_but_at_least_one(share: str, many: int, some: int) -> None:
-    """A file with a single slow test is always represented."""
-    counts = {name: sum(f"/{name}.py" in test for test in drawn(share)) for name in ("many", "some", "one")}
+def test_a_share_of_each_folder_is_drawn_but_at_least_one(share: str, many: int, some: int) -> None:
+    """A folder with a single slow test is always represented."""
+    counts = {name: sum(f"/{name}/" in test for test in drawn(share)) for name in ("many", "some", "one")}
 
     assert counts == {"many": many, "some": some, "one": 1}
 
 
 def test_a_sample_depends_only_on_names_and_seed() -> None:
     """Not on the order of the tests, nor on how many others there are."""
-    again = set(TESTS) - outside_sample([*reversed(TESTS), "tests/another.py::test"], Fraction(1, 8), "1")
+    again = set(TESTS) - outside_sample([*reversed(TESTS), "tests/another/test_1.py::test"], Fraction(1, 8), "1")
 
     assert again == drawn("1/8")
     assert drawn("1/8", seed="2") != drawn("1/8")

@@ -80,7 +80,7 @@ class Reported:
     """What has been reported about an org so far, so that one event is one finding: series that fail, with their first
     and last failure; series that failed until they were abandoned, with their last failure; series that lose most
     records; series with unfinished jobs; feeds, days and kinds with too few jobs; feeds of which a listing shows only a
-    fraction of the jobs."""
+    fraction of the jobs; by day, the bulk queries of exports."""
 
     failing: dict[Series, tuple[datetime, datetime]] = field(default_factory=dict)
     abandoned: dict[Series, datetime] = field(default_factory=dict)
@@ -88,6 +88,7 @@ class Reported:
     unfinished: set[Series] = field(default_factory=set)
     quiet: set[tuple[str, str, date]] = field(default_factory=set)
     reduced: set[str] = field(default_factory=set)
+    exports: dict[date, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,9 @@ class Thresholds(BaseConfiguration):
     api_percent: float = 80.0
     unusual_percent: float = 50.0
     unusual_jobs: int = 20
+    export_rows: int = 50_000
+    export_times: float = 5.0
+    export_objects: int = 3
     listing_age_hours: float = 24.0
     muted_findings: list[str] = field(default_factory=list)
 

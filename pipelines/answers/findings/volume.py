@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any, Final
 
-from pipelines.answers.findings.finding import CheckContext, Finding, RecordedFeed, series_of
+from pipelines.answers.findings.finding import QUERY, CheckContext, Finding, RecordedFeed, series_of
 from pipelines.answers.findings.words import counted, known, series_name, when
 from pipelines.warehouse.reader import Row
 
@@ -15,7 +15,8 @@ REPAIRED_AFTER: Final = 3  # usual pauses without a failure, after which a serie
 def unusual_volume(context: CheckContext) -> Iterator[Finding]:
     """A day had far more or far fewer jobs than usual on that weekday. Considers days that became complete and covered
     since the listing before the newest, or in the last 24 hours if that is longer. Jobs that a series reported as
-    failing adds or lacks are ignored, and so are jobs that a client may have deleted between two listings."""
+    failing adds or lacks are ignored, and so are reported exports, and jobs that a client may have deleted between two
+    listings."""
     for feed in context.feeds:
         yield from _unusual_volume(context, feed)
 
@@ -38,6 +39,8 @@ def _unusual_volume(context: CheckContext, feed: RecordedFeed) -> Iterator[Findi
         few = day["jobs"] < day["usual"]
         explained = _perhaps_deleted(context, feed, day) if few else 0
         explained += _of_failing_series(context, feed, day, few=few)
+        if feed.name == QUERY and day["kind"] == "query" and not few:
+            explained -= context.reported.exports.get(day["day"], 0)
         difference = day["jobs"] + explained - day["usual"]
         limit = max(context.thresholds.unusual_jobs, context.thresholds.unusual_percent / 100 * day["usual"])
         if abs(difference) < limit or (difference < 0) != few:
