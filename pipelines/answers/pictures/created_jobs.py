@@ -87,7 +87,7 @@ def _failed(numbers: Row) -> list[str]:
     ]
     words = [f"Of those that ended, failed, or lost every record: {', '.join(parts)}."] if parts else []
     if unknown := numbers["record_failures_unknown"]:
-        words.append(f"Whether records failed in {counted(unknown, 'load')} of these is not known.")
+        words.append(f"Whether records failed in {counted(unknown, 'job')} of these is not known.")
     return words
 
 
