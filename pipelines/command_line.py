@@ -109,7 +109,7 @@ def _add_report(report: ArgumentParser) -> None:
 
 def _add_show(show: ArgumentParser) -> None:
     show.add_argument("view", nargs="?", metavar="VIEW", help="view or table to show (default: list them)")
-    show.add_argument("--days", type=_days, help="only rows of this many days, up to the last load (default: all)")
+    show.add_argument("--days", type=_days, help="rows of this many UTC days, up to the last load (default: all)")
     show.add_argument(
         "--columns", type=lambda given: given.split(","), default=[], metavar="A,B", help="only these (default: all)"
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pipelines.command_line import KEYS_OF_INIT
+from pipelines.config.project import shown_path
 from pipelines.config.settings import warehouse_to_read
 from pipelines.demo import DEMO_HOME, DEMO_WAREHOUSE, FLEET_HOME
 from pipelines.org_log import say
@@ -96,9 +97,9 @@ def _report(options: Namespace) -> int:
         images = write_report(warehouse, options.output, options.days, options.numbers, options.org, pngs=options.pngs)
         if not quiet:
             for written in filter(None, (options.output, options.numbers)):
-                say(f"Wrote {os.path.relpath(written)} from {os.path.relpath(warehouse.path)}")
+                say(f"Wrote {shown_path(written)} from {shown_path(warehouse.path)}")
             if images:
-                say(f"Wrote {images:,} images to {os.path.relpath(options.pngs)}")
+                say(f"Wrote {images:,} images to {shown_path(options.pngs)}")
     return 0
 
 
@@ -125,7 +126,7 @@ def _show(options: Namespace) -> int:
             return 0
         rows = shown.write(kind, output)
         if output != STDOUT:
-            say(f"Wrote {rows:,} row{'' if rows == 1 else 's'} of {shown.name} to {os.path.relpath(output)}")
+            say(f"Wrote {rows:,} row{'' if rows == 1 else 's'} of {shown.name} to {shown_path(output)}")
     return 0
 
 

@@ -25,6 +25,12 @@ INSTALLED: Final = any(_AROUND.glob(f"{DISTRIBUTION.replace('-', '_')}-*.dist-in
 PROJECT: Final = Path(os.path.realpath(".")) if INSTALLED else _AROUND
 
 
+def shown_path(path: str | os.PathLike[str]) -> str:
+    """A path for people: relative if it is below the working directory, else absolute."""
+    relative = os.path.relpath(path)
+    return os.path.abspath(path) if relative.startswith(os.pardir) else relative
+
+
 def version() -> str:
     """The version of this code; "unknown" for a copy without pyproject.toml."""
     if INSTALLED:

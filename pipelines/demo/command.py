@@ -1,6 +1,5 @@
 """`make demo`: a month of the built-in org on a simulated clock, recorded by the same code as a real org."""
 
-import os
 import shlex
 import sys
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from rich.console import Console
 
 from pipelines.config.credentials import SalesforceCredentials
 from pipelines.config.dlt_context import use_given_settings, use_project
+from pipelines.config.project import shown_path
 from pipelines.config.settings import Settings
 from pipelines.demo.home import cleared
 from pipelines.demo_org.life import live
@@ -121,7 +121,7 @@ def _summarize(org: DemoOrg, warehouse: Path, days: int) -> None:
         f"By the org's own counter, read on {known['days_counted']} of {days} days, about {known['unseen']:,} query jobs were missed on those days.\n"
         "Load more often to see more."
     )
-    python, file = shlex.quote(os.path.relpath(sys.executable)), os.path.relpath(warehouse)
+    python, file = shlex.quote(shown_path(sys.executable)), shown_path(warehouse)
     query = "select failing_since, failures, object, created_by from salesforce.failure_streaks where is_ongoing"
     code = f"import duckdb; duckdb.connect({file!r}, read_only=True).sql('{query}').show()"
     print(

@@ -1,6 +1,5 @@
 """`make demo-fleet`: three demo orgs in one warehouse, one of which goes silent, recorded as `[orgs.*]` are."""
 
-import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from typing import Final
 from rich.console import Console
 
 from pipelines.config.orgs import org_names, read_orgs
+from pipelines.config.project import shown_path
 from pipelines.demo.command import FIRST_LOAD, UNTIL, demo_home, demo_settings
 from pipelines.demo.home import cleared
 from pipelines.demo_org.life import live
@@ -47,8 +47,8 @@ def demo_fleet(days: int, home: Path) -> int:
         failure = last.errors.get(name)
         print(f"  {name}: {' '.join(str(failure).split()) if failure else last.run(name).summary}")
     print(f"  {last}")
-    warehouse = os.path.relpath(settings.warehouse)
-    command = f"{shlex.quote(os.path.relpath(sys.executable))} -m pipelines.query_jobs"
+    warehouse = shown_path(settings.warehouse)
+    command = f"{shlex.quote(shown_path(sys.executable))} -m pipelines.query_jobs"
     print(f"""
 Next, try:
   {command} check --warehouse {shlex.quote(warehouse)}

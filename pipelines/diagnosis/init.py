@@ -14,7 +14,7 @@ from pipelines.config.credentials import METHODS, SalesforceCredentials
 from pipelines.config.dlt_context import active, use_project
 from pipelines.config.orgs import MAX_NAME, NAME
 from pipelines.config.own_settings import CREDENTIALS, ORGS, SECRETS
-from pipelines.config.project import INSTALLED
+from pipelines.config.project import INSTALLED, shown_path
 from pipelines.config.secrets_file import keys_there, section_of, with_keys
 from pipelines.diagnosis.doctor import doctor
 from pipelines.errors import ConfigError
@@ -82,7 +82,7 @@ def cron_line() -> str:
 
 
 def _command() -> str:
-    return "bulk-jobs" if INSTALLED else f"{shlex.quote(os.path.relpath(sys.executable))} -m pipelines.query_jobs"
+    return "bulk-jobs" if INSTALLED else f"{shlex.quote(shown_path(sys.executable))} -m pipelines.query_jobs"
 
 
 def _in_terminal() -> bool:

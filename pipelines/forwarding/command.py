@@ -15,7 +15,11 @@ def forward_as_asked(*, init: bool, full: bool, dry_run: bool, take_over: bool) 
             "Set it in .dlt/config.toml, for example to postgres (docs/company-warehouse.md).",
         )
     if dry_run:
-        changes = differences(settings, forwarding, full=full)
+        changes = {
+            name: change
+            for name, change in differences(settings, forwarding, full=full).items()
+            if change.changed or change.removed
+        }
         widest = max(map(len, changes), default=0)
         return [
             *(
@@ -23,6 +27,7 @@ def forward_as_asked(*, init: bool, full: bool, dry_run: bool, take_over: bool) 
                 + (f", {change.removed:,} removed" if change.removed else "")
                 for name, change in changes.items()
             ),
-            f"would be sent to {forwarding.destination}, dataset {forwarding.dataset}; it was not asked",
+            f"{'These' if changes else 'No'} rows would be sent to {forwarding.destination}, dataset "
+            f"{forwarding.dataset}. Nothing was sent, and the destination was not contacted.",
         ]
     return [str(forward(settings, forwarding, Mode(init, full, take_over)))]

@@ -24,7 +24,7 @@ from dlt.common.time import increasing_precise_time
 from dlt.destinations.job_client_impl import SqlJobClientBase
 
 from pipelines.columns import Table
-from pipelines.forwarding.destination_errors import Credentials
+from pipelines.forwarding.destination_errors import Credentials, check_url
 from pipelines.forwarding.differences import Change
 from pipelines.forwarding.lake_destination import hints_in_lake, lake_destination, with_load_id
 from pipelines.forwarding.settings import ForwardSettings
@@ -101,6 +101,7 @@ def place_of_data(settings: ForwardSettings, hidden: Credentials) -> str:
         forget_secrets()
     hidden.read(configuration)
     found = configuration.credentials
+    check_url(found, settings)
     parts = [settings.destination, str(configuration.data_location() or "")]
     parts += [str(getattr(place, key, None) or "") for place in (found, configuration) for key in LOCATIONS]
     return " ".join([*filter(None, parts), settings.dataset])

@@ -70,6 +70,17 @@ class Credentials:
         return redact(first_line, at_most, *self.values)
 
 
+def check_url(credentials: Any, settings: ForwardSettings) -> None:
+    """Raises ConfigError if a password's @ has become a part of the host: dlt ends the password at the first one."""
+    host, database = (str(getattr(credentials, key, None) or "") for key in ("host", "database"))
+    if "@" in host or "@" in database:
+        section = f"destination.{settings.destination}.credentials"
+        raise ConfigError(
+            f"{place_of(section, '`credentials`')} is a URL with more than one @: the first one ends the password.",
+            "In a URL, write @ as %40 and % as %25; or write host, user and password as keys of their own section.",
+        )
+
+
 @contextmanager
 def explained(settings: ForwardSettings, staging: str, hidden: Credentials) -> Iterator[None]:
     """Turns whatever a destination or its driver raises into a RecorderError. Keeps dlt's log free of secrets, too."""
@@ -114,16 +125,17 @@ def _of_destination(  # noqa: PLR0911 - one for each kind of refusal
 ) -> RecorderError:
     state, said = _state_of(chain), str(chain[-1])
     where = place_of(f"destination.{settings.destination}.credentials", f"the destination {settings.destination}")
-    text = hidden.removed_from(said)
+    where = where[0].upper() + where[1:]
+    text = hidden.removed_from(said).rstrip(".") + "."
     if any(words in said for words in REFUSED) or state.startswith("28") or ('role "' in said and "not exist" in said):
         return AccessDenied(
-            f"The sign-in to {where} was refused.",
+            f"{where} refused the sign-in.",
             f"Check user name and password under [destination.{settings.destination}.credentials], and that the server "
             "lets this user and machine in.",
         )
     if 'database "' in said and "does not exist" in said:
         return ConfigError(
-            f"There is no database {hidden.database} at {where}.",
+            f"{where} has no database {hidden.database}.",
             f"Create it (create database {hidden.database}), or correct `database`.",
         )
     if state in ("42501", INVISIBLE):
@@ -132,7 +144,7 @@ def _of_destination(  # noqa: PLR0911 - one for each kind of refusal
     if state == "25006":
         return ConfigError(f"{where} is read-only, such as a replica.", "Forward to the server that accepts changes.")
     if state.startswith(CONFLICT):
-        return TemporaryError(f"Another forward or program is in the way at {where}: {text}", AGAIN)
+        return TemporaryError(f"{where} is busy with another forward or program: {text}", AGAIN)
     if state.startswith(UNAVAILABLE) or _is_transient(chain, state):
         return TemporaryError(f"{where} cannot be reached, or ended the connection: {text}", AGAIN)
     return RecorderError(f"{where} refused what was sent: {type(chain[-1]).__name__}: {text}", AGAIN)
@@ -175,7 +187,7 @@ def _setting(error: ConfigurationException, settings: ForwardSettings) -> Config
     if settings.is_lake and "bucket_url" in error.fields:
         return ConfigError(
             "`forward` does not know where the lake is: bucket_url under [destination.filesystem] is not set.",
-            "Set it in .dlt/secrets.toml to a folder or bucket, such as /srv/lake or s3://bucket/path, or in the "
+            "Set it in .dlt/config.toml to a folder or bucket, such as /srv/lake or s3://bucket/path, or in the "
             "environment as DESTINATION__FILESYSTEM__BUCKET_URL.",
         )
     missing = _missing_keys(error, settings, section)

@@ -1,9 +1,9 @@
 """What one run did with several orgs."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pipelines.config.project import shown_path
 from pipelines.config.settings import Settings
 from pipelines.errors import TemporaryError
 from pipelines.recording.job_details import DetailsOutcome
@@ -63,6 +63,6 @@ class FleetRun:
             f"{sum(run.listings.jobs for run in runs):,} jobs",
             f"{sum(run.jobs_changed for run in runs):,} changed",
             f"{self.resumed:,} kept from before" if self.resumed else "",
-            f"{self.seconds:.1f} s → {os.path.relpath(self.settings.warehouse)}",
+            f"{self.seconds:.1f} s → {shown_path(self.settings.warehouse)}",
         ]
         return " · ".join(part for part in parts if part)

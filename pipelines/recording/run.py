@@ -1,8 +1,8 @@
 """What one run did with one org."""
 
-import os
 from dataclasses import dataclass
 
+from pipelines.config.project import shown_path
 from pipelines.config.settings import Settings
 from pipelines.errors import RecorderError
 from pipelines.recording.job_details import DetailsOutcome
@@ -46,7 +46,7 @@ class Run:
         return all_notes(self.listings, self.metadata, self.details, self.results)
 
     def __str__(self) -> str:
-        return f"{self.summary} · {self.seconds:.1f} s → {os.path.relpath(self.settings.warehouse)}"
+        return f"{self.summary} · {self.seconds:.1f} s → {shown_path(self.settings.warehouse)}"
 
     @property
     def summary(self) -> str:

@@ -224,9 +224,12 @@ def test_a_dry_run_touches_nothing(forwarder_of: Callable[..., Forwarder], small
     said = forwarder.forward(dry_run=True)
 
     *counts, last = said.splitlines()
-    assert [line.split() for line in counts if " 0 rows" not in line] == [
+    assert [line.split() for line in counts] == [
         ["query_jobs", "1", "rows"], ["listings", "1", "rows"],
     ]  # fmt: skip
-    assert last == "would be sent to postgres, dataset salesforce; it was not asked"
+    assert last == (
+        "These rows would be sent to postgres, dataset salesforce. "
+        "Nothing was sent, and the destination was not contacted."
+    )
     assert sorted(forwarder.home.rglob("*")) == before
     assert forwarder.ask("select count(*) from pg_namespace where nspname like 'salesforce%'") == [(0,)]

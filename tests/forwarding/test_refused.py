@@ -65,7 +65,7 @@ def test_a_wrong_password(of_user: Callable[..., Forwarder], postgres: Server) -
 
     said = failure(forwarder, AccessDenied)
 
-    assert "was refused" in said
+    assert "refused the sign-in" in said
     assert "variable DESTINATION__POSTGRES__CREDENTIALS" in said
     for options in (("--quiet",), ("--verbose",)):
         code, said = forwarder.run(*options)
@@ -75,6 +75,23 @@ def test_a_wrong_password(of_user: Callable[..., Forwarder], postgres: Server) -
     kept = [file for file in forwarder.home.rglob("*") if file.is_file()]
     assert kept
     assert [file for file in kept if any(secret.encode() in file.read_bytes() for secret in (PASSWORD, QUOTED))] == []
+
+
+@pytest.mark.parametrize("password", ["p@qzx", "p@qzx/1", "1@2@3"])
+def test_an_at_sign_in_a_url_that_is_not_written_as_40(
+    forwarder_of: Callable[..., Forwarder], small: Path, password: str
+) -> None:
+    """The rest of such a password would be asked for as the name of a host, for ever."""
+    forwarder = forwarder_of()
+    forwarder.publish(small)
+    url = forwarder.server.url(forwarder.database, password=password)
+    forwarder.environment["DESTINATION__POSTGRES__CREDENTIALS"] = url
+
+    said = failure(forwarder, ConfigError)
+
+    assert "write @ as %40" in said
+    assert "variable DESTINATION__POSTGRES__CREDENTIALS" in said
+    assert [part for part in password.split("@") if len(part) > 1 and part in said] == []
 
 
 def test_a_missing_database(forwarder_of: Callable[..., Forwarder], postgres: Server, small: Path) -> None:
