@@ -36,7 +36,7 @@ def ranking(rows: Sequence[Row], title: str, width: int, marks: Sequence[int] = 
             crossed = alt.Chart(data([{"name": row["name"], "value": mark} for row in rows for mark in marks]))
             ticks = crossed.mark_tick(color=INK, thickness=1, height=_thick(width) + 4, yOffset=_below(width))
             layers[1:1] = [ticks.encode(y=alt.Y("name:N", sort=None, axis=None), x=x)]
-        layers.append(at.mark_text(color=INK, dy=-8).encode(y=alt.value(0), text="said:N"))
+        layers.append(at.mark_text(color=INK, align="left", dx=-8, dy=-8).encode(y=alt.value(0), text="said:N"))
     name = base.mark_text(color=INK, align="left", limit=LABEL - 10, yOffset=0 if width > NARROW else -9)
     return alt.layer(*layers, name.encode(x=alt.value(-MARGIN), text="name:N")).properties(
         width=width, height=_row(width) * len(rows), title=alt.TitleParams(title, offset=20 if marks else 4)
