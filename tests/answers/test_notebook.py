@@ -58,7 +58,7 @@ def test_the_notebook_shows_the_demo_from_top_to_bottom(filled: Settings, open_n
 
 @pytest.mark.slow
 def test_a_filter_changes_what_is_shown(filled: Settings, open_notebook: Callable[..., Shown]) -> None:
-    """And a picture that does not support it says so, once for each of the four."""
+    """And a picture that does not support it says so: allowance, batches, limits, at_once and coverage."""
     _, defined = open_notebook(filled.warehouse)
     chosen = replace(defined["selection"], objects=("Lead",))
     source, _ = open_notebook(filled.warehouse, selection=chosen)
@@ -66,7 +66,7 @@ def test_a_filter_changes_what_is_shown(filled: Settings, open_notebook: Callabl
 
     assert pictures.volume(chosen).summary in text
     assert pictures.volume(defined["selection"]).summary not in text
-    assert text.count("Shows all objects:") == 4
+    assert text.count("Shows all objects:") == 5
 
 
 @pytest.mark.slow
