@@ -85,8 +85,13 @@ def choose(
         mo.stop(True, explanation(_failure))
     _demo = "the demo org, recorded by <code>make demo</code>"
     _whose = _demo if _is_demo else f"<code>{html.escape(str(warehouse))}</code>"
+    _fits = ".phone { display: none } @media (max-width: 46rem) { .wide { display: none } .phone { display: block } }"
     mo.vstack(
-        [mo.md("# What is going on with Bulk API jobs?"), mo.Html(f"<p>This is {_whose}. All times are UTC.</p>")]
+        [
+            mo.Html(f"<style>{_fits}</style>"),
+            mo.md("# What is going on with Bulk API jobs?"),
+            mo.Html(f"<p>This is {_whose}. All times are UTC.</p>"),
+        ]
     )
     return recorded, warehouse
 
@@ -183,8 +188,11 @@ def showing(RecorderError, html, mo, explanation, opened, replace, selection, st
         ]
         if ignored:
             parts.append(mo.md(f"*Shows all {' and '.join(ignored)}: this filter does not apply here.*"))
-        if picture.draw:
-            parts.append(styled(picture.draw(760)))
+        if picture.draw:  # twice: the page shows the one that fits its window
+            parts += [
+                mo.Html(f'<div class="{size}">{mo.as_html(styled(picture.draw(width))).text}</div>')
+                for size, width in (("wide", 760), ("phone", 225))
+            ]
         if picture.table:
             parts.append(
                 mo.accordion(
@@ -213,11 +221,14 @@ def needs(
         mo.stop(True, explanation(_failure))
     findings = [finding for finding in _all if finding.org_id == org.value["org_id"]]
     _items = "".join(
-        f"<li><b>{finding.kind.capitalize()}</b>: {html.escape(finding.message)}</li>" for finding in findings
+        f"<li><b>{'Urgent: ' if finding.urgent else ''}{finding.kind.capitalize()}</b>: {html.escape(finding.message)}"
+        f"<br><small>{html.escape(' · '.join(filter(None, (finding.shown_ids, finding.remedy))))}</small></li>"
+        for finding in findings
     )
     mo.vstack(
         [
             mo.md("## What needs attention?"),
+            mo.md("*In the whole org, as of its last listing: the filters above do not apply here.*"),
             mo.callout(mo.Html(f"<ul style='list-style: disc; padding-left: 1.2em'>{_items}</ul>"), kind="warn")
             if findings
             else mo.md("Nothing."),

@@ -97,6 +97,12 @@ def _add_report(report: ArgumentParser) -> None:
         metavar="FILE",
         help="also write all numbers of the page to this file, as JSON (- for stdout)",
     )
+    report.add_argument(
+        "--pngs",
+        type=Path,
+        metavar="FOLDER",
+        help="also write the summary and each picture to this folder, as PNG, for a mail that may have no HTML",
+    )
     report.add_argument("--days", type=_days, default=30, help="days to show, up to the last load (default: 30)")
     _add_what_to_read(report)
 

@@ -94,10 +94,12 @@ def _report(options: Namespace) -> int:
     with opened_as_of(warehouse_to_read(options.warehouse, DEMO_WAREHOUSE), options.as_of) as warehouse:
         if not quiet:
             _say_if_demo(options.warehouse, warehouse)
-        write_report(warehouse, options.output, options.days, options.numbers, options.org)
+        images = write_report(warehouse, options.output, options.days, options.numbers, options.org, pngs=options.pngs)
         if not quiet:
             for written in filter(None, (options.output, options.numbers)):
                 say(f"Wrote {shown_path(written)} from {shown_path(warehouse.path)}")
+            if images:
+                say(f"Wrote {images:,} images to {shown_path(options.pngs)}")
     return 0
 
 
@@ -130,7 +132,7 @@ def _show(options: Namespace) -> int:
 
 def _say_if_demo(given: Path | None, warehouse: Warehouse) -> None:
     if given is None and warehouse.is_demo:
-        say("Your own org is not recorded yet. This is the demo org; its clock stopped at the last load.")
+        say("Your own org is not recorded yet. This is the demo; its clock stopped at the last load.")
 
 
 COMMANDS: Final[Mapping[str, Callable[[Namespace], int]]] = {

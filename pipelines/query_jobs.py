@@ -42,7 +42,9 @@ The path of a record, package by package. Each imports only from those below it;
         show.py          any view, as a table or a file;  output_file.py: what may be written
         check.py         problems that need attention;  findings/: the rules and their wording;  check_text.py: in print
         org_choice.py    which orgs --org means;  fleet.py: all of them at a glance
-        pictures/        the questions of report and notebook, with numbers and wording;  charts.py: draws them
+        pictures/        the questions of report and notebook, with numbers and wording
+        charts.py        draws those over time;  ranked_charts.py, limit_charts.py: the others;  chart_style.py
+        svg.py           a chart as SVG;  report_pngs.py: and as images;  page_text.py: text with its dates and job ids
         time_axis.py     the time range shown
         selection.py     which org, days and jobs;  report.py: one HTML page;  report_numbers.py: its numbers as JSON
 

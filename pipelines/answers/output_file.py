@@ -63,6 +63,16 @@ def write_copy(output: Path, option: str, fill: Callable[[Path], object]) -> Non
         raise _cannot_write(output, option, error) from None
 
 
+def write_bytes(output: Path, option: str, content: bytes) -> None:
+    """Writes a file, in a folder that is made if it is missing. Raises ConfigError if that is not possible."""
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(output) as new:
+            new.write_bytes(content)
+    except OSError as error:
+        raise _cannot_write(output, option, error) from None
+
+
 def _is_stream(output: Path) -> bool:
     """Whether it is a device, a pipe or a descriptor of this process: these are written to, never replaced."""
     return output.exists() and (not output.is_file() or output.is_relative_to("/dev") or output.is_relative_to("/proc"))

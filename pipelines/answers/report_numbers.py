@@ -22,6 +22,7 @@ class Section:
     selection: Selection
     findings: list[Finding]
     pictures: list[Picture]
+    headline: str
 
 
 def numbers_as_json(warehouse: Warehouse, sections: list[Section], fleet: Fleet) -> str:

@@ -86,6 +86,40 @@ class Selection:
         return tuple(row["feed"] for row in self.query(f"{sql} order by feed desc"))
 
     @cached_property
+    def busiest(self) -> Row:
+        """The row of allowance_by_day with the busiest 24 hours of the time shown, and how many of its jobs are
+        `recorded`; empty if there is none. Read once: two pictures are about it."""
+        found = self.query("""
+            select
+                p.*, coalesce(
+                    (select max(all_jobs) from allowance_by_user as u where u.org_id = $org and u.day = p.day), 0
+                ) as recorded
+            from (
+                select * from allowance_by_day
+                where org_id = $org and day >= $since and day < $until
+                order by fullness desc
+                limit 1
+            ) as p
+        """)
+        return found[0] if found else {}
+
+    @cached_property
+    def limits_ahead(self) -> dict[str, Row]:
+        """Limit -> its row of limits_ahead; empty for a time that ended before the newest listing."""
+        found = self.query(
+            """
+            select
+                l.limit_name as limit, l.weeks, l.reached_on, l.read_at, 100 * l.weekly_growth / l.max as growth
+            from limits_ahead as l
+            inner join recorded_orgs as o on o.org_id = l.org_id and o.as_of < $end
+            where l.org_id = $org
+            order by l.reached_on nulls last, l.limit_name
+            """,
+            end=datetime.combine(self.until + timedelta(days=1), time(), UTC),
+        )
+        return {row["limit"]: row for row in found}
+
+    @cached_property
     def span(self) -> Span:
         """The time axis, with the times up to the newest listing that one of the listings shown does not cover. One
         that was recorded only later than another counts from then on."""
@@ -109,8 +143,8 @@ class Selection:
 
 
 def orgs(warehouse: Path | Warehouse) -> list[Row]:
-    """The recorded orgs by name: rows of recorded_orgs, with the number of jobs and first_day, which is None if no job
-    has a plausible date."""
+    """The recorded orgs by name: rows of recorded_orgs, with the number of jobs, first_day, which is None if no job has
+    a plausible date, and instance_url, where the org was last reached."""
     return rows(
         """
         select
@@ -119,8 +153,10 @@ def orgs(warehouse: Path | Warehouse) -> list[Row]:
             (
                 select cast(min(j.began_at) at time zone 'UTC' as date) from all_jobs as j
                 where j.org_id = o.org_id
-            ) as first_day
+            ) as first_day,
+            n.instance_url
         from recorded_orgs as o
+        left join orgs as n on n.org_id = o.org_id
         order by o.display_name, o.org_id
         """,
         warehouse,

@@ -15,8 +15,14 @@ class Span:
         self.until = datetime(until.year, until.month, until.day, tzinfo=UTC) + timedelta(days=1)
         self.unknown = [{"start": max(a, self.since), "end": min(b, self.until)} for a, b in unknown]
 
-    def axis(self, name: str, width: int) -> alt.X:
-        """The x axis, the same for all charts of this span and width: a tick a day, or every so many days or months."""
+    def is_unknown(self, time: date) -> bool:
+        """Whether the record does not cover this time; one without a zone is UTC."""
+        at = datetime.fromtimestamp(milliseconds(time) / 1000, UTC)
+        return any(part["start"] <= at < part["end"] for part in self.unknown)
+
+    def axis(self, name: str, width: int, pixels: Sequence[int] = ()) -> alt.X:
+        """The x axis, the same for all charts of this span and width: a tick a day, or every so many days or months.
+        If it is only a part of the chart, from one pixel to another, it is not drawn."""
         days, most = (self.until - self.since).days, max(width // 80, 2)
         if days <= 120:
             step = -(-days // most)
@@ -28,9 +34,14 @@ class Span:
                 for month in range(12 * self.since.year + self.since.month, 12 * self.until.year + self.until.month)
                 if (month + 1) % step == 0
             ]
-        axis = alt.Axis(format="%-d %b" if days <= 120 else "%b %Y", values=[milliseconds(tick) for tick in ticks])
-        scale = alt.Scale(type="utc", domain=[milliseconds(self.since), milliseconds(self.until)], nice=False)
-        return alt.X(f"{name}:T", title=None, scale=scale, axis=axis)
+        text = "%-d %b" if days <= 120 else "%b %Y"
+        axis = alt.Axis(format=text, values=[milliseconds(tick) for tick in ticks], labelFlush=False)
+        scale = alt.Scale(
+            type="utc", domain=[milliseconds(self.since), milliseconds(self.until)], nice=False, padding=0
+        )
+        if pixels:
+            scale.range = list(pixels)
+        return alt.X(f"{name}:T", title=None, scale=scale, axis=None if pixels else axis)
 
 
 def merged(times: Iterable[tuple[datetime, datetime]]) -> list[tuple[datetime, datetime]]:

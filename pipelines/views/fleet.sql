@@ -79,7 +79,19 @@ reasons as (
     inner join salesforce.record_errors as e on e.org_id = r.org_id and e.id = r.id
     where r.is_last = 1 and e.level <> 'job' and (e.records > 0 or e.batches > 0)
     union all
-    select org_id, id, error_code, null as fields, error_template as message
+    select
+        org_id,
+        id,
+        error_code,
+        null as fields,
+        -- without the code that it begins with, once or twice, as in the column error
+        case
+            when strpos(error_template, error_code || ' : ' || error_code || ' : ') = 1
+                then substr(error_template, length(error_code) * 2 + 7)
+            when strpos(error_template, error_code || ' : ') = 1
+                then substr(error_template, length(error_code) + 4)
+            else error_template
+        end as message
     from recent
     where is_last = 1 and is_failed = 1 and (error_code is not null or error_template is not null)
 ),

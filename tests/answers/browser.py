@@ -67,6 +67,10 @@ class Browser:
             )
             time.sleep(0.5)
 
+    def devtools(self, command: str, **parameters: Any) -> Any:
+        """A command of Chromium's own protocol."""
+        return self._ask("post", "/goog/cdp/execute", cmd=command, params=parameters)
+
     def log(self) -> list[str]:
         return [f"{entry['level']} {entry['message']}" for entry in self._ask("post", "/se/log", type="browser")]
 

@@ -13,6 +13,7 @@ Numbers = dict[str, Any]
 NAMES = {"query": "queries", "load": "loads", None: "jobs_of_unknown_kind"}
 KINDS = {"query": "queries", "load": "loads", None: "jobs of an unknown kind"}
 FAILED = ("failed", "every record failed")
+ENDED_WELL = ("partly failed", "done", "done: record failures unknown")
 WRONG = ("aborted", "partly failed", "every record failed", "failed")
 
 
@@ -80,6 +81,15 @@ class OrgTruth:
             return "every record failed"
         return "partly failed" if lost or lost_batches else "done"
 
+    def shown_outcome(self, job: Numbers) -> str:
+        """The outcome as drawn: what is not known of records, and jobs that went before they ended, have their own."""
+        outcome = self.outcome(job)
+        if outcome == "unfinished":
+            gone = [row for row in self.unlisted if row["id"] == job["id"] and not row.get("listed_again_at")]
+            return "gone unfinished" if gone else outcome
+        counted = self.details.get(job["id"], {}).get("number_records_failed") == 0
+        return ENDED_WELL[-1] if outcome == "done" and job["job_type"] != "V2Query" and not counted else outcome
+
     def shown(self) -> list[Numbers]:
         return [job for job in self.jobs if job["created_date"] and self.start <= job["created_date"] < self.end]
 
@@ -102,12 +112,18 @@ class OrgTruth:
     def volume(self) -> tuple[Numbers, list[Numbers]]:
         jobs = self.shown()
         days = Counter(job["created_date"].date() for job in jobs)
-        fullest = min((-number, day) for day, number in days.items())[1] if jobs else None
+        covered_days = [day for day in days if self.share(at_midnight(day), at_midnight(day) + DAY) == 100]
+        fullest = min(covered_days, key=lambda day: (-days[day], day), default=None)
         numbers: Numbers = {"jobs": len(jobs), "since": self.since, "until": self.until, "bin": "day"}
         numbers |= {name: sum(kind(job["operation"]) == what for job in jobs) for what, name in NAMES.items()}
         numbers |= {"fullest_from": fullest, "fullest_jobs": days[fullest] if fullest else None}
-        midnight = at_midnight(fullest) if fullest else None
-        numbers["fullest_covered_percent"] = self.share(midnight, midnight + DAY) if midnight else None
+        numbers["ended"] = {}
+        for what, name in NAMES.items():
+            how = Counter(self.shown_outcome(job) for job in jobs if kind(job["operation"]) == what)
+            ended, failed = sum(how[one] for one in (*FAILED, *ENDED_WELL)), sum(how[one] for one in FAILED)
+            share = 100 * failed / ended if ended else None
+            numbers["ended"][name] = {"jobs": ended, "failed": failed, "percent": share}
+        numbers["record_failures_unknown"] = sum(self.shown_outcome(job) == ENDED_WELL[-1] for job in jobs)
         since = [day for day in (self.first, (self.covered[0][0] + DAY).date() if self.covered else None) if day]
         for n in (7, 30):
             today = at_midnight(self.until)
@@ -122,14 +138,16 @@ class OrgTruth:
                     f"change_percent_{n}_whole_days":
                         100 * (now - before) / before if before and covered == [n, n] else None,
                 }  # fmt: skip
-        groups = sorted({job["state"] for job in jobs})
+        groups = sorted({self.shown_outcome(job) for job in jobs})
         lines: dict[Any, Counter[str]] = defaultdict(Counter)
         for job in jobs:
-            lines[job["created_date"].date(), kind(job["operation"])][job["state"]] += 1
+            lines[job["created_date"].date(), kind(job["operation"])][self.shown_outcome(job)] += 1
         return numbers, [{"from": day, "kind": what, **{state: line[state] for state in groups}}
                          for (day, what), line in lines.items()]  # fmt: skip
 
     def failures(self) -> tuple[Numbers, list[Numbers]]:
+        from report_truth_reasons import main_reasons, reason_of  # builds on this module
+
         jobs = [(job, self.outcome(job)) for job in self.shown() if self.outcome(job) in WRONG]
         numbers: Numbers = {"jobs": len(jobs), "since": self.since, "until": self.until}
         numbers |= {outcome.replace(" ", "_"): sum(how == outcome for _, how in jobs) for outcome in WRONG}
@@ -137,18 +155,18 @@ class OrgTruth:
         rows = []
         reasons: dict[Any, list[Numbers]] = defaultdict(list)
         for job, outcome in jobs:
-            template = self.details.get(job["id"], {}).get("error_template")
-            reasons[*series(job), outcome, template].append(job)
+            reasons[*series(job), outcome, reason_of(self, job)[0]].append(job)
         for (type_, operation, object_, _, outcome, _), alike in reasons.items():
             newest = max(alike, key=lambda job: (job["created_date"], job["id"]))
-            error = self.details.get(newest["id"], {}).get("error_message") or "not known"
             rows.append({
                 "user": self.by_user(newest), "operation": operation or "?", "object": object_ or "?",
-                "type": type_ or "?", "outcome": outcome, "reason": error.replace(" : ", ": "), "jobs": len(alike),
+                "type": type_ or "?", "outcome": outcome, "reason": reason_of(self, newest)[1] or "not known", "jobs": len(alike),
                 "last 7 days": sum(job["created_date"] > end - WEEK for job in alike),
                 "last on": newest["created_date"].date(),
             })  # fmt: skip
         numbers["jobs_last_7_days"] = sum(row["last 7 days"] for row in rows)
+        by_reason = main_reasons(self)
+        numbers |= {"reasons": by_reason[:10], "reasons_more": max(len(by_reason) - 10, 0)}
         most = max(rows, key=lambda row: (row["last 7 days"], row["jobs"]), default={"last 7 days": 0})
         most = most if most["last 7 days"] else {}
         numbers["most_often_in_7_days"] = most.get("last 7 days")

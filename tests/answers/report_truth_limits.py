@@ -50,6 +50,7 @@ def allowance(org: OrgTruth) -> tuple[Numbers, list[Numbers]]:
     numbers["peak_recorded"] = len(org.v2(peak["peak_at"])) if peak else None
     high = sum((row["share_percent"] or 0) >= 80 for row in by_day.values())
     numbers["days_from_80_percent"] = high if peak.get("allowance") else None
+    numbers["ahead"] = ahead(org)  # no other limit is planted
     return numbers, [] if not peak.get("used") else [
         {"day": day, "most in 24 hours": row["used"], "allowance": row["allowance"]}
         for day, row in sorted(by_day.items())
@@ -99,4 +100,28 @@ def limits(org: OrgTruth) -> tuple[Numbers, list[Numbers]]:
     rows = sorted(best.values(), key=lambda row: (-row["percent"], row["limit"], row["app"]))
     first: Numbers = rows[0] if rows else {}
     names = ("limit", "app", "used", "max", "percent", "at")
-    return {"limits": len(rows), **{f"nearest_{name}": first.get(name) for name in names}}, rows
+    return {"limits": len(rows), "ahead": [], **{f"nearest_{name}": first.get(name) for name in names}}, [
+        {**row, "reached on, if its peaks keep growing": None} for row in rows
+    ]
+
+
+def ahead(org: OrgTruth) -> list[Numbers]:
+    """When the whole org's limit is reached: the line through the peaks of its last eight weeks, by least squares."""
+    rows = [row for row in org.limits if not row["app"] and row["max"]]
+    assert {row["limit_name"] for row in rows} <= {"DailyBulkV2QueryJobs"}
+    newest = max(rows, key=lambda row: row["asked_at"], default={"max": 0})
+    peaks: dict[int, int] = {}
+    for row in rows:
+        week = -((newest["asked_at"] - row["asked_at"]) // (7 * DAY))
+        if week > -8:
+            peaks[week] = max(peaks.get(week, 0), row["max"] - row["remaining"])
+    if len(peaks) < 3:
+        return []
+    middle, mean = sum(peaks) / len(peaks), sum(peaks.values()) / len(peaks)
+    slope = sum((week - middle) * (used - mean) for week, used in peaks.items()) / sum(
+        (week - middle) ** 2 for week in peaks
+    )
+    if slope <= 0 or (days := max(7 * (newest["max"] - peaks[0]) / slope, 0)) > 730:
+        return []
+    reached = (newest["asked_at"] + int(days) * DAY).date()
+    return [{"limit": newest["limit_name"], "weeks": len(peaks), "reached_on": reached}]

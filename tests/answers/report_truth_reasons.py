@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from typing import Any
 
 from planted import kind
-from report_truth import WEEK, Numbers, OrgTruth, series
+from report_truth import DAY, WEEK, WRONG, Numbers, OrgTruth, at_midnight, series
 
 
 def reasons(org: OrgTruth) -> tuple[Numbers, list[Numbers]]:
@@ -62,7 +62,9 @@ def batches(org: OrgTruth) -> tuple[Numbers, list[Numbers]]:
         if job["job_type"] == "Classic":
             count = org.details.get(job["id"], {}).get("number_batches_total")
             taken[job["created_by_id"], org.by_user(job)].append(count)
-            days[job["created_date"].date()] += count or 0
+            midnight = at_midnight(job["created_date"].date())
+            if org.share(midnight, midnight + DAY) == 100:
+                days[job["created_date"].date()] += count or 0
     rows = [
         {
             "user": user, "batches": sum(one or 0 for one in counts), "of Classic jobs": sum(one or 0 for one in counts),
@@ -73,9 +75,43 @@ def batches(org: OrgTruth) -> tuple[Numbers, list[Numbers]]:
     first = min(rows, key=lambda row: (-row["batches"], -row["jobs"], row["user"]), default={})
     day, most = max(days.items(), key=lambda one: (one[1], one[0]), default=(None, 0))
     return {
-        "batches": sum(days.values()), "load_batches": 0, "jobs": sum(row["jobs"] for row in rows),
+        "batches": sum(row["batches"] for row in rows), "load_batches": 0, "jobs": sum(row["jobs"] for row in rows),
         "jobs_not_counted": sum(row["jobs"] - row["jobs counted"] for row in rows),
         "since": org.since, "until": org.until, "most_by_user": first.get("user"),
         "most_by_batches": first.get("batches"), "busiest_day": day if most else None,
         "busiest_day_batches": most or None, "allowed": None,
-    }, rows if days.total() else []  # fmt: skip
+    }, rows if any(row["batches"] for row in rows) else []  # fmt: skip
+
+
+def reason_of(org: OrgTruth, job: Numbers) -> tuple[Any, str | None]:
+    """Why a job failed: its own error, else the reason of most of its records, else only the outcome is known. What is
+    the same for the same reason, and the reason in words."""
+    details = org.details.get(job["id"], {})
+    if error := details.get("error_message"):
+        return ("job", details["error_template"]), error.replace(" : ", ": ")
+    if of_records := [row for row in org.errors if row["id"] == job["id"]]:
+        main = min(of_records, key=lambda row: (-row["records"], row["reason"]))
+        return ("record", main["reason"]), name(main)
+    return ("none", org.outcome(job)), None
+
+
+def main_reasons(org: OrgTruth) -> list[Numbers]:
+    """Why jobs failed, whoever created them."""
+    alike: dict[Any, list[tuple[Numbers, str]]] = defaultdict(list)
+    for job in org.jobs:
+        outcome = org.outcome(job)
+        if outcome not in WRONG or not job["created_date"] or job["created_date"] >= org.end:
+            continue
+        key, said = reason_of(org, job)
+        alike[key].append((job, said or f"{outcome}: no reason known"))
+    end = min(org.end, org.as_of)
+    found = []
+    for jobs in alike.values():
+        shown = [job for job, _ in jobs if job["created_date"] >= org.start]
+        if shown:
+            found.append({
+                "reason": max(jobs, key=lambda one: (one[0]["created_date"], one[0]["id"]))[1], "jobs": len(shown),
+                "last_7_days": sum(job["created_date"] > end - WEEK for job in shown),
+                "since": min(job["created_date"] for job, _ in jobs),
+            })  # fmt: skip
+    return sorted(found, key=lambda row: (-row["last_7_days"], -row["jobs"], row["since"], row["reason"]))

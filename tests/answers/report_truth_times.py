@@ -23,9 +23,9 @@ def durations(org: OrgTruth) -> tuple[Numbers, list[Numbers]]:
             weeks[series(job)[:3]][week].append((ended - job["created_date"]).total_seconds())
     numbers, rows = [], []
     sums = {name: sum(map(len, by_week.values())) for name, by_week in weeks.items()}
-    for type_, operation, object_ in sorted(weeks, key=lambda name: (-sums[name], name[2] or "~", name[1], name[0]))[
-        :6
-    ]:
+    order = sorted(weeks, key=lambda name: (-sums[name], name[2] or "~", name[1], name[0]))
+    most = [name for what in NAMES for name in [one for one in order if kind(one[1]) == what][:3]]
+    for type_, operation, object_ in most:
         name = f"{operation or '?'} of {object_ or '?'} ({type_ or '?'})"
         median = {}
         for week, seconds in sorted(weeks[type_, operation, object_].items()):

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pipelines.answers import charts
-from pipelines.answers.charts import OUTCOMES, STATES
+from pipelines.answers import charts, limit_charts, ranked_charts
+from pipelines.answers.chart_style import AMOUNT, OUTCOMES, UNDOCUMENTED, ticks
 from pipelines.answers.time_axis import Span
 
 pytestmark = pytest.mark.slow_cases
@@ -42,33 +42,24 @@ def oklab(colour: str, sight: str) -> tuple[float, ...]:
 
 
 @pytest.mark.parametrize("sight", SIGHT)
-@pytest.mark.parametrize("palette", [STATES, OUTCOMES], ids=["states", "outcomes"])
-def test_no_two_colours_of_a_chart_look_alike(palette: dict[str, str], sight: str) -> None:
+def test_no_two_colours_of_a_chart_look_alike(sight: str) -> None:
     """Whichever cones the reader has. A difference of 0.02 is just visible side by side; this requires four times
     that."""
-    for (one, first), (other, second) in itertools.combinations(palette.items(), 2):
+    for (one, first), (other, second) in itertools.combinations(OUTCOMES.items(), 2):
         a, b = oklab(first, sight), oklab(second, sight)
         distance = sum((x - y) ** 2 for x, y in zip(a, b, strict=True)) ** 0.5
         assert distance > 0.08, (one, other, sight, round(distance, 3))
 
 
 def test_a_colour_means_the_same_in_every_chart() -> None:
-    """Failed and Aborted are both states and outcomes; no other colour is used twice."""
-    assert OUTCOMES["failed"] == STATES["Failed"]
-    assert OUTCOMES["aborted"] == STATES["Aborted"]
-    own = [
-        *STATES.values(),
-        OUTCOMES["partly failed"],
-        OUTCOMES["every record failed"],
-        charts.AMOUNT,
-        charts.UNDOCUMENTED,
-    ]
+    """None is used twice."""
+    own = [*OUTCOMES.values(), AMOUNT, UNDOCUMENTED]
     assert len(own) == len(set(own))
 
 
 BARS = [
     {"start": SINCE, "end": SINCE + timedelta(days=1), "group": group, "value": value}
-    for group, value in (("Failed", 2), ("JobComplete", 5), ("Paused", 1))
+    for group, value in (("failed", 2), ("done", 5), ("in an unknown state", 1))
 ]
 LINE = [
     {"start": datetime(2026, 11, 1, hour, tzinfo=UTC), "value": hour, "limit": 20 if hour > 3 else None}
@@ -78,17 +69,25 @@ NAMED = [{"name": "A · B", "value": 7, "said": "7"}, {"name": "C · D", "value"
 SPELL = [
     {"name": "A · B", "start": SPAN.since, "end": SPAN.until, "said": "3×", "over": over} for over in (True, False)
 ]
+RATES = [{"start": SINCE, "middle": SPAN.since, "value": value, "said": ""} for value in (0.2, None)]
+REASONS = [{"name": "A", "said": "1", "short": "1", "points": [(SINCE, 1), (UNTIL, None)]}]
+TREND = limit_charts.Trend(
+    [{"start": SINCE, "value": 70.0}], [{"start": SINCE, "value": 70}, {"start": UNTIL, "value": 90}]
+)
 HALVES = [{"start": SINCE, "which": which, "value": 1.5} for which in charts.PERCENTILES]
 DRAWN = {
-    "stacked_bars": lambda width: charts.stacked_bars({"queries": BARS, "loads": BARS[:1]}, STATES, "jobs", SPAN, width),
-    "line_under_limit": lambda width: charts.line_under_limit(LINE, "jobs", "allowance", SPAN, width),
-    "line_without_limit": lambda width: charts.line_under_limit(LINE[:2], "jobs", "allowance", SPAN, width),
+    "stacked_bars": lambda width: charts.stacked_bars({"queries": BARS, "loads": BARS[:1]}, OUTCOMES, "jobs", SPAN, width, {"queries": RATES}),
+    "line_under_limit": lambda width: limit_charts.line_under_limit(LINE, "jobs", "allowance", SPAN, width),
+    "line_without_limit": lambda width: limit_charts.line_under_limit(LINE[:2], "jobs", "allowance", SPAN, width),
     "lines": lambda width: charts.lines({"queries": LINE}, "jobs", SPAN, width),
-    "ranking": lambda width: charts.ranking(NAMED, "jobs", width),
-    "ranking_of_nothing": lambda width: charts.ranking(NAMED[1:], "jobs", width),
-    "periods": lambda width: charts.periods(SPELL, SPAN, width),
+    "ranking": lambda width: ranked_charts.ranking(NAMED, "jobs", width),
+    "ranking_with_marks": lambda width: ranked_charts.ranking(NAMED, "%", width, [80, 100]),
+    "sparklines": lambda width: ranked_charts.sparklines(REASONS, "jobs", SPAN, width),
+    "trends": lambda width: limit_charts.trends({"A": TREND}, SPAN, width),
+    "ranking_of_nothing": lambda width: ranked_charts.ranking(NAMED[1:], "jobs", width),
+    "periods": lambda width: ranked_charts.periods(SPELL, SPAN, width),
     "small_lines": lambda width: charts.small_lines({"query A": HALVES, "query B": HALVES}, "minutes", SPAN, width),
-    "week": lambda width: charts.week([{"weekday": 7, "hour": 23, "value": 0.5}], "jobs", width),
+    "week": lambda width: charts.week({"queries": [{"weekday": 7, "hour": 23, "value": 0.5}]}, "jobs", width),
     "strip": lambda width: charts.strip([{"start": SPAN.since, "end": SPAN.until}], [{"start": SPAN.since}], SPAN, width),
 }  # fmt: skip
 
@@ -128,15 +127,54 @@ def test_uncovered_times_are_shaded() -> None:
 
 
 def test_an_undocumented_state_has_a_colour_of_its_own() -> None:
-    """The legend shows its name."""
-    (panel, *_) = charts.stacked_bars({"queries": BARS}, STATES, "jobs", Span(SINCE, UNTIL), 800).to_dict()["layer"]
+    """The legend shows it."""
+    (panel, *_) = charts.stacked_bars({"queries": BARS}, OUTCOMES, "jobs", Span(SINCE, UNTIL), 800).to_dict()["layer"]
     scale = panel["encoding"]["color"]["scale"]
 
     assert dict(zip(scale["domain"], scale["range"], strict=True)) == {
-        "JobComplete": STATES["JobComplete"],
-        "Failed": STATES["Failed"],
-        "Paused": charts.UNDOCUMENTED,
+        "done": OUTCOMES["done"],
+        "failed": OUTCOMES["failed"],
+        "in an unknown state": UNDOCUMENTED,
     }
+
+
+@pytest.mark.parametrize("most", [0, 1, 3, 4, 5, 11, 16, 54, 938, 1_000, 31_650])
+def test_no_bar_is_higher_than_its_axis(most: int) -> None:
+    """The last tick is at or above it, all are whole numbers, and there are few."""
+    marks = ticks(most)
+
+    assert marks[0] == 0
+    assert marks[-1] >= most
+    assert marks[-2] < most or most == 0
+    assert all(isinstance(mark, int) for mark in marks)
+    assert len(marks) <= 6
+
+
+def test_a_zero_in_uncovered_time_is_not_drawn_as_zero() -> None:
+    """Nobody knows what happened then; what is known of it is drawn."""
+    rows = [{"start": datetime(2026, 11, day, tzinfo=UTC), "value": value} for day, value in ((1, 0), (2, 0), (3, 4))]
+
+    assert [row["value"] for row in charts.known_values(rows, SPAN)] == [0, None, 4]
+
+
+def test_panels_with_different_scales_say_so() -> None:
+    """And those with the same scale do not."""
+    tall = [{**BARS[0], "value": 900}]
+    different = charts.stacked_bars({"queries": tall, "loads": BARS}, OUTCOMES, "jobs", SPAN, 800).to_dict()
+    same = charts.stacked_bars({"queries": BARS, "loads": BARS}, OUTCOMES, "jobs", SPAN, 800).to_dict()
+
+    assert "scale of its own" in str(different["title"])
+    assert "title" not in same
+
+
+def test_limits_have_lines_at_80_and_100_percent() -> None:
+    """In the ranking, in the trends, and in the allowance's own number of jobs."""
+    for drawn, marks in (
+        (ranked_charts.ranking(NAMED, "%", 800, limit_charts.MARKS), [80, 100]),
+        (limit_charts.trends({"A": TREND}, SPAN, 800), [80, 100]),
+        (limit_charts.line_under_limit(LINE, "jobs", "allowance", SPAN, 800), [16.0, 20]),
+    ):
+        assert all(f"{mark}" in str(drawn.to_dict()) for mark in marks)
 
 
 @pytest.mark.parametrize(

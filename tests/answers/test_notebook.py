@@ -41,6 +41,10 @@ def test_the_notebook_shows_the_demo_from_top_to_bottom(filled: Settings, open_n
     text = html.unescape(source)
 
     assert "query of Lead (V2Query) by Data Warehouse has failed" in text
+    for finding in defined["findings"]:
+        assert finding.shown_ids in text
+        assert finding.remedy in text
+    assert "the filters above do not apply here" in text
     places = [text.index("What needs attention?")]
     for make in pictures.PICTURES:
         picture = make(defined["selection"])
@@ -54,7 +58,7 @@ def test_the_notebook_shows_the_demo_from_top_to_bottom(filled: Settings, open_n
 
 @pytest.mark.slow
 def test_a_filter_changes_what_is_shown(filled: Settings, open_notebook: Callable[..., Shown]) -> None:
-    """And a picture that does not support it says so, once for each of the four."""
+    """And a picture that does not support it says so: allowance, batches, limits, at_once and coverage."""
     _, defined = open_notebook(filled.warehouse)
     chosen = replace(defined["selection"], objects=("Lead",))
     source, _ = open_notebook(filled.warehouse, selection=chosen)
@@ -62,7 +66,7 @@ def test_a_filter_changes_what_is_shown(filled: Settings, open_notebook: Callabl
 
     assert pictures.volume(chosen).summary in text
     assert pictures.volume(defined["selection"]).summary not in text
-    assert text.count("Shows all objects:") == 4
+    assert text.count("Shows all objects:") == 5
 
 
 @pytest.mark.slow

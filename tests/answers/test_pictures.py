@@ -41,6 +41,30 @@ def test_failures_are_shown_with_reason_and_number(tmp_path: Path) -> None:
     assert "InvalidBatch: No such field" in picture.summary
 
 
+def test_a_load_that_lost_every_record_has_the_same_reason_in_table_chart_and_check(tmp_path: Path) -> None:
+    """Its own answer names none, but its records do: that for which most of them failed."""
+    load = {"operation": "upsert", "job_type": "Classic", "state": "Closed", "object": "Invoice__c", "id": "750A"}
+    counts = {"id": "750A", "number_records_processed": 5, "number_records_failed": 5, "listed_state": "Closed"}
+    errors = [
+        {"id": "750A", "level": "record", "reason": code, "error_code": code, "fields": "Name", "records": records}
+        for code, records in (("DUPLICATE_VALUE", 1), ("REQUIRED_FIELD_MISSING", 4))
+    ]
+    file = plant(
+        tmp_path / "w.duckdb",
+        query_jobs=[job(NOW - DAY, **load)],
+        job_details=[counts],
+        record_errors=errors,
+        listings=MONTH,
+    )
+    reason = "REQUIRED_FIELD_MISSING on Name"
+    picture = pictures.failures(selection(file))
+    (finding,) = check(file, Thresholds(), now=NOW)
+
+    assert [(row["outcome"], row["reason"]) for row in picture.table] == [("every record failed", reason)]
+    assert [row["reason"] for row in picture.numbers["reasons"]] == [reason]
+    assert reason in finding.message
+
+
 def test_streaks_are_ongoing_or_have_ended(tmp_path: Path) -> None:
     """Two failures in a row do not count."""
     file = plant(

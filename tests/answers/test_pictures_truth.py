@@ -160,7 +160,7 @@ def test_a_stray_job_does_not_make_its_hour_covered(tmp_path: Path) -> None:
     jobs = [job(monday + timedelta(minutes=n)) for n in range(10)] + [job(monday - 21 * DAY, **OPEN)]
     file = plant(tmp_path / "w.duckdb", query_jobs=jobs)
 
-    assert "The busiest hour is Monday, 04:00 UTC, with 10.0." in pictures.week(selection(file)).summary
+    assert "The busiest hour is Monday, 04:00 UTC, with 10." in pictures.week(selection(file)).summary
 
 
 def test_without_coverage_there_is_no_average_week(tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ def test_no_weekday_is_the_fullest_without_a_job(tmp_path: Path) -> None:
     file = plant(tmp_path / "1.duckdb", query_jobs=[job(NOW - HOUR)])
     assert pictures.week(selection(file, 7)).summary.startswith("The busiest hour is Monday, 05:00 UTC")
     file = plant(tmp_path / "2.duckdb", query_jobs=[job(NOW - DAY)], listings=MONTH)
-    assert pictures.week(selection(file)).summary.startswith("Most on Sundays: 0.2 on average.")
+    assert pictures.week(selection(file)).summary.startswith("Most on Sundays: 0.2 jobs on average.")
 
 
 def test_a_gap_of_seconds_is_not_shown(tmp_path: Path) -> None:

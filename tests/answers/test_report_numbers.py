@@ -125,7 +125,7 @@ def written(value: Any) -> tuple[set[str], set[str]]:  # noqa: PLR0911 - one a t
         case str():
             return ({value} if len(value) > 1 else set()), set()
         case datetime():
-            return {f"{value:%Y-%m-%d %H:%M}"}, set()
+            return {f"{value:%Y-%m-%d %H:%M}", f"{value:%-d %B %Y}"}, set()
         case date():
             return {f"{value:%-d %B %Y}", f"{value:%A, %-d %B}"}, set()
         case int():
@@ -133,6 +133,7 @@ def written(value: Any) -> tuple[set[str], set[str]]:  # noqa: PLR0911 - one a t
         case float():
             units = [abs(value), 60 * value, value / 24]  # hours, as minutes or days
             return set(), {f"{one:,.{n}f}" for one in units for n in (0, 1)} | {
+                f"{value:.2g}",
                 f"{int(10 * value) / 10:.1f}",
                 str(int(value)),
             }
@@ -184,7 +185,7 @@ def test_the_page_as_of_an_earlier_time(recorder: Recorder, planted: tuple[Path,
         newest = max(row.get("restarted_at") or row["started_at"] for row in listed)
         assert section["as_of"] == newest.isoformat()
         assert section["until"] == newest.date().isoformat()
-        assert f"as of\n{newest:%Y-%m-%d %H:%M}" in (recorder.home / "then.html").read_text()
+        assert f'as of\n<span class="whole">{newest:%Y-%m-%d %H:%M}</span>' in (recorder.home / "then.html").read_text()
         compared = section["pictures"]["volume"]["numbers"].get("jobs_last_7_whole_days")
         midnight = datetime.combine(newest.date(), datetime.min.time(), UTC)
         if compared is not None:

@@ -52,6 +52,12 @@ def total(picture: Picture) -> Counter[str]:
     return counted
 
 
+def outcome(job: dict[str, Any]) -> str:
+    """As drawn: no counts are planted, so that only V2 queries are known to have lost no record."""
+    done = "done" if job["job_type"] == "V2Query" else "done: record failures unknown"
+    return {"Failed": "failed", "Aborted": "aborted", "JobComplete": done}[job["state"]]
+
+
 @pytest.mark.parametrize(("days", "bin_"), [(30, "day"), (40, "day"), (200, "week"), (1_500, "month")])
 def test_the_volume_counts_each_job_once_whatever_the_bars(
     file: Path, jobs: list[dict[str, Any]], days: int, bin_: str
@@ -62,7 +68,7 @@ def test_the_volume_counts_each_job_once_whatever_the_bars(
     picture = pictures.volume(chosen)
 
     assert chosen.granularity == bin_
-    assert total(picture) == Counter(job["state"] for job in jobs if job["created_date"] >= since)
+    assert total(picture) == Counter(outcome(job) for job in jobs if job["created_date"] >= since)
     assert f"{total(picture).total():,} jobs from" in picture.summary
 
 
@@ -84,7 +90,7 @@ def test_filters_select_what_they_say(file: Path, jobs: list[dict[str, Any]], fi
     kept = [job for job in jobs if keeps(job) and job["created_date"].date() > TODAY - 30 * DAY]
     chosen = selection(file, **filters)
 
-    assert total(pictures.volume(chosen)) == Counter(job["state"] for job in kept)
+    assert total(pictures.volume(chosen)) == Counter(outcome(job) for job in kept)
     failed = [job for job in kept if job["state"] in ("Failed", "Aborted")]
     assert sum(row["jobs"] for row in pictures.failures(chosen).table) == len(failed)
     hours = Counter((job["created_date"].isoweekday(), job["created_date"].hour) for job in kept)

@@ -9,7 +9,11 @@ from slow import outside_sample
 
 from pipelines.config.project import PROJECT
 
-TESTS = [f"tests/{folder}/test_{n % 2}.py::test_{n}" for folder, count in (("many", 80), ("some", 5), ("one", 1)) for n in range(count)]
+TESTS = [
+    f"tests/{folder}/test_{n % 2}.py::test_{n}"
+    for folder, count in (("many", 80), ("some", 5), ("one", 1))
+    for n in range(count)
+]
 
 
 def drawn(share: str, seed: str = "1") -> set[str]:

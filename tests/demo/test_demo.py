@@ -46,7 +46,7 @@ def test_the_demo_shows_what_the_org_forgot(recorder: Recorder, tmp_path: Path) 
         "last complete listing" in finding["message"] for finding in checked["findings"]
     )  # its clock stands still
     mine = {"QUERY_JOBS__WAREHOUSE": str(home / "warehouse.duckdb")}
-    assert "This is the demo org" in recorder.run("check", **mine).stdout
+    assert "This is the demo; its clock stopped" in recorder.run("check", **mine).stdout
     mine["DESTINATION__DUCKDB__CREDENTIALS"] = str(home / "query_jobs.duckdb")
     before = [(home / name).read_bytes() for name in ("query_jobs.duckdb", "warehouse.duckdb")]
     for command in ("load", "doctor"):

@@ -5,7 +5,7 @@ from typing import Final
 
 from pipelines.answers.findings.finding import RETENTION, CheckContext, Finding, series_of
 from pipelines.answers.findings.record_reasons import reason_name
-from pipelines.answers.findings.words import counted, duration, known, percent, series_name, when
+from pipelines.answers.findings.words import counted, duration, known, precise_percent, series_name, when
 from pipelines.warehouse.reader import Row
 
 RETRY: Final = "Locks, time-outs and server errors pass: sending these records again may succeed."
@@ -59,15 +59,15 @@ def grown_reasons(context: CheckContext) -> Iterator[Finding]:
         first, records, jobs = _summed(alike)
         before = "none"
         if first["most_records_before"]:
-            before = f"at most {first['most_records_before']:,} ({_share(first['highest_percent_before'])})"
+            before = f"at most {first['most_records_before']:,} ({precise_percent(first['highest_percent_before'])})"
         others = f"; likewise {_others(alike)}" if len(alike) > 1 else ""
         yield context.finding(
             "grown reason",
             known(first["object"]),
             first["reason"],
             message=f"{first['records']:,} of {first['records_processed']:,} records "
-            f"({_share(first['records_percent'])}) of {series_name(first)} failed in the last 7 days for one reason, "
-            f"but {before} in each of the {counted(first['weeks_before'], 'week')} before{others}: "
+            f"({precise_percent(first['records_percent'])}) of {series_name(first)} failed in the last 7 days for one "
+            f"reason, but {before} in each of the {counted(first['weeks_before'], 'week')} before{others}: "
             f"{reason_name(first)}.",
             remedy=f"{RETRY if first['retryable'] else ASK} {COMPARE}",
             ids=_loads(context, alike),
@@ -190,10 +190,6 @@ def _others(alike: list[Row]) -> str:
 def _list(names: list[str]) -> str:
     shown = ", ".join(names[:3])
     return shown + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
-
-
-def _share(share: float) -> str:
-    return percent(share) if share >= 10 else f"{share:.2g} %"
 
 
 def _named(row: Row) -> Row:

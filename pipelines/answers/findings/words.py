@@ -28,6 +28,11 @@ def percent(share: float) -> str:
     return f"{99 if 99 < share < 100 else round(share):,} %"
 
 
+def precise_percent(share: float) -> str:
+    """With two digits if it is small: 0.18 % is not 0 %."""
+    return percent(share) if share >= 10 else f"{share:.2g} %"
+
+
 def known(name: str | None) -> str:
     return "?" if name is None else name
 

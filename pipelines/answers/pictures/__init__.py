@@ -7,10 +7,13 @@ for readers who cannot see it or have no time; it is made from the picture's `nu
 from collections.abc import Iterator
 from typing import Final
 
-from pipelines.answers.pictures.created_jobs import volume, week
-from pipelines.answers.pictures.failed_jobs import failures, streaks
+from pipelines.answers.pictures.average_week import week
+from pipelines.answers.pictures.created_jobs import volume
+from pipelines.answers.pictures.failed_jobs import failures
 from pipelines.answers.pictures.failed_records import reasons
-from pipelines.answers.pictures.limits_used import allowance, batches, limits, users
+from pipelines.answers.pictures.failing_series import streaks
+from pipelines.answers.pictures.limits_used import allowance, batches, users
+from pipelines.answers.pictures.other_limits import limits
 from pipelines.answers.pictures.picture import Picture
 from pipelines.answers.pictures.record_gaps import coverage
 from pipelines.answers.pictures.time_taken import at_once, durations

@@ -1,80 +1,133 @@
-"""How many jobs were created: bar by bar, against the days before, and hour by hour of an average week."""
+"""How many jobs were created and how they ended, bar by bar, and against the days before."""
 
-import calendar
-from datetime import date, timedelta
-from typing import Any
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Final
 
 from pipelines.answers import charts
-from pipelines.answers.findings.words import counted, percent
-from pipelines.answers.pictures.bars import bars, by_group, end_of, total
-from pipelines.answers.pictures.picture import NUMBER_OF, Picture, day, of_kind
+from pipelines.answers.findings.words import counted, precise_percent
+from pipelines.answers.pictures.bars import bars, bins, by_group, days_of, end_of, total
+from pipelines.answers.pictures.picture import KINDS, NUMBER_OF, Picture, day, of_kind
 from pipelines.answers.selection import COVERED_DAYS, FILTERS, Selection
 from pipelines.warehouse.reader import Row
 
+FAILED: Final = frozenset({"failed", "every record failed"})
+UNKNOWN_FAILURES: Final = "done: record failures unknown"
+# What job_outcomes calls a failure or not: jobs that were aborted, or have not ended, say nothing.
+ENDED: Final = FAILED | {"partly failed", "done", UNKNOWN_FAILURES}
+
 
 def volume(selection: Selection) -> Picture:
-    """Jobs by bin and state, separately for queries and loads."""
+    """Jobs by bin and outcome, and which share of those that ended failed, separately for queries and loads."""
     title = "How many jobs, and how did they end?"
     found = selection.query(f"""
         select
-            cast(date_trunc($granularity, day) as date) as start, kind, coalesce(state, '?') as "group",
-            cast(sum(jobs) as bigint) as value
-        from jobs_by_day
-        where {selection.where_clause(*FILTERS)} and day >= $since and day < $until and jobs > 0
+            cast(date_trunc($granularity, created_date at time zone 'UTC') as date) as start, kind,
+            coalesce(outcome, 'in an unknown state') as "group", count(*) as value
+        from jobs
+        where {selection.where_clause(*FILTERS)} and created_date >= $since and created_date < $until
         group by all
         order by all
     """)
     by_bin: dict[date, int] = {}
     for row in found:
         by_bin[row["start"]] = by_bin.get(row["start"], 0) + row["value"]
-    fullest = max(by_bin, key=lambda start: by_bin[start], default=None)
+    covered = _covered_bins(selection)
+    # Not of a time that the record does not cover: there may have been more in any other.
+    fullest = max((start for start in by_bin if start in covered), key=lambda start: by_bin[start], default=None)
     compared = _compared(selection)
     numbers: dict[str, Any] = {
         "jobs": total(found),
         **{name: total(row for row in found if row["kind"] == kind) for kind, name in NUMBER_OF.items()},
+        "ended": {name: _rate(row for row in found if row["kind"] == kind) for kind, name in NUMBER_OF.items()},
+        "record_failures_unknown": total(row for row in found if row["group"] == UNKNOWN_FAILURES),
         "since": selection.since,
         "until": selection.until,
         "bin": selection.granularity,
         "fullest_from": fullest,
         "fullest_jobs": by_bin.get(fullest) if fullest else None,
-        "fullest_covered_percent": _covered_percent(selection, fullest) if fullest else None,
     }
     for days, figures in compared.items():
         numbers |= {name.format(days=days): value for name, value in figures.items()}
-    if not fullest:
+    if not found:
         return Picture("volume", title, "No jobs are recorded in this time.", numbers)
     kinds = ", ".join(of_kind(numbers[name], kind) for kind, name in NUMBER_OF.items() if numbers[name])
-    covered = numbers["fullest_covered_percent"]
     size = selection.granularity
     words = [
         f"{counted(numbers['jobs'], 'job')} from {day(selection.since)} to {day(selection.until)}: {kinds}.",
-        f"The busiest {size}, {_of_bin(fullest, size)}, had {numbers['fullest_jobs']:,}"
-        + ("." if covered == 100 else f", with {percent(covered)} of it covered."),
+        *_failed(numbers),
+        *([f"The busiest {size}, {_of_bin(fullest, size)}, had {numbers['fullest_jobs']:,}."] if fullest else []),
         *(_comparison(days, numbers) for days in compared),
     ]
-    panels, span = bars(found, selection.granularity), selection.span
+    panels, span, rates = bars(found, size), selection.span, _rates(found, selection)
     return Picture(
         "volume",
         title,
         " ".join(words),
         numbers,
         by_group(found),
-        lambda width: charts.stacked_bars(panels, charts.STATES, f"jobs a {selection.granularity}", span, width),
+        lambda width: charts.stacked_bars(panels, charts.OUTCOMES, f"jobs a {size}", span, width, rates),
     )
 
 
-def _covered_percent(selection: Selection, start: date) -> float:
-    """How much of a bin's displayed days is covered."""
-    days = selection.query(
-        f"""
-        select sum(covered_percent) as covered from ({COVERED_DAYS})
-        where date_trunc($granularity, day) = $start and day >= $since and day < $until
-        """,
-        start=start,
+def _rate(found: Iterable[Row]) -> Row:
+    """How many of these jobs ended one way or the other, and how many of those failed."""
+    rows = list(found)
+    ended = total(row for row in rows if row["group"] in ENDED)
+    failed = total(row for row in rows if row["group"] in FAILED)
+    return {"jobs": ended, "failed": failed, "percent": 100 * failed / ended if ended else None}
+
+
+def _failed(numbers: Row) -> list[str]:
+    """The rates in words."""
+    parts = [
+        f"{ended['failed']:,} of {of_kind(ended['jobs'], kind)} ({precise_percent(ended['percent'])})"
+        for kind, name in NUMBER_OF.items()
+        if (ended := numbers["ended"][name])["jobs"]
+    ]
+    words = [f"Of those that ended, failed, or lost every record: {', '.join(parts)}."] if parts else []
+    if unknown := numbers["record_failures_unknown"]:
+        words.append(f"Whether records failed in {counted(unknown, 'job')} of these is not known.")
+    return words
+
+
+def _rates(found: Sequence[Row], selection: Selection) -> dict[str, list[Row]]:
+    """Panel -> the rate of each bin, at its middle; None where nothing ended, so that the line breaks."""
+    panels: dict[str, list[Row]] = {}
+    for kind in {row["kind"] for row in found}:
+        lines = panels.setdefault(KINDS[kind], [])
+        for start in bins(selection):
+            rate = _rate(row for row in found if row["kind"] == kind and row["start"] == start)
+            end = end_of(start, selection.granularity)
+            lines.append({
+                "start": start, "middle": _midnight(start) + (_midnight(end) - _midnight(start)) / 2,
+                "value": rate["percent"], "said": f"{rate['failed']:,} of {rate['jobs']:,}",
+            })  # fmt: skip
+    return panels
+
+
+def _midnight(day_: date) -> datetime:
+    return datetime.combine(day_, time(), UTC)
+
+
+def _covered_bins(selection: Selection) -> set[date]:
+    """The bins whose displayed days are all covered completely."""
+    covered = selection.query(
+        f"select day from ({COVERED_DAYS}) where covered_percent = 100 and day >= $since and day < $until",
         feeds=list(selection.feeds),
     )
-    end = min(end_of(start, selection.granularity), selection.until + timedelta(days=1))
-    return (days[0]["covered"] or 0.0) / (end - max(start, selection.since)).days
+    days = {row["day"] for row in covered}
+    return {
+        start
+        for start in bins(selection)
+        if all(
+            one in days
+            for one in days_of(
+                max(start, selection.since),
+                min(end_of(start, selection.granularity), selection.until + timedelta(days=1)),
+            )
+        )
+    }
 
 
 def _compared(selection: Selection) -> dict[int, Row]:
@@ -150,77 +203,3 @@ def _days(number: float) -> str:
 
 def _of_bin(start: date, size: str) -> str:
     return f"that of {day(start)}" if size == "week" else f"{start:%B %Y}" if size == "month" else f"{start:%A, %-d %B}"
-
-
-def _average(number: float) -> str:
-    """Small numbers keep one decimal place: 0.2 does not become 0."""
-    return f"{number:,.0f}" if number >= 10 else f"{number:,.1f}"
-
-
-def week(selection: Selection) -> Picture:
-    """Jobs in an average week, hour by hour, averaged over the hours that the record covers completely."""
-    title = "When in the week do jobs run?"
-    found = selection.query(f"""
-        with hours as (
-            select hour, isodow(hour) as weekday, hour(hour) as hour_of_day
-            from covered_hours
-            where org_id = $org and hour >= $since and hour < $until and list_contains($feeds, feed)
-            group by hour
-            having count(*) = len($feeds) and min(covered_percent) = 100
-        ),
-        jobs as (
-            select hour, sum(jobs) as jobs from jobs_by_hour
-            where {selection.where_clause(*FILTERS)} and hour >= $since and hour < $until and jobs > 0
-            group by hour
-        )
-        select
-            cast(weekday as integer) as weekday, cast(hour_of_day as integer) as hour, count(*) as hours,
-            cast(sum(coalesce(jobs, 0)) as double) / count(*) as value
-        from hours
-        left join jobs using (hour)
-        group by weekday, hour_of_day
-        order by all
-    """, feeds=list(selection.feeds))  # fmt: skip
-    names = list(calendar.day_name)
-    # A weekday counts only if all of its hours are known: otherwise it would look too empty.
-    by_day = {
-        weekday: sum(row["value"] for row in found if row["weekday"] == weekday)
-        for weekday in range(1, 8)
-        if sum(row["weekday"] == weekday for row in found) == 24
-    }
-    fullest = max(by_day, key=lambda weekday: by_day[weekday], default=None)
-    most: Row = max(found, key=lambda row: row["value"], default={"weekday": None, "hour": None, "value": None})
-    numbers = {
-        "covered_hours": sum(row["hours"] for row in found),
-        "hours": 24 * ((selection.until - selection.since).days + 1),
-        "fullest_weekday": names[fullest - 1] if fullest else None,
-        "fullest_weekday_jobs": by_day[fullest] if fullest else None,
-        "fullest_hour_weekday": names[most["weekday"] - 1] if most["weekday"] else None,
-        "fullest_hour": most["hour"],
-        "fullest_hour_jobs": most["value"],
-    }
-    if not any(row["value"] for row in found):
-        return Picture("week", title, "No jobs are recorded in the hours of this time that the record covers.", numbers)
-    words = []
-    if fullest and by_day[fullest]:
-        words += [f"Most on {names[fullest - 1]}s: {_average(by_day[fullest])} on average."]
-    words += [
-        f"The busiest hour is {names[most['weekday'] - 1]}, {most['hour']:02}:00 UTC, with {most['value']:,.1f}.",
-        f"Averages of the hours that the record fully covers: {numbers['covered_hours']:,} of {numbers['hours']:,}.",
-    ]
-    table = [
-        {
-            "day": names[weekday - 1],
-            "jobs on average": by_day.get(weekday),
-            "covered hours": sum(row["hours"] for row in found if row["weekday"] == weekday),
-        }
-        for weekday in range(1, 8)
-    ]
-    return Picture(
-        "week",
-        title,
-        " ".join(words),
-        numbers,
-        table,
-        lambda width: charts.week(found, "jobs an hour, on average", width),
-    )

@@ -1,21 +1,21 @@
-"""What went wrong, why, and how often in a row."""
+"""What went wrong, and why: the reasons, then the outcomes."""
 
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
+from typing import Any, Final
 
-from pipelines.answers import charts
-from pipelines.answers.findings.words import counted, when
+from pipelines.answers import charts, ranked_charts
+from pipelines.answers.findings.words import counted
 from pipelines.answers.pictures.bars import bars, total
-from pipelines.answers.pictures.picture import MAX_ENTRIES, Picture, day, series
+from pipelines.answers.pictures.failure_reasons import EXAMPLE, failure_reasons, reason_of, reasoned, shown_reasons
+from pipelines.answers.pictures.picture import MAX_ENTRIES, Picture, day
 from pipelines.answers.selection import FILTERS, Selection
-from pipelines.warehouse.reader import Row
 
-MIN_STREAK = 3  # failures in a row; two may be chance
-UNKNOWN = "not known"  # the reason why a job failed
+UNKNOWN: Final = "not known"  # the reason why a job failed
+WRONG: Final = ("aborted", "partly failed", "every record failed", "failed")
 
 
 def failures(selection: Selection) -> Picture:
-    """Jobs that failed, were aborted or lost records, by bin; the reasons as a table."""
+    """Why jobs failed, were aborted or lost records, and which of these, by bin; by series as a table."""
     title = "What went wrong, and why?"
     where = f"{selection.where_clause(*FILTERS)} and created_date >= $since and created_date < $until"
     found = selection.query(f"""
@@ -27,19 +27,20 @@ def failures(selection: Selection) -> Picture:
         group by all
         order by all
     """)
-    # Grouped by template: messages with the same reason differ in ids and numbers. By user id: names can be shared.
-    reasons = selection.query(
+    # By user id: names can be shared.
+    by_series = selection.query(
         f"""
+        with {reasoned(selection)}
         select
-            coalesce(any_value(created_by), '?') as "user", job_type, operation, object, outcome,
-            max_by(error_code, (created_date, id)) as error_code, max_by(error, (created_date, id)) as error,
+            coalesce(any_value(created_by), '?') as "user", job_type, operation, object, outcome, {EXAMPLE},
             count(*) as jobs,
             count(case when created_date > $week then 1 end) as "last 7 days",
             cast(max(created_date) at time zone 'UTC' as date) as "last on"
-        from failures
-        where {where}
-        group by created_by_id, job_type, operation, object, outcome, error_code, error_template
-        order by "last 7 days" desc, jobs desc, "last on" desc, "user", operation, object, job_type, outcome, error
+        from reasoned
+        where created_date >= $since
+        group by created_by_id, job_type, operation, object, outcome, key
+        order by
+            "last 7 days" desc, jobs desc, "last on" desc, "user", operation, object, job_type, outcome, error, reason
         """,
         week=selection.end - timedelta(days=7),
     )
@@ -47,14 +48,19 @@ def failures(selection: Selection) -> Picture:
         {
             "user": row["user"], "operation": row["operation"] or "?", "object": row["object"] or "?",
             "type": row["job_type"] or "?", "outcome": row["outcome"],
-            "reason": ": ".join(filter(None, (row["error_code"], row["error"]))) or UNKNOWN,
+            "reason": reason_of(row) or UNKNOWN,
             **{name: row[name] for name in ("jobs", "last 7 days", "last on")},
         }
-        for row in reasons
+        for row in by_series
     ]  # fmt: skip
-    counts = {outcome: total(row for row in found if row["group"] == outcome) for outcome in charts.OUTCOMES}
+    counts = {outcome: total(row for row in found if row["group"] == outcome) for outcome in WRONG}
     first = table[0] if table and table[0]["last 7 days"] else None
+    reasons = failure_reasons(selection)
     numbers: dict[str, Any] = {
+        "reasons": [
+            {name: value for name, value in reason.items() if name != "by_bin"} for reason in reasons[:MAX_ENTRIES]
+        ],
+        "reasons_more": max(len(reasons) - MAX_ENTRIES, 0),
         "jobs": total(found),
         **{outcome.replace(" ", "_"): number for outcome, number in counts.items()},
         "since": selection.since,
@@ -69,7 +75,14 @@ def failures(selection: Selection) -> Picture:
     if not found:
         return Picture("failures", title, "Nothing is known to have failed in this time.", numbers)
     ended = ", ".join(f"{number:,} {outcome}" for outcome, number in reversed(counts.items()) if number)
+    main = numbers["reasons"][0]
     words = (
+        f"Lately most often: {main['reason']} ({counted(main['jobs'], 'job')}, {main['last_7_days']:,} of them in the "
+        f"last 7 days, since {day(main['since'])}). "
+        if main["last_7_days"]
+        else ""
+    )
+    words += (
         f"{counted(numbers['jobs'], 'job')} from {day(selection.since)} to {day(selection.until)}: "
         f"{ended.replace(' every', ' with every')}. {numbers['jobs_last_7_days']:,} of them in the last 7 days"
     )
@@ -78,87 +91,15 @@ def failures(selection: Selection) -> Picture:
             f", most often {first['operation']} of {first['object']} ({first['type']}) by {first['user']}: "
             f"{first['outcome']} {counted(first['last 7 days'], 'time')}"
         )
-        if first["reason"] != UNKNOWN:  # why records failed is another picture
+        if first["reason"] != UNKNOWN:
             words += f" (reason: {first['reason']})"
     panels, span = bars(found, selection.granularity), selection.span
-    return Picture(
-        "failures",
-        title,
-        f"{words}.",
-        numbers,
-        table,
-        lambda width: charts.stacked_bars(panels, charts.OUTCOMES, f"jobs a {selection.granularity}", span, width),
-    )
+    lines = shown_reasons(reasons, selection)
+    more = f" of {len(reasons):,}" if len(reasons) > len(lines) else ""
+    title_of_lines = f"{counted(len(lines), 'reason')}{more}, to different scales; lately: in the last 7 days"
 
+    def draw(width: int) -> charts.Chart:
+        by_outcome = charts.stacked_bars(panels, charts.OUTCOMES, f"jobs a {selection.granularity}", span, width)
+        return ranked_charts.above(ranked_charts.sparklines(lines, title_of_lines, span, width), by_outcome)
 
-def streaks(selection: Selection) -> Picture:
-    """What failed three or more times in a row, from the first failure to the next job that did not fail."""
-    title = "What keeps failing, and since when?"
-    found = selection.query(
-        f"""
-        select
-            operation, object, job_type, coalesce(created_by, '?') as created_by, failures, failing_since,
-            last_failure_at, ended_at, status
-        from failure_streaks
-        where {selection.where_clause(*FILTERS)} and failures >= $least
-            and coalesce(ended_at, last_failure_at) >= $since and failing_since < $until
-        order by
-            status = 'recovered', status = 'abandoned', failures desc, failing_since, operation, object, job_type,
-            created_by, created_by_id
-        """,
-        least=MIN_STREAK,
-    )
-    ongoing, abandoned = ([row for row in found if row["status"] == status] for status in ("ongoing", "abandoned"))
-    numbers: dict[str, Any] = {
-        "streaks": len(found),
-        "ongoing": [_numbers(row) for row in ongoing],
-        "abandoned": [_numbers(row) for row in abandoned],
-        "recovered": len(found) - len(ongoing) - len(abandoned),
-        "more": max(len(ongoing) + len(abandoned) - MAX_ENTRIES, 0),  # ongoing and abandoned ones not in the summary
-    }
-    if not found:
-        return Picture("streaks", title, "Nothing failed three times in a row in this time.", numbers)
-    words = [
-        f"{series(row)} by {row['created_by']} has failed {row['failures']:,} times in a row since "
-        f"{when(row['failing_since'])}."
-        for row in ongoing[:MAX_ENTRIES]
-    ]
-    words += [
-        f"{series(row)} by {row['created_by']} failed {row['failures']:,} times in a row from "
-        f"{when(row['failing_since'])} to {when(row['last_failure_at'])}, and has not run since."
-        for row in abandoned[: MAX_ENTRIES - len(words)]
-    ]
-    words += [f"So did {numbers['more']:,} more."] if numbers["more"] else []
-    if over := numbers["recovered"]:
-        words.append(f"{counted(over, 'streak')} of three or more failures ended with a job that did not fail.")
-    span = selection.span
-    shown = [
-        {
-            "name": f"{series(row).replace(' of ', ' ', 1)} · {row['created_by']}",
-            "said": f"{row['failures']:,}×",
-            "over": row["status"] != "ongoing",
-            "start": max(row["failing_since"], span.since),
-            "end": min(_end(row), span.until),
-        }
-        for row in found[:MAX_ENTRIES]
-    ]
-    table = [
-        {
-            "what": f"{series(row)} · {row['created_by']}", "failures": row["failures"], "since": row["failing_since"],
-            "until": {"ongoing": "still failing", "abandoned": f"last failed {when(row['last_failure_at'])}"}.get(
-                row["status"], row["ended_at"]
-            ),
-        }
-        for row in found
-    ]  # fmt: skip
-    return Picture("streaks", title, " ".join(words), numbers, table, lambda width: charts.periods(shown, span, width))
-
-
-def _end(row: Row) -> datetime:
-    end: datetime = row["ended_at"] or row["last_failure_at"]
-    return end
-
-
-def _numbers(row: Row) -> Row:
-    names = {"series": series(row), "user": row["created_by"]}
-    return names | {name: row[name] for name in ("failures", "failing_since", "last_failure_at")}
+    return Picture("failures", title, f"{words}.", numbers, table, draw)

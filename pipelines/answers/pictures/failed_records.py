@@ -9,6 +9,7 @@ from pipelines.answers.findings.record_reasons import reason_name
 from pipelines.answers.findings.words import counted, known
 from pipelines.answers.pictures.bars import end_of
 from pipelines.answers.pictures.picture import Picture, day, series
+from pipelines.answers.ranked_charts import fitting
 from pipelines.answers.selection import FILTERS, Selection
 from pipelines.warehouse.reader import Row
 
@@ -91,7 +92,7 @@ def reasons(selection: Selection) -> Picture:
         numbers,
         table,
         lambda width: charts.stacked_bars(
-            {_fitting(name, width): rows for name, rows in panels.items()},
+            {fitting(name, width): rows for name, rows in panels.items()},
             RECORDS,
             f"records a {selection.granularity}",
             span,
@@ -143,9 +144,3 @@ def _panels(found: list[Row], by_reason: Counter[str], selection: Selection) -> 
             if value
         ]  # fmt: skip
     return panels
-
-
-def _fitting(name: str, width: int) -> str:
-    """A title that is no wider than its chart."""
-    most = width // 8
-    return name if len(name) <= most else f"{name[: most - 1]}…"

@@ -1,11 +1,14 @@
-"""How close the org came to its limits: the allowance of query jobs and who used it, and the others."""
+"""Who uses the allowance of query jobs and the daily batches, and how much of them."""
 
+from datetime import timedelta
 from typing import Final
 
-from pipelines.answers import charts
+from pipelines.answers import limit_charts, ranked_charts
 from pipelines.answers.findings.words import counted, percent, when
+from pipelines.answers.pictures.other_limits import QUERY_JOBS, forecast, forecasts
 from pipelines.answers.pictures.picture import MAX_ENTRIES, Picture, day
-from pipelines.answers.selection import Selection
+from pipelines.answers.selection import COVERED_DAYS, Selection
+from pipelines.answers.time_axis import Span, merged
 from pipelines.warehouse.reader import Row
 
 HIGH_PERCENT: Final = 80  # of the allowance: the summary counts days with such a peak
@@ -17,7 +20,8 @@ def allowance(selection: Selection) -> Picture:
     found = selection.query("""
         select
             case when $granularity = 'day' then hour else date_trunc('day', hour) end as start,
-            max_by(used, fullness) as value, max_by(allowance, fullness) as limit
+            max_by(used, fullness) as value, max_by(allowance, fullness) as limit,
+            max_by(counted is not null, fullness) as is_counted
         from allowance_by_hour
         where org_id = $org and hour >= $since and hour < $until
         group by 1
@@ -28,12 +32,14 @@ def allowance(selection: Selection) -> Picture:
         where org_id = $org and day >= $since and day < $until
         order by day
     """)
-    peak = _peak(selection)
+    peak = selection.busiest
     high = [peak_day for peak_day in days if (peak_day.pop("share_percent") or 0) >= HIGH_PERCENT]
+    ahead = forecasts(row for name, row in selection.limits_ahead.items() if name == QUERY_JOBS)
     numbers = {
         **{f"peak_{name}": peak.get(name) for name in ("used", "allowance", "share_percent", "counted", "recorded")},
         "peak_at": peak.get("peak_at"),
         "days_from_80_percent": len(high) if peak.get("allowance") else None,
+        "ahead": ahead,
     }
     if not peak.get("used"):
         return Picture("allowance", title, "No V2 query jobs are recorded in this time.", numbers, supported_filters=())
@@ -50,41 +56,30 @@ def allowance(selection: Selection) -> Picture:
         else "The org allows none."
         if peak["allowance"] == 0
         else "The org's allowance is not known: `fetch_org_metadata` is off, or the user may not see the limits.",
+        *map(forecast, ahead),
     ]
-    span = selection.span
+    # Not covered are also the 24 hours after a gap: what they count began in it. The org's own count is right anywhere.
+    gaps = merged((gap["start"], gap["end"] + timedelta(days=1)) for gap in selection.span.unknown)
+    span = Span(selection.since, selection.until, [gap for gap in gaps if gap[0] < selection.end])
+    drawn = [
+        {**row, "value": None if span.is_unknown(row["start"]) and not row["is_counted"] else row["value"]}
+        for row in found
+    ]
     return Picture(
         "allowance",
         title,
         " ".join(words),
         numbers,
         days,
-        lambda width: charts.line_under_limit(found, "query jobs in 24 hours", "allowance", span, width),
+        lambda width: limit_charts.line_under_limit(drawn, "query jobs in 24 hours", "allowance", span, width),
         supported_filters=(),
     )
-
-
-def _peak(selection: Selection) -> Row:
-    """The row of allowance_by_day with the busiest 24 hours of the time shown, and how many of its jobs are `recorded`;
-    empty if there is none."""
-    found = selection.query("""
-        select
-            p.*, coalesce(
-                (select max(all_jobs) from allowance_by_user as u where u.org_id = $org and u.day = p.day), 0
-            ) as recorded
-        from (
-            select * from allowance_by_day
-            where org_id = $org and day >= $since and day < $until
-            order by fullness desc
-            limit 1
-        ) as p
-    """)
-    return found[0] if found else {}
 
 
 def users(selection: Selection) -> Picture:
     """Who created the V2 query jobs of the busiest 24 hours, the peak of `allowance`, and on which object."""
     title, filters = "Who uses it up?", ("objects", "creators")
-    peak = _peak(selection)
+    peak = selection.busiest
     found = selection.query(
         f"""
         select coalesce(created_by, '?') as created_by, coalesce(object, '?') as object, query_jobs, share_percent
@@ -141,7 +136,7 @@ def users(selection: Selection) -> Picture:
         words,
         numbers,
         table,
-        lambda width: charts.ranking(shown, "query jobs in the busiest 24 hours", width),
+        lambda width: ranked_charts.ranking(shown, "query jobs in the busiest 24 hours", width),
         filters,
     )
 
@@ -163,12 +158,14 @@ def batches(selection: Selection) -> Picture:
     busiest = selection.query(f"""
         select day, cast(sum(batches) as bigint) as batches
         from batches_by_day
-        where {selection.where_clause(*filters)} and day >= $since and day < $until
+        where {selection.where_clause(*filters)} and day in (
+            select day from ({COVERED_DAYS}) where covered_percent = 100 and day >= $since and day < $until
+        )
         group by day
         having sum(batches) > 0
         order by batches desc, day desc
         limit 1
-    """)
+    """, feeds=list(selection.feeds))  # fmt: skip
     allowed = selection.query("""
         select max from limit_readings
         where org_id = $org and limit_name = 'DailyBulkApiBatches' and app = '' and read_at < $until
@@ -196,9 +193,10 @@ def batches(selection: Selection) -> Picture:
     of = f" of the {numbers['allowed']:,} that the org allows in any 24 hours" if numbers["allowed"] else ""
     words = (
         f"{least}{counted(numbers['batches'], 'batch', 'batches')} from {day(selection.since)} to "
-        f"{day(selection.until)}, most by {first['user']}: {first['batches']:,}. Most on one day: "
-        f"{peak['batches']:,}{of}, on {day(peak['day'])}."
+        f"{day(selection.until)}, most by {first['user']}: {first['batches']:,}."
     )
+    if peak:
+        words += f" Most on one day that is covered: {peak['batches']:,}{of}, on {day(peak['day'])}."
     if missing := numbers["jobs_not_counted"]:
         words += f" Those of {missing:,} of the {counted(numbers['jobs'], 'job')} are not known."
     shown = [{"name": row["user"], "value": row["batches"], "said": f"{row['batches']:,}"} for row in found]
@@ -207,52 +205,5 @@ def batches(selection: Selection) -> Picture:
         more = {"name": f"{len(found) - MAX_ENTRIES:,} more", "value": rest, "said": f"{rest:,}"}
         shown = [*shown[:MAX_ENTRIES], more]
     return Picture(
-        "batches", title, words, numbers, found, lambda width: charts.ranking(shown, "batches", width), filters
+        "batches", title, words, numbers, found, lambda width: ranked_charts.ranking(shown, "batches", width), filters
     )
-
-
-def limits(selection: Selection) -> Picture:
-    """The peak of each other limit, as far as snapshots and answers show."""
-    title = "How close did other limits come?"
-    found = selection.query("""
-        select
-            limit_name as "limit", app, max_by(used, (used_percent, used, read_at)) as used,
-            max_by(max, (used_percent, used, read_at)) as max, max(used_percent) as percent,
-            max_by(read_at, (used_percent, used, read_at)) as at
-        from limit_readings
-        where org_id = $org and read_at >= $since and read_at < $until
-            and used_percent is not null and limit_name <> 'DailyBulkV2QueryJobs'
-        group by limit_name, app
-        having percent > 0
-        order by percent desc, "limit", app
-    """)
-    first: Row = found[0] if found else {}
-    numbers = {"limits": len(found)} | {
-        f"nearest_{name}": first.get(name) for name in ("limit", "app", "used", "max", "percent", "at")
-    }
-    if not found:
-        return Picture(
-            "limits", title, "No use of other limits is recorded in this time.", numbers, supported_filters=()
-        )
-    words = (
-        f"{counted(len(found), 'limit')} in use; {first['limit']}{_app(first['app'])} came closest: "
-        f"{first['used']:,} of {first['max']:,} ({percent(first['percent'])}) by {when(first['at'])}."
-    )
-    shown = [
-        {"name": f"{row['limit']}{_app(row['app'])}", "value": row["percent"],
-         "said": f"{percent(row['percent'])} · {row['used']:,} of {row['max']:,}"}
-        for row in found[:MAX_ENTRIES]
-    ]  # fmt: skip
-    return Picture(
-        "limits",
-        title,
-        words,
-        numbers,
-        found,
-        lambda width: charts.ranking(shown, "highest recorded use", width),
-        supported_filters=(),
-    )
-
-
-def _app(app: str) -> str:
-    return f" ({app})" if app else ""

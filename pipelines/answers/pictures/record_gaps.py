@@ -37,7 +37,12 @@ def coverage(selection: Selection) -> Picture:
         for feed, of in {first: record, **rest}.items()
         for hole in of["holes"]
     ]
-    words = [*_of_listings(record, ""), *(word for feed, of in rest.items() for word in _of_listings(of, feed))]
+    if rest and all(_of_listings(of) == _of_listings(record) for of in rest.values()):
+        words = _of_listings(record, f" of each kind ({' and '.join(f'/jobs/{feed}' for feed in (first, *rest))})", "")
+    else:
+        words = _of_listings(record)
+        for feed, of in rest.items():
+            words += _of_listings(of, *2 * [f" of loads (/jobs/{feed})"])
     return Picture(
         "coverage",
         title,
@@ -115,10 +120,9 @@ def _missing(selection: Selection) -> Row:
     return found
 
 
-def _of_listings(record: Row, feed: str) -> list[str]:
-    """The complete listings and their gaps, in words; those of the first feed have no name."""
+def _of_listings(record: Row, what: str = "", what_came: str = "") -> list[str]:
+    """The complete listings and their gaps, in words; `what` they are, and the next one after a gap."""
     gap_hours, last = record["longest_gap_hours"], record["last_listing"]
-    what = f" of loads (/jobs/{feed})" if feed else ""
     words = [
         counted(record["complete_listings"], "complete listing")
         + what
@@ -131,7 +135,7 @@ def _of_listings(record: Row, feed: str) -> list[str]:
             continue
         length, start, end = duration(timedelta(hours=hole["hours"])), when(hole["hole_from"]), when(hole["hole_to"])
         words.append(
-            f"A gap of {length} from {start} to {end}: the next listing{what} came more than seven days later."
+            f"A gap of {length} from {start} to {end}: the next listing{what_came} came more than seven days later."
         )
     return words
 

@@ -12,6 +12,7 @@ from pipelines.answers.time_axis import Span, merged
 from pipelines.warehouse.reader import Row
 
 MAX_PAUSE_HOURS: Final = 36  # between two listings of a recorder that is running: daily, and half a day late
+MAX_SERIES: Final = 3  # with durations: of queries, and of loads
 TREND_DAYS: Final = 84  # durations look back at least this far: a trend needs more than four weeks
 
 
@@ -88,13 +89,18 @@ def at_once(selection: Selection) -> Picture:
     ]
     recorded_to = selection.end
     span = Span(selection.since, selection.until, [(a, min(b, recorded_to)) for a, b in pauses if a < recorded_to])
+    # Jobs whose end was not seen pile up in a pause: what is drawn of it would look like a peak.
+    panels = {
+        name: [{**row, "value": None if span.is_unknown(row["start"]) else row["value"]} for row in rows]
+        for name, rows in panels.items()
+    }
     return Picture(
         "at_once",
         title,
         " ".join(words),
         numbers,
         table,
-        lambda width: charts.lines(panels, "jobs at once", span, width),
+        (lambda width: charts.lines(panels, "jobs at once", span, width)) if by_kind else None,
         supported_filters=(),
     )
 
@@ -123,7 +129,8 @@ def _pauses(selection: Selection) -> list[tuple[datetime, datetime]]:
 
 
 def durations(selection: Selection) -> Picture:
-    """How long the most frequent jobs took, week by week. Only weeks that are over count, and a trend needs two."""
+    """How long the most frequent queries and loads took, week by week. Only weeks that are over count, and a
+    trend needs two."""
     title, filters = "Are jobs getting slower?", ("job_types", "objects")
     since = min(selection.since, selection.until - timedelta(days=TREND_DAYS - 1))
     found = selection.query(
@@ -133,10 +140,11 @@ def durations(selection: Selection) -> Picture:
             where {selection.where_clause(*filters)} and week >= $monday and week < $running and timed > 0
         ),
         most as (
-            select job_type, operation, object, sum(timed) as jobs from weeks
-            group by all
-            order by jobs desc, object, operation, job_type
-            limit 6
+            select
+                kind, job_type, operation, object, sum(timed) as jobs,
+                row_number() over (partition by kind order by sum(timed) desc, object, operation, job_type) as nth
+            from weeks
+            group by kind, job_type, operation, object
         )
         select
             w.job_type, w.operation, w.object, w.week as start, w.timed,
@@ -144,8 +152,10 @@ def durations(selection: Selection) -> Picture:
         from weeks as w
         inner join most as m on m.job_type is not distinct from w.job_type
             and m.operation is not distinct from w.operation and m.object is not distinct from w.object
-        order by m.jobs desc, w.object, w.operation, w.job_type, start
+        where m.nth <= $shown
+        order by m.kind desc nulls last, m.jobs desc, w.object, w.operation, w.job_type, start
         """,
+        shown=MAX_SERIES,
         monday=since - timedelta(days=since.weekday()),
         running=selection.whole_until - timedelta(days=selection.whole_until.weekday()),
     )
