@@ -123,6 +123,7 @@ def compared(new: Path, sent: Path | None, temporary: Path) -> Iterator[Differen
         raise_if_interrupted(error)
         if sent is None or not sent.is_file():
             raise
+        logger.warning("The copy that was last sent, %s, cannot be read: everything is sent again.", sent)
         found = Differences(new, None, temporary)
     with closing(found):
         yield found

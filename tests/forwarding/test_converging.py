@@ -42,7 +42,8 @@ def is_equal(forwarder: Forwarder) -> bool:
 
 
 @pytest.mark.parametrize("how", ["lost", "emptied", "cut", "overwritten"])
-def test_without_the_sent_copy_all_is_sent_again(one: Forwarder, how: str) -> None:
+def test_without_the_sent_copy_all_is_sent_again(one: Forwarder, caplog: pytest.LogCaptureFixture, how: str) -> None:
+    """And said, if there is one that cannot be read."""
     sent = one.sent / "warehouse.duckdb"
     if how == "lost":
         shutil.rmtree(one.sent)
@@ -57,6 +58,7 @@ def test_without_the_sent_copy_all_is_sent_again(one: Forwarder, how: str) -> No
     assert one.forward().startswith("4 rows")
 
     assert is_equal(one)
+    assert ("everything is sent again" in caplog.text) == (how != "lost")
     assert one.forward().startswith("nothing new")
 
 
