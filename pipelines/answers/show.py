@@ -111,7 +111,7 @@ class Shown:
         self._time = self._time_of_row()
         if days:
             if not self._time:
-                raise ConfigError(f"{self.name} has no column with a time to choose rows by.", "Leave out --days.")
+                raise ConfigError(f"{self.name} has no time to filter by.", "Leave out --days.")
             conditions.append(f"{self._time} >= getvariable('shown_since')")
             ((newest,),) = file.connection.execute(
                 "select max(as_of at time zone 'UTC') from recorded_orgs where list_contains($1, org_id)", [chosen]
