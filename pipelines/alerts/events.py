@@ -1,4 +1,4 @@
-"""What is to be sent: a finding that began, goes on, or is over."""
+"""What is to be sent: a finding that began, became urgent, goes on, or is over."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +8,7 @@ from pipelines.answers.findings.finding import Finding
 from pipelines.errors import sanitize
 from pipelines.recording.message_templates import message_template
 
-Change = Literal["began", "goes on", "over"]
+Change = Literal["began", "now urgent", "goes on", "over"]
 
 CHECK_FAILED: Final = "check"  # the key of the one finding that is not of an org: that `check` could not look
 

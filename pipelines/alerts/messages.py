@@ -16,8 +16,10 @@ MORE: Final = "\n\n… and {:,} more. `check` lists everything that is open."
 LATE: Final = timedelta(minutes=30)  # from then on a message says of when it is
 
 Level = Literal["failure", "warning", "success"]
-BEFORE: Final[dict[Change, str]] = {"began": "", "goes on": "Still: ", "over": "Over: "}
-COUNTED: Final[dict[Change, str]] = {"began": "new", "goes on": "still open", "over": "over"}
+BEFORE: Final[dict[Change, str]] = {"began": "", "now urgent": "Now ", "goes on": "Still: ", "over": "Over: "}
+COUNTED: Final[dict[Change, str]] = {
+    "began": "new", "now urgent": "now urgent", "goes on": "still open", "over": "over",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def _single(event: Event, now: datetime, room: int) -> Message:
     lines = [_cut(problem.text, MAX_TEXT)]
     if event.change == "over":
         lines = [_over(event), f"It was: {lines[0]}"]
-    elif event.change == "goes on":
+    elif event.change != "began":
         lines.append(f"First found {_when(problem.since)}.")
     if abs(now - datetime.fromisoformat(event.at)) > LATE:
         lines.append(f"This is as of {_when(event.at)}: it could not be delivered before.")

@@ -111,15 +111,22 @@ class Notifier:
 
     def _note(self, problems: dict[str, Problem], over: Sequence[Event]) -> None:
         state = self.state
-        began = [self._event("began", problem) for key, problem in problems.items() if key not in state.open]
+        changed = [
+            self._event("now urgent" if key in state.open else "began", problem)
+            for key, problem in problems.items()
+            if key not in state.open or (problem.urgent and not state.open[key].urgent)
+        ]
         for key, problem in problems.items():
             state.open[key] = replace(problem, since=state.open.get(key, problem).since)
         ended = {event.problem.key for event in over}
         for key in ended:
             del state.open[key]
         for mailbox in state.mailboxes.values():
-            mailbox.outbox = [one for one in mailbox.outbox if one.change != "goes on" or one.problem.key not in ended]
-            mailbox.outbox += [*began, *over, *self._reminders(mailbox, problems)]
+            mailbox.outbox = [
+                one for one in mailbox.outbox if one.change in ("began", "over") or one.problem.key not in ended
+            ]
+            mailbox.outbox += [*changed, *over]
+            mailbox.outbox += self._reminders(mailbox, problems)
             mailbox.told_at = {key: at for key, at in mailbox.told_at.items() if key in state.open}
             mailbox.is_new = mailbox.is_new or len(mailbox.outbox) > MAX_WAITING
             if mailbox.is_new:

@@ -116,14 +116,14 @@ def _make(copy: Path, verified: Path, warehouse: Path) -> None:
 
 
 def _clone(source: Path, new: Path) -> None:
-    """Clones the file if the file system supports it (copy on write), or else copies it. A copy leaves enough space for
-    publishing once more."""
+    """Clones the file if the file system supports it, or else copies it. A copy leaves enough space for publishing once
+    more."""
     private = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with source.open("rb") as old, open(private, "wb") as file:
         if not _shared(old, file):
             if _room(new.parent) < 2 * os.fstat(old.fileno()).st_size:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(new))
-            copy_bytes(old, file)
+            _copied(old, file)
         file.flush()
         os.fsync(file.fileno())
 
@@ -140,7 +140,13 @@ def _shared(source: BinaryIO, new: BinaryIO) -> bool:
 
 
 def copy_bytes(source: BinaryIO, new: BinaryIO) -> None:
-    """Copies an open file, from its beginning, into another one. Raises OSError."""
+    """Copies an open file into a new one: by sharing its blocks until one of the two changes, where the file system can
+    do that, as XFS and Btrfs can. Raises OSError."""
+    if not _shared(source, new):
+        _copied(source, new)
+
+
+def _copied(source: BinaryIO, new: BinaryIO) -> None:
     source.seek(0)
     shutil.copyfileobj(source, new, 4 * 2**20)
 

@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
-from planted import NOW, ORG
+from planted import DAY, NOW, ORG
 from receivers import Web, web
 from recorders import Recorder
 from situations import OTHER, notify, publish, state_of, use_channels
@@ -37,6 +38,16 @@ def test_a_finding_is_told_when_it_begins_and_when_it_is_over(recorder: Recorder
     assert channel.titles == ["UNFINISHED in Acme", "Over: UNFINISHED in Acme"]
     assert "It was: 2 query jobs of 005A on Lead are still InProgress" in channel.notes[-1]["message"]
     assert channel.notes[-1]["type"] == "success"
+
+
+def test_a_finding_that_becomes_urgent_does_not_wait_for_its_reminder(recorder: Recorder, channel: Web) -> None:
+    """Once, as long as it stays urgent."""
+    for days in (2, 6, 6.5):
+        publish(recorder, listings=[{"started_at": datetime.now(UTC) - days * DAY}])
+        assert notify() == (1, "")
+    assert channel.titles == ["COVERAGE in Acme", "Now URGENT COVERAGE in Acme"]
+    assert channel.notes[-1]["type"] == "failure"
+    assert "First found" in channel.notes[-1]["message"]
 
 
 def test_up_to_five_come_one_by_one_and_more_as_one(recorder: Recorder, channel: Web) -> None:

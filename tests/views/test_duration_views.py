@@ -112,7 +112,9 @@ def test_a_job_ends_with_its_stamp_or_the_listing_that_showed_it(file: Path, job
             )
         )
 
-    assert sorted(rows(file, "select * from job_lifetimes"), key=str) == sorted(expected, key=str)
+    assert sorted(rows(file, "select * exclude (outcome, outcome_as_of) from job_lifetimes"), key=str) == sorted(
+        expected, key=str
+    )
 
 
 @pytest.mark.parametrize("took", [timedelta(0), MINUTE])

@@ -19,7 +19,7 @@ from pipelines.tables import TABLES
 from pipelines.warehouse.file_identity import write_identity
 
 FIRST, LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[1]
 Rows = dict[str, list[tuple[Any, ...]]]
 
 
