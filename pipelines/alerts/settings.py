@@ -42,6 +42,11 @@ def read_alert_settings() -> AlertSettings:
     return AlertSettings(tuple(url.strip() for url in urls), _remind_after())
 
 
+def has_channels() -> bool:
+    """Whether `urls` is set at all."""
+    return _find("urls") is not None
+
+
 def read_ping_url() -> str | None:
     """The URL to ping at the start and the end of a load; None if there is none."""
     found = _find("ping_url")

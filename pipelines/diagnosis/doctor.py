@@ -15,6 +15,9 @@ from typing import Final
 import duckdb
 import requests
 
+from pipelines.alerts.channels import open_channels
+from pipelines.alerts.settings import has_channels, read_alert_settings
+from pipelines.answers.findings.words import counted
 from pipelines.config.dlt_context import active
 from pipelines.config.orgs import ConfiguredOrg, read_orgs
 from pipelines.config.settings import PIPELINE, Settings, project_path, read_settings
@@ -136,11 +139,17 @@ def _examine(found: Diagnosis, configured: ConfiguredOrg, settings: Settings) ->
 
 
 def _concluded(found: Diagnosis, settings: Settings) -> int:
-    """Tries the destination of `forward`, if there is one, and prints the last lines; returns the exit code."""
+    """Tries the destination of `forward`, if there is one, reads the channels, and prints the last lines; returns the
+    exit code."""
     with found.reporting():
         if forwarding := read_forward_settings():
             print("Destination")
             found.good(examine_destination(settings, forwarding))
+    with found.reporting():
+        if has_channels():
+            print("Alerts")
+            channels = open_channels(read_alert_settings().urls)
+            found.good(f"{counted(len(channels), 'channel')} for check --notify; nothing was sent")
     if answers := list(usual_questions(found, settings)):
         print("In short", *(f"  {question} {answer}" for question, answer in answers), sep="\n")
     print("All is well." if not found.exit_code else "Fix the items marked BAD, then run make doctor again.")

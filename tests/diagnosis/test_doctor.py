@@ -129,6 +129,21 @@ def test_each_problem_has_its_message(org: DemoOrg, recorder: Recorder, trouble,
     assert org.client_secret not in found.stdout
 
 
+@pytest.mark.parametrize(
+    ("urls", "code", "said"),
+    [
+        ('["json://127.0.0.1:9/s3cret", "json://127.0.0.1:9/s3cret2"]', 0, "ok    2 channels for check --notify"),
+        ('["json://127.0.0.1:9/s3cret", "nonsense://s3cret"]', 78, "BAD   Number 2"),
+    ],
+)
+def test_the_channels_are_read_and_not_used(org: DemoOrg, recorder: Recorder, urls: str, code: int, said: str) -> None:
+    run = recorder.run("doctor", ALERTS__URLS=urls)
+
+    assert run.returncode == code
+    assert said in run.stdout
+    assert "s3cret" not in run.stdout + run.stderr
+
+
 def test_a_listing_of_our_own_jobs_only_is_pointed_out(org: DemoOrg, recorder: Recorder) -> None:
     """It may be all there is, so it is not an error."""
     org.sees_all = False

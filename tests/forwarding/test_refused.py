@@ -1,6 +1,8 @@
 """What a destination refuses: the exit code, plain words with what to do, and neither password, host nor user."""
 
+import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg2
@@ -49,10 +51,16 @@ def test_a_stopped_server(forwarder_of: Callable[..., Forwarder], small: Path) -
         forwarder.publish(small)
         server.stop()
         assert "cannot be reached" in failure(forwarder, TemporaryError)
-        assert forwarder.run("--quiet")[0] == 75
+        assert forwarder.run("--quiet") == (75, "")
+        noted = forwarder.home / "loader.duckdb.state" / "failing.json"
+        (name,) = json.loads(noted.read_text())
+        noted.write_text(json.dumps({name: (datetime.now(UTC) - timedelta(hours=7)).isoformat()}))
+        code, said = forwarder.run("--quiet")
+        assert (code, "(7 hours): " in said) == (69, True)
         server.start()
 
-        assert "2 rows of 2 tables" in forwarder.forward()
+        assert "2 rows of 2 tables" in forwarder.run()[1]
+        assert json.loads(noted.read_text()) == {}
 
         server.stop()
         assert "nothing new" in forwarder.forward()  # no connection is needed
