@@ -56,19 +56,19 @@ test-all: .venv/.everything ## run all tests, on random data of a new seed (SEED
 load: .venv/.loader ## record what is new in the org configured in .dlt/
 	@$(RUN) load
 
-forward: .venv/.loader ## send what is new to the company's warehouse, as [forward] in .dlt/config.toml says
+forward: .venv/.loader ## send what is new to the company's warehouse, as set under [forward] in .dlt/config.toml
 	@$(RUN) forward
 
 check: .venv/.loader ## list problems that need attention, or print nothing (WAREHOUSE=file)
 	@exec $(RUN) check $(READ)
 
-init: .venv/.loader ## enter an org's keys, try them, and show the line for cron
+init: .venv/.loader ## enter an org's keys, try them, and show the cron line
 	@exec $(RUN) init
 
 doctor: .venv/.loader ## diagnose the set-up and suggest fixes
 	@$(RUN) doctor
 
-report: .venv/.loader ## write report.html: one page of charts, for a mail or a wiki (WAREHOUSE=file)
+report: .venv/.loader ## write report.html: one page of charts, to mail or put on a wiki (WAREHOUSE=file)
 	@exec $(RUN) report $(READ)
 
 notebook: .venv/.everything ## open the charts in your browser, with filters and SQL (WAREHOUSE=file)
@@ -90,10 +90,10 @@ setup-postgres: .venv/.loader ## install what `forward` to Postgres needs
 setup-lake: .venv/.loader ## install what `forward` to a lake needs: S3 and Delta
 	@$(INSTALL) -r requirements-forward-lake.txt
 
-setup-engines: .venv/.everything ## install what the tests of `forward` need, beside Debian's Postgres and Java
+setup-engines: .venv/.everything ## install what the tests of `forward` need, besides Debian's Postgres and Java
 	@$(INSTALL) -r tests/requirements-engines.txt
 
-setup-snowflake: .venv/.everything ## install the emulator of Snowflake into .venv-snowflake, for the tests of views
+setup-snowflake: .venv/.everything ## install the Snowflake emulator into .venv-snowflake, for the tests of views
 	@.venv/bin/python -m venv .venv-snowflake
 	@.venv-snowflake/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/requirements-snowflake.txt
 

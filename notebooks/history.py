@@ -1,5 +1,5 @@
 """What happens in an org, as charts: `make notebook`, or `make notebook-edit` to change the code. It has the charts of
-`make report`, with filters, and a place for your own SQL at the end. Every cell closes the file after reading."""
+`make report`, with filters, and an editor for your own SQL at the end. Every cell closes the file after reading."""
 
 import marimo
 
@@ -149,7 +149,7 @@ def choose_jobs(mo, org, read, select, warehouse):
     mo.vstack(
         [
             mo.hstack([org, time, job_types, objects, creators], justify="start", wrap=True),
-            mo.md("Where nothing is selected, everything is shown."),
+            mo.md("If nothing is selected, everything is shown."),
         ]
     )
     return creators, job_types, objects, time

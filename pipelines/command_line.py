@@ -17,7 +17,7 @@ KEYS_OF_INIT: Final = {
 
 
 def command_line_parser() -> ArgumentParser:
-    """Parses the arguments; `command` is then the name of the one that is given."""
+    """Parses the arguments; `command` is then the name of the given command."""
     name = "bulk-jobs" if Path(sys.argv[0]).stem == "bulk-jobs" else "python -m pipelines.query_jobs"
     parser = ArgumentParser(prog=name, description="Record a Salesforce org's Bulk API jobs.")
     parser.add_argument("--version", action="version", version=f"bulk-jobs {version()}")
@@ -25,9 +25,9 @@ def command_line_parser() -> ArgumentParser:
     _add_load(commands.add_parser("load", help="record what is new in the configured orgs"))
     _add_forward(commands.add_parser("forward", help="send what is new to the database or lake of [forward]"))
     _add_demo(commands.add_parser("demo", help="record the built-in demo org and show the result"))
-    _add_init(commands.add_parser("init", help="enter an org's keys, try them, and show the line for cron"))
+    _add_init(commands.add_parser("init", help="enter an org's keys, try them, and show the cron line"))
     commands.add_parser("doctor", help="diagnose the set-up and suggest fixes")
-    _add_report(commands.add_parser("report", help="write one HTML page of charts, for a mail or a wiki"))
+    _add_report(commands.add_parser("report", help="write one HTML page of charts, to mail or put on a wiki"))
     _add_show(commands.add_parser("show", help="print a view as a table, or write it as CSV, JSON or Parquet"))
     _add_check(commands.add_parser("check", help="list problems that need attention (exit code 1), or print nothing"))
     _add_metrics(commands.add_parser("metrics", help="write a text file for Prometheus' node_exporter"))
@@ -49,13 +49,13 @@ def _add_load(load: ArgumentParser) -> None:
 def _add_forward(forward: ArgumentParser) -> None:
     forward.add_argument("--quiet", action="store_true", help="print only warnings and errors; for cron")
     mode = forward.add_mutually_exclusive_group()
-    mode.add_argument("--init", action="store_true", help="create tables, keys and views there, and send nothing")
+    mode.add_argument("--init", action="store_true", help="create the tables, keys and views, and send nothing")
     mode.add_argument(
         "--full", action="store_true", help="send everything, and remove there what this recorder no longer has"
     )
     mode.add_argument("--dry-run", action="store_true", help="print how many rows would be sent, and change nothing")
     forward.add_argument(
-        "--take-over", action="store_true", help="go on under the name of a recorder that will not run again"
+        "--take-over", action="store_true", help="continue under the name of a recorder that will not run again"
     )
 
 
@@ -65,21 +65,24 @@ def _add_init(init: ArgumentParser) -> None:
         "--sign-in",
         default="",
         choices=("client-credentials", "jwt", "sf", "token"),
-        help="how to sign in (default: as the other options mean; else it asks)",
+        help="how to sign in (default: as the other options imply; otherwise it asks)",
     )
     for key, what in KEYS_OF_INIT.items():
         init.add_argument(f"--{key.replace('_', '-')}", default="", metavar=what.upper(), help=f"the key {key}")
     init.add_argument(
-        "--secret-file", default="", metavar="FILE", help="read the app's secret, or the token, from it (- for stdin)"
+        "--secret-file",
+        default="",
+        metavar="FILE",
+        help="file to read the app's secret, or the token, from (- for stdin)",
     )
-    init.add_argument("--replace", action="store_true", help="replace keys that are there; the old file is kept")
+    init.add_argument("--replace", action="store_true", help="replace existing keys; the old file is kept")
 
 
 def _add_demo(demo: ArgumentParser) -> None:
     demo.add_argument("--fleet", action="store_true", help="record three orgs, one of which goes silent")
-    demo.add_argument("--days", type=_days, help="days to simulate (default: 28; of the three orgs: 12)")
+    demo.add_argument("--days", type=_days, help="days to simulate (default: 28; with --fleet: 12)")
     demo.add_argument(
-        "--home", type=Path, metavar="FOLDER", help="folder for its files (default: demo/; of the three: demo-fleet/)"
+        "--home", type=Path, metavar="FOLDER", help="folder for its files (default: demo/; with --fleet: demo-fleet/)"
     )
 
 
@@ -101,7 +104,7 @@ def _add_report(report: ArgumentParser) -> None:
         "--pngs",
         type=Path,
         metavar="FOLDER",
-        help="also write the summary and each picture to this folder, as PNG, for a mail that may have no HTML",
+        help="also write the summary and each picture to this folder, as PNG, for mails without HTML",
     )
     report.add_argument("--days", type=_days, default=30, help="days to show, up to the last load (default: 30)")
     _add_what_to_read(report)
@@ -125,7 +128,7 @@ def _add_show(show: ArgumentParser) -> None:
 def _add_check(check: ArgumentParser) -> None:
     check.add_argument("--json", action="store_true", help="print the findings as JSON, even if there are none")
     check.add_argument(
-        "--notify", action="store_true", help="also tell each channel of [alerts] what is new, and what is over"
+        "--notify", action="store_true", help="also notify each channel of [alerts] of what is new, and of what is over"
     )
     _add_what_to_read(check)
 
@@ -147,7 +150,7 @@ def _add_what_to_read(command: ArgumentParser) -> None:
         action="append",
         metavar="NAME",
         default=[],
-        help="only this org: its name in the settings, its own, or its id; repeatable (default: all that are recorded)",
+        help="only this org: its name in the settings, its own name or its id; repeatable (default: all recorded orgs)",
     )
     command.add_argument(
         "--as-of", metavar="TIME", help="show everything as of that time (ISO 8601; UTC unless it has an offset)"

@@ -114,7 +114,7 @@ STATE_SPANS: Final = Table(
 
 JOB_DETAILS: Final = Table(
     "job_details",
-    "One row per finished job whose details were requested: what the listing does not tell",
+    "One row per finished job whose details were requested: what the listing does not show",
     ("org_id", "id"),
     (
         ORG_ID,
@@ -128,7 +128,7 @@ JOB_DETAILS: Final = Table(
         Column("listed_modstamp", TIME, "system_modstamp in the listing then", nullable=False),
         Column("state", TEXT, "State in the answer itself", "state"),
         Column("number_records_processed", COUNT, "Records processed; for Classic jobs as counted by the Classic API", "numberRecordsProcessed"),
-        Column("number_records_failed", COUNT, "Of these, failed; null if the API does not tell, as for V2 queries", "numberRecordsFailed"),
+        Column("number_records_failed", COUNT, "Of these, failed; null if the API does not report it, as for V2 queries", "numberRecordsFailed"),
         Column("number_batches_queued", COUNT, "Classic: batches waiting", "numberBatchesQueued"),
         Column("number_batches_in_progress", COUNT, "Classic: batches running", "numberBatchesInProgress"),
         Column("number_batches_completed", COUNT, "Classic: batches completed, whether or not their records failed", "numberBatchesCompleted"),

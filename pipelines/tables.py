@@ -42,7 +42,7 @@ LISTINGS: Final = Table(
         Column("reduced_since", TIME, "If this listing showed only a fraction of the jobs that must still exist, and so proves nothing: start of the first listing in a row that did; null: it showed enough"),
         Column("creators", COUNT, "Distinct created_by_id listed; 1 can mean that only our own jobs are visible"),
         Column("only_creator_id", TEXT, "The created_by_id of all listed jobs, if they all have the same"),
-        Column("listed_by_id", TEXT, "Id of the user whose access listed them (005…); null if the sign-in does not tell"),
+        Column("listed_by_id", TEXT, "Id of the user whose access listed them (005…); null if the sign-in does not reveal it"),
         Column("rejected", COUNT, "Records without a usable key; see rejected_records"),
         Column("filters", TEXT, "JSON object of the filters sent; {} is the whole listing", nullable=False),
         Column("api_version", TEXT, "API version used for the request"),

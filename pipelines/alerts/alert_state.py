@@ -116,8 +116,8 @@ def exclusive_alert_state(primary_file: Path, name: str) -> Iterator[AlertState]
         lock = open(os.open(state.path / "alerts.lock", os.O_RDWR | os.O_CREAT, 0o666), "r+")  # noqa: SIM115
     except OSError as error:
         raise ConfigError(
-            f"Cannot write in {state.path}, where it is kept what was sent: {error.strerror}.",
-            "Let this user write there, or run it as another.",
+            f"Cannot write in {state.path}, which keeps what was sent: {error.strerror}.",
+            "Let this user write there, or run it as another user.",
         ) from None
     with lock:
         lock_alone(

@@ -89,9 +89,9 @@ def open_channels(urls: Sequence[str]) -> list[Channel]:
         except Exception:
             service = None
         if service is None:
-            known = "" if "://" in url else ": it has no schema, such as slack://"
+            known = "" if "://" in url else ": it has no scheme, such as slack://"
             raise ConfigError(
-                f"Number {number} of `urls` under [alerts] is not a URL that Apprise knows{known}.",
+                f"Number {number} of `urls` under [alerts] is not a URL that Apprise supports{known}.",
                 "Each service has its own form: see docs/alerts.md and https://appriseit.com/services/.",
             )
         if "overflow=" not in url:  # what is too long for a service would be refused for good

@@ -26,7 +26,7 @@ BEGINNING: Final = b"# help bulk_jobs_"  # of a file that this may replace, in l
 FAMILIES: Final = {
     "last_complete_listing_timestamp_seconds": (("feed",), "Time of the newest complete listing of a feed"),
     "last_complete_listing_age_seconds": (("feed",), "Age of that listing when this file was written"),
-    "findings": (("kind",), "Problems that `check` reports, by kind; of a kind without any there is no sample"),
+    "findings": (("kind",), "Problems that `check` reports, by kind; kinds without any have no sample"),
     "findings_open": ((), "Problems that `check` reports, of all kinds"),
     "findings_urgent": ((), "Of these, urgent ones"),
     "jobs_last_24h": (("kind",), "Jobs created in the 24 hours before the newest complete listing"),

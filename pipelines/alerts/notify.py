@@ -38,7 +38,7 @@ def notifying(given: Path | None, names: Sequence[str], as_of: str | None) -> It
     Raises ConfigError if no channel is set, or one is wrong; TemporaryError if one cannot be reached.
     """
     if as_of:
-        raise ConfigError("--notify tells what is wrong now, not as of an earlier time.", "Leave out --as-of.")
+        raise ConfigError("--notify reports what is wrong now, not as of an earlier time.", "Leave out --as-of.")
     alerts, settings = read_alert_settings(), read_settings()
     channels = open_channels(alerts.urls)
     if given is None and not settings.warehouse.exists() and not settings.primary_file.exists():
@@ -171,5 +171,5 @@ class Notifier:
         names = ", ".join(channel.name for channel in failed)
         return TemporaryError(
             f"{len(failed):,} of {counted(len(self.channels), 'channel')} could not be notified: {names}.",
-            "What they were not told is kept, and the next `check --notify` sends it.",
+            "What they missed is kept, and the next `check --notify` sends it.",
         )

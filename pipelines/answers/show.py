@@ -111,7 +111,7 @@ class Shown:
         self._time = self._time_of_row()
         if days:
             if not self._time:
-                raise ConfigError(f"{self.name} has no time to choose rows by.", "Leave out --days.")
+                raise ConfigError(f"{self.name} has no time to filter by.", "Leave out --days.")
             conditions.append(f"{self._time} >= getvariable('shown_since')")
             ((newest,),) = file.connection.execute(
                 "select max(as_of at time zone 'UTC') from recorded_orgs where list_contains($1, org_id)", [chosen]
@@ -141,7 +141,7 @@ class Shown:
         text = drawn.getvalue().rstrip("\n")
         if " shown)" not in text.rpartition("\n")[2]:
             return text
-        return f"{text}\nAll of it: pipe it into `less -S`. Less of it: --columns, --days."
+        return f"{text}\nTo see all of it, pipe it into `less -S`; to see less of it, use --columns or --days."
 
     def write(self, kind: str, output: Path) -> int:
         """Writes the rows to a file or stream, as COPY_OPTIONS has it, in full; returns how many.
@@ -151,7 +151,7 @@ class Shown:
         columns = self.columns or list(self.types)
         begins = {"csv": columns[0].encode(), "json": b"[", "parquet": b"par1"}
         if kind == "parquet" and _is_terminal(output):
-            raise ConfigError("Parquet is not for a terminal.", f"Name a file: {option}.")
+            raise ConfigError("Parquet cannot be shown in a terminal.", f"Name a file: {option}.")
         check_output(output, option, f"{kind.upper()} file of {self.name}", begins[kind])
         query = self._query(columns, FORMS[kind])
         written = 0

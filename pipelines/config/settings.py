@@ -109,7 +109,7 @@ def read_settings() -> Settings:
     if not 0 <= recorder.quiet_hours <= MAX_QUIET_HOURS:
         raise ConfigError(
             f"{named('query_jobs.quiet_hours')} is {recorder.quiet_hours:g}.",
-            f"It must be a number of hours from 0 to {MAX_QUIET_HOURS:,}; 0 tells of every temporary failure.",
+            f"It must be a number of hours from 0 to {MAX_QUIET_HOURS:,}; 0 reports every failure at once.",
         )
     key, given = _primary_file()
     primary_file = project_path(given)

@@ -39,7 +39,7 @@ def demo_fleet(days: int, home: Path) -> int:
             live(org, until=UNTIL, seed=seed)
         every = "a load of all each day"
         print(f"Three demo orgs, {days} simulated days with {every}: {', '.join(orgs)}.")
-        print(f"On {SILENT_SINCE:%d %B}, somebody revokes the key of {SILENT}.")
+        print(f"On {SILENT_SINCE:%d %B}, someone revokes the key of {SILENT}.")
         with Console(stderr=True).status("Starting …") as status:  # shows on a terminal only
             last, loads = _record(orgs, home, status.update)
     print(f"\nThe last of {loads} loads printed:")

@@ -47,11 +47,11 @@ def init(sign_in: str, org: str, given: Mapping[str, str], secret_file: str, rep
     before = file.read_text(encoding="utf-8-sig") if file.is_file() else ""
     _check_orgs(tomllib.loads(before), org)
     if (there := keys_there(tomllib.loads(before), section)) and not replace:
-        question = f"{file} has keys of this org already ({', '.join(there)}). Replace them?"
+        question = f"{file} already has keys of this org ({', '.join(there)}). Replace them?"
         if not _in_terminal() or not _ask(input, f"{question} [y/N] ").lower().startswith("y"):
             raise ConfigError(
                 f"{file} has [{'.'.join(section)}] already, with {', '.join(there)}.",
-                "Nothing was changed. To replace these keys, add --replace, which keeps the old file beside it; "
+                "Nothing was changed. To replace these keys, add --replace, which keeps the old file next to it; "
                 "to record another org as well, add --org NAME.",
             )
     keys = _keys(sign_in or _method(given), given, secret_file)
@@ -66,10 +66,10 @@ def init(sign_in: str, org: str, given: Mapping[str, str], secret_file: str, rep
     use_project()
     print()
     if code := doctor():
-        print("\nOnce that is fixed, this line of a crontab records every hour:")
+        print("\nOnce that is fixed, this crontab line (crontab -e) records the org every hour:")
     else:
         print("\nNow load, and look at it:", f"  {_command()} load", f"  {_command()} report", sep="\n")
-        print("\nThis line of a crontab (crontab -e) records every hour:")
+        print("\nThis crontab line (crontab -e) records the org every hour:")
     print(f"  {cron_line()}")
     return code
 
@@ -113,7 +113,7 @@ def _check_orgs(settings: Mapping[str, object], org: str) -> None:
     if org and keys_there(settings, CREDENTIALS):
         raise ConfigError(
             "The settings have the credentials of a single org, which has no name.",
-            f"Move them to [{ORGS}.NAME.{CREDENTIALS[-1]}] first (docs/setup.md, Many orgs); its history goes on.",
+            f"Move them to [{ORGS}.NAME.{CREDENTIALS[-1]}] first (docs/setup.md, Many orgs); its history continues.",
         )
 
 
@@ -123,12 +123,12 @@ def _method(given: Mapping[str, str]) -> str:
         return meant
     if not _in_terminal():
         raise ConfigError("Which way to sign in?", f"Add --sign-in with one of {', '.join(SIGN_INS)}.")
-    print("How shall it sign in?")
+    print("How should it sign in?")
     for number, (method, keys) in enumerate(METHODS.items(), 1):
         print(f"  {number}. {method}{' (recommended)' if number == 1 else ''}: {', '.join(keys)}")
     answer = _ask(input, "Number [1]: ") or "1"
     if answer not in map(str, range(1, len(SIGN_INS) + 1)):
-        raise ConfigError(f"{answer[:40]!r} is none of these numbers.", "Nothing was changed.")
+        raise ConfigError(f"{answer[:40]!r} is not one of these numbers.", "Nothing was changed.")
     return list(SIGN_INS)[int(answer) - 1]
 
 
@@ -138,7 +138,7 @@ def _keys(sign_in: str, given: Mapping[str, str], secret_file: str) -> dict[str,
     spare = sorted(key for key, value in given.items() if value and key not in (*wanted, "login_url"))
     if spare:
         raise ConfigError(
-            f"{', '.join(spare)}: no key of the {SIGN_INS[sign_in]} sign-in.", f"It has: {', '.join(wanted)}."
+            f"{', '.join(spare)}: not part of the {SIGN_INS[sign_in]} sign-in.", f"It has: {', '.join(wanted)}."
         )
     keys = {key: value for key, value in given.items() if value}
     if secret and secret_file:

@@ -40,9 +40,7 @@ UNAVAILABLE: Final = ("08", "53", "57P", "58")
 INVISIBLE: Final = "42P06"  # a schema that is there, and that this user does not see
 CONFLICT: Final = ("40", "55P03", "42P07", INVISIBLE, "42701", "42710", "23505", "XX000")
 REFUSED: Final = ("password authentication failed", "no pg_hba.conf entry", "authentication failed", "is not permitted")
-INSISTS: Final = (
-    "dlt insists on a password, also where the server asks for none (peer, trust, .pgpass): then write any text."
-)
+INSISTS: Final = "dlt requires a password, even if the server does not (peer, trust, .pgpass): then any text will do."
 NO_DRIVER: Final = {"postgres": "make setup-postgres", "filesystem": "make setup-lake"}
 
 
@@ -140,7 +138,7 @@ def _of_destination(  # noqa: PLR0911 - one for each kind of refusal
         )
     if state in ("42501", INVISIBLE):
         said = f"for schema {settings.dataset}" if state == INVISIBLE else said
-        return AccessDenied(f"{where} refuses this user a right: {text}", _grants(said, settings, staging, hidden))
+        return AccessDenied(f"{where} denies this user a right: {text}", _grants(said, settings, staging, hidden))
     if state == "25006":
         return ConfigError(f"{where} is read-only, such as a replica.", "Forward to the server that accepts changes.")
     if state.startswith(CONFLICT):
@@ -179,7 +177,7 @@ def _setting(error: ConfigurationException, settings: ForwardSettings) -> Config
     as_text = given is not None and isinstance(given.value, str)
     if as_text or "cannot parse" in str(error):  # dlt's message may show the URL
         return ConfigError(
-            f"{place_of(section, '`credentials`')} cannot be read, or lacks a part.",
+            f"{place_of(section, '`credentials`')} cannot be read, or is incomplete.",
             f"It must be a URL such as postgresql://user:password@host:5432/database, or a section. {INSISTS}",
         )
     if not isinstance(error, ConfigFieldMissingException):

@@ -48,7 +48,7 @@ def create_views(database: Database, dataset: str, *, in_one_transaction: bool) 
         if sqlstate(error) != REFUSED or any(NOT_OWNER in str(cause) for cause in exception_chain(error)):
             raise
         raise AccessDenied(
-            f"The destination refuses this user the right to create views in {dataset}. The tables are not concerned.",
+            f"The destination refuses this user the right to create views in {dataset}. The tables are not affected.",
             f"Grant it: grant usage, create on schema {dataset} to <user>; or set views = false under [forward].",
         ) from None
 

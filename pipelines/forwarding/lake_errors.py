@@ -39,13 +39,15 @@ def explain_lake(chain: Sequence[BaseException]) -> RecorderError | None:
     if any(word in said for word in DENIED) or any(map(is_permission_error, (*chain, *of_rust))):
         return AccessDenied(
             f"Access to {PLACE} was denied.",
-            "It takes the rights to list, read, write and delete there: check the keys, or the folder's owner.",
+            "The user needs the rights to list, read, write and delete there: check the keys, or the folder's owner.",
         )
     if any(isinstance(cause, NotADirectoryError | FileExistsError) for cause in chain):
-        return ConfigError(f"A file is in the way of a folder of {PLACE}.", "Remove it, or correct bucket_url.")
+        return ConfigError(
+            f"A folder of {PLACE} cannot be created: a file has its name.", "Remove it, or correct bucket_url."
+        )
     if any(word in said for word in (*UNREACHABLE, *OTHERS)):
         return TemporaryError(
-            f"Cannot reach {PLACE}, or another recorder was in the way.",
+            f"Cannot reach {PLACE}, or another recorder interfered.",
             "Nothing is marked as sent; the next forward tries again.",
         )
     return None

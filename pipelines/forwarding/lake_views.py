@@ -24,7 +24,7 @@ FULL_FORWARDS: Final = Table(
     (
         Column("recorder", TEXT, "Its name"),
         ORG_ID,
-        Column("after_load_id", NUMBER, "Rows of this org with a _dlt_load_id up to this one do not count any more"),
+        Column("after_load_id", NUMBER, "Rows of this org with a _dlt_load_id up to this one are no longer valid"),
     ),
 )  # fmt: skip
 FOLDER: Final = "views"  # of the scripts, beside those of the tables
@@ -44,17 +44,17 @@ FULL: Final = "select org_id, max(after_load_id) as after_load_id from {files} g
 HEADS: Final = {
     "duckdb": """\
 -- The tables and views of the lake {root}, for DuckDB: in the shell, `.read duckdb.sql`.
--- Written by `forward`, which replaces it when a version brings other views. For a lake on S3, sign in first:
+-- Written by `forward`, which replaces it when a new version changes the views. For a lake on S3, sign in first:
 --   create secret (type s3, provider credential_chain)
 create schema if not exists {dataset};
 set search_path = '{dataset}';
 """,
     "spark": """\
 -- The tables and views of the lake {root}, as temporary views of a Spark session (Spark 4): run each statement.
--- Written by `forward`, which replaces it when a version brings other views. Days are those of UTC: the views keep
--- this time zone, even if the session changes to another one afterwards. They show the files of the moment at which
--- this was run: run it again to see what came since. Spark writes a view's text wherever another view reads it, and
--- runs out of memory over views of views: docs/company-warehouse.md has the loop that keeps rows instead.
+-- Written by `forward`, which replaces it when a new version changes the views. Days are in UTC: the views keep this
+-- time zone, even if the session changes to another one afterwards. They show the files that existed when this was
+-- run: run it again to see newer ones. Spark copies a view's text wherever another view reads it, and runs out of
+-- memory on views of views: docs/company-warehouse.md has the loop that keeps rows instead.
 set time zone 'UTC';
 """,
 }

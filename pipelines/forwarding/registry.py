@@ -20,7 +20,7 @@ RECORDERS: Final = Table(
     ("recorder",),
     (
         Column("recorder", TEXT, "Its name: `recorder` under [forward], or the identity of its file"),
-        Column("identity", TEXT, "Identity of its primary database, which all copies of that have"),
+        Column("identity", TEXT, "Identity of its primary database, which all its copies share"),
         Column("host", TEXT, "Name of the machine that it runs on"),
         Column("path", TEXT, "Path of its primary database there"),
         Column("orgs", TEXT, "JSON list of the ids of the orgs that it has forwarded"),
@@ -58,8 +58,8 @@ def taken(recorder: Recorder, host: str, path: str) -> ConfigError:
     mine = recorder.place
     return ConfigError(
         f"The recorder {recorder.name} of this destination is {path} on {host}, not {mine[1]} on {mine[0]}.",
-        "Two recorders of one name lose rows. If this one has replaced the other, and that one will not run "
-        "again: forward --take-over. If both are to run, give one another name: `recorder` under [forward].",
+        "Two recorders with the same name lose rows. If this one has replaced the other, and that one will not run "
+        "again: forward --take-over. If both are to run, rename one of them: `recorder` under [forward].",
     )
 
 

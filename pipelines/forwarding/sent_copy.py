@@ -67,7 +67,8 @@ class SentCopy:
             lock = open(os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o666), "r+")  # noqa: SIM115
         except OSError as error:
             raise ConfigError(
-                f"Cannot write in {self.folder}: {error.strerror}.", "Let this user write there, or run it as another."
+                f"Cannot write in {self.folder}: {error.strerror}.",
+                "Let this user write there, or run it as another user.",
             ) from None
         with lock:
             lock_alone(

@@ -32,7 +32,7 @@ def identify(primary: PrimaryDatabase, state: StateFolder, settings: Settings) -
         refuse_demo(identity, primary.path)
     elif not is_demo(identity):
         raise ConfigError(
-            f"{primary.path} is no recording of the demo org: it has taken the place of the demo's file.",
+            f"{primary.path} is not a recording of the demo org: it has taken the place of the demo's file.",
             "Move it back to where it belongs, and begin the demo again.",
         )
     if state.is_provisional and state.identity != identity:  # the folder beside the file was lost, then the file locked

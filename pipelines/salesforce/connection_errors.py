@@ -56,7 +56,7 @@ def _what_failed(error: Exception) -> str:
     if isinstance(error, ConnectTimeout) or any(type(one) is ConnectTimeoutError for one in chain):  # it has subclasses
         return "could not be reached: timed out, no connection was made in time"
     if isinstance(error, requests.Timeout) or isinstance(behind, ReadTimeoutError):
-        return "timed out: it took the connection, but did not answer in time"
+        return "timed out: it accepted the connection, but did not answer in time"
     if isinstance(error, BROKEN) or isinstance(behind, ProtocolError):
         return "closed the connection or sent an invalid HTTP response"
     reason = next((one.strerror for one in chain if isinstance(one, OSError) and one.errno and one.strerror), None)

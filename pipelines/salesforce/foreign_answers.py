@@ -45,5 +45,5 @@ def redirect_target(response: Response) -> str:
         found = urlsplit(urljoin(response.url, location)) if location else None
         port = f":{found.port}" if found and found.port else ""
     except ValueError:
-        return "an address that is none"
+        return "an invalid address"
     return sanitize(f"{found.scheme}://{found.hostname or ''}{port}{found.path}", 160) if found else ""

@@ -1,4 +1,4 @@
--- One row per UTC day and org: the day's fullest 24 hours of V2 query jobs, against the org's allowance.
+-- One row per UTC day and org: the day's busiest 24 hours of V2 query jobs, against the org's allowance.
 --
 --  day            DATE                      UTC day in which these 24 hours end
 --  org_id         VARCHAR                   the org

@@ -8,7 +8,7 @@
 --  share_percent      DOUBLE                    `used` in percent of the allowance; null if that is 0 or not known
 --  used               BIGINT                    the greater of query_jobs and counted
 --  peak_at            TIMESTAMP WITH TIME ZONE  end of the 24 hours with that number: a job's creation or the hour's start, or the snapshot that counted more; if there are several in this hour, the last
---  fullness           BIGINT                    rank among all of the org's hours, starting with the least full: the peak of any period is the row with the greatest fullness
+--  fullness           BIGINT                    rank among all of the org's hours, starting with the least busy: the peak of any period is the row with the greatest fullness
 --
 -- unique: hour, org_id
 --

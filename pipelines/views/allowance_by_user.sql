@@ -1,4 +1,4 @@
--- One row per UTC day, org, user and object: whose V2 query jobs made up the day's fullest 24 hours.
+-- One row per UTC day, org, user and object: whose V2 query jobs made up the day's busiest 24 hours.
 --
 --  day            DATE                      UTC day on which these 24 hours end
 --  org_id         VARCHAR                   the org

@@ -4,7 +4,7 @@
 --  hole_from  TIMESTAMP WITH TIME ZONE  the last listing before it
 --  hole_to    TIMESTAMP WITH TIME ZONE  seven days before the first listing after it
 --  hours      DOUBLE                    its length
---  jobs       BIGINT                    jobs created in it that are recorded all the same: unfinished ones are listed for longer, and filtered listings show some
+--  jobs       BIGINT                    jobs created in it that are recorded nevertheless: unfinished ones are listed for longer, and filtered listings show some
 --  feed       VARCHAR                   the listing whose jobs it is about: query (/jobs/query: V2 queries and Classic jobs) or ingest (/jobs/ingest: V2 loads)
 --
 -- unique: org_id, feed, hole_from

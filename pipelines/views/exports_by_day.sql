@@ -10,15 +10,15 @@
 --  jobs_uncounted       BIGINT   of jobs, those that may have read more: without a final count, and neither failed nor aborted. A job that is deleted before its details are fetched never has one
 --  jobs_deleted         BIGINT   of jobs, those deleted less than seven days after their creation (early_deletions), and that no listing showed more than 24 hours after they last changed
 --  days_before          BIGINT   the user's earlier days with queries of the object: the last 90 of them at most
---  most_records_before  BIGINT   most rows read on one of these days; null unless the rows of half of them are counted, and if less than 14 of the 28 days before this one are covered
---  deletes_regularly    BOOLEAN  whether this user's jobs are deleted anyway: on three or more of the 30 days with queries before this one, and a tenth of the jobs of these days
+--  most_records_before  BIGINT   most rows read on one of these days; null unless the rows of at least half of them are counted, and at least 14 of the 28 days before this one are covered
+--  deletes_regularly    BOOLEAN  whether this user's jobs are deleted anyway: on three or more of the 30 days with queries before this one, and at least a tenth of the jobs of these days
 --  new_user             BOOLEAN  whether this is the user's first day with bulk queries on record; null if too little is covered, as above, or the user is not known
---  new_object           BOOLEAN  whether it is the user's first day with bulk queries of this object; null like new_user, and if the object is not known, or deletes_regularly: then most jobs are gone before any listing
+--  new_object           BOOLEAN  whether it is the user's first day with bulk queries of this object; null like new_user, if the object is not known, or if deletes_regularly: then most jobs are gone before any listing
 --
 -- unique: day, org_id, created_by_id, object
 --
--- Days are those with jobs, not calendar days: who exports at the end of each month is compared with the month-ends before.
--- Jobs without a plausible creation are left out. What makes no bulk job is not here: REST and SOAP queries, reports.
+-- Days are those with jobs, not calendar days: a user who exports at the end of each month is compared with earlier month-ends.
+-- Jobs without a plausible creation are left out. Exports without a bulk job are not here: REST and SOAP queries, reports.
 with queries as (
     select
         date_trunc('day', j.began_at at time zone 'UTC') as day,

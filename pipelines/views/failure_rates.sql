@@ -14,7 +14,7 @@
 --  jobs_lost          BIGINT                    of these, Closed or JobComplete although every record failed
 --  first_failure_at   TIMESTAMP WITH TIME ZONE  creation of the first of jobs_failed
 --  last_failure_at    TIMESTAMP WITH TIME ZONE  creation of the last of them
---  is_failing         BOOLEAN                   whether that is, at covered_to, at most a day ago, or three times the usual pause between two jobs
+--  is_failing         BOOLEAN                   whether last_failure_at is at most a day before covered_to, or at most three times the usual pause between two jobs
 --  jobs_counted       BIGINT                    of `jobs`, those that neither failed nor lost all records, and whose records the org counted
 --  records_processed  BIGINT                    records of these, including failed ones
 --  records_failed     BIGINT                    of these, failed

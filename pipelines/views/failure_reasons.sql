@@ -7,8 +7,8 @@
 --  created_by_id  VARCHAR                 the user
 --  created_by   VARCHAR                   name of the user, as in user_names; the id if the name is not known
 --  outcome      VARCHAR                   for jobs: failed, aborted, every record failed, partly failed; null for records and batches, whatever became of their jobs
---  error_code   VARCHAR                   such as InvalidBatch, or UNABLE_TO_LOCK_ROW; null: no code given, or not asked
---  error_template  VARCHAR                what their errors have in common: without ids, numbers, quoted and bracketed text; null: no error given, not asked, or a text that may contain values of records
+--  error_code   VARCHAR                   such as InvalidBatch, or UNABLE_TO_LOCK_ROW; null: no code given, or details not fetched
+--  error_template  VARCHAR                what their errors have in common: without ids, numbers, quoted and bracketed text; null: no error given, details not fetched, or a text that may contain values of records
 --  error        VARCHAR                   an example: the error of the job last_id; null for records and batches
 --  jobs         BIGINT                    number of jobs
 --  records_failed  BIGINT                 for jobs: records that failed in them, if the org gives a count; for records: those read that failed for this reason; null for batches

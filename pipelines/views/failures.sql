@@ -13,7 +13,7 @@
 --  outcome            VARCHAR                   failed, aborted, every record failed (although Closed or JobComplete), partly failed
 --  records_processed  BIGINT                    records processed, including failed ones; a failed job often has 0 of 0
 --  records_failed     BIGINT                    of these, failed; null if the org gives no count
---  error_code         VARCHAR                   what the error begins with, such as InvalidBatch; null: no code given, or not asked
+--  error_code         VARCHAR                   what the error begins with, such as InvalidBatch; null: no code given, or details not fetched
 --  error              VARCHAR                   the rest of the error; why single records failed is in record_errors
 --  error_template     VARCHAR                   the error without its ids, numbers and quoted text: the same for failures of the same kind
 --

@@ -7,7 +7,7 @@
 --  is_sandbox           BOOLEAN                   whether it is a sandbox; null if that is not known
 --  left_settings_at     TIMESTAMP WITH TIME ZONE  when a load first found that the settings no longer name it; null: they do, or never did
 --  as_of                TIMESTAMP WITH TIME ZONE  its newest complete listing, of either feed; the other columns are as of then
---  hours_behind         DOUBLE                    how long before the newest complete listing of any org that was; null if it left the settings
+--  hours_behind         DOUBLE                    how long as_of is before the newest complete listing of any org; null if it was removed from the settings
 --  usual_gap_hours      DOUBLE                    its usual time between two listings; see org_rhythms
 --  is_silent            BOOLEAN                   whether it has gone silent while others are recorded: more than a day behind, and more than one and a half times its usual gap
 --  covered_from         TIMESTAMP WITH TIME ZONE  since when the record is complete without a gap; null if nothing proves it

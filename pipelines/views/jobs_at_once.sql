@@ -3,7 +3,7 @@
 --  hour             TIMESTAMP  start of the hour, UTC
 --  org_id           VARCHAR    the org
 --  kind             VARCHAR    query: reads records out of the org; load: writes or deletes
---  at_once          BIGINT     jobs between creation and end in the hour's fullest second, including waiting ones
+--  at_once          BIGINT     jobs between creation and end in the hour's busiest second, including waiting ones
 --  at_start         BIGINT     the same in the hour's first second
 --  covered_percent  DOUBLE     share of the hour that lies in coverage, 0 to 100; below 100, there may have been more; see below
 --

@@ -1,4 +1,4 @@
--- One row per org and limit: how much of it is used, how that has changed, and when it is reached if this goes on.
+-- One row per org and limit: how much of it is used, how that has changed, and when it is reached if this continues.
 --
 --  org_id          VARCHAR                   the org
 --  limit_name      VARCHAR                   name of the limit, such as DailyBulkApiBatches
@@ -11,7 +11,7 @@
 --  reached_at      TIMESTAMP WITH TIME ZONE  when the limit is reached at the pace between the two; read_at if it is already; null: use does not grow, or not within 90 days
 --  weeks           BIGINT                    whole weeks before the newest snapshot, up to eight, with snapshots
 --  weekly_growth   DOUBLE                    by how much the weeks' peaks grow from week to week: the slope of the straight line that fits them best; null with fewer than three
---  reached_on      DATE                      the day on which a peak reaches the limit if that goes on; null: peaks do not grow, or not within two years
+--  reached_on      DATE                      the day on which a peak reaches the limit if that continues; null: peaks do not grow, or not within two years
 --
 -- unique: org_id, limit_name
 --

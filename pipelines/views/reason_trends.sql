@@ -24,9 +24,9 @@
 --  weeks_before            BIGINT                    how many of the four times seven days before have such loads
 --  most_records_before     BIGINT                    the most records that failed for it in one of these weeks; null if there is none
 --  highest_percent_before  DOUBLE                    the highest share of one of these weeks; null if there is none
---  is_comparable           BOOLEAN                   whether the weeks before tell what is usual: two of them count, the reason is known for more than a week before the seven days, and the feed's coverage spans two weeks
---  is_new                  BOOLEAN                   whether first_at is in the seven days, and it is no old reason with another text; null: the record does not tell
---  replaces                VARCHAR                   a reason of the series that ended within the seven days before this one began, and had a similar share (a third to three times as much) in the loads in which it occurred: the same cause may have got another code or text, as with a new release; of several the greatest hash
+--  is_comparable           BOOLEAN                   whether the weeks before show what is usual: two of them count, the reason is known for more than a week before the seven days, and the feed's coverage spans two weeks
+--  is_new                  BOOLEAN                   whether first_at is in the seven days, and it is not an old reason with another text; null: not known
+--  replaces                VARCHAR                   a reason of the series that ended within the seven days before this one began, and had a similar share (a third to three times as much) in the loads in which it occurred: the same cause may have been given another code or text, as in a new release; if there are several, the greatest hash
 --  feed                    VARCHAR                   the listing that shows the loads, query or ingest; see jobs
 --
 -- unique: org_id, job_type, operation, object, created_by_id, reason

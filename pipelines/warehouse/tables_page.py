@@ -33,7 +33,7 @@ DuckDB shows the same descriptions: `comment` of `duckdb_tables()`, `duckdb_view
 - Unknown values are NULL, never 0.
 - `/jobs/query` lists V2 queries and Classic jobs, including Classic loads; `/jobs/ingest` lists V2 loads.
   The column `feed` says which: `query` or `ingest`.
-  The views tell queries from loads by `kind`: `query` or `load`.
+  In views, `kind` says whether a job is a query or a load: `query` or `load`.
 - Don't add up `jobs_listed` over listings: every listing counts the same jobs again.
 - A field that Salesforce adds later becomes a text column of `query_jobs`.
   If two fields map to the same column name, the first keeps it and the other goes into `extra_fields`.
@@ -46,7 +46,7 @@ QUESTIONS: Final[dict[str, dict[str, str]]] = {
         "failures": "What failed, was aborted or lost records, and why?",
         "failure_reasons": "What are the reasons, of jobs and of records, how often does each occur, and since when?",
         "record_counts": "Do the counts of loads add up, and how far are the reasons known?",
-        "reason_trends": "For which reasons do records fail that are new, or more often than in the weeks before?",
+        "reason_trends": "Which reasons for failed records are new, or more frequent than in the weeks before?",
         "failure_streaks": "What has failed every time, and since when?",
         "failure_rates": "Which series lose a share of their jobs, or of their records?",
         "outcomes_by_day": "How do jobs end, day by day?",

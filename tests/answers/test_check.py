@@ -57,7 +57,7 @@ class Trouble:
 TROUBLES = {
     "coverage": Trouble(
         lambda age: {"listings": listed(age)}, DAY, DAY - SECOND, 3 * DAY, f"coverage/{ORG}",
-        ("24 hours old, of 2026-11-15 06:00 UTC", "finished since then will be lost from 2026-11-22 06:00 UTC on", "make load"),
+        (", of 2026-11-15 06:00 UTC, is 24 hours old: ", "finished since then will be lost from 2026-11-22 06:00 UTC on", "make load"),
         lower=({"listing_age_hours": 23.9},), higher=({"listing_age_hours": 24.1},),
     ),
     "hole": Trouble(

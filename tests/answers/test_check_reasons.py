@@ -71,10 +71,10 @@ def test_a_new_reason_is_told_with_its_numbers(tmp_path: Path) -> None:
 
     assert finding.key == f"new reason/{ORG}/Lead/hash of REQUIRED_FIELD_MISSING"
     assert finding.message == (
-        f"70 records of {SERIES} failed for a new reason, in 2 loads since 2026-11-15 01:00 UTC, the last of "
+        f"70 records of {SERIES} failed for a new reason, in 2 loads since 2026-11-15 01:00 UTC, the last on "
         f"2026-11-16 01:00 UTC: {NAMED}"
     )
-    assert finding.remedy.startswith("Ask what changed")
+    assert finding.remedy.startswith("Find out what changed")
     assert finding.ids == (tables["ingest_jobs"][0]["id"], tables["ingest_jobs"][1]["id"])
     assert {name: finding.numbers[name] for name in ("records", "jobs", "series", "error_code")} == {
         "records": 70, "jobs": 2, "series": 1, "error_code": "REQUIRED_FIELD_MISSING",

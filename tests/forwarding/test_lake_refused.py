@@ -61,7 +61,7 @@ def test_a_file_in_the_way_of_the_lake(lake_of: Lakes, small: Path) -> None:
     Path(lake.url).write_text("not a folder")
     lake.publish(small)
 
-    with pytest.raises(ConfigError, match="in the way"):
+    with pytest.raises(ConfigError, match="a file has its name"):
         lake.forward()
     assert lake.run("--quiet")[0] == 78
 
@@ -150,5 +150,5 @@ def test_doctor_examines_a_lake_and_writes_nothing(
     with pytest.raises(ConfigError, match="no bucket no-such-bucket"):
         examined(on_s3, monkeypatch)
     Path(lake.url).write_text("not a folder")
-    with pytest.raises(ConfigError, match="in the way"):
+    with pytest.raises(ConfigError, match="a file has its name"):
         examined(lake, monkeypatch)

@@ -140,7 +140,7 @@ def test_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     with answering(None) as host:
         found = failure_of(f"http://{host}", monkeypatch)
-    assert (found.exit_code, "timed out: it took the connection" in found.message) == (75, True), found
+    assert (found.exit_code, "timed out: it accepted the connection" in found.message) == (75, True), found
 
 
 @pytest.mark.parametrize("address", ["https://acme..my.salesforce.com", f"https://{'x' * 64}.my.salesforce.com"])

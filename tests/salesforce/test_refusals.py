@@ -94,7 +94,7 @@ def test_a_page_that_is_not_about_maintenance(org: DemoOrg, recorder: Recorder, 
         ("https://acme.my.salesforce.com/x?sid=00DR00000001234!s3cret", "to https://acme.my.salesforce.com/x."),
         ("https://bob:s3cret@acme.my.salesforce.com:8443/", "to https://acme.my.salesforce.com:8443/."),
         ("/elsewhere?s3cret", "/elsewhere."),
-        ("https://acme.example:99999/s3cret", "to an address that is none."),
+        ("https://acme.example:99999/s3cret", "to an invalid address."),
         (None, "to nowhere: it has no Location."),
     ],
 )

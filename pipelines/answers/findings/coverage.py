@@ -35,7 +35,7 @@ def coverage(context: CheckContext) -> Iterator[Finding]:
         yield context.finding(
             "coverage",
             *feed.key,
-            message=f"the last complete {feed.listing} is {duration(age)} old, of {when(feed.proven)}: {feed.jobs} "
+            message=f"the last complete {feed.listing}, of {when(feed.proven)}, is {duration(age)} old: {feed.jobs} "
             f"that finished since then {'have been' if lost else 'will be'} lost from {when(lost_from)} on.",
             remedy=_how_to_list(context, feed, old_for),
             urgent=age >= URGENT_AFTER,

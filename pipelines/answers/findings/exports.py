@@ -16,9 +16,9 @@ MAX_SHOWN: Final = 5  # objects
 USUAL_AFTER: Final = 7  # days with queries of an object, so that a week's one big day is among them
 DAY: Final = timedelta(days=1)
 REMEDY: Final = (
-    "Ask the user, or the owner of the integration. If nobody knows of it: freeze the user, look for the address and "
+    "Ask the user, or the owner of the integration. If nobody knows of it: freeze the user, look up the IP address and "
     "the app in Setup's Login History, and revoke the app's tokens under Connected Apps OAuth Usage. The text of the "
-    "queries is not in the record; the view exports_by_day has how much was read of which object, day by day."
+    "queries is not in the record; the view exports_by_day shows how much of each object was read, day by day."
 )
 
 

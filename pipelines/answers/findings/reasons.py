@@ -8,8 +8,8 @@ from pipelines.answers.findings.record_reasons import reason_name
 from pipelines.answers.findings.words import counted, duration, known, precise_percent, series_name, when
 from pipelines.warehouse.reader import Row
 
-RETRY: Final = "Locks, time-outs and server errors pass: sending these records again may succeed."
-ASK: Final = "Ask what changed: the data, their source, or the org."
+RETRY: Final = "Locks, time-outs and server errors are temporary: sending these records again may succeed."
+ASK: Final = "Find out what changed: the data, their source, or the org."
 COMPARE: Final = "The view reason_trends compares it with the weeks before."
 
 
@@ -29,7 +29,7 @@ def new_reasons(context: CheckContext) -> Iterator[Finding]:
             known(first["object"]),
             first["reason"],
             message=f"{counted(records, 'record')} of {_of_series(alike)} failed for a new reason, in "
-            f"{counted(jobs, 'load')} since {when(first_at)}, the last of {when(last_at)}: {reason_name(first)}.",
+            f"{counted(jobs, 'load')} since {when(first_at)}, the last on {when(last_at)}: {reason_name(first)}.",
             remedy=f"{RETRY if first['retryable'] else ASK} {COMPARE}",
             ids=_loads(context, alike),
             numbers={
@@ -133,12 +133,12 @@ def unread_results(context: CheckContext) -> Iterator[Finding]:
             cause["cause"],
             *([cause["answer"]] if cause["answer"] else []),
             message=f"{what}: {why}",
-            remedy="Their owner, or Setup → Bulk Data Load Jobs, can still tell: Salesforce forgets the first of them "
+            remedy="Ask their owner, or see Setup → Bulk Data Load Jobs: Salesforce forgets the first of them "
             f"{when(forgotten)}."
             + (
                 " Each load tries again." if cause["cause"] == "not yet"
                 else "" if cause["cause"] == "incomplete"
-                else " If it has to stay so, mute this finding."
+                else " If this cannot be changed, mute this finding."
             ),
             ids=tuple(cause["ids"]),
             numbers={"jobs": cause["jobs"], "records_failed": records, "rows_read": cause["rows_read"],

@@ -21,7 +21,7 @@ def rejected(context: CheckContext) -> Iterator[Finding]:
             kept["reason"],
             message=f"{counted(kept['records'], 'listed record')} had no usable key and {were} set aside: "
             f"{kept['reason']}.",
-            remedy="The table rejected_records has them as they came, and why.",
+            remedy="The table rejected_records has them as received, with the reason.",
             numbers=kept,
         )
 

@@ -54,7 +54,7 @@ def _unusual_volume(context: CheckContext, feed: RecordedFeed) -> Iterator[Findi
             day["day"],
             *feed.key,
             message=f"{jobs} on {day['day']:%A, %d %B %Y}, but that weekday usually has {day['usual']:,.0f}.",
-            remedy="See the view jobs_by_day for whose they are, or whose are missing.",
+            remedy="See the view jobs_by_day for whose jobs they are, or whose are missing.",
             numbers=day,
         )
 

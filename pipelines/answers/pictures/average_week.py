@@ -67,7 +67,9 @@ def week(selection: Selection) -> Picture:
         "fullest_hour_jobs": most["value"],
     }
     if not any(row["value"] for row in found):
-        return Picture("week", title, "No jobs are recorded in the hours of this time that the record covers.", numbers)
+        return Picture(
+            "week", title, "No jobs are recorded in the hours of this period that the record covers.", numbers
+        )
     words = []
     if fullest and by_day[fullest]:
         words += [f"Most on {names[fullest - 1]}s: {_average(by_day[fullest])} jobs on average."]

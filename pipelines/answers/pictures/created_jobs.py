@@ -50,7 +50,7 @@ def volume(selection: Selection) -> Picture:
     for days, figures in compared.items():
         numbers |= {name.format(days=days): value for name, value in figures.items()}
     if not found:
-        return Picture("volume", title, "No jobs are recorded in this time.", numbers)
+        return Picture("volume", title, "No jobs are recorded in this period.", numbers)
     kinds = ", ".join(of_kind(numbers[name], kind) for kind, name in NUMBER_OF.items() if numbers[name])
     size = selection.granularity
     words = [
@@ -85,7 +85,7 @@ def _failed(numbers: Row) -> list[str]:
         for kind, name in NUMBER_OF.items()
         if (ended := numbers["ended"][name])["jobs"]
     ]
-    words = [f"Of those that ended, failed, or lost every record: {', '.join(parts)}."] if parts else []
+    words = [f"Of those that ended, these failed or lost every record: {', '.join(parts)}."] if parts else []
     if unknown := numbers["record_failures_unknown"]:
         words.append(f"Whether records failed in {counted(unknown, 'job')} of these is not known.")
     return words

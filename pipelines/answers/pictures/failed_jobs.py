@@ -73,7 +73,7 @@ def failures(selection: Selection) -> Picture:
         },
     }
     if not found:
-        return Picture("failures", title, "Nothing is known to have failed in this time.", numbers)
+        return Picture("failures", title, "Nothing is known to have failed in this period.", numbers)
     ended = ", ".join(f"{number:,} {outcome}" for outcome, number in reversed(counts.items()) if number)
     main = numbers["reasons"][0]
     words = (

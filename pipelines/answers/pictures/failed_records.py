@@ -66,9 +66,9 @@ def reasons(selection: Selection) -> Picture:
         },
     }
     if not found:
-        words = "No record is known to have failed in this time."
+        words = "No record is known to have failed in this period."
         if most:
-            words = f"{counted(most, 'record')} failed in this time; why is not known."
+            words = f"{counted(most, 'record')} failed in this period; why is not known."
         return Picture("reasons", title, words, numbers)
     words = (
         f"{counted(numbers['records'], 'record')} of {counted(numbers['jobs'], 'load')} from {day(selection.since)} to "

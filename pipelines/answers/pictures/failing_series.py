@@ -38,7 +38,7 @@ def streaks(selection: Selection) -> Picture:
         "more": max(len(ongoing) + len(abandoned) - MAX_ENTRIES, 0),  # ongoing and abandoned ones not in the summary
     }
     if not found:
-        return Picture("streaks", title, "Nothing failed three times in a row in this time.", numbers)
+        return Picture("streaks", title, "Nothing failed three times in a row in this period.", numbers)
     words = [
         f"{series(row)} by {row['created_by']} has failed {row['failures']:,} times in a row since "
         f"{when(row['failing_since'])}."

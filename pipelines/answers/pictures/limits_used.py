@@ -42,7 +42,9 @@ def allowance(selection: Selection) -> Picture:
         "ahead": ahead,
     }
     if not peak.get("used"):
-        return Picture("allowance", title, "No V2 query jobs are recorded in this time.", numbers, supported_filters=())
+        return Picture(
+            "allowance", title, "No V2 query jobs are recorded in this period.", numbers, supported_filters=()
+        )
     of = counted(peak["used"], "V2 query job")
     if peak["share_percent"] is not None:
         of = f"{peak['used']:,} of {peak['allowance']:,} V2 query jobs ({percent(peak['share_percent'])})"
@@ -102,7 +104,7 @@ def users(selection: Selection) -> Picture:
     }
     if not peak.get("used"):
         return Picture(
-            "users", title, "No V2 query jobs are recorded in this time.", numbers, supported_filters=filters
+            "users", title, "No V2 query jobs are recorded in this period.", numbers, supported_filters=filters
         )
     used, recorded = peak["used"], peak["recorded"]
     words = (
@@ -187,7 +189,7 @@ def batches(selection: Selection) -> Picture:
         "allowed": allowed[0]["max"] if allowed else None,
     }
     if not numbers["batches"]:
-        words = "No batches of Classic jobs or V2 loads are known in this time."
+        words = "No batches of Classic jobs or V2 loads are known in this period."
         return Picture("batches", title, words, numbers, supported_filters=filters)
     least = "At least " if numbers["load_batches"] or numbers["jobs_not_counted"] else ""
     of = f" of the {numbers['allowed']:,} that the org allows in any 24 hours" if numbers["allowed"] else ""

@@ -40,7 +40,7 @@ def limits(selection: Selection) -> Picture:
     numbers["ahead"] = forecasts(ahead.values())
     if not found:
         return Picture(
-            "limits", title, "No use of other limits is recorded in this time.", numbers, supported_filters=()
+            "limits", title, "No use of other limits is recorded in this period.", numbers, supported_filters=()
         )
     words = [
         f"{counted(len(found), 'limit')} in use; {first['limit']}{_app(first['app'])} came closest: "

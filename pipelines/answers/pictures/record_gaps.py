@@ -29,7 +29,7 @@ def coverage(selection: Selection) -> Picture:
     span = selection.span
     covered = _covered(selection, whole)
     if not covered:
-        said = "Nothing in this time is provably complete: there is no complete, unfiltered listing."
+        said = "Nothing in this period is provably complete: there is no complete, unfiltered listing."
         return Picture("coverage", title, said, numbers, supported_filters=())
     table = [
         {"gap from": hole["hole_from"], "to": hole["hole_to"], "hours": hole["hours"]}

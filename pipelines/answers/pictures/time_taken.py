@@ -59,7 +59,7 @@ def at_once(selection: Selection) -> Picture:
         most_of_kind = by_kind.get(kind, {})
         numbers |= {f"{name}_at_once": most_of_kind.get("at_once"), f"{name}_at_once_from": most_of_kind.get("hour")}
     if not found:
-        return Picture("at_once", title, "No jobs are recorded in this time.", numbers, supported_filters=())
+        return Picture("at_once", title, "No jobs are recorded in this period.", numbers, supported_filters=())
     panels = {
         name: [row for row in found if row["kind"] == kind]
         for kind, name in KINDS.items()
@@ -77,7 +77,7 @@ def at_once(selection: Selection) -> Picture:
             "An upper bound: a job whose end is not known counts until the end of the listing that showed it.",
         ]
     else:
-        words = [f"Not known: no hour of this time is {basis}."]
+        words = [f"Not known: no hour of this period is {basis}."]
     table = [
         {
             "kind": KINDS[kind],

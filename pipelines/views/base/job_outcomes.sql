@@ -29,7 +29,7 @@
 --
 -- Every record failed: as many records failed as were processed, or every batch did and no record is known to have succeeded.
 -- JobComplete and Closed say nothing about a load's records: only its details do, for a Classic load those of the Classic API.
--- If they were not asked, or were refused, the load's failures are unknown.
+-- If they were not fetched, or were refused, the load's failures are unknown.
 with judged as (
     select
         j.org_id,

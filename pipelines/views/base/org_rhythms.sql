@@ -2,11 +2,11 @@
 --
 --  org_id              VARCHAR                   the org
 --  as_of               TIMESTAMP WITH TIME ZONE  its newest complete listing; see recorded_orgs
---  newest_as_of        TIMESTAMP WITH TIME ZONE  that of the org listed last, without those that left the settings; null if all have
---  hours_behind        DOUBLE                    from as_of to newest_as_of; null if it left the settings
+--  newest_as_of        TIMESTAMP WITH TIME ZONE  that of the org listed last, apart from those removed from the settings; null if all were
+--  hours_behind        DOUBLE                    from as_of to newest_as_of; null if it was removed from the settings
 --  usual_gap_hours     DOUBLE                    median time between two complete listings of one feed, in the four weeks up to as_of; null if there are none
 --  silent_after_hours  DOUBLE                    24, or one and a half times usual_gap_hours if that is longer
---  is_silent           BOOLEAN                   whether it is further behind than that, while others were recorded; false if it left the settings
+--  is_silent           BOOLEAN                   whether it is further behind than that, while others were recorded; false if it was removed from the settings
 --
 -- unique: org_id
 --
