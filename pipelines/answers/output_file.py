@@ -92,7 +92,7 @@ def _write(descriptor: int, copy: Path, *, close: bool) -> None:
 
 def _cannot_write(output: Path, option: str, error: OSError) -> RecorderError:
     if disk_full_error(error):
-        return RecorderError(f"Cannot write {output}: {error.strerror}.", f"Free space, or name another file: {option}.")
+        return RecorderError(f"Cannot write {output}: {error.strerror}.", f"Free space, or name another: {option}.")
     why = "this FIFO has no reader" if error.errno == errno.ENXIO else error.strerror
     if is_mount(error):
         why = f"it is a mount point, which cannot be replaced ({why})"
