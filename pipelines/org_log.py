@@ -130,7 +130,9 @@ def _time(entry: logging.LogRecord) -> str:
 
 
 def _in_one_line(entry: logging.LogRecord) -> str:
-    return " ".join(entry.getMessage().split())
+    """Its lines, with a semicolon after each that ends without punctuation: it does no harm after a command, either."""
+    lines = [" ".join(line.split()) for line in entry.getMessage().splitlines() if line.strip()]
+    return " ".join([*(line if line[-1] in ".,:;!?…" else f"{line};" for line in lines[:-1]), *lines[-1:]])
 
 
 def prefix(entry: logging.LogRecord) -> bool:

@@ -10,7 +10,7 @@ from pipelines.config.orgs import org_names, read_orgs
 from pipelines.config.settings import Settings, read_settings
 from pipelines.diagnosis.earlier_runs import EarlierRuns
 from pipelines.diagnosis.run_errors import failure_of
-from pipelines.errors import LastingFailure, TemporaryError, exception_chain
+from pipelines.errors import ConfigError, LastingFailure, TemporaryError, exception_chain
 from pipelines.interrupts import causing_signal
 from pipelines.org_log import as_said, say, say_failure
 from pipelines.recording.fleet import record_fleet_under_lock
@@ -38,7 +38,11 @@ def _exit_code_of(error: BaseException) -> int:
 
 
 def _recorded(options: Namespace, ping: LoadPing) -> int:
-    settings, orgs = read_settings(), read_orgs(options.org)
+    try:
+        settings, orgs = read_settings(), read_orgs(options.org)
+    except ConfigError:
+        warn_of_misspelt_settings()  # a key that is missing may be there under another name
+        raise
     warn_of_misspelt_settings(except_for={org.problem.message for org in orgs if org.problem})
     earlier, patience = EarlierRuns(settings.primary_file), _patience(options, settings)
 

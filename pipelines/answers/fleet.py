@@ -53,7 +53,7 @@ class Fleet:
         elif quiet:
             words.append(f"In {quiet:,} of {counted(len(current), 'org')}, nothing needs attention.")
         else:
-            words.append("Each of them has something that needs attention.")
+            words.append("In every org, something needs attention.")
         sandboxes = sum(bool(org["is_sandbox"]) for org in current)
         words.append(f"{counted(len(current), 'org')}, of which {counted(sandboxes, 'sandbox', 'sandboxes')}.")
         left = len(self.orgs) - len(current)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from pipelines.errors import ConfigError
+from pipelines.errors import ConfigError, RecorderError, disk_full_error
 from pipelines.warehouse.atomic_file import is_mount, replacing
 
 STDOUT: Final = Path("-")
@@ -41,7 +41,7 @@ def check_output(output: Path, option: str, what: str, beginning: bytes) -> None
 
 
 def write_output(output: Path, option: str, text: str) -> None:
-    """Writes the text. Raises ConfigError if that is not possible, BrokenPipeError if the reader closed the pipe."""
+    """Writes the text. Raises RecorderError if that is not possible, BrokenPipeError if the reader closed the pipe."""
     write_copy(output, option, lambda new: new.write_bytes(text.encode()))
 
 
@@ -64,7 +64,7 @@ def write_copy(output: Path, option: str, fill: Callable[[Path], object]) -> Non
 
 
 def write_bytes(output: Path, option: str, content: bytes) -> None:
-    """Writes a file, in a folder that is made if it is missing. Raises ConfigError if that is not possible."""
+    """Writes a file, in a folder that is made if it is missing. Raises RecorderError if that is not possible."""
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         with replacing(output) as new:
@@ -90,7 +90,9 @@ def _write(descriptor: int, copy: Path, *, close: bool) -> None:
         shutil.copyfileobj(file, stream)
 
 
-def _cannot_write(output: Path, option: str, error: OSError) -> ConfigError:
+def _cannot_write(output: Path, option: str, error: OSError) -> RecorderError:
+    if disk_full_error(error):
+        return RecorderError(f"Cannot write {output}: {error.strerror}.", f"Free space, or name another: {option}.")
     why = "this FIFO has no reader" if error.errno == errno.ENXIO else error.strerror
     if is_mount(error):
         why = f"it is a mount point, which cannot be replaced ({why})"

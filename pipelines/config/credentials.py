@@ -93,7 +93,7 @@ class SalesforceCredentials(CredentialsConfiguration):
         closest = min(METHODS.values(), key=lambda keys: (-len(there & set(keys)), len(set(keys) - there)))
         missing = set(closest) - there
         raise ConfigError(
-            f"The sign-in is incomplete. Set: {_listed(given)}."
+            f"The sign-in is incomplete. It has {_listed(given)}."
             f"{f' Missing: {_listed(missing)}.' if missing else ''}{self._empty(closest)}{self._placeholder()}",
             f"Set all keys for one of these sign-in methods:\n{ways}\n{self._set_where(given)}\n{self._where()}",
         )
@@ -125,7 +125,7 @@ class SalesforceCredentials(CredentialsConfiguration):
         return f" {self._named('instance_url')} is the placeholder of .dlt/secrets.example.toml."
 
     def _set_where(self, given: set[str]) -> str:
-        return f"Set now: {', '.join(place_of(f'{self.section}.{key}', key) for key in sorted(given))}."
+        return f"Set already: {', '.join(place_of(f'{self.section}.{key}', key) for key in sorted(given))}."
 
     def _where(self) -> str:
         return (
@@ -140,7 +140,11 @@ class SalesforceCredentials(CredentialsConfiguration):
         except (orjson.JSONDecodeError, TypeError):
             keys = None
         if not isinstance(keys, dict) or not keys.keys() <= set(self.get_resolvable_fields()):
-            raise ValueError(f"it must be a JSON object with keys of {', '.join(self.get_resolvable_fields())}")
+            raise ConfigError(
+                f"{named(self.section)} is not a JSON object with keys of {', '.join(self.get_resolvable_fields())}; "
+                "its value may be a secret, and is not shown.",
+                self._where(),
+            )
         for key, value in keys.items():
             setattr(self, key, value)
 

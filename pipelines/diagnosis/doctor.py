@@ -129,6 +129,8 @@ def _examine(found: Diagnosis, configured: ConfiguredOrg, settings: Settings) ->
         try:
             examine(found, org)
         except RecorderError as failure:
+            if str(failure) in found.reported:  # which says it only once
+                found.note("cannot be examined, for the same reason")
             found.bad(failure)
             if title == "Sign-in" or isinstance(failure, TemporaryError):  # the following checks need this one
                 break

@@ -6,6 +6,7 @@ import shlex
 import sys
 import tomllib
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -165,13 +166,14 @@ def _ask(ask: Callable[[str], str], question: str) -> str:
 
 def _secret_from(file: str) -> str:
     try:
-        if file == "-":
-            return sys.stdin.read(MAX_SECRET).strip()
-        with open(file, encoding="utf-8") as opened:
-            return opened.read(MAX_SECRET).strip()
+        with nullcontext(sys.stdin) if file == "-" else open(file, encoding="utf-8") as opened:
+            secret = opened.read(MAX_SECRET).strip()
     except (OSError, ValueError) as error:
         said = error.strerror if isinstance(error, OSError) else "it is not text"
         raise ConfigError(f"--secret-file {file} cannot be read: {said}.", "Nothing was changed.") from None
+    if not secret:
+        raise ConfigError(f"--secret-file {file} is empty.", "Nothing was changed.")
+    return secret
 
 
 def _write(file: Path, text: str, keep: bool) -> Path | None:

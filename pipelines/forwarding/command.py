@@ -23,7 +23,7 @@ def forward_as_asked(*, init: bool, full: bool, dry_run: bool, take_over: bool) 
         widest = max(map(len, changes), default=0)
         return [
             *(
-                f"{name:{widest}}  {change.changed:>12,} rows"
+                f"{name:{widest}}  {change.changed:>12,} row{'s' if change.changed != 1 else ''}"
                 + (f", {change.removed:,} removed" if change.removed else "")
                 for name, change in changes.items()
             ),

@@ -62,8 +62,8 @@ class Forwarded:
     seconds: float = 0.0
 
     def __str__(self) -> str:
-        tables = len(self.rows)
-        sent = f"{sum(self.rows.values()):,} rows of {tables:,} table{'' if tables == 1 else 's'}"
+        rows, tables = sum(self.rows.values()), len(self.rows)
+        sent = f"{rows:,} row{'' if rows == 1 else 's'} of {tables:,} table{'' if tables == 1 else 's'}"
         created = "tables and views created" if self.init else "nothing new; tables and views are brought up to date"
         what = sent if self.rows else created if self.created else "nothing new"
         return f"{what} · {self.seconds:.1f} s → {self.place}"

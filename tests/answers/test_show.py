@@ -13,10 +13,11 @@ import duckdb
 import pytest
 from recorders import Recorder
 
+from pipelines.answers.output_file import write_output
 from pipelines.answers.show import TIMES, Shown, chosen_name, known_names, list_of_views
 from pipelines.config.settings import Settings
 from pipelines.demo_org.org import DemoOrg
-from pipelines.errors import ConfigError
+from pipelines.errors import ConfigError, RecorderError
 from pipelines.query_jobs import main
 from pipelines.warehouse.reader import Warehouse, opened
 
@@ -163,3 +164,12 @@ def test_in_a_terminal_it_is_as_wide_as_that_and_says_what_is_hidden(filled: Set
     assert max(map(len, lines)) <= 100
     assert "columns" in lines[-2]
     assert "less -S" in lines[-1]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_a_full_disk_is_no_wrong_setting() -> None:
+    """Its exit code is that of any full disk."""
+    with pytest.raises(RecorderError, match="Cannot write /dev/full: No space left") as raised:
+        write_output(Path("/dev/full"), "--csv", "x")
+
+    assert raised.value.exit_code == 70

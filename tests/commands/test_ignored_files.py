@@ -10,7 +10,7 @@ from pipelines.config.project import PROJECT
 MADE = (
     ".dlt/secrets.toml", ".dlt/secrets.toml.20261116-060000", ".load.lock", ".venv/pyvenv.cfg", "demo/warehouse.duckdb",
     "demo-fleet/warehouse.duckdb", "failures.csv", "jobs.parquet", "query_jobs.duckdb", "query_jobs.duckdb.lock",
-    "query_jobs.duckdb.state/identity", "query_jobs.duckdb.wal", "report.html", "server.key", "warehouse.duckdb",
+    "query_jobs.duckdb.state/identity", "query_jobs.duckdb.wal", "report.html", "server.key", "warehouse.duckdb", "year.html", "history.ipynb",
     "warehouse.duckdb.copies/2026-11-16.duckdb", ".warehouse.duckdb.lock", "notebooks/__marimo__/session/history.json",
     ".pytest_cache/README.md", ".hypothesis/unicode_data/codec-utf-8.json.gz", "pipelines/__pycache__/tables.pyc",
 )  # fmt: skip

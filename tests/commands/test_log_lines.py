@@ -29,6 +29,14 @@ def test_a_failure_is_one_line_and_the_same_as_json(org: DemoOrg, recorder: Reco
     assert run.stdout == ""
 
 
+def test_lines_of_a_message_stay_apart_in_one_line(org: DemoOrg, recorder: Recorder) -> None:
+    """Its first line, a list or a command need not end with a full stop."""
+    settings = {"SOURCES__SALESFORCE__CREDENTIALS__CLIENT_SECRET": "", "SOURCES__SALESFORCE__API_VERSION": "1.0"}
+    said = [recorder.run("load", "--quiet", **{name: value}).stderr for name, value in settings.items()]
+    assert "client_id, client_secret; JWT bearer: instance_url" in said[0]
+    assert re.search(r"\w; Check instance_url and api_version", said[1]), said[1]
+
+
 @pytest.mark.slow
 def test_json_of_several_orgs_says_which(fleet: Fleet) -> None:
     fleet.configure(uat={"client_secret": "wrong"})

@@ -12,9 +12,9 @@ from pipelines.salesforce.org import Org
 
 HALF_GIVEN = [
     ({}, "No Salesforce credentials", "make demo"),
-    ({"client_id": "abc"}, "Set: client_id. Missing: client_secret, instance_url.", "client credentials"),
+    ({"client_id": "abc"}, "It has client_id. Missing: client_secret, instance_url.", "client credentials"),
     ({"client_id": "abc", "username": "u"}, "Missing: instance_url, private_key.", "JWT bearer"),
-    ({"instance_url": "x.my.salesforce.com"}, "Set: instance_url.", "client credentials"),
+    ({"instance_url": "x.my.salesforce.com"}, "It has instance_url.", "client credentials"),
     (
         {"instance_url": "x.my.salesforce.com", "client_secret": "s3cret"},
         "Missing: client_id.",
@@ -67,6 +67,7 @@ def test_one_variable_with_anything_else_is_reported(give, monkeypatch, given: s
     with pytest.raises(ConfigError, match="JSON object with keys of instance_url, access_token") as raised:
         read_credentials()
 
+    assert "(variable SOURCES__SALESFORCE__CREDENTIALS)" in raised.value.message
     assert "s3cret" not in str(raised.value)
 
 

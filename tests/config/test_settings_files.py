@@ -116,7 +116,7 @@ def test_empty_keys_are_named(folder: Path) -> None:
     found = refusal()
 
     assert found.message == (
-        "The sign-in is incomplete. Set: instance_url. "
+        "The sign-in is incomplete. It has instance_url. "
         f"Empty: client_id (in {file}), client_secret (in {file}). "
         f"`sources.salesforce.credentials.instance_url` (in {file}) is the placeholder of .dlt/secrets.example.toml."
     )

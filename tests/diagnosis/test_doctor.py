@@ -144,6 +144,15 @@ def test_the_channels_are_read_and_not_used(org: DemoOrg, recorder: Recorder, ur
     assert "s3cret" not in run.stdout + run.stderr
 
 
+def test_no_heading_stands_alone(recorder: Recorder) -> None:
+    """What cannot be examined for a reason that is already said, says so."""
+    settings = {f"{KEYS}INSTANCE_URL": "https://org.invalid", "HTTPS_PROXY": "socks5://127.0.0.1:9"}
+    run = recorder.run("doctor", **settings)
+    lines = run.stdout.splitlines()
+    assert "PySocks" in run.stdout
+    assert lines[lines.index("Sign-in") + 1] == "  note  cannot be examined, for the same reason"
+
+
 def test_a_listing_of_our_own_jobs_only_is_pointed_out(org: DemoOrg, recorder: Recorder) -> None:
     """It may be all there is, so it is not an error."""
     org.sees_all = False

@@ -105,6 +105,10 @@ def test_what_is_there_is_not_destroyed(org: DemoOrg, empty: Recorder) -> None:
             "placeholder",
         ),
         (["--instance-url", "http://a.my.salesforce.com", "--client-id", "x", "--secret-file", "-"], "https://"),
+        (
+            ["--sign-in", "token", "--instance-url", "https://a.my.salesforce.com", "--secret-file", os.devnull],
+            "is empty",
+        ),
         (["--sf-cli-org", "a", "--client-id", "x"], "client_id"),
         (["--org", "a b", "--sf-cli-org", "a"], "cannot have this name"),
     ],

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from recorders import Recorder
+from recorders import KEYS, Recorder
 
 from pipelines.config.project import PROJECT
 from pipelines.demo_org.org import DemoOrg
@@ -39,6 +39,16 @@ def test_in_a_file(org: DemoOrg, recorder: Recorder, name: str, text: str, key: 
     assert f"{key}` in .dlt/{name} is an unknown setting." in run.stderr
     assert hint in run.stderr
     assert "userame = " not in run.stderr
+
+
+def test_a_key_that_is_missing_for_it(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The load ends, and says which name is wrong as well."""
+    monkeypatch.delenv(f"{KEYS}CLIENT_SECRET")
+    run = recorder.run("load", "--quiet", **{f"{KEYS}CLIENT_SECRE": "x"})
+
+    assert run.returncode == 78
+    assert "Missing: client_secret." in run.stderr
+    assert f"Did you mean {KEYS}CLIENT_SECRET?" in run.stderr
 
 
 def test_above_all_sections(recorder: Recorder) -> None:

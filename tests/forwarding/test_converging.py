@@ -227,7 +227,7 @@ def test_a_dry_run_touches_nothing(forwarder_of: Callable[..., Forwarder], small
 
     *counts, last = said.splitlines()
     assert [line.split() for line in counts] == [
-        ["query_jobs", "1", "rows"], ["listings", "1", "rows"],
+        ["query_jobs", "1", "row"], ["listings", "1", "row"],
     ]  # fmt: skip
     assert last == (
         "These rows would be sent to postgres, dataset salesforce. "
