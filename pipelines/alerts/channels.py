@@ -23,6 +23,18 @@ WITH_HOST: Final = frozenset(
 HOST: Final = re.compile(r"[A-Za-z0-9.-]{1,253}")
 MAX_TITLE, MIN_ROOM = 250, 100
 SCHEMA: Final = re.compile(r"[a-z][a-z0-9+.-]{0,19}")
+# What Apprise logs of a failure, which may quote the URL, in words that do not.
+CAUSES: Final = {
+    r"ProxyError": "the proxy failed",
+    r"NameResolution|getaddrinfo|Name or service not known|Temporary failure in name": "its host is not found",
+    r"Connection refused": "connection refused",
+    r"CERTIFICATE_VERIFY_FAILED": "its certificate is not trusted",
+    r"SSLError|SSL:|WRONG_VERSION_NUMBER": "TLS failed",
+    r"[Tt]imed out|[Tt]imeout|did not finish within": "no answer in time",
+    r"SMTPAuthentication|\(535,": "the mail server refused the sign-in",
+    r"\berror=(\d{3})\b": "HTTP {}",
+    r"[Cc]onnection (?:error|aborted|reset)|Socket Exception": "the connection failed",
+}
 OURS: Final = frozenset({"pipelines", "__main__", "root", "dlt"})
 
 
@@ -40,21 +52,22 @@ class Channel:
         in_body = 0 if self.service.title_maxlen else MAX_TITLE  # some services have no title of their own
         return max(int(self.service.body_maxlen) - in_body, MIN_ROOM)
 
-    def send(self, message: Message) -> bool:
-        """Whether the channel took it."""
+    def send(self, message: Message) -> str | None:
+        """None if the channel took it, else why not, as far as that is known."""
         from apprise import Apprise, NotifyFormat, NotifyType  # noqa: PLC0415 - a third of a second
 
         one_incident = bool(message.thread) and getattr(self.service, "dedup", "") is None  # PagerDuty: of each finding
         try:
             if one_incident:
                 self.service.dedup = hashlib.sha256(message.thread.encode()).hexdigest()[:32]
-            with _silenced():
+            with _silenced(), _logged() as lines:
                 sender = Apprise(asset=self.service.asset)
                 sender.add(self.service)
                 level = NotifyType(message.level)
-                return bool(sender.notify(message.body, message.title, level, body_format=NotifyFormat.TEXT))
-        except Exception:  # of any of its hundred services; it may quote the URL
-            return False
+                taken = sender.notify(message.body, message.title, level, body_format=NotifyFormat.TEXT)
+            return None if taken else _cause(lines)
+        except Exception as error:  # of any of its hundred services; it may quote the URL
+            return f"unexpected {type(error).__name__}"
         finally:
             if one_incident:
                 self.service.dedup = None
@@ -119,6 +132,36 @@ def _silenced() -> Iterator[None]:
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
         yield
+
+
+@contextmanager
+def _logged() -> Iterator[list[str]]:
+    """What Apprise logs of failures in this block, without the URLs that requests puts before the cause."""
+    lines: list[str] = []
+    log, handler = logging.getLogger("apprise"), logging.Handler()
+
+    def keep(entry: logging.LogRecord) -> None:
+        text = entry.getMessage()
+        if entry.levelno >= logging.WARNING or text.startswith("Socket Exception"):
+            lines.append(text.rpartition("Caused by")[2])
+
+    handler.emit = keep  # type: ignore[assignment, method-assign]
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.DEBUG)
+    try:
+        yield lines
+    finally:
+        log.setLevel(level)
+        log.removeHandler(handler)
+
+
+def _cause(lines: Sequence[str]) -> str:
+    for pattern, words in CAUSES.items():
+        for line in lines:
+            if found := re.search(pattern, line):
+                return words.format(*found.groups())
+    return "it did not take the message"
 
 
 def _is_ours(entry: logging.LogRecord) -> bool:

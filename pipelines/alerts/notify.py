@@ -155,12 +155,12 @@ class Notifier:
     def deliver(self) -> TemporaryError | None:
         """Sends what is in the outboxes; returns the error to end with if a channel failed. The others are not held up
         by it, and it gets the rest with the next run."""
-        failed: list[Channel] = []
+        failed: list[str] = []
         for digest, channel in self.channels.items():
             mailbox = self.state.mailboxes[digest]
             for message, events in messages(mailbox.outbox, self.now, channel.room, together=mailbox.is_new):
-                if not channel.send(message):
-                    failed.append(channel)
+                if (cause := channel.send(message)) is not None:
+                    failed.append(f"{channel.name}: {cause}")
                     break
                 mailbox.outbox = [event for event in mailbox.outbox if event not in events]
                 mailbox.is_new = False
@@ -168,8 +168,7 @@ class Notifier:
                 self.state.write()
         if not failed:
             return None
-        names = ", ".join(channel.name for channel in failed)
         return TemporaryError(
-            f"{len(failed):,} of {counted(len(self.channels), 'channel')} could not be notified: {names}.",
+            f"{len(failed):,} of {counted(len(self.channels), 'channel')} could not be notified: {'; '.join(failed)}.",
             "What they missed is kept, and the next `check --notify` sends it.",
         )

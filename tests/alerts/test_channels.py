@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from receivers import mail, web
 from recorders import Recorder
 from situations import notify, publish, use_channels
 
+from pipelines.alerts import channels
 from pipelines.alerts.events import Problem
 from pipelines.answers.check import Thresholds, check
 
@@ -91,12 +93,35 @@ def test_no_secret_in_what_is_said_or_kept(recorder: Recorder, monkeypatch: pyte
         run = recorder.run("check", "--notify", option)
     assert run.returncode == 75
     said = run.stderr.lower()
-    assert "4 of 4 channels could not be notified: number 1 of `urls` (json, 127.0.0.1)" in said
+    assert "4 of 4 channels could not be notified: number 1 of `urls` (json, 127.0.0.1): http 403; number 2" in said
     assert "unfinished in acme: 1 query job" in run.stdout.lower()
     kept = b"".join(path.read_bytes() for path in recorder.state_folder.rglob("*") if path.is_file()).decode()
     for text in (said, run.stdout.lower(), kept.lower()):
         assert "s3cret" not in text
-    assert "number 4 of `urls` (slack)." in said
+    assert "number 2 of `urls` (json, 127.0.0.1): connection refused; " in said
+    assert "number 3 of `urls` (mailto, 127.0.0.1): connection refused; " in said
+    assert "number 4 of `urls` (slack): the proxy failed." in said
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("json://does-not-exist.invalid/x", "its host is not found"),
+        ("jsons://{host}/timeout", "TLS failed"),
+        ("json://{host}/", "no answer in time"),
+    ],
+)
+def test_why_a_channel_was_not_reached_is_said(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch, url: str, why: str
+) -> None:
+    """Without its URL, of which a part may be like one of these causes."""
+    monkeypatch.setattr(channels, "PATIENCE", 0.5)
+    with web() as server:
+        server.on_request = lambda: time.sleep(2)
+        use_channels(monkeypatch, url.format(host=server.host))
+        publish(recorder, "Lead")
+        code, said = notify()
+    assert (code, said.splitlines()[0].rpartition("): ")[2]) == (75, f"{why}.")
 
 
 def test_a_message_quotes_no_value_of_a_record(tmp_path: Path) -> None:

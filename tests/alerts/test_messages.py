@@ -64,7 +64,7 @@ def test_the_end_of_a_finding_resolves_its_incident(monkeypatch: pytest.MonkeyPa
         (channel,) = open_channels(["pagerduty://0123456789abcdef0123456789abcdef@key?action=map"])
         for change, number in (("began", 1), ("began", 2), ("over", 1)):
             ((message, _),) = messages([event(number, change)], NOW, channel.room)
-            assert channel.send(message)
+            assert channel.send(message) is None
     first, second, end = pagerduty.notes
     assert [note["event_action"] for note in pagerduty.notes] == ["trigger", "trigger", "resolve"]
     assert first["dedup_key"] == end["dedup_key"] != second["dedup_key"]

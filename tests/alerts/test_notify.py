@@ -125,7 +125,7 @@ def test_a_channel_that_fails_is_tried_again_alone(
         publish(recorder, "Lead")
         code, said = notify()
         assert code == 75
-        assert said.startswith("1 of 2 channels could not be notified: number 1 of `urls` (json, 127.0.0.1).")
+        assert said.startswith("1 of 2 channels could not be notified: number 1 of `urls` (json, 127.0.0.1): HTTP 503.")
         assert "UNFINISHED in Acme: 1 query job" in capsys.readouterr().out
         publish(recorder)
         assert notify()[0] == 75
