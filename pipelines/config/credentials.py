@@ -198,7 +198,9 @@ def https_origin(name: str, url: Any) -> str:
     text = str(url).strip()
     found = ORIGIN.match(text if "://" in text else f"https://{text}")
     loopback = found is not None and found["host"] in ("localhost", "127.0.0.1", "[::1]")
-    if found is None or not (found["scheme"] == "https" or loopback) or int(found["port"] or 0) > 65535:
+    no_domain = found is not None and not loopback and not re.search(r"[.:]", found["host"].rstrip("."))
+    wrong_scheme = found is not None and not (found["scheme"] == "https" or loopback)
+    if found is None or no_domain or wrong_scheme or int(found["port"] or 0) > 65535:
         shown = "" if "@" in text or "!" in text else f"; it is {text[:100]!r}"  # do not show a password or a token
         raise ConfigError(
             f"{name} must be an https:// address of an org{shown}.", "Example: https://yourdomain.my.salesforce.com"

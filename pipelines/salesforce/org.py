@@ -4,6 +4,7 @@ How requests are sent is in `http_clients.py`, sessions are in `session_renewal.
 `api_budget.py`, and what responses mean as jobs in `job_pages.py`.
 """
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -16,7 +17,8 @@ from requests import Response
 
 from pipelines.config.credentials import SalesforceCredentials
 from pipelines.config.defaults import BUDGET_PERCENT, CURRENT_API_VERSION
-from pipelines.errors import InvalidResponse, TemporaryError, sanitize
+from pipelines.config.dlt_context import named
+from pipelines.errors import ConfigError, InvalidResponse, TemporaryError, sanitize
 from pipelines.salesforce.api_budget import ApiBudget
 from pipelines.salesforce.api_errors import SalesforceError, explained, session_has_ended
 from pipelines.salesforce.connection_errors import unreachable
@@ -36,6 +38,16 @@ from pipelines.salesforce.transport import too_large
 Params = dict[str, str] | None  # of a request's query
 
 SMALL: Final = 2**20  # bytes; for all responses but pages of the listing: two hundred users take 60 KB
+
+
+def _checked(version: str, section: str) -> str:
+    """An API version, which Salesforce wants as 68.0: it answers 68 with a plain 404."""
+    if not re.fullmatch(r"[0-9]{1,3}\.0", version):
+        raise ConfigError(
+            f"{named(f'{section}.api_version')} is {sanitize(repr(version), 40)}.",
+            f"Write it like {CURRENT_API_VERSION}.",
+        )
+    return version
 
 
 class _Here(threading.local):
@@ -61,7 +73,7 @@ class Org:
         clock_tolerance_hours: float = 0.0,  # 0: any clock is trusted, as long as it runs evenly
     ) -> None:
         self.credentials = credentials
-        self.api_version = api_version
+        self.api_version = _checked(api_version, credentials.settings_section)
         self.budget = ApiBudget(api_budget_percent, credentials.settings_section)
         self.calls, self.here = 0, _Here()
         self._clock = OrgClock(timedelta(hours=clock_tolerance_hours) if clock_tolerance_hours else None)

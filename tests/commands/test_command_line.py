@@ -70,6 +70,8 @@ def test_without_credentials_no_request_is_sent_and_the_keys_are_named(org: Demo
         ({"DESTINATION__DUCKDB__CREDENTIALS": "/no/such/directory/loader.duckdb"}, "/no/such/directory"),
         ({"QUERY_JOBS__WAREHOUSE": "/no/such/directory/warehouse.duckdb"}, "/no/such/directory"),
         ({"SOURCES__SALESFORCE__API_VERSION": "latest"}, "api_version"),
+        ({"SOURCES__SALESFORCE__API_VERSION": "68"}, "Write it like 68.0."),
+        ({f"{KEYS}INSTANCE_URL": "acme"}, "https://yourdomain.my.salesforce.com"),
         ({f"{KEYS}INSTANCE_URL": "ftp://example.com"}, "instance_url"),
     ],
 )
