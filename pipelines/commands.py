@@ -11,6 +11,7 @@ from pipelines.command_line import KEYS_OF_INIT
 from pipelines.config.project import shown_path
 from pipelines.config.settings import warehouse_to_read
 from pipelines.demo import DEMO_HOME, DEMO_WAREHOUSE, FLEET_HOME
+from pipelines.errors import ConfigError
 from pipelines.org_log import say
 from pipelines.runs import forward, load, warn_of_misspelt_settings
 from pipelines.warehouse.reader import Warehouse
@@ -113,6 +114,8 @@ def _show(options: Namespace) -> int:
     view = options.view
     if view is None and kind != "parquet" and file.replace("_", "").isalnum():  # `show --csv failures`
         view, file = file, str(STDOUT)
+    if view is None and kind:
+        raise ConfigError(f"--{kind} of which view?", "Name one: show lists them.")
     if view is None:
         say(list_of_views())
         return 0

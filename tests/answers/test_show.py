@@ -138,6 +138,8 @@ def test_the_command_line(filled: Settings, capfd: pytest.CaptureFixture[str], t
     assert "failure_streaks" in capfd.readouterr().out
     assert main(["show", "failurs", *warehouse]) == 78
     assert "Did you mean" in capfd.readouterr().err
+    assert main(["show", "--csv", *warehouse]) == 78
+    assert "of which view" in capfd.readouterr().err
     for arguments in (["failures", "--csv"], ["--csv", "failures"], ["failures", "--csv", "-"]):
         assert main(["show", *arguments, *warehouse]) == 0
         assert capfd.readouterr().out.startswith("org_id,id,kind")
