@@ -120,7 +120,7 @@ def test_each_listing_may_be_old(tmp_path: Path, query: int | None, ingest: int,
     assert keys(findings) == wanted
     for finding in findings:
         is_load = finding.key.endswith("/ingest")
-        assert (" listing of loads (/jobs/ingest) is " in finding.message) == is_load
+        assert (" listing of loads (/jobs/ingest), of " in finding.message) == is_load
         own, other = (ingest, query) if is_load else (query, ingest)
         is_alone = own is not None and other is not None and own - other >= 24
         assert ("mute this finding" in finding.remedy) == is_alone
