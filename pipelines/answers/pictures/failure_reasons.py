@@ -79,10 +79,10 @@ def failure_reasons(selection: Selection) -> list[Row]:
             end as start,
             {EXAMPLE}, max(outcome) as outcome,
             count(*) as jobs, count(case when created_date > $week then 1 end) as lately,
-            min(created_date) as since, max((created_date, id)) as newest
+            min(created_date) as since
         from reasoned
         group by all
-        order by newest
+        order by max((created_date, id))
         """,
         week=selection.end - timedelta(days=7),
     )
