@@ -8,7 +8,6 @@ Channels are known by a salted, slow hash of their URL: the file has no secret.
 import hashlib
 import json
 import logging
-import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,7 +17,7 @@ from typing import Any, Final
 
 from pipelines.alerts.events import Event, Problem
 from pipelines.errors import ConfigError, TemporaryError
-from pipelines.warehouse.file_locks import lock_alone
+from pipelines.warehouse.file_locks import lock_alone, open_lock
 from pipelines.warehouse.state_folder import StateFolder
 
 VERSION: Final = 1
@@ -113,7 +112,7 @@ def exclusive_alert_state(primary_file: Path, name: str) -> Iterator[AlertState]
     state = StateFolder(primary_file)
     try:
         state.make(state.path)
-        lock = open(os.open(state.path / "alerts.lock", os.O_RDWR | os.O_CREAT, 0o666), "r+")  # noqa: SIM115
+        lock = open_lock(state.path / "alerts.lock")
     except OSError as error:
         raise ConfigError(
             f"Cannot write in {state.path}, which keeps what was sent: {error.strerror}.",

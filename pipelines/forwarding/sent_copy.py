@@ -26,7 +26,7 @@ from pipelines.errors import ConfigError, TemporaryError
 from pipelines.warehouse.atomic_file import replacing
 from pipelines.warehouse.copies import copy_bytes
 from pipelines.warehouse.damage import fingerprint
-from pipelines.warehouse.file_locks import holder, lock_alone, note_holder
+from pipelines.warehouse.file_locks import holder, lock_alone, note_holder, open_lock
 from pipelines.warehouse.state_folder import StateFolder
 
 READABLE: Final = re.compile(r"[^A-Za-z0-9]+")
@@ -64,7 +64,7 @@ class SentCopy:
         try:
             for folder in (self.folder.parent, self.folder):
                 state.make(folder)
-            lock = open(os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o666), "r+")  # noqa: SIM115
+            lock = open_lock(self.folder / "lock")
         except OSError as error:
             raise ConfigError(
                 f"Cannot write in {self.folder}: {error.strerror}.",

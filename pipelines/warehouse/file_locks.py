@@ -11,6 +11,11 @@ from pipelines.errors import ConfigError, RecorderError
 POLL: Final = 0.2  # seconds between attempts
 
 
+def open_lock(path: Path) -> IO[str]:
+    """The file to lock, which is created if it is missing. Raises OSError."""
+    return open(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+")
+
+
 def lock_alone(lock: IO[str], path: Path, in_use: Callable[[], RecorderError], wait: float = 0.0) -> None:
     """Locks an open file for this process, until it is closed.
 
