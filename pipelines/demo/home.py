@@ -23,9 +23,9 @@ from pipelines.recording.kept_listings import listings_in
 from pipelines.regular_files import holds_something
 from pipelines.tables import DATASET
 from pipelines.warehouse.atomic_file import is_mount
-from pipelines.warehouse.database_file import CATALOG, open_database
+from pipelines.warehouse.database_file import CATALOG, LOCK_MESSAGE, open_database
 from pipelines.warehouse.file_identity import is_demo, read_identity
-from pipelines.warehouse.primary import LOCK_MESSAGE, DatabaseLocked, exclusive_load, locking_problem
+from pipelines.warehouse.primary import DatabaseLocked, exclusive_load, locking_problem
 from pipelines.warehouse.state_folder import StateFolder
 
 MARKER_OF_0_1_0: Final = ".made_by_demo"

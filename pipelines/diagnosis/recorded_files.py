@@ -15,9 +15,9 @@ from pipelines.recording.kept_listings import waiting
 from pipelines.regular_files import holds_something
 from pipelines.warehouse.copies import copies, space_taken
 from pipelines.warehouse.damage import damaged_part, is_damage
-from pipelines.warehouse.database_file import open_database
+from pipelines.warehouse.database_file import LOCK_MESSAGE, open_database
 from pipelines.warehouse.file_identity import read_identity, refuse_demo
-from pipelines.warehouse.primary import LOCK_MESSAGE, DatabaseLocked, locking_problem
+from pipelines.warehouse.primary import DatabaseLocked, locking_problem
 from pipelines.warehouse.publishing_guards import check_begun, check_published
 from pipelines.warehouse.reader import read
 from pipelines.warehouse.restoring import damaged

@@ -60,6 +60,8 @@ def join_feeds(primary: duckdb.DuckDBPyConnection, loads_listed_since: Mapping[s
 
     `loads_listed_since` is when this run's listings of an org began, by its id; None if that of INGEST was not
     complete."""
+    if not all(primary.execute(f"select 1 from {DATASET}.{feed.jobs.name} limit 1").fetchone() for feed in FEEDS.values()):
+        return
     ((first, last),) = primary.execute(f"{CANDIDATES}; select min(id), max(id) from candidates").fetchall()
     ids, times = list(loads_listed_since), list(loads_listed_since.values())
     primary.register("began", pa.table({"org_id": pa.array(ids, pa.string()), "began": pa.array(times, TIME)}))

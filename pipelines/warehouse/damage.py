@@ -18,8 +18,7 @@ import pyarrow.compute as pc
 
 from pipelines.errors import disk_full_error, exception_chain, is_permission_error
 from pipelines.interrupts import raise_if_interrupted
-from pipelines.warehouse.database_file import open_database
-from pipelines.warehouse.primary import LOCK_MESSAGE
+from pipelines.warehouse.database_file import LOCK_MESSAGE, open_database
 
 # From DuckDB's source: storage_info.hpp, checksum.cpp, single_file_block_manager.cpp, metadata_manager.cpp.
 # Three headers, then blocks of one size. Each begins with its checksum.

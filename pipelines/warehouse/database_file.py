@@ -13,6 +13,7 @@ from pipelines.regular_files import check_regular
 # under a fixed name, the file can have any name.
 CATALOG: Final = "recorder"
 SESSION: Final = f"search_path='{CATALOG}.main'"  # cursors do not inherit it from their connection
+LOCK_MESSAGE: Final = "Could not set lock on file"  # of an error if another process has the file open
 
 
 def open_database(

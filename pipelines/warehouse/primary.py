@@ -17,13 +17,11 @@ from pipelines.errors import ConfigError, RecorderError, TemporaryError, disk_fu
 from pipelines.interrupts import raise_if_interrupted
 from pipelines.regular_files import check_regular, holds_something
 from pipelines.warehouse.atomic_file import is_mount, leftovers, replacing
-from pipelines.warehouse.database_file import open_database
-from pipelines.warehouse.file_identity import new_identity, write_identity
+from pipelines.warehouse.database_file import LOCK_MESSAGE, open_database
+from pipelines.warehouse.empty_database import create_database
+from pipelines.warehouse.file_identity import new_identity
 from pipelines.warehouse.file_locks import POLL, holder, lock_alone, locking_unsupported, note_holder
 
-# Set when the file is created, and kept by every DuckDB that writes to it later, so that DuckDB 1.4 and 1.5 can read
-# the file and its copies. By default, files created by DuckDB 2.0 cannot be opened by older versions.
-STORAGE_VERSION: Final = "v1.4.0"
 CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
     # A million jobs at once, or ten million stored, load as fast with this as with 1 GB; beyond it, DuckDB spills to
     # disk. DuckDB's default is 80 % of the machine's memory.
@@ -31,7 +29,6 @@ CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
     "checkpoint_threshold": "256MB",  # only one checkpoint, before publishing, when staged rows are gone
     "preserve_insertion_order": False,  # row order does not matter, and preserving it costs time and memory
 }
-LOCK_MESSAGE: Final = "Could not set lock on file"
 
 
 class AnotherLoadRuns(TemporaryError):
@@ -186,10 +183,7 @@ def _make(path: Path, identity: str) -> None:
     with replacing(path) as new:
         if without := locking_problem(new):
             raise without
-        new.unlink()  # DuckDB rejects an empty file as damaged
         try:
-            with duckdb.connect(new, config={"storage_compatibility_version": STORAGE_VERSION}) as connection:
-                write_identity(connection, identity)
-                connection.execute("checkpoint")  # closing does this too, but ignores errors
+            create_database(new, identity)
         finally:
             new.with_name(new.name + ".wal").unlink(missing_ok=True)

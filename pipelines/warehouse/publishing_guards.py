@@ -16,8 +16,8 @@ from pipelines.regular_files import holds_something
 from pipelines.tables import LISTINGS
 from pipelines.warehouse.contents import Contents, contents, has_listing
 from pipelines.warehouse.damage import fingerprint, is_damage
-from pipelines.warehouse.database_file import open_database
-from pipelines.warehouse.primary import LOCK_MESSAGE, locking_problem
+from pipelines.warehouse.database_file import LOCK_MESSAGE, open_database
+from pipelines.warehouse.primary import locking_problem
 from pipelines.warehouse.restoring import PUBLISHED, copied, restore
 from pipelines.warehouse.schema import stored_columns
 from pipelines.warehouse.state_folder import StateFolder

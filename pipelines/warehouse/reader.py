@@ -17,9 +17,9 @@ from pipelines.errors import ConfigError, TemporaryError, disk_full_error, is_pe
 from pipelines.interrupts import raise_if_interrupted
 from pipelines.regular_files import holds_something
 from pipelines.tables import DATASET
-from pipelines.warehouse.database_file import CATALOG, open_database
+from pipelines.warehouse.database_file import CATALOG, LOCK_MESSAGE, open_database
 from pipelines.warehouse.file_identity import is_demo, read_identity, read_moment
-from pipelines.warehouse.primary import LOCK_MESSAGE, locking_problem
+from pipelines.warehouse.primary import locking_problem
 
 Row = dict[str, Any]
 

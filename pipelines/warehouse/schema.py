@@ -88,10 +88,10 @@ def unqualified(sql: str) -> str:
 
 
 def _fingerprint(connection: duckdb.DuckDBPyConnection) -> str:
-    """A hash of everything that `apply_views` writes, and of the existing tables and views."""
+    """A hash of everything that `apply_views` writes, and of the existing tables and views, but for dlt's own."""
     # Not duckdb_columns(), which would bind every view.
     there = connection.execute(
-        "select table_name, sql from duckdb_tables() where schema_name = $1 "
+        "select table_name, sql from duckdb_tables() where schema_name = $1 and not starts_with(table_name, '_dlt') "
         "union all select view_name, '' from duckdb_views() where schema_name = $1 order by all",
         [DATASET],
     ).fetchall()

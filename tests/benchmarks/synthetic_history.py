@@ -7,7 +7,7 @@ import duckdb
 
 from pipelines.job_tables import FINISHED
 from pipelines.tables import DATASET
-from pipelines.warehouse.primary import STORAGE_VERSION
+from pipelines.warehouse.empty_database import STORAGE_VERSION
 from pipelines.warehouse.schema import complete_tables
 from pipelines.warehouse.state_spans import refresh_spans
 

@@ -33,7 +33,7 @@ from soak_truth import Truth
 
 from pipelines.config.project import PROJECT
 from pipelines.demo_org.server import serving
-from pipelines.warehouse.primary import STORAGE_VERSION
+from pipelines.warehouse.empty_database import STORAGE_VERSION
 
 BEGIN = datetime(2025, 11, 3, 5, 30, tzinfo=UTC)  # a Monday
 FULL_AFTER = timedelta(days=8)  # then the listing is as long as it will ever be

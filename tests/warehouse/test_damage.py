@@ -27,7 +27,8 @@ from pipelines.warehouse.damage import (
     is_damage,
     suspect_blocks,
 )
-from pipelines.warehouse.primary import CONFIG, STORAGE_VERSION
+from pipelines.warehouse.empty_database import STORAGE_VERSION
+from pipelines.warehouse.primary import CONFIG
 
 BLOCK = 262_144
 PLACES = (0, 7, 8, BLOCK // 2, BLOCK - 1)  # bytes of a block: its checksum, and what that covers

@@ -1,0 +1,68 @@
+"""New databases, which have every table and view from the beginning.
+
+Creating these takes DuckDB the best part of a second, copying a file that has them some milliseconds. So the first one
+is kept where Python keeps bytecode: it is derived from this version's source, too, and made again when that changes.
+"""
+
+import hashlib
+import importlib.util
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from pipelines.tables import DATASET, TABLES
+from pipelines.warehouse.atomic_file import replacing
+from pipelines.warehouse.copies import copy_bytes
+from pipelines.warehouse.file_identity import write_identity
+from pipelines.warehouse.schema import apply_views, complete_tables, views
+
+# Set when the file is created, and kept by every DuckDB that writes to it later, so that DuckDB 1.4 and 1.5 can read
+# the file and its copies. By default, files created by DuckDB 2.0 cannot be opened by older versions.
+STORAGE_VERSION: Final = "v1.4.0"
+NAME: Final = "empty_database"
+
+
+def create_database(new: Path, identity: str) -> None:
+    """Makes an empty file a database with this identity, all tables and views, and no rows. Raises OSError and
+    duckdb.Error."""
+    kept = _kept_file()
+    try:
+        with kept.open("rb") as source, new.open("wb") as copy:
+            copy_bytes(source, copy)
+        _identify(new, identity)
+    except (FileNotFoundError, PermissionError, duckdb.Error):  # there is none, or it is damaged
+        _create(new)
+        _keep(new, kept)
+        _identify(new, identity)
+
+
+def _create(new: Path) -> None:
+    new.unlink()  # DuckDB rejects an empty file as damaged
+    with duckdb.connect(new, config={"storage_compatibility_version": STORAGE_VERSION}) as connection:
+        connection.execute(f"create schema {DATASET}")
+        complete_tables(connection)
+        apply_views(connection)
+        connection.execute("checkpoint")  # closing does this too, but ignores errors
+
+
+def _identify(new: Path, identity: str) -> None:
+    with duckdb.connect(new) as connection:
+        write_identity(connection, identity)
+        connection.execute("checkpoint")
+
+
+def _kept_file() -> Path:
+    made_of = repr((duckdb.__version__, STORAGE_VERSION, views(), TABLES))
+    fingerprint = hashlib.sha256(made_of.encode()).hexdigest()[:16]
+    return Path(importlib.util.cache_from_source(__file__)).with_name(f"{NAME}.{fingerprint}.duckdb")
+
+
+def _keep(new: Path, kept: Path) -> None:
+    """Nothing depends on it: the installation may be read-only, or its disk full."""
+    with suppress(OSError):
+        for other in kept.parent.glob(f"{NAME}.*"):  # of another version
+            other.unlink()
+        with replacing(kept) as file, new.open("rb") as source, file.open("wb") as copy:
+            copy_bytes(source, copy)
