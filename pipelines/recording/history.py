@@ -34,6 +34,7 @@ class History:
         self._claimed = dict(claimed or {})  # columns of new fields that another org has in this run
         self.connection = cursor_of(connection) if connection else None
         self._columns: dict[str, tuple[str, ...]] = {}
+        self._has: dict[str, bool] = {}
 
     def columns(self, table: Table) -> tuple[str, ...]:
         """The columns that the table has in the warehouse; empty if it does not exist yet."""
@@ -42,8 +43,11 @@ class History:
         return self._columns.get(table.name, ())
 
     def has(self, table: Table) -> bool:
-        """Whether the table exists in the warehouse."""
-        return bool(self.columns(table))
+        """Whether the warehouse has rows of the table."""
+        if self.connection and table.name not in self._has:
+            found = f"select 1 from {DATASET}.{table.name} limit 1"
+            self._has[table.name] = bool(self.columns(table) and self.connection.execute(found).fetchone())
+        return self._has.get(table.name, False)
 
     def newest_listing(self, org_id: str) -> tuple[datetime | None, datetime | None]:
         """When the newest listing of the org began and ended; None if there is none."""

@@ -3,7 +3,7 @@
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -11,13 +11,14 @@ from typing import Any, Final
 import dlt
 import duckdb
 from dlt.common.destination import DestinationCapabilitiesContext
-from dlt.common.destination.client import LoadJob
+from dlt.common.destination.client import FollowupJobRequest, LoadJob
 from dlt.common.destination.typing import PreparedTableSchema
 from dlt.common.normalizers.naming import NamingConvention
 from dlt.common.runtime import signals
 from dlt.common.schema.utils import get_columns_names_with_prop
 from dlt.common.storages import LoadStorage, NormalizeStorage
 from dlt.common.storages.data_item_storage import DataItemStorage
+from dlt.common.storages.load_package import LoadJobInfo
 from dlt.common.storages.load_storage import LoadItemStorage
 from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration, DuckDbCredentials
 from dlt.destinations.impl.duckdb.duck import DuckDbClient, DuckDbCopyJob
@@ -94,6 +95,20 @@ class _Client(DuckDbClient):
     ) -> LoadJob:
         job = super().create_load_job(table, file_path, load_id, restore)
         return _CopyJob(file_path) if type(job) is DuckDbCopyJob else job
+
+    def create_table_chain_completed_followup_jobs(
+        self,
+        table_chain: Sequence[PreparedTableSchema],
+        completed_table_chain_jobs: Sequence[LoadJobInfo] | None = None,
+    ) -> list[FollowupJobRequest]:
+        """Without a merge if there is nothing to merge, because all rows went into the table directly."""
+        jobs = super().create_table_chain_completed_followup_jobs(table_chain, completed_table_chain_jobs)
+        if not jobs:
+            return jobs
+        with self, self.sql_client.with_staging_dataset() as staging:
+            tables = [staging.make_qualified_table_name(table["name"]) for table in table_chain]
+            staged = any(staging.execute_sql(f"select 1 from {table} limit 1") for table in tables)
+        return jobs if staged else []
 
 
 class _LoaderFile(dlt.destinations.duckdb):
