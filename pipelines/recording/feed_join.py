@@ -60,14 +60,15 @@ def join_feeds(primary: duckdb.DuckDBPyConnection, loads_listed_since: Mapping[s
 
     `loads_listed_since` is when this run's listings of an org began, by its id; None if that of INGEST was not
     complete."""
-    if not all(primary.execute(f"select 1 from {DATASET}.{feed.jobs.name} limit 1").fetchone() for feed in FEEDS.values()):
+    any_jobs = f"select 1 from {DATASET}.%s limit 1"
+    if not all(primary.execute(any_jobs % feed.jobs.name).fetchall() for feed in FEEDS.values()):
         return
     ((first, last),) = primary.execute(f"{CANDIDATES}; select min(id), max(id) from candidates").fetchall()
     ids, times = list(loads_listed_since), list(loads_listed_since.values())
     primary.register("began", pa.table({"org_id": pa.array(ids, pa.string()), "began": pa.array(times, TIME)}))
     primary.execute(IN_BOTH, {"first": first, "last": last})
     primary.unregister("began")
-    if primary.execute("select 1 from in_both limit 1").fetchone():
+    if primary.execute("select 1 from in_both limit 1").fetchall():
         statements = [*_moves(QUERY, INGEST, "b.to_ingest"), *_moves(INGEST, QUERY, "not b.to_ingest")]
         primary.execute(";\n".join(["begin", *statements, "commit"]))
     primary.execute("drop table in_both; drop table candidates")

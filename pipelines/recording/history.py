@@ -46,7 +46,7 @@ class History:
         """Whether the warehouse has rows of the table."""
         if self.connection and table.name not in self._has:
             found = f"select 1 from {DATASET}.{table.name} limit 1"
-            self._has[table.name] = bool(self.columns(table) and self.connection.execute(found).fetchone())
+            self._has[table.name] = bool(self.columns(table) and self.connection.execute(found).fetchall())
         return self._has.get(table.name, False)
 
     def newest_listing(self, org_id: str) -> tuple[datetime | None, datetime | None]:

@@ -55,7 +55,7 @@ def _count(connection: duckdb.DuckDBPyConnection, table: Table) -> str:
     will be left when these are merged (`org_join.py`)."""
     if stored_columns(connection, LISTINGS):
         short = f"select 1 from {DATASET}.listings where length(org_id) = 15 limit 1"
-        if connection.execute(short).fetchone():
+        if connection.execute(short).fetchall():
             key = ", ".join(column for column in table.key if column != "org_id")
             return f"select count(*) from (select distinct left(org_id, 15), {key} from {DATASET}.{table.name})"
     return f"select count(*) from {DATASET}.{table.name}"
@@ -65,4 +65,4 @@ def has_listing(primary: duckdb.DuckDBPyConnection, listing_id: str) -> bool:
     if not stored_columns(primary, LISTINGS):
         return False
     found = primary.execute(f"select 1 from {DATASET}.listings where listing_id = ?", [listing_id])
-    return found.fetchone() is not None
+    return bool(found.fetchall())
