@@ -59,14 +59,15 @@ class Recorder:
 
     def _written(self) -> dict[str, Any]:
         """The files of both databases with their modification times; of the primary database, which a run may open or
-        create, all tables with their rows instead."""
+        create, the rows of all tables that have some instead."""
         mine = [self.primary_file.with_name(f"{self.primary_file.name}{end}") for end in ("", ".lock", ".state")]
         files = {path.name: path.stat().st_mtime_ns for path in self.home.glob("*.duckdb*") if path not in mine}
         if not self.primary_file.exists():
             return files
         with duckdb.connect(self.primary_file, read_only=True) as primary:
             tables = primary.execute("select schema_name || '.' || table_name from duckdb_tables()").fetchall()
-            return files | {name: primary.execute(f"from {name} order by all").fetchall() for (name,) in tables}
+            rows = {name: primary.execute(f"from {name} order by all").fetchall() for (name,) in tables}
+            return files | {name: found for name, found in rows.items() if found}
 
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "pipelines.query_jobs", *arguments]

@@ -172,7 +172,7 @@ def listed_again(history: History, feed: Feed, shown: ShownJobs, org_id: str, at
 
 def _can_compare(history: History, feed: Feed) -> bool:
     looks = {feed.jobs: CURRENT, LISTINGS: "reduced_since", UNLISTED_JOBS: "hidden"}  # missing in earlier versions
-    return all(column in history.columns(table) for table, column in looks.items())
+    return history.has(LISTINGS) and all(column in history.columns(table) for table, column in looks.items())
 
 
 def _reduced_since(history: History, feed: Feed, org_id: str, at: datetime, now: bool) -> datetime | None:

@@ -99,8 +99,11 @@ def test_stopped_while_all_wait_for_the_network(fleet: Fleet, path: str, number:
     for org in fleet.orgs.values():
         org.stall_next(60, path=path)
     run = fleet.recorder.start("load")
-    time.sleep(4)
-    assert run.poll() is None
+    until = time.monotonic() + 60
+    while not all(any(path in request.path for request in org.requests) for org in fleet.orgs.values()):
+        assert run.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.05)
     run.send_signal(number)
     began = time.monotonic()
     said, failed = run.communicate(timeout=60)
