@@ -32,14 +32,15 @@ def create_database(new: Path, identity: str) -> None:
         with kept.open("rb") as source, new.open("wb") as copy:
             copy_bytes(source, copy)
         _identify(new, identity)
-    except (FileNotFoundError, PermissionError, duckdb.Error):  # there is none, or it is damaged
+    except (OSError, duckdb.Error):  # there is none, or it is damaged; or what is wrong with `new` is found again
         _create(new)
         _keep(new, kept)
         _identify(new, identity)
 
 
 def _create(new: Path) -> None:
-    new.unlink()  # DuckDB rejects an empty file as damaged
+    for file in (new, new.with_name(f"{new.name}.wal")):  # DuckDB rejects an empty file as damaged
+        file.unlink(missing_ok=True)
     with duckdb.connect(new, config={"storage_compatibility_version": STORAGE_VERSION}) as connection:
         connection.execute(f"create schema {DATASET}")
         complete_tables(connection)
