@@ -15,7 +15,6 @@ from dlt.common.destination.client import FollowupJobRequest, LoadJob
 from dlt.common.destination.typing import PreparedTableSchema
 from dlt.common.normalizers.naming import NamingConvention
 from dlt.common.runtime import signals
-from dlt.common.schema.utils import get_columns_names_with_prop
 from dlt.common.storages import LoadStorage, NormalizeStorage
 from dlt.common.storages.data_item_storage import DataItemStorage
 from dlt.common.storages.load_package import LoadJobInfo
@@ -75,14 +74,15 @@ class _CopyJob(DuckDbCopyJob):
         if client.is_staging_dataset_active:
             with self._one_at_a_time, client.with_alternative_dataset_name(DATASET):
                 if self._are_first(client, rows):
-                    return insert()
+                    insert()
+                    return
         insert()
 
     def _are_first(self, client: DuckDbSqlClient, rows: str) -> bool:
         """Whether the table is empty, and no two of the rows have the same key. Equal hashes of two keys only mean that
         the rows are merged."""
         table = client.make_qualified_table_name(self.load_table_name)
-        key = get_columns_names_with_prop(self._load_table, "primary_key")
+        key = [name for name, column in self._load_table["columns"].items() if column.get("primary_key")]
         if client.execute_sql(f"select 1 from {table} limit 1"):
             return False
         differ = f"select count(*) = count(distinct hash({', '.join(key)})) from {rows}"
@@ -106,7 +106,7 @@ class _Client(DuckDbClient):
         if not jobs:
             return jobs
         with self, self.sql_client.with_staging_dataset() as staging:
-            tables = [staging.make_qualified_table_name(table["name"]) for table in table_chain]
+            tables = [staging.make_qualified_table_name(str(table["name"])) for table in table_chain]
             staged = any(staging.execute_sql(f"select 1 from {table} limit 1") for table in tables)
         return jobs if staged else []
 

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import dlt
 import duckdb
+import pyarrow as pa
 import pytest
 from dlt.common.runtime import signals
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from pipelines.config.dlt_context import use_given_settings
+from pipelines.tables import DATASET
 from pipelines.warehouse.database_file import open_database
 from pipelines.warehouse.dlt_packages import interruptible, new_pipeline, temporary_files_in
 
@@ -109,3 +111,48 @@ def test_a_signal_late_in_a_step_ends_the_run() -> None:
         interruptible(step)
     with signals.intercepted_signals():
         step()  # dlt alone loses it
+
+
+def is_merged(pipeline: dlt.Pipeline, *rows: tuple[int, int]) -> bool:
+    """Loads the rows, of an id and a version; returns whether dlt merged them from its staging table."""
+    table = pa.Table.from_pylist([{"id": key, "version": version} for key, version in rows])
+    by = {"primary_key": "id", "columns": {"version": {"dedup_sort": "desc"}}}
+    info = pipeline.run(table, table_name="t", write_disposition="merge", loader_file_format="parquet", **by)  # type: ignore[arg-type]
+    jobs = [job.job_file_info for job in info.load_packages[0].jobs["completed_jobs"]]
+    return any((job.table_name, job.file_format) == ("t", "sql") for job in jobs)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_the_first_rows_go_straight_into_the_table(
+    tmp_path: Path, pipeline_in: Callable[[Path], dlt.Pipeline], first: int
+) -> None:
+    """And so do those after the table was emptied. Later ones are merged."""
+    pipeline = pipeline_in(tmp_path / "a")
+    if first:
+        is_merged(pipeline, (9, 1))
+        with pipeline.sql_client() as client:
+            client.execute_sql(f"delete from {DATASET}.t")
+
+    assert not is_merged(pipeline, (1, 1), (2, 1))
+    assert is_merged(pipeline, (2, 2), (3, 1))
+    assert versions(pipeline) == [(1, 1), (2, 2), (3, 1)]
+
+
+def test_first_rows_with_equal_keys_are_merged(tmp_path: Path, pipeline_in: Callable[[Path], dlt.Pipeline]) -> None:
+    pipeline = pipeline_in(tmp_path / "a")
+
+    assert is_merged(pipeline, (1, 1), (1, 2))
+    assert versions(pipeline) == [(1, 2)]
+
+
+def test_rows_without_a_key_are_appended(tmp_path: Path, pipeline_in: Callable[[Path], dlt.Pipeline]) -> None:
+    pipeline = pipeline_in(tmp_path / "a")
+    for _ in range(2):
+        pipeline.run(pa.table({"id": [1]}), table_name="t", loader_file_format="parquet", write_disposition="append")
+    with pipeline.sql_client() as client:
+        assert client.execute_sql("select id from t") == [(1,), (1,)]
+
+
+def versions(pipeline: dlt.Pipeline) -> list[tuple[int, int]]:
+    with pipeline.sql_client() as client:
+        return list(client.execute_sql("select id, version from t order by id") or ())  # type: ignore[arg-type]
