@@ -136,6 +136,7 @@ clean: ## remove .venv, caches and builds; never a database
 	@$(INSTALL) -r requirements.txt
 	@$(PIP) --quiet uninstall --yes salesforce-bulk-query-jobs
 	@.venv/bin/python -c 'import os, pathlib, sysconfig; site = sysconfig.get_path("purelib"); pathlib.Path(site, "this_project.pth").write_text(os.path.relpath(".", site))'
+	@.venv/bin/python -m compileall -q pipelines # a run by a user who may not write here would compile it each time
 	@touch $@
 
 .venv/.everything: .venv/.loader requirements-dev.txt

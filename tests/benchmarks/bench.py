@@ -1,13 +1,13 @@
 """How a load compares, side by side in one run: `make bench`, or `.venv/bin/python tests/benchmarks/bench.py [PART ...]`
 
-Parts: cold, quiet, sizes, latency, tiny, details (all of these without a name; some ten minutes), growth (half an hour: it
-makes warehouses of a million and ten million jobs) and guard (one minute; exit code 1 if a load has become much slower).
-Each contender is a process of its own, in turn; shown are medians of wall and CPU seconds and of peak memory. What is
-written to .benchmarks/: each part's table, and cold.png. Two feeds and the views have benchmarks of their own, two_feeds.py and
-views.py.
+Parts: cold, quiet, sizes, latency, tiny, details (all of these without a name; some ten minutes) and guard (one minute; exit
+code 1 if a load has become much slower). Each contender is a process of its own, in turn; shown are medians of wall and CPU
+seconds and of peak memory. What is written to .benchmarks/: each part's table, and cold.png. Growing warehouses, many orgs,
+two feeds, forwarding, the views and what is answered from them have benchmarks of their own, beside this one.
 """
 
 import argparse
+import importlib.util
 import json
 import os
 import platform
@@ -23,8 +23,6 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
-
-from synthetic_history import generate
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parents[1] / ".benchmarks"
@@ -243,44 +241,6 @@ def details(rounds: int) -> str:
     return as_table("10,000 jobs, with the details of 500, users and limits", costs)
 
 
-def growth(rounds: int, warehouses: tuple[int, ...] = (0, 1_000_000, 10_000_000), runs: int = 50) -> str:
-    """Jobs that a listing shows of which 30 % are known and have changed; runs in a row, the first apart."""
-    lines = ["### Loads in a row by size of the warehouse; medians, publishing apart", ""]
-    lines.append("| warehouse | changes | first s | load s | publishing s | copying s | file before MB | after MB |")
-    lines.append("| --- | --- | --- | --- | --- | --- | --- | --- |")
-    with prepared(10) as bench:
-        for jobs in warehouses:
-            made = bench.folder / f"{jobs}.duckdb"
-            if jobs:
-                generate(made, jobs)
-            for changes in (1_000, 10_000):
-                bench.new_home()
-                primary = bench.home / "loader.duckdb"
-                if jobs:
-                    shutil.copyfile(made, primary)
-                found, copies = [], []
-                for run in range(runs):
-                    new = changes * 7 // 10
-                    bench.prepare(first=run * new, jobs=changes, changed=changes - new if run else 0)
-                    found.append(bench.timed_load())
-                    if not run:
-                        before = primary.stat().st_size
-                    began = time.perf_counter()
-                    shutil.copyfile(primary, bench.folder / "copy.duckdb")
-                    with (bench.folder / "copy.duckdb").open("rb") as copy:
-                        os.fsync(copy.fileno())
-                    copies.append(time.perf_counter() - began)
-                load = statistics.median(each["all"] - each["publish"] for each in found[1:])
-                publish = statistics.median(each["publish"] for each in found[1:])
-                lines.append(
-                    f"| {jobs:,} | {changes:,} | {found[0]['all']:.2f} | {load:.2f} | {publish:.2f} "
-                    f"| {statistics.median(copies):.2f} | {before / 1e6:.0f} | {primary.stat().st_size / 1e6:.0f} |"
-                )
-                print(lines[-1], flush=True)
-            made.unlink(missing_ok=True)
-    return "\n".join(lines)
-
-
 def guard(rounds: int) -> str:
     """Exits with code 1 if a load has become much slower than the floor and dlt's import together."""
     with prepared(20_000) as bench:
@@ -300,8 +260,16 @@ def guard(rounds: int) -> str:
 
 
 PARTS: dict[str, Callable[[int], str]] = {
-    part.__name__: part for part in (cold, quiet, sizes, latency, tiny, details, growth, guard)
+    part.__name__: part for part in (cold, quiet, sizes, latency, tiny, details, guard)
 }
+
+
+def check_bytecode() -> None:
+    """Without it, importing dlt takes three times as long, and what is compared are compilers. `make setup` writes it."""
+    for module in ("dlt", "duckdb", "pyarrow", "pipelines.query_jobs"):
+        spec = importlib.util.find_spec(module)
+        if not spec or not spec.cached or not Path(spec.cached).exists():
+            sys.exit(f"{module} is not compiled: {PYTHON} -m compileall -q pipelines, or make setup.")
 
 
 def machine() -> str:
@@ -314,6 +282,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     given = parser.parse_args()
+    check_bytecode()
     RESULTS.mkdir(exist_ok=True)
     for part in given.parts or ("cold", "quiet", "sizes", "latency", "tiny", "details"):
         table = PARTS[part](given.rounds)
