@@ -69,7 +69,8 @@ The path of a record, package by package. Each imports only from those below it;
         api_errors.py    error responses;  foreign_answers.py: those of others;  redaction.py: removes secrets
         connection_errors.py  no response at all;  proxies.py: on the way;  reached_hosts.py: which have answered
     warehouse/     the primary database and its published copy
-        primary.py       the primary database;  file_locks.py: its locks;  database_file.py: how a DuckDB file is opened
+        primary.py       the primary database;  empty_database.py: a new one;  file_locks.py: locks of files
+        database_file.py how a DuckDB file is opened
         state_folder.py  the folder beside it;  file_identity.py: its identity;  dlt_packages.py: dlt's internals
         schema.py        columns and views (../views/);  short_names.py: those in `main`;  renamed_columns.py: migration
         state_spans.py   a derived table
