@@ -6,6 +6,7 @@ is kept where Python keeps bytecode: it is derived from this version's source, t
 
 import hashlib
 import importlib.util
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -13,10 +14,10 @@ from typing import Final
 import duckdb
 
 from pipelines.tables import DATASET, TABLES
+from pipelines.warehouse import schema, short_names
 from pipelines.warehouse.atomic_file import replacing
 from pipelines.warehouse.copies import copy_bytes
 from pipelines.warehouse.file_identity import write_identity
-from pipelines.warehouse.schema import apply_views, complete_tables, views
 
 # Set when the file is created, and kept by every DuckDB that writes to it later, so that DuckDB 1.4 and 1.5 can read
 # the file and its copies. By default, files created by DuckDB 2.0 cannot be opened by older versions.
@@ -43,8 +44,8 @@ def _create(new: Path) -> None:
         file.unlink(missing_ok=True)
     with duckdb.connect(new, config={"storage_compatibility_version": STORAGE_VERSION}) as connection:
         connection.execute(f"create schema {DATASET}")
-        complete_tables(connection)
-        apply_views(connection)
+        schema.complete_tables(connection)
+        schema.apply_views(connection)
         connection.execute("checkpoint")  # closing does this too, but ignores errors
 
 
@@ -55,7 +56,8 @@ def _identify(new: Path, identity: str) -> None:
 
 
 def _kept_file() -> Path:
-    made_of = repr((duckdb.__version__, STORAGE_VERSION, views(), TABLES))
+    code = [Path(module.__file__ or "").read_bytes() for module in (sys.modules[__name__], schema, short_names)]
+    made_of = repr((duckdb.__version__, schema.views(), TABLES, code))
     fingerprint = hashlib.sha256(made_of.encode()).hexdigest()[:16]
     return Path(importlib.util.cache_from_source(__file__)).with_name(f"{NAME}.{fingerprint}.duckdb")
 
