@@ -11,7 +11,7 @@ import pytest
 from killed_at import Ended, Runs, runs, some_of
 from receivers import Web, web
 from recorders import Recorder
-from situations import publish, use_channels
+from situations import publish, state_of, use_channels
 
 PARTS = 2
 
@@ -48,6 +48,7 @@ class Killed:
     def complete(self, killed: Ended) -> int:
         """An undisturbed run, after which all was told. Returns how many messages were sent twice."""
         assert self._run().returncode == 1
+        assert [one["outbox"] for one in state_of(self.recorder)["channels"].values()] == [[], []]
         doubled: Counter[str] = Counter()
         for channel in self.channels:
             told = Counter(map(_about, channel.notes))
