@@ -6,7 +6,6 @@ Channels are known by a salted, slow hash of their URL: the file has no secret.
 """
 
 import hashlib
-import json
 import logging
 import secrets
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from typing import Any, Final
 from pipelines.alerts.events import Event, Problem
 from pipelines.errors import ConfigError, TemporaryError
 from pipelines.warehouse.file_locks import lock_alone, open_lock
+from pipelines.warehouse.sealed_json import unseal
 from pipelines.warehouse.state_folder import StateFolder
 
 VERSION: Final = 1
@@ -58,7 +58,7 @@ class AlertState:
             self.is_first = True
             return
         try:
-            found = json.loads(text)
+            found = unseal(text)
             newer = isinstance(found["version"], int) and found["version"] > VERSION
             if not newer:
                 self._take(found)
@@ -88,16 +88,14 @@ class AlertState:
         }
 
     def write(self) -> None:
-        self.state.write(
+        self.state.write_json(
             self.name,
-            json.dumps(
-                {
-                    "version": VERSION,
-                    "salt": self.salt,
-                    "open": {key: asdict(problem) for key, problem in self.open.items()},
-                    "channels": {digest: asdict(one) for digest, one in self.mailboxes.items()},
-                }
-            ),
+            {
+                "version": VERSION,
+                "salt": self.salt,
+                "open": {key: asdict(problem) for key, problem in self.open.items()},
+                "channels": {digest: asdict(one) for digest, one in self.mailboxes.items()},
+            },
         )
 
     def digest(self, url: str) -> str:

@@ -1,7 +1,6 @@
 """What earlier runs tell this one, in the folder beside the primary database: which hosts have answered, and since when
 runs fail temporarily. With `--quiet`, a temporary failure is worth a mail only once it has lasted."""
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -75,7 +74,7 @@ class EarlierRuns:
         remembered."""
         with suppress(OSError):
             self._folder.make(self._folder.path)
-            self._folder.write(name, json.dumps(content, indent=1))
+            self._folder.write_json(name, content)
 
 
 def _time(text: object, now: datetime) -> datetime:

@@ -9,7 +9,7 @@ sends everything, for a row of it that equals the one last sent may be a differe
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +20,7 @@ import pyarrow as pa
 from pipelines.columns import Table
 from pipelines.config.dlt_context import active
 from pipelines.config.settings import Settings
-from pipelines.errors import ConfigError
+from pipelines.errors import ConfigError, exception_chain
 from pipelines.forwarding.database import LONG_KEY, Database, retried
 from pipelines.forwarding.delivery import Delivery, create_tables, dialect_of, place_of_data, sql_client_of
 from pipelines.forwarding.destination_errors import Credentials, explained
@@ -30,9 +30,10 @@ from pipelines.forwarding.lake import Lake
 from pipelines.forwarding.registry import RECORDERS, Recorder, Registered, Registry
 from pipelines.forwarding.sent_copy import SentCopy
 from pipelines.forwarding.settings import ForwardSettings
-from pipelines.interrupts import raise_if_interrupted
+from pipelines.interrupts import causing_signal, raise_if_interrupted
 from pipelines.regular_files import holds_something
 from pipelines.tables import LISTINGS, TABLES
+from pipelines.warehouse.damage import damaged_part, suspect_blocks
 from pipelines.warehouse.dlt_packages import temporary_files_in
 
 MANY: Final = 10_000  # rows of a table, after which its statistics are updated
@@ -74,12 +75,14 @@ def forward(settings: Settings, forwarding: ForwardSettings, mode: Mode) -> Forw
     began = time.monotonic()
     copy, hidden = copy_sent_to(settings, forwarding)
     done = Forwarded(f"{forwarding.destination}, dataset {forwarding.dataset}", mode.init)
-    with copy.exclusive():
+    with copy.exclusive(), _damage_named(settings.warehouse, copy.new):
         views = fingerprint(dialect_of(forwarding), forwarding.dataset) if forwarding.views else None
         as_before = (copy.known.get("recorder"), copy.known.get("views")) == (forwarding.recorder, views)
         if not (as_before and mode == Mode() and copy.has(settings.warehouse)):
             copy.take(settings.warehouse)
             before = None if mode.full else copy.comparable(copy.new)
+            if copy.sent.is_file() and not copy.known:
+                logger.warning("What is known of the copy in %s is lost: everything is sent again.", copy.folder)
             with compared(copy.new, before, copy.folder / "spill") as found:
                 if as_before and mode == Mode() and not any(found.changes) and copy.half_sent is None:
                     copy.commit()
@@ -96,7 +99,11 @@ def differences(settings: Settings, forwarding: ForwardSettings, *, full: bool) 
     before = None
     if not full:
         before = settings.warehouse if copy.has(settings.warehouse) else copy.comparable(settings.warehouse)
-    with compared(settings.warehouse, before, Path(f"{settings.warehouse}.tmp")) as found:
+    temporary = Path(f"{settings.warehouse}.tmp")
+    with (
+        _damage_named(settings.warehouse, settings.warehouse),
+        compared(settings.warehouse, before, temporary) as found,
+    ):
         return {change.table.name: change for change in found.changes}
 
 
@@ -121,12 +128,31 @@ def compared(new: Path, sent: Path | None, temporary: Path) -> Iterator[Differen
         found = Differences(new, sent if sent and sent.is_file() else None, temporary)
     except (duckdb.Error, RuntimeError) as error:
         raise_if_interrupted(error)
-        if sent is None or not sent.is_file():
+        if sent is None or not sent.is_file() or suspect_blocks(new):
             raise
         logger.warning("The copy that was last sent, %s, cannot be read: everything is sent again.", sent)
         found = Differences(new, None, temporary)
     with closing(found):
         yield found
+
+
+@contextmanager
+def _damage_named(published: Path, taken: Path) -> Iterator[None]:
+    """If the block fails because what was taken of the published copy is damaged, raises ConfigError that says so."""
+    try:
+        yield
+    except Exception as error:
+        if causing_signal(exception_chain(error)):
+            raise
+        part = None
+        with suppress(OSError, duckdb.Error):
+            part = damaged_part(taken)
+        if part is None:
+            raise
+        raise ConfigError(
+            f"The published copy {published} is damaged: {part}. Not everything was sent.",
+            "The next load publishes it again: make load. Then forward again.",
+        ) from None
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from dlt.destinations.impl.filesystem.filesystem import FilesystemClient
 
 from pipelines.columns import Table
 from pipelines.errors import ConfigError
+from pipelines.forwarding.lake_errors import PLACE
 from pipelines.warehouse.atomic_file import replacing
 
 
@@ -67,14 +68,25 @@ class LakeFiles:
         found: list[dict[str, Any]] = []
         for path in self.paths(table.name, name):
             with suppress(FileNotFoundError):  # another forward has just replaced it
-                content = pq.read_table(io.BytesIO(self.system.cat_file(path)), columns=columns)
+                content = self._read(path, columns)
                 found += content.to_pylist()
         return found
+
+    def _read(self, path: str, columns: list[str] | None) -> pa.Table:
+        content = io.BytesIO(self.system.cat_file(path))
+        try:
+            return pq.read_table(content, columns=columns, page_checksum_verification=True)
+        except (pa.ArrowException, OSError, ValueError):  # of what is in memory: it is never the disk that fails here
+            raise ConfigError(
+                f"The file {posixpath.relpath(path, self.root)} of {PLACE} is damaged.",
+                "Restore it, for example from an earlier version that the bucket has kept. If that is not possible, "
+                "delete it, and send everything again: forward --full",
+            ) from None
 
     def write(self, folder: str, name: str, rows: pa.Table) -> None:
         """Writes a Parquet file, in place of one of this name."""
         content = io.BytesIO()
-        pq.write_table(rows, content)
+        pq.write_table(rows, content, write_page_checksum=True)
         self._put(self._path(folder, name), content.getvalue())
 
     def write_text(self, folder: str, name: str, text: str) -> None:

@@ -12,7 +12,6 @@ the destination.
 """
 
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -27,6 +26,7 @@ from pipelines.warehouse.atomic_file import replacing
 from pipelines.warehouse.copies import copy_bytes
 from pipelines.warehouse.damage import fingerprint
 from pipelines.warehouse.file_locks import holder, lock_alone, note_holder, open_lock
+from pipelines.warehouse.sealed_json import DamagedText, seal, unseal
 from pipelines.warehouse.state_folder import StateFolder
 
 READABLE: Final = re.compile(r"[^A-Za-z0-9]+")
@@ -94,8 +94,11 @@ class SentCopy:
 
     def comparable(self, file: Path) -> Path | None:
         """The sent copy, to compare a file with. None if the place may have more than that: parts of another file, at
-        which a forward was killed. Rows that are as they were sent may be different ones there."""
+        which a forward was killed. Rows that are as they were sent may be different ones there. If what is known is
+        lost, so is whether that happened."""
         mark = self.half_sent
+        if not self.known:
+            return None
         return self.sent if mark is None or mark.get("fingerprint") == fingerprint(file) else None
 
     @property
@@ -127,15 +130,14 @@ class SentCopy:
     def known(self) -> dict[str, Any]:
         """What was remembered of the last forward; empty if that is lost."""
         try:
-            found = json.loads((self.folder / "sent.json").read_bytes())
-        except (OSError, ValueError):
+            return unseal((self.folder / "sent.json").read_bytes())
+        except (OSError, DamagedText):
             return {}
-        return found if isinstance(found, dict) else {}
 
     def remember(self, **known: Any) -> None:
         """Adds to that."""
         with replacing(self.folder / "sent.json") as new:
-            new.write_text(json.dumps(self.known | known), encoding="utf-8")
+            new.write_text(seal(self.known | known), encoding="utf-8")
 
     def _clear(self) -> None:
         """Removes what a forward needs only while it runs."""

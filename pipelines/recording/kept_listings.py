@@ -6,7 +6,6 @@ primary database it is for, which orgs it contains, and the files' checksums. Th
 """
 
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -24,6 +23,7 @@ from pipelines.tables import LISTINGS, TABLES
 from pipelines.warehouse.atomic_file import replacing
 from pipelines.warehouse.dlt_packages import PIPELINE, TABLES_OF_DLT, Package, packages_in
 from pipelines.warehouse.renamed_columns import with_new_names
+from pipelines.warehouse.sealed_json import DamagedText, seal, unseal
 from pipelines.warehouse.state_folder import StateFolder
 
 FORMAT: Final = 1  # of these folders; a later version has to read this format, too
@@ -55,11 +55,16 @@ class KeptListing:
 
     def tables(self) -> dict[str, list[Path]]:
         """Table -> its files, with checksums verified. Raises UnreadableListing."""
+        if not self.meta:
+            raise UnreadableListing(f"its {META} is damaged or missing")
         if self.meta.get("format") != FORMAT:
             raise UnreadableListing(f"its format is {self.meta.get('format')!r}, and this version reads {FORMAT}")
         known = {table.name for table in TABLES}
         found: Package = {}
-        for name, checksum in self.meta.get("files", {}).items():
+        noted = self.meta.get("files", {})
+        if unknown := {file.name for file in self.folder.glob("*.parquet")} - noted.keys():
+            raise UnreadableListing(f"its {META} does not name {min(unknown)}")
+        for name, checksum in noted.items():
             file, table = self.folder / name, name.split(".")[0]
             try:
                 if _checksum(file) != checksum:
@@ -74,7 +79,7 @@ class KeptListing:
     def give_to(self, identity: str) -> None:
         """Reassigns it to the primary database with this identity."""
         with replacing(self.folder / META) as new:
-            new.write_text(json.dumps(self.meta | {"file": identity}), encoding="utf-8")
+            new.write_text(seal(self.meta | {"file": identity}), encoding="utf-8")
 
     def remove(self) -> None:
         """Removes it after loading. Renamed first, so that a kill cannot leave half a listing waiting."""
@@ -182,7 +187,7 @@ def _keep(tables: Package, state: StateFolder, name: str, identity: str) -> None
                 orgs |= set(rows["org_id"].to_pylist())
     meta = {"format": FORMAT, "file": identity, "orgs": sorted(orgs), "files": checksums}
     with (new / META).open("w", encoding="utf-8") as written:
-        json.dump(meta, written)
+        written.write(seal(meta))
         written.flush()
         os.fsync(written.fileno())
     state.share(new / META)
@@ -208,7 +213,6 @@ def _checksum(file: Path) -> str:
 
 def _meta(folder: Path) -> dict[str, Any]:
     try:
-        found = json.loads((folder / META).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+        return unseal((folder / META).read_bytes())
+    except (FileNotFoundError, DamagedText):
         return {}
-    return found if isinstance(found, dict) else {}

@@ -1,6 +1,7 @@
 """Locks on files beside a database. The kernel releases them when the process ends, however it ends."""
 
 import os
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -45,8 +46,8 @@ def note_holder(lock: IO[str]) -> None:
 
 def holder(lock: IO[str]) -> str:
     """The process that holds the lock, as that has noted it."""
-    lock.seek(0)
-    return f"PID {lock.read().strip() or 'unknown'}"
+    noted = re.match(rb"\d+", os.pread(lock.fileno(), 20, 0))  # whatever else may stand there
+    return f"PID {noted[0].decode() if noted else 'unknown'}"
 
 
 def locking_unsupported(path: Path, error: OSError) -> ConfigError:

@@ -1,6 +1,5 @@
 """Publishing: replaces the published copy by a copy of the primary database, if `publishing_guards.py` allows it."""
 
-import json
 import logging
 import os
 from collections.abc import Iterator
@@ -58,7 +57,7 @@ def publish(primary: PrimaryDatabase, warehouse: Path, keep_copies: int) -> None
                 # Before it is replaced: if that fails, the remembered fingerprint does not match, and the file is
                 # examined.
                 last = {"fingerprint": fingerprint(new), "contents": asdict(published)}
-                StateFolder(primary.path).write(PUBLISHED, json.dumps(last))
+                StateFolder(primary.path).write_json(PUBLISHED, last)
     except OSError as error:
         raise _not_published(primary.path, warehouse, error) from None
 
@@ -106,10 +105,10 @@ def _make_room(primary: PrimaryDatabase, target: Path) -> None:
 
 
 def open_published(warehouse: Path, identity: str, closing: ExitStack) -> duckdb.DuckDBPyConnection | None:
-    """A read-only connection to the published copy, closed by `closing`; None if there is none, if it is locked, or if
-    it was published from another primary database."""
+    """A read-only connection to the published copy, closed by `closing`; None if there is none, if it is locked or
+    damaged, or if it was published from another primary database."""
     try:
-        if not holds_something(warehouse):
+        if not holds_something(warehouse) or damaged_part(warehouse):
             return None
         copy = closing.enter_context(open_database(warehouse, read_only=True))
         return copy if read_identity(copy) in (identity, None) else None

@@ -13,10 +13,10 @@ Only a load that holds the lock of the primary database writes here, except for 
 `failing.json`.
 """
 
-import json
+import re
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +24,12 @@ from typing import Any, Final
 
 from pipelines.warehouse.atomic_file import leftovers, replacing
 from pipelines.warehouse.dlt_packages import PIPELINE, packages_in, temporary_files_in
+from pipelines.warehouse.sealed_json import DamagedText, seal, unseal
 
-FILES: Final = ("identity", "published.json", "taken_from_dlts_home", "reached.json", "failing.json")
+IDENTITY: Final = "identity"
+FILES: Final = (IDENTITY, "published.json", "taken_from_dlts_home", "reached.json", "failing.json")
 PROVISIONAL: Final = "provisional"  # marks an identity that is not in the database yet, because it was locked
+PLAIN_IDENTITY: Final = re.compile(rf"([\w.-]+)( {PROVISIONAL})?\n?")  # as earlier versions wrote it
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,10 @@ class StateFolder:
             mode = self.primary_file.stat().st_mode & 0o777
             path.chmod(mode | (mode & 0o444) >> 2 if path.is_dir() else mode)
 
+    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        """Replaces a JSON file of this folder atomically."""
+        self.write(name, seal(content))
+
     def write(self, name: str, text: str) -> None:
         """Replaces a file of this folder atomically."""
         file = self.path / name
@@ -102,28 +109,35 @@ class StateFolder:
             return None
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """The JSON object in a file of this folder; empty if there is none."""
+        """The JSON object in a file of this folder; empty if there is none, or if it is damaged."""
         try:
-            found = json.loads(self.read(name) or "{}")
-        except ValueError:
+            return unseal(self.read(name) or "{}")
+        except DamagedText:
             return {}
-        return found if isinstance(found, dict) else {}
 
     @property
     def identity(self) -> str | None:
         """The identity of the database when it was last opened, or a provisional one; None if there is neither."""
-        return next(iter((self.read("identity") or "").split()), None)
+        return self._noted_identity()[0]
 
     @property
     def is_provisional(self) -> bool:
         """Whether that identity is not in the database yet."""
-        return (self.read("identity") or "").split()[1:] == [PROVISIONAL]
+        return self._noted_identity()[1]
+
+    def _noted_identity(self) -> tuple[str | None, bool]:
+        text = self.read(IDENTITY) or ""
+        if words := PLAIN_IDENTITY.fullmatch(text):
+            return words[1], bool(words[2])
+        found = self.read_json(IDENTITY)
+        identity = found.get("identity")
+        return (identity, found.get(PROVISIONAL) is True) if isinstance(identity, str) else (None, False)
 
     def note_identity(self, identity: str, *, provisional: bool = False) -> str:
         """Stores the identity of the database, and returns it."""
-        text = f"{identity} {PROVISIONAL}\n" if provisional else f"{identity}\n"
-        if self.read("identity") != text:
-            self.write("identity", text)
+        text = seal({"identity": identity, PROVISIONAL: provisional})
+        if self.read(IDENTITY) != text:
+            self.write(IDENTITY, text)
         return identity
 
     def remove(self) -> None:

@@ -13,6 +13,7 @@ from recorders import Recorder
 from pipelines.command_line import command_line_parser
 from pipelines.commands import COMMANDS
 from pipelines.errors import RecorderError
+from pipelines.warehouse.sealed_json import unseal
 
 OTHER = "00DDm0000002000MAA"
 
@@ -41,4 +42,4 @@ def use_channels(monkeypatch: pytest.MonkeyPatch, *channels: Web | str) -> None:
 
 
 def state_of(recorder: Recorder) -> dict[str, Any]:
-    return json.loads((recorder.state_folder / "alerts.json").read_text())
+    return unseal((recorder.state_folder / "alerts.json").read_text())

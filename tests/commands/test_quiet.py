@@ -17,6 +17,7 @@ from pipelines.diagnosis.earlier_runs import FAILING, HOSTS
 from pipelines.diagnosis.run_errors import failure_of
 from pipelines.errors import RecorderError
 from pipelines.salesforce import reached_hosts
+from pipelines.warehouse.sealed_json import unseal
 
 LISTING = "/jobs/query"
 NOW = datetime.now(UTC)
@@ -43,8 +44,7 @@ def load(*arguments: str) -> tuple[int, RecorderError | None]:
 
 
 def noted(recorder: Recorder, name: str = FAILING) -> dict[str, str]:
-    found: dict[str, str] = json.loads((recorder.state_folder / name).read_text())
-    return found
+    return unseal((recorder.state_folder / name).read_text())
 
 
 def failing_since(recorder: Recorder, **hours: float) -> None:

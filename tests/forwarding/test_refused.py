@@ -11,6 +11,7 @@ from forwarder import Forwarder, differing
 from postgres_server import Server, postgres_server
 
 from pipelines.errors import AccessDenied, ConfigError, RecorderError, TemporaryError
+from pipelines.warehouse.sealed_json import unseal
 
 PASSWORD = "sup3r-secret/word"
 QUOTED = "sup3r-secret%2Fword"
@@ -53,7 +54,7 @@ def test_a_stopped_server(forwarder_of: Callable[..., Forwarder], small: Path) -
         assert "cannot be reached" in failure(forwarder, TemporaryError)
         assert forwarder.run("--quiet") == (75, "")
         noted = forwarder.home / "loader.duckdb.state" / "failing.json"
-        (name,) = json.loads(noted.read_text())
+        (name,) = unseal(noted.read_text())
         noted.write_text(json.dumps({name: (datetime.now(UTC) - timedelta(hours=7)).isoformat()}))
         code, said = forwarder.run("--quiet")
         assert (code, "(7 hours): " in said) == (69, True)

@@ -2,16 +2,20 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 
 import dlt
 from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 from hypothesis import strategies as st
+from recorders import NOON
+from stopped import FAILED_RECORDS
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.recording import load as run
 
+SECOND = timedelta(seconds=1)
 STATES = ("UploadComplete", "InProgress", "JobComplete", "Failed", "Aborted", "Open", "Closed")
 RAW = (None, 7, {"id": None}, {"id": "750R", "state": "Open"}, {"id": "  ", "systemModstamp": "never"}, [], {})
 
@@ -32,6 +36,7 @@ change = st.one_of(
         st.just("edit"), number, st.sampled_from(["object", "apiVersion"]), st.sampled_from([51.0, 52.0, "53.0"])
     ),
     st.tuples(st.just("delete"), number),
+    st.tuples(st.just("failed load")),
     st.tuples(st.just("raw"), st.sampled_from(RAW), feed),
     st.tuples(st.just("lose locators")),
     st.tuples(st.just("advance"), st.integers(1, 300)),  # within one listing at most an hour,
@@ -53,6 +58,38 @@ fault = st.one_of(
     ),
     st.tuples(st.just("statement"), st.integers(1, 60), st.booleans()),
 )  # fmt: skip
+
+
+def happen(org: DemoOrg, one: Any) -> None:
+    """What a drawn change does."""
+    what, *how = one
+    jobs = sorted([*org.jobs, *org.ingest_jobs])
+    job = jobs[how[0] % len(jobs)] if jobs and how and isinstance(how[0], int) else None
+    if what == "add":
+        others = [user for user in org.users if user != org.integration_user_id]
+        org.add_job(jobType=how[0], createdById=others[0] if how[1] else org.integration_user_id)
+    elif what == "failed load":
+        load = org.add_job(jobType="V2Ingest", state="JobComplete")
+        org.fail_records(load, FAILED_RECORDS)
+    elif what == "raw":
+        org.add_raw(*how)
+    elif what == "lose locators":
+        org.lose_locators()
+    elif what == "advance":
+        org.advance(timedelta(seconds=how[0]))
+    elif job and what == "move":
+        # A stamp may be from before now, and even from before the one that the job had.
+        stamps = {
+            "moves": True,
+            "stands still": False,
+            "late": org.now - 3 * SECOND,
+            "back": NOON - timedelta(days=1),
+        }
+        org.move_job(job, how[1], stamp=stamps[how[2]])
+    elif job and what == "edit":
+        org.edit_job(job, **{how[1]: how[2] if how[1] == "apiVersion" else str(how[2])})
+    elif job and what == "delete":
+        org.delete_job(job)
 
 
 class Crash(Exception):

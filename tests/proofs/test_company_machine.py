@@ -1,4 +1,4 @@
-"""The machine of test_recorder_machine.py within a company: what it records is forwarded to a Postgres, and what `check`
+"""The machine of recorder_machine.py within a company: what it records is forwarded to a Postgres, and what `check`
 finds goes to a channel. Connections break and the channel is down at random."""
 
 import json
@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 from postgres_server import Server, postgres_server
 from receivers import Web, web
+from recorder_machine import RecorderMachine
 from recorders import Recorder
-from test_recorder_machine import RecorderMachine, live
+from test_recorder_machine import live
 
 from pipelines.answers.check import check
 from pipelines.answers.findings.thresholds import Thresholds
@@ -97,9 +98,9 @@ class CompanyMachine(RecorderMachine):
             del self.channel.requests[before:]
 
     @precondition(lambda self: self.loads > 2)
-    @rule()
-    def quiet_load(self) -> None:
-        super().quiet_load()
+    @rule(together=st.booleans())
+    def quiet_load(self, together: bool) -> None:
+        super().quiet_load(together)
         forwarding = self.forwarding()
         try:
             forwarding.forward()

@@ -18,6 +18,7 @@ from recorders import NOON, Recorder
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
+from pipelines.warehouse.sealed_json import unseal
 
 HOUR = timedelta(hours=1)
 NOBODY = 65_534
@@ -90,6 +91,7 @@ def test_a_listing_whose_load_was_killed_is_loaded_by_the_next(org: DemoOrg, rec
         lambda folder: (folder / "query_jobs.0.parquet").unlink(),
         lambda folder: flip(folder / "listings.0.parquet"),
         lambda folder: rewrite(folder / "kept.json", format=99),
+        lambda folder: rewrite(folder / "kept.json", files={}),
         lambda folder: rewrite(folder / "kept.json", files={"table_of_tomorrow.0.parquet": "0"}),
     ],
     ids=[
@@ -99,6 +101,7 @@ def test_a_listing_whose_load_was_killed_is_loaded_by_the_next(org: DemoOrg, rec
         "half",
         "one bit",
         "of a newer version",
+        "without names of files",
         "of a newer table",
     ],
 )
@@ -129,7 +132,7 @@ def flip(file: Path) -> None:
 
 
 def rewrite(file: Path, **values: object) -> None:
-    file.write_text(json.dumps(json.loads(file.read_text()) | values))
+    file.write_text(json.dumps(unseal(file.read_text()) | values))
 
 
 @pytest.mark.slow

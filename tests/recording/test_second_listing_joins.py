@@ -19,6 +19,7 @@ from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
 from pipelines.recording.load import record
 from pipelines.warehouse.as_of import opened_as_of
+from pipelines.warehouse.sealed_json import unseal
 
 HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
 BOTH = '["query", "ingest"]'
@@ -132,7 +133,7 @@ def test_listings_kept_before_there_was_a_second_one(
 def forget_feeds(recorder: Recorder) -> None:
     """Makes kept listings those of a version that knew no feed."""
     for meta in (recorder.state_folder / "kept").glob("*/kept.json"):
-        given = json.loads(meta.read_text())
+        given = unseal(meta.read_text())
         for name in given["files"]:
             file = meta.with_name(name)
             rows = pq.read_table(file)

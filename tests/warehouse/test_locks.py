@@ -1,9 +1,11 @@
 """Readers never block the loader, nor the loader readers; a process that locks the primary database is named."""
 
+import os
 import subprocess
 import sys
 import time
 from datetime import timedelta
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -11,8 +13,39 @@ from processes import holding
 from recorders import NOON, Recorder
 
 from pipelines.demo_org.org import DemoOrg
+from pipelines.warehouse.damage import BLOCK_SIZES, FIRST_BLOCK
+from pipelines.warehouse.file_locks import holder, note_holder, open_lock
 
 HOUR = timedelta(hours=1)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"", b"17x" + bytes(1_000_000)])
+def test_whatever_a_lock_file_has_in_it(tmp_path: Path, content: bytes) -> None:
+    """It may be damaged: the lock is on the file, and its text for messages only."""
+    (file := tmp_path / "lock").write_bytes(content)
+    with open_lock(file) as lock:
+        assert holder(lock) == f"PID {17 if content.startswith(b'17') else 'unknown'}"
+        note_holder(lock)
+        assert holder(lock) == f"PID {os.getpid()}"
+        assert file.read_text() == str(os.getpid())
+
+
+def test_a_damaged_published_copy_does_not_stand_in_for_a_locked_file(org: DemoOrg, recorder: Recorder) -> None:
+    """All jobs are listed as new, and kept."""
+    jobs = {org.add_job() for _ in range(3)}
+    recorder.load()
+    content = bytearray(recorder.warehouse.read_bytes())
+    for at in range(FIRST_BLOCK + 100, len(content), BLOCK_SIZES[-1]):
+        content[at] ^= 4
+    recorder.warehouse.write_bytes(content)
+    org.advance(HOUR)
+    with holding(recorder.primary_file):
+        locked = recorder.run()
+    assert (locked.returncode, "The listing of 3 jobs is kept" in locked.stderr) == (75, True), locked.stderr
+    recorder.load()
+    assert set(recorder.states()) == jobs
+    assert len(recorder.rows("select 1 from listings")) == 3
+    assert recorder.rows("select distinct observed_at from query_jobs") == [(NOON,)]
 
 
 @pytest.mark.slow

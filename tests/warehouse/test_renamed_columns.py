@@ -21,6 +21,7 @@ from pipelines.tables import DATASET, TABLES
 from pipelines.warehouse.database_file import open_database
 from pipelines.warehouse.renamed_columns import RENAMED, old_names, rename_columns, with_new_names
 from pipelines.warehouse.schema import complete_tables, stored_columns
+from pipelines.warehouse.sealed_json import unseal
 
 pytestmark = pytest.mark.slow_cases
 
@@ -132,7 +133,7 @@ def test_a_kept_listing_of_an_earlier_version_is_loaded_completely(org: DemoOrg,
     with holding(recorder.primary_file):
         assert recorder.run().returncode == 75
     (kept,) = (recorder.state_folder / "kept").iterdir()
-    meta = json.loads((kept / "kept.json").read_text())
+    meta = unseal((kept / "kept.json").read_text())
     (file,) = kept.glob("query_jobs.*.parquet")
     rows = pq.read_table(file)
     pq.write_table(rows.rename_columns({NEW: OLD}), file)
