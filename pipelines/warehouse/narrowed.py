@@ -9,7 +9,7 @@ Planning a query on the deepest views takes longer than running it for a small o
 of many orgs can be answered for all of them at once, see `answered_once`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from typing import Final
@@ -78,9 +78,9 @@ def answered_once(
 
 
 @contextmanager
-def schema_of(file: Warehouse, schema: str, tables: Mapping[str, str]) -> Iterator[None]:
-    """A schema in memory with these tables instead of the file's, by name and SELECT, and all views on top, until the
-    block ends.
+def schema_of(file: Warehouse, schema: str, tables: Mapping[str, str], needed: Iterable[str]) -> Iterator[None]:
+    """A schema in memory with these tables instead of the file's, by name and SELECT, and the views needed on top, until
+    the block ends.
 
     Raises ConfigError like `Warehouse.rows`.
     """
@@ -90,7 +90,7 @@ def schema_of(file: Warehouse, schema: str, tables: Mapping[str, str]) -> Iterat
             connection.execute(f"create schema {schema}")
             for name, sql in tables.items():
                 connection.execute(f"create table {schema}.{name} as {sql}")
-            _create_views(connection, schema, {table.name: "" for table in TABLES if table.name not in tables})
+            _create_views(connection, schema, {table.name: "" for table in TABLES if table.name not in tables}, needed)
         yield
     finally:
         connection.execute(f"drop schema if exists {schema} cascade")
@@ -138,14 +138,17 @@ def _exists(connection: duckdb.DuckDBPyConnection, schema: str) -> bool:
     return bool(found)
 
 
-def _create_views(connection: duckdb.DuckDBPyConnection, schema: str, conditions: Mapping[str, str]) -> None:
-    """Views of the tables of the current schema, which show the rows that fulfil a condition, and all views on top."""
+def _create_views(
+    connection: duckdb.DuckDBPyConnection, schema: str, conditions: Mapping[str, str], needed: Iterable[str] = ()
+) -> None:
+    """Views of the tables of the current schema, which show the rows that fulfil a condition, and on top the views that
+    are needed: all, unless some are named."""
     whole = _search_path(connection)
     statements = [f"set search_path = '{schema}'"]
     statements += [
         f"create view {schema}.{table} as select * from {whole}.{table} {condition}"
         for table, condition in conditions.items()
     ]
-    statements += [f"create view {schema}.{name} as {unqualified(sql)}" for name, sql in views().items()]
+    statements += [f"create view {schema}.{name} as {unqualified(sql)}" for name, sql in views(needed).items()]
     statements += [f"set search_path = '{whole}'"]
     connection.execute(";\n".join(["begin", *statements, "commit"]))

@@ -16,6 +16,7 @@ from pipelines.warehouse.reader import Warehouse
 SCHEMA: Final = "memory.few_jobs"
 FOUND: Final = "memory.found_jobs"
 TABLES: Final = ("query_jobs", "ingest_jobs", "job_details", "unlisted_jobs", "state_spans")
+VIEWS: Final = ("failure_streaks", "failures", "stuck_jobs")
 SAME_SERIES: Final = """
     {0}.org_id = {1}.org_id and {0}.job_type is not distinct from {1}.job_type
     and {0}.operation is not distinct from {1}.operation and {0}.object is not distinct from {1}.object
@@ -75,11 +76,11 @@ LASTING_STREAKS: Final = f"""
 
 @contextmanager
 def few_jobs(file: Warehouse, since: datetime | None) -> Iterator[str]:
-    """The name of a schema with these jobs only, and with all views; there until the block ends. Of the failed ones, it
+    """The name of a schema with these jobs only, and with some views; there until the block ends. Of the failed ones, it
     has those that were created or changed since then.
 
-    Right are, of each job, what the views `jobs` and `failures` say of it, the whole view `stuck_jobs`, and
-    LASTING_STREAKS. Raises ConfigError like `Warehouse.rows`.
+    Right are what `failures` says of each of them, the whole view `stuck_jobs`, and LASTING_STREAKS. Raises ConfigError
+    like `Warehouse.rows`.
     """
     connection = file.connection
     try:
@@ -93,7 +94,7 @@ def few_jobs(file: Warehouse, since: datetime | None) -> Iterator[str]:
             table: f"select t.* from {table} as t semi join {FOUND}.ids as i on i.org_id = t.org_id and i.id = t.id"
             for table in TABLES
         }
-        with schema_of(file, SCHEMA, chosen):
+        with schema_of(file, SCHEMA, chosen, VIEWS):
             yield SCHEMA
     finally:
         connection.execute(f"drop schema if exists {FOUND} cascade")
