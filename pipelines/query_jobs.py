@@ -78,7 +78,7 @@ The path of a record, package by package. Each imports only from those below it;
         publish.py       publishes the copy;  copies.py: keeps one per day
         publishing_guards.py  what must not be overwritten, judged by contents.py: what a file contains
         restoring.py     how to restore the primary database;  damage.py: which part of a file is damaged
-        reader.py        how it is read;  as_of.py: as it was earlier;  one_org.py: of one org
+        reader.py        how it is read;  as_of.py: as it was earlier;  narrowed.py: of one org
         atomic_file.py   replaces files atomically;  sealed_json.py: JSON that cannot be damaged unnoticed
 
     config/        where things are: project, settings, credentials, orgs, and the settings that dlt gets to see

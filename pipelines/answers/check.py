@@ -5,16 +5,17 @@ same as long as the problem lasts, so that `muted_findings` in config.toml can m
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from pipelines.answers.findings.coverage import coverage, holes, own_jobs_only, reduced_view
 from pipelines.answers.findings.exports import unusual_exports
 from pipelines.answers.findings.failing import lost_loads, rates, streaks
+from pipelines.answers.findings.few_jobs import LASTING_STREAKS, few_jobs
 from pipelines.answers.findings.finding import RETENTION, CheckContext, Finding, RecordedFeed
 from pipelines.answers.findings.limits import allowance, api_calls
 from pipelines.answers.findings.reasons import grown_reasons, new_reasons, unread_results
@@ -24,7 +25,7 @@ from pipelines.answers.findings.unfinished import unfinished
 from pipelines.answers.findings.volume import missing_runs, unusual_volume
 from pipelines.answers.org_choice import chosen_orgs
 from pipelines.salesforce.ids import full_id
-from pipelines.warehouse.one_org import answered_once, narrowed
+from pipelines.warehouse.narrowed import answered_once, narrowed, recent_jobs, shown
 from pipelines.warehouse.reader import Row, Warehouse, opened
 
 __all__ = ["Finding", "Thresholds", "as_json", "check", "current_key", "read_thresholds"]
@@ -61,27 +62,42 @@ from recorded_feeds as f
 where f.is_current
 order by f.feed desc
 """
-# What the rules read of views that take long to plan, for all orgs at once; at least what they choose from it.
-ANSWERED_ONCE: Final = {
-    "allowance_by_hour": """
+# What the rules read of views that take long to plan or to read, for all orgs at once; at least what they choose from it.
+# Days: how far back before the oldest of the orgs' newest listings it has to look. Older jobs that have not changed since
+# make no difference to the rows that the rules choose.
+ANSWERED_ONCE: Final[Mapping[str, tuple[str, int | None]]] = {
+    "allowance_by_hour": (
+        """
         select a.* from allowance_by_hour as a
         inner join recorded_orgs as o
             on o.org_id = a.org_id and a.hour >= (o.as_of at time zone 'UTC') - interval 96 hours
-    """,
-    "coverage_holes": """
+        """,
+        7,
+    ),
+    "coverage_holes": (
+        """
         select h.* from coverage_holes as h
         inner join recorded_orgs as o on o.org_id = h.org_id and h.hole_to >= o.as_of - interval 14 days
-    """,
-    "exports_by_day": "from exports_by_day where new_user or new_object or records_processed > most_records_before",
-    "failure_rates": "from failure_rates",
-    "failure_streaks": "from failure_streaks where status <> 'recovered'",
-    "reason_trends": "from reason_trends where is_new or is_comparable",
-    "recorded_feeds": "from recorded_feeds",
-    "reduced_views": "from reduced_views where is_ongoing",
-    "stuck_jobs": "from stuck_jobs",
-    "unusual_days": "from unusual_days where is_unusual",
-    "usual_runs": "from usual_runs where is_missing",
+        """,
+        None,
+    ),
+    "exports_by_day": (
+        "from exports_by_day where new_user or new_object or records_processed > most_records_before",
+        None,
+    ),
+    "failure_rates": ("from failure_rates", 29),
+    "reason_trends": ("from reason_trends where is_new or is_comparable", None),
+    "recorded_feeds": ("from recorded_feeds", None),
+    "reduced_views": ("from reduced_views where is_ongoing", None),
+    "unusual_days": ("from unusual_days where is_unusual", None),
+    "usual_runs": ("from usual_runs where is_missing", 57),  # short_lived_jobs looks back for eight weeks
 }
+OF_FEW_JOBS: Final = {
+    "failure_streaks": LASTING_STREAKS,
+    "recent_failures": "from failures",  # of jobs that were created or changed in four weeks, and of these streaks
+    "stuck_jobs": "from stuck_jobs",
+}
+FEW_DAYS: Final = 29
 
 
 def check(
@@ -100,12 +116,30 @@ def check(
         feeds: dict[str, list[RecordedFeed]] = {}
         for feed in file.rows(FEEDS):
             feeds.setdefault(feed.pop("org_id"), []).append(RecordedFeed(**feed))
-        with answered_once(file, ANSWERED_ONCE) if len(asked) > 1 else nullcontext():
+        with _answered_once(file, asked, feeds):
             for org in asked:
-                with narrowed(file, org["org_id"]) if len(recorded) > 1 else nullcontext():
+                with narrowed(file, org["org_id"]):
                     found += _findings(file, thresholds, org, tuple(feeds.get(org["org_id"], ())), now)
     muted = {current_key(key) for key in thresholds.muted_findings}
     return sorted((finding for finding in found if finding.key not in muted), key=lambda finding: not finding.urgent)
+
+
+@contextmanager
+def _answered_once(file: Warehouse, asked: list[Row], feeds: dict[str, list[RecordedFeed]]) -> Iterator[None]:
+    """ANSWERED_ONCE and OF_FEW_JOBS, for these orgs."""
+    newest = [org["as_of"] for org in asked]
+    newest += [time for org in asked for feed in feeds.get(org["org_id"], ()) for time in (feed.as_of, feed.proven)]
+    if not newest:
+        yield
+        return
+    queries: dict[str, tuple[str, AbstractContextManager[object]]] = {
+        name: (sql, recent_jobs(file, None if days is None else min(newest) - timedelta(days=days)))
+        for name, (sql, days) in ANSWERED_ONCE.items()
+    }
+    with few_jobs(file, min(newest) - timedelta(days=FEW_DAYS)) as few:
+        queries |= {name: (sql, shown(file, few)) for name, sql in OF_FEW_JOBS.items()}
+        with answered_once(file, queries):
+            yield
 
 
 def _findings(

@@ -31,7 +31,7 @@ from pipelines.answers.report_pngs import check_pngs, write_pngs
 from pipelines.answers.selection import orgs, select
 from pipelines.answers.svg import drawing
 from pipelines.errors import ConfigError
-from pipelines.warehouse.one_org import narrowed
+from pipelines.warehouse.narrowed import narrowed
 from pipelines.warehouse.reader import Warehouse, opened
 
 WIDE, PHONE = 800, 250  # pixels of a chart without its labels

@@ -30,6 +30,7 @@ CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
     "preserve_insertion_order": False,
 }
 BATCH: Final = 100_000  # rows
+PART: Final = 10_240  # rows
 # Every destination has these years, and Python's dates, which read it, no others. Infinity becomes the last moment.
 FIRST, LAST = "0001-01-01 00:00:00+00", "9999-12-31 23:59:59.999999+00"
 NUL: Final = "chr(0)"  # Postgres cannot store it in a text
@@ -142,15 +143,29 @@ class Differences:
         keys = [", ".join(f"{alias}.{_quoted(column)}" for column in table.key) for alias in ("h", "s")]
         key = f"hash({keys[0]}) = hash({keys[1]})"
         sent = _named(SENT, table)
-        # By hashes of key and row, together 128 bits: a third of the time of comparing columns, and a row that differs
-        # is overlooked once in 2^64.
+        # Of two copies of one file, nearly all parts have the same rows: two thirds of the time of joining these.
+        # By hashes, of which a difference is overlooked once in 2^64: a third of the time of comparing columns.
+        parts = [
+            f"(select {alias}.rowid // {PART} as part, count(*) as size, bit_xor(hash({values})) as digest "
+            f"from {file} as {alias} group by 1) as {alias}"
+            for alias, file, values in (("h", here, columns), ("s", sent, before_that))
+        ]
+        self.connection.execute(
+            f"create or replace temp table parts as select distinct coalesce(h.part, s.part) as part from {parts[0]} "
+            f"full join {parts[1]} on h.part = s.part and h.size = s.size and h.digest = s.digest "
+            "where h.part is null or s.part is null"
+        )
+        # Keys are unique, so that no row of a part that differs can be in one that does not.
+        differing = f"rowid // {PART} in (select part from parts)"
         self.connection.execute(
             f"create table {_changed(table)} as select h.rowid as id from {here} as h "
-            f"anti join {sent} as s on {key} and hash({columns}) = hash({before_that})"
+            f"anti join (select * from {sent} where {differing}) as s on {key} and hash({columns}) = hash({before_that}) "
+            f"where h.{differing}"
         )
         changed = self._count(_changed(table))
-        new = self._count(
-            f"{here} as h anti join {sent} as s on {key} where h.rowid in (select id from {_changed(table)})"
+        new = changed and self._count(
+            f"{here} as h anti join (select * from {sent} where {differing}) as s on {key} "
+            f"where h.rowid in (select id from {_changed(table)})"
         )
         # Keys are unique in both files: all that is here and not new was sent before.
         return Change(table, schema, changed, self._count(sent) - (self._count(here) - new), self.is_continued)

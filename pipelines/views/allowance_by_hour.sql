@@ -13,12 +13,12 @@
 -- unique: hour, org_id
 --
 -- Each 24 hours end with a whole second: they include everything created in it, and nothing from the same second of the day
--- before. Jobs without a plausible created_date (all_jobs.began_at) are left out. An hour without a job in its 24 hours
+-- before. Jobs without a plausible created_date (dated_jobs.began_at) are left out. An hour without a job in its 24 hours
 -- and without a snapshot has no row; in a gap of the record, query_jobs is too low. fullness ranks hours by share_percent
 -- (nulls lowest), then by `used`, then by time.
 with jobs as (
     select org_id, began_at at time zone 'UTC' as created
-    from salesforce.all_jobs
+    from salesforce.dated_jobs
     where job_type = 'V2Query' and began_at is not null
 ),
 snapshots as (

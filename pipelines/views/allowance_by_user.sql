@@ -23,7 +23,7 @@ with jobs as (
         object,
         began_at,
         cast(began_at at time zone 'UTC' as date) as day
-    from salesforce.all_jobs
+    from salesforce.dated_jobs
     where job_type = 'V2Query' and began_at is not null
 ),
 in_peak as (

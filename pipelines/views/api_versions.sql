@@ -9,7 +9,7 @@
 --  releases_behind  DOUBLE                    releases behind the version that the newest listing used; there are three releases a year; negative: ahead of it
 --  jobs             BIGINT                    jobs recorded
 --  last_week        BIGINT                    of these, created in the seven days before the newest listing
---  first_job_at     TIMESTAMP WITH TIME ZONE  creation of the first; implausible times (all_jobs.began_at) do not count here
+--  first_job_at     TIMESTAMP WITH TIME ZONE  creation of the first; implausible times (dated_jobs.began_at) do not count here
 --  last_job_at      TIMESTAMP WITH TIME ZONE  creation of the last
 --
 -- unique: org_id, created_by_id, kind, job_type, api_version
@@ -38,7 +38,7 @@ select
     cast(sum(case when j.began_at > n.listed_at - interval '168' hour then 1 else 0 end) as bigint) as last_week,
     min(j.began_at) as first_job_at,
     max(j.began_at) as last_job_at
-from salesforce.all_jobs as j
+from salesforce.dated_jobs as j
 left join newest as n on n.org_id = j.org_id
 left join salesforce.user_names as w on w.org_id = j.org_id and w.id = j.created_by_id
 group by 1, 2, 3, 4, 5, 6, 7

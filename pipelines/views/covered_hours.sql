@@ -7,7 +7,7 @@
 --
 -- unique: hour, org_id, feed
 --
--- Hours run from the feed's first moment of coverage, or from its first job (all_jobs.began_at) if that is earlier, to the
+-- Hours run from the feed's first moment of coverage, or from its first job (dated_jobs.began_at) if that is earlier, to the
 -- org's newest listing, or to the feed's if that is no longer recorded (recorded_feeds.is_current); the last 100,000 of
 -- them (11 years) have a row each.
 with spans as (
@@ -19,7 +19,7 @@ firsts as (
     from (
         select org_id, feed, min(span_from) as first_at from spans group by 1, 2
         union all
-        select org_id, feed, min(began_at) at time zone 'UTC' as first_at from salesforce.all_jobs group by 1, 2
+        select org_id, feed, min(began_at) at time zone 'UTC' as first_at from salesforce.dated_jobs group by 1, 2
     ) as f
     group by 1, 2
 ),

@@ -42,6 +42,6 @@ from (
     left join salesforce.listing_ends as e on e.org_id = a.org_id and e.feed = a.feed and e.started_at = a.unlisted_at
     where a.listed_again_at is null and not coalesce(a.hidden, false)
 ) as u
-inner join salesforce.all_jobs as j on j.org_id = u.org_id and j.id = u.id and j.feed = u.feed and u.unlisted_at > j.shown_at
+inner join salesforce.dated_jobs as j on j.org_id = u.org_id and j.id = u.id and j.feed = u.feed and u.unlisted_at > j.shown_at
 left join salesforce.user_names as w on w.org_id = j.org_id and w.id = j.created_by_id
 where u.gone_by < j.began_at + interval '168' hour

@@ -38,7 +38,7 @@ with queries as (
                 then 1
             else 0
         end as deleted
-    from salesforce.all_jobs as j
+    from salesforce.dated_jobs as j
     left join salesforce.job_details as d on d.org_id = j.org_id and d.id = j.id
     left join salesforce.unlisted_jobs as u
         on u.org_id = j.org_id and u.id = j.id and u.feed = j.feed and u.unlisted_at > j.shown_at

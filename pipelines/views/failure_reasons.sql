@@ -60,7 +60,7 @@ with reasons as (
         e.fields,
         case when e.retryable then 1 else 0 end as retryable
     from salesforce.record_errors as e
-    inner join salesforce.all_jobs as j on j.org_id = e.org_id and j.id = e.id
+    inner join salesforce.dated_jobs as j on j.org_id = e.org_id and j.id = e.id
     left join salesforce.user_names as w on w.org_id = j.org_id and w.id = j.created_by_id
     where e.level <> 'job' and (e.records > 0 or e.batches > 0)
 ),

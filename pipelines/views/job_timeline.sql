@@ -44,7 +44,7 @@ from (
             or coalesce(s.entered_at > j.began_at, false)
         ) as by_stamp
     from salesforce.state_spans as s
-    left join salesforce.all_jobs as j on j.org_id = s.org_id and j.id = s.id
+    left join salesforce.dated_jobs as j on j.org_id = s.org_id and j.id = s.id
 ) as v
 union all
 select

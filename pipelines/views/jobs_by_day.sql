@@ -37,7 +37,7 @@ days as (
 ),
 firsts as (
     select org_id, feed, cast(min(began_at) at time zone 'UTC' as date) as first_day
-    from salesforce.all_jobs
+    from salesforce.dated_jobs
     group by 1, 2
 ),
 empty as (

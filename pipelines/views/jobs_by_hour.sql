@@ -36,7 +36,7 @@ hours as (
 ),
 firsts as (
     select org_id, feed, date_trunc('hour', min(began_at) at time zone 'UTC') as first_hour
-    from salesforce.all_jobs
+    from salesforce.dated_jobs
     group by 1, 2
 ),
 empty as (

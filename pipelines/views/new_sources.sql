@@ -8,7 +8,7 @@
 --  operation      VARCHAR                   query, queryAll, insert, update, upsert, delete, hardDelete
 --  object         VARCHAR                   API name of the object
 --  jobs           BIGINT                    jobs recorded
---  first_job_at   TIMESTAMP WITH TIME ZONE  creation of the first; implausible times (all_jobs.began_at) do not count here
+--  first_job_at   TIMESTAMP WITH TIME ZONE  creation of the first; implausible times (dated_jobs.began_at) do not count here
 --  last_job_at    TIMESTAMP WITH TIME ZONE  creation of the last
 --  new_source     BOOLEAN                   whether the first job is less than seven days older than the newest listing; null if the feed's coverage does not go back 14 days
 --  new_user       BOOLEAN                   whether the same is true of the user's first job of any kind
@@ -30,7 +30,7 @@ with sources as (
         count(*) as jobs,
         min(began_at) as first_job_at,
         max(began_at) as last_job_at
-    from salesforce.all_jobs
+    from salesforce.dated_jobs
     group by 1, 2, 3, 4, 5, 6
 ),
 firsts as (

@@ -16,24 +16,42 @@
 -- Jobs of such a series may have appeared and vanished between two listings that were further apart than these hours: if
 -- none was seen there, some may still have run. Coverage assumes that no jobs are deleted.
 with recent as (
-    select j.org_id, j.id, j.kind, j.job_type, j.operation, j.object, j.created_by_id, j.began_at, j.feed
-    from salesforce.all_jobs as j
+    select j.org_id, j.id, j.kind, j.job_type, j.operation, j.object, j.created_by_id, j.began_at, j.shown_at, j.feed
+    from salesforce.dated_jobs as j
     inner join salesforce.recorded_feeds as o on o.org_id = j.org_id and o.feed = j.feed
     where j.began_at > o.as_of - interval '1344' hour
 ),
+-- not from early_deletions, which reads all jobs a second time
 gone as (
     select
-        r.org_id,
-        r.job_type,
-        r.operation,
-        r.object,
-        r.created_by_id,
+        org_id,
+        job_type,
+        operation,
+        object,
+        created_by_id,
         (
-            date_diff('second', r.began_at, case when e.last_listed_at > r.began_at then e.last_listed_at else r.began_at end)
-            + e.age_hours * 3600
+            date_diff('second', began_at, case when last_listed_at > began_at then last_listed_at else began_at end)
+            + age_hours * 3600
         ) / cast(7200 as double) as hours
-    from salesforce.early_deletions as e
-    inner join recent as r on r.org_id = e.org_id and r.id = e.id
+    from (
+        select
+            r.org_id,
+            r.job_type,
+            r.operation,
+            r.object,
+            r.created_by_id,
+            r.began_at,
+            u.last_listed_at,
+            date_diff('second', r.began_at, coalesce(e.ended_at, u.unlisted_at)) / cast(3600 as double) as age_hours
+        from salesforce.unlisted_jobs as u
+        inner join recent as r
+            on r.org_id = u.org_id and r.id = u.id and r.feed = u.feed and r.shown_at < u.unlisted_at
+        left join salesforce.listing_ends as e on e.org_id = u.org_id and e.feed = u.feed and e.started_at = u.unlisted_at
+        where u.listed_again_at is null
+            and not coalesce(u.hidden, false)
+            and u.unlisted_at < r.began_at + interval '168' hour
+            and coalesce(e.ended_at, u.unlisted_at) < r.began_at + interval '168' hour
+    ) as g
 ),
 ranked as (
     select

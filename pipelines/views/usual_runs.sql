@@ -37,8 +37,8 @@ with record as (
     where is_settled
 ),
 recent as (
-    select j.org_id, j.kind, j.job_type, j.operation, j.object, j.created_by_id, j.began_at, j.id, j.feed
-    from salesforce.all_jobs as j
+    select j.org_id, j.kind, j.job_type, j.operation, j.object, j.created_by_id, j.began_at, j.feed
+    from salesforce.dated_jobs as j
     inner join record as r on r.org_id = j.org_id and r.feed = j.feed
     where j.began_at > r.covered_to - interval '1176' hour and j.began_at <= r.covered_to
 ),
@@ -238,8 +238,8 @@ select
     t.feed
 from timed as t
 inner join salesforce.recorded_feeds as r on r.org_id = t.org_id and r.feed = t.feed
-inner join recent as j
-    on j.org_id = t.org_id and j.began_at = t.last_at
+inner join salesforce.dated_jobs as j
+    on j.org_id = t.org_id and j.began_at = t.last_at and j.created_date = t.last_at
     and coalesce('=' || j.job_type, '') = coalesce('=' || t.job_type, '')
     and coalesce('=' || j.operation, '') = coalesce('=' || t.operation, '')
     and coalesce('=' || j.object, '') = coalesce('=' || t.object, '')

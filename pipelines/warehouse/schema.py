@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Iterable
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Final
@@ -99,12 +100,16 @@ def _fingerprint(connection: duckdb.DuckDBPyConnection) -> str:
     return hashlib.sha256(repr((there, [unqualified(sql) for sql in views().values()], TABLES)).encode()).hexdigest()
 
 
-def views() -> dict[str, str]:
-    """Name and SQL of every view, in order of dependency; `base/` has those that others build on."""
+def views(needed: Iterable[str] = ()) -> dict[str, str]:
+    """Name and SQL of every view, or of those needed for some, in order of dependency; `base/` has those that others
+    build on."""
     files = {file.stem: file.read_text(encoding="utf-8") for file in sorted(VIEWS.rglob("*.sql"))}
     # Sorted: sets have another order in every process, and `apply_views` would take the same views for changed ones.
     reads = {name: sorted(set(re.findall(rf"\b{DATASET}\.(\w+)", sql)) & files.keys()) for name, sql in files.items()}
-    return {name: files[name] for name in TopologicalSorter(reads).static_order()}
+    chosen = set(needed) or set(files)
+    for name in reversed(order := list(TopologicalSorter(reads).static_order())):
+        chosen |= set(reads[name]) if name in chosen else set()
+    return {name: files[name] for name in order if name in chosen}
 
 
 def stored_columns(connection: duckdb.DuckDBPyConnection, table: Table) -> tuple[str, ...]:

@@ -98,6 +98,7 @@ QUESTIONS: Final[dict[str, dict[str, str]]] = {
         "recorded_feeds": "And as of when, and since when, are the jobs of each of its two listings recorded?",
         "user_names": "What is each user called, so that no two share a name?",
         "listed_jobs": "Which jobs are there, of which kind?",
+        "dated_jobs": "When was it created, and when did it last change, as far as that is plausible?",
         "all_jobs": "And between which times did they exist?",
         "job_lifetimes": "From when to when did a job run, at most?",
         "job_outcomes": "How did a job end? This is the only definition of an outcome.",

@@ -16,7 +16,7 @@ from pipelines.answers.check_text import as_text
 from pipelines.answers.fleet import read_fleet
 from pipelines.answers.report import write_report
 from pipelines.errors import ConfigError
-from pipelines.warehouse.one_org import narrowed
+from pipelines.warehouse.narrowed import narrowed
 from pipelines.warehouse.reader import opened
 
 Row = dict[str, Any]

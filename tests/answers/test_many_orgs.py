@@ -15,7 +15,7 @@ from pipelines.answers.check import Finding, Thresholds, check
 from pipelines.answers.fleet import read_fleet
 from pipelines.answers.report import MAX_ORGS, write_report
 from pipelines.warehouse.as_of import opened_as_of
-from pipelines.warehouse.one_org import ONCE, answered_once, narrowed
+from pipelines.warehouse.narrowed import ONCE, answered_once, narrowed
 from pipelines.warehouse.reader import opened
 
 SITUATIONS: tuple[Callable[[], Tables], ...] = (
@@ -83,7 +83,7 @@ def test_what_is_answered_once_is_gone_afterwards(tmp_path: Path) -> None:
     jobs = [{"org_id": org, **STUCK} for org in (mine, other)]
     file = plant(tmp_path / "w.duckdb", query_jobs=jobs, listings=[*daily(mine), *daily(other)])
     with opened(file) as whole:
-        with answered_once(whole, {"stuck_jobs": "from stuck_jobs where false"}):
+        with answered_once(whole, {"stuck_jobs": ("from stuck_jobs where false", None)}):
             with narrowed(whole, mine):
                 assert whole.rows("select count(*) as n, any_value(org_id) as org from stuck_jobs")[0]["n"] == 0
                 assert whole.rows("select stuck_jobs from fleet") == [{"stuck_jobs": 1}]

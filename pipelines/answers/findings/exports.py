@@ -3,7 +3,7 @@ objects. That is how records were stolen from many orgs in 2025, with a user's o
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import groupby
 from typing import Final
 
@@ -41,6 +41,10 @@ class Export:
         return max(self.days)
 
     @property
+    def key(self) -> tuple[str | None, date]:
+        return self.rows[0]["created_by_id"], self.first_day
+
+    @property
     def objects(self) -> list[str]:
         return sorted({known(row["object"]) for row in self.rows})
 
@@ -76,9 +80,10 @@ def unusual_exports(context: CheckContext) -> Iterator[Finding]:
     )
     by_day = groupby(rows, key=lambda row: (row["created_by_id"], row["day"]))
     exports = [export for _, of_day in by_day if (export := _reported(context, Export(tuple(of_day))))]
-    for export in _in_a_row(exports):
-        if export.last_day >= as_of.date() - RETENTION:
-            yield _finding(context, export)
+    lasting = [export for export in _in_a_row(exports) if export.last_day >= as_of.date() - RETENTION]
+    jobs = _jobs(context, lasting)
+    for export in lasting:
+        yield _finding(context, export, jobs.get(export.key, []))
 
 
 def _reported(context: CheckContext, export: Export) -> Export | None:
@@ -106,22 +111,42 @@ def _in_a_row(days: list[Export]) -> Iterator[Export]:
     yield from joined
 
 
-def _finding(context: CheckContext, export: Export) -> Finding:
-    user, thresholds = export.rows[0], context.thresholds
-    jobs = context.query(
+def _jobs(context: CheckContext, exports: list[Export]) -> dict[tuple[str | None, date], list[Row]]:
+    """The bulk queries of these exports, by the key of their export, oldest first."""
+    if not exports:
+        return {}
+    key_of = {_searched(row): export.key for export in exports for row in export.rows}
+    by_key: dict[tuple[str | None, date], list[Row]] = {}
+    for job in context.query(
         """
-        select j.id, e.unlisted_at as deleted_by
-        from all_jobs as j
+        with jobs as (
+            select
+                *, concat_ws('/', cast(cast(began_at at time zone 'UTC' as date) as varchar), object, '/', created_by_id)
+                    as searched
+            from all_jobs
+            where org_id = $org and kind = 'query' and began_at is not null
+        )
+        select j.id, j.searched, e.unlisted_at as deleted_by
+        from jobs as j
         left join early_deletions as e on e.org_id = j.org_id and e.id = j.id
-        where j.org_id = $org and j.kind = 'query' and j.created_by_id is not distinct from $user
-            and list_contains(
-                $of, cast(cast(j.began_at at time zone 'UTC' as date) as varchar) || '/' || coalesce(j.object, '?')
-            )
+        where j.searched in (select unnest($searched))
         order by j.began_at, j.id
         """,
-        user=user["created_by_id"],
-        of=[f"{row['day']}/{known(row['object'])}" for row in export.rows],
-    )
+        jobs_since=datetime.combine(min(export.first_day for export in exports), time(), UTC),
+        searched=list(key_of),
+    ):
+        by_key.setdefault(key_of[job["searched"]], []).append(job)
+    return by_key
+
+
+def _searched(row: Row) -> str:
+    """What the jobs of a row of exports_by_day have in common, as text."""
+    parts = str(row["day"]), row["object"], "/", row["created_by_id"]
+    return "/".join(part for part in parts if part is not None)
+
+
+def _finding(context: CheckContext, export: Export, jobs: list[Row]) -> Finding:
+    user, thresholds = export.rows[0], context.thresholds
     for row in export.rows:
         context.reported.exports[row["day"]] = context.reported.exports.get(row["day"], 0) + row["jobs"]
     is_serious = export.records >= thresholds.export_rows or len(export.objects) >= thresholds.export_objects

@@ -34,8 +34,7 @@ def streaks(context: CheckContext) -> Iterator[Finding]:
     last = [streak["last_failed_id"] for streak in failing]
     if not last:
         return
-    # Selected by id: scanning all failures of a long history would take seconds.
-    errors = context.query("select * from failures where org_id = $org and list_contains($ids, id)", ids=last)
+    errors = context.query("select * from recent_failures where org_id = $org and list_contains($ids, id)", ids=last)
     by_id = {failure["id"]: failure for failure in errors}
     for streak in failing:
         failure = by_id[streak["last_failed_id"]]
@@ -80,7 +79,7 @@ def lost_loads(context: CheckContext) -> Iterator[Finding]:
     loads = context.query(
         """
         select id, created_date, job_type, operation, object, created_by_id, created_by, records_failed, ended_by
-        from failures
+        from recent_failures
         where org_id = $org and outcome = $lost and ended_by >= $as_of - interval 7 days
         order by ended_by desc, id
         """,
@@ -194,7 +193,7 @@ def _failures_since(context: CheckContext, since: datetime) -> dict[Series, list
     for failure in context.query(
         """
         select id, job_type, operation, object, created_by_id, created_date, outcome, error_code, error, error_template
-        from failures
+        from recent_failures
         where org_id = $org and created_date >= $since
         order by created_date desc, id
         """,

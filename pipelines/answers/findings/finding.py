@@ -5,6 +5,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 from pipelines.answers.findings.thresholds import Thresholds
+from pipelines.warehouse.narrowed import recent_jobs
 from pipelines.warehouse.reader import Row, Warehouse
 
 # Salesforce forgets a finished job after seven days (salesforce_app_limits_platform_bulkapi): a job that no listing
@@ -109,11 +110,13 @@ class CheckContext:
     newest_as_of: datetime | None = None
     reported: Reported = field(default_factory=Reported)
 
-    def query(self, sql: str, **parameters: Any) -> list[Row]:
-        """The rows of a query that may name $org, $as_of, $feeds and the thresholds."""
+    def query(self, sql: str, jobs_since: datetime | None = None, **parameters: Any) -> list[Row]:
+        """The rows of a query that may name $org, $as_of, $feeds and the thresholds; with `jobs_since`, from what
+        `recent_jobs` shows."""
         feeds = [feed.name for feed in self.feeds]
         known = {**self.thresholds, "org": self.org_id, "as_of": self.as_of, "feeds": feeds}
-        return self.warehouse.rows(sql, known | parameters)
+        with recent_jobs(self.warehouse, jobs_since):
+            return self.warehouse.rows(sql, known | parameters)
 
     def finding(self, kind: str, *key: object, **rest: Any) -> Finding:
         full_key = "/".join(str(part) for part in (kind, self.org_id, *key))

@@ -1,6 +1,7 @@
 """The org's limits, and how close it came to them."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from pipelines.answers.findings.finding import CheckContext, Finding
 from pipelines.answers.findings.words import known, percent, when
@@ -32,6 +33,7 @@ def allowance(context: CheckContext) -> Iterator[Finding]:
             order by query_jobs desc, created_by, object
             """,
             hour=peak["hour"],
+            jobs_since=context.as_of - timedelta(days=7),
         )
         listed = sum(user["query_jobs"] for user in users)
         shown = [

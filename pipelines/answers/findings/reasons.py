@@ -100,7 +100,7 @@ def unread_results(context: CheckContext) -> Iterator[Finding]:
                     else coalesce(d.results_outcome, 'not yet')
                 end as cause,
                 try_cast(split_part(d.results_outcome, ' ', 2) as bigint) as rows_read
-            from failures as f
+            from recent_failures as f
             inner join job_details as d on d.org_id = f.org_id and d.id = f.id
             where f.org_id = $org and f.ended_by >= $as_of - interval 7 days
                 and (
