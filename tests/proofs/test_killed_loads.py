@@ -103,7 +103,8 @@ def test_the_first_load_killed(processes: Runs, recorder: Recorder, monkeypatch:
         assert killed.returncode == -signal.SIGKILL, killed
         ended = processes.run("load", "--quiet", cwd=recorder.home)
         assert (ended.returncode, ended.stderr, set(recorder.states())) == (0, "", jobs), (moment, killed.trail[-1])
-        assert len({row[0] for row in recorder.rows("select id from query_jobs")}) == 3
+        doubled = "select count(*), (select count(*) from query_job_states), (select count(*) from state_spans)"
+        assert recorder.rows(f"{doubled} from query_jobs") == [(3, 3, 3)], (moment, killed.trail[-1])
 
 
 def _first(processes: Runs, recorder: Recorder, moment: int = 0) -> Ended:
