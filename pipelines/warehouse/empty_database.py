@@ -15,7 +15,7 @@ import duckdb
 
 from pipelines.tables import DATASET, TABLES
 from pipelines.warehouse import schema, short_names
-from pipelines.warehouse.atomic_file import replacing
+from pipelines.warehouse.atomic_file import leftovers, replacing
 from pipelines.warehouse.copies import copy_bytes
 from pipelines.warehouse.file_identity import write_identity
 
@@ -65,7 +65,7 @@ def _kept_file() -> Path:
 def _keep(new: Path, kept: Path) -> None:
     """Nothing depends on it: the installation may be read-only, or its disk full."""
     with suppress(OSError):
-        for other in kept.parent.glob(f"{NAME}.*"):  # of another version
+        for other in (*kept.parent.glob(f"{NAME}.*"), *leftovers(kept)):  # of other versions, and of killed runs
             other.unlink()
         with replacing(kept) as file, new.open("rb") as source, file.open("wb") as copy:
             copy_bytes(source, copy)

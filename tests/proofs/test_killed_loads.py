@@ -97,6 +97,7 @@ def test_the_first_load_killed(processes: Runs, recorder: Recorder, monkeypatch:
     for name, value in EVERYTHING.items():
         monkeypatch.setenv(name, value)
     jobs = {recorder.org.add_job(state="JobComplete") for _ in range(3)}
+    _first(processes, recorder)  # which may make what new databases are copied from
     moments = len(_first(processes, recorder).trail)
     for moment in some_of(moments, 0, 4):
         killed = _first(processes, recorder, moment)

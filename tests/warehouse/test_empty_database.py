@@ -86,8 +86,9 @@ def test_a_damaged_one_is_made_again(tmp_path: Path, kept: Path, what: str) -> N
         assert connection.execute(EVERYTHING).fetchall() == first
 
 
-def test_those_of_other_versions_are_removed(tmp_path: Path, kept: Path) -> None:
+def test_those_of_other_versions_are_removed_and_parts_of_one(tmp_path: Path, kept: Path) -> None:
     (kept / "empty_database.0123456789abcdef.duckdb").touch()
+    (kept / f".{empty_database._kept_file().name}.123.new").touch()
     (kept / "another.pyc").touch()
     created(tmp_path / "first.duckdb")
 
