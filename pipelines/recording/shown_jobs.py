@@ -30,7 +30,7 @@ class ShownJobs:
         self.jobs += listed.num_rows + len(rejected)
         self.keyless |= {r.job_id for r in rejected if r.job_id}
         self.ids += listed["id"].chunks
-        newest = listed.group_by("created_by_id").aggregate([("created_date", "max")]).to_pydict()
+        newest = listed.group_by("created_by_id", use_threads=False).aggregate([("created_date", "max")]).to_pydict()
         for creator, created in zip(newest["created_by_id"], newest["created_date_max"], strict=True):
             known = self.creators.get(creator)
             self.creators[creator] = max(created, known) if created and known else created or known
