@@ -27,7 +27,7 @@ from typing import NamedTuple
 HERE = Path(__file__).parent
 RESULTS = HERE.parents[1] / ".benchmarks"
 ROUNDS = 5
-GUARD = {"cold load": 3.0, "quiet load": 2.0}  # times (floor + import dlt), at 20,000 jobs
+GUARD = {"cold load": 2.0, "quiet load": 1.7}  # times (floor + import dlt), at 20,000 jobs
 PYTHON = sys.executable
 LOAD = [PYTHON, "-m", "pipelines.query_jobs", "load", "--quiet"]
 IMPORT = [PYTHON, "-c", "import dlt"]
