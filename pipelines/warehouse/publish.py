@@ -112,6 +112,6 @@ def open_published(warehouse: Path, identity: str, closing: ExitStack) -> duckdb
             return None
         copy = closing.enter_context(open_database(warehouse, read_only=True))
         return copy if read_identity(copy) in (identity, None) else None
-    except (duckdb.Error, RuntimeError) as error:
+    except (duckdb.Error, RuntimeError, OSError) as error:
         raise_if_interrupted(error)
         return None

@@ -61,7 +61,7 @@ def test_a_stopped_server(forwarder_of: Callable[..., Forwarder], small: Path) -
         server.start()
 
         assert "2 rows of 2 tables" in forwarder.run()[1]
-        assert json.loads(noted.read_text()) == {}
+        assert unseal(noted.read_text()) == {}
 
         server.stop()
         assert "nothing new" in forwarder.forward()  # no connection is needed

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from permissions import bound_by_permissions
 from processes import holding
 from recorders import NOON, Recorder
 
@@ -46,6 +47,20 @@ def test_a_damaged_published_copy_does_not_stand_in_for_a_locked_file(org: DemoO
     assert set(recorder.states()) == jobs
     assert len(recorder.rows("select 1 from listings")) == 3
     assert recorder.rows("select distinct observed_at from query_jobs") == [(NOON,)]
+
+
+@pytest.mark.slow
+def test_neither_does_one_that_cannot_be_read(org: DemoOrg, recorder: Recorder) -> None:
+    org.add_job()
+    org.add_job()
+    recorder.load()
+    recorder.warehouse.chmod(0)
+    with holding(recorder.primary_file):
+        locked = subprocess.run(
+            recorder.command("load"), cwd=recorder.home, preexec_fn=bound_by_permissions, capture_output=True, text=True,
+            timeout=120, check=False,
+        )  # fmt: skip
+    assert (locked.returncode, "The listing of 2 jobs is kept" in locked.stderr) == (75, True), locked.stderr
 
 
 @pytest.mark.slow
