@@ -159,8 +159,8 @@ class Differences:
         differing = f"rowid // {PART} in (select part from parts)"
         self.connection.execute(
             f"create table {_changed(table)} as select h.rowid as id from {here} as h "
-            f"anti join (select * from {sent} where {differing}) as s on {key} and hash({columns}) = hash({before_that}) "
-            f"where h.{differing}"
+            f"anti join (select * from {sent} where {differing}) as s "
+            f"on {key} and hash({columns}) = hash({before_that}) where h.{differing}"
         )
         changed = self._count(_changed(table))
         new = changed and self._count(

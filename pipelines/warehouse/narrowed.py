@@ -31,7 +31,8 @@ RECENT: Final = " or ".join(
     + [f"{column} >= getvariable('{SINCE}')" for column in ("created_date", "observed_at", "current_since")]
 )
 CONDITIONS: Final = {
-    table.name: f"where {OF_ORG}" + (f" and ({RECENT})" if table in (QUERY_JOBS, INGEST_JOBS) else "") for table in TABLES
+    table.name: f"where {OF_ORG}" + (f" and ({RECENT})" if table in (QUERY_JOBS, INGEST_JOBS) else "")
+    for table in TABLES
 }
 
 
@@ -57,9 +58,7 @@ def recent_jobs(file: Warehouse, since: datetime | None) -> Iterator[Warehouse]:
 
 
 @contextmanager
-def answered_once(
-    file: Warehouse, queries: Mapping[str, tuple[str, AbstractContextManager[object]]]
-) -> Iterator[None]:
+def answered_once(file: Warehouse, queries: Mapping[str, tuple[str, AbstractContextManager[object]]]) -> Iterator[None]:
     """Until the block ends, a query in `narrowed` that names one of these reads the rows that its SQL here gives, asked
     within the context beside it: of all orgs, so it has to choose those of its own by org_id. The views that build on a
     view of such a name still read the view.
@@ -79,8 +78,8 @@ def answered_once(
 
 @contextmanager
 def schema_of(file: Warehouse, schema: str, tables: Mapping[str, str], needed: Iterable[str]) -> Iterator[None]:
-    """A schema in memory with these tables instead of the file's, by name and SELECT, and the views needed on top, until
-    the block ends.
+    """A schema in memory with these tables instead of the file's, by name and SELECT, and the views needed on top,
+    until the block ends.
 
     Raises ConfigError like `Warehouse.rows`.
     """

@@ -121,9 +121,9 @@ def _jobs(context: CheckContext, exports: list[Export]) -> dict[tuple[str | None
         """
         with jobs as (
             select
-                *, concat_ws('/', cast(cast(began_at at time zone 'UTC' as date) as varchar), object, '/', created_by_id)
-                    as searched
-            from all_jobs
+                *, cast(began_at at time zone 'UTC' as date) as day,
+                concat_ws('/', cast(day as varchar), object, '/', created_by_id) as searched
+            from dated_jobs
             where org_id = $org and kind = 'query' and began_at is not null
         )
         select j.id, j.searched, e.unlisted_at as deleted_by

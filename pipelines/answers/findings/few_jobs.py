@@ -76,11 +76,11 @@ LASTING_STREAKS: Final = f"""
 
 @contextmanager
 def few_jobs(file: Warehouse, since: datetime | None) -> Iterator[str]:
-    """The name of a schema with these jobs only, and with some views; there until the block ends. Of the failed ones, it
-    has those that were created or changed since then.
+    """The name of a schema with these jobs only, and with some views, until the block ends. Of the failed ones, it has
+    those that were created or changed since then.
 
-    Right are what `failures` says of each of them, the whole view `stuck_jobs`, and LASTING_STREAKS. Raises ConfigError
-    like `Warehouse.rows`.
+    Right are what `failures` says of each of them, the whole view `stuck_jobs`, and LASTING_STREAKS.
+    Raises ConfigError like `Warehouse.rows`.
     """
     connection = file.connection
     try:
