@@ -25,6 +25,7 @@ class Web:
     requests: list[tuple[str, str, bytes]] = field(default_factory=list)  # method, path with query, body
     on_request: Callable[[], None] = lambda: None
     drips: bool = False  # answers with a byte a second, for ever
+    echoes: bool = False  # quotes the request in its answer
 
     @property
     def host(self) -> str:
@@ -60,10 +61,15 @@ def web() -> Iterator[Web]:
                     self.wfile.flush()
                     time.sleep(1)
                 return
-            self.send_response(seen.status)
-            self.send_header("Content-Length", "2")
+            answer = f"{self.path} {self.headers}".encode() + body if seen.echoes else b"ok"
+            self.send_response(seen.status, self.path if seen.echoes else None)
+            if seen.echoes:
+                self.send_header("Location", f"/moved{self.path}")
+                self.send_header("X-Seen", str(self.headers["Authorization"]))
+                seen.status = 403 if seen.status == 302 else seen.status
+            self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
-            self.wfile.write(b"ok")
+            self.wfile.write(answer)
 
         do_GET = do_POST = _answer  # noqa: N815 - the server's names
 

@@ -21,6 +21,7 @@ from dlt.common.schema import Schema
 from dlt.common.schema.typing import TColumnSchema
 from dlt.common.schema.utils import new_table
 from dlt.common.time import increasing_precise_time
+from dlt.destinations.impl.postgres.configuration import PostgresCredentials
 from dlt.destinations.job_client_impl import SqlJobClientBase
 
 from pipelines.columns import Table
@@ -35,6 +36,16 @@ TYPES: Final[dict[str, Any]] = {"string": "text", "int64": "bigint", "double": "
 WORKERS: Final = 4  # connections of one forward; dlt's default is 20, and a hundred is all that Postgres usually has
 LOCATIONS: Final = ("database", "catalog", "project_id", "bucket_url")
 Rows = Callable[[Change], Iterable[pa.RecordBatch]]
+
+
+def _escape_spaces(credentials: type[PostgresCredentials]) -> None:
+    """In the URL that dlt makes of a password, SQLAlchemy leaves spaces as they are: Postgres' driver refuses that, and
+    quotes the password."""
+    made = credentials.to_native_representation
+    credentials.to_native_representation = lambda self: made(self).replace(" ", "%20")  # type: ignore[method-assign]
+
+
+_escape_spaces(PostgresCredentials)
 
 
 class Delivery:

@@ -34,6 +34,9 @@ from pipelines.interrupts import causing_signal
 from pipelines.salesforce.redaction import redact
 
 AGAIN: Final = "Nothing is marked as sent; the next forward tries again."
+SECRET_KEY: Final = re.compile("pass|secret|token|key", re.IGNORECASE)
+PARAMETER: Final = re.compile("[a-zA-Z_]+")  # what is none is a part of a password with a question mark
+SHORTEST_LINE: Final = 16  # of a private key, whose lines a driver may show one by one
 SQLSTATE: Final = re.compile(r"[0-9A-Z]{5}")
 # https://www.postgresql.org/docs/current/errcodes-appendix.html. A refused connection has only its text.
 UNAVAILABLE: Final = ("08", "53", "57P", "58")
@@ -58,8 +61,13 @@ class Credentials:
         found = getattr(configuration, "credentials", None)
         keys: dict[str, Any] = getattr(found, "get_resolvable_fields", dict)()
         hidden = [key for key in keys if not key.startswith(("drivername", "database", "port", "connect_", "query"))]
-        values = [str(getattr(found, key)) for key in hidden if isinstance(getattr(found, key, None), str)]
-        self.values = tuple(sorted(filter(None, values), key=len, reverse=True))
+        values = [getattr(found, key, None) for key in hidden]
+        query: dict[str, Any] = getattr(found, "query", None) or {}  # of a URL
+        for key, value in query.items():
+            values += [value] if SECRET_KEY.search(key) else [] if PARAMETER.fullmatch(key) else [key, value]
+        texts = [value for value in values if isinstance(value, str)]
+        lines = [line for text in texts for line in text.splitlines() if len(line) >= SHORTEST_LINE]
+        self.values = tuple(sorted(filter(None, {*texts, *lines}), key=len, reverse=True))
         self.database = getattr(found, "database", None) or self.database
 
     def removed_from(self, text: object, at_most: int = 300) -> str:
@@ -81,16 +89,24 @@ def check_url(credentials: Any, settings: ForwardSettings) -> None:
 
 @contextmanager
 def explained(settings: ForwardSettings, staging: str, hidden: Credentials) -> Iterator[None]:
-    """Turns whatever a destination or its driver raises into a RecorderError. Keeps dlt's log free of secrets, too."""
+    """Turns whatever a destination or its driver raises into a RecorderError. Keeps all logs free of secrets, too."""
+
+    def is_no_job_error(entry: logging.LogRecord) -> bool:
+        return not entry.exc_info and "with message" not in entry.getMessage()  # an error of a job is raised, too
 
     def without_secrets(entry: logging.LogRecord) -> bool:
-        if "with message" in (text := entry.getMessage()) or entry.exc_info:
-            return False  # an error of a job: it is raised, too
-        entry.msg, entry.args = redact(text, 2_000, *hidden.values), ()
+        if entry.exc_info:
+            entry.msg, entry.args = f"{entry.getMessage()} {logging.Formatter().formatException(entry.exc_info)}", ()
+            entry.exc_info = entry.exc_text = None
+        entry.msg, entry.args = redact(entry.getMessage(), 2_000, *hidden.values), ()
         return True
 
     dlts = logging.getLogger("dlt")
-    dlts.addFilter(without_secrets)
+    before = dlts.filters[:]
+    dlts.filters[:0] = [is_no_job_error, without_secrets]  # before the one that prints it in our own format
+    handlers = logging.getLogger().handlers[:]
+    for handler in handlers:  # drivers have logs of their own
+        handler.addFilter(without_secrets)
     try:
         yield
     except Exception as error:
@@ -98,7 +114,9 @@ def explained(settings: ForwardSettings, staging: str, hidden: Credentials) -> I
             raise
         raise explain(error, settings, staging, hidden) from None
     finally:
-        dlts.removeFilter(without_secrets)
+        dlts.filters[:] = before
+        for handler in handlers:
+            handler.removeFilter(without_secrets)
 
 
 def explain(error: Exception, settings: ForwardSettings, staging: str, hidden: Credentials) -> RecorderError:

@@ -7,7 +7,9 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,6 +78,7 @@ class Watched:
     org: TellTale
     said: list[tuple[str, bytes]] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
+    secrets_beside: dict[str, set[bytes]] = field(default_factory=dict)  # those that only one test plants
     running: subprocess.Popen[str] | None = None
     at_page_2: Callable[[], object] = lambda: None
 
@@ -88,28 +91,45 @@ class Watched:
         self.running = self.recorder.start(*arguments, **noisy, **self.environment, **environment)
         return self.running
 
-    def run(self, *arguments: str, code: int, loud: bool = True, **environment: str) -> str:
+    def run(self, *arguments: str, code: int | None, loud: bool = True, **environment: str) -> str:
         """A complete run, and its output."""
         arguments = arguments or ("load", "--verbose")
         return self.finish(self.start(*arguments, loud=loud, **environment), code, arguments)
 
-    def finish(self, run: subprocess.Popen[str], code: int, arguments: Any = "") -> str:
+    def finish(self, run: subprocess.Popen[str], code: int | None, arguments: Any = "") -> str:
+        """Waits for its end; any `code` will do if none is given."""
+        ended = threading.Event()
+        looking = threading.Thread(target=self._look_until, args=(ended, run.pid))
+        looking.start()
         try:
             out, err = run.communicate(timeout=120)
         finally:
             run.kill()
-        assert run.returncode == code, out + err
+            ended.set()
+            looking.join()
+        assert code in (None, run.returncode), out + err
         self.said += [(f"stdout of {arguments}", out.encode()), (f"stderr of {arguments}", err.encode())]
         return out + err
 
     def look(self, demo_org: DemoOrg, listing: str, page: int) -> None:
-        """Before each page: the command lines of the run and its children, as shown by `ps`."""
+        """Before each page: the command lines, and at the second one whatever a test does then."""
         assert self.running
-        for listed in Path(f"/proc/{self.running.pid}/task").glob("*/children"):
-            for pid in (str(self.running.pid), *listed.read_text().split()):
-                self.said.append((f"ps of {pid}", Path(f"/proc/{pid}/cmdline").read_bytes()))
+        self._look_at(self.running.pid)
         if page == 2:
             self.at_page_2()
+
+    def _look_until(self, ended: threading.Event, process: int) -> None:
+        while not ended.wait(0.05):
+            with suppress(OSError):  # one has ended meanwhile
+                self._look_at(process)
+
+    def _look_at(self, process: int) -> None:
+        """The command lines of a run and its children, as shown by `ps`."""
+        for listed in Path(f"/proc/{process}/task").glob("*/children"):
+            for pid in (str(process), *listed.read_text().split()):
+                seen = (f"ps of {pid}", Path(f"/proc/{pid}/cmdline").read_bytes())
+                if seen not in self.said:
+                    self.said.append(seen)
 
     def secrets(self) -> dict[str, set[bytes]]:
         return {
@@ -120,6 +140,7 @@ class Watched:
             "the sf CLI's output": forms(CLI_REFRESH) | forms(CLI_NOISE),
             "proxy's password": forms(PROXY_PASSWORD),
             "netrc's password": forms(NETRC_PASSWORD),
+            **self.secrets_beside,
         }
 
     def leaks(self) -> list[str]:

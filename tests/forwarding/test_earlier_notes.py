@@ -1,0 +1,26 @@
+"""`sent.json` as the first version of `forward` wrote it: what was sent is not sent again because of an upgrade."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from forwarder import differing
+from lake_forwarder import LakeForwarder
+
+
+def test_what_an_earlier_version_sent_counts_as_sent(lake_of: Callable[..., LakeForwarder], small: Path) -> None:
+    lake = lake_of()
+    lake.publish(small)
+    lake.forward()
+    notes = lake.sent / "sent.json"
+    known = json.loads(notes.read_text())
+    earlier = {
+        key: known[key] for key in ("fingerprint", "recorder", "load_id", "views")
+    }  # no mark of a killed forward
+    notes.write_text(json.dumps(earlier))
+
+    assert "nothing new" in lake.forward()
+
+    lake.change("update query_jobs set state = 'Closed'")
+    assert "1 row of 1 table" in lake.forward()
+    assert differing(lake.here(), lake.there()) == {}
