@@ -64,7 +64,7 @@ order by f.feed desc
 """
 # What the rules read of views that take long to plan or to read, for all orgs at once: at least what they choose of it.
 # Days: how far back before the oldest of the orgs' newest listings it has to look. Older jobs that have not changed
-# since make no difference to the rows that the rules choose.
+# since are not needed for the rows that the rules choose.
 ANSWERED_ONCE: Final[Mapping[str, tuple[str, int | None]]] = {
     "allowance_by_hour": (
         """

@@ -145,14 +145,10 @@ class Differences:
         sent = _named(SENT, table)
         # Of two copies of one file, nearly all parts have the same rows: two thirds of the time of joining these.
         # By hashes, of which a difference is overlooked once in 2^64: a third of the time of comparing columns.
-        parts = [
-            f"(select {alias}.rowid // {PART} as part, count(*) as size, bit_xor(hash({values})) as digest "
-            f"from {file} as {alias} group by 1) as {alias}"
-            for alias, file, values in (("h", here, columns), ("s", sent, before_that))
-        ]
+        parts = _parts(here, "h", columns), _parts(sent, "s", before_that)
         self.connection.execute(
-            f"create or replace temp table parts as select distinct coalesce(h.part, s.part) as part from {parts[0]} "
-            f"full join {parts[1]} on h.part = s.part and h.size = s.size and h.digest = s.digest "
+            "create or replace temp table parts as select distinct coalesce(h.part, s.part) as part "
+            f"from {parts[0]} full join {parts[1]} on h.part = s.part and h.size = s.size and h.digest = s.digest "
             "where h.part is null or s.part is null"
         )
         # Keys are unique, so that no row of a part that differs can be in one that does not.
@@ -227,6 +223,14 @@ def _name_in(there: dict[str, str], table: Table, name: str, *, new: bool = Fals
     names = old_names(table) if new else {current: old for old, current in old_names(table).items()}
     other = names.get(name, name)
     return other if (other not in there if new else name not in there and other in there) else name
+
+
+def _parts(file: str, alias: str, values: str) -> str:
+    """Each part of a table, with its number of rows and a digest of them."""
+    return (
+        f"(select {alias}.rowid // {PART} as part, count(*) as size, bit_xor(hash({values})) as digest "
+        f"from {file} as {alias} group by 1) as {alias}"
+    )
 
 
 def _named(catalog: str, table: Table) -> str:
