@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,7 @@ def test_what_is_answered_once_is_gone_afterwards(tmp_path: Path) -> None:
     jobs = [{"org_id": org, **STUCK} for org in (mine, other)]
     file = plant(tmp_path / "w.duckdb", query_jobs=jobs, listings=[*daily(mine), *daily(other)])
     with opened(file) as whole:
-        with answered_once(whole, {"stuck_jobs": ("from stuck_jobs where false", None)}):
+        with answered_once(whole, {"stuck_jobs": ("from stuck_jobs where false", nullcontext())}):
             with narrowed(whole, mine):
                 assert whole.rows("select count(*) as n, any_value(org_id) as org from stuck_jobs")[0]["n"] == 0
                 assert whole.rows("select stuck_jobs from fleet") == [{"stuck_jobs": 1}]
