@@ -79,7 +79,7 @@ class StateFolder:
     def make(self, folder: Path) -> None:
         """Creates a folder with access for everyone who has access to the primary database."""
         if not folder.is_dir():
-            folder.mkdir()
+            folder.mkdir(exist_ok=True)  # another command may just have done so
             self.share(folder)
 
     def share(self, path: Path) -> None:

@@ -174,7 +174,7 @@ def test_a_primary_database_appears_complete_or_not_at_all(disk: Path) -> None:
     """At eight sizes: nothing is left of one that could not be created."""
     made, failed = set(), []
     for blocks in range(8):
-        fill(disk, blocks * 64 * KB)
+        fill(disk, blocks * 256 * KB)
         file = disk / f"{blocks}.duckdb"
         try:
             open_primary(file, 0).close()
