@@ -80,6 +80,16 @@ def some_of(moments: int, part: int, parts: int) -> list[int]:
     return sorted(random.Random(part).sample(mine, min(KILLS, len(mine))))
 
 
+@contextmanager
+def noting(moment: int, moments: int, at: str) -> Iterator[None]:
+    """Adds to an error of this block at which moment the run before it was killed."""
+    try:
+        yield
+    except BaseException as error:
+        error.add_note(f"after a kill at moment {moment} of some {moments}: {at}")
+        raise
+
+
 # --- in the process that runs ---
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
-from killed_at import Ended, Runs, runs, some_of
+from killed_at import Ended, Runs, noting, runs, some_of
 from receivers import Web, web
 from recorders import Recorder
 from situations import publish, state_of, use_channels
@@ -95,11 +95,8 @@ def test_killed_at_every_moment(killed: Killed, part: int) -> None:
     moments, twice = len(killed.notify().trail), 0
     for moment in some_of(moments, part, PARTS):
         ended = killed.notify(moment)
-        try:
+        with noting(moment, moments, ended.trail[-1]):
             twice += killed.complete(ended)
-        except BaseException as error:
-            error.add_note(f"after a kill at moment {moment} of some {moments}: {ended.trail[-1]}")
-            raise
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from forwarder import Forwarder, differing
-from killed_at import Ended, Runs, runs, some_of
+from killed_at import Ended, Runs, noting, runs, some_of
 from lake_forwarder import LakeForwarder
 from postgres_server import Server
 
@@ -103,11 +103,8 @@ def test_killed_at_every_moment(killed_in: Place, place: str, part: int) -> None
     moments = len(killed.forward().trail)
     for moment in some_of(moments, part, PARTS):
         at = killed.forward(moment).trail[-1]
-        try:
+        with noting(moment, moments, at):
             killed.complete()
-        except BaseException as error:
-            error.add_note(f"after a kill at moment {moment} of some {moments}: {at}")
-            raise
 
 
 @pytest.mark.slow
@@ -118,8 +115,5 @@ def test_the_first_forward_killed_at_any_moment(killed_in: Place, place: str) ->
     for moment in some_of(moments, 0, 8):
         killed = killed_in(place)
         at = killed.forward(moment).trail[-1]
-        try:
+        with noting(moment, moments, at):
             killed.complete()
-        except BaseException as error:
-            error.add_note(f"after a kill at moment {moment} of some {moments}: {at}")
-            raise

@@ -164,7 +164,7 @@ def test_no_failing_forward_leaks(watched: Watched, postgres: Server, failure: s
     assert watched.leaks() == []
 
 
-# Each as somebody might write it; the password must not be shown in parts, either.
+# Each as a user might write it; the password must not be shown in parts, either.
 PARTS = ("Pl4nted", "Passw0rdOfTheDatabase")
 BROKEN = (
     "postgresql://planted:{0}/{1}@127.0.0.1:5432/db",
@@ -255,7 +255,9 @@ def test_no_killed_forward_leaves_a_secret(watched: Watched, postgres: Server) -
     for stage in ("*", "normalize/**/*.parquet", "load/normalized/**/*.parquet", "trace.pickle"):
         running = watched.start("forward", loud=False)
         until = time.monotonic() + 60
-        while not list(watched.folder.glob(f"loader.duckdb.sent/*/work/*/{stage}")):
+        while not [
+            file for sent in watched.folder.glob("loader.duckdb.sent/*") for file in (sent / "work").glob(f"*/{stage}")
+        ]:
             assert running.poll() is None
             assert time.monotonic() < until
             time.sleep(0.005)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from killed_at import Ended, Runs, runs, some_of
+from killed_at import Ended, Runs, noting, runs, some_of
 from receivers import Web, web
 from recorders import Recorder
 from stopped import EVERYTHING, HOUR, Stopped
@@ -83,11 +83,8 @@ def test_killed_at_every_moment(killed: Killed, part: int) -> None:
     moments = len(killed.load().trail)
     for moment in some_of(moments, part, PARTS):
         at = killed.load(moment).trail[-1]
-        try:
+        with noting(moment, moments, at):
             killed.undisturbed()
-        except BaseException as error:
-            error.add_note(f"after a kill at moment {moment} of some {moments}: {at}")
-            raise
     assert killed.stopped
 
 
