@@ -65,15 +65,11 @@ def answered_once(file: Warehouse, queries: Mapping[str, tuple[str, AbstractCont
 
     Raises ConfigError like `Warehouse.rows`.
     """
-    connection = file.connection
-    try:
-        connection.execute(f"create schema {ONCE}")
+    with temporary_schema(file, ONCE):
         for name, (sql, context) in queries.items():
             with context, file.explained():
-                connection.execute(f"create table {ONCE}.{name} as {sql}")
+                file.connection.execute(f"create table {ONCE}.{name} as {sql}")
         yield
-    finally:
-        connection.execute(f"drop schema if exists {ONCE} cascade")
 
 
 @contextmanager
@@ -84,15 +80,22 @@ def schema_of(file: Warehouse, schema: str, tables: Mapping[str, str], needed: I
     Raises ConfigError like `Warehouse.rows`.
     """
     connection = file.connection
-    try:
+    with temporary_schema(file, schema):
         with file.explained():
-            connection.execute(f"create schema {schema}")
             for name, sql in tables.items():
                 connection.execute(f"create table {schema}.{name} as {sql}")
             _create_views(connection, schema, {table.name: "" for table in TABLES if table.name not in tables}, needed)
         yield
+
+
+@contextmanager
+def temporary_schema(file: Warehouse, schema: str) -> Iterator[None]:
+    """An empty schema in memory, removed with all that is in it when the block ends."""
+    try:
+        file.connection.execute(f"create schema {schema}")
+        yield
     finally:
-        connection.execute(f"drop schema if exists {schema} cascade")
+        file.connection.execute(f"drop schema if exists {schema} cascade")
 
 
 @contextmanager

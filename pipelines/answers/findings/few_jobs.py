@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
 
-from pipelines.warehouse.narrowed import schema_of
+from pipelines.warehouse.narrowed import schema_of, temporary_schema
 from pipelines.warehouse.reader import Warehouse
 
 SCHEMA: Final = "memory.few_jobs"
@@ -82,19 +82,14 @@ def few_jobs(file: Warehouse, since: datetime | None) -> Iterator[str]:
     Right are what `failures` says of each of them, the whole view `stuck_jobs`, and LASTING_STREAKS.
     Raises ConfigError like `Warehouse.rows`.
     """
-    connection = file.connection
-    try:
+    with temporary_schema(file, FOUND):
         with file.explained():
-            connection.execute(f"create schema {FOUND}")
             for name, sql in STEPS.items():
-                connection.execute(
-                    f"create table {FOUND}.{name} as {sql}", {"since": since} if "$since" in sql else None
-                )
+                given = {"since": since} if "$since" in sql else None
+                file.connection.execute(f"create table {FOUND}.{name} as {sql}", given)
         chosen = {
             table: f"select t.* from {table} as t semi join {FOUND}.ids as i on i.org_id = t.org_id and i.id = t.id"
             for table in TABLES
         }
         with schema_of(file, SCHEMA, chosen, VIEWS):
             yield SCHEMA
-    finally:
-        connection.execute(f"drop schema if exists {FOUND} cascade")
