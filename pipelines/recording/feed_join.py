@@ -12,9 +12,9 @@ from pipelines.columns import TIME
 from pipelines.recording.feeds import FEEDS, INGEST, QUERY, QUERY_TYPES, Feed
 from pipelines.tables import DATASET, LISTINGS
 
-# Jobs that the tables of both feeds have. One that this run's listing of INGEST shows as a load belongs there, whatever
-# else shows it; any other to the feed that last showed it changed: until the next run, one of the two listings may not
-# be recorded, or fail. To join all jobs takes half a second with a million of each, so only those are looked up that
+# Jobs that the tables of both feeds have. One that this run's listing of INGEST shows as a load, changed or not, belongs
+# there, whatever else shows it; any other to the feed that last showed it changed: until the next run, one of the two
+# listings may not be recorded, or fail. To join all jobs takes half a second with a million of each, so only those are looked up that
 # have changed since the newest version in `state_spans`, which `refresh_spans` brings up to date afterwards, and those
 # of types that the other listing is for: an earlier version may have recorded them.
 TYPED: Final = f"coalesce({{0}}.job_type in {QUERY_TYPES}, false)"
@@ -44,12 +44,14 @@ select
     c.org_id, c.id,
     case
         when {TYPED.format("i")} then {SHOWN_AT.format("i")} > {SHOWN_AT.format("q")}
-        else {SHOWN_AT.format("i")} >= least(g.began, {SHOWN_AT.format("q")})
+        else (g.began is not null and u.id is null) or {SHOWN_AT.format("i")} >= {SHOWN_AT.format("q")}
     end as to_ingest
 from candidates as c
 left join began as g on g.org_id = c.org_id
 inner join {DATASET}.{QUERY.jobs.name} as q on q.org_id = c.org_id and q.id = c.id
 inner join {DATASET}.{INGEST.jobs.name} as i on i.org_id = c.org_id and i.id = c.id
+left join {DATASET}.unlisted_jobs as u
+    on u.org_id = c.org_id and u.id = c.id and u.feed = '{INGEST.name}' and u.listed_again_at is null
 where q.id between $first and $last and i.id between $first and $last
 """
 VERSION: Final = ", ".join(QUERY.states.schema.names)

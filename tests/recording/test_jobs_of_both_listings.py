@@ -6,10 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from processes import holding
 from recorders import NOON, Recorder
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
+from pipelines.errors import TemporaryError
 from pipelines.recording import load as run
 from pipelines.recording.records import MAX_NEW_FIELDS
 
@@ -144,6 +146,28 @@ def test_a_load_stands_in_one_place_after_a_kill(
         show(org, feed)
     recorder.load()
     assert places(recorder).keys() == {ID}
+
+
+def test_a_load_stays_where_its_own_listing_shows_it_unchanged(
+    recorder: Recorder, org: DemoOrg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Although a listing of queries that was kept, while nothing was known of the load, is brought in after it."""
+    job = org.add_job(jobType="V2Ingest")
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "publish", lambda *given: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            recorder.load()
+    org.advance(HOUR)
+    org.fail_next(403, FORBIDDEN, path="/jobs/ingest$")
+    with holding(recorder.primary_file, read_only=True), pytest.raises(TemporaryError):
+        recorder.load()
+    org.advance(HOUR)
+    recorder.load()
+    assert recorder.rows("select feed, count(*) from listings group by all order by all") == [
+        ("ingest", 2),
+        ("query", 3),
+    ]
+    assert places(recorder) == {job: "ingest"}
 
 
 def test_undocumented_fields_of_each_listing(recorder: Recorder, org: DemoOrg) -> None:
