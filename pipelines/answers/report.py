@@ -26,6 +26,7 @@ from pipelines.answers.org_choice import chosen_orgs
 from pipelines.answers.output_file import check_output, write_output
 from pipelines.answers.page_text import breakable, headline, rich, shown
 from pipelines.answers.pictures import pictures
+from pipelines.answers.pictures.read_once import read_once
 from pipelines.answers.report_numbers import BEGINNING, Section, numbers_as_json
 from pipelines.answers.report_pngs import check_pngs, write_pngs
 from pipelines.answers.selection import orgs, select
@@ -77,13 +78,12 @@ def write_report(
         else:
             fleet = read_fleet(file, chosen, findings, thresholds)
         drawn = chosen if names or len(chosen) <= MAX_ORGS else []
-        for org in recorded:
-            if org["org_id"] not in drawn:
-                continue
-            selection = select(file, org, days)
-            own = [finding for finding in findings if finding.org_id == org["org_id"]]
-            with narrowed(file, org["org_id"]) if len(recorded) > 1 else nullcontext():
-                sections.append(Section(org, selection, own, list(pictures(selection)), headline(file, own)))
+        selections = [(org, select(file, org, days)) for org in recorded if org["org_id"] in drawn]
+        with read_once(file, [selection for _, selection in selections]) if selections else nullcontext():
+            for org, selection in selections:
+                own = [finding for finding in findings if finding.org_id == org["org_id"]]
+                with narrowed(file, org["org_id"]):
+                    sections.append(Section(org, selection, own, list(pictures(selection)), headline(file, own)))
         page = render(sections, fleet, is_demo=file.is_demo)
         as_json = numbers_as_json(file, sections, fleet) if numbers else ""
     write_output(output, "--output", page)

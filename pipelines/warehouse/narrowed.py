@@ -1,4 +1,4 @@
-"""A warehouse narrowed to one org, or to the jobs that were created or changed since a time: views then read no others.
+"""A warehouse narrowed to one org, or to the jobs of the time since some day: views then read no others.
 
 A condition on a view's column rarely gets through to the tables that it reads: asking about fifty orgs one by one would
 read the jobs of all fifty, fifty times, and what failed last week would be looked for in all years. An in-memory
@@ -29,6 +29,7 @@ OF_ORG: Final = f"(getvariable('{ORG}') is null or org_id = getvariable('{ORG}')
 RECENT: Final = " or ".join(
     [f"getvariable('{SINCE}') is null"]
     + [f"{column} >= getvariable('{SINCE}')" for column in ("created_date", "observed_at", "current_since")]
+    + ["coalesce(state, '') not in ('JobComplete', 'Failed', 'Aborted')"]
 )
 CONDITIONS: Final = {
     table.name: f"where {OF_ORG}" + (f" and ({RECENT})" if table in (QUERY_JOBS, INGEST_JOBS) else "")
@@ -48,7 +49,7 @@ def narrowed(file: Warehouse, org_id: str) -> Iterator[Warehouse]:
 
 @contextmanager
 def recent_jobs(file: Warehouse, since: datetime | None) -> Iterator[Warehouse]:
-    """The same open file: until the block ends, its connection shows no job that was both created and last changed
+    """The same open file: until the block ends, its connection shows no job that was created, last changed and over
     before `since`, if that is given. What the views say of the time before is wrong then.
 
     Raises ConfigError like `Warehouse.rows`.

@@ -10,6 +10,10 @@ from planted import DAY, HOUR, NOW, ORG, plant
 
 from pipelines.answers.check import ANSWERED_ONCE, FEW_DAYS
 from pipelines.answers.findings.few_jobs import LASTING_STREAKS, few_jobs
+from pipelines.answers.pictures import pictures
+from pipelines.answers.pictures.read_once import read_once
+from pipelines.answers.selection import Selection, orgs, select
+from pipelines.answers.svg import drawing
 from pipelines.warehouse.narrowed import narrowed, recent_jobs, shown
 from pipelines.warehouse.reader import Warehouse, opened
 
@@ -140,3 +144,28 @@ def test_recent_jobs_of_one_org(tmp_path: Path) -> None:
         with recent_jobs(file, None):
             assert names() == everything
         assert names() == everything
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("seed", "days"), [(0, 30), (1, 7), (2, 60)])
+def test_pictures_say_the_same_of_what_is_read_once_for_several_orgs(tmp_path: Path, seed: int, days: int) -> None:
+    with opened(warehouse(tmp_path / "w.duckdb", seed)) as file:
+        selections = [select(file, org, days) for org in orgs(file)]
+        alone = [said(selection) for selection in selections]
+        with read_once(file, selections):
+            together = []
+            for selection in selections:
+                with narrowed(file, selection.org):
+                    together.append(said(selection))
+        assert file.rows("select count(*) as rows from jobs_at_once")[0]["rows"] > 1_000
+    assert together == alone
+    assert all(
+        any(numbers.values()) for picture, numbers, *_ in alone[0] if picture in ("at_once", "allowance", "users")
+    )
+
+
+def said(selection: Selection) -> list[tuple[Any, ...]]:
+    return [
+        (one.name, one.numbers, one.summary, one.table, one.draw and drawing(one, 800, ""))
+        for one in pictures(selection)
+    ]
