@@ -65,7 +65,7 @@ class Plan:
 
 
 PLANS = {
-    "year": Plan(365, timedelta(hours=6), 2_000, details=50),
+    "year": Plan(365, timedelta(hours=6), 2_000, details=25),
     "month": Plan(30, timedelta(hours=1), 10_000, details=20, own_process=6, forwarded=24),
 }
 
