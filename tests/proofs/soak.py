@@ -2,7 +2,7 @@
 
 `year`: every six hours, up to 2,000 jobs a day. `month`: every hour, 10,000 a day. They are those of three orgs of
 different size, which each run records together, with both listings, details and reasons; now and then what is new is
-forwarded to a lake, and `check` notifies. Each takes some HOURS, also both at once on two cores; --minutes ends one
+forwarded to a lake, and `check` notifies. Each takes up to two hours, also both at once on two cores; --minutes ends one
 early. The orgs forget finished jobs after seven days, and move while they are listed. Exit code 1: the warehouse does
 not equal a model of what each org's listings and jobs showed, or the lake not the warehouse. The figures also show
 whether a load's time, its memory and all files beside the databases stayed what they were, and whether the file grew
@@ -14,8 +14,8 @@ import argparse
 import json
 import os
 import shutil
-import statistics
 import sqlite3
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -92,7 +92,9 @@ class Soaked:
 def soak(plan: Plan, home: Path, say: Any = lambda line: None) -> Soaked:
     """Runs a plan in an empty directory."""
     orgs = [
-        BusyOrg(now=BEGIN, jobs_a_day=plan.jobs_a_day * share, seed=plan.seed * len(SIZES) + n, page_size=plan.page_size)
+        BusyOrg(
+            now=BEGIN, jobs_a_day=plan.jobs_a_day * share, seed=plan.seed * len(SIZES) + n, page_size=plan.page_size
+        )
         for n, share in enumerate(SIZES.values())
     ]
     model = sqlite3.connect(home / MODEL)

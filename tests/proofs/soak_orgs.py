@@ -125,7 +125,9 @@ def _of_others(connection: duckdb.DuckDBPyConnection, org_ids: set[str]) -> Iter
             yield f"{table.name} has rows of other orgs: {of_orgs}"
     for table in ("rejected_records", "coverage_holes", "reduced_views"):
         yield from unequal(table, [], fetch(connection, f"select * from {table}"))
-    yield from unequal("orgs", [(org_id,) for org_id in sorted(org_ids)], fetch(connection, "select org_id from orgs order by 1"))
+    yield from unequal(
+        "orgs", [(org_id,) for org_id in sorted(org_ids)], fetch(connection, "select org_id from orgs order by 1")
+    )
 
 
 def lake_differences(lake: Path, warehouse: Path) -> list[str]:
