@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
+from pipelines.demo_org.ids import salesforce_id
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.records import moment_of
 
@@ -21,6 +22,8 @@ ERRORS = (  # of records, as results have them
 )
 WHOLE = "InvalidBatch : Field name not found : Salery"  # why a batch failed, or a job
 ALLOWED = 1_000_000  # calls and query jobs a day: a soak does not test allowances
+EVERYWHERE = 8 * 62**4  # where the numbers of jobs begin that all orgs have
+TWINS = (("V2Query", "JobComplete"), ("Classic", "Closed"), ("V2Ingest", "JobComplete"))
 
 Event = tuple[float, int, Callable[[], None]]  # seconds since 1970, a sequence number, what happens
 
@@ -39,9 +42,11 @@ class BusyOrg(DemoOrg):
     """Queries, Classic jobs and loads come by weekday and hour, change in every way that a listing can show or miss,
     and go; records and batches of loads fail. Time passes and jobs change even while the listings are being read."""
 
-    def __init__(self, *, now: datetime, jobs_a_day: float, seed: int, page_size: int = 1_000) -> None:
+    def __init__(
+        self, *, now: datetime, jobs_a_day: float, seed: int, page_size: int = 1_000, hours_behind: float = 0
+    ) -> None:
         super().__init__(now=now, seed=seed, page_size=page_size, daily_api_requests=ALLOWED, daily_query_jobs=ALLOWED)
-        self._dice, self._jobs_a_day = Random(seed), jobs_a_day
+        self._dice, self._jobs_a_day, self._behind = Random(seed), jobs_a_day, hours_behind * HOUR
         self._events: list[Event] = []
         self._count_of_events = 0
         self._people = [self.add_user(f"Integration {n}", f"integration.{n}@demo-org.example") for n in range(12)]
@@ -50,6 +55,7 @@ class BusyOrg(DemoOrg):
         self.readings: dict[str, Reading] = {}
         self.failures: dict[str, dict[str, int]] = {}  # job -> error -> records of it
         self._at(now.timestamp(), self._come)
+        self._at(now.timestamp(), self._come_everywhere)
         self.on_time = self._play
 
     def records_of(self, surface: str, keys: list[str]) -> list[Any]:
@@ -88,6 +94,19 @@ class BusyOrg(DemoOrg):
         # Some only appear in the listing long after they were created.
         hidden = 10 ** dice.uniform(1, 4.8) if dice.random() < 0.03 else 0.0
         self._at(now.timestamp() + hidden, lambda: self._appear(now))
+
+    def _come_everywhere(self) -> None:
+        """Each day, jobs that are the same in all orgs, but are not listed in all of them at the same time."""
+        created = self.now
+        self._at(created.timestamp() + DAY, self._come_everywhere)
+        first = EVERYWHERE + 3 * created.toordinal()
+        twins = [
+            {"id": salesforce_id("750", first + n), "jobType": kind, "createdById": self._people[0], "state": state}
+            for n, (kind, state) in enumerate(TWINS)
+        ]
+        times = {"createdDate": created, "systemModstamp": created}
+        for twin in twins:
+            self._at(created.timestamp() + self._behind, lambda twin=twin: self.add_job(**times, **twin))
 
     def _appear(self, created: datetime) -> None:
         dice = self._dice

@@ -38,11 +38,13 @@ from soak_orgs import OrgTruth, differences, lake_differences
 from pipelines.config.project import PROJECT
 from pipelines.demo_org.server import serving
 from pipelines.warehouse.empty_database import STORAGE_VERSION
+from pipelines.warehouse.sealed_json import unseal
 
 BEGIN = datetime(2025, 11, 3, 5, 30, tzinfo=UTC)  # a Monday
 FULL_AFTER = timedelta(days=8)  # then the listing is as long as it will ever be
 LOADS = Path(__file__).with_name("soak_loads.py")
 SIZES = {"large": 0.6, "middle": 0.3, "small": 0.1}  # the orgs, and their shares of the jobs
+BEHIND = 8  # hours that each org is behind the one before in showing the jobs that all have
 MODEL, COMPACT, LAKE = "model.sqlite", "compact.duckdb", "lake"  # ours, beside the recorder's files
 Cost = dict[str, float]
 Run = Callable[[str], Cost]
@@ -91,11 +93,11 @@ class Soaked:
 
 def soak(plan: Plan, home: Path, say: Any = lambda line: None) -> Soaked:
     """Runs a plan in an empty directory."""
+    shares = enumerate(SIZES.values())
+    common = {"now": BEGIN, "page_size": plan.page_size}
     orgs = [
-        BusyOrg(
-            now=BEGIN, jobs_a_day=plan.jobs_a_day * share, seed=plan.seed * len(SIZES) + n, page_size=plan.page_size
-        )
-        for n, share in enumerate(SIZES.values())
+        BusyOrg(jobs_a_day=plan.jobs_a_day * share, seed=plan.seed * len(SIZES) + n, hours_behind=n * BEHIND, **common)
+        for n, share in shares
     ]
     model = sqlite3.connect(home / MODEL)
     truths = [OrgTruth(org, model) for org in orgs]
@@ -196,13 +198,15 @@ def _sizes(home: Path, truths: Sequence[OrgTruth]) -> Cost:
     files = [path for path in home.rglob("*") if path.is_file() and not path.name.startswith((MODEL, COMPACT))]
     lake = [path for path in files if path.is_relative_to(home / LAKE)]
     beside = [path for path in files if path not in lake]
-    alerts = home / "loader.duckdb.state" / "alerts.json"
+    alerts = home / "loader.duckdb.state" / "alerts.json"  # has what is open: one problem may come after another
+    problems = len(unseal(alerts.read_text())["open"]) if alerts.exists() else 0
     feeds = [feed for truth in truths for feed in truth.feeds.values()]
     return {
         "file": (home / "loader.duckdb").stat().st_size,
         "files_beside": len(beside),
         "bytes_beside": sum(path.stat().st_size for path in beside if path.suffix != ".duckdb" and path != alerts),
-        "alerts": alerts.stat().st_size if alerts.exists() else 0,
+        "problems": problems,
+        "bytes_each": alerts.stat().st_size / problems if problems else 0,
         "lake_files": len(lake),
         "jobs": sum(feed.jobs for feed in feeds),
         "states": sum(feed.states for feed in feeds),
@@ -246,7 +250,7 @@ def _tell(found: Soaked, seconds: float) -> None:
     counts = ", ".join(f"{last[what]:,} {what}" for what in ("jobs", "states", "reasons"))
     print(f"{len(found.loads):,} loads, {counts} in {seconds / 60:.0f} minutes; notified {last['told']:,} times")
     costs = ("wall", "cpu", "memory")
-    sizes = ("files_beside", "bytes_beside", "alerts", "lake_files")
+    sizes = ("files_beside", "bytes_beside", "problems", "bytes_each", "lake_files")
     beside = [f"{command} {what}" for command in ("forward", "check") for what in costs]
     for what, own in [*((what, True) for what in (*costs, *sizes, *beside)), ("cpu", False), ("memory", False)]:
         if found.of(what, own=own):

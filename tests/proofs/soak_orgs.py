@@ -59,11 +59,11 @@ class OrgTruth:
         self.org.requests.clear()
 
     def _note_details(self, job_id: str) -> None:
+        names = ("state", "numberRecordsProcessed", "numberRecordsFailed", "numberBatchesTotal", "totalProcessingTime")
         job, details = self.org.job(job_id), self.org.details_of(job_id)
         answer = full_job(job, details, 68.0) | details  # the Classic API shows what the newer one hides
         if job["jobType"] == "Classic":
-            answer = {"numberRecordsFailed": 0, "numberBatchesTotal": 0} | answer
-        names = ("state", "numberRecordsProcessed", "numberRecordsFailed", "numberBatchesTotal", "totalProcessingTime")
+            answer = dict.fromkeys(names[1:4], 0) | answer
         self.details[job_id] = ("answered", *(answer.get(name) for name in (*names, "errorMessage")))
         if job["operation"] != "query" and job_id not in self.results:  # a load is read once
             self._note_results(job, answer)
