@@ -15,7 +15,7 @@ def test_weeks_of_loads_match_what_was_shown_without_growing_costs(tmp_path: Pat
     the warehouse, memory and the files beside stay constant, and the file grows only with its rows. How long a load
     takes is measured by soak.py and benchmarks/bench.py."""
     plan = Plan(
-        days=16, every=18 * HOUR, jobs_a_day=300, details=10, own_process=3, forwarded=99, compared=2, page_size=100
+        days=16, every=22 * HOUR, jobs_a_day=300, details=10, own_process=3, forwarded=99, compared=2, page_size=100
     )
 
     found = soak(plan, tmp_path)
