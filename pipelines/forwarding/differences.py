@@ -226,9 +226,11 @@ def _name_in(there: dict[str, str], table: Table, name: str, *, new: bool = Fals
 
 
 def _parts(file: str, alias: str, values: str) -> str:
-    """Each part of a table, with its number of rows and a digest of them."""
+    """Each part of a table, with its number of rows and a digest of them. The hash of several values is, up to the last
+    one, that of the others XOR that of the last: without being hashed again, two rows whose last values change alike
+    would leave the digest as it is."""
     return (
-        f"(select {alias}.rowid // {PART} as part, count(*) as size, bit_xor(hash({values})) as digest "
+        f"(select {alias}.rowid // {PART} as part, count(*) as size, bit_xor(hash(hash({values}))) as digest "
         f"from {file} as {alias} group by 1) as {alias}"
     )
 

@@ -49,6 +49,8 @@ def found(new: Path, sent: Path, folder: Path) -> tuple[set[str], int]:
         (["create table others as from query_jobs order by id desc", "delete from query_jobs", "insert into query_jobs from others"], set(), 0),
         (["update query_jobs set object = 'Object ' || case id when '7500008' then 9 else 8 end where id in ('7500008', '7500009')"], {8, 9}, 0),
         (["alter table query_jobs add column nickname varchar", "update query_jobs set nickname = 'a' where id = '7500011'"], {11}, 0),
+        # the same change of the last column in an even number of rows
+        (["alter table query_jobs add column nickname varchar", "update query_jobs set nickname = 'a' where id in ('7500010', '7500011')"], {10, 11}, 0),
     ],
 )  # fmt: skip
 def test_what_differs_in_parts(
