@@ -12,11 +12,11 @@ from pipelines.columns import TIME
 from pipelines.recording.feeds import FEEDS, INGEST, QUERY, QUERY_TYPES, Feed
 from pipelines.tables import DATASET, LISTINGS
 
-# Jobs that the tables of both feeds have. One that this run's listing of INGEST shows as a load, changed or not, belongs
-# there, whatever else shows it; any other to the feed that last showed it changed: until the next run, one of the two
-# listings may not be recorded, or fail. To join all jobs takes half a second with a million of each, so only those are looked up that
-# have changed since the newest version in `state_spans`, which `refresh_spans` brings up to date afterwards, and those
-# of types that the other listing is for: an earlier version may have recorded them.
+# Jobs that the tables of both feeds have. One that this run's listing of INGEST shows as a load, changed or not,
+# belongs there, whatever else shows it; any other to the feed that last showed it changed: until the next run, one of
+# the two listings may not be recorded, or fail. To join all jobs takes half a second with a million of each, so only
+# those are looked up that have changed since the newest version in `state_spans`, which `refresh_spans` brings up to
+# date afterwards, and those of types that the other listing is for: an earlier version may have recorded them.
 TYPED: Final = f"coalesce({{0}}.job_type in {QUERY_TYPES}, false)"
 SHOWN_AT: Final = "coalesce({0}.current_since, {0}.observed_at)"
 CANDIDATES: Final = f"""
