@@ -37,7 +37,7 @@ from pipelines.recording.primary_identity import identify, identity_while_held
 from pipelines.recording.progress import NO_PROGRESS, ProgressCallbacks
 from pipelines.recording.read_ahead import read_ahead
 from pipelines.recording.side_by_side import Work, side_by_side
-from pipelines.recording.source import METADATA, Listed, details_source
+from pipelines.recording.source import METADATA, Detailed, Listed
 from pipelines.warehouse.primary import DatabaseLocked, PrimaryDatabase, exclusive_load
 from pipelines.warehouse.publish import open_published
 from pipelines.warehouse.state_folder import StateFolder
@@ -142,9 +142,14 @@ class _Fleet:
 
     def _add_details(self, primary: PrimaryDatabase) -> None:
         recorded = dict(self.run.recorded)
-        given = self.settings, primary, self.writer, self.progress
-        for _ in self._each(lambda name: _details(recorded[name], *given), recorded):
-            pass
+        given = self.settings, primary.connection, self.progress
+        for ended in self._each(lambda name: _details(recorded[name], *given), recorded):
+            failures = self.writer.write_details([(name, one) for name, one in ended if one])
+            for name, one in ended:
+                if name in failures:
+                    self._failed(name, failures[name])
+                elif one:
+                    recorded[name].details, recorded[name].results = one.details.outcome, one.results.outcome
 
     def _stop_for(self, error: BaseException) -> None:
         """After a signal, what is recorded is published before the run ends. Raises any other error."""
@@ -220,20 +225,20 @@ class _Fleet:
 
 
 def _details(
-    recorded: Recorded, settings: Settings, primary: PrimaryDatabase, writer: PackageWriter, progress: ProgressCallbacks
-) -> Work[None]:
-    """Fetches and loads the details of one org's jobs, and why records of its loads failed."""
-    listings, connection = recorded.listings, primary.connection
+    recorded: Recorded, settings: Settings, connection: duckdb.DuckDBPyConnection, progress: ProgressCallbacks
+) -> Work[Detailed | None]:
+    """Fetches the details of one org's jobs, and why records of its loads failed; None if nothing is to be asked."""
+    listings = recorded.listings
     details = Details(listings, connection, settings.details_per_run, progress.details)
     results = JobResults(
         listings.org, connection, wanted=settings.record_errors, keep_messages=settings.record_error_messages
     )
-    if details.jobs or results.jobs:
-        answers = yield details.answers
-        results.consider(answers)
-        read = yield results.read
-        writer.write(details_source(answers, read, listings, recorded.metadata, details, results))
-    recorded.details, recorded.results = details.outcome, results.outcome
+    if not details.jobs and not results.jobs:
+        return None
+    answers = yield details.answers
+    results.consider(answers)
+    read = yield results.read
+    return Detailed(listings, recorded.metadata, details, answers, results, read)
 
 
 def _metadata(listings: Listings, recorded: Remembered, tables: Any) -> tuple[list[Rows], Metadata]:

@@ -32,7 +32,7 @@ from pipelines.recording.org_metadata import Metadata
 from pipelines.recording.primary_identity import identify, identity_while_held
 from pipelines.recording.progress import NO_PROGRESS, ProgressCallbacks
 from pipelines.recording.run import Run
-from pipelines.recording.source import details_source, salesforce
+from pipelines.recording.source import Detailed, detailed_rows, salesforce
 from pipelines.salesforce.org import Org
 from pipelines.warehouse.contents import has_listing
 from pipelines.warehouse.damage import damaged_part, is_damage
@@ -154,7 +154,7 @@ def _record(
     if details.jobs or results.jobs:
         answers = details.answers()
         results.consider(answers)
-        pipeline.extract(details_source(answers, results.read(), listings, metadata, details, results))
+        pipeline.extract(detailed_rows([Detailed(listings, metadata, details, answers, results, results.read())]))
         load_package(pipeline)
     shutil.rmtree(working)
     note_names(primary, {"": listings.org}, (), [listings])

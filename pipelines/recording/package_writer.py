@@ -1,8 +1,10 @@
 """Where a run of several orgs puts their rows."""
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
+from functools import partial
+from typing import TypeVar
 
 import dlt
 import duckdb
@@ -13,10 +15,12 @@ from pipelines.config.settings import Settings
 from pipelines.recording.kept_listings import keep
 from pipelines.recording.merging import load_package, pipeline_into
 from pipelines.recording.orgs_of_run import is_the_orgs
-from pipelines.recording.source import Listed, listed_rows
+from pipelines.recording.source import Detailed, Listed, detailed_rows, listed_rows
 from pipelines.warehouse.dlt_packages import PIPELINE, new_pipeline
 from pipelines.warehouse.primary import PrimaryDatabase
 from pipelines.warehouse.state_folder import StateFolder
+
+T = TypeVar("T")
 
 
 class PackageWriter:
@@ -40,7 +44,38 @@ class PackageWriter:
         )
         self._pipeline: dlt.Pipeline | None = None
 
-    def write(self, source: DltSource) -> None:
+    def write_listings(self, listed: Sequence[tuple[str, Listed]], tables: Iterable[Table]) -> dict[str, Exception]:
+        """Writes what has changed in these orgs, and returns why those failed of which it could not be written.
+
+        Kept listings are packages of their own, so that none can hinder another."""
+        with ExitStack() as files:
+            for _, one in listed:
+                files.enter_context(one.changed)
+            groups = [listed] if self.primary else [[one] for one in listed]
+            sources = partial(listed_rows, tables=tables)
+            return {name: error for group in groups for name, error in self._written(group, sources).items()}
+
+    def write_details(self, detailed: Sequence[tuple[str, Detailed]]) -> dict[str, Exception]:
+        """The same of their jobs' details."""
+        return self._written(detailed, detailed_rows) if detailed else {}
+
+    def _written(
+        self, parts: Sequence[tuple[str, T]], source_of: Callable[[Sequence[T]], DltSource]
+    ) -> dict[str, Exception]:
+        """One package for all takes dlt hardly longer than one for each. If one does not fit, each is loaded by
+        itself."""
+        try:
+            self._write(source_of([part for _, part in parts]))
+            return {}
+        except Exception as error:
+            if not is_the_orgs(error):
+                raise
+            self.renew()
+            if len(parts) == 1:
+                return {parts[0][0]: error}
+        return {name: error for one in parts for name, error in self._written([one], source_of).items()}
+
+    def _write(self, source: DltSource) -> None:
         if self.primary:
             if self._pipeline is None:
                 self._pipeline, _ = pipeline_into(self.primary, self.state, self.identity)
@@ -51,29 +86,6 @@ class PackageWriter:
         new_pipeline(str(self.settings.primary_file), working).extract(source)
         keep(working / PIPELINE, self.state, self.identity)
         shutil.rmtree(working)
-
-    def write_listings(self, listed: Sequence[tuple[str, Listed]], tables: Iterable[Table]) -> dict[str, Exception]:
-        """Writes what has changed in these orgs, and returns why those failed of which it could not be written.
-
-        One package for all takes dlt hardly longer than one for each. If one does not fit, each is loaded by itself.
-        Kept listings always are, so that none can hinder another."""
-        with ExitStack() as files:
-            for _, one in listed:
-                files.enter_context(one.changed)
-            groups = [listed] if self.primary else [[one] for one in listed]
-            return {name: error for group in groups for name, error in self._written(group, tables).items()}
-
-    def _written(self, listed: Sequence[tuple[str, Listed]], tables: Iterable[Table]) -> dict[str, Exception]:
-        try:
-            self.write(listed_rows([one for _, one in listed], tables))
-            return {}
-        except Exception as error:
-            if not is_the_orgs(error):
-                raise
-            self.renew()
-            if len(listed) == 1:
-                return {listed[0][0]: error}
-        return {name: error for one in listed for name, error in self._written([one], tables).items()}
 
     def renew(self) -> None:
         """Begins with an empty working folder: what an org's failure has left in it stays for the next run."""

@@ -38,6 +38,18 @@ class Listed:
     metadata_rows: Sequence[Rows]
 
 
+@dataclass(frozen=True)
+class Detailed:
+    """What is to be loaded of the details of an org's jobs, and of why records of its loads failed."""
+
+    listings: Listings
+    metadata: Metadata
+    details: Details
+    answers: pa.Table
+    results: JobResults
+    read: Mapping[str, pa.Table]
+
+
 @dlt.source(name="salesforce", section="salesforce")
 def salesforce(  # noqa: PLR0917 - dlt fills these from the configuration
     credentials: SalesforceCredentials = dlt.secrets.value,
@@ -113,25 +125,21 @@ def _resources_of(rows: DltResource, feeds: Iterable[Feed], metadata: Iterable[T
 
 
 @dlt.source(name="salesforce", section="salesforce")
-def details_source(  # noqa: PLR0917
-    answers: pa.Table,
-    read: Mapping[str, pa.Table],
-    listings: Listings,
-    metadata: Metadata,
-    details: Details,
-    results: JobResults,
-) -> tuple[DltResource, ...]:
-    """The details of jobs; why the records of loads failed, those whose details were just fetched included; and the
-    listings' rows again, now with what became of that. One package: each takes dlt as long as a small listing."""
+def detailed_rows(detailed: Sequence[Detailed]) -> tuple[DltResource, ...]:
+    """The details of these orgs' jobs; why the records of loads failed, those whose details were just fetched included;
+    and the listings' rows again, now with what became of that. One package: each takes dlt as long as a small
+    listing."""
 
     @dlt.resource(name="details", selected=False)
     def rows() -> Iterator[Rows]:
-        # Of a load that was read, its row with how that went.
-        again = pc.is_in(answers["id"], value_set=read[JOB_DETAILS.name]["id"].combine_chunks())
-        yield Rows(JOB_DETAILS, pa.concat_tables([answers.filter(pc.invert(again)), read[JOB_DETAILS.name]]))
-        yield Rows(RECORD_ERRORS, read[RECORD_ERRORS.name])
-        yield Rows(JOB_BATCHES, read[JOB_BATCHES.name])
-        yield Rows(LISTINGS, listing_rows(listings, metadata, details.outcome, results.outcome))
+        for one in detailed:
+            answers, read = one.answers, one.read
+            # Of a load that was read, its row with how that went.
+            again = pc.is_in(answers["id"], value_set=read[JOB_DETAILS.name]["id"].combine_chunks())
+            yield Rows(JOB_DETAILS, pa.concat_tables([answers.filter(pc.invert(again)), read[JOB_DETAILS.name]]))
+            yield Rows(RECORD_ERRORS, read[RECORD_ERRORS.name])
+            yield Rows(JOB_BATCHES, read[JOB_BATCHES.name])
+            yield Rows(LISTINGS, listing_rows(one.listings, one.metadata, one.details.outcome, one.results.outcome))
 
     return resources(rows, (JOB_DETAILS, RECORD_ERRORS, JOB_BATCHES, LISTINGS))
 

@@ -4,6 +4,7 @@ from threading import Barrier
 
 import pyarrow as pa
 import pytest
+from failed_loads import LOCKED, load_of, record_errors
 from fleets import Fleet, fleet_fixture  # noqa: F401
 
 from pipelines.recording import fleet as run_of_fleet
@@ -74,3 +75,49 @@ def test_one_that_does_not_fit(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) ->
 
     assert not fleet.load().errors
     assert fleet.listed() == {"prod": 2, "uat": 1, "dev": 2}
+
+
+@pytest.mark.usefixtures("together")
+def test_one_package_for_the_details_of_all(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    record_errors(monkeypatch)
+    fleet.load()
+    failed_loads(fleet)
+    ((packages,),) = fleet.recorder.rows("select count(*) from _dlt_loads")
+    run = fleet.load()
+    assert [one.results.read for one in run.recorded.values() if one.results] == [1, 1, 1]
+    assert with_reasons(fleet) == ["dev", "prod", "uat"]
+    assert fleet.recorder.rows("select count(*) from _dlt_loads") == [(packages + 2,)]
+
+
+@pytest.mark.usefixtures("together")
+def test_details_that_do_not_fit(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are asked for again by the next load; no answer is known that would cause this, either."""
+    record_errors(monkeypatch)
+    failed_loads(fleet)
+    made = source.listing_rows
+
+    def with_another_type(listings: source.Listings, *given: object) -> pa.Table:
+        rows = made(listings, *given)  # type: ignore[arg-type]
+        if len(given) > 1 and listings.org.org_id == fleet.orgs["uat"].org_id:
+            rows = rows.set_column(rows.column_names.index("pages"), "pages", pa.array(["many"] * rows.num_rows))
+        return rows
+
+    with monkeypatch.context() as for_this_load:
+        for_this_load.setattr(source, "listing_rows", with_another_type)
+        run = fleet.load()
+    assert list(run.errors) == ["uat"]
+    assert with_reasons(fleet) == ["dev", "prod"]
+    assert not fleet.load().errors
+    assert with_reasons(fleet) == ["dev", "prod", "uat"]
+
+
+def failed_loads(fleet: Fleet) -> None:
+    """One in each org."""
+    for org in fleet.orgs.values():
+        org.fail_records(load_of(org), [(LOCKED, {"Name": "Anna"})])
+
+
+def with_reasons(fleet: Fleet) -> list[str]:
+    """The orgs of which a reason is recorded why records failed."""
+    known = {org for (org,) in fleet.recorder.rows("select org_id from record_errors")}
+    return sorted(name for name, org in fleet.orgs.items() if org.org_id in known)
