@@ -38,7 +38,7 @@ override PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet
 override INSTALL := $(PIP) install --no-user --target= --prefix="$$(pwd)/.venv" --require-hashes
 
 help: ## list these commands
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-21s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-23s %s\n", $$1, $$2}'
 
 demo: .venv/.loader ## record four weeks of the built-in demo org; needs no Salesforce org
 	@$(RUN) demo

@@ -74,8 +74,8 @@ def runs(folder: Path) -> Iterator[Runs]:
 
 
 def some_of(moments: int, part: int, parts: int) -> list[int]:
-    """KILLS of the moments of one part, or all if that is more: all parts together have every moment once. If few, they
-    are spread evenly, and are others with another `part`."""
+    """KILLS of the moments of one part, or all if that is more: all parts together have every moment once. A few are
+    drawn at random, the same ones each time, and others for another `part`."""
     mine = list(range(1 + part, moments + 1, parts))
     return sorted(random.Random(part).sample(mine, min(KILLS, len(mine))))
 

@@ -62,9 +62,8 @@ from recorded_feeds as f
 where f.is_current
 order by f.feed desc
 """
-# What the rules read of views that take long to plan or to read, for all orgs at once: at least what they choose of it.
-# Days: how far back before the oldest of the orgs' newest listings it has to look. Older jobs that have not changed
-# since are not needed for the rows that the rules choose.
+# Views that take long to plan or to read, asked once for all orgs: at least the rows that the rules choose. Days: how
+# far to look back from the oldest of the orgs' newest listings; older jobs that have not changed since do not matter.
 ANSWERED_ONCE: Final[Mapping[str, tuple[str, int | None]]] = {
     "allowance_by_hour": (
         """

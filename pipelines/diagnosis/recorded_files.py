@@ -7,6 +7,7 @@ from typing import Final
 
 import duckdb
 
+from pipelines.answers.findings.words import duration
 from pipelines.config.settings import Settings
 from pipelines.diagnosis.examination import Diagnosis
 from pipelines.errors import ConfigError, RecorderError
@@ -101,11 +102,8 @@ def _examine_history(found: Diagnosis, warehouse: Path) -> None:
         return
     for feed in feeds:
         age = max(datetime.now(UTC) - feed["last"], timedelta(0))
-        hours, minutes = age.seconds // 3600, age.seconds // 60 % 60
-        minutes_ago = f"{hours} hours {minutes} minutes" if hours else f"{minutes} minutes"
-        ago = f"{age.days} days {hours} hours" if age.days else minutes_ago
         of_which = f" of /jobs/{feed['feed']}" if len(feeds) > 1 else ""
-        last_listing = f"last complete listing{of_which}: {ago} ago"
+        last_listing = f"last complete listing{of_which}: {duration(age)} ago"
         if age > timedelta(hours=24):
             found.note(f"{last_listing}; the org forgets a finished job after seven days")
         else:

@@ -13,10 +13,10 @@ from pipelines.recording.feeds import FEEDS, INGEST, QUERY, QUERY_TYPES, Feed
 from pipelines.tables import DATASET, LISTINGS
 
 # Jobs that the tables of both feeds have. One that this run's listing of INGEST shows as a load, changed or not,
-# belongs there, whatever else shows it; any other to the feed that last showed it changed: until the next run, one of
-# the two listings may not be recorded, or fail. To join all jobs takes half a second with a million of each, so only
-# those are looked up that have changed since the newest version in `state_spans`, which `refresh_spans` brings up to
-# date afterwards, and those of types that the other listing is for: an earlier version may have recorded them.
+# belongs there. Any other belongs to the feed that last showed it changed, because the other listing may not be
+# recorded any more, or have failed. To join a million jobs of each takes half a second, so only these are looked up:
+# jobs that changed since the newest version in `state_spans`, which `refresh_spans` brings up to date afterwards, and
+# jobs of types that the other listing is for, which an earlier version may have recorded.
 TYPED: Final = f"coalesce({{0}}.job_type in {QUERY_TYPES}, false)"
 SHOWN_AT: Final = "coalesce({0}.current_since, {0}.observed_at)"
 CANDIDATES: Final = f"""
@@ -37,14 +37,17 @@ union
 select i.org_id, i.id from {DATASET}.{INGEST.jobs.name} as i
 inner join joined as j on j.org_id = i.org_id and {SHOWN_AT.format("i")} >= j.until
 """
+# By this run's listing of INGEST, changed or not; if the job is of another type by now, QUERY shows it as that.
+LISTED_AS_LOAD: Final = f"(g.began is not null and u.id is null and not {TYPED.format('q')})"
 # Ids tell roughly when a job was created: their range limits what is read.
 IN_BOTH: Final = f"""
 create or replace temp table in_both as
 select
-    c.org_id, c.id,
+    c.org_id, c.id, {SHOWN_AT.format("q")} as in_query_at,
+    greatest({SHOWN_AT.format("i")}, case when {LISTED_AS_LOAD} then g.began end) as in_ingest_at,
     case
         when {TYPED.format("i")} then {SHOWN_AT.format("i")} > {SHOWN_AT.format("q")}
-        else (g.began is not null and u.id is null) or {SHOWN_AT.format("i")} >= {SHOWN_AT.format("q")}
+        else {LISTED_AS_LOAD} or {SHOWN_AT.format("i")} >= {SHOWN_AT.format("q")}
     end as to_ingest
 from candidates as c
 left join began as g on g.org_id = c.org_id
@@ -54,6 +57,8 @@ left join {DATASET}.unlisted_jobs as u
     on u.org_id = c.org_id and u.id = c.id and u.feed = '{INGEST.name}' and u.listed_again_at is null
 where q.id between $first and $last and i.id between $first and $last
 """
+# Listings of one run begin that close to each other. What one of them no longer shows is not gone if the other does.
+SAME_RUN: Final = "interval 10 minutes"
 VERSION: Final = ", ".join(QUERY.states.schema.names)
 
 
@@ -71,16 +76,21 @@ def join_feeds(primary: duckdb.DuckDBPyConnection, loads_listed_since: Mapping[s
     primary.execute(IN_BOTH, {"first": first, "last": last})
     primary.unregister("began")
     if primary.execute("select 1 from in_both limit 1").fetchall():
-        statements = [*_moves(QUERY, INGEST, "b.to_ingest"), *_moves(INGEST, QUERY, "not b.to_ingest")]
+        statements = [
+            *_moves(QUERY, INGEST, "b.to_ingest", "b.in_ingest_at"),
+            *_moves(INGEST, QUERY, "not b.to_ingest", "b.in_query_at"),
+        ]
         primary.execute(";\n".join(["begin", *statements, "commit"]))
     primary.execute("drop table in_both; drop table candidates")
 
 
-def _moves(here: Feed, there: Feed, which: str) -> list[str]:
-    def of(row: str) -> str:
-        return f"exists (select 1 from in_both as b where b.org_id = {row}.org_id and b.id = {row}.id and {which})"
+def _moves(here: Feed, there: Feed, which: str, shown_at: str) -> list[str]:
+    def of(row: str, more: str = "true") -> str:
+        same = f"b.org_id = {row}.org_id and b.id = {row}.id"
+        return f"exists (select 1 from in_both as b where {same} and {which} and {more})"
 
     states, states_there = f"{DATASET}.{here.states.name}", f"{DATASET}.{there.states.name}"
+    absences, open_here = f"{DATASET}.unlisted_jobs", f"u.feed = '{here.name}' and u.listed_again_at is null"
     known = " and ".join(f"t.{column} = s.{column}" for column in there.states.key)
     return [
         f"update {states_there} as t set observed_at = s.observed_at from {states} as s "
@@ -92,7 +102,13 @@ def _moves(here: Feed, there: Feed, which: str) -> list[str]:
         f"delete from {states} as s where {of('s')}",
         f"delete from {DATASET}.{here.jobs.name} as j where {of('j')}",
         f"delete from {DATASET}.state_spans as p where {of('p')}",  # `refresh_spans` rebuilds them
-        f"update {DATASET}.unlisted_jobs as u set feed = '{there.name}' where {of('u')}",
+        f"delete from {absences} as u where {open_here} and "
+        + of("u", f"u.unlisted_at between {shown_at} - {SAME_RUN} and {shown_at} + {SAME_RUN}"),
+        f"update {absences} as u set listed_again_at = {shown_at} from in_both as b "
+        f"where {open_here} and b.org_id = u.org_id and b.id = u.id and {which} and u.unlisted_at < {shown_at}",
+        f"delete from {absences} as u where {open_here} and {of('u')} and exists (select 1 from {absences} as o "
+        f"where o.org_id = u.org_id and o.id = u.id and o.feed = '{there.name}' and o.listed_again_at is null)",
+        f"update {absences} as u set feed = '{there.name}' where {of('u')}",
     ]
 
 

@@ -55,12 +55,12 @@ class _CopyJob(DuckDbCopyJob):
     dlt does not escape its path. DuckDB would read `key=value` in a directory's name as a column, `*`, `?` and `[` as
     patterns, and end the string at a quote.
 
-    Rows that are to be merged go into an empty table directly, instead of into a staging table that is then merged, if
-    their keys differ: that takes half the time and memory. It is one statement, so a load that is killed has either
-    left the table empty, or is merged when its rows are loaded again.
+    If the table is empty and no key repeats, rows are inserted directly instead of staged and merged, which takes half
+    the time and memory. It is one statement: a killed load leaves the table empty, or its rows are merged when they are
+    loaded again.
     """
 
-    _one_at_a_time: Final = threading.Lock()  # of two files of one table, the second finds rows
+    _one_at_a_time: Final = threading.Lock()  # the second of two files of one table must see the rows of the first
 
     def run(self) -> None:
         client = self._job_client.sql_client

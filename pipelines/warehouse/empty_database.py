@@ -26,14 +26,14 @@ NAME: Final = "empty_database"
 
 
 def create_database(new: Path, identity: str) -> None:
-    """Makes an empty file a database with this identity, all tables and views, and no rows. Raises OSError and
+    """Turns an empty file into a database with this identity, all tables and views, and no rows. Raises OSError and
     duckdb.Error."""
     kept = _kept_file()
     try:
         with kept.open("rb") as source, new.open("wb") as copy:
             copy_bytes(source, copy)
         _identify(new, identity)
-    except (OSError, duckdb.Error):  # there is none, or it is damaged; or what is wrong with `new` is found again
+    except (OSError, duckdb.Error):  # missing or damaged; what is wrong with `new` itself comes up again
         _create(new)
         _keep(new, kept)
         _identify(new, identity)
@@ -63,9 +63,9 @@ def _kept_file() -> Path:
 
 
 def _keep(new: Path, kept: Path) -> None:
-    """Nothing depends on it: the installation may be read-only, or its disk full."""
+    """As far as possible: the installation may be read-only, or its disk full."""
     with suppress(OSError):
-        for other in (*kept.parent.glob(f"{NAME}.*"), *leftovers(kept)):  # of other versions, and of killed runs
+        for other in (*kept.parent.glob(f"{NAME}.*.duckdb"), *leftovers(kept)):  # of other versions, and of killed runs
             other.unlink()
         with replacing(kept) as file, new.open("rb") as source, file.open("wb") as copy:
             copy_bytes(source, copy)

@@ -29,7 +29,6 @@ OF_ORG: Final = f"(getvariable('{ORG}') is null or org_id = getvariable('{ORG}')
 RECENT: Final = " or ".join(
     [f"getvariable('{SINCE}') is null"]
     + [f"{column} >= getvariable('{SINCE}')" for column in ("created_date", "observed_at", "current_since")]
-    + ["coalesce(state, '') not in ('JobComplete', 'Failed', 'Aborted')"]
 )
 CONDITIONS: Final = {
     table.name: f"where {OF_ORG}" + (f" and ({RECENT})" if table in (QUERY_JOBS, INGEST_JOBS) else "")
@@ -49,8 +48,8 @@ def narrowed(file: Warehouse, org_id: str) -> Iterator[Warehouse]:
 
 @contextmanager
 def recent_jobs(file: Warehouse, since: datetime | None) -> Iterator[Warehouse]:
-    """The same open file: until the block ends, its connection shows no job that was created, last changed and over
-    before `since`, if that is given. What the views say of the time before is wrong then.
+    """The same open file: until the block ends, its connection hides jobs that were both created and last changed
+    before `since`, if that is given. What the views say of the time before is incomplete then.
 
     Raises ConfigError like `Warehouse.rows`.
     """
@@ -60,9 +59,9 @@ def recent_jobs(file: Warehouse, since: datetime | None) -> Iterator[Warehouse]:
 
 @contextmanager
 def answered_once(file: Warehouse, queries: Mapping[str, tuple[str, AbstractContextManager[object]]]) -> Iterator[None]:
-    """Until the block ends, a query in `narrowed` that names one of these reads the rows that its SQL here gives, asked
-    within the context beside it: of all orgs, so it has to choose those of its own by org_id. The views that build on a
-    view of such a name still read the view.
+    """Until the block ends, a query in `narrowed` that names one of these reads the stored result of its SQL, which was
+    asked within the context beside it. The result is of all orgs, so the query has to choose by org_id. Views that
+    build on a view of such a name still read the view.
 
     Raises ConfigError like `Warehouse.rows`.
     """

@@ -17,6 +17,7 @@ from pipelines.errors import ConfigError, TemporaryError, disk_full_error, is_pe
 from pipelines.interrupts import raise_if_interrupted
 from pipelines.regular_files import holds_something
 from pipelines.tables import DATASET
+from pipelines.warehouse.damage import damaged_part, is_damage
 from pipelines.warehouse.database_file import CATALOG, LOCK_MESSAGE, open_database
 from pipelines.warehouse.file_identity import is_demo, read_identity, read_moment
 from pipelines.warehouse.primary import locking_problem
@@ -86,7 +87,8 @@ class Warehouse:
 def opened(warehouse: "Path | Warehouse") -> Iterator[Warehouse]:
     """The warehouse, open until the block ends; an open one is passed through and stays open.
 
-    Raises ConfigError if it does not exist or is not a warehouse, TemporaryError if another process is writing into it.
+    Raises ConfigError if it does not exist, is damaged or is not a warehouse, TemporaryError if another process is
+    writing into it.
     """
     if isinstance(warehouse, Warehouse):
         yield warehouse
@@ -102,10 +104,15 @@ def opened(warehouse: "Path | Warehouse") -> Iterator[Warehouse]:
     except (duckdb.Error, RuntimeError) as error:
         raise_if_interrupted(error)
         raise _unreadable(warehouse, error) from None
-    with connection:
-        with suppress(duckdb.CatalogException):  # without our schema, each query reports what is missing
-            connection.execute(f"SET search_path = '{CATALOG}.{DATASET}'")
-        yield Warehouse(warehouse, connection)
+    try:
+        with connection:
+            with suppress(duckdb.CatalogException):  # without our schema, each query reports what is missing
+                connection.execute(f"SET search_path = '{CATALOG}.{DATASET}'")
+            yield Warehouse(warehouse, connection)
+    except (duckdb.Error, RuntimeError) as error:
+        if problem := _damaged(warehouse, error):
+            raise problem from None
+        raise
 
 
 def read(sql: str, warehouse: Path | Warehouse, parameters: Row | None = None) -> pa.Table:
@@ -129,6 +136,17 @@ def lacking(path: Path, error: duckdb.Error) -> ConfigError:
         f"{path} does not have what this version reads: {str(error).splitlines()[0]}",
         "If a load published it, the next load updates it; otherwise choose another file.",
     )
+
+
+def _damaged(path: Path, error: Exception) -> ConfigError | None:
+    """The error for a file of which DuckDB could not read a part, once it is closed; None if it is not damaged."""
+    if is_damage(error):
+        with suppress(OSError, duckdb.Error):  # it cannot be examined now: the error itself is reported
+            if part := damaged_part(path):
+                return ConfigError(
+                    f"{path} is damaged: {part}.", "If a load published it, the next load publishes it again."
+                )
+    return None
 
 
 def _unreadable(path: Path, error: Exception) -> ConfigError | TemporaryError:

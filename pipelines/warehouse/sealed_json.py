@@ -1,4 +1,4 @@
-"""JSON objects with a checksum of the rest inside: a damaged file is not taken for one that says something else."""
+"""JSON objects with a checksum of the rest, so that damage is noticed."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ CHECKSUM: Final = "(checksum)"  # beside keys that may be names of orgs, which h
 
 
 class DamagedText(ValueError):
-    """A text that is no JSON object, or not as it was written."""
+    """Not a JSON object, or its checksum is wrong."""
 
 
 def seal(content: Mapping[str, Any]) -> str:
@@ -26,6 +26,8 @@ def unseal(text: str | bytes) -> dict[str, Any]:
     except (ValueError, AttributeError, TypeError, RecursionError):
         raise DamagedText from None
     if not whole or not isinstance(found, dict):
+        raise DamagedText
+    if any("(" in key or ")" in key for key in found):  # the name of the checksum itself is damaged
         raise DamagedText
     return found
 

@@ -2,8 +2,8 @@
 
 `year`: every six hours, up to 2,000 jobs a day. `month`: every hour, 10,000 a day. They are those of three orgs of
 different size, which each run records together, with both listings, details and reasons; now and then what is new is
-forwarded to a lake, and `check` notifies. Each takes up to two hours, also both at once on two cores; --minutes ends one
-early. The orgs forget finished jobs after seven days, and move while they are listed. Exit code 1: the warehouse does
+forwarded to a lake, and `check` notifies. A year takes some two and a half hours, a month one and a half, also both at
+once on two cores; --minutes ends one early. The orgs forget finished jobs after seven days, and move while they are listed. Exit code 1: the warehouse does
 not equal a model of what each org's listings and jobs showed, or the lake not the warehouse. The figures also show
 whether a load's time, its memory and all files beside the databases stayed what they were, and whether the file grew
 with its rows alone: by CPU time, where others work on the machine. tests/proofs/test_soak.py does the same for some

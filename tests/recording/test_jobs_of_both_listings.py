@@ -218,3 +218,20 @@ def test_a_reduced_view_of_one_listing(recorder: Recorder, org: DemoOrg) -> None
     assert recorder.rows("select feed, hidden, count(*) from unlisted_jobs group by all order by all") == [
         ("ingest", True, 28), ("query", False, 1),
     ]  # fmt: skip
+
+
+def test_a_load_that_goes_from_one_listing_to_the_other_is_not_gone_until_neither_shows_it(
+    recorder: Recorder, org: DemoOrg
+) -> None:
+    load = record(ID, jobType="V2Ingest", state="Open")
+    gone_at = []
+    for in_query, in_ingest in (([load], []), ([], [load]), ([], []), ([], [])):
+        show(org, "query", *in_query)
+        show(org, "ingest", *in_ingest)
+        recorder.load()
+        assert places(recorder).keys() == {ID}
+        gone_at += [org.now] if recorder.rows("select id from all_jobs where is_gone") else []
+        org.advance(HOUR)
+    assert gone_at == [NOON + 2 * HOUR, NOON + 3 * HOUR]
+    absences = recorder.rows("select feed, last_listed_at, unlisted_at, listed_again_at from unlisted_jobs")
+    assert absences == [("ingest", NOON + HOUR, NOON + 2 * HOUR, None)]

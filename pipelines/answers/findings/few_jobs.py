@@ -66,7 +66,7 @@ STEPS: Final = {
         where s.last_done_at is null or j.created_date >= s.last_done_at
     """,
 }
-# Of other series, only the failures are among these jobs, so that they look like streaks.
+# Other series have only their failures here, so they would look like streaks: they are left out.
 LASTING_STREAKS: Final = f"""
     select k.* from failure_streaks as k
     semi join {FOUND}.failing_series as s on {SAME_SERIES.format("s", "k")}
@@ -79,7 +79,7 @@ def few_jobs(file: Warehouse, since: datetime | None) -> Iterator[str]:
     """The name of a schema with these jobs only, and with some views, until the block ends. Of the failed ones, it has
     those that were created or changed since then.
 
-    Right are what `failures` says of each of them, the whole view `stuck_jobs`, and LASTING_STREAKS.
+    Correct in it are `failures` for each of these jobs, the whole view `stuck_jobs`, and LASTING_STREAKS.
     Raises ConfigError like `Warehouse.rows`.
     """
     with temporary_schema(file, FOUND):

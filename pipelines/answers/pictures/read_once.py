@@ -9,16 +9,16 @@ from pipelines.answers.selection import Selection
 from pipelines.warehouse.narrowed import answered_once, recent_jobs
 from pipelines.warehouse.reader import Warehouse
 
-# By view, and by how many days before the time shown the jobs begin that its rows of that time are about; None: since
-# when something failed is asked of all of history.
+# For each view, how many days before the time shown the jobs were created or last changed that its rows are about.
+# None: all of history.
 DAYS_BEFORE: Final[Mapping[str, int | None]] = {
     "allowance_by_hour": 2,  # any 24 hours
     "allowance_by_day": 2,
     "allowance_by_user": 2,
-    "failures": None,
-    "jobs_at_once": 0,
+    "failures": None,  # the report says since when something has failed
+    "jobs_at_once": None,  # it counts the hours since a kind's first job
 }
-# Of what is read for the earliest org, no picture shows a row from before the time that it is about.
+# The org that is shown from the earliest day on decides what is read; rows from before that day are left out.
 TIMED: Final[Mapping[str, str]] = {
     "allowance_by_hour": "hour", "allowance_by_day": "day", "allowance_by_user": "day", "jobs_at_once": "hour",
 }  # fmt: skip
