@@ -1,5 +1,7 @@
 """Orgs whose listings end at about the same time are loaded as one package; one that does not fit costs itself only."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import Barrier
 
 import pyarrow as pa
@@ -53,19 +55,26 @@ def test_one_package_for_all(fleet: Fleet) -> None:
     assert fleet.recorder.rows("select count(*) from _dlt_loads") == [(packages + 1,)]
 
 
-@pytest.mark.usefixtures("together")
-def test_one_that_does_not_fit(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No answer is known that would cause this: the column of another type is ours."""
+@contextmanager
+def misfit(fleet: Fleet, monkeypatch: pytest.MonkeyPatch, arguments: int) -> Iterator[None]:
+    """A row of `uat`, from its listing (two arguments) or after its details (four), has a column of another type."""
     made = source.listing_rows
 
     def with_another_type(listings: source.Listings, *given: object) -> pa.Table:
         rows = made(listings, *given)  # type: ignore[arg-type]
-        if listings.org.org_id == fleet.orgs["uat"].org_id:
+        if len(given) + 1 == arguments and listings.org.org_id == fleet.orgs["uat"].org_id:
             rows = rows.set_column(rows.column_names.index("pages"), "pages", pa.array(["many"] * rows.num_rows))
         return rows
 
     with monkeypatch.context() as for_this_load:
         for_this_load.setattr(source, "listing_rows", with_another_type)
+        yield
+
+
+@pytest.mark.usefixtures("together")
+def test_one_that_does_not_fit(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No answer is known that would cause this: the column of another type is ours."""
+    with misfit(fleet, monkeypatch, arguments=2):
         run = fleet.load()
     assert list(run.errors) == ["uat"]
     assert fleet.listed() == {"prod": 1, "dev": 1}
@@ -94,16 +103,7 @@ def test_details_that_do_not_fit(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) 
     """They are asked for again by the next load; no answer is known that would cause this, either."""
     record_errors(monkeypatch)
     failed_loads(fleet)
-    made = source.listing_rows
-
-    def with_another_type(listings: source.Listings, *given: object) -> pa.Table:
-        rows = made(listings, *given)  # type: ignore[arg-type]
-        if len(given) > 1 and listings.org.org_id == fleet.orgs["uat"].org_id:
-            rows = rows.set_column(rows.column_names.index("pages"), "pages", pa.array(["many"] * rows.num_rows))
-        return rows
-
-    with monkeypatch.context() as for_this_load:
-        for_this_load.setattr(source, "listing_rows", with_another_type)
+    with misfit(fleet, monkeypatch, arguments=4):
         run = fleet.load()
     assert list(run.errors) == ["uat"]
     assert with_reasons(fleet) == ["dev", "prod"]
