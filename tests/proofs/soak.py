@@ -107,8 +107,8 @@ def soak(plan: Plan, home: Path, say: Any = lambda line: None) -> Soaked:
     with ExitStack() as closing:
         for org in orgs:
             closing.enter_context(serving(org))
-        told = closing.enter_context(web())
-        environment = _environment(orgs, home, plan, f"json://{told.host}/")
+        notified = closing.enter_context(web())
+        environment = _environment(orgs, home, plan, f"json://{notified.host}/")
         same, own_process = (closing.enter_context(_runs(kind, home, environment)) for kind in ("same", "own"))
         for number in range(1, of + 1):
             for org in orgs:
@@ -124,7 +124,9 @@ def soak(plan: Plan, home: Path, say: Any = lambda line: None) -> Soaked:
                     run = own_process(f"{command} --{'quiet' if command == 'forward' else 'notify'}")
                     cost |= {f"{command} {what}": figure for what, figure in run.items()}
             day = (orgs[0].now - BEGIN) / timedelta(days=1)
-            found.loads.append({"day": day, "own": own, **cost, **_sizes(home, truths), "told": len(told.requests)})
+            found.loads.append(
+                {"day": day, "own": own, **cost, **_sizes(home, truths), "notified": len(notified.requests)}
+            )
             if compared:
                 began = time.perf_counter()
                 found.differences += differences(truths, home / "warehouse.duckdb")
@@ -248,7 +250,7 @@ def main() -> int:
 def _tell(found: Soaked, seconds: float) -> None:
     last = found.loads[-1]
     counts = ", ".join(f"{last[what]:,} {what}" for what in ("jobs", "states", "reasons"))
-    print(f"{len(found.loads):,} loads, {counts} in {seconds / 60:.0f} minutes; notified {last['told']:,} times")
+    print(f"{len(found.loads):,} loads, {counts} in {seconds / 60:.0f} minutes; notified {last['notified']:,} times")
     costs = ("wall", "cpu", "memory")
     sizes = ("files_beside", "bytes_beside", "problems", "bytes_each", "lake_files")
     beside = [f"{command} {what}" for command in ("forward", "check") for what in costs]
