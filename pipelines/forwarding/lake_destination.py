@@ -6,6 +6,7 @@ stay, which nobody could read. Here it appears as a whole. On S3, a file always 
 The name of each file tells who sent it, and in which order: <recorder>.<load id>.<any>.parquet.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from shutil import copyfile
@@ -17,7 +18,7 @@ from dlt.common.destination.client import LoadJob
 from dlt.common.destination.typing import PreparedTableSchema
 from dlt.common.storages.load_package import load_package_state
 from dlt.common.typing import DictStrAny
-from dlt.destinations.impl.filesystem.filesystem import FilesystemClient, FilesystemLoadJob
+from dlt.destinations.impl.filesystem.filesystem import CURRENT_VERSION, FilesystemClient, FilesystemLoadJob
 
 from pipelines.columns import Table
 from pipelines.forwarding.lake_views import LOAD_ID
@@ -36,6 +37,15 @@ class _LocalJob(FilesystemLoadJob):
 
 
 class LakeClient(FilesystemClient):
+    def initialize_storage(self, truncate_tables: Iterable[str] | None = None) -> None:
+        """dlt creates the folder and the note of its version in turn: another recorder could come in between."""
+        note = Path(self.init_file_path)
+        if self.is_local_filesystem and not note.exists():
+            note.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(note) as new:
+                new.write_text(json.dumps({"initial_version": CURRENT_VERSION, "current_version": CURRENT_VERSION}))
+        super().initialize_storage(truncate_tables or ())
+
     def get_load_job_class(self, table: PreparedTableSchema, file_path: str) -> type[LoadJob]:
         kind = super().get_load_job_class(table, file_path)
         return _LocalJob if self.is_local_filesystem and kind is FilesystemLoadJob else kind

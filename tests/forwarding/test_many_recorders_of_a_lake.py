@@ -1,12 +1,17 @@
 """Five recorders forward into one lake at the same time, round after round: nobody's rows are lost."""
 
+import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
+import dlt
 import pytest
 from forwarder import differing
 from lake_forwarder import LakeForwarder
 from test_many_recorders import NAMES, OTHER_ORG, forward_at_once
+
+from pipelines.forwarding.lake_destination import LakeDestination
 
 Lakes = Callable[..., LakeForwarder]
 CHANGED = (
@@ -69,3 +74,24 @@ def test_two_that_merge_into_one_delta_table_at_once(lake_of: Lakes, some: Path)
             two[0].change(*(statement.format(n=n) for statement in NEW_COLUMN))
         forward_at_once(two)  # type: ignore[arg-type]
         assert_all_there(two)
+
+
+def test_a_folder_that_another_recorder_creates_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """dlt looks whether the lake is there, and creates it: in between, another one did."""
+    monkeypatch.chdir(tmp_path)  # dlt notes pipelines there
+    mkdir = os.mkdir
+
+    def too_late(path: str | Path, *given: object, **named: object) -> None:
+        mkdir(path)
+        mkdir(path, *given, **named)  # type: ignore[arg-type]
+
+    destination = LakeDestination(str(tmp_path / "lake"))
+    pipeline = dlt.pipeline("first", str(tmp_path / "work"), destination=destination, dataset_name="salesforce")
+    pipeline._inject_schema(dlt.Schema("jobs"))
+    with pipeline.destination_client() as client:
+        with monkeypatch.context() as slower:
+            slower.setattr(os, "mkdir", too_late)
+            client.initialize_storage()
+        assert client.is_storage_initialized()
+    [note] = (tmp_path / "lake" / "salesforce").iterdir()
+    assert json.loads(note.read_text()) == {"initial_version": 2, "current_version": 2}
