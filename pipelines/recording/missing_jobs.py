@@ -138,7 +138,7 @@ class Comparison:
 
 def compared(history: History, feed: Feed, shown: ShownJobs, org_id: str, at: datetime) -> Comparison | None:
     """Compares a complete listing with what is known; None if there is nothing to compare with."""
-    if history.connection is None or not _can_compare(history, feed):
+    if history.connection is None or not _can_compare(history, feed, org_id):
         return None
     newest = {"id": pa.array(shown.creators, pa.string()), "newest": pa.array(shown.creators.values(), TIME)}
     history.connection.register("listed", pa.table({"id": shown.all_ids}))
@@ -158,7 +158,7 @@ def compared(history: History, feed: Feed, shown: ShownJobs, org_id: str, at: da
 
 def listed_again(history: History, feed: Feed, shown: ShownJobs, org_id: str, at: datetime) -> pa.Table | None:
     """The rows of `unlisted_jobs` that a filtered listing ends; None if there is nothing to compare with."""
-    if history.connection is None or not _can_compare(history, feed):
+    if history.connection is None or not _can_compare(history, feed, org_id):
         return None
     history.connection.register("listed", pa.table({"id": shown.all_ids}))
     try:
@@ -170,9 +170,10 @@ def listed_again(history: History, feed: Feed, shown: ShownJobs, org_id: str, at
     return _absences(found, feed, org_id)
 
 
-def _can_compare(history: History, feed: Feed) -> bool:
-    looks = {feed.jobs: CURRENT, LISTINGS: "reduced_since", UNLISTED_JOBS: "hidden"}  # missing in earlier versions
-    return history.has(LISTINGS) and all(column in history.columns(table) for table, column in looks.items())
+def _can_compare(history: History, feed: Feed, org_id: str) -> bool:
+    """Whether an earlier listing of this org's feed is recorded, by a version that noted what a comparison reads."""
+    looks = {feed.jobs: CURRENT, LISTINGS: "reduced_since", UNLISTED_JOBS: "hidden"}
+    return all(column in history.columns(table) for table, column in looks.items()) and history.has_listed(org_id, feed)
 
 
 def _reduced_since(history: History, feed: Feed, org_id: str, at: datetime, now: bool) -> datetime | None:
