@@ -44,6 +44,8 @@ class Killed(Stopped):
         ended = self.processes.run("load", "--quiet", moment=moment, cwd=self.recorder.home)
         self.ended(ended.returncode, ended.stderr, signal.SIGKILL)
         pings = [path for path, _ in self.pinged.pings[before:]]
+        if pings[:2] == ["/start", "/start"]:  # one of a killed run, which arrived only now
+            del pings[0]
         assert pings == ["/start", "/"][: len(pings)]
         is_new = self.newest in {start for each in self.truth.readings[-1].values() for start in each.starts}
         assert is_new or "/" not in pings  # success is never said of what is not published
@@ -92,7 +94,7 @@ def test_the_first_load_killed(processes: Runs, recorder: Recorder, monkeypatch:
     moments = len(_first(processes, recorder).trail)
     for moment in some_of(moments, 0, 4):
         killed = _first(processes, recorder, moment)
-        assert killed.returncode == -signal.SIGKILL, killed
+        assert killed.returncode == -signal.SIGKILL or len(killed.trail) < moment, killed  # not all runs are as long
         ended = processes.run("load", "--quiet", cwd=recorder.home)
         assert (ended.returncode, ended.stderr, set(recorder.states())) == (0, "", jobs), (moment, killed.trail[-1])
         doubled = "select count(*), (select count(*) from query_job_states), (select count(*) from state_spans)"
