@@ -1,4 +1,4 @@
-"""Refuses paths that are not regular files (directories, FIFOs, devices); recognises empty files."""
+"""Refuses what is not a regular file (directories, FIFOs, devices) where one belongs; recognises empty files."""
 
 import stat
 from pathlib import Path
@@ -14,6 +14,19 @@ def check_regular(path: Path) -> None:
         return
     if not stat.S_ISREG(mode):
         raise ConfigError(f"{path} is {kind_of(mode)}, not a DuckDB file.", "Give the path of a file.")
+
+
+def check_place(path: Path, *, folder: bool = False) -> None:
+    """Raises ConfigError if something else is in the place of a file, or a folder, that the recorder creates itself."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:  # missing or not accessible: using it will report that
+        return
+    if not (stat.S_ISDIR(mode) if folder else stat.S_ISREG(mode)):
+        raise ConfigError(
+            f"{path} is {kind_of(mode)}, where {'a folder' if folder else 'a file'} belongs.",
+            "Move it away, then run this again: what belongs there is created anew.",
+        )
 
 
 def kind_of(mode: int) -> str:

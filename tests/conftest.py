@@ -11,6 +11,7 @@ import pytest
 from demo_org_client import Client
 from hypothesis import settings
 from keys import make_certificate
+from killed_at import Runs, runs
 from recorders import KEYS, NOON, Recorder
 from slow import pytest_addoption, pytest_collection_modifyitems  # noqa: F401 - hooks
 
@@ -30,6 +31,13 @@ settings.load_profile("fixed")
 
 # Processes started with a shell's `&` or nohup ignore Ctrl-C; so would each load that a test starts and interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="module")
+def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
+    """Starts commands that are killed, or read, at a moment of their run."""
+    with runs(tmp_path_factory.mktemp("runs")) as started:
+        yield started
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ def _file_name(given: Path | None, published: Path) -> str:
 
 
 class Notifier:
-    """What one run tells."""
+    """What one run sends."""
 
     def __init__(self, state: AlertState, channels: Sequence[Channel], remind_after: timedelta | None) -> None:
         self.state, self.remind_after = state, remind_after

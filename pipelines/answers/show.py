@@ -77,7 +77,8 @@ def chosen_name(given: str) -> str:
     names = known_names()
     if name in names:
         return name
-    near = sorted(set(difflib.get_close_matches(name, names, n=3) + [n for n in names if len(name) > 3 and name in n]))
+    close = difflib.get_close_matches(name, names, n=3)  # best first
+    near = list(dict.fromkeys(close + [n for n in names if len(name) > 3 and name in n]))
     asked = f"Did you mean {' or '.join(near)}? " if near else ""
     raise ConfigError(
         f"There is no view or table {sanitize(given, 60)}.", f"{asked}`show` without a name lists them all."

@@ -42,7 +42,12 @@ def examine_files(found: Diagnosis, settings: Settings) -> None:
             found.good(f"{name}: {file}{'' if file.exists() else ' (will be created)'}")
     check_begun(settings.primary_file, settings.warehouse)
     _examine_primary(found, settings.primary_file, settings.warehouse)
-    _examine_kept(found, StateFolder(settings.primary_file))
+    state = StateFolder(settings.primary_file)
+    try:
+        state.check()
+    except ConfigError as error:
+        found.bad(error)
+    _examine_kept(found, state)
     _examine_copies(found, settings)
     _examine_history(found, settings.warehouse)
 

@@ -26,15 +26,19 @@ def failure_of(error: BaseException) -> RecorderError:
 
 def _unexpected(error: BaseException) -> RecorderError:
     first_line, *_ = str(error).strip().splitlines() or ["no message"]
-    places = PermissionError | NotADirectoryError | FileNotFoundError | FileExistsError
+    wrong_kinds = NotADirectoryError | FileExistsError | IsADirectoryError
+    places = PermissionError | FileNotFoundError | wrong_kinds
     if isinstance(error, places) or (isinstance(error, OSError) and is_permission_error(error)):
         if error.filename is None:
             return ConfigError(
                 f"Cannot use a file: {sanitize(first_line)}.", "Check whether another run uses the same files."
             )
+        remedy = "Let this user read and write there"
+        if isinstance(error, wrong_kinds):
+            remedy = "Something else is in the place of a file or a folder: move it away, then run this again"
         return ConfigError(
-            f"Cannot use {error.filename}: {error.strerror}.",
-            "Let this user read and write there. Everything recorded before is safe.",
+            f"Cannot use {error.filename2 or error.filename}: {error.strerror}.",
+            f"{remedy}. Everything recorded before is safe.",
         )
     from pipelines.warehouse.damage import is_damage  # noqa: PLC0415 - a load has imported it
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipelines.errors import ConfigError, TemporaryError
+from pipelines.regular_files import check_place
 from pipelines.warehouse.atomic_file import replacing
 from pipelines.warehouse.copies import copy_bytes
 from pipelines.warehouse.damage import fingerprint
@@ -54,12 +55,17 @@ class SentCopy:
         return self.folder / "new.duckdb"
 
     @property
+    def notes(self) -> Path:
+        return self.folder / "sent.json"
+
+    @property
     def work(self) -> Path:
         return self.folder / "work"
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Creates the folder, and holds its lock. Raises TemporaryError at once if another forward holds it."""
+        """Creates the folder, and holds its lock. Raises TemporaryError at once if another forward holds it,
+        and ConfigError if something else is in the place of one of its files."""
         state = StateFolder(self.primary_file)
         try:
             for folder in (self.folder.parent, self.folder):
@@ -71,6 +77,8 @@ class SentCopy:
                 "Let this user write there, or run it as another user.",
             ) from None
         with lock:
+            for file in (self.sent, self.new, self.notes):
+                check_place(file)
             lock_alone(
                 lock,
                 self.primary_file,
@@ -130,13 +138,13 @@ class SentCopy:
     def known(self) -> dict[str, Any]:
         """What was remembered of the last forward; empty if that is lost."""
         try:
-            return unseal((self.folder / "sent.json").read_bytes())
+            return unseal(self.notes.read_bytes())
         except (OSError, DamagedText):
             return {}
 
     def remember(self, **known: Any) -> None:
         """Adds to that."""
-        with replacing(self.folder / "sent.json") as new:
+        with replacing(self.notes) as new:
             new.write_text(seal(self.known | known), encoding="utf-8")
 
     def _clear(self) -> None:

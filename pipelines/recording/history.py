@@ -86,6 +86,13 @@ class History:
         recorded = {column: name for (text,) in newest_first for column, name in orjson.loads(text).items()}
         return self._claimed | recorded
 
+    def has_listed(self, org_id: str, feed: Feed) -> bool:
+        """Whether a listing of this feed of the org is recorded, filtered or not."""
+        if self.connection is None or not self.has(LISTINGS):
+            return False
+        found = self.of_feed(feed, "select 1 from feed_listings where org_id = ? limit 1")
+        return bool(self.connection.execute(found, [org_id]).fetchall())
+
     def last_started_at(self, org_id: str, feed: Feed, filters: str) -> datetime | None:
         """When the org's newest listing with these filters started."""
         if self.connection is None or not self.has(LISTINGS):

@@ -71,6 +71,8 @@ class KeptListing:
                     raise UnreadableListing(f"{name} has changed since it was written")
             except FileNotFoundError:
                 raise UnreadableListing(f"{name} is not there") from None
+            except IsADirectoryError:
+                raise UnreadableListing(f"{name} is a directory") from None
             if table not in known:
                 raise UnreadableListing(f"{name} is for a table that this version does not know")
             found.setdefault(table, []).append(file)
@@ -214,5 +216,5 @@ def _checksum(file: Path) -> str:
 def _meta(folder: Path) -> dict[str, Any]:
     try:
         return unseal((folder / META).read_bytes())
-    except (FileNotFoundError, DamagedText):
+    except (FileNotFoundError, IsADirectoryError, DamagedText):
         return {}

@@ -148,7 +148,7 @@ def compared(  # noqa: PLR0917
 ) -> Comparison | None:
     """Compares a complete listing with what is known; None if there is nothing to compare with. `elsewhere` are jobs
     that the run's other listings show: these are not gone, though a listing that lacks them may be a reduced view."""
-    if history.connection is None or not _can_compare(history, feed):
+    if history.connection is None or not _can_compare(history, feed, org_id):
         return None
     newest = {"id": pa.array(shown.creators, pa.string()), "newest": pa.array(shown.creators.values(), TIME)}
     history.connection.register("listed", pa.table({"id": shown.all_ids}))
@@ -172,7 +172,7 @@ def listed_again(  # noqa: PLR0917
     history: History, feed: Feed, shown: ShownJobs, elsewhere: pa.ChunkedArray, org_id: str, at: datetime
 ) -> pa.Table | None:
     """The rows of `unlisted_jobs` that a filtered listing ends; None if there is nothing to compare with."""
-    if history.connection is None or not _can_compare(history, feed):
+    if history.connection is None or not _can_compare(history, feed, org_id):
         return None
     ids = pa.chunked_array([*shown.all_ids.chunks, *elsewhere.chunks], pa.string())
     history.connection.register("listed", pa.table({"id": ids}))
@@ -185,9 +185,10 @@ def listed_again(  # noqa: PLR0917
     return _absences(found, feed, org_id)
 
 
-def _can_compare(history: History, feed: Feed) -> bool:
-    looks = {feed.jobs: CURRENT, LISTINGS: "reduced_since", UNLISTED_JOBS: "hidden"}  # missing in earlier versions
-    return history.has(LISTINGS) and all(column in history.columns(table) for table, column in looks.items())
+def _can_compare(history: History, feed: Feed, org_id: str) -> bool:
+    """Whether an earlier listing of this org's feed is recorded, by a version that noted what a comparison reads."""
+    looks = {feed.jobs: CURRENT, LISTINGS: "reduced_since", UNLISTED_JOBS: "hidden"}
+    return all(column in history.columns(table) for table, column in looks.items()) and history.has_listed(org_id, feed)
 
 
 def _reduced_since(history: History, feed: Feed, org_id: str, at: datetime, now: bool) -> datetime | None:

@@ -53,9 +53,12 @@ def keep_copy(verified: Path, warehouse: Path, keep: int, now: datetime | None =
         for path in earlier[: max(0, len(earlier) + 1 - keep)]:
             _remove(path)
     except OSError as error:
+        remedy = "Free some space or let this user write there"
+        if folder.exists() and not folder.is_dir():
+            remedy = f"Move away {folder}, which is not a folder"
         return (
             f"Could not create the daily copy {today}: {error.strerror or error}. "
-            "Free some space or let this user write there; keep_copies = 0 under [query_jobs] turns daily copies off."
+            f"{remedy}; keep_copies = 0 under [query_jobs] turns daily copies off."
         )
     return None
 

@@ -17,12 +17,17 @@ from pipelines.tables import DATASET, TABLES
 from pipelines.warehouse import schema, short_names
 from pipelines.warehouse.atomic_file import leftovers, replacing
 from pipelines.warehouse.copies import copy_bytes
-from pipelines.warehouse.file_identity import write_identity
+from pipelines.warehouse.database_file import read_macro
+from pipelines.warehouse.file_identity import read_identity, write_identity
 
 # Set when the file is created, and kept by every DuckDB that writes to it later, so that DuckDB 1.4 and 1.5 can read
 # the file and its copies. By default, files created by DuckDB 2.0 cannot be opened by older versions.
 STORAGE_VERSION: Final = "v1.4.0"
 NAME: Final = "empty_database"
+
+
+class ForeignFile(Exception):
+    """The kept file is a database, but not one that was made here."""
 
 
 def create_database(new: Path, identity: str) -> None:
@@ -33,7 +38,7 @@ def create_database(new: Path, identity: str) -> None:
         with kept.open("rb") as source, new.open("wb") as copy:
             copy_bytes(source, copy)
         _identify(new, identity)
-    except (OSError, duckdb.Error):  # missing or damaged; what is wrong with `new` itself comes up again
+    except (OSError, duckdb.Error, ForeignFile):  # missing or damaged; what is wrong with `new` itself comes up again
         _create(new)
         _keep(new, kept)
         _identify(new, identity)
@@ -51,6 +56,9 @@ def _create(new: Path) -> None:
 
 def _identify(new: Path, identity: str) -> None:
     with duckdb.connect(new) as connection:
+        # Whatever else it lacks or has is made good by the load, but a file with an identity may have rows.
+        if read_identity(connection) or not read_macro(connection, f"{DATASET}.{schema.APPLIED}"):
+            raise ForeignFile
         write_identity(connection, identity)
         connection.execute("checkpoint")
 

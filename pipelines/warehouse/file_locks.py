@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import IO, Final
 
 from pipelines.errors import ConfigError, RecorderError
+from pipelines.regular_files import check_place
 
 POLL: Final = 0.2  # seconds between attempts
 
 
 def open_lock(path: Path) -> IO[str]:
-    """The file to lock, which is created if it is missing. Raises OSError."""
+    """The file to lock, which is created if it is missing. Raises OSError, and ConfigError if it is not a file."""
+    check_place(path)
     return open(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+")
 
 

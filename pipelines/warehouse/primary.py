@@ -15,7 +15,7 @@ import duckdb
 
 from pipelines.errors import ConfigError, RecorderError, TemporaryError, disk_full_error, is_permission_error
 from pipelines.interrupts import raise_if_interrupted
-from pipelines.regular_files import check_regular, holds_something
+from pipelines.regular_files import check_place, holds_something
 from pipelines.warehouse.atomic_file import is_mount, leftovers, replacing
 from pipelines.warehouse.database_file import LOCK_MESSAGE, open_database
 from pipelines.warehouse.empty_database import create_database
@@ -51,7 +51,7 @@ class DatabaseLocked(TemporaryError):
 def exclusive_load(path: Path) -> Iterator[None]:
     """Holds the lock for loading into `path`. Raises AnotherLoadRuns at once if another load holds it."""
     lock_file = path.with_name(path.name + ".lock")
-    check_regular(lock_file)
+    check_place(lock_file)
     try:
         lock = lock_file.open("a+")
         if not os.access(path.parent, os.W_OK):  # the lock file exists, but DuckDB could not create its log

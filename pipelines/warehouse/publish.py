@@ -63,12 +63,16 @@ def publish(primary: PrimaryDatabase, warehouse: Path, keep_copies: int) -> None
 
 
 def _not_published(primary_file: Path, warehouse: Path, error: OSError) -> RecorderError:
-    wrong_place = is_permission_error(error) or isinstance(error, FileNotFoundError | IsADirectoryError)
+    wrong_place = is_permission_error(error) or isinstance(error, FileNotFoundError)
     said = f"The jobs are recorded in {primary_file.name}, but the published copy {warehouse} could not be updated: "
     if is_mount(error):
         return ConfigError(
             f"{said}it is a mount point, which cannot be replaced ({error.strerror}).",
             "Mount the directory that contains it, not the single file.",
+        )
+    if isinstance(error, IsADirectoryError | FileExistsError):  # not the copy itself, but its lock, its log or the note
+        return ConfigError(
+            f"{said}{error.filename} is not a regular file.", "Move it away; the next load publishes again."
         )
     return (ConfigError if wrong_place else RecorderError)(
         f"{said}{error.strerror}.",

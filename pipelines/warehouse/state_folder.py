@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from pipelines.regular_files import check_place
 from pipelines.warehouse.atomic_file import leftovers, replacing
 from pipelines.warehouse.dlt_packages import PIPELINE, packages_in, temporary_files_in
 from pipelines.warehouse.sealed_json import DamagedText, seal, unseal
@@ -61,7 +62,8 @@ class StateFolder:
     @contextmanager
     def in_use(self) -> Iterator[None]:
         """Creates the folder, and has temporary files created in it. The working folder stays only if it contains a
-        listing that was not loaded: the next load continues with that."""
+        listing that was not loaded: the next load continues with that. Raises ConfigError like `check`."""
+        self.check()
         self.make(self.path)
         shutil.rmtree(self.temporary, ignore_errors=True)  # left by a killed load
         self.make(self.temporary)
@@ -75,6 +77,14 @@ class StateFolder:
                     shutil.rmtree(folder, ignore_errors=True)
             with suppress(OSError):
                 self.work.rmdir()
+
+    def check(self) -> None:
+        """Raises ConfigError if something else is in the place of one of its files or folders. Where a failure is to
+        be noted, that would keep `--quiet` from ever reporting it."""
+        for folder in (self.path, self.kept, self.set_aside, self.temporary, self.work):
+            check_place(folder, folder=True)
+        for name in FILES:
+            check_place(self.path / name)
 
     def make(self, folder: Path) -> None:
         """Creates a folder with access for everyone who has access to the primary database."""

@@ -8,18 +8,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
-from killed_at import Ended, Runs, noting, runs, some_of
+from killed_at import Ended, Runs, noting, some_of
 from receivers import Web, web
 from recorders import Recorder
 from situations import publish, state_of, use_channels
 
 PARTS = 2
-
-
-@pytest.fixture(scope="module")
-def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
-    with runs(tmp_path_factory.mktemp("runs")) as started:
-        yield started
 
 
 class Killed:

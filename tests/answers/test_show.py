@@ -175,3 +175,8 @@ def test_a_full_disk_is_no_wrong_setting() -> None:
         write_output(Path("/dev/full"), "--csv", "x")
 
     assert raised.value.exit_code == 70
+
+
+def test_the_most_similar_name_is_suggested_first() -> None:
+    with pytest.raises(ConfigError, match="Did you mean failures or "):
+        chosen_name("failurs")

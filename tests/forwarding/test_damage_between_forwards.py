@@ -3,7 +3,7 @@ message, or does no harm; and the destination is right in the end."""
 
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import duckdb
 import pytest
 from damages import damages, files_in, flipped
 from forwarder import differing
-from killed_at import Runs, runs
+from killed_at import Runs
 from lake_forwarder import LakeForwarder
 
 from pipelines.errors import ConfigError
@@ -30,12 +30,6 @@ CHANGES = (
     "delete from users where id = 'user1'",
     "insert into listings select * replace ('extra' as listing_id) from listings limit 1",
 )
-
-
-@pytest.fixture(scope="module")
-def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
-    with runs(tmp_path_factory.mktemp("runs")) as started:
-        yield started
 
 
 class Sent:

@@ -1,11 +1,15 @@
-"""`sent.json` as the first version of `forward` wrote it: what was sent is not sent again because of an upgrade."""
+"""`sent.json` as the first version of `forward` wrote it: what was sent is not sent again because of an upgrade. And what
+is not a file."""
 
 import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from forwarder import differing
 from lake_forwarder import LakeForwarder
+
+from pipelines.errors import ConfigError
 
 
 def test_what_an_earlier_version_sent_counts_as_sent(lake_of: Callable[..., LakeForwarder], small: Path) -> None:
@@ -24,3 +28,16 @@ def test_what_an_earlier_version_sent_counts_as_sent(lake_of: Callable[..., Lake
     lake.change("update query_jobs set state = 'Closed'")
     assert "1 row of 1 table" in lake.forward()
     assert differing(lake.here(), lake.there()) == {}
+
+
+@pytest.mark.parametrize("name", ["sent.json", "warehouse.duckdb", "lock"])
+def test_a_directory_in_place_of_a_file(lake_of: Callable[..., LakeForwarder], small: Path, name: str) -> None:
+    """It is named before anything is sent, and not taken for something at the destination."""
+    lake = lake_of()
+    lake.publish(small)
+    lake.forward()
+    lake.change("update query_jobs set state = 'Closed'")
+    (lake.sent / name).unlink()
+    (lake.sent / name).mkdir()
+    with pytest.raises(ConfigError, match=rf"{name} is a directory, where a file belongs\.\nMove it away"):
+        lake.forward()

@@ -2,13 +2,13 @@
 in Postgres and in a lake. KILLS sets how many of its moments are tried; many thousands mean all."""
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
 import pytest
 from forwarder import Forwarder, differing
-from killed_at import Ended, Runs, noting, runs, some_of
+from killed_at import Ended, Runs, noting, some_of
 from lake_forwarder import LakeForwarder
 from postgres_server import Server
 
@@ -20,12 +20,6 @@ CHANGES = (  # new, changed and removed rows
     "update job_details set retries = -{n} where hash(id) % 50 = 0",
     "delete from users where id = 'user{n}'",
 )
-
-
-@pytest.fixture(scope="module")
-def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
-    with runs(tmp_path_factory.mktemp("runs")) as started:
-        yield started
 
 
 class Killed:

@@ -93,9 +93,8 @@ class FeedTruth:
 
     def _listings(self, connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
         of_feed = f"{self._mine} and feed = '{self.feed.name}'"
-        # Beside orgs that were recorded a moment before, an org's first listing is compared: with nothing.
         listings = f"""select started_at, finished_at, since, pages, jobs_listed, jobs_changed, jobs_changed_late,
-            case when since is not null or jobs_unlisted > 0 then jobs_unlisted end, creators
+            jobs_unlisted, creators
             from listings {of_feed} and notes is null and restarted_at is null order by started_at"""
         yield from unequal(f"listings {of_feed}", self.listings, fetch(connection, listings))
         first, last = self.listings[0][0], self.listings[-1][0]

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 from damages import damages, files_in
-from killed_at import Runs, runs
+from killed_at import Runs
 from processes import holding
 from receivers import Web, web
 from recorders import Recorder
@@ -26,12 +26,6 @@ KINDS = {  # of files, by their paths
     "identity": r"loader\.duckdb\.state/identity",
     "locks": r".*\.?lock",
 }
-
-
-@pytest.fixture(scope="module")
-def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
-    with runs(tmp_path_factory.mktemp("runs")) as started:
-        yield started
 
 
 class Keeping:

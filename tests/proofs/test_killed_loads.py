@@ -8,18 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from killed_at import Ended, Runs, noting, runs, some_of
+from killed_at import Ended, Runs, noting, some_of
 from receivers import Web, web
 from recorders import Recorder
 from stopped import EVERYTHING, HOUR, Stopped
 
 PARTS = 8
-
-
-@pytest.fixture(scope="module")
-def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
-    with runs(tmp_path_factory.mktemp("runs")) as started:
-        yield started
 
 
 @pytest.fixture

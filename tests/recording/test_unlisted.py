@@ -142,6 +142,23 @@ def test_a_listing_of_another_org_says_nothing_about_this_one(org: DemoOrg, reco
         recorder_of(other).load()
 
     assert recorder.rows(ROWS) == []
+    compared = "select jobs_unlisted, jobs_expected, jobs_lost from listings"
+    assert recorder.rows(compared) == [(None, None, None)] * 2
+
+
+def test_the_first_listing_of_a_feed_is_compared_with_nothing(
+    org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The org's other listing is recorded already."""
+    recorder.load()
+    monkeypatch.setenv("SOURCES__SALESFORCE__FEEDS", '["query", "ingest"]')
+    for _ in range(2):
+        org.advance(HOUR)
+        recorder.load()
+
+    assert recorder.rows("select feed, jobs_unlisted from listings order by feed desc, started_at") == [
+        ("query", None), ("query", 0), ("query", 0), ("ingest", None), ("ingest", 0),
+    ]  # fmt: skip
 
 
 def test_a_restarted_listing_is_complete_as_of_its_restart(org: DemoOrg, recorder: Recorder) -> None:

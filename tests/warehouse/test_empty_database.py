@@ -86,6 +86,24 @@ def test_a_damaged_one_is_made_again(tmp_path: Path, kept: Path, what: str) -> N
         assert connection.execute(EVERYTHING).fetchall() == first
 
 
+@pytest.mark.parametrize("whose", ["another program", "this recorder"])
+def test_another_database_under_its_name_is_not_copied(tmp_path: Path, kept: Path, whose: str) -> None:
+    """It would be the primary database from then on, with whatever tables and rows it has."""
+    first = created(tmp_path / "first.duckdb")
+    (file,) = kept.iterdir()
+    file.unlink()
+    if whose == "this recorder":
+        file.write_bytes((tmp_path / "first.duckdb").read_bytes())
+    else:
+        with duckdb.connect(file) as foreign:
+            foreign.execute("create table invoices as select 1 as id")
+
+    assert created(tmp_path / "second.duckdb", "another") == first
+    with duckdb.connect(file, read_only=True) as connection:
+        assert connection.execute(EVERYTHING).fetchall() == first
+        assert read_identity(connection) is None
+
+
 def test_those_of_other_versions_are_removed_and_parts_of_one(tmp_path: Path, kept: Path) -> None:
     (kept / "empty_database.0123456789abcdef.duckdb").touch()
     (kept / f".{empty_database._kept_file().name}.123.new").touch()

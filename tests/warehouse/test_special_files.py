@@ -1,6 +1,7 @@
 """Special files in place of ours: never replaced, and never waited for."""
 
 import os
+import shutil
 import stat
 import subprocess
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from planted import plant
+from processes import holding
 from recorders import Recorder
 
 from pipelines.demo_org.org import DemoOrg
@@ -84,3 +86,60 @@ def test_special_files_in_place_of_regular_ones(
             assert run.returncode == 78
             assert ("private_key" if name == "key.pem" else file.name) in run.stderr  # its path might itself be a key
     assert stat.S_IFMT(file.stat().st_mode) == kind
+
+
+@pytest.mark.parametrize("name", ["identity", "published.json", "failing.json", "kept", "temporary"])
+def test_something_else_in_the_state_folder(recorder: Recorder, name: str) -> None:
+    """A load stops at once, and the doctor names it; the load after it is moved away creates what belongs there."""
+    recorder.load()
+    place = recorder.state_folder / name
+    place.unlink(missing_ok=True)
+    place.mkdir() if "." in name or name == "identity" else place.write_text("")
+    kind = "a directory, where a file belongs" if place.is_dir() else "a file, where a folder belongs"
+    for command in ("load", "doctor"):
+        run = recorder.run(command, "--quiet") if command == "load" else recorder.run(command)
+        assert f"{name} is {kind}" in run.stdout + run.stderr
+        assert run.returncode == 78
+    place.rmdir() if place.is_dir() else place.unlink()
+    recorder.load()
+
+
+def test_directories_beside_the_published_copy(recorder: Recorder) -> None:
+    """The jobs are recorded; only publishing waits."""
+    recorder.load()
+    for name in (".warehouse.duckdb.lock", "warehouse.duckdb.wal"):
+        place = recorder.home / name
+        place.unlink(missing_ok=True)
+        place.mkdir()
+        run = recorder.run("load")
+        place.rmdir()
+        assert run.returncode == 78
+        assert f"{place} is a directory, where" in run.stderr or f"{place} is not a regular file. Move it" in run.stderr
+    copies = recorder.home / "warehouse.duckdb.copies"
+    shutil.rmtree(copies)
+    copies.write_text("")
+    run = recorder.run("load")
+    assert (run.returncode, f"Move away {copies}" in run.stderr) == (0, True)
+
+
+@pytest.mark.parametrize("name", ["kept.json", "listings.0.parquet"])
+def test_a_directory_in_a_kept_listing(org: DemoOrg, recorder: Recorder, name: str) -> None:
+    """It cannot be loaded, now or later: it is set aside like a damaged one, and the load goes on."""
+    org.add_job()
+    with holding(recorder.primary_file):
+        assert recorder.run("load").returncode == 75
+    (kept,) = (recorder.state_folder / "kept").iterdir()
+    (kept / name).unlink()
+    (kept / name).mkdir()
+    run = recorder.run("load")
+    assert (run.returncode, "was moved to" in run.stderr) == (0, True)
+    assert recorder.rows("select count(*) from query_jobs") == [(1,)]
+
+
+@pytest.mark.parametrize("name", ["alerts.json", "alerts.lock"])
+def test_a_directory_in_place_of_what_was_sent(recorder: Recorder, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALERTS__URLS", '["json://127.0.0.1:9"]')
+    recorder.load()
+    (recorder.state_folder / name).mkdir()
+    run = recorder.run("check", "--notify")
+    assert (run.returncode, name in run.stderr, "ove it away, then run this again" in run.stderr) == (78, True, True)
