@@ -37,27 +37,36 @@ def changes(
     return _with_observed(feed, listed.take(found["at"]), found["first_observed_at"], started_at)
 
 
-def recorded_here(history: History, feed: Feed, listed: pa.Table, others: Collection[Feed]) -> pa.Table:
-    """The jobs of a page that this feed records, with these others listed at the same time: /jobs/ingest without those
-    that both show, /jobs/query without V2 loads that /jobs/ingest has shown. Whether /jobs/query ever shows V2 loads is
-    open: its documentation names the type as a filter."""
-    types = listed["job_type"]
+def recorded_here(
+    history: History, feed: Feed, listed: pa.Table, others: Collection[Feed]
+) -> tuple[pa.Table, pa.Table]:
+    """The jobs of a page that this feed records, with these others listed at the same time, and those that it records
+    if the other one does not show them in the end. /jobs/ingest leaves out jobs that both show; /jobs/query leaves out
+    V2 loads that /jobs/ingest has shown. Whether /jobs/query ever shows V2 loads is open: its documentation names the
+    type as a filter."""
+    types, none = listed["job_type"], listed.slice(0, 0)
     if feed == INGEST and QUERY in others:
-        return listed.filter(pc.not_equal(types, SHOWN_BY_BOTH).fill_null(True))
+        return listed.filter(pc.not_equal(types, SHOWN_BY_BOTH).fill_null(True)), none
     if feed != QUERY or INGEST not in others or not history.connection or not history.has(INGEST.jobs):
-        return listed
+        return listed, none
     own = pc.is_in(types, value_set=pa.array(QUERY_TYPES))
     if pc.all(own).as_py() is not False:
-        return listed
-    history.connection.register("others", pa.table({"id": listed.filter(pc.invert(own))["id"]}))
+        return listed, none
+    history.connection.register("others", listed.filter(pc.invert(own)).select(INGEST.states.key))
     try:
         found = history.connection.sql(
-            f"select id from others inner join {DATASET}.{INGEST.jobs.name} using (id) where org_id = $1",
+            f"""
+            select o.id, o.system_modstamp = i.system_modstamp and o.state = i.state as same
+            from others as o inner join {DATASET}.{INGEST.jobs.name} as i using (org_id, id)
+            where org_id = $1
+            """,
             params=[listed["org_id"][0].as_py()],
         ).to_arrow_table()
     finally:
         history.connection.unregister("others")
-    return listed.filter(pc.invert(pc.is_in(listed["id"], value_set=found["id"].combine_chunks())))
+    known = pc.is_in(listed["id"], value_set=found["id"].combine_chunks())
+    changed = found.filter(pc.invert(found["same"]))["id"]
+    return listed.filter(pc.invert(known)), listed.filter(pc.is_in(listed["id"], value_set=changed.combine_chunks()))
 
 
 def _compare(

@@ -7,6 +7,7 @@ from typing import Final
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipelines.columns import TIME
 from pipelines.recording.feeds import FEEDS, INGEST, QUERY, QUERY_TYPES, Feed
@@ -37,57 +38,71 @@ union
 select i.org_id, i.id from {DATASET}.{INGEST.jobs.name} as i
 inner join joined as j on j.org_id = i.org_id and {SHOWN_AT.format("i")} >= j.until
 """
-# By this run's listing of INGEST, changed or not; if the job is of another type by now, QUERY shows it as that.
-LISTED_AS_LOAD: Final = f"(g.began is not null and u.id is null and not {TYPED.format('q')})"
 # Ids tell roughly when a job was created: their range limits what is read.
 IN_BOTH: Final = f"""
 create or replace temp table in_both as
 select
-    c.org_id, c.id, {SHOWN_AT.format("q")} as in_query_at,
-    greatest({SHOWN_AT.format("i")}, case when {LISTED_AS_LOAD} then g.began end) as in_ingest_at,
-    case
-        when {TYPED.format("i")} then {SHOWN_AT.format("i")} > {SHOWN_AT.format("q")}
-        else {LISTED_AS_LOAD} or {SHOWN_AT.format("i")} >= {SHOWN_AT.format("q")}
-    end as to_ingest
+    c.org_id, c.id, {SHOWN_AT.format("q")} as in_query_at, {SHOWN_AT.format("i")} as in_ingest_at,
+    {TYPED.format("q")} as typed_in_query, {TYPED.format("i")} as typed_in_ingest
 from candidates as c
-left join began as g on g.org_id = c.org_id
 inner join {DATASET}.{QUERY.jobs.name} as q on q.org_id = c.org_id and q.id = c.id
 inner join {DATASET}.{INGEST.jobs.name} as i on i.org_id = c.org_id and i.id = c.id
-left join {DATASET}.unlisted_jobs as u
-    on u.org_id = c.org_id and u.id = c.id and u.feed = '{INGEST.name}' and u.listed_again_at is null
 where q.id between $first and $last and i.id between $first and $last
 """
-# Listings of one run begin that close to each other. What one of them no longer shows is not gone if the other does.
-SAME_RUN: Final = "interval 10 minutes"
+# By this run's listing of INGEST, changed or not; if the job is of another type by now, QUERY shows it as that.
+LISTED_AS_LOAD: Final = "(l.listed_at is not null and not b.typed_in_query)"
+PLACED: Final = f"""
+create or replace temp table placed as
+select
+    b.org_id, b.id, b.in_query_at,
+    greatest(b.in_ingest_at, case when {LISTED_AS_LOAD} then l.listed_at end) as in_ingest_at,
+    case
+        when b.typed_in_ingest then b.in_ingest_at > b.in_query_at
+        else {LISTED_AS_LOAD} or b.in_ingest_at >= b.in_query_at
+    end as to_ingest
+from in_both as b
+left join listed_as_loads as l on l.org_id = b.org_id and l.id = b.id
+"""
+LISTED_AS_LOADS: Final = pa.schema({"org_id": pa.string(), "id": pa.string(), "listed_at": TIME})
 VERSION: Final = ", ".join(QUERY.states.schema.names)
 
 
-def join_feeds(primary: duckdb.DuckDBPyConnection, loads_listed_since: Mapping[str, datetime | None]) -> None:
+def join_feeds(
+    primary: duckdb.DuckDBPyConnection, listed_as_loads: Mapping[str, tuple[datetime, pa.ChunkedArray] | None]
+) -> None:
     """Moves jobs that stand in the tables of both feeds, with their states and absences, to the one they belong to.
 
-    `loads_listed_since` is when this run's listings of an org began, by its id; None if that of INGEST was not
-    complete."""
+    `listed_as_loads` is when this run listed INGEST, and which jobs that showed, by the org's id; None if that listing
+    was not complete."""
     any_jobs = f"select 1 from {DATASET}.%s limit 1"
     if not all(primary.execute(any_jobs % feed.jobs.name).fetchall() for feed in FEEDS.values()):
         return
     ((first, last),) = primary.execute(f"{CANDIDATES}; select min(id), max(id) from candidates").fetchall()
-    ids, times = list(loads_listed_since), list(loads_listed_since.values())
-    primary.register("began", pa.table({"org_id": pa.array(ids, pa.string()), "began": pa.array(times, TIME)}))
     primary.execute(IN_BOTH, {"first": first, "last": last})
-    primary.unregister("began")
-    if primary.execute("select 1 from in_both limit 1").fetchall():
+    in_both = primary.sql("select id from in_both").to_arrow_table()["id"]
+    if len(in_both):
+        shown = [_shown_of(org_id, *listed, in_both) for org_id, listed in listed_as_loads.items() if listed]
+        primary.register("listed_as_loads", pa.concat_tables([LISTED_AS_LOADS.empty_table(), *shown]))
+        primary.execute(PLACED)
+        primary.unregister("listed_as_loads")
         statements = [
             *_moves(QUERY, INGEST, "b.to_ingest", "b.in_ingest_at"),
             *_moves(INGEST, QUERY, "not b.to_ingest", "b.in_query_at"),
         ]
-        primary.execute(";\n".join(["begin", *statements, "commit"]))
+        primary.execute(";\n".join(["begin", *statements, "commit", "drop table placed"]))
     primary.execute("drop table in_both; drop table candidates")
+
+
+def _shown_of(org_id: str, listed_at: datetime, ids: pa.ChunkedArray, among: pa.ChunkedArray) -> pa.Table:
+    ids = pc.unique(ids.filter(pc.is_in(ids, value_set=among.combine_chunks())))
+    columns = [pa.repeat(org_id, len(ids)), ids, pa.repeat(pa.scalar(listed_at, TIME), len(ids))]
+    return pa.Table.from_arrays(columns, schema=LISTED_AS_LOADS)
 
 
 def _moves(here: Feed, there: Feed, which: str, shown_at: str) -> list[str]:
     def of(row: str, more: str = "true") -> str:
         same = f"b.org_id = {row}.org_id and b.id = {row}.id"
-        return f"exists (select 1 from in_both as b where {same} and {which} and {more})"
+        return f"exists (select 1 from placed as b where {same} and {which} and {more})"
 
     states, states_there = f"{DATASET}.{here.states.name}", f"{DATASET}.{there.states.name}"
     absences, open_here = f"{DATASET}.unlisted_jobs", f"u.feed = '{here.name}' and u.listed_again_at is null"
@@ -102,9 +117,7 @@ def _moves(here: Feed, there: Feed, which: str, shown_at: str) -> list[str]:
         f"delete from {states} as s where {of('s')}",
         f"delete from {DATASET}.{here.jobs.name} as j where {of('j')}",
         f"delete from {DATASET}.state_spans as p where {of('p')}",  # `refresh_spans` rebuilds them
-        f"delete from {absences} as u where {open_here} and "
-        + of("u", f"u.unlisted_at between {shown_at} - {SAME_RUN} and {shown_at} + {SAME_RUN}"),
-        f"update {absences} as u set listed_again_at = {shown_at} from in_both as b "
+        f"update {absences} as u set listed_again_at = {shown_at} from placed as b "
         f"where {open_here} and b.org_id = u.org_id and b.id = u.id and {which} and u.unlisted_at < {shown_at}",
         f"delete from {absences} as u where {open_here} and {of('u')} and exists (select 1 from {absences} as o "
         f"where o.org_id = u.org_id and o.id = u.id and o.feed = '{there.name}' and o.listed_again_at is null)",

@@ -19,7 +19,7 @@ from pipelines.org_log import for_same_org
 from pipelines.recording.feeds import FEEDS, INGEST, Feed
 from pipelines.recording.history import History
 from pipelines.recording.merges import Rows
-from pipelines.recording.snapshot import Snapshot, take_snapshot
+from pipelines.recording.snapshot import Snapshot, completed, take_snapshot
 from pipelines.salesforce.job_pages import Page
 from pipelines.salesforce.org import Org
 
@@ -52,10 +52,9 @@ class Listings:
         return tuple(feed for feed in FEEDS.values() if feed in listed)
 
     @property
-    def loads_since(self) -> datetime | None:
-        """When the listings began; None if INGEST, which loads belong to, is not among the complete ones."""
-        complete = any(snapshot.feed == INGEST for snapshot in self.snapshots)
-        return min(snapshot.started_at for snapshot in self.snapshots) if complete else None
+    def listed_as_loads(self) -> tuple[datetime, pa.ChunkedArray] | None:
+        """When INGEST was listed, and what it showed; None if it is not among the complete ones."""
+        return next(((one.started_at, one.shown.all_ids) for one in self.snapshots if one.feed == INGEST), None)
 
     @property
     def jobs(self) -> int:
@@ -191,4 +190,11 @@ def take_snapshots(
         raise failures[first]
     for feed in failures:
         spools[feed].close()
-    return Listings(snapshots, failures), ListedRows(spools[snapshot.feed] for snapshot in snapshots)
+    whole: list[Snapshot] = []
+    for snapshot in snapshots:
+        rest = [one for one in snapshots if one is not snapshot]
+        complete, rows = completed(snapshot, histories[snapshot.feed], rest)
+        whole.append(complete)
+        for batch in rows:
+            spools[snapshot.feed].add(batch)
+    return Listings(tuple(whole), failures), ListedRows(spools[snapshot.feed] for snapshot in whole)

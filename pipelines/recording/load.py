@@ -166,7 +166,7 @@ def settle(primary: PrimaryDatabase, listed: Sequence[Listings], resumed: int) -
     """Brings together what these listings of all orgs, and the kept ones, have loaded."""
     complete_tables(primary.connection)
     join_orgs(primary.connection)
-    join_feeds(primary.connection, {listings.org.org_id: listings.loads_since for listings in listed})
+    join_feeds(primary.connection, {listings.org.org_id: listings.listed_as_loads for listings in listed})
     since = min(listings.org.clock for listings in listed) - TEMPLATES_AGAIN
     fill_templates(primary.connection, None if resumed else since)
 

@@ -93,6 +93,16 @@ ENDED_STAYS_ENDED: Final = f"""not exists (
     where stored.o = org_id and stored.i = id and stored.u = unlisted_at
         and stored.a < coalesce(listed_again_at, timestamptz 'infinity')
 )"""
+# A listing that was kept while the file was locked was compared with the published copy, which may lack the absence
+# that a load recorded before it failed to publish: they are one, and the earliest row is kept.
+BEGINS_ONCE: Final = f"""not exists (
+    select 1 from (
+        select org_id as o, id as i, unlisted_at as u from {DATASET}.unlisted_jobs
+        where listed_again_at is null
+            and unlisted_at > (select min(last_listed_at) from {STAGING}.unlisted_jobs)
+    ) as stored
+    where stored.o = org_id and stored.i = id and stored.u > last_listed_at and stored.u < unlisted_at
+)"""
 # The reasons of a load are written once: a replayed load changes none of them, and adds none.
 WRITTEN_ONCE: Final = f"""not exists (
     select 1 from (select distinct org_id as o, id as i from {DATASET}.record_errors) as stored
@@ -102,7 +112,7 @@ WRITTEN_ONCE: Final = f"""not exists (
 MERGES: Final = {
     RECORD_ERRORS: Merge(WRITTEN_ONCE),
     REJECTED_RECORDS: Merge(FIRST_STAYS_FIRST),
-    UNLISTED_JOBS: Merge(ENDED_STAYS_ENDED),
+    UNLISTED_JOBS: Merge(f"{ENDED_STAYS_ENDED} and {BEGINS_ONCE}"),
     **{feed.jobs: Merge(_not_stale(feed.jobs), ("current_since", "desc")) for feed in FEEDS.values()},
     **{feed.states: Merge(_not_yet_observed(feed.states), ("observed_at", "asc")) for feed in FEEDS.values()},
 }

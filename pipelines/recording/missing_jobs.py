@@ -74,14 +74,16 @@ known as materialized (
 )
 select
     id, state, last_listed_at, $at as unlisted_at, cast(null as timestamptz) as listed_again_at, lasting,
+    exists (select 1 from elsewhere as e where e.id = known.id) as elsewhere,
     (select count(*) from known where lasting) as expected
 from known
 where listed is null
 union all
-select a.*, coalesce(k.shown_at, $at), false, null
+select a.*, coalesce(k.shown_at, $at), false, false, null
 from away as a
 left join known as k on k.id = a.id and k.shown_at > a.unlisted_at
 where k.id is not null or exists (select 1 from listed as l where l.id = a.id)
+    or exists (select 1 from elsewhere as e where e.id = a.id)
 """
 LISTED_AGAIN: Final = f"""
 {AWAY}
@@ -136,12 +138,21 @@ class Comparison:
     reduced_since: datetime | None
 
 
-def compared(history: History, feed: Feed, shown: ShownJobs, org_id: str, at: datetime) -> Comparison | None:
-    """Compares a complete listing with what is known; None if there is nothing to compare with."""
+def compared(  # noqa: PLR0917
+    history: History,
+    feed: Feed,
+    shown: ShownJobs,
+    elsewhere: pa.ChunkedArray,
+    org_id: str,
+    at: datetime,
+) -> Comparison | None:
+    """Compares a complete listing with what is known; None if there is nothing to compare with. `elsewhere` are jobs
+    that the run's other listings show: these are not gone, though a listing that lacks them may be a reduced view."""
     if history.connection is None or not _can_compare(history, feed, org_id):
         return None
     newest = {"id": pa.array(shown.creators, pa.string()), "newest": pa.array(shown.creators.values(), TIME)}
     history.connection.register("listed", pa.table({"id": shown.all_ids}))
+    history.connection.register("elsewhere", pa.table({"id": elsewhere}))
     history.connection.register("creators", pa.table(newest))
     try:
         found = history.connection.sql(
@@ -150,17 +161,21 @@ def compared(history: History, feed: Feed, shown: ShownJobs, org_id: str, at: da
         lost, expected = pc.sum(found["lasting"]).as_py() or 0, pc.max(found["expected"]).as_py()
         since = _reduced_since(history, feed, org_id, at, lost >= LOST and 2 * lost > expected)
     finally:
-        history.connection.unregister("listed")
-        history.connection.unregister("creators")
-    rows = _absences(found.drop_columns(["lasting", "expected"]), feed, org_id, hidden=since is not None)
+        for registered in ("listed", "elsewhere", "creators"):
+            history.connection.unregister(registered)
+    found = found.filter(pc.invert(found["elsewhere"]))
+    rows = _absences(found.drop_columns(["lasting", "elsewhere", "expected"]), feed, org_id, hidden=since is not None)
     return Comparison(rows, rows["listed_again_at"].null_count, expected or 0, lost, since)
 
 
-def listed_again(history: History, feed: Feed, shown: ShownJobs, org_id: str, at: datetime) -> pa.Table | None:
+def listed_again(  # noqa: PLR0917
+    history: History, feed: Feed, shown: ShownJobs, elsewhere: pa.ChunkedArray, org_id: str, at: datetime
+) -> pa.Table | None:
     """The rows of `unlisted_jobs` that a filtered listing ends; None if there is nothing to compare with."""
     if history.connection is None or not _can_compare(history, feed, org_id):
         return None
-    history.connection.register("listed", pa.table({"id": shown.all_ids}))
+    ids = pa.chunked_array([*shown.all_ids.chunks, *elsewhere.chunks], pa.string())
+    history.connection.register("listed", pa.table({"id": ids}))
     try:
         found = history.connection.sql(
             history.of_feed(feed, LISTED_AGAIN), params={"org_id": org_id, "at": at}

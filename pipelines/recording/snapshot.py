@@ -3,11 +3,13 @@
 import logging
 import uuid
 from collections.abc import Collection, Generator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipelines.recording.changed_jobs import ChangedJobs
 from pipelines.recording.changes import recorded_here
@@ -45,6 +47,7 @@ class Snapshot:
     api_usage: tuple[int, int] | None
     shown: ShownJobs
     jobs_left_out: int  # shown, but recorded by another feed
+    left_if_shown: tuple[pa.Table, ...]  # of these, what this feed records if the other does not show them
     jobs_changed: int
     jobs_changed_late: int  # of these, with a system_modstamp from before `since`
     rejected: dict[str, Rejected]  # by hash
@@ -78,7 +81,8 @@ def take_snapshot(  # noqa: PLR0917
     """Reads the pages of a listing (see `job_pages`) and yields what is new or different as rows of the tables, a few
     pages at a time. Load nothing until the generator has ended: only then is the listing known to be complete.
 
-    Jobs that one of the `others`, the feeds listed at the same time, records count as shown, and fill no table.
+    Jobs that one of the `others`, the feeds listed at the same time, records count as shown, and fill no table. What
+    depends on the outcome of these is not compared yet: see `completed`.
 
     Raises a RecorderError: see `job_pages`.
     """
@@ -93,6 +97,7 @@ def take_snapshot(  # noqa: PLR0917
     rejected: dict[str, Rejected] = {}
     notes: list[str] = []
     shown, jobs_left_out = ShownJobs(), 0
+    left_if_shown: list[pa.Table] = []
     started_at = org.clock
     restarted_at: datetime | None = None
     for page in pages:
@@ -112,7 +117,9 @@ def take_snapshot(  # noqa: PLR0917
         listed, unkeyed = jobs_to_arrow(page.records, org.org_id, new_fields)
         rejected |= {record.record_hash: record for record in unkeyed}
         shown.add(listed, unkeyed)
-        ours = recorded_here(history, feed, listed, others)
+        ours, left = recorded_here(history, feed, listed, others)
+        if left.num_rows:
+            left_if_shown.append(left)
         jobs_left_out += listed.num_rows - ours.num_rows
         changes.add(ours)
         if page.last or page.number % PAGES_AT_ONCE == 0 or changes.bytes_to_compare > BYTES_AT_ONCE:
@@ -124,15 +131,6 @@ def take_snapshot(  # noqa: PLR0917
 
     if rejected:
         yield Rows(REJECTED_RECORDS, rejected_rows(rejected, history, org.org_id, listing_id, started_at))
-    # A filtered listing proves nothing about jobs it does not show; those it shows do exist.
-    at, missing = restarted_at or started_at, None
-    if filters:
-        absences = listed_again(history, feed, shown, org.org_id, at)
-    else:
-        missing = compared(history, feed, shown, org.org_id, at)
-        absences = missing.rows if missing else None
-    if absences:
-        yield Rows(UNLISTED_JOBS, absences)
     return Snapshot(
         listing_id=listing_id,
         org=org,
@@ -146,13 +144,49 @@ def take_snapshot(  # noqa: PLR0917
         api_usage=api_usage,
         shown=shown,
         jobs_left_out=jobs_left_out,
+        left_if_shown=tuple(left_if_shown),
         jobs_changed=changes.count,
         jobs_changed_late=changes.late,
         rejected=rejected,
-        missing=missing,
+        missing=None,
         new_columns=new_fields.new_owners,
         notes=tuple(notes),
     )
+
+
+def completed(snapshot: Snapshot, history: History, others: Iterable[Snapshot]) -> tuple[Snapshot, list[Rows]]:
+    """What only the run's other complete listings can tell of this one, and the rows for that: the jobs that were left
+    to another feed, which did not show them; and which absences begin and end. A job is gone once none shows it."""
+    others = list(others)
+    elsewhere = pa.chunked_array([ids for other in others for ids in other.shown.all_ids.chunks], pa.string())
+    snapshot, rows = _with_those_left(snapshot, history, elsewhere)
+    org_id, at = snapshot.org.org_id, snapshot.restarted_at or snapshot.started_at
+    # A filtered listing proves nothing about jobs it does not show; those it shows do exist.
+    if snapshot.filters:
+        absences = listed_again(history, snapshot.feed, snapshot.shown, elsewhere, org_id, at)
+    else:
+        missing = compared(history, snapshot.feed, snapshot.shown, elsewhere, org_id, at)
+        snapshot, absences = replace(snapshot, missing=missing), missing.rows if missing else None
+    return snapshot, [*rows, *([Rows(UNLISTED_JOBS, absences)] if absences else [])]
+
+
+def _with_those_left(snapshot: Snapshot, history: History, elsewhere: pa.ChunkedArray) -> tuple[Snapshot, list[Rows]]:
+    feed, left, started_at = snapshot.feed, snapshot.left_if_shown, snapshot.started_at
+    snapshot = replace(snapshot, left_if_shown=())
+    changes = ChangedJobs(history, feed, snapshot.since)
+    for page in left:
+        ours = page.filter(pc.invert(pc.is_in(page["id"], value_set=elsewhere.combine_chunks())))
+        if ours.num_rows:
+            changes.add(ours)
+    rows = list(_states(feed, changes, started_at))
+    rows.append(Rows(feed.jobs, changes.hand_over(), started_at))
+    snapshot = replace(
+        snapshot,
+        jobs_left_out=snapshot.jobs_left_out - changes.count,
+        jobs_changed=snapshot.jobs_changed + changes.count,
+        jobs_changed_late=snapshot.jobs_changed_late + changes.late,
+    )
+    return snapshot, rows if changes.count else []
 
 
 def _states(feed: Feed, changes: ChangedJobs, started_at: datetime) -> Generator[Rows]:

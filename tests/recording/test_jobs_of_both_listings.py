@@ -205,6 +205,7 @@ def test_records_without_a_key_in_either_listing(recorder: Recorder, org: DemoOr
 
 def test_a_reduced_view_of_one_listing(recorder: Recorder, org: DemoOrg) -> None:
     """It proves nothing of its own jobs, and the other one stays whole."""
+    org.lists_loads = False
     queries = [org.add_job() for _ in range(30)]
     loads = [org.add_job(jobType="V2Ingest", createdById=f"005{n:015}") for n in range(30)]
     recorder.load()
@@ -235,3 +236,72 @@ def test_a_load_that_goes_from_one_listing_to_the_other_is_not_gone_until_neithe
     assert gone_at == [NOON + 2 * HOUR, NOON + 3 * HOUR]
     absences = recorder.rows("select feed, last_listed_at, unlisted_at, listed_again_at from unlisted_jobs")
     assert absences == [("ingest", NOON + HOUR, NOON + 2 * HOUR, None)]
+
+
+def test_a_load_that_only_the_other_listing_goes_on_showing_is_not_gone(recorder: Recorder, org: DemoOrg) -> None:
+    """Neither while it is as it was, nor once it changes; no state of it is lost."""
+    for in_query, in_ingest in (("", "Open"), ("Open", ""), ("InProgress", ""), ("JobComplete", ""), ("", "Failed")):
+        for feed, state in (("query", in_query), ("ingest", in_ingest)):
+            show(org, feed, *([record(ID, jobType="V2Ingest", state=state)] if state else []))
+        recorder.load()
+        assert places(recorder).keys() == {ID}
+        assert recorder.rows("select count(*) from unlisted_jobs") == [(0,)]
+        assert recorder.rows("select state from all_jobs") == [(in_query or in_ingest,)]
+        org.advance(HOUR)
+    assert states(recorder, ID) == ["Open", "InProgress", "JobComplete", "Failed"]
+
+
+def test_changes_of_a_load_while_its_own_listing_fails(recorder: Recorder, org: DemoOrg) -> None:
+    for state in ("Open", "InProgress", "JobComplete"):
+        if state == "InProgress":
+            org.fail_next(403, FORBIDDEN, path="/jobs/ingest$")
+        else:
+            show(org, "ingest", record(ID, jobType="V2Ingest", state=state))
+        show(org, "query", record(ID, jobType="V2Ingest", state=state))
+        recorder.load()
+        assert places(recorder).keys() == {ID}
+        org.advance(HOUR)
+    assert states(recorder, ID) == ["Open", "InProgress", "JobComplete"]
+    assert places(recorder) == {ID: "ingest"}
+    assert recorder.rows("select count(*) from unlisted_jobs") == [(0,)]
+
+
+def test_a_load_of_a_killed_run_that_neither_shows_any_more_is_gone_at_once(
+    recorder: Recorder, org: DemoOrg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its kept listings had it in both tables, and both find it gone at the same second."""
+    for feed in ("query", "ingest"):
+        show(org, feed, record(ID, jobType="V2Ingest"))
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "load_package", lambda *given: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            recorder.load()
+    org.advance(HOUR)
+    other = record("750Dm0000000002MAA", jobType="V2Query")
+    show(org, "query", other)
+    show(org, "ingest", other)
+    recorder.load()
+    assert recorder.rows("select id, unlisted_at, listed_again_at from unlisted_jobs") == [(ID, NOON + HOUR, None)]
+
+
+def test_an_absence_is_recorded_once_though_the_published_copy_lacked_it(
+    recorder: Recorder, org: DemoOrg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A listing that is kept while the file is locked is compared with the published copy."""
+    gone = org.add_job()
+    org.add_job()
+    recorder.load()
+    org.delete_job(gone)
+    org.advance(HOUR)
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "publish", lambda *given: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            recorder.load()
+    org.advance(HOUR)
+    with holding(recorder.primary_file, read_only=True), pytest.raises(TemporaryError):
+        recorder.load()
+    org.advance(HOUR)
+    recorder.load()
+    assert recorder.rows("select id, last_listed_at, unlisted_at, listed_again_at from unlisted_jobs") == [
+        (gone, NOON, NOON + HOUR, None)
+    ]
