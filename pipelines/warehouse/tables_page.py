@@ -43,7 +43,7 @@ QUESTIONS: Final[dict[str, dict[str, str]]] = {
         "fleet": "How is each org doing, which of them have gone silent, and what fails in each?",
     },
     "What went wrong": {
-        "failures": "What failed, was aborted or lost records, and why?",
+        "failures": "Which jobs failed, were aborted or lost records?",
         "failure_reasons": "What are the reasons, of jobs and of records, how often does each occur, and since when?",
         "record_counts": "Do the counts of loads add up, and how far are the reasons known?",
         "reason_trends": "Which reasons for failed records are new, or more frequent than in the weeks before?",
