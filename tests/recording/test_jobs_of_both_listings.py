@@ -203,24 +203,6 @@ def test_records_without_a_key_in_either_listing(recorder: Recorder, org: DemoOr
     assert recorder.rows("select count(*) from unlisted_jobs") == [(0,)]
 
 
-def test_a_reduced_view_of_one_listing(recorder: Recorder, org: DemoOrg) -> None:
-    """It proves nothing of its own jobs, and the other one stays whole."""
-    org.lists_loads = False
-    queries = [org.add_job() for _ in range(30)]
-    loads = [org.add_job(jobType="V2Ingest", createdById=f"005{n:015}") for n in range(30)]
-    recorder.load()
-    org.advance(HOUR)
-    show(org, "ingest", *org.records_of("ingest", loads[:2]))
-    org.delete_job(queries[0])
-    recorder.load()
-    assert recorder.rows("select feed, jobs_lost, reduced_since is not null from listings order by started_at desc, feed limit 2") == [
-        ("ingest", 28, True), ("query", 1, False),
-    ]  # fmt: skip
-    assert recorder.rows("select feed, hidden, count(*) from unlisted_jobs group by all order by all") == [
-        ("ingest", True, 28), ("query", False, 1),
-    ]  # fmt: skip
-
-
 def test_a_load_that_goes_from_one_listing_to_the_other_is_not_gone_until_neither_shows_it(
     recorder: Recorder, org: DemoOrg
 ) -> None:

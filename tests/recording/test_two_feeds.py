@@ -266,3 +266,21 @@ def test_both_are_kept_while_the_file_is_locked(recorder: Recorder, org: DemoOrg
         ("query", 3),
     ]
     assert recorder.rows("select count(*) from ingest_jobs") == [(2,)]
+
+
+def test_a_reduced_view_of_one_listing(recorder: Recorder, org: DemoOrg) -> None:
+    """It proves nothing of its own jobs, and the other one stays whole."""
+    queries = [org.add_job() for _ in range(30)]
+    loads = [org.add_job(jobType="V2Ingest", createdById=f"005{n:015}") for n in range(30)]
+    recorder.load()
+    org.advance(HOUR)
+    records = org.records_of("ingest", loads[:2])
+    org.fail_next(200, {"done": True, "records": records, "nextRecordsUrl": None}, path="/jobs/ingest$")
+    org.delete_job(queries[0])
+    recorder.load()
+    assert recorder.rows("select feed, jobs_lost, reduced_since is not null from listings order by started_at desc, feed limit 2") == [
+        ("ingest", 28, True), ("query", 1, False),
+    ]  # fmt: skip
+    assert recorder.rows("select feed, hidden, count(*) from unlisted_jobs group by all order by all") == [
+        ("ingest", True, 28), ("query", False, 1),
+    ]  # fmt: skip
