@@ -77,6 +77,8 @@ class Warehouse:
         except (duckdb.CatalogException, duckdb.BinderException) as error:
             raise lacking(self.path, error) from None
         except duckdb.IOException as error:
+            if is_damage(error):  # of which part, `opened` says once the file is closed
+                raise
             raise disk_full_error(error) or _unreadable(self.path, error) from None
         except (duckdb.Error, RuntimeError) as error:
             raise_if_interrupted(error)
@@ -138,7 +140,7 @@ def lacking(path: Path, error: duckdb.Error) -> ConfigError:
     )
 
 
-def _damaged(path: Path, error: Exception) -> ConfigError | None:
+def _damaged(path: Path, error: Exception) -> ConfigError | TemporaryError | None:
     """The error for a file of which DuckDB could not read a part, once it is closed; None if it is not damaged."""
     if is_damage(error):
         with suppress(OSError, duckdb.Error):  # it cannot be examined now: the error itself is reported
@@ -146,6 +148,8 @@ def _damaged(path: Path, error: Exception) -> ConfigError | None:
                 return ConfigError(
                     f"{path} is damaged: {part}.", "If a load published it, the next load publishes it again."
                 )
+        if isinstance(error, duckdb.IOException):
+            return _unreadable(path, error)
     return None
 
 
