@@ -171,17 +171,19 @@ def completed(snapshot: Snapshot, history: History, others: Iterable[Snapshot]) 
 
 
 def _with_those_left(snapshot: Snapshot, history: History, elsewhere: pa.ChunkedArray) -> tuple[Snapshot, list[Rows]]:
-    feed, left, started_at = snapshot.feed, snapshot.left_if_shown, snapshot.started_at
-    snapshot = replace(snapshot, left_if_shown=())
+    if not snapshot.left_if_shown:
+        return snapshot, []
+    feed, started_at, ids = snapshot.feed, snapshot.started_at, elsewhere.combine_chunks()
     changes = ChangedJobs(history, feed, snapshot.since)
-    for page in left:
-        ours = page.filter(pc.invert(pc.is_in(page["id"], value_set=elsewhere.combine_chunks())))
+    for page in snapshot.left_if_shown:
+        ours = page.filter(pc.invert(pc.is_in(page["id"], value_set=ids)))
         if ours.num_rows:
             changes.add(ours)
     rows = list(_states(feed, changes, started_at))
     rows.append(Rows(feed.jobs, changes.hand_over(), started_at))
     snapshot = replace(
         snapshot,
+        left_if_shown=(),
         jobs_left_out=snapshot.jobs_left_out - changes.count,
         jobs_changed=snapshot.jobs_changed + changes.count,
         jobs_changed_late=snapshot.jobs_changed_late + changes.late,
