@@ -75,7 +75,7 @@ INGEST_JOBS: Final = Table(
         Column("concurrency_mode", TEXT, "Parallel", "concurrencyMode"),
         Column("content_type", TEXT, "CSV", "contentType"),
         Column("api_version", NUMBER, "API version that created the job, as a number", "apiVersion"),
-        Column("job_type", TEXT, "V2Ingest or BigObjectIngest; Classic if /jobs/query is not recorded", "jobType"),
+        Column("job_type", TEXT, "V2Ingest or BigObjectIngest; Classic if only /jobs/ingest showed it", "jobType"),
         Column("line_ending", TEXT, "LF or CRLF", "lineEnding"),
         Column("column_delimiter", TEXT, "BACKQUOTE, CARET, COMMA, PIPE, SEMICOLON or TAB", "columnDelimiter"),
         Column("content_url", TEXT, "Where its data is to be uploaded; listed only while it is Open", "contentUrl"),

@@ -45,28 +45,41 @@ def recorded_here(
     V2 loads that /jobs/ingest has shown. Whether /jobs/query ever shows V2 loads is open: its documentation names the
     type as a filter."""
     types, none = listed["job_type"], listed.slice(0, 0)
-    if feed == INGEST and QUERY in others:
-        return listed.filter(pc.not_equal(types, SHOWN_BY_BOTH).fill_null(True)), none
-    if feed != QUERY or INGEST not in others or not history.connection or not history.has(INGEST.jobs):
+    if not others:
         return listed, none
-    own = pc.is_in(types, value_set=pa.array(QUERY_TYPES))
-    if pc.all(own).as_py() is not False:
+    (other,) = others
+    if feed == INGEST:
+        left = pc.equal(types, SHOWN_BY_BOTH).fill_null(False)
+    else:
+        left = pc.invert(pc.is_in(types, value_set=pa.array(QUERY_TYPES)))
+    if not pc.any(left).as_py():
         return listed, none
-    history.connection.register("others", listed.filter(pc.invert(own)).select(INGEST.states.key))
+    theirs = listed.filter(left)
+    known, same = _recorded_there(history, other, theirs)
+    if feed == QUERY:
+        left = pc.and_(left, pc.is_in(listed["id"], value_set=known))
+        theirs = listed.filter(left)
+    return listed.filter(pc.invert(left)), theirs.filter(pc.invert(pc.is_in(theirs["id"], value_set=same)))
+
+
+def _recorded_there(history: History, other: Feed, jobs: pa.Table) -> tuple[pa.Array, pa.Array]:
+    """The ids of the jobs that the other feed's table has, and of those that it has in the same version."""
+    if history.connection is None or not history.has(other.jobs):
+        return pa.array([], pa.string()), pa.array([], pa.string())
+    history.connection.register("jobs_of_page", jobs.select(other.states.key))
     try:
         found = history.connection.sql(
             f"""
-            select o.id, o.system_modstamp = i.system_modstamp and o.state = i.state as same
-            from others as o inner join {DATASET}.{INGEST.jobs.name} as i using (org_id, id)
+            select p.id, p.system_modstamp = j.system_modstamp and p.state = j.state as same
+            from jobs_of_page as p inner join {DATASET}.{other.jobs.name} as j using (org_id, id)
             where org_id = $1
             """,
-            params=[listed["org_id"][0].as_py()],
+            params=[jobs["org_id"][0].as_py()],
         ).to_arrow_table()
     finally:
-        history.connection.unregister("others")
-    known = pc.is_in(listed["id"], value_set=found["id"].combine_chunks())
-    changed = found.filter(pc.invert(found["same"]))["id"]
-    return listed.filter(pc.invert(known)), listed.filter(pc.is_in(listed["id"], value_set=changed.combine_chunks()))
+        history.connection.unregister("jobs_of_page")
+    ids = found["id"].combine_chunks()
+    return ids, ids.filter(found["same"].combine_chunks())
 
 
 def _compare(

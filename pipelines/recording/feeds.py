@@ -61,4 +61,4 @@ FEEDS: Final = {feed.name: feed for feed in (QUERY, INGEST)}
 
 # Types of jobs that /jobs/query lists without fail. A job of any other type belongs to INGEST if that shows it.
 QUERY_TYPES: Final = ("V2Query", "Classic")
-SHOWN_BY_BOTH: Final = "Classic"  # recorded with QUERY, unless only INGEST is
+SHOWN_BY_BOTH: Final = "Classic"  # recorded with QUERY, unless only INGEST is recorded, or shows a job

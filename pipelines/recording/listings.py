@@ -96,6 +96,10 @@ class _Spool:
             stream.write_table(batch.rows)
         self._batches.append(Rows(batch.table, batch.rows.schema.empty_table(), batch.listed_at))
 
+    def extend(self, batches: Iterable[Rows]) -> None:
+        for batch in batches:
+            self.add(batch)
+
     def rows(self) -> Iterator[Rows]:
         """The rows, in the order in which they were added."""
         self._file.seek(0)
@@ -142,7 +146,7 @@ def take_snapshots(
     Raises the first RecorderError if none is. `histories` are used by one thread each.
     """
     stop = threading.Event()
-    spools = {feed: _Spool(folder) for feed in filters}
+    spools, left = ({feed: _Spool(folder) for feed in filters} for _ in range(2))
 
     def listed(feed: Feed) -> Snapshot | RecorderError:
         def until_stopped() -> Iterator[Page]:
@@ -152,7 +156,7 @@ def take_snapshots(
                 yield page
 
         others = filters.keys() - {feed}
-        snapshot = take_snapshot(org, feed, filters[feed], histories[feed], until_stopped(), others)
+        snapshot = take_snapshot(org, feed, filters[feed], histories[feed], until_stopped(), others, left[feed].add)
         try:
             while True:
                 spools[feed].add(next(snapshot))
@@ -190,11 +194,15 @@ def take_snapshots(
         raise failures[first]
     for feed in failures:
         spools[feed].close()
-    whole: list[Snapshot] = []
+    whole = []
     for snapshot in snapshots:
         rest = [one for one in snapshots if one is not snapshot]
-        complete, rows = completed(snapshot, histories[snapshot.feed], rest)
+        # A filter of the other listing says which of the jobs left to it are wanted.
+        unwanted = any(filters[feed] for feed in filters if feed != snapshot.feed)
+        jobs_left = () if unwanted else left[snapshot.feed].rows()
+        complete, rows = completed(snapshot, histories[snapshot.feed], rest, jobs_left)
         whole.append(complete)
-        for batch in rows:
-            spools[snapshot.feed].add(batch)
+        spools[snapshot.feed].extend(rows)
+    for spool in left.values():
+        spool.close()
     return Listings(tuple(whole), failures), ListedRows(spools[snapshot.feed] for snapshot in whole)

@@ -2,7 +2,7 @@
 
 import logging
 import uuid
-from collections.abc import Collection, Generator, Iterable
+from collections.abc import Callable, Collection, Generator, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -47,7 +47,6 @@ class Snapshot:
     api_usage: tuple[int, int] | None
     shown: ShownJobs
     jobs_left_out: int  # shown, but recorded by another feed
-    left_if_shown: tuple[pa.Table, ...]  # of these, what this feed records if the other does not show them
     jobs_changed: int
     jobs_changed_late: int  # of these, with a system_modstamp from before `since`
     rejected: dict[str, Rejected]  # by hash
@@ -77,12 +76,14 @@ def take_snapshot(  # noqa: PLR0917
     history: History,
     pages: Iterable[Page],
     others: Collection[Feed] = (),
+    leave: Callable[[Rows], None] = lambda jobs: None,
 ) -> Generator[Rows, None, Snapshot]:
     """Reads the pages of a listing (see `job_pages`) and yields what is new or different as rows of the tables, a few
     pages at a time. Load nothing until the generator has ended: only then is the listing known to be complete.
 
-    Jobs that one of the `others`, the feeds listed at the same time, records count as shown, and fill no table. What
-    depends on the outcome of these is not compared yet: see `completed`.
+    Jobs that one of the `others`, the feeds listed at the same time, records count as shown, and fill no table; those
+    that this feed records if the other does not show them in the end are passed to `leave`. What depends on the outcome
+    of the others is not compared yet: see `completed`.
 
     Raises a RecorderError: see `job_pages`.
     """
@@ -97,7 +98,6 @@ def take_snapshot(  # noqa: PLR0917
     rejected: dict[str, Rejected] = {}
     notes: list[str] = []
     shown, jobs_left_out = ShownJobs(), 0
-    left_if_shown: list[pa.Table] = []
     started_at = org.clock
     restarted_at: datetime | None = None
     for page in pages:
@@ -119,7 +119,7 @@ def take_snapshot(  # noqa: PLR0917
         shown.add(listed, unkeyed)
         ours, left = recorded_here(history, feed, listed, others)
         if left.num_rows:
-            left_if_shown.append(left)
+            leave(Rows(feed.jobs, left))
         jobs_left_out += listed.num_rows - ours.num_rows
         changes.add(ours)
         if page.last or page.number % PAGES_AT_ONCE == 0 or changes.bytes_to_compare > BYTES_AT_ONCE:
@@ -144,7 +144,6 @@ def take_snapshot(  # noqa: PLR0917
         api_usage=api_usage,
         shown=shown,
         jobs_left_out=jobs_left_out,
-        left_if_shown=tuple(left_if_shown),
         jobs_changed=changes.count,
         jobs_changed_late=changes.late,
         rejected=rejected,
@@ -154,12 +153,14 @@ def take_snapshot(  # noqa: PLR0917
     )
 
 
-def completed(snapshot: Snapshot, history: History, others: Iterable[Snapshot]) -> tuple[Snapshot, list[Rows]]:
-    """What only the run's other complete listings can tell of this one, and the rows for that: the jobs that were left
-    to another feed, which did not show them; and which absences begin and end. A job is gone once none shows it."""
+def completed(
+    snapshot: Snapshot, history: History, others: Iterable[Snapshot], left: Iterable[Rows]
+) -> tuple[Snapshot, list[Rows]]:
+    """What only the run's other complete listings can tell of this one, and the rows for that: which jobs that were
+    `left` to another feed that did not show; and which absences begin and end. A job is gone once none shows it."""
     others = list(others)
     elsewhere = pa.chunked_array([ids for other in others for ids in other.shown.all_ids.chunks], pa.string())
-    snapshot, rows = _with_those_left(snapshot, history, elsewhere)
+    snapshot, rows = _with_those_left(snapshot, history, elsewhere, left)
     org_id, at = snapshot.org.org_id, snapshot.restarted_at or snapshot.started_at
     # A filtered listing proves nothing about jobs it does not show; those it shows do exist.
     if snapshot.filters:
@@ -170,20 +171,19 @@ def completed(snapshot: Snapshot, history: History, others: Iterable[Snapshot]) 
     return snapshot, [*rows, *([Rows(UNLISTED_JOBS, absences)] if absences else [])]
 
 
-def _with_those_left(snapshot: Snapshot, history: History, elsewhere: pa.ChunkedArray) -> tuple[Snapshot, list[Rows]]:
-    if not snapshot.left_if_shown:
-        return snapshot, []
+def _with_those_left(
+    snapshot: Snapshot, history: History, elsewhere: pa.ChunkedArray, left: Iterable[Rows]
+) -> tuple[Snapshot, list[Rows]]:
     feed, started_at, ids = snapshot.feed, snapshot.started_at, elsewhere.combine_chunks()
     changes = ChangedJobs(history, feed, snapshot.since)
-    for page in snapshot.left_if_shown:
-        ours = page.filter(pc.invert(pc.is_in(page["id"], value_set=ids)))
+    for page in left:
+        ours = page.rows.filter(pc.invert(pc.is_in(page.rows["id"], value_set=ids)))
         if ours.num_rows:
             changes.add(ours)
     rows = list(_states(feed, changes, started_at))
     rows.append(Rows(feed.jobs, changes.hand_over(), started_at))
     snapshot = replace(
         snapshot,
-        left_if_shown=(),
         jobs_left_out=snapshot.jobs_left_out - changes.count,
         jobs_changed=snapshot.jobs_changed + changes.count,
         jobs_changed_late=snapshot.jobs_changed_late + changes.late,

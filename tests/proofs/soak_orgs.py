@@ -47,9 +47,19 @@ class OrgTruth:
         self.batches: dict[str, list[Row]] = {}
 
     def note(self) -> None:
-        """Takes in the listings that a load has just completed, and what the load asked of single jobs after them."""
-        for feed, truth in self.feeds.items():
-            truth.note(self.org.readings[feed])
+        """Takes in the listings that a load has just completed, and what the load asked of single jobs after them.
+
+        A Classic job is left to the listing of queries, unless only the other one shows it, in a version that is new.
+        """
+        query, ingest = self.feeds["query"], self.feeds["ingest"]
+        shown = {feed: self.org.readings[feed].shown for feed in self.feeds}
+        left = {
+            job_id
+            for job_id, record in shown["ingest"].items()
+            if record["jobType"] == "Classic" and (job_id in shown["query"] or query.has(job_id, record))
+        }
+        query.note(self.org.readings["query"], shown["ingest"], set(), ingest)
+        ingest.note(self.org.readings["ingest"], shown["query"], left, query)
         for request in self.org.requests:
             asked = ANSWERED.fullmatch(request.path)
             if asked and request.status == 200:

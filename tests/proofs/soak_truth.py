@@ -13,7 +13,6 @@ from typing import Any
 import duckdb
 from busy_org import BusyOrg, Reading
 from planted import spans_by_hand
-from truth import feed_of
 
 from pipelines.demo_org.records import moment_of
 from pipelines.recording.feeds import FEEDS
@@ -45,12 +44,14 @@ class FeedTruth:
         self._gone, self._table = gone, f"{feed}_of_{org.seed}"
         gone.execute(f"create table {self._table} (id text primary key, job text)")
 
-    def note(self, reading: Reading) -> None:
-        """Takes in the listing that a load has just completed."""
+    def note(self, reading: Reading, others: dict[str, dict[str, Any]], left: set[str], moving: "FeedTruth") -> None:
+        """Takes in the listing that a load has just completed. `others` are the jobs that the load's other listing
+        showed, `left` those of this one that are the other feed's; a job that it records comes from `moving`, if that
+        has it."""
         at, before = reading.began, self.listings[-1][0] if self.listings else None
         since = before - MARGIN if before else None
         changed = late = 0
-        shown = {job_id: record for job_id, record in reading.shown.items() if feed_of(record) == self.feed.name}
+        shown = {job_id: record for job_id, record in reading.shown.items() if job_id not in left}
         for job_id, record in shown.items():
             known = self.listed.get(job_id)
             if known and known.record == record:
@@ -58,13 +59,14 @@ class FeedTruth:
             changed += 1
             late += since is not None and time_of(record["systemModstamp"]) < since
             if known is None:
-                known = self.listed[job_id] = Known(record)
+                known = self.listed[job_id] = moving.give_up(job_id) or Known(record)
                 self.jobs += 1
-            version = record["systemModstamp"], record["state"]
+                self.states += len(known.versions)
+            version = _version(record)
             self.states += version not in known.versions
             known.versions.setdefault(version, at)
             known.record, known.current = record, at
-        missing = self.listed.keys() - shown.keys()
+        missing = self.listed.keys() - reading.shown.keys() - others.keys()
         for job_id in missing:
             known = self.listed.pop(job_id)
             known.last_listed, known.unlisted = before, at
@@ -72,6 +74,19 @@ class FeedTruth:
         creators = len({record["createdById"] for record in reading.shown.values()})
         counts = (reading.pages, len(reading.shown), changed, late, len(missing) if before else None, creators)
         self.listings.append((at, reading.ended, since, *counts))
+
+    def give_up(self, job_id: str) -> Known | None:
+        """A job that the other feed records from now on."""
+        known = self.listed.pop(job_id, None)
+        if known:
+            self.jobs -= 1
+            self.states -= len(known.versions)
+        return known
+
+    def has(self, job_id: str, record: dict[str, Any]) -> bool:
+        """Whether this feed has the job, in the version that this record shows."""
+        known = self.listed.get(job_id)
+        return known is not None and _version(known.record) == _version(record)
 
     def differences(self, connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
         """What the tables have otherwise than this model, row by row."""
@@ -153,6 +168,10 @@ class FeedTruth:
         values["current_since"] = known.current
         values["observed_at"] = known.versions[record["systemModstamp"], record["state"]]
         return tuple(values.get(name) for name in self.feed.jobs.schema.names)
+
+
+def _version(record: dict[str, Any]) -> tuple[str, str]:
+    return record["systemModstamp"], record["state"]
 
 
 def _id(job: tuple[str, Known]) -> str:

@@ -2,10 +2,9 @@
 it is lost."""
 
 from collections.abc import Callable
-from datetime import timedelta
-from typing import Any
 
 import pytest
+from both_listings import BOTH, FORBIDDEN, HOUR, ID, INGEST, QUERY, places, record, show, states
 from processes import holding
 from recorders import NOON, Recorder
 
@@ -14,11 +13,6 @@ from pipelines.demo_org.server import serving
 from pipelines.errors import TemporaryError
 from pipelines.recording import load as run
 from pipelines.recording.records import MAX_NEW_FIELDS
-
-HOUR = timedelta(hours=1)
-FORBIDDEN = [{"errorCode": "API_DISABLED_FOR_ORG", "message": "not enabled"}]
-STAMP = "2026-11-02T11:00:00.000Z"
-BOTH, QUERY, INGEST = '["query", "ingest"]', '["query"]', '["ingest"]'
 
 
 @pytest.fixture
@@ -35,46 +29,7 @@ def recorder(recorder_of: Callable[..., Recorder], org: DemoOrg, monkeypatch: py
     return made
 
 
-def record(id: str, **fields: Any) -> dict[str, Any]:
-    return {
-        "id": id, "operation": "insert", "object": "Account", "createdById": "005Dm0000000001MAA", "createdDate": STAMP,
-        "systemModstamp": STAMP, "state": "InProgress", **fields,
-    }  # fmt: skip
-
-
-def show(org: DemoOrg, feed: str, *records: Any) -> None:
-    """What the feed's next listing shows."""
-    org.fail_next(200, {"done": True, "records": list(records), "nextRecordsUrl": None}, path=f"/jobs/{feed}$")
-
-
-def places(recorder: Recorder) -> dict[str, str]:
-    """job -> the feed it stands in. Also checks that it stands in that one alone, with all of its states."""
-    rows = recorder.rows("select id, 'query' from query_jobs union all select id, 'ingest' from ingest_jobs")
-    assert len({job for job, _ in rows}) == len(rows), rows
-    of_states = recorder.rows(
-        "select id, 'query' from query_job_states union select id, 'ingest' from ingest_job_states"
-    )
-    assert sorted(of_states) == sorted(rows)
-    assert sorted(set(recorder.rows("select id, feed from state_spans"))) == sorted(rows)
-    assert (
-        recorder.rows("select id from unlisted_jobs where listed_again_at is null group by all having count(*) > 1")
-        == []
-    )
-    return dict(rows)
-
-
-def states(recorder: Recorder, job: str) -> list[str]:
-    return [
-        state
-        for (state,) in recorder.rows(
-            f"select state from (from query_job_states union all from ingest_job_states) where id = '{job}' "
-            "order by observed_at, system_modstamp"
-        )
-    ]
-
-
 TYPES = ("V2Query", "Classic", "V2Ingest", "V9", None)
-ID = "750Dm0000000001MAA"
 
 
 @pytest.mark.parametrize("in_query", TYPES)
@@ -200,51 +155,6 @@ def test_records_without_a_key_in_either_listing(recorder: Recorder, org: DemoOr
     assert recorder.rows("select feed, rejected, jobs_listed from listings order by started_at desc, feed limit 2") == [
         ("ingest", 3, 3), ("query", 2, 2),
     ]  # fmt: skip
-    assert recorder.rows("select count(*) from unlisted_jobs") == [(0,)]
-
-
-def test_a_load_that_goes_from_one_listing_to_the_other_is_not_gone_until_neither_shows_it(
-    recorder: Recorder, org: DemoOrg
-) -> None:
-    load = record(ID, jobType="V2Ingest", state="Open")
-    gone_at = []
-    for in_query, in_ingest in (([load], []), ([], [load]), ([], []), ([], [])):
-        show(org, "query", *in_query)
-        show(org, "ingest", *in_ingest)
-        recorder.load()
-        assert places(recorder).keys() == {ID}
-        gone_at += [org.now] if recorder.rows("select id from all_jobs where is_gone") else []
-        org.advance(HOUR)
-    assert gone_at == [NOON + 2 * HOUR, NOON + 3 * HOUR]
-    absences = recorder.rows("select feed, last_listed_at, unlisted_at, listed_again_at from unlisted_jobs")
-    assert absences == [("ingest", NOON + HOUR, NOON + 2 * HOUR, None)]
-
-
-def test_a_load_that_only_the_other_listing_goes_on_showing_is_not_gone(recorder: Recorder, org: DemoOrg) -> None:
-    """Neither while it is as it was, nor once it changes; no state of it is lost."""
-    for in_query, in_ingest in (("", "Open"), ("Open", ""), ("InProgress", ""), ("JobComplete", ""), ("", "Failed")):
-        for feed, state in (("query", in_query), ("ingest", in_ingest)):
-            show(org, feed, *([record(ID, jobType="V2Ingest", state=state)] if state else []))
-        recorder.load()
-        assert places(recorder).keys() == {ID}
-        assert recorder.rows("select count(*) from unlisted_jobs") == [(0,)]
-        assert recorder.rows("select state from all_jobs") == [(in_query or in_ingest,)]
-        org.advance(HOUR)
-    assert states(recorder, ID) == ["Open", "InProgress", "JobComplete", "Failed"]
-
-
-def test_changes_of_a_load_while_its_own_listing_fails(recorder: Recorder, org: DemoOrg) -> None:
-    for state in ("Open", "InProgress", "JobComplete"):
-        if state == "InProgress":
-            org.fail_next(403, FORBIDDEN, path="/jobs/ingest$")
-        else:
-            show(org, "ingest", record(ID, jobType="V2Ingest", state=state))
-        show(org, "query", record(ID, jobType="V2Ingest", state=state))
-        recorder.load()
-        assert places(recorder).keys() == {ID}
-        org.advance(HOUR)
-    assert states(recorder, ID) == ["Open", "InProgress", "JobComplete"]
-    assert places(recorder) == {ID: "ingest"}
     assert recorder.rows("select count(*) from unlisted_jobs") == [(0,)]
 
 
