@@ -47,6 +47,7 @@ class Snapshot:
     api_usage: tuple[int, int] | None
     shown: ShownJobs
     jobs_left_out: int  # shown, but recorded by another feed
+    left_ids: pa.ChunkedArray  # of these, the ones that this feed records if the other does not show them
     jobs_changed: int
     jobs_changed_late: int  # of these, with a system_modstamp from before `since`
     rejected: dict[str, Rejected]  # by hash
@@ -98,6 +99,7 @@ def take_snapshot(  # noqa: PLR0917
     rejected: dict[str, Rejected] = {}
     notes: list[str] = []
     shown, jobs_left_out = ShownJobs(), 0
+    left_ids: list[pa.Array] = []
     started_at = org.clock
     restarted_at: datetime | None = None
     for page in pages:
@@ -119,6 +121,7 @@ def take_snapshot(  # noqa: PLR0917
         shown.add(listed, unkeyed)
         ours, left = recorded_here(history, feed, listed, others)
         if left.num_rows:
+            left_ids += left["id"].chunks
             leave(Rows(feed.jobs, left))
         jobs_left_out += listed.num_rows - ours.num_rows
         changes.add(ours)
@@ -144,6 +147,7 @@ def take_snapshot(  # noqa: PLR0917
         api_usage=api_usage,
         shown=shown,
         jobs_left_out=jobs_left_out,
+        left_ids=pa.chunked_array(left_ids, pa.string()),
         jobs_changed=changes.count,
         jobs_changed_late=changes.late,
         rejected=rejected,
@@ -174,10 +178,13 @@ def completed(
 def _with_those_left(
     snapshot: Snapshot, history: History, elsewhere: pa.ChunkedArray, left: Iterable[Rows]
 ) -> tuple[Snapshot, list[Rows]]:
-    feed, started_at, ids = snapshot.feed, snapshot.started_at, elsewhere.combine_chunks()
+    feed, started_at, ids = snapshot.feed, snapshot.started_at, snapshot.left_ids
+    ids = ids.filter(pc.invert(pc.is_in(ids, value_set=elsewhere.combine_chunks()))).combine_chunks()
+    if not len(ids):
+        return snapshot, []
     changes = ChangedJobs(history, feed, snapshot.since)
     for page in left:
-        ours = page.rows.filter(pc.invert(pc.is_in(page.rows["id"], value_set=ids)))
+        ours = page.rows.filter(pc.is_in(page.rows["id"], value_set=ids))
         if ours.num_rows:
             changes.add(ours)
     rows = list(_states(feed, changes, started_at))

@@ -3,6 +3,7 @@
 Keep-alive, gzip, no Nagle delay, every page a ready-made answer. Prints its URL, serves until it is killed.
 GET /prepare?first=N&jobs=N&changed=N&loads=N&latency=S makes another listing: of so many jobs from number `first` on, the
 first `changed` of them in another state than before, each answer so many seconds late; and one of so many loads.
+GET /first-asked says when the first request came since then, in seconds since 1970.
 """
 
 import gzip
@@ -60,6 +61,7 @@ class Prepared:
     """The listings: locator -> the whole answer."""
 
     latency = 0.0
+    first_asked: float | None = None
     pages: ClassVar[dict[bytes, bytes]] = {}
     organization = b""
     limits = answer({name: {"Max": 1_000_000, "Remaining": 999_000} for name in ("DailyApiRequests", "DataStorageMB")})
@@ -67,7 +69,7 @@ class Prepared:
 
     @classmethod
     def make(cls, first: int = 0, jobs: int = 0, changed: int = 0, latency: float = 0.0, loads: int = 0) -> None:
-        cls.latency, cls.pages = latency, {}
+        cls.latency, cls.first_asked, cls.pages = latency, None, {}
         cls.organization = answer({"totalSize": 1, "done": True, "records": [{"Id": ORG_ID}]})  # with the same Date
         cls._add("query", "01g", record, first, jobs, changed)
         cls._add("ingest", "02g", load_record, 0, loads, 0)
@@ -101,6 +103,10 @@ class Handler(socketserver.StreamRequestHandler):
                 numbers = {name: int(value) for name, value in wanted.items() if name != "latency"}
                 Prepared.make(**numbers, latency=wanted.get("latency", 0.0))
                 self.wfile.write(answer({}))
+                continue
+            Prepared.first_asked = Prepared.first_asked or time.time()
+            if path == b"/first-asked":
+                self.wfile.write(answer(Prepared.first_asked))
             elif b"/jobs/query/" in path:
                 self.wfile.write(Prepared.job)
             elif b"/limits" in path:

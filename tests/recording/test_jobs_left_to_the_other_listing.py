@@ -8,14 +8,6 @@ from both_listings import BOTH, FORBIDDEN, HOUR, ID, places, record, show, state
 from recorders import NOON, Recorder
 
 from pipelines.demo_org.org import DemoOrg
-from pipelines.demo_org.server import serving
-
-
-@pytest.fixture
-def org():
-    demo_org = DemoOrg(now=NOON, lists_loads=True)
-    with serving(demo_org):
-        yield demo_org
 
 
 @pytest.fixture
