@@ -63,6 +63,9 @@ def read_ahead(
         file.read(job_pages(org, feed.path, filters[feed]), page_read)
         return file
 
-    with ThreadPoolExecutor(len(filters), "listing") as pool:
-        files = {feed: pool.submit(for_same_org(read), feed) for feed in filters}
-        return {feed: file.result() for feed, file in files.items()}
+    first, *others = filters
+    # The first is read by this thread: a pool would give both to one thread if the first ended before the second began,
+    # and each page has the calls of its thread.
+    with ThreadPoolExecutor(max(1, len(others)), "listing") as pool:
+        files = {feed: pool.submit(for_same_org(read), feed) for feed in others}
+        return {first: read(first)} | {feed: file.result() for feed, file in files.items()}

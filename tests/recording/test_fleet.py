@@ -1,11 +1,18 @@
 """Several orgs in one run: each is recorded as if it were the only one, and what fails of one costs that one."""
 
+from collections.abc import Iterator
 from datetime import timedelta
+from threading import Event
 
 import pytest
 from fleets import Fleet, fleet_fixture  # noqa: F401
 
+from pipelines.config.settings import read_credentials
+from pipelines.demo_org.org import DemoOrg
 from pipelines.errors import ConfigError
+from pipelines.recording.feeds import FEEDS, Feed
+from pipelines.recording.read_ahead import read_ahead
+from pipelines.salesforce.org import Org
 
 
 def test_all_orgs_are_recorded_and_published_once(fleet: Fleet) -> None:
@@ -68,3 +75,20 @@ def test_spans_of_all_orgs_without_rebuild(fleet: Fleet, monkeypatch: pytest.Mon
         f"{states} query_job_states order by all"
     )
     assert fleet.recorder.rows("select count(*) from state_spans") == [(9,)]
+
+
+class OneAfterTheOther(dict[Feed, dict[str, str]]):
+    """Filters that are looked at with pauses, in which a listing that has begun comes to its end."""
+
+    def __iter__(self) -> Iterator[Feed]:
+        for feed in super().__iter__():
+            yield feed
+            Event().wait(0.5)
+
+
+@pytest.mark.usefixtures("recorder")
+def test_each_listing_counts_its_own_calls_however_short_they_are(org: DemoOrg) -> None:
+    filters = OneAfterTheOther({feed: {} for feed in FEEDS.values()})
+    pages = read_ahead(Org(read_credentials()), filters, lambda feed, page: None, Event())
+    assert [page.calls for feed in FEEDS.values() for page in pages[feed].pages()] == [1, 1]
+    assert len([request for request in org.requests if "/jobs/" in request.path]) == 2
