@@ -85,6 +85,19 @@ def _examine_copies(found: Diagnosis, settings: Settings) -> None:
             found.good(f"daily copies in {daily[0].parent}: {len(daily)}, {size:,.0f} MB in total")
     except OSError as error:
         found.note(f"the daily copies of {settings.warehouse} cannot be read: {error.strerror}")
+        return
+    _examine_blocks(found, settings.warehouse, "If a load published it, the next load publishes it again.")
+    for copy in daily:
+        _examine_blocks(found, copy, "Remove it, and check the disk: a restore takes the newest intact copy.")
+
+
+def _examine_blocks(found: Diagnosis, file: Path, remedy: str) -> None:
+    try:
+        if holds_something(file) and (part := damaged_part(file)):
+            found.bad(ConfigError(f"{file} is damaged: {part}.", remedy))
+    except (OSError, duckdb.Error, RuntimeError) as error:
+        raise_if_interrupted(error)
+        found.note(f"{file} cannot be read: {str(error).splitlines()[0][:300]}")
 
 
 def _examine_kept(found: Diagnosis, state: StateFolder) -> None:

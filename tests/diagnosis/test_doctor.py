@@ -8,6 +8,7 @@ from recorders import KEYS, Recorder
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
+from pipelines.warehouse.damage import suspect_blocks
 
 
 @pytest.fixture
@@ -46,6 +47,25 @@ def test_one_fault_does_not_hide_the_rest(org: DemoOrg, recorder: Recorder) -> N
     for said in ("lock_wait` (variable", "LOKC_WAIT", "does not answer like Salesforce", "signed in", "1 job"):
         assert said in found.stdout
     assert found.stdout.count("  BAD ") == 3
+
+
+def test_a_damaged_copy_is_named(org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A daily one, which is read only when it is needed; and the published one, in a block that few queries read."""
+    monkeypatch.setenv("QUERY_JOBS__KEEP_COPIES", "1")
+    org.add_job()
+    recorder.load()
+    (daily,) = recorder.home.glob("warehouse.duckdb.copies/*.duckdb")
+    for file, remedy in ((daily, "Remove it, and check the disk"), (recorder.warehouse, "publishes it again")):
+        content, end = file.read_bytes(), 0
+        while not suspect_blocks(file):  # the last block that is in use
+            end += 1_000
+            file.write_bytes(content[:-end] + bytes([content[-end] ^ 1]) + content[len(content) - end + 1 :])
+        said = recorder.run("doctor")
+        assert said.returncode == 78
+        assert f"  BAD   {file} is damaged: " in said.stdout
+        assert remedy in said.stdout
+        file.write_bytes(content)
+    assert recorder.run("doctor").returncode == 0
 
 
 def test_it_answers_open_questions_and_says_what_it_cannot_tell(org: DemoOrg, recorder: Recorder) -> None:
