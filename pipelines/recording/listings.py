@@ -19,7 +19,7 @@ from pipelines.org_log import for_same_org
 from pipelines.recording.feeds import FEEDS, INGEST, Feed
 from pipelines.recording.history import History
 from pipelines.recording.merges import Rows
-from pipelines.recording.snapshot import Snapshot, completed, take_snapshot
+from pipelines.recording.snapshot import Snapshot, completed, shown_of_another_feed, take_snapshot
 from pipelines.salesforce.job_pages import Page
 from pipelines.salesforce.org import Org
 
@@ -203,6 +203,9 @@ def take_snapshots(
         complete, rows = completed(snapshot, histories[snapshot.feed], rest, jobs_left)
         whole.append(complete)
         spools[snapshot.feed].extend(rows)
+    one = snapshots[0]
+    for feed in set(FEEDS.values()) - {snapshot.feed for snapshot in snapshots}:
+        spools[one.feed].extend(shown_of_another_feed(one, feed, histories[one.feed]))
     for spool in left.values():
         spool.close()
     return Listings(tuple(whole), failures), ListedRows(spools[snapshot.feed] for snapshot in whole)

@@ -61,6 +61,11 @@ class Snapshot:
         return self.shown.jobs - self.jobs_left_out
 
     @property
+    def listed_at(self) -> datetime:
+        """When what it showed was so: the start of the pass that came to its end."""
+        return self.restarted_at or self.started_at
+
+    @property
     def filters_text(self) -> str:
         """The filters as they are stored in the column `filters`."""
         return _as_text(self.filters)
@@ -165,7 +170,7 @@ def completed(
     others = list(others)
     elsewhere = pa.chunked_array([ids for other in others for ids in other.shown.all_ids.chunks], pa.string())
     snapshot, rows = _with_those_left(snapshot, history, elsewhere, left)
-    org_id, at = snapshot.org.org_id, snapshot.restarted_at or snapshot.started_at
+    org_id, at = snapshot.org.org_id, snapshot.listed_at
     # A filtered listing proves nothing about jobs it does not show; those it shows do exist.
     if snapshot.filters:
         absences = listed_again(history, snapshot.feed, snapshot.shown, elsewhere, org_id, at)
@@ -173,6 +178,13 @@ def completed(
         missing = compared(history, snapshot.feed, snapshot.shown, elsewhere, org_id, at)
         snapshot, absences = replace(snapshot, missing=missing), missing.rows if missing else None
     return snapshot, [*rows, *([Rows(UNLISTED_JOBS, absences)] if absences else [])]
+
+
+def shown_of_another_feed(snapshot: Snapshot, feed: Feed, history: History) -> list[Rows]:
+    """The rows that end absences of a feed of which the run has no complete listing: this one shows these jobs."""
+    none = pa.chunked_array([], pa.string())
+    absences = listed_again(history, feed, snapshot.shown, none, snapshot.org.org_id, snapshot.listed_at)
+    return [Rows(UNLISTED_JOBS, absences)] if absences else []
 
 
 def _with_those_left(

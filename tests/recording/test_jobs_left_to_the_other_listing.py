@@ -108,3 +108,29 @@ def test_classic_jobs_that_a_filter_leaves_out_are_not_recorded(
     show(org, "ingest", record("750B", jobType="Classic"), record("750C", jobType="V2Ingest"))
     recorder.load()
     assert places(recorder) == {"750A": "query", "750C": "ingest"}
+
+
+@pytest.mark.parametrize(
+    ("job_type", "own", "other"), [("V2Ingest", "ingest", "query"), ("Classic", "query", "ingest")]
+)
+@pytest.mark.parametrize("fails", [True, False])
+def test_an_absent_job_that_only_the_other_listing_shows_again_is_back(
+    recorder: Recorder, org: DemoOrg, monkeypatch: pytest.MonkeyPatch, fails: bool, job_type: str, own: str, other: str
+) -> None:
+    """As it was, while its own listing fails, or is not recorded any more; and gone once none shows it."""
+    job = record(ID, jobType=job_type)
+    for in_own, in_other in (([job], [job]), ([], []), (None, [job]), ([], [])):
+        show(org, other, *in_other)
+        monkeypatch.setenv("SOURCES__SALESFORCE__FEEDS", BOTH if in_own is not None or fails else f'["{other}"]')
+        if in_own is None:
+            org.fail_next(403, FORBIDDEN, path=f"/jobs/{own}$")
+        else:
+            show(org, own, *in_own)
+        recorder.load()
+        assert places(recorder).keys() == {ID}
+        org.faults.clear()
+        org.advance(HOUR)
+    assert recorder.rows("select last_listed_at, unlisted_at, listed_again_at from unlisted_jobs order by all") == [
+        (NOON, NOON + HOUR, NOON + 2 * HOUR),
+        (NOON + 2 * HOUR, NOON + 3 * HOUR, None),
+    ]
