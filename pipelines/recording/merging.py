@@ -3,6 +3,7 @@
 import logging
 import shutil
 from pathlib import Path
+from typing import Final
 
 import dlt
 import duckdb
@@ -12,10 +13,11 @@ from dlt.load.exceptions import LoadClientJobFailed
 
 from pipelines.errors import exception_chain
 from pipelines.interrupts import causing_signal
+from pipelines.recording.feeds import FEEDS
 from pipelines.recording.kept_listings import KeptListing, UnreadableListing, rows_of, waiting
 from pipelines.recording.org_join import join_orgs
 from pipelines.recording.source import kept_rows
-from pipelines.tables import LISTINGS, TABLES
+from pipelines.tables import DATASET, LISTINGS, TABLES, UNLISTED_JOBS
 from pipelines.warehouse.dlt_packages import interruptible, synced_pipeline
 from pipelines.warehouse.primary import PrimaryDatabase
 from pipelines.warehouse.schema import complete_tables, stored_columns
@@ -28,6 +30,13 @@ DOES_NOT_FIT = (
     duckdb.DataError,
     duckdb.ConstraintException,
 )  # errors that would recur on each attempt to load a kept listing
+
+# A listing that was compared with nothing, as others were waiting before it, ends no absence itself.
+BACK: Final = f"""
+update {DATASET}.{UNLISTED_JOBS.name} as u set listed_again_at = s.shown_at, hidden = null
+from (select org_id, id, min(coalesce(current_since, observed_at)) as shown_at from shown group by all) as s
+where u.org_id = s.org_id and u.id = s.id and u.listed_again_at is null and u.unlisted_at < s.shown_at
+"""
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +83,12 @@ def _load_one(primary: PrimaryDatabase, state: StateFolder, kept: KeptListing) -
     pipeline = synced_pipeline(primary.connection, working)
     pipeline.extract(kept_rows({table: rows_of(tables[table.name], table) for table in TABLES if table.name in tables}))
     load_package(pipeline)
+    complete_tables(primary.connection)
+    for feed in FEEDS.values():
+        for rows in rows_of(tables.get(feed.jobs.name, []), feed.jobs):
+            primary.connection.register("shown", rows)
+            primary.connection.execute(BACK)
+            primary.connection.unregister("shown")
     kept.remove()
     shutil.rmtree(working)
 

@@ -1,5 +1,6 @@
 """Jobs that are no longer listed: when they were last seen, and what that proves."""
 
+from contextlib import nullcontext
 from datetime import timedelta
 
 import pytest
@@ -72,6 +73,21 @@ def test_a_job_that_comes_back_is_not_gone(org: DemoOrg, recorder: Recorder) -> 
         (other, "InProgress", NOON + 3 * HOUR, NOON + 4 * HOUR, None),
     ]
     assert recorder.rows("select id from stuck_jobs") == []
+
+
+def test_a_job_that_only_a_kept_listing_shows_again_was_back(org: DemoOrg, recorder: Recorder) -> None:
+    """One that was compared with nothing, because another one was waiting already."""
+    other = org.add_job(createdById=org.add_user("Amara Osei", "amara@example.org"))
+    for sees_all, locked in ((True, False), (False, False), (False, True), (True, True), (False, False)):
+        org.sees_all = sees_all
+        with holding(recorder.primary_file) if locked else nullcontext():
+            assert recorder.run().returncode == (75 if locked else 0)
+        org.advance(HOUR)
+
+    assert recorder.rows(f"{ROWS} order by unlisted_at") == [
+        (other, "InProgress", NOON, NOON + HOUR, NOON + 3 * HOUR),
+        (other, "InProgress", NOON + 3 * HOUR, NOON + 4 * HOUR, None),
+    ]
 
 
 def test_a_filtered_listing_proves_nothing(org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
