@@ -6,7 +6,7 @@ import logging
 import re
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -194,18 +194,29 @@ def take_snapshots(
         raise failures[first]
     for feed in failures:
         spools[feed].close()
+    whole = _completed(snapshots, filters, histories, spools, left)
+    for spool in left.values():
+        spool.close()
+    return Listings(whole, failures), ListedRows(spools[snapshot.feed] for snapshot in whole)
+
+
+def _completed(
+    snapshots: Sequence[Snapshot],
+    filters: Mapping[Feed, dict[str, str]],
+    histories: Mapping[Feed, History],
+    spools: Mapping[Feed, _Spool],
+    left: Mapping[Feed, _Spool],
+) -> tuple[Snapshot, ...]:
+    """The complete listings of a run with what only all of them together can tell; its rows are added to `spools`."""
     whole = []
     for snapshot in snapshots:
-        rest = [one for one in snapshots if one is not snapshot]
+        feed, others = snapshot.feed, [one for one in snapshots if one is not snapshot]
         # A filter of the other listing says which of the jobs left to it are wanted.
-        unwanted = any(filters[feed] for feed in filters if feed != snapshot.feed)
-        jobs_left = () if unwanted else left[snapshot.feed].rows()
-        complete, rows = completed(snapshot, histories[snapshot.feed], rest, jobs_left)
+        unwanted = any(filters[other] for other in filters if other != feed)
+        complete, rows = completed(snapshot, histories[feed], others, () if unwanted else left[feed].rows())
         whole.append(complete)
-        spools[snapshot.feed].extend(rows)
+        spools[feed].extend(rows)
     one = snapshots[0]
     for feed in set(FEEDS.values()) - {snapshot.feed for snapshot in snapshots}:
         spools[one.feed].extend(shown_of_another_feed(one, feed, histories[one.feed]))
-    for spool in left.values():
-        spool.close()
-    return Listings(tuple(whole), failures), ListedRows(spools[snapshot.feed] for snapshot in whole)
+    return tuple(whole)
