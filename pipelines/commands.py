@@ -11,7 +11,7 @@ from pipelines.command_line import KEYS_OF_INIT
 from pipelines.config.project import shown_path
 from pipelines.config.settings import warehouse_to_read
 from pipelines.demo import DEMO_HOME, DEMO_WAREHOUSE, FLEET_HOME
-from pipelines.errors import ConfigError
+from pipelines.errors import UsageError
 from pipelines.org_log import say
 from pipelines.runs import forward, load, warn_of_misspelt_settings
 from pipelines.warehouse.reader import Warehouse
@@ -115,7 +115,7 @@ def _show(options: Namespace) -> int:
     if view is None and kind != "parquet" and file.replace("_", "").isalnum():  # `show --csv failures`
         view, file = file, str(STDOUT)
     if view is None and kind:
-        raise ConfigError(f"--{kind} of which view?", "Name one: show lists them.")
+        raise UsageError(f"--{kind} of which view?", "Name one: show lists them.")
     if view is None:
         say(list_of_views())
         return 0

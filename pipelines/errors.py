@@ -59,6 +59,12 @@ class ConfigError(RecorderError):
     exit_code = os.EX_CONFIG  # 78
 
 
+class UsageError(ConfigError):
+    """An argument of the command line is wrong, in a way that only its command can know: a view, a column, an org."""
+
+    exit_code = 2  # as argparse ends for the others
+
+
 def sanitize(text: object, at_most: int = 300) -> str:
     """Text from outside, made safe for a message: one line, shortened, and without characters that would control the
     terminal (escape sequences, bidirectional marks)."""

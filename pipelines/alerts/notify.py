@@ -20,7 +20,7 @@ from pipelines.answers.findings.thresholds import Thresholds
 from pipelines.answers.findings.words import counted
 from pipelines.answers.org_choice import chosen_orgs
 from pipelines.config.settings import read_settings, warehouse_to_read
-from pipelines.errors import ConfigError, TemporaryError, unwrap_error
+from pipelines.errors import TemporaryError, UsageError, unwrap_error
 from pipelines.warehouse.reader import Warehouse
 
 # A run a day starts some seconds earlier or later than the last one: without this, every second reminder would wait
@@ -38,7 +38,7 @@ def notifying(given: Path | None, names: Sequence[str], as_of: str | None) -> It
     Raises ConfigError if no channel is set, or one is wrong; TemporaryError if one cannot be reached.
     """
     if as_of:
-        raise ConfigError("--notify reports what is wrong now, not as of an earlier time.", "Leave out --as-of.")
+        raise UsageError("--notify reports what is wrong now, not as of an earlier time.", "Leave out --as-of.")
     alerts, settings = read_alert_settings(), read_settings()
     channels = open_channels(alerts.urls)
     if given is None and not settings.warehouse.exists() and not settings.primary_file.exists():

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from pipelines.errors import ConfigError, sanitize
+from pipelines.errors import UsageError, sanitize
 from pipelines.salesforce.ids import full_id
 from pipelines.warehouse.reader import Warehouse
 
@@ -20,7 +20,7 @@ def chosen_orgs(file: Warehouse, names: Sequence[str]) -> list[str]:
     of all. A name is the one in the settings, the company's, the one that is shown, or the org's id of 15 or 18
     characters; one that several orgs have means all of them.
 
-    Raises ConfigError for a name that none of them has.
+    Raises UsageError for a name that none of them has.
     """
     recorded = file.rows(NAMES)
     if not names:
@@ -32,7 +32,7 @@ def chosen_orgs(file: Warehouse, names: Sequence[str]) -> list[str]:
     for name in names:
         if not any({name, full_id(name)} & known for known in called.values()):
             there = ", ".join(org["configured_name"] or org["display_name"] for org in recorded)
-            raise ConfigError(
+            raise UsageError(
                 f"--org {sanitize(name, 60)}: {file.path} has no org of this name.",
                 f"It has: {there}." if there else "Nothing is recorded in it yet.",
             )

@@ -12,7 +12,7 @@ from typing import Final
 
 from pipelines.answers.org_choice import chosen_orgs
 from pipelines.answers.output_file import check_output, write_copy
-from pipelines.errors import ConfigError, sanitize
+from pipelines.errors import ConfigError, UsageError, sanitize
 from pipelines.tables import DATASET, TABLES
 from pipelines.warehouse.reader import Warehouse
 from pipelines.warehouse.schema import views
@@ -72,7 +72,7 @@ def known_names() -> list[str]:
 
 
 def chosen_name(given: str) -> str:
-    """The view or table that is meant. Raises ConfigError, with the names that are most like it."""
+    """The view or table that is meant. Raises UsageError, with the names that are most like it."""
     name = given.strip().lower().replace("-", "_").removeprefix(f"{DATASET}.")
     names = known_names()
     if name in names:
@@ -80,7 +80,7 @@ def chosen_name(given: str) -> str:
     close = difflib.get_close_matches(name, names, n=3)  # best first
     near = list(dict.fromkeys(close + [n for n in names if len(name) > 3 and name in n]))
     asked = f"Did you mean {' or '.join(near)}? " if near else ""
-    raise ConfigError(
+    raise UsageError(
         f"There is no view or table {sanitize(given, 60)}.", f"{asked}`show` without a name lists them all."
     )
 
@@ -96,7 +96,7 @@ class Shown:
         orgs: Sequence[str] = (),
         columns: Sequence[str] = (),
     ) -> None:
-        """Raises ConfigError for a name, an org, a period or columns that cannot be chosen, and like
+        """Raises UsageError for a name, an org, a period or columns that cannot be chosen, and like
         `Warehouse.rows`."""
         self.file, self.name = file, chosen_name(given)
         described = file.rows(f"select column_name, column_type from (describe {self.name})")
@@ -106,13 +106,13 @@ class Shown:
         conditions = []
         if orgs:
             if "org_id" not in self.types:
-                raise ConfigError(f"{self.name} is not about an org.", "Leave out --org.")
+                raise UsageError(f"{self.name} is not about an org.", "Leave out --org.")
             self._set("shown_orgs", chosen)
             conditions.append("org_id in (select unnest(getvariable('shown_orgs')))")
         self._time = self._time_of_row()
         if days:
             if not self._time:
-                raise ConfigError(f"{self.name} has no time to filter by.", "Leave out --days.")
+                raise UsageError(f"{self.name} has no time to filter by.", "Leave out --days.")
             conditions.append(f"{self._time} >= getvariable('shown_since')")
             ((newest,),) = file.connection.execute(
                 "select max(as_of at time zone 'UTC') from recorded_orgs where list_contains($1, org_id)", [chosen]
@@ -152,7 +152,7 @@ class Shown:
         columns = self.columns or list(self.types)
         begins = {"csv": columns[0].encode(), "json": b"[", "parquet": b"par1"}
         if kind == "parquet" and _is_terminal(output):
-            raise ConfigError("Parquet cannot be shown in a terminal.", f"Name a file: {option}.")
+            raise UsageError("Parquet cannot be shown in a terminal.", f"Name a file: {option}.")
         check_output(output, option, f"{kind.upper()} file of {self.name}", begins[kind])
         query = self._query(columns, FORMS[kind])
         written = 0
@@ -183,7 +183,7 @@ class Shown:
         if name in self.types:
             return name
         near = difflib.get_close_matches(name, self.types, n=3)
-        raise ConfigError(
+        raise UsageError(
             f"{self.name} has no column {sanitize(given, 60)}.",
             f"Did you mean {' or '.join(near)}?" if near else f"It has: {', '.join(self.types)}.",
         )

@@ -10,7 +10,7 @@ from pipelines.config.credentials import SECTION, SalesforceCredentials
 from pipelines.config.dlt_context import active, named, resolved
 from pipelines.config.own_settings import CREDENTIALS, ORGS, SOURCE, folded, keys_of
 from pipelines.config.settings import SourceConfiguration, read_credentials, read_feeds, warn
-from pipelines.errors import ConfigError, RecorderError, sanitize
+from pipelines.errors import ConfigError, RecorderError, UsageError, sanitize
 
 # A name begins the lines of an org's messages and is part of variables, where a double underscore ends it.
 NAME: Final = re.compile(r"[A-Za-z0-9]+([_-][A-Za-z0-9]+)*", re.ASCII)
@@ -64,14 +64,14 @@ def org_names() -> list[str]:
 def read_orgs(wanted: Sequence[str] = (), on_exposed: Callable[[RecorderError], None] = warn) -> list[ConfiguredOrg]:
     """The orgs to record, in the order of the settings; those named in `wanted`, if any.
 
-    What is wrong with one org's settings is its `problem`: the others can be recorded. Raises ConfigError for a name
-    that there is not, or if the credentials of the single org are incomplete."""
+    What is wrong with one org's settings is its `problem`: the others can be recorded. Raises UsageError for a name
+    that there is not, ConfigError if the credentials of the single org are incomplete."""
     names = org_names()
     chosen = {folded(name) for name in wanted}
     unknown = [sanitize(name, 60) for name in wanted if folded(name) not in map(folded, names)]
     if unknown:
-        there = f"There are: {', '.join(names)}." if names else f"The settings have no [{ORGS}.*]."
-        raise ConfigError(f"There is no org {' or '.join(unknown)} in the settings.", there)
+        there = f"There are: {', '.join(names)}." if names else f"They have no [{ORGS}.NAME] at all: leave out --org."
+        raise UsageError(f"There is no org {' or '.join(unknown)} in the settings.", there)
     if not names:
         source = ".".join(SOURCE)
         credentials = read_credentials(on_exposed)

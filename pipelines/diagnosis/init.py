@@ -18,7 +18,7 @@ from pipelines.config.own_settings import CREDENTIALS, ORGS, SECRETS
 from pipelines.config.project import INSTALLED, shown_path
 from pipelines.config.secrets_file import keys_there, section_of, with_keys
 from pipelines.diagnosis.doctor import doctor
-from pipelines.errors import ConfigError
+from pipelines.errors import ConfigError, UsageError
 from pipelines.warehouse.atomic_file import replacing
 
 SIGN_INS: Final = dict(zip(("client-credentials", "jwt", "sf", "token"), METHODS, strict=True))
@@ -92,7 +92,7 @@ def _in_terminal() -> bool:
 
 def _check_place(file: Path, org: str) -> None:
     if org and (not NAME.fullmatch(org) or len(org) > MAX_NAME):
-        raise ConfigError(
+        raise UsageError(
             f"--org {org[:60]!r}: an org cannot have this name.",
             f"Use letters and digits, with single `-` or `_` between them, at most {MAX_NAME} characters.",
         )
@@ -123,7 +123,7 @@ def _method(given: Mapping[str, str]) -> str:
     if meant := next((name for key, name in TELLING.items() if given.get(key)), ""):
         return meant
     if not _in_terminal():
-        raise ConfigError("Which way to sign in?", f"Add --sign-in with one of {', '.join(SIGN_INS)}.")
+        raise UsageError("Which way to sign in?", f"Add --sign-in with one of {', '.join(SIGN_INS)}.")
     print("How should it sign in?")
     for number, (method, keys) in enumerate(METHODS.items(), 1):
         print(f"  {number}. {method}{' (recommended)' if number == 1 else ''}: {', '.join(keys)}")
@@ -138,7 +138,7 @@ def _keys(sign_in: str, given: Mapping[str, str], secret_file: str) -> dict[str,
     secret = next((key for key in SECRET_KEYS if key in wanted), "")
     spare = sorted(key for key, value in given.items() if value and key not in (*wanted, "login_url"))
     if spare:
-        raise ConfigError(
+        raise UsageError(
             f"{', '.join(spare)}: not part of the {SIGN_INS[sign_in]} sign-in.", f"It has: {', '.join(wanted)}."
         )
     keys = {key: value for key, value in given.items() if value}
@@ -147,7 +147,7 @@ def _keys(sign_in: str, given: Mapping[str, str], secret_file: str) -> dict[str,
     missing = [key for key in wanted if not keys.get(key)]
     if missing and not _in_terminal():
         options = [f"--{key.replace('_', '-')}" if key not in SECRET_KEYS else "--secret-file" for key in missing]
-        raise ConfigError(f"Missing: {', '.join(options)}.", "In a terminal, init asks for them.")
+        raise UsageError(f"Missing: {', '.join(options)}.", "In a terminal, init asks for them.")
     for key in missing:
         keys[key] = _ask(getpass.getpass if key in SECRET_KEYS else input, f"{ASKED[key]}: ")
     if "-----BEGIN" not in keys.get(

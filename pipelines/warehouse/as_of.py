@@ -19,7 +19,7 @@ from typing import Final
 
 import duckdb
 
-from pipelines.errors import ConfigError, sanitize
+from pipelines.errors import UsageError, sanitize
 from pipelines.tables import DATASET
 from pipelines.warehouse.database_file import CATALOG
 from pipelines.warehouse.reader import Warehouse, lacking, opened
@@ -134,7 +134,7 @@ TABLES_THEN: Final = {
 def opened_as_of(path: Path, time: str | None) -> Iterator[Warehouse]:
     """The warehouse as it was at a time, given as text; without a time, as it is (see `reader.opened`).
 
-    Raises ConfigError if the time is invalid, in the future, or before the first listing; and like `reader.opened`.
+    Raises UsageError if the time is invalid, in the future, or before the first listing; and like `reader.opened`.
     """
     at = None if time is None else read_time(time)
     with opened(path) as file:
@@ -142,26 +142,26 @@ def opened_as_of(path: Path, time: str | None) -> Iterator[Warehouse]:
 
 
 def read_time(given: str) -> datetime:
-    """A time or a date in ISO 8601, in UTC unless it says otherwise. Raises ConfigError."""
+    """A time or a date in ISO 8601, in UTC unless it says otherwise. Raises UsageError."""
     try:
         time = datetime.fromisoformat(given.strip())
         return time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise ConfigError(f"--as-of {sanitize(given, 60)} is not a time.", REMEDY) from None
+        raise UsageError(f"--as-of {sanitize(given, 60)} is not a time.", REMEDY) from None
 
 
 def rewound(file: Warehouse, at: datetime) -> Warehouse:
     """The same open file as it was at a moment. From then on the connection shows nothing else.
 
-    Raises ConfigError if that is in the future, by the file's clock, or before the first listing.
+    Raises UsageError if that is in the future, by the file's clock, or before the first listing.
     """
     (recorded,) = file.rows("select min(finished_at) as first, max(finished_at) as last from listings")
     now = max(filter(None, (file.clock, recorded["last"])))
     if at > now:
-        raise ConfigError(f"--as-of {_shown(at)} is in the future: it is now {_shown(now)}.", REMEDY)
+        raise UsageError(f"--as-of {_shown(at)} is in the future: it is now {_shown(now)}.", REMEDY)
     if recorded["first"] is None or at < recorded["first"]:
         first = f"the first listing was at {_shown(recorded['first'])}" if recorded["first"] else "there is no listing"
-        raise ConfigError(f"Nothing was recorded yet at {_shown(at)}: {first}.", "Use a later time with --as-of.")
+        raise UsageError(f"Nothing was recorded yet at {_shown(at)}: {first}.", "Use a later time with --as-of.")
     then = Warehouse(file.path, file.connection, at)
     is_demo = file.is_demo  # read now: the file's own schemas are not visible after this
     try:

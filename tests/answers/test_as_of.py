@@ -163,11 +163,11 @@ def test_any_iso_8601_time_is_accepted(given: str, meant: datetime) -> None:
 
 @pytest.mark.parametrize("given", ["", "yesterday", "16.11.2026", "2026-13-01", "0001-01-01T00:00+10:00", "\x1b[31m"])
 def test_an_invalid_time_is_refused(recorder: Recorder, tmp_path: Path, given: str) -> None:
-    """78, with an example."""
+    """2, with an example."""
     file = plant(tmp_path / "w.duckdb")
     run = recorder.run("check", "--warehouse", str(file), f"--as-of={given}")
 
-    assert (run.returncode, run.stdout) == (78, "")
+    assert (run.returncode, run.stdout) == (2, "")
     assert "is not a time." in run.stderr
     assert "2026-11-16T06:00" in run.stderr
     assert "\x1b" not in run.stderr
@@ -175,7 +175,7 @@ def test_an_invalid_time_is_refused(recorder: Recorder, tmp_path: Path, given: s
 
 @pytest.mark.slow
 def test_the_future_and_times_before_the_first_listing_are_refused(recorder: Recorder, tmp_path: Path) -> None:
-    """78; up to now, nothing since the last listing is known, and the answer says so."""
+    """2; up to now, nothing since the last listing is known, and the answer says so."""
     now = datetime.now(UTC)
     file = plant(tmp_path / "w.duckdb", listings=[{"started_at": now - 9 * DAY}, {"started_at": now - 3 * DAY}])
 
@@ -183,7 +183,7 @@ def test_the_future_and_times_before_the_first_listing_are_refused(recorder: Rec
         return recorder.run("check", "--json", "--warehouse", str(file), "--as-of", at.isoformat())
 
     future, before, late, early = (asked(now + age) for age in (DAY, -10 * DAY, -HOUR, -9 * DAY))
-    assert [run.returncode for run in (future, before, late, early)] == [78, 78, 1, 0]
+    assert [run.returncode for run in (future, before, late, early)] == [2, 2, 1, 0]
     assert "is in the future" in future.stderr
     assert f"the first listing was at {now - 9 * DAY:%Y-%m-%d %H:%M:%S} UTC" in before.stderr
     (finding,) = json.loads(late.stdout)["findings"]

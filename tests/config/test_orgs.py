@@ -102,7 +102,7 @@ def test_mistakes_that_concern_all(fleet: Fleet, lines: list[str], said: str) ->
 
 def test_unknown_name(fleet: Fleet) -> None:
     run = fleet.recorder.run("load", "--org", "prd")
-    assert run.returncode == 78
+    assert run.returncode == 2
     assert run.stderr.endswith(" ERROR: There is no org prd in the settings. There are: prod, uat, dev.\n")
 
 

@@ -95,27 +95,31 @@ def test_what_is_there_is_not_destroyed(org: DemoOrg, empty: Recorder) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "says", "code"),
     [
-        (["--instance-url", "https://a.my.salesforce.com", "--client-id", "x"], "--secret-file"),
-        (["--sign-in", "sf"], "--sf-cli-org"),
-        ([], "--sign-in"),
+        (["--instance-url", "https://a.my.salesforce.com", "--client-id", "x"], "--secret-file", 2),
+        (["--sign-in", "sf"], "--sf-cli-org", 2),
+        ([], "--sign-in", 2),
         (
             ["--instance-url", "https://yourdomain.my.salesforce.com", "--client-id", "x", "--secret-file", "-"],
             "placeholder",
+            78,
         ),
-        (["--instance-url", "http://a.my.salesforce.com", "--client-id", "x", "--secret-file", "-"], "https://"),
+        (["--instance-url", "http://a.my.salesforce.com", "--client-id", "x", "--secret-file", "-"], "https://", 78),
         (
             ["--sign-in", "token", "--instance-url", "https://a.my.salesforce.com", "--secret-file", os.devnull],
             "is empty",
+            78,
         ),
-        (["--sf-cli-org", "a", "--client-id", "x"], "client_id"),
-        (["--org", "a b", "--sf-cli-org", "a"], "cannot have this name"),
+        (["--sf-cli-org", "a", "--client-id", "x"], "client_id", 2),
+        (["--org", "a b", "--sf-cli-org", "a"], "cannot have this name", 2),
     ],
 )
-def test_nothing_is_written_for_what_cannot_be_a_key(empty: Recorder, arguments: list[str], says: str) -> None:
+def test_nothing_is_written_for_what_cannot_be_a_key(
+    empty: Recorder, arguments: list[str], says: str, code: int
+) -> None:
     ran = init(empty, *arguments, said="secret")
-    assert ran.returncode == 78, ran.stderr
+    assert ran.returncode == code, ran.stderr
     assert says in ran.stderr
     assert not secrets(empty).exists()
 
