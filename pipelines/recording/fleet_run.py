@@ -56,11 +56,13 @@ class FleetRun:
     def __str__(self) -> str:
         runs = [self.run(name) for name in self.recorded]
         done = len(self.names) - len(self.errors) - len(self.not_reached)
+        jobs = sum(run.listings.jobs for run in runs)
+        orgs = "org" if len(self.names) == 1 else "orgs"
         kept = isinstance(self.stopped, TemporaryError)  # while the file was locked
         parts = [
-            f"{done:,} of {len(self.names):,} orgs {'listed, and kept for the next load' if kept else 'recorded'}",
+            f"{done:,} of {len(self.names):,} {orgs} {'listed, and kept for the next load' if kept else 'recorded'}",
             f"{len(self.errors):,} failed" if self.errors else "",
-            f"{sum(run.listings.jobs for run in runs):,} jobs",
+            f"{jobs:,} {'job' if jobs == 1 else 'jobs'}",
             f"{sum(run.jobs_changed for run in runs):,} changed",
             f"{self.resumed:,} kept from before" if self.resumed else "",
             f"{self.seconds:.1f} s → {shown_path(self.settings.warehouse)}",

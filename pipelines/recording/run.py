@@ -63,8 +63,7 @@ class Run:
             f"/{self.snapshot.feed.path} filtered by {self.snapshot.filters_text}" if filters else "",
             f"{rejected:,} rejected" if rejected else "",
             self._of_details(details) if details.asked or details.left else "",
-            f"{results.read:,} failed loads read" if results.read else "",
-            f"{results.left:,} failed loads left" if results.left else "",
+            self._of_results(results) if results.read or results.left else "",
             f"{self.resumed:,} kept from before" if self.resumed else "",
             f"{usage[1] - usage[0]:,} of {usage[1]:,} API calls left" if usage else "",
         ]
@@ -77,6 +76,13 @@ class Run:
             return f"error details fetched for {jobs:,} finished {'job' if jobs == 1 else 'jobs'}"
         runs = more_runs(left, self.settings)
         return f"error details fetched for {details.asked:,} of {jobs:,} finished jobs; {runs}"
+
+    @staticmethod
+    def _of_results(results: ResultsOutcome) -> str:
+        """Of how many loads the reasons of failed records are read now, and how many wait for a later run."""
+        loads = results.read + results.left
+        of = f" of {loads:,}" if results.left else ""
+        return f"reasons read for {results.read:,}{of} {'load' if loads == 1 else 'loads'} with failed records"
 
 
 def more_runs(left: int, settings: Settings) -> str:

@@ -29,7 +29,9 @@ class Contents:
     counts: dict[str, int]
 
     def __str__(self) -> str:
-        return ", ".join(f"{count:,} {what}" for what, count in self.counts.items())
+        return ", ".join(
+            f"{count:,} {what.removesuffix('s') if count == 1 else what}" for what, count in self.counts.items()
+        )
 
 
 def contents(connection: duckdb.DuckDBPyConnection) -> Contents:

@@ -25,6 +25,7 @@ def test_all_orgs_are_recorded_and_published_once(fleet: Fleet) -> None:
             (job,) for job in org.jobs
         ], name
     assert str(run).startswith("3 of 3 orgs recorded · 3 jobs · 3 changed · ")
+    assert str(fleet.load("uat")).startswith("1 of 1 org recorded · 1 job · 0 changed · ")
 
 
 def test_command_line(fleet: Fleet) -> None:

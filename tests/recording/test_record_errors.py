@@ -33,10 +33,12 @@ def errors_are_recorded(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> 
 def test_all_shapes_of_errors_are_counted_once(org: DemoOrg, recorder: Recorder) -> None:
     job = load_of(org, failed=29)
     answer(org, "failedResults", SHAPES)
+    runs = []
     for _ in range(2):
-        recorder.load()
+        runs.append(str(recorder.load()))
         org.advance(MINUTE)
 
+    assert [" · reasons read for 1 load with failed records · " in run for run in runs] == [True, False]
     assert result_calls(org) == [f"{job}/failedResults"]
     assert outcomes(recorder, "results_outcome, results_attempts, results_error") == {job: ("read", 1, None)}
     rows = recorder.rows(

@@ -66,7 +66,7 @@ def test_rows_lost_during_the_load_are_noticed_too(org: DemoOrg, recorder: Recor
         running, "apply_views", lambda primary: primary.execute("delete from salesforce.query_job_states")
     )
     failure = recorder_failure(recorder)
-    assert "has 2 listings, 1 jobs, 0 states" in failure
+    assert "has 2 listings, 1 job, 0 states" in failure
     assert recorder.rows("select count(*) from query_job_states") == [(1,)]
 
 

@@ -85,9 +85,9 @@ def _failed(numbers: Row) -> list[str]:
         for kind, name in NUMBER_OF.items()
         if (ended := numbers["ended"][name])["jobs"]
     ]
-    words = [f"Of those that ended, these failed or lost every record: {', '.join(parts)}."] if parts else []
+    words = [f"Of those that ended, {' and '.join(parts)} failed or lost every record."] if parts else []
     if unknown := numbers["record_failures_unknown"]:
-        words.append(f"Whether records failed in {counted(unknown, 'job')} of these is not known.")
+        words.append(f"Whether records failed in {unknown:,} of the jobs that ended is unknown.")
     return words
 
 

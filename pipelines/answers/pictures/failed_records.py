@@ -82,7 +82,7 @@ def reasons(selection: Selection) -> Picture:
     if first:
         what = {"operation": first["operation"], "object": first["object"], "job_type": first["type"]}
         words += (
-            f", most often {first['last 7 days']:,} of {series(what)} by {first['user']} (reason: {first['reason']})"
+            f", most often in {series(what)} by {first['user']}: {first['last 7 days']:,} (reason: {first['reason']})"
         )
     panels, span = _panels(found, by_reason, selection), selection.span  # read now: the file may be closed when drawn
     return Picture(

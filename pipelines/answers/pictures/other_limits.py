@@ -43,8 +43,8 @@ def limits(selection: Selection) -> Picture:
             "limits", title, "No use of other limits is recorded in this period.", numbers, supported_filters=()
         )
     words = [
-        f"{counted(len(found), 'limit')} in use; {first['limit']}{_app(first['app'])} came closest: "
-        f"{first['used']:,} of {first['max']:,} ({percent(first['percent'])}) by {when(first['at'])}.",
+        f"{f'Of {len(found):,} limits in use, ' if len(found) > 1 else ''}{first['limit']}{_app(first['app'])} came "
+        f"closest: {first['used']:,} of {first['max']:,} ({percent(first['percent'])}), read {when(first['at'])}.",
         *map(forecast, numbers["ahead"][:MAX_FORECASTS]),
     ]
     shown = [

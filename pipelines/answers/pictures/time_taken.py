@@ -70,14 +70,14 @@ def at_once(selection: Selection) -> Picture:
         for kind in KINDS
         if (row := by_kind.get(kind))
     ]
-    basis = f"fully covered, between listings at most {MAX_PAUSE_HOURS} hours apart"
+    basis = f"that the record fully covers, between listings at most {MAX_PAUSE_HOURS} hours apart"
     if words:
         words += [
-            f"Based on the {counted(hours['counted'], 'hour')} that are {basis}.",
-            "An upper bound: a job whose end is not known counts until the end of the listing that showed it.",
+            f"This is based on the {counted(hours['counted'], 'hour')} {basis}.",
+            "It may be fewer: a job whose end is unknown counts until the end of the listing that showed it.",
         ]
     else:
-        words = [f"Not known: no hour of this period is {basis}."]
+        words = [f"Not known: this period has no hour {basis}."]
     table = [
         {
             "kind": KINDS[kind],
