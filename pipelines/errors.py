@@ -5,6 +5,7 @@ The exit codes are those of sysexits.h.
 
 import errno
 import os
+import traceback
 from collections.abc import Iterator
 
 import duckdb
@@ -78,6 +79,15 @@ def exception_chain(error: BaseException) -> Iterator[BaseException]:
     while seen is not None:
         yield seen
         seen = seen.__cause__ or seen.__context__
+
+
+def describe_unexpected(error: BaseException) -> str:
+    """An error without its own text, which may quote a secret or a value of a record: its type, what the system says,
+    and the line of code that raised it."""
+    system = f" ({os.strerror(error.errno)})" if isinstance(error, OSError) and error.errno else ""
+    *_, (frame, line) = [(None, 0), *traceback.walk_tb(error.__traceback__)]
+    place = f" in {frame.f_globals.get('__name__', '?')}, line {line}" if frame else ""
+    return f"unexpected {type(error).__name__}{system}{place}"
 
 
 def unwrap_error(error: BaseException) -> RecorderError | None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from pipelines.alerts.messages import Message
-from pipelines.errors import ConfigError
+from pipelines.errors import ConfigError, describe_unexpected
 
 PATIENCE: Final = 30.0  # seconds for one message: a channel may drip its answer
 # Of these the host is one. Elsewhere a token may stand in its place, as in slack://token/…
@@ -67,7 +67,7 @@ class Channel:
                 taken = sender.notify(message.body, message.title, level, body_format=NotifyFormat.TEXT)
             return None if taken else _cause(lines)
         except Exception as error:  # of any of its hundred services; it may quote the URL
-            return f"unexpected {type(error).__name__}"
+            return describe_unexpected(error)
         finally:
             if one_incident:
                 self.service.dedup = None

@@ -20,13 +20,14 @@ from pipelines.answers.findings.thresholds import Thresholds
 from pipelines.answers.findings.words import counted
 from pipelines.answers.org_choice import chosen_orgs
 from pipelines.config.settings import read_settings, warehouse_to_read
-from pipelines.errors import TemporaryError, UsageError, unwrap_error
+from pipelines.errors import TemporaryError, UsageError, describe_unexpected, unwrap_error
 from pipelines.warehouse.reader import Warehouse
 
 # A run a day starts some seconds earlier or later than the last one: without this, every second reminder would wait
 # for another day.
 EARLY: Final = 0.1  # of the time between reminders, but at most
 MAX_EARLY: Final = timedelta(minutes=30)
+BY_HAND: Final = "`check --verbose` on the recorder's machine shows all of it."
 MAX_WAITING: Final = 500  # events for one channel: then it gets what is open once it answers
 
 
@@ -42,7 +43,7 @@ def notifying(given: Path | None, names: Sequence[str], as_of: str | None) -> It
     alerts, settings = read_alert_settings(), read_settings()
     channels = open_channels(alerts.urls)
     if given is None and not settings.warehouse.exists() and not settings.primary_file.exists():
-        warehouse_to_read(None, Path())  # raises: nothing is recorded yet, and the demo alerts no one
+        warehouse_to_read(None, None)  # raises: nothing is recorded yet, and the demo alerts no one
     with exclusive_alert_state(settings.primary_file, _file_name(given, settings.warehouse)) as state:
         notifier = Notifier(state, channels, alerts.remind_after)
         try:
@@ -51,7 +52,7 @@ def notifying(given: Path | None, names: Sequence[str], as_of: str | None) -> It
             if not notifier.has_noted and (given or names):
                 raise  # a run by hand
             failure = unwrap_error(error)
-            message = failure.message if failure else f"Unexpected {type(error).__name__}."
+            message = failure.message if failure else f"{describe_unexpected(error)}. {BY_HAND}"
             if not notifier.has_noted:
                 notifier.note_failed_check(message)
             if undelivered := notifier.deliver():

@@ -14,6 +14,7 @@ from situations import notify, publish, use_channels
 
 from pipelines.alerts import channels
 from pipelines.alerts.events import Problem
+from pipelines.alerts.messages import Message
 from pipelines.answers.check import Thresholds, check
 
 
@@ -122,6 +123,14 @@ def test_why_a_channel_was_not_reached_is_said(
         publish(recorder, "Lead")
         code, said = notify()
     assert (code, said.splitlines()[0].rpartition("): ")[2]) == (75, f"{why}.")
+
+
+def test_an_unexpected_error_of_a_service_is_shown_by_its_place() -> None:
+    """And not in its own words, which may quote the URL."""
+    channel = channels.Channel("json://s3cret", "number 1 of `urls` (json)", "s3cret")
+    said = channel.send(Message("title", "body", "warning", ""))
+    assert said is not None
+    assert re.fullmatch(r"unexpected AttributeError in pipelines\.alerts\.channels, line \d+", said)
 
 
 def test_a_message_quotes_no_value_of_a_record(tmp_path: Path) -> None:

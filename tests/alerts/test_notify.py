@@ -1,6 +1,8 @@
 """`check --notify`: which messages a channel gets, over several runs."""
 
+import errno
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -189,3 +191,21 @@ def test_a_check_that_cannot_look_ends_no_finding(recorder: Recorder, channel: W
     recorder.warehouse.write_bytes(kept)
     assert notify() == (1, "")
     assert channel.titles[2:] == ["Over: CHECK FAILED"]
+
+
+def test_an_unexpected_error_is_sent_by_its_place(
+    recorder: Recorder, channel: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not in its own words, which may quote a value of a record."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise FileNotFoundError(errno.ENOENT, "s3cret", "/s3cret")
+
+    publish(recorder, "Lead")
+    monkeypatch.setattr("pipelines.answers.check.check", broken)
+    with pytest.raises(FileNotFoundError):
+        notify()
+    (note,) = channel.notes
+    where = r"unexpected FileNotFoundError \(No such file or directory\) in test_notify, line \d+\. `check --verbose`"
+    assert re.search(where, note["message"])
+    assert "s3cret" not in str(note)
