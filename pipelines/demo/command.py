@@ -117,20 +117,24 @@ def _summarize(org: DemoOrg, warehouse: Path, days: int) -> None:
     )
     if known["hours"]:
         print(f"The warehouse shows it: its coverage has gaps of {known['hours']:g} hours.")
+    dates = (UNTIL.date() - (UNTIL - timedelta(days=days)).date()).days + 1  # it neither begins nor ends at midnight
     print(
-        f"By the org's own counter, read on {known['days_counted']} of {days} days, about {known['unseen']:,} query jobs were missed on those days.\n"
+        f"By the org's own counter, read on {known['days_counted']} of {dates} calendar days, about {known['unseen']:,} query jobs were missed on those days.\n"
         "Load more often to see more."
     )
     python, file = shlex.quote(shown_path(sys.executable)), shown_path(warehouse)
+    of_demo = f"WAREHOUSE={shlex.quote(file)}"  # without it, they read an org of one's own, or what is in demo/
     query = "select failing_since, failures, object, created_by from salesforce.failure_streaks where is_ongoing"
     code = f"import duckdb; duckdb.connect({file!r}, read_only=True).sql('{query}').show()"
     print(
         f"""
 Next, try:
-  make notebook
+  make report {of_demo}
+  make check {of_demo}
+  make notebook {of_demo}
   {python} -c {shlex.quote(code) if SHELL_SPECIAL & set(code) else f'"{code}"'}
-and with your own org's keys in .dlt/secrets.toml:
-  make doctor
+and with your own org:
+  make init
   make load"""
     )
 

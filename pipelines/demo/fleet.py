@@ -53,8 +53,8 @@ def demo_fleet(days: int, home: Path) -> int:
 Next, try:
   {command} check --warehouse {shlex.quote(warehouse)}
   {command} report --warehouse {shlex.quote(warehouse)}
-and with the keys of your own orgs in .dlt/secrets.toml, as [orgs.NAME.credentials]:
-  make doctor
+and with your own orgs, each under a name:
+  {command} init --org NAME
   make load""")
     return 0
 

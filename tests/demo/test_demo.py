@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import re
+import shlex
 import subprocess
 import time
 from bisect import bisect_right
@@ -35,6 +36,8 @@ def test_the_demo_shows_what_the_org_forgot(recorder: Recorder, tmp_path: Path) 
     assert nights
     assert nights.groups() == ("7", "9")
     check_numbers(recorder, run.stdout, home / "warehouse.duckdb")
+    for target in ("report", "check", "notebook"):  # of this demo, also where an org is recorded
+        assert f"\n  make {target} WAREHOUSE={shlex.quote(str(home / 'warehouse.duckdb'))}\n" in run.stdout
     (command,) = re.findall(r"^  (\S*python -c .*)$", run.stdout, re.MULTILINE)
     shown = subprocess.run(command, shell=True, cwd=recorder.home, capture_output=True, text=True, check=False)
     assert "Lead" in shown.stdout, shown.stderr
