@@ -50,8 +50,8 @@ def _check(options: Namespace) -> int:
 
     warn_of_misspelt_settings()
     with _notifier(options) as notifier:
-        fallback = DEMO_WAREHOUSE if notifier is None else Path()
-        with opened_as_of(warehouse_to_read(options.warehouse, fallback), options.as_of) as warehouse:
+        demo = DEMO_WAREHOUSE if notifier is None else None
+        with opened_as_of(warehouse_to_read(options.warehouse, demo), options.as_of) as warehouse:
             thresholds = read_thresholds()
             found = check(warehouse, thresholds, names=options.org)
             if notifier:
@@ -80,7 +80,7 @@ def _metrics(options: Namespace) -> int:
     from pipelines.warehouse.as_of import opened_as_of  # noqa: PLC0415
 
     # The demo is no fallback here: its numbers would look like those of an org.
-    with opened_as_of(warehouse_to_read(options.warehouse, Path()), options.as_of) as warehouse:
+    with opened_as_of(warehouse_to_read(options.warehouse, None), options.as_of) as warehouse:
         found = check(warehouse, read_thresholds(), names=options.org)
         write_metrics(warehouse, found, options.output, options.org)
     return 0

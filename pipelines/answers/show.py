@@ -12,7 +12,7 @@ from typing import Final
 
 from pipelines.answers.org_choice import chosen_orgs
 from pipelines.answers.output_file import check_output, write_copy
-from pipelines.errors import ConfigError, UsageError, sanitize
+from pipelines.errors import UsageError, sanitize
 from pipelines.tables import DATASET, TABLES
 from pipelines.warehouse.reader import Warehouse
 from pipelines.warehouse.schema import views

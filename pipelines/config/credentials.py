@@ -84,10 +84,11 @@ class SalesforceCredentials(CredentialsConfiguration):
         ways = "\n".join(f"  {way}: {', '.join(keys)}" for way, keys in METHODS.items())
         if not given:
             where = "" if self.section == SECTION else f" under [{self.section}]"
+            init = "make init" if self.section == SECTION else f"`init --org {self.section.split('.')[1]}`"
             raise ConfigError(
                 f"No Salesforce credentials are set{where}.{self._empty()}",
-                f"Set the keys for one of these sign-in methods:\n{ways}\n{self._where()}\n"
-                "To try it without an org: make demo",
+                f"Enter them with {init}, or set all keys for one of these sign-in methods:\n{ways}\n"
+                f"{self._where()}\nTo try it without an org: make demo",
             )
         there = given | {key for keys in METHODS.values() for key in keys if self._place(key)}  # perhaps empty
         closest = min(METHODS.values(), key=lambda keys: (-len(there & set(keys)), len(set(keys) - there)))

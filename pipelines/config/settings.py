@@ -214,8 +214,9 @@ def _check_not_left_behind(given: str, primary_file: Path) -> None:
         )
 
 
-def warehouse_to_read(given: Path | None, fallback: Path) -> Path:
-    """The warehouse to read: the one given, else the published copy, else `fallback` if nothing is recorded yet.
+def warehouse_to_read(given: Path | None, demo: Path | None) -> Path:
+    """The warehouse to read: the one given, else the published copy, else the demo's, if that may take its place and
+    nothing is recorded yet.
 
     Raises ConfigError if there is none, and says how to create one.
     """
@@ -228,10 +229,11 @@ def warehouse_to_read(given: Path | None, fallback: Path) -> Path:
         return settings.warehouse
     if settings.primary_file.exists():
         raise ConfigError(f"There is no warehouse at {settings.warehouse}.", "The next load publishes it: make load.")
-    if fallback.is_file():
-        return fallback
+    if demo and demo.is_file():
+        return demo
+    instead = "To try it without an org: make demo" if demo else "The demo is read only if --warehouse names its file."
     raise ConfigError(
-        f"There is no warehouse at {settings.warehouse} yet.", "Create one with make load, or try make demo."
+        f"There is no warehouse at {settings.warehouse} yet.", f"The first load creates it: make load. {instead}"
     )
 
 

@@ -35,7 +35,7 @@ def usual_questions(found: Diagnosis, settings: Settings) -> Iterator[tuple[str,
     elif creators:
         yield "Are jobs of other users seen?", "None so far; see the note above."
     if not holds_something(settings.warehouse):
-        yield "Is anything recorded?", "Not yet: the first load will."
+        yield "Is anything recorded?", "Not yet; the first load begins the record."
         return
     with suppress(RecorderError, duckdb.Error):  # an unreadable file was reported above
         (recorded,) = rows(RECORDED, settings.warehouse)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
@@ -23,6 +23,10 @@ from pipelines.warehouse.file_identity import is_demo, read_identity, read_momen
 from pipelines.warehouse.primary import locking_problem
 
 Row = dict[str, Any]
+WHERE_FROM: Final = (
+    "Loads publish to the path that `warehouse` under [query_jobs] sets: make load. "
+    "The demo's is demo/warehouse.duckdb: make demo."
+)
 
 
 @dataclass(frozen=True)
@@ -96,11 +100,9 @@ def opened(warehouse: "Path | Warehouse") -> Iterator[Warehouse]:
         yield warehouse
         return
     if not warehouse.exists():
-        raise ConfigError(f"There is no warehouse at {warehouse} yet.", "Create one with make load, or try make demo.")
+        raise ConfigError(f"There is no warehouse at {warehouse}.", WHERE_FROM)
     if not holds_something(warehouse):
-        raise ConfigError(
-            f"{warehouse} is empty: nothing was published there yet.", "Create one with make load, or try make demo."
-        )
+        raise ConfigError(f"{warehouse} is empty: nothing was published there yet.", WHERE_FROM)
     try:
         connection = open_database(warehouse, read_only=True)
     except (duckdb.Error, RuntimeError) as error:

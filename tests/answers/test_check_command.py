@@ -14,10 +14,10 @@ from recorders import Recorder
 
 from pipelines.answers.check import Thresholds, check, read_thresholds
 from pipelines.config.settings import Settings, warehouse_to_read
-from pipelines.demo import DEMO_WAREHOUSE
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
 from pipelines.errors import ConfigError
+from pipelines.warehouse.reader import opened
 
 EVIL = "\x1b[31mred\x1b[0m\n\u202eEVIL\x07"
 
@@ -272,13 +272,19 @@ def test_all_problems_of_the_demo_org_are_found(filled: Settings) -> None:
 
 def test_readers_use_the_given_file_or_the_users_own_or_the_demos(recorder: Recorder, tmp_path: Path) -> None:
     """In this order; if there is none of them, the message says how to make one."""
-    given = plant(tmp_path / "given.duckdb")
-    assert warehouse_to_read(given, DEMO_WAREHOUSE) == given
-    if not DEMO_WAREHOUSE.exists():
-        with pytest.raises(ConfigError, match="There is no warehouse") as raised:
-            warehouse_to_read(None, DEMO_WAREHOUSE)
-        assert "make demo" in raised.value.remedy
-    else:
-        assert warehouse_to_read(None, DEMO_WAREHOUSE) == DEMO_WAREHOUSE
+    given, demo = plant(tmp_path / "given.duckdb"), tmp_path / "demo.duckdb"
+    assert warehouse_to_read(given, demo) == given
+    with pytest.raises(ConfigError, match="There is no warehouse") as raised:
+        warehouse_to_read(None, demo)
+    assert raised.value.remedy == "The first load creates it: make load. To try it without an org: make demo"
+    plant(demo)
+    assert warehouse_to_read(None, demo) == demo
+    with pytest.raises(ConfigError, match="There is no warehouse") as raised:
+        warehouse_to_read(None, None)  # as for `metrics`: another demo would not help
+    assert "make demo" not in raised.value.remedy
+    assert "--warehouse" in raised.value.remedy
+    with pytest.raises(ConfigError, match="There is no warehouse") as raised, opened(tmp_path / "none.duckdb"):
+        pass
+    assert "demo/warehouse.duckdb" in raised.value.remedy
     plant(recorder.warehouse)
-    assert warehouse_to_read(None, DEMO_WAREHOUSE) == recorder.warehouse
+    assert warehouse_to_read(None, demo) == recorder.warehouse

@@ -11,6 +11,7 @@ from pipelines.errors import ConfigError
 from pipelines.salesforce.org import Org
 
 HALF_GIVEN = [
+    ({}, "No Salesforce credentials", "Enter them with make init, "),
     ({}, "No Salesforce credentials", "make demo"),
     ({"client_id": "abc"}, "It has client_id. Missing: client_secret, instance_url.", "client credentials"),
     ({"client_id": "abc", "username": "u"}, "Missing: instance_url, private_key.", "JWT bearer"),
