@@ -5,6 +5,7 @@ import difflib
 import io
 import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -33,6 +34,7 @@ TIMES: Final = {
 NOT_OF_ROWS: Final = frozenset({"as_of", "newest_as_of", "outcome_as_of", "covered_from", "covered_to", "since"})
 TIMELESS: Final = frozenset({"fleet", "org_rhythms", "recorded_feeds", "recorded_orgs"})  # as of the last load
 ROWS: Final = 40  # in a terminal, which shows the first and the last of more
+MIN_WIDTH: Final = 40  # of the text below such a table
 UNLIMITED: Final = 2**31 - 1
 ORG_NAME: Final = "coalesce((select max(o.display_name) from recorded_orgs as o where o.org_id = {0}), {0})"
 ZONED, PLAIN = "TIMESTAMP WITH TIME ZONE", "TIMESTAMP"
@@ -123,10 +125,11 @@ class Shown:
 
     def as_table(self) -> str:
         """The rows as DuckDB draws them: in a terminal as wide as that, elsewhere in full. What a reader does not need
-        is left out: fractions of a second, further digits, the org if there is one, a user's id beside the name. Of
-        several orgs, the name is shown instead of the id."""
+        is left out: fractions of a second, further digits, the org if there is one, a user's id beside the name, an
+        error's template beside the error. Of several orgs, the name is shown instead of the id."""
         names = set(self.types)
         spare = {name for name in names if name.endswith("_by_id") and name.removesuffix("_id") in names}
+        spare |= {"error_template"} if "error" in names else set()
         if self.is_one_org or names & {"name", "display_name"}:
             spare.add("org_id")
         read = self.columns or [name for name in self.types if name not in spare] or list(self.types)
@@ -142,7 +145,9 @@ class Shown:
         text = drawn.getvalue().rstrip("\n")
         if " shown)" not in text.rpartition("\n")[2]:
             return text
-        return f"{text}\nTo see all of it, pipe it into `less -S`; to see less of it, use --columns or --days."
+        rest = "To see all of it, pipe it into `less -S`. To see less of it, use --days or some of --columns: "
+        rest += ", ".join(self.types)
+        return f"{text}\n{textwrap.fill(rest, max(width, MIN_WIDTH), break_on_hyphens=False)}"
 
     def write(self, kind: str, output: Path) -> int:
         """Writes the rows to a file or stream, as COPY_OPTIONS has it, in full; returns how many.
