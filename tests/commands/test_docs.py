@@ -15,9 +15,11 @@ from pipelines import errors as failures
 from pipelines.alerts.settings import DEFAULT_REMIND_HOURS
 from pipelines.answers.check import Thresholds
 from pipelines.config.credentials import METHODS
+from pipelines.config.own_settings import KEYS
 from pipelines.config.project import PROJECT
 from pipelines.config.settings import RecorderConfiguration
 from pipelines.demo_org.org import DemoOrg
+from pipelines.forwarding.settings import ForwardConfiguration
 from pipelines.recording.source import salesforce
 
 ALL = "\n".join(PAGES.values())
@@ -104,6 +106,9 @@ def test_every_setting_is_in_the_committed_config_and_the_docs() -> None:
     assert set(config["sources"]["salesforce"]) == source
     assert set(config["query_jobs"]) == set(RecorderConfiguration().get_resolvable_fields())
     assert set(config["check"]) == set(Thresholds().get_resolvable_fields())
+    assert set(config["forward"]) == set(ForwardConfiguration().get_resolvable_fields())
+    assert config["runtime"].pop("dlthub_telemetry") is False  # for dlt's own commands
+    assert set(config["runtime"]) == KEYS["runtime"]
     documented = set()
     for keys, section in re.findall(r"(?m)^\| (`[a-z_`, ]+`) \| `\[([a-z_.]+)\]` \| ", part("setup.md", "## Settings")):
         documented |= {(section, key) for key in re.findall("[a-z_]+", keys)}
@@ -131,7 +136,7 @@ def test_every_finding_is_documented() -> None:
     assert reported == set(re.findall(r"(?m)^\| ([a-z ]+) \| ", table))
 
 
-SECTIONS = ("query_jobs", "check", "alerts")
+SECTIONS = ("query_jobs", "check", "alerts", "forward", "runtime")
 NOT_SETTINGS = {
     "credentials", "fetch_org_metadata", "clock_tolerance_hours", "history", "on_page", "on_listed", "return",
 }  # fmt: skip
