@@ -74,12 +74,12 @@ class SalesforceCredentials(CredentialsConfiguration):
             raise ConfigError(
                 f"The sign-in is ambiguous: [{self.section}] has all keys for the {complete[0]} sign-in, "
                 f"and also {_listed(spare)}.",
-                f"Keep the keys of one method only. {self._set_where(given)}\n{self._where()}",
+                f"Keep the keys of one method only. {self._set_where(given)}",
             )
         if complete:
             raise ConfigError(
                 f"The sign-in is ambiguous: all keys for {' and '.join(complete)} are set.",
-                f"Keep the keys of one method only. {self._set_where(given)}\n{self._where()}",
+                f"Keep the keys of one method only. {self._set_where(given)}",
             )
         ways = "\n".join(f"  {way}: {', '.join(keys)}" for way, keys in METHODS.items())
         if not given:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -39,11 +41,11 @@ def offer_all_ways(org: DemoOrg, folder: Path) -> str:
     secret.write_text(org.client_secret)
     bearer = folder / "token"
     bearer.write_text(org.access_token)
-    init = "bulk-jobs init --replace"  # or python -m pipelines.query_jobs init
+    init = f"{shlex.quote(sys.executable)} -m pipelines.query_jobs init --replace"
     at = f"--instance-url {org.instance_url}"
     app = f"{at} --client-id {org.client_id}"
     return f"""\
-Or try each way to sign in, in a folder of its own (bulk-jobs, or .venv/bin/python -m pipelines.query_jobs):
+Or try each way to sign in; init writes the keys to .dlt/secrets.toml, and keeps the old file next to it:
 
   {init} {app} --secret-file {secret}
   {init} {app} --username {org.integration_username} --private-key {key}

@@ -34,6 +34,8 @@ ASKED: Final = {
     "sf_cli_org": "Alias or username that `sf org list` shows",
     "access_token": "Access token (not shown)",
 }
+ANOTHER: Final = "give it another name: --org NAME"
+MOVE: Final = f"move these keys to [{ORGS}.NAME.{CREDENTIALS[-1]}] (docs/setup.md, Many orgs)"
 MAX_SECRET: Final = 100_000  # bytes
 
 
@@ -53,7 +55,7 @@ def init(sign_in: str, org: str, given: Mapping[str, str], secret_file: str, rep
             raise ConfigError(
                 f"{file} has [{'.'.join(section)}] already, with {', '.join(there)}.",
                 "Nothing was changed. To replace these keys, add --replace, which keeps the old file next to it; "
-                "to record another org as well, add --org NAME.",
+                f"to record another org as well, {ANOTHER if org else MOVE}.",
             )
     keys = _keys(sign_in or _method(given), given, secret_file)
     credentials = SalesforceCredentials.from_init_value(dict(keys))
@@ -114,7 +116,7 @@ def _check_orgs(settings: Mapping[str, object], org: str) -> None:
     if org and keys_there(settings, CREDENTIALS):
         raise ConfigError(
             "The settings have the credentials of a single org, which has no name.",
-            f"Move them to [{ORGS}.NAME.{CREDENTIALS[-1]}] first (docs/setup.md, Many orgs); its history continues.",
+            f"First {MOVE}; its history continues.",
         )
 
 

@@ -47,6 +47,7 @@ def test_incomplete_credentials_are_named_before_any_request(org: DemoOrg, give,
 
     assert said in raised.value.message
     assert remedy in raised.value.remedy
+    assert ("Put them into" in raised.value.remedy) == said.startswith(("No ", "It has", "Missing"))
     assert "s3cret" not in str(raised.value)
     assert not org.requests
 

@@ -6,6 +6,7 @@ import re
 import shlex
 import stat
 import subprocess
+import sys
 import time
 import tomllib
 from collections.abc import Iterator
@@ -51,7 +52,7 @@ def secrets(recorder: Recorder) -> Path:
 
 def commands(org: DemoOrg, folder: Path) -> list[list[str]]:
     """The arguments of `init`, and before them what is set in the environment, for each way that the org offers."""
-    told = offer_all_ways(org, folder).replace("bulk-jobs init", "INIT")
+    told = offer_all_ways(org, folder).replace(f"{shlex.quote(sys.executable)} -m pipelines.query_jobs init", "INIT")
     return [shlex.split(line) for line in told.splitlines() if " INIT " in f" {line} " and line.startswith("  ")]
 
 
@@ -86,6 +87,7 @@ def test_what_is_there_is_not_destroyed(org: DemoOrg, empty: Recorder) -> None:
     ran = init(empty, *arguments, said=org.client_secret)
     assert (ran.returncode, secrets(empty).read_text()) == (78, before)
     assert "--replace" in ran.stderr
+    assert "move these keys to [orgs.NAME.credentials]" in ran.stderr  # --org alone would be refused
     ran = init(empty, *arguments, "--replace", said=org.client_secret)
     assert ran.returncode == 0, ran.stdout
     (kept,) = empty.home.glob(".dlt/secrets.toml.*")
