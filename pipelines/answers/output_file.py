@@ -16,8 +16,9 @@ STDOUT: Final = Path("-")
 
 
 def check_output(output: Path, option: str, what: str, beginning: bytes) -> None:
-    """Checks that `output` may be written: it does not exist, is empty or a stream, or begins like what replaces it, in
-    upper or lower case and after any white space. Nothing else is replaced, least of all a warehouse.
+    """Checks that `output` may be written: it does not exist, but its folder does; it is empty or a stream; or it begins
+    like what replaces it, in upper or lower case and after any white space. Nothing else is replaced, least of all a
+    warehouse.
 
     Raises ConfigError, naming the option for another file.
     """
@@ -31,6 +32,11 @@ def check_output(output: Path, option: str, what: str, beginning: bytes) -> None
         with output.open("rb") as file:
             begins = file.read(100).lstrip().lower()
     except FileNotFoundError:
+        if not output.parent.is_dir():  # said now, not once everything is computed
+            raise ConfigError(
+                f"Cannot write {output}: the folder {output.parent} does not exist.",
+                f"Create it, or name another file: {option}.",
+            ) from None
         return
     except OSError as error:
         raise _cannot_write(output, option, error) from None

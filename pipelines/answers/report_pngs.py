@@ -42,7 +42,7 @@ def write_pngs(folder: Path, sections: Sequence[Section], fleet: Fleet) -> int:
     Raises ConfigError if that is not possible, or if a file that is there is no PNG.
     """
     files = {folder / name: svg for name, svg in _images(sections, fleet)}
-    for path in files:
+    for path in filter(Path.exists, files):  # the folder may be a new one
         check_output(path, OPTION, "picture", b"\x89png")
     for path, svg in files.items():
         write_bytes(path, OPTION, _deflated(vl_convert.svg_to_png(svg, scale=SCALE)))

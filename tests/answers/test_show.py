@@ -13,7 +13,7 @@ import duckdb
 import pytest
 from recorders import Recorder
 
-from pipelines.answers.output_file import write_output
+from pipelines.answers.output_file import check_output, write_output
 from pipelines.answers.show import TIMES, Shown, chosen_name, known_names, list_of_views
 from pipelines.config.settings import Settings
 from pipelines.demo_org.org import DemoOrg
@@ -167,6 +167,12 @@ def test_in_a_terminal_it_is_as_wide_as_that_and_says_what_is_hidden(filled: Set
     below = " ".join(lines[next(number for number, line in enumerate(lines) if " shown)" in line) + 1 :])
     assert "less -S" in below
     assert "created_by, created_date, ended_by, outcome" in below  # names for --columns
+
+
+def test_a_missing_folder_is_named_before_anything_is_computed(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"the folder .*reports does not exist") as raised:
+        check_output(tmp_path / "reports" / "page.html", "--output", "page", b"<")
+    assert raised.value.remedy == "Create it, or name another file: --output."
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")

@@ -87,7 +87,7 @@ def _failed(numbers: Row) -> list[str]:
     ]
     words = [f"Of those that ended, {' and '.join(parts)} failed or lost every record."] if parts else []
     if unknown := numbers["record_failures_unknown"]:
-        words.append(f"Whether records failed in {unknown:,} of the jobs that ended is unknown.")
+        words.append(f"It is unknown whether records failed in {unknown:,} of the jobs that ended.")
     return words
 
 

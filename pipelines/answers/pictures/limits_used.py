@@ -200,7 +200,7 @@ def batches(selection: Selection) -> Picture:
     if peak:
         words += f" Most on one day that is covered: {peak['batches']:,}{of}, on {day(peak['day'])}."
     if missing := numbers["jobs_not_counted"]:
-        words += f" How many batches {missing:,} of the {counted(numbers['jobs'], 'job')} had is unknown."
+        words += f" The number of batches of {missing:,} of the {counted(numbers['jobs'], 'job')} is unknown."
     shown = [{"name": row["user"], "value": row["batches"], "said": f"{row['batches']:,}"} for row in found]
     if len(shown) > MAX_ENTRIES:
         rest = sum(row["batches"] for row in found[MAX_ENTRIES:])

@@ -74,7 +74,7 @@ def at_once(selection: Selection) -> Picture:
     if words:
         words += [
             f"This is based on the {counted(hours['counted'], 'hour')} {basis}.",
-            "It may be fewer: a job whose end is unknown counts until the end of the listing that showed it.",
+            "It may be fewer: jobs with an unknown end count until the end of the listing that showed them.",
         ]
     else:
         words = [f"Not known: this period has no hour {basis}."]
