@@ -16,9 +16,9 @@ STDOUT: Final = Path("-")
 
 
 def check_output(output: Path, option: str, what: str, beginning: bytes) -> None:
-    """Checks that `output` may be written: it does not exist, but its folder does; it is empty or a stream; or it begins
-    like what replaces it, in upper or lower case and after any white space. Nothing else is replaced, least of all a
-    warehouse.
+    """Checks that `output` may be written: it does not exist, but its folder does; it is empty or a stream; or it
+    begins like what replaces it, in upper or lower case and after any white space. Nothing else is replaced, least of
+    all a warehouse.
 
     Raises ConfigError, naming the option for another file.
     """
