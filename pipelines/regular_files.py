@@ -1,5 +1,6 @@
 """Refuses what is not a regular file (directories, FIFOs, devices) where one belongs; recognises empty files."""
 
+import errno
 import stat
 from pathlib import Path
 
@@ -8,25 +9,29 @@ from pipelines.errors import ConfigError
 
 def check_regular(path: Path) -> None:
     """Raises ConfigError if the path is a directory, a FIFO or a device."""
-    try:
-        mode = path.stat().st_mode
-    except OSError:  # missing or not accessible: opening it will report that
-        return
-    if not stat.S_ISREG(mode):
+    mode = _mode(path)
+    if mode is not None and not stat.S_ISREG(mode):
         raise ConfigError(f"{path} is {kind_of(mode)}, not a DuckDB file.", "Give the path of a file.")
 
 
 def check_place(path: Path, *, folder: bool = False) -> None:
     """Raises ConfigError if something else is in the place of a file, or a folder, that the recorder creates itself."""
-    try:
-        mode = path.stat().st_mode
-    except OSError:  # missing or not accessible: using it will report that
-        return
-    if not (stat.S_ISDIR(mode) if folder else stat.S_ISREG(mode)):
+    mode = _mode(path)
+    if mode is not None and not (stat.S_ISDIR(mode) if folder else stat.S_ISREG(mode)):
         raise ConfigError(
             f"{path} is {kind_of(mode)}, where {'a folder' if folder else 'a file'} belongs.",
             "Move it away, then run this again: what belongs there is created anew.",
         )
+
+
+def _mode(path: Path) -> int | None:
+    """None if it is missing or not accessible: using it will report that. Raises ConfigError for a link to itself."""
+    try:
+        return path.stat().st_mode
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise ConfigError(f"{path} is a symbolic link that leads back to itself.", "Remove this link.") from None
+        return None
 
 
 def kind_of(mode: int) -> str:
@@ -42,3 +47,7 @@ def holds_something(path: Path) -> bool:
         return path.stat().st_size > 0 or not path.is_file()
     except FileNotFoundError:
         return False
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        return True  # reading it will report that

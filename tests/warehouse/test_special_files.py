@@ -88,6 +88,18 @@ def test_special_files_in_place_of_regular_ones(
     assert stat.S_IFMT(file.stat().st_mode) == kind
 
 
+@pytest.mark.parametrize("name", ["loader.duckdb", "warehouse.duckdb", "loader.duckdb.lock", "loader.duckdb.state"])
+def test_a_link_to_itself(recorder: Recorder, name: str) -> None:
+    place = recorder.home / name
+    place.symlink_to(place)
+    for command in ("load", "doctor"):
+        run = recorder.run(command)
+        if command == "load" or not name.endswith(".lock"):
+            assert f"{place} is a symbolic link that leads back to itself" in run.stdout + run.stderr
+            assert run.returncode == 78, run.stderr
+    assert place.is_symlink()
+
+
 @pytest.mark.parametrize("name", ["identity", "published.json", "failing.json", "kept", "temporary"])
 def test_something_else_in_the_state_folder(recorder: Recorder, name: str) -> None:
     """A load stops at once, and the doctor names it; the load after it is moved away creates what belongs there."""
