@@ -35,6 +35,7 @@ from pipelines.regular_files import holds_something
 from pipelines.tables import LISTINGS, TABLES
 from pipelines.warehouse.damage import damaged_part, suspect_blocks
 from pipelines.warehouse.dlt_packages import temporary_files_in
+from pipelines.warehouse.reader import opened
 
 MANY: Final = 10_000  # rows of a table, after which its statistics are updated
 
@@ -148,6 +149,9 @@ def _damage_named(published: Path, taken: Path) -> Iterator[None]:
         with suppress(OSError, duckdb.Error):
             part = damaged_part(taken)
         if part is None:
+            if isinstance(error, duckdb.IOException):
+                with opened(published):  # which says why it cannot be: a newer version's, or locked
+                    pass
             raise
         raise ConfigError(
             f"The published copy {published} is damaged: {part}. Not everything was sent.",

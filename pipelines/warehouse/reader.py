@@ -49,7 +49,7 @@ class Warehouse:
         earlier versions have no stored time: their newest listing counts."""
         moment = self.as_of or read_moment(self.connection)
         if moment is None and self.is_demo:
-            ((moment,),) = self.connection.execute("select max(as_of) from recorded_orgs").fetchall()
+            moment = self.rows("select max(as_of) as newest from recorded_orgs")[0]["newest"]
         return moment or datetime.now(UTC)
 
     def read(self, sql: str, parameters: Row | None = None) -> pa.Table:

@@ -17,6 +17,7 @@ from pipelines.config.settings import Settings, warehouse_to_read
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
 from pipelines.errors import ConfigError
+from pipelines.warehouse.file_identity import new_identity, write_identity
 from pipelines.warehouse.reader import opened
 
 EVIL = "\x1b[31mred\x1b[0m\n\u202eEVIL\x07"
@@ -183,6 +184,12 @@ def of_another_version(file: Path) -> None:
             connection.execute(f"create or replace view salesforce.{view} as select '' as org_id")
 
 
+def of_an_earlier_demo(file: Path) -> None:
+    with duckdb.connect(file) as connection:
+        write_identity(connection, new_identity(demo=True))
+        connection.execute("drop view salesforce.recorded_orgs")
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [
@@ -190,8 +197,9 @@ def of_another_version(file: Path) -> None:
         (lambda file: file.write_bytes(b"no database" * 999), "is not a readable DuckDB file"),
         (lambda file: duckdb.connect(file).close(), "does not have what this version reads"),
         (lambda file: of_another_version(plant(file)), "does not have what this version reads"),
+        (lambda file: of_an_earlier_demo(plant(file)), "does not have what this version reads"),
     ],
-    ids=["none", "other file", "empty", "other version"],
+    ids=["none", "other file", "empty", "other version", "earlier demo"],
 )
 @pytest.mark.parametrize("command", ["check", "report"])
 def test_a_file_that_is_not_a_warehouse_is_named(

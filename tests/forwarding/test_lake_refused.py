@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from functools import reduce
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from pipelines.config.settings import read_settings
 from pipelines.errors import AccessDenied, ConfigError, RecorderError, TemporaryError
 from pipelines.forwarding.examination import examine
 from pipelines.forwarding.settings import read_forward_settings
+from pipelines.warehouse.damage import FACTOR, HEADER_SIZE, SEED
 
 Lakes = Callable[..., LakeForwarder]
 
@@ -152,3 +154,16 @@ def test_doctor_examines_a_lake_and_writes_nothing(
     Path(lake.url).write_text("not a folder")
     with pytest.raises(ConfigError, match="a file has its name"):
         examined(lake, monkeypatch)
+
+
+def test_a_published_copy_that_a_newer_duckdb_wrote(lake_of: Lakes, small: Path) -> None:
+    lake = lake_of()
+    lake.publish(small)
+    content = bytearray(lake.published.read_bytes())
+    content[12:20] = (71).to_bytes(8, "little")  # the version, and before it, the checksum of all words behind that
+    words = [int.from_bytes(content[at : at + 8], "little") for at in range(8, HEADER_SIZE, 8)]
+    content[:8] = reduce(lambda sum, word: sum ^ word * FACTOR.as_py() % 2**64, words, SEED).to_bytes(8, "little")
+    lake.published.write_bytes(content)
+
+    with pytest.raises(ConfigError, match=r"is not a readable DuckDB file.* version"):
+        lake.forward()
