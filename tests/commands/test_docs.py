@@ -70,33 +70,6 @@ def test_every_make_target_that_is_mentioned_exists_and_is_explained() -> None:
     assert {"demo", "test", "load", "doctor", "notebook", "setup", "clean", "help"} <= targets
 
 
-def test_make_clean_keeps_what_cannot_be_recreated(tmp_path: Path) -> None:
-    """Primary database, warehouse, secrets, dlt's home and the demo's files stay; caches and .venv are removed."""
-    (tmp_path / "Makefile").write_text(MAKEFILE)
-    kept = [
-        "query_jobs.duckdb",
-        "query_jobs.duckdb.wal",
-        "warehouse.duckdb",
-        ".dlt/secrets.toml",
-        "dlt/state.json",
-        "demo/w.duckdb",
-    ]
-    gone = [
-        ".venv/bin/python",
-        ".pytest_cache/x",
-        "pipelines/__pycache__/x.pyc",
-        "tests/views/__pycache__/x.pyc",
-        "notebooks/__marimo__/session/n.py.json",
-        "notebooks/n.py",
-    ]
-    for name in kept + gone:
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    subprocess.run(["make", "clean"], cwd=tmp_path, check=True, capture_output=True)
-
-    assert {name for name in kept + gone if (tmp_path / name).exists()} == {*kept, "notebooks/n.py"}
-
-
 def test_every_setting_is_in_the_committed_config_and_the_docs() -> None:
     """And nothing else."""
     uncommented = re.sub(r"(?m)^# ?(?=[a-z_]+ = )", "", CONFIG)

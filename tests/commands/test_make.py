@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from pages import MAKEFILE
 from planted import plant
 from projects import RECORDED, files, in_folder, lend_packages, make_project, point_at, run
 from recorders import NOON
@@ -255,3 +256,30 @@ def test_packages_are_installed_into_the_environment(project: Path, foreign: Map
     assert setup.returncode == 0, setup.stderr
     assert len(list(project.glob(".venv/lib/python*/site-packages/tiny.py"))) == 1
     assert [path.name for path in (project / "astray").iterdir()] == ["pip.py"]
+
+
+def test_make_clean_keeps_what_cannot_be_recreated(tmp_path: Path) -> None:
+    """Primary database, warehouse, secrets, dlt's home and the demo's files stay; caches and .venv are removed."""
+    (tmp_path / "Makefile").write_text(MAKEFILE)
+    kept = [
+        "query_jobs.duckdb",
+        "query_jobs.duckdb.wal",
+        "warehouse.duckdb",
+        ".dlt/secrets.toml",
+        "dlt/state.json",
+        "demo/w.duckdb",
+    ]
+    gone = [
+        ".venv/bin/python",
+        ".pytest_cache/x",
+        "pipelines/__pycache__/x.pyc",
+        "tests/views/__pycache__/x.pyc",
+        "notebooks/__marimo__/session/n.py.json",
+        "notebooks/n.py",
+    ]
+    for name in kept + gone:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    subprocess.run(["make", "clean"], cwd=tmp_path, check=True, capture_output=True)
+
+    assert {name for name in kept + gone if (tmp_path / name).exists()} == {*kept, "notebooks/n.py"}
