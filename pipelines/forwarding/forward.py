@@ -97,14 +97,11 @@ def forward(settings: Settings, forwarding: ForwardSettings, mode: Mode) -> Forw
 def differences(settings: Settings, forwarding: ForwardSettings, *, full: bool) -> dict[str, Change]:
     """By table, what a forward would send now. Nothing is written, there or here."""
     copy, _ = copy_sent_to(settings, forwarding)
-    before = None
+    before, published = None, settings.warehouse
     if not full:
-        before = settings.warehouse if copy.has(settings.warehouse) else copy.comparable(settings.warehouse)
-    temporary = Path(f"{settings.warehouse}.tmp")
-    with (
-        _damage_named(settings.warehouse, settings.warehouse),
-        compared(settings.warehouse, before, temporary) as found,
-    ):
+        before = published if copy.has(published) else copy.comparable(published)
+    temporary = Path(f"{published}.tmp")
+    with _damage_named(published, published), compared(published, before, temporary) as found:
         return {change.table.name: change for change in found.changes}
 
 

@@ -221,12 +221,7 @@ def latency(rounds: int) -> str:
 def tiny(rounds: int) -> str:
     with prepared(10) as bench:
         bench.cold()
-        costs = bench.beside_floor(
-            2 * rounds + 1,
-            {
-                "quiet load": lambda: bench.run(LOAD),
-            },
-        )
+        costs = bench.beside_floor(2 * rounds + 1, {"quiet load": lambda: bench.run(LOAD)})
         asked = statistics.median(bench.first_request() for _ in range(2 * rounds + 1))
     above = costs["quiet load"].wall - costs["import dlt"].wall
     table = as_table("Ten jobs: what every run costs", costs)
@@ -242,14 +237,12 @@ def details(rounds: int) -> str:
             bench.new_home()
             return bench.run(LOAD, **with_all)
 
-        costs = bench.beside_floor(
-            rounds,
-            {
-                "cold load, the listing alone": bench.cold,
-                "cold load with all": cold_with_all,
-                "quiet load with all": lambda: bench.run(LOAD, **with_all),
-            },
-        )
+        contenders = {
+            "cold load, the listing alone": bench.cold,
+            "cold load with all": cold_with_all,
+            "quiet load with all": lambda: bench.run(LOAD, **with_all),
+        }
+        costs = bench.beside_floor(rounds, contenders)
     return as_table("10,000 jobs, with the details of 500, users and limits", costs)
 
 
