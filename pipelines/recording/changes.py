@@ -40,46 +40,48 @@ def changes(
 def recorded_here(
     history: History, feed: Feed, listed: pa.Table, others: Collection[Feed]
 ) -> tuple[pa.Table, pa.Table]:
-    """The jobs of a page that this feed records, with these others listed at the same time, and those that it records
-    if the other one does not show them in the end. /jobs/ingest leaves out jobs that both show; /jobs/query leaves out
-    V2 loads that /jobs/ingest has shown. Whether /jobs/query ever shows V2 loads is open: its documentation names the
-    type as a filter."""
-    types, none = listed["job_type"], listed.slice(0, 0)
-    if not others:
-        return listed, none
-    (other,) = others
+    """The jobs of a page that this feed records, with these others listed at the same time, and those that it leaves to
+    the other. /jobs/ingest leaves out jobs that both show; /jobs/query leaves out V2 loads that /jobs/ingest has shown.
+    Whether /jobs/query ever shows V2 loads is open: its documentation names the type as a filter."""
+    types = listed["job_type"]
     if feed == INGEST:
         left = pc.equal(types, SHOWN_BY_BOTH).fill_null(False)
     else:
         left = pc.invert(pc.is_in(types, value_set=pa.array(QUERY_TYPES)))
-    if not pc.any(left).as_py():
-        return listed, none
-    theirs = listed.filter(left)
-    known, same = _recorded_there(history, other, theirs)
+    if not others or not pc.any(left).as_py():
+        return listed, listed.slice(0, 0)
     if feed == QUERY:
+        known = _recorded(history, INGEST, listed.filter(left))["id"].combine_chunks()
         left = pc.and_(left, pc.is_in(listed["id"], value_set=known))
-        theirs = listed.filter(left)
-    return listed.filter(pc.invert(left)), theirs.filter(pc.invert(pc.is_in(theirs["id"], value_set=same)))
+    return listed.filter(pc.invert(left)), listed.filter(left)
 
 
-def _recorded_there(history: History, other: Feed, jobs: pa.Table) -> tuple[pa.Array, pa.Array]:
-    """The ids of the jobs that the other feed's table has, and of those that it has in the same version."""
-    if history.connection is None or not history.has(other.jobs):
-        return pa.array([], pa.string()), pa.array([], pa.string())
-    history.connection.register("jobs_of_page", jobs.select(other.states.key))
+def not_recorded_there(history: History, feed: Feed, left: pa.Table) -> pa.Table:
+    """Of jobs that this feed left to the other, those that the other has not recorded in this version."""
+    found = _recorded(history, INGEST if feed == QUERY else QUERY, left)
+    same = found.filter(found["same"])["id"].combine_chunks()
+    return left.filter(pc.invert(pc.is_in(left["id"], value_set=same)))
+
+
+def _recorded(history: History, feed: Feed, jobs: pa.Table) -> pa.Table:
+    """Those of these jobs that the feed's table has: the id, and whether it is the same version.
+
+    A job's created_date never changes, so it limits what is read."""
+    if history.connection is None or not history.has(feed.jobs):
+        return pa.table({"id": pa.array([], pa.string()), "same": pa.array([], pa.bool_())})
+    created = pc.min_max(jobs["created_date"]).as_py()
+    history.connection.register("those_left", jobs.select(feed.states.key))
     try:
-        found = history.connection.sql(
+        return history.connection.sql(
             f"""
-            select p.id, p.system_modstamp = j.system_modstamp and p.state = j.state as same
-            from jobs_of_page as p inner join {DATASET}.{other.jobs.name} as j using (org_id, id)
-            where org_id = $1
+            select l.id, l.system_modstamp = j.system_modstamp and l.state = j.state as same
+            from those_left as l inner join {DATASET}.{feed.jobs.name} as j using (org_id, id)
+            where j.created_date between $min and $max or j.created_date is null
             """,
-            params=[jobs["org_id"][0].as_py()],
+            params=created,
         ).to_arrow_table()
     finally:
-        history.connection.unregister("jobs_of_page")
-    ids = found["id"].combine_chunks()
-    return ids, ids.filter(found["same"].combine_chunks())
+        history.connection.unregister("those_left")
 
 
 def _compare(

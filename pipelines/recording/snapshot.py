@@ -2,7 +2,7 @@
 
 import logging
 import uuid
-from collections.abc import Callable, Collection, Generator, Iterable
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.recording.changed_jobs import ChangedJobs
-from pipelines.recording.changes import recorded_here
+from pipelines.recording.changes import not_recorded_there, recorded_here
 from pipelines.recording.feeds import Feed
 from pipelines.recording.history import History
 from pipelines.recording.merges import WATERMARK_OVERLAP, Rows
@@ -47,7 +47,7 @@ class Snapshot:
     api_usage: tuple[int, int] | None
     shown: ShownJobs
     jobs_left_out: int  # shown, but recorded by another feed
-    left_ids: pa.ChunkedArray  # of these, the ones that this feed records if the other does not show them
+    left_ids: pa.ChunkedArray  # of these: this feed records what the other does not show, and has not recorded
     jobs_changed: int
     jobs_changed_late: int  # of these, with a system_modstamp from before `since`
     rejected: dict[str, Rejected]  # by hash
@@ -195,8 +195,8 @@ def _with_those_left(
     if not len(ids):
         return snapshot, []
     changes = ChangedJobs(history, feed, snapshot.since)
-    for page in left:
-        ours = page.rows.filter(pc.is_in(page.rows["id"], value_set=ids))
+    for jobs in _large_parts(left):
+        ours = not_recorded_there(history, feed, jobs.filter(pc.is_in(jobs["id"], value_set=ids)))
         if ours.num_rows:
             changes.add(ours)
     rows = list(_states(feed, changes, started_at))
@@ -208,6 +208,18 @@ def _with_those_left(
         jobs_changed_late=snapshot.jobs_changed_late + changes.late,
     )
     return snapshot, rows if changes.count else []
+
+
+def _large_parts(pages: Iterable[Rows]) -> Iterator[pa.Table]:
+    """The rows of several pages at a time."""
+    part: list[pa.Table] = []
+    for page in pages:
+        part.append(page.rows)
+        if len(part) == PAGES_AT_ONCE:
+            yield pa.concat_tables(part, promote_options="default")
+            part = []
+    if part:
+        yield pa.concat_tables(part, promote_options="default")
 
 
 def _states(feed: Feed, changes: ChangedJobs, started_at: datetime) -> Generator[Rows]:
