@@ -133,7 +133,7 @@ def test_a_limit_is_shown_as_it_was_at_its_peak(tmp_path: Path) -> None:
     file = plant(tmp_path / "w.duckdb", org_limits=limits)
 
     assert "14,000 of 14,000 (100 %), read 2026-11-12 06:00 UTC." in pictures.limits(selection(file)).summary
-    assert "12,000 of 15,000 (80 %) by 2026-11-16 03:00 UTC." in pictures.limits(selection(file, days=2)).summary
+    assert "12,000 of 15,000 (80 %), read 2026-11-16 03:00 UTC." in pictures.limits(selection(file, days=2)).summary
 
 
 def test_coverage_is_about_the_days_shown(tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def check_numbers(recorder: Recorder, output: str, warehouse: Path) -> None:
     (((user, _), number),) = by_user.most_common(1)
     (name,) = rows(f"select name from users where id = '{user}'")
     assert shown["of these, most by one user"] == f"{number:,} by {name}"
-    days = re.search(r"read on (\d+) of \d+ days, about ([\d,]+) query jobs were missed", output)
+    days = re.search(r"read on (\d+) of 10 calendar days, about ([\d,]+) query jobs were missed", output)
     assert days
     last = {at.date(): (at, number) for at, number in sorted(counts)}
     alone: list[datetime] = []
