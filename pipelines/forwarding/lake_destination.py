@@ -18,9 +18,16 @@ from dlt.common.destination.client import LoadJob
 from dlt.common.destination.typing import PreparedTableSchema
 from dlt.common.storages.load_package import load_package_state
 from dlt.common.typing import DictStrAny
-from dlt.destinations.impl.filesystem.filesystem import CURRENT_VERSION, FilesystemClient, FilesystemLoadJob
+from dlt.destinations.impl.filesystem.filesystem import (
+    CURRENT_VERSION,
+    INIT_FILE_NAME,
+    FilesystemClient,
+    FilesystemLoadJob,
+)
 
 from pipelines.columns import Table
+from pipelines.errors import ConfigError
+from pipelines.forwarding.lake_errors import PLACE
 from pipelines.forwarding.lake_views import LOAD_ID
 from pipelines.job_tables import ORG_ID
 from pipelines.warehouse.atomic_file import replacing
@@ -45,6 +52,15 @@ class LakeClient(FilesystemClient):
             with replacing(note) as new:
                 new.write_text(json.dumps({"initial_version": CURRENT_VERSION, "current_version": CURRENT_VERSION}))
         super().initialize_storage(truncate_tables or ())
+
+    def get_storage_versions(self) -> tuple[int, int]:
+        try:
+            return super().get_storage_versions()
+        except (ValueError, IsADirectoryError):
+            raise ConfigError(
+                f"The file {INIT_FILE_NAME} of {PLACE}, dlt's note of its version, is damaged.",
+                "Remove it, then forward again: it is written anew.",
+            ) from None
 
     def get_load_job_class(self, table: PreparedTableSchema, file_path: str) -> type[LoadJob]:
         kind = super().get_load_job_class(table, file_path)

@@ -156,6 +156,23 @@ def test_doctor_examines_a_lake_and_writes_nothing(
         examined(lake, monkeypatch)
 
 
+def test_a_damaged_note_of_the_version(lake_of: Lakes, small: Path) -> None:
+    lake = lake_of()
+    lake.publish(small)
+    lake.forward()
+    lake.change("update listings set notes = 'new'")
+    note = Path(lake.root) / "init"
+    for damaged in (note.read_bytes()[:20], b"\xff"):
+        note.write_bytes(damaged)
+        with pytest.raises(ConfigError, match=r"The file init of the lake .* is damaged"):
+            lake.forward()
+    note.unlink()
+
+    lake.forward()
+
+    assert differing(lake.here(), lake.there()) == {}
+
+
 def test_a_published_copy_that_a_newer_duckdb_wrote(lake_of: Lakes, small: Path) -> None:
     lake = lake_of()
     lake.publish(small)
