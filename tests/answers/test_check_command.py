@@ -180,8 +180,7 @@ def test_hostile_names_do_nothing_to_a_terminal(recorder: Recorder, tmp_path: Pa
 
 def of_another_version(file: Path) -> None:
     with duckdb.connect(file) as connection:
-        for view in ("stuck_jobs", "jobs_by_day"):
-            connection.execute(f"create or replace view salesforce.{view} as select '' as org_id")
+        connection.execute("alter table salesforce.listings rename column jobs_listed to listed")
 
 
 def of_an_earlier_demo(file: Path) -> None:
