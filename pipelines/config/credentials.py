@@ -33,6 +33,7 @@ LOGIN_HOSTS: Final = ("login.salesforce.com", "test.salesforce.com", "login.sale
 # Hosts of the same org that people copy from the browser, but that do not serve the API.
 # https://help.salesforce.com/s/articleView?id=xcloud.remoteaccess_oauth_client_credentials_flow.htm
 BROWSER_HOSTS: Final = (".lightning.force.com", ".salesforce-setup.com", ".lightning.crmforce.mil")
+MAX_DOMAIN: Final = 63  # characters between two dots of a host name
 PLACEHOLDER: Final = "yourdomain"  # in .dlt/secrets.example.toml, the My Domain
 
 
@@ -202,7 +203,9 @@ def https_origin(name: str, url: Any) -> str:
     no_domain = found is not None and not loopback and not re.search(r"[.:]", found["host"].rstrip("."))
     wrong_scheme = found is not None and not (found["scheme"] == "https" or loopback)
     if found is None or no_domain or wrong_scheme or int(found["port"] or 0) > 65535:
-        shown = "" if "@" in text or "!" in text else f"; it is {text[:100]!r}"  # do not show a password or a token
+        # Not a password, a token, or a client secret that stands in the wrong place: no name of a domain is that long.
+        may_be_secret = "@" in text or "!" in text or max(map(len, re.split(r"[./:]", text))) > MAX_DOMAIN
+        shown = "" if may_be_secret else f"; it is {text[:100]!r}"
         raise ConfigError(
             f"{name} must be an https:// address of an org{shown}.", "Example: https://yourdomain.my.salesforce.com"
         )

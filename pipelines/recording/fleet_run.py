@@ -64,7 +64,7 @@ class FleetRun:
             f"{len(self.errors):,} failed" if self.errors else "",
             f"{jobs:,} {'job' if jobs == 1 else 'jobs'}",
             f"{sum(run.jobs_changed for run in runs):,} changed",
-            f"{self.resumed:,} kept from before" if self.resumed else "",
+            f"{self.resumed:,} kept {'listing' if self.resumed == 1 else 'listings'} loaded" if self.resumed else "",
             f"{self.seconds:.1f} s → {shown_path(self.settings.warehouse)}",
         ]
         return " · ".join(part for part in parts if part)

@@ -64,7 +64,7 @@ class Run:
             f"{rejected:,} rejected" if rejected else "",
             self._of_details(details) if details.asked or details.left else "",
             self._of_results(results) if results.read or results.left else "",
-            f"{self.resumed:,} kept from before" if self.resumed else "",
+            f"{self.resumed:,} kept {'listing' if self.resumed == 1 else 'listings'} loaded" if self.resumed else "",
             f"{usage[1] - usage[0]:,} of {usage[1]:,} API calls left" if usage else "",
         ]
         return " · ".join(part for part in parts if part)

@@ -132,7 +132,7 @@ def test_a_load_that_lost_every_record_is_told_with_the_reason(tmp_path: Path) -
 
     assert finding.kind == "closed but failed"
     assert finding.message == (
-        "1 insert job of Data Warehouse on Lead shows as JobComplete, but all 1,000 records failed; the last job ended "
+        "1 insert job of Data Warehouse on Lead shows as JobComplete, but all 1,000 records failed; it ended "
         f"by 2026-11-16 01:00 UTC. Reason: {NAMED}"
     )
     assert "Setup" in finding.remedy

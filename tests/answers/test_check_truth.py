@@ -96,7 +96,7 @@ def test_a_load_that_lost_all_records_is_reported_by_its_end(tmp_path: Path, cre
         ended = {"created_date": created, "system_modstamp": NOW - age, "observed_at": NOW - age}
         findings = found(tmp_path, {"query_jobs": [LOAD | ended], "job_details": counts})
         assert [finding.kind for finding in findings] == ["closed but failed"] * is_reported
-        assert not findings or findings[0].message.endswith("; the last job ended by 2026-11-15 06:00 UTC.")
+        assert not findings or findings[0].message.endswith("; it ended by 2026-11-15 06:00 UTC.")
 
 
 def test_orgs_with_the_same_name_are_distinguished(tmp_path: Path) -> None:

@@ -92,7 +92,15 @@ def test_an_invalid_token_is_refused_and_not_quoted(org: DemoOrg, recorder: Reco
 
 @pytest.mark.parametrize(
     "url",
-    ["https://[bad", "https://x.example:99999", "https://bob:s3cret@[x", "https://00Dxx!s3cret", "//", "s3cret@x y"],
+    [
+        "https://[bad",
+        "https://x.example:99999",
+        "https://bob:s3cret@[x",
+        "https://00Dxx!s3cret",
+        "//",
+        "s3cret@x y",
+        "s3cret" + "0A" * 32,
+    ],
 )
 def test_an_invalid_address_is_refused_and_no_secret_in_it_quoted(give, url) -> None:
     """It may contain a password or a token by mistake."""

@@ -39,8 +39,8 @@ def test_what_0_1_0_left_in_dlts_home_is_loaded_once(of_0_1_0: Recorder) -> None
     recorder = of_0_1_0
     first, second = recorder.run(), recorder.run()
 
-    assert "2 kept from before" in first.stdout, first.stderr
-    assert "kept from before" not in second.stdout, second.stderr
+    assert "2 kept listings loaded" in first.stdout, first.stderr
+    assert "kept listing" not in second.stdout, second.stderr
     assert not list((recorder.home / "dlt" / "pipelines").glob("query_jobs_*"))
     with duckdb.connect(recorder.primary_file, read_only=True) as primary:
         assert read_identity(primary) == StateFolder(recorder.primary_file).identity
@@ -80,5 +80,5 @@ def test_a_file_of_0_1_0_may_be_locked_at_its_first_load(of_0_1_0: Recorder) -> 
     assert len(waiting(StateFolder(recorder.primary_file))) == 3
     run = recorder.run()
 
-    assert "3 kept from before" in run.stdout, run.stderr
+    assert "3 kept listings loaded" in run.stdout, run.stderr
     assert run.stderr == ""

@@ -76,9 +76,9 @@ def test_a_listing_whose_load_was_killed_is_loaded_by_the_next(org: DemoOrg, rec
     run = recorder.run()
 
     assert run.returncode == 0, run.stderr
-    assert "1 kept from before" in run.stdout
+    assert "1 kept listing loaded" in run.stdout
     assert recorder.rows("select id, observed_at from query_jobs") == [(job, NOON + HOUR)]
-    assert "kept from before" not in recorder.run().stdout
+    assert "kept listing" not in recorder.run().stdout
 
 
 @pytest.mark.slow
@@ -203,7 +203,7 @@ def test_a_kept_listing_moves_with_its_file(
     run = recorder.run()
 
     assert run.returncode == 0, run.stderr
-    assert "1 kept from before" in run.stdout
+    assert "1 kept listing loaded" in run.stdout
     assert set(recorder.states()) == {short_lived}
 
 
@@ -233,7 +233,7 @@ def test_a_listing_kept_by_one_user_is_loaded_by_another_of_the_group(
     second = as_user(recorder, 4_712)
 
     assert second.returncode == 0, second.stderr
-    assert "1 kept from before" in second.stdout
+    assert "1 kept listing loaded" in second.stdout
     assert set(recorder.states()) == {short_lived}
 
 

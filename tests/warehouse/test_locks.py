@@ -84,7 +84,7 @@ def test_jobs_that_existed_only_while_the_file_was_locked_are_kept(org: DemoOrg,
     run = recorder.run()
 
     assert run.returncode == 0, run.stderr
-    assert "1 kept from before" in run.stdout
+    assert "1 kept listing loaded" in run.stdout
     assert set(recorder.states()) == {stays, short_lived, later}
     assert recorder.rows("select started_at from listings order by 1") == [(NOON,), (NOON + HOUR,), (NOON + 2 * HOUR,)]
 
@@ -164,7 +164,7 @@ def test_the_loader_waits_for_a_file_that_is_released_in_time(org: DemoOrg, reco
         output, errors = load.communicate(timeout=60)
 
     assert load.returncode == 0, errors
-    assert "kept from before" not in output
+    assert "kept listing" not in output
 
 
 def test_a_file_released_during_the_listing_is_loaded_immediately(org: DemoOrg, recorder: Recorder) -> None:

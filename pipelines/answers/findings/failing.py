@@ -6,7 +6,7 @@ from typing import Final
 
 from pipelines.answers.findings.finding import SERIES, CheckContext, Finding, Series, series_of
 from pipelines.answers.findings.record_reasons import main_reason
-from pipelines.answers.findings.words import counted, jobs_are, known, percent, series_name, when
+from pipelines.answers.findings.words import counted, jobs_are, known, percent, sentence, series_name, when
 from pipelines.warehouse.reader import Row
 
 WORKED: Final = ("done", "done: record failures unknown")
@@ -95,14 +95,15 @@ def lost_loads(context: CheckContext) -> Iterator[Finding]:
         # If whole batches failed, the org may have counted no records at all.
         lost = {0: "every batch", 1: "the only record"}.get(records, f"all {records:,} records")
         group = {**alike[0], "jobs": len(alike)}
+        last = "it" if len(alike) == 1 else "the last job"
         ids = tuple(load["id"] for load in alike)
         reason = main_reason(context, ids)
         yield context.finding(
             "closed but failed",
             *map(known, parts[:2]),
             parts[2],
-            message=f"{jobs_are(group, 'shows as', 'show as')} {_ended_as(group)}, but {lost} failed; the last job "
-            f"ended by {when(alike[0]['ended_by'])}.{reason.sentence if reason else ''}",
+            message=f"{jobs_are(group, 'shows as', 'show as')} {_ended_as(group)}, but {lost} failed; {last} ended by "
+            f"{when(alike[0]['ended_by'])}.{reason.sentence if reason else ''}",
             remedy=WHICH if reason else SETUP,
             ids=ids,
             numbers={"jobs": len(alike), "records_failed": records},
@@ -158,9 +159,11 @@ def _failure_rate(context: CheckContext, series: Row, failed: list[Row]) -> Find
         "failure rate",
         *(known(series[part]) for part in SERIES[:3]),
         series["created_by_id"],
-        message=f"{series_name(series)} failed in {series['jobs_failed']:,} of {series['jobs']:,} jobs "
-        f"({percent(series['jobs_percent'])}) since {when(series['since'])}, first on "
-        f"{when(series['first_failure_at'])}, last on {when(series['last_failure_at'])}{why}.",
+        message=sentence(
+            f"{series_name(series)} failed in {series['jobs_failed']:,} of {series['jobs']:,} jobs "
+            f"({percent(series['jobs_percent'])}) since {when(series['since'])}, first on "
+            f"{when(series['first_failure_at'])}, last on {when(series['last_failure_at'])}{why}"
+        ),
         remedy="See the view failure_reasons for all errors of these jobs.",
         ids=tuple(row["id"] for row in failed),
         numbers={name: series[name] for name in names},
@@ -176,10 +179,12 @@ def _lost_records(context: CheckContext, series: Row, losing: list[Row]) -> Find
         "record failures",
         *(known(series[part]) for part in SERIES[:3]),
         series["created_by_id"],
-        message=f"{series['records_failed']:,} of {counted(series['records_processed'], 'record')} "
-        f"({percent(series['records_percent'])}) failed in {counted(series['jobs_counted'], 'job')} of "
-        f"{series_name(series)} since {when(series['since'])}, first on {when(series['first_loss_at'])}, last on "
-        f"{when(series['last_loss_at'])}{why}.",
+        message=sentence(
+            f"{series['records_failed']:,} of {counted(series['records_processed'], 'record')} "
+            f"({percent(series['records_percent'])}) failed in {counted(series['jobs_counted'], 'job')} of "
+            f"{series_name(series)} since {when(series['since'])}, first on {when(series['first_loss_at'])}, last on "
+            f"{when(series['last_loss_at'])}{why}"
+        ),
         remedy=WHICH if reason else SETUP,
         ids=tuple(row["id"] for row in losing),
         numbers={name: series[name] for name in (*names, "last_loss_at")},

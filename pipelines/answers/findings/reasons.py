@@ -5,7 +5,7 @@ from typing import Final
 
 from pipelines.answers.findings.finding import RETENTION, CheckContext, Finding, series_of
 from pipelines.answers.findings.record_reasons import reason_name
-from pipelines.answers.findings.words import counted, duration, known, precise_percent, series_name, when
+from pipelines.answers.findings.words import counted, duration, known, precise_percent, sentence, series_name, when
 from pipelines.warehouse.reader import Row
 
 RETRY: Final = "Locks, time-outs and server errors are temporary: sending these records again may succeed."
@@ -29,7 +29,8 @@ def new_reasons(context: CheckContext) -> Iterator[Finding]:
             known(first["object"]),
             first["reason"],
             message=f"{counted(records, 'record')} of {_of_series(alike)} failed for a new reason, in "
-            f"{counted(jobs, 'load')} since {when(first_at)}, the last on {when(last_at)}: {reason_name(first)}.",
+            f"{counted(jobs, 'load')} since {when(first_at)}, the last on {when(last_at)}: "
+            f"{sentence(reason_name(first))}",
             remedy=f"{RETRY if first['retryable'] else ASK} {COMPARE}",
             ids=_loads(context, alike),
             numbers={
@@ -68,7 +69,7 @@ def grown_reasons(context: CheckContext) -> Iterator[Finding]:
             message=f"{first['records']:,} of {first['records_processed']:,} records "
             f"({precise_percent(first['records_percent'])}) of {series_name(first)} failed in the last 7 days for one "
             f"reason, but {before} in each of the {counted(first['weeks_before'], 'week')} before{others}: "
-            f"{reason_name(first)}.",
+            f"{sentence(reason_name(first))}",
             remedy=f"{RETRY if first['retryable'] else ASK} {COMPARE}",
             ids=_loads(context, alike),
             numbers={

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipelines.answers.findings.finding import CheckContext
+from pipelines.answers.findings.words import sentence
 from pipelines.warehouse.reader import Row
 
 
@@ -21,9 +22,9 @@ class MainReason:
     def sentence(self) -> str:
         """A sentence, to be added to others."""
         if self.count >= self.of:
-            return f" Reason: {self.name}."
+            return f" Reason: {sentence(self.name)}"
         what = "batches" if self.what == "batch" else f"{self.what}s"
-        return f" Most often ({self.count:,} of {self.of:,} {what}): {self.name}."
+        return f" Most often ({self.count:,} of {self.of:,} {what}): {sentence(self.name)}"
 
     @property
     def clause(self) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from pipelines.answers.findings.finding import RETENTION, URGENT_AFTER, CheckContext, Finding
-from pipelines.answers.findings.words import counted, when
+from pipelines.answers.findings.words import counted, sentence, when
 
 
 def rejected(context: CheckContext) -> Iterator[Finding]:
@@ -20,7 +20,7 @@ def rejected(context: CheckContext) -> Iterator[Finding]:
             "rejected",
             kept["reason"],
             message=f"{counted(kept['records'], 'listed record')} had no usable key and {were} set aside: "
-            f"{kept['reason']}.",
+            f"{sentence(kept['reason'])}",
             remedy="The table rejected_records has them as received, with the reason.",
             numbers=kept,
         )

@@ -14,6 +14,11 @@ def counted(number: int, one: str, more: str = "") -> str:
     return f"{number:,} {one if number == 1 else more or one + 's'}"
 
 
+def sentence(text: str) -> str:
+    """With a full stop, unless what it quotes ends with one, or was shortened."""
+    return text if text.endswith((".", "…", "!", "?")) else f"{text}."
+
+
 def duration(time: timedelta) -> str:
     """In the largest unit that fits: '45 seconds', '7 minutes', '1 hour', '71 hours', '3.0 days'."""
     for unit, size, end in (("second", 1, 60), ("minute", 60, 60), ("hour", 3_600, 72)):
