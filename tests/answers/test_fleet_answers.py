@@ -194,7 +194,7 @@ def test_an_unknown_org_is_answered_with_those_there_are(recorder: Recorder, tmp
     file = plant(tmp_path / "w.duckdb", orgs=[{"name": "Acme", "configured_name": "prod"}])
     run = recorder.run(command, "--warehouse", str(file), "--org", "prdo")
 
-    assert (run.returncode, run.stdout) == (78, "")
+    assert (run.returncode, run.stdout) == (2, "")
     assert "--org prdo" in run.stderr
     assert "It has: prod." in run.stderr
     with pytest.raises(ConfigError):
