@@ -52,8 +52,8 @@ def secrets(recorder: Recorder) -> Path:
 
 def commands(org: DemoOrg, folder: Path) -> list[list[str]]:
     """The arguments of `init`, and before them what is set in the environment, for each way that the org offers."""
-    told = offer_all_ways(org, folder).replace(f"{shlex.quote(sys.executable)} -m pipelines.query_jobs init", "INIT")
-    return [shlex.split(line) for line in told.splitlines() if " INIT " in f" {line} " and line.startswith("  ")]
+    offered = offer_all_ways(org, folder).replace(f"{shlex.quote(sys.executable)} -m pipelines.query_jobs init", "INIT")
+    return [shlex.split(line) for line in offered.splitlines() if " INIT " in f" {line} " and line.startswith("  ")]
 
 
 @pytest.mark.parametrize("way", range(4))
