@@ -17,7 +17,7 @@ from pipelines.tables import DATASET, TABLES
 from pipelines.warehouse import schema, short_names
 from pipelines.warehouse.atomic_file import leftovers, replacing
 from pipelines.warehouse.copies import copy_bytes
-from pipelines.warehouse.database_file import read_macro
+from pipelines.warehouse.database_file import CATALOG, open_database, read_macro
 from pipelines.warehouse.file_identity import read_identity, write_identity
 
 # Set when the file is created, and kept by every DuckDB that writes to it later, so that DuckDB 1.4 and 1.5 can read
@@ -47,20 +47,20 @@ def create_database(new: Path, identity: str) -> None:
 def _create(new: Path) -> None:
     for file in (new, new.with_name(f"{new.name}.wal")):  # DuckDB rejects an empty file as damaged
         file.unlink(missing_ok=True)
-    with duckdb.connect(new, config={"storage_compatibility_version": STORAGE_VERSION}) as connection:
+    with open_database(new, read_only=False, config={"storage_compatibility_version": STORAGE_VERSION}) as connection:
         connection.execute(f"create schema {DATASET}")
         schema.complete_tables(connection)
         schema.apply_views(connection)
-        connection.execute("checkpoint")  # closing does this too, but ignores errors
+        connection.execute(f"checkpoint {CATALOG}")  # closing does this too, but ignores errors
 
 
 def _identify(new: Path, identity: str) -> None:
-    with duckdb.connect(new) as connection:
+    with open_database(new, read_only=False) as connection:
         # Whatever else it lacks or has is made good by the load, but a file with an identity may have rows.
         if read_identity(connection) or not read_macro(connection, f"{DATASET}.{schema.APPLIED}"):
             raise ForeignFile
         write_identity(connection, identity)
-        connection.execute("checkpoint")
+        connection.execute(f"checkpoint {CATALOG}")
 
 
 def _kept_file() -> Path:
