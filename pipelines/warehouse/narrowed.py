@@ -6,7 +6,8 @@ catalog has a view for each table that shows the rows asked for, and the views o
 What compares orgs (recorded_orgs.display_name, org_rhythms, fleet) has to be read outside.
 
 Planning a query on the deepest views takes longer than running it for a small org (0.1 s against 0.01 s): what is asked
-of many orgs can be answered for all of them at once, see `answered_once`.
+of many orgs can be answered for all of them at once, see `answered_once`. For the same reason a small file with one org
+is not narrowed: creating these views takes longer than reading all that it has.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,6 +24,7 @@ from pipelines.warehouse.schema import unqualified, views
 
 SCHEMA: Final = "memory.narrowed"
 ONCE: Final = "memory.all_orgs"  # what `answered_once` keeps
+SMALL: Final = 100_000  # jobs
 ORG: Final = "the_org"  # DuckDB's variables: the views read them when they are asked
 SINCE: Final = "jobs_since"
 OF_ORG: Final = f"(getvariable('{ORG}') is null or org_id = getvariable('{ORG}'))"
@@ -116,16 +118,27 @@ def _narrowed(file: Warehouse, variable: str, value: object) -> Iterator[None]:
     try:
         if not path.endswith(SCHEMA):
             with file.explained():
-                if not _exists(connection, SCHEMA):
+                schema = path if _is_small(connection) else SCHEMA
+                if schema == SCHEMA and not _exists(connection, SCHEMA):
                     connection.execute(f"create schema {SCHEMA}")
                     _create_views(connection, SCHEMA, CONDITIONS)
             first = f"{ONCE}," if variable == ORG and _exists(connection, ONCE) else ""
-            connection.execute(f"set search_path = '{first}{SCHEMA}'")
+            connection.execute(f"set search_path = '{first}{schema}'")
         connection.execute(f"set variable {variable} = $1", [value])
         yield
     finally:
         connection.execute(f"reset variable {variable}")
         connection.execute("set search_path = $1", [path])
+
+
+def _is_small(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the current schema has one org at most, and few jobs."""
+    ((orgs, jobs),) = connection.execute("""
+        select
+            (select count(distinct org_id) from listings),
+            (select count(*) from query_jobs) + (select count(*) from ingest_jobs)
+    """).fetchall()
+    return orgs <= 1 and jobs < SMALL  # type: ignore[no-any-return]
 
 
 def _search_path(connection: duckdb.DuckDBPyConnection) -> str:

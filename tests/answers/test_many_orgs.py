@@ -16,7 +16,7 @@ from pipelines.answers.check import Finding, Thresholds, check
 from pipelines.answers.fleet import read_fleet
 from pipelines.answers.report import MAX_ORGS, write_report
 from pipelines.warehouse.as_of import opened_as_of
-from pipelines.warehouse.narrowed import ONCE, answered_once, narrowed
+from pipelines.warehouse.narrowed import ONCE, SCHEMA, answered_once, narrowed
 from pipelines.warehouse.reader import opened
 
 SITUATIONS: tuple[Callable[[], Tables], ...] = (
@@ -92,6 +92,27 @@ def test_what_is_answered_once_is_gone_afterwards(tmp_path: Path) -> None:
         with narrowed(whole, other):
             assert [job["org_id"] for job in whole.rows("from stuck_jobs")] == [other]
         assert not whole.rows("from duckdb_schemas() where schema_name = $name", {"name": ONCE.split(".")[1]})
+
+
+@pytest.mark.parametrize("orgs", [1, 2])
+def test_a_small_file_is_narrowed_only_if_it_has_several_orgs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, orgs: int
+) -> None:
+    """Of one org, all that the file has is read; the answers are those of a large file."""
+    ids = org_ids(orgs)
+    jobs = [{"org_id": org, **STUCK} for org in ids]
+    file = plant(tmp_path / "w.duckdb", query_jobs=jobs, listings=[row for org in ids for row in daily(org)])
+
+    def judged() -> tuple[list[Finding], bool]:
+        with opened(file) as whole:
+            found = check(whole, Thresholds(), now=NOW)
+            return found, bool(whole.rows("from duckdb_schemas() where schema_name = $s", {"s": SCHEMA.split(".")[1]}))
+
+    found, was_narrowed = judged()
+    assert [one.kind for one in found] == ["unfinished"] * orgs
+    assert was_narrowed == (orgs > 1)
+    monkeypatch.setattr("pipelines.warehouse.narrowed.SMALL", 1)
+    assert judged() == (found, True)
 
 
 def test_an_org_alone_as_of_an_earlier_time(tmp_path: Path) -> None:
