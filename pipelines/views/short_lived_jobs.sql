@@ -76,24 +76,28 @@ lives as (
         avg(case when 2 * nth between siblings and siblings + 2 then hours end) as hours
     from ranked
     group by 1, 2, 3, 4, 5
+),
+series as (
+    select org_id, kind, job_type, operation, object, created_by_id, count(*) as jobs, max(feed) as feed
+    from recent
+    group by 1, 2, 3, 4, 5, 6
 )
 select
-    r.org_id,
-    r.kind,
-    r.job_type,
-    r.operation,
-    r.object,
-    r.created_by_id,
-    count(*) as jobs,
+    s.org_id,
+    s.kind,
+    s.job_type,
+    s.operation,
+    s.object,
+    s.created_by_id,
+    s.jobs,
     v.deleted,
     v.hours,
-    max(r.feed) as feed
-from recent as r
+    s.feed
+from series as s
 inner join lives as v
-    on v.org_id = r.org_id
-    and coalesce('=' || v.job_type, '') = coalesce('=' || r.job_type, '')
-    and coalesce('=' || v.operation, '') = coalesce('=' || r.operation, '')
-    and coalesce('=' || v.object, '') = coalesce('=' || r.object, '')
-    and coalesce('=' || v.created_by_id, '') = coalesce('=' || r.created_by_id, '')
-group by 1, 2, 3, 4, 5, 6, 8, 9
-having 2 * v.deleted >= count(*)
+    on v.org_id = s.org_id
+    and coalesce('=' || v.job_type, '') = coalesce('=' || s.job_type, '')
+    and coalesce('=' || v.operation, '') = coalesce('=' || s.operation, '')
+    and coalesce('=' || v.object, '') = coalesce('=' || s.object, '')
+    and coalesce('=' || v.created_by_id, '') = coalesce('=' || s.created_by_id, '')
+where 2 * v.deleted >= s.jobs

@@ -37,7 +37,17 @@ with record as (
     where is_settled
 ),
 recent as (
-    select j.org_id, j.kind, j.job_type, j.operation, j.object, j.created_by_id, j.began_at, j.feed
+    select
+        j.org_id,
+        j.kind,
+        j.job_type,
+        j.operation,
+        j.object,
+        j.created_by_id,
+        j.began_at,
+        date_diff('hour', timestamp '2000-01-01 00:00:00', j.began_at at time zone 'UTC') as hour,
+        r.first_hour,
+        j.feed
     from salesforce.dated_jobs as j
     inner join record as r on r.org_id = j.org_id and r.feed = j.feed
     where j.began_at > r.covered_to - interval '1176' hour and j.began_at <= r.covered_to
@@ -50,10 +60,11 @@ hourly as (
         j.operation,
         j.object,
         j.created_by_id,
-        date_diff('hour', timestamp '2000-01-01 00:00:00', j.began_at at time zone 'UTC') as hour,
+        j.hour,
         max(j.began_at) as last_at,
         max(j.feed) as feed
     from recent as j
+    where j.hour >= j.first_hour
     group by 1, 2, 3, 4, 5, 6, 7
 ),
 numbered as (
@@ -73,7 +84,6 @@ known as (
         ) as last_hour
     from numbered as n
     inner join record as r on r.org_id = n.org_id and r.feed = n.feed
-    where n.hour >= r.first_hour
 ),
 bounded as (
     select
