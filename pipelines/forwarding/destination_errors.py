@@ -43,6 +43,11 @@ UNAVAILABLE: Final = ("08", "53", "57P", "58")
 INVISIBLE: Final = "42P06"  # a schema that is there, and that this user does not see
 CONFLICT: Final = ("40", "55P03", "42P07", INVISIBLE, "42701", "42710", "23505", "XX000")
 REFUSED: Final = ("password authentication failed", "no pg_hba.conf entry", "authentication failed", "is not permitted")
+# How libpq says that `sslmode` or `sslrootcert` is wrong, or that the server's certificate is: no later run succeeds.
+TLS: Final = (
+    "does not support SSL", "invalid sslmode", "root certificate file", "certificate verify failed",
+    "does not match host name",
+)  # fmt: skip
 INSISTS: Final = "dlt requires a password, even if the server does not (peer, trust, .pgpass): then any text will do."
 NO_DRIVER: Final = {"postgres": "make setup-postgres", "filesystem": "make setup-lake"}
 
@@ -159,6 +164,12 @@ def _of_destination(  # noqa: PLR0911 - one for each kind of refusal
         return AccessDenied(f"{where} denies this user a right: {text}", _grants(said, settings, staging, hidden))
     if state == "25006":
         return ConfigError(f"{where} is read-only, such as a replica.", "Forward to the server that accepts changes.")
+    if not state and any(words in said for words in TLS):
+        section = f"destination.{settings.destination}.credentials.query"
+        return ConfigError(
+            f"{where} cannot be reached with these TLS settings: {text}",
+            f"Correct `sslmode` and `sslrootcert` under [{section}], or in the URL, or turn on TLS on the server.",
+        )
     if state.startswith(CONFLICT):
         return TemporaryError(f"{where} is busy with another forward or program: {text}", AGAIN)
     if state.startswith(UNAVAILABLE) or _is_transient(chain, state):

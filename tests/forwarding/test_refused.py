@@ -86,6 +86,19 @@ def test_a_wrong_password(of_user: Callable[..., Forwarder], postgres: Server) -
     assert [file for file in kept if any(secret.encode() in file.read_bytes() for secret in (PASSWORD, QUOTED))] == []
 
 
+@pytest.mark.parametrize("mode", ["require", "verify-full", "requires"])
+def test_a_server_without_tls(forwarder_of: Callable[..., Forwarder], small: Path, mode: str) -> None:
+    """The next forward would fail in the same way, so it is not a temporary failure."""
+    forwarder = forwarder_of()
+    forwarder.publish(small)
+    forwarder.environment["DESTINATION__POSTGRES__CREDENTIALS"] += f"?sslmode={mode}"
+
+    said = failure(forwarder, ConfigError)
+
+    assert "cannot be reached with these TLS settings" in said
+    assert "Correct `sslmode` and `sslrootcert` under [destination.postgres.credentials.query]" in said
+
+
 @pytest.mark.parametrize("password", ["p@qzx", "p@qzx/1", "1@2@3"])
 def test_an_at_sign_in_a_url_that_is_not_written_as_40(
     forwarder_of: Callable[..., Forwarder], small: Path, password: str
