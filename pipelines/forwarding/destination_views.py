@@ -32,11 +32,11 @@ IN_THE_WAY: Final = re.compile(
 )
 
 
-def fingerprint(dialect: str, dataset: str) -> str:
+def fingerprint(dialect: str, dataset: str, table_format: str | None) -> str:
     """Identifies everything that `create_views` writes, without translating it, which takes a second."""
     files = sorted(Path(__file__).parent.glob("dialect*.py"))
     translation = [file.read_bytes() for file in (*files, Path(__file__))], version("sqlglot")
-    return hashlib.sha256(repr((dialect, dataset, translation, views(), TABLES)).encode()).hexdigest()
+    return hashlib.sha256(repr((dialect, dataset, table_format, translation, views(), TABLES)).encode()).hexdigest()
 
 
 def create_views(database: Database, dataset: str, *, in_one_transaction: bool) -> None:

@@ -145,6 +145,26 @@ def test_listings_come_after_what_they_prove(lake_of: Lakes, small: Path) -> Non
     assert job.stat().st_mtime_ns < listing.stat().st_mtime_ns
 
 
+def test_another_format_gets_every_row_and_its_own_views(lake_of: Lakes, small: Path) -> None:
+    """What was sent in the earlier one is not in its tables; also where the format changes back."""
+    lake = lake_of(table_format=None)
+    lake.publish(small)
+    lake.forward()
+    for table_format in ("delta", None):
+        lake.table_format = table_format
+        lake.environment.pop("FORWARD__TABLE_FORMAT", None)
+        lake.environment |= lake.destination()
+        lake.change("update query_jobs set object = 'Changed', observed_at = observed_at where rowid % 7 = 0")
+
+        planned = lake.forward(dry_run=True)
+        lake.forward()
+
+        assert f"{len(lake.here()['query_jobs']):,} row" in planned
+        assert differing(lake.here(), lake.there()) == {}
+        assert ("delta_scan" in lake.script("duckdb")) is (table_format == "delta")
+        assert lake.forward().startswith("nothing new")
+
+
 @FORMATS
 def test_a_dry_run_writes_nothing(lake_of: Lakes, small: Path, table_format: str | None) -> None:
     lake = lake_of(table_format=table_format)
