@@ -90,7 +90,7 @@ setup-postgres: .venv/.loader ## install what `forward` to Postgres needs
 setup-lake: .venv/.loader ## install what `forward` to a lake needs: S3 and Delta
 	@$(INSTALL) -r requirements-forward-lake.txt
 
-setup-engines: .venv/.everything ## install what the tests of `forward` need, besides Debian's Postgres and Java
+setup-engines: .venv/.everything ## install what the tests of `forward` need, apart from Debian's Postgres and Java
 	@$(INSTALL) -r tests/requirements-engines.txt
 
 setup-snowflake: .venv/.everything ## install the Snowflake emulator into .venv-snowflake, for the tests of views
