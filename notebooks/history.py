@@ -83,7 +83,8 @@ def choose(
             recorded, _is_demo = orgs(_file), _file.is_demo
     except RecorderError as _failure:
         mo.stop(True, explanation(_failure))
-    _demo = "the demo org, recorded by <code>make demo</code>"
+    _demo, _target = ("a demo of several orgs", "demo-fleet") if len(recorded) > 1 else ("the demo org", "demo")
+    _demo += f", recorded by <code>make {_target}</code>"
     _whose = _demo if _is_demo else f"<code>{html.escape(str(warehouse))}</code>"
     _fits = ".phone { display: none } @media (max-width: 46rem) { .wide { display: none } .phone { display: block } }"
     mo.vstack(
@@ -110,7 +111,12 @@ def choose_org(mo, recorded):
 @app.cell
 def fleet(RecorderError, explanation, mo, read, recorded, warehouse):
     try:
-        _orgs = read("select * from fleet order by is_silent desc, failed_jobs desc, name", warehouse).to_pylist()
+        _columns = (
+            "name, is_sandbox, is_silent, as_of, jobs, failed_jobs, records_failed, stuck_jobs, main_reason, "
+            "worst_limit, worst_limit_percent"
+        )
+        _order = "is_silent desc, failed_jobs desc, name"
+        _orgs = read(f"select {_columns} from fleet order by {_order}", warehouse).to_pylist()
     except RecorderError as _failure:
         mo.stop(True, explanation(_failure))
     mo.stop(len(recorded) < 2)

@@ -37,8 +37,7 @@ def demo_fleet(days: int, home: Path) -> int:
         for seed, org in enumerate(orgs.values()):
             served.enter_context(serving(org))
             live(org, until=UNTIL, seed=seed)
-        every = "a load of all each day"
-        print(f"Three demo orgs, {days} simulated days with {every}: {', '.join(orgs)}.")
+        print(f"Three demo orgs, {', '.join(orgs)}: {days} simulated days with one load of all three a day.")
         print(f"On {SILENT_SINCE:%d %B}, someone revokes the key of {SILENT}.")
         with Console(stderr=True).status("Starting …") as status:  # shows on a terminal only
             last, loads = _record(orgs, home, status.update)

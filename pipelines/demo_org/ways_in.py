@@ -52,7 +52,7 @@ Or try each way to sign in; init writes the keys to .dlt/secrets.toml, and keeps
   PATH={sf.parent}:$PATH {init} --sf-cli-org demo
   {init} --sign-in token {at} --secret-file {bearer}
 
-The certificate of the second is {certificate}: a real org's app would have to be given it."""
+The certificate of the second is {certificate}: with a real org, you would upload it to the app."""
 
 
 def _make_certificate(org: DemoOrg, key: Path, certificate: Path) -> None:

@@ -97,6 +97,7 @@ def test_several_orgs_have_a_table_and_are_chosen_by_the_name_shown(
 
     assert "All orgs at a glance" not in one
     assert "All orgs at a glance" in text
+    assert "own_name" not in text  # what an admin looks for is in sight, without scrolling to the right
     assert list(defined["org"].options) == [f"Acme (prod) ({ORG})", "Acme (uat) (00DX)"]
 
 
