@@ -234,7 +234,10 @@ def _missing_keys(error: ConfigFieldMissingException, settings: ForwardSettings,
             resolve_configuration(wanted(), sections=tuple(section.split(".")))
         except ConfigFieldMissingException as missing:
             return list(missing.fields)
-    return list(error.fields)
+    fields = [field for field in error.fields if field != "local_dir"]  # which dlt sets by itself
+    if fields == ["credentials"]:  # a lake's, of a kind that depends on its URL
+        fields = [key for trace in error.traces["credentials"] for key in getattr(trace, "traces", {})] or fields
+    return fields
 
 
 def _no_driver(error: BaseException, settings: ForwardSettings) -> ConfigError:

@@ -45,6 +45,15 @@ def test_a_missing_bucket_is_not_created(lake_of: Lakes, s3: S3Server, small: Pa
     assert not s3.files.exists("no-such-bucket")
 
 
+def test_a_bucket_without_keys(lake_of: Lakes, small: Path) -> None:
+    """They are named as the settings have them."""
+    lake = lake_of(on_s3=True, url="s3://bucket/jobs", more={"AWS_EC2_METADATA_DISABLED": "true"})
+    lake.publish(small)
+
+    with pytest.raises(ConfigError, match="filesystem: aws_access_key_id, aws_secret_access_key"):
+        lake.forward()
+
+
 def test_a_server_that_is_down_means_later(lake_of: Lakes, small: Path) -> None:
     with s3_server() as server:
         lake = lake_of(url=f"s3://{server.new_bucket()}/jobs", files=server.files, more=server.environment, on_s3=True)
