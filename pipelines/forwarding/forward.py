@@ -80,10 +80,9 @@ def forward(settings: Settings, forwarding: ForwardSettings, mode: Mode) -> Forw
         written = (dialect_of(forwarding), forwarding.dataset, forwarding.table_format)
         views = fingerprint(*written) if forwarding.views else None
         as_before = (copy.known.get("recorder"), copy.known.get("views")) == (forwarding.recorder, views)
-        as_before = as_before and _has_format(copy, forwarding)
         if not (as_before and mode == Mode() and copy.has(settings.warehouse)):
             copy.take(settings.warehouse)
-            before = copy.comparable(copy.new) if _has_format(copy, forwarding) and not mode.full else None
+            before = None if mode.full else copy.comparable(copy.new)
             if copy.sent.is_file() and not copy.known:
                 logger.warning("What is known of the copy in %s is lost: everything is sent again.", copy.folder)
             with compared(copy.new, before, copy.folder / "spill") as found:
@@ -100,7 +99,7 @@ def differences(settings: Settings, forwarding: ForwardSettings, *, full: bool) 
     """By table, what a forward would send now. Nothing is written, there or here."""
     copy, _ = copy_sent_to(settings, forwarding)
     before, published = None, settings.warehouse
-    if _has_format(copy, forwarding) and not full:
+    if not full:
         before = published if copy.has(published) else copy.comparable(published)
     temporary = Path(f"{published}.tmp")
     with _damage_named(published, published), compared(published, before, temporary) as found:
@@ -118,12 +117,7 @@ def copy_sent_to(settings: Settings, forwarding: ForwardSettings) -> tuple[SentC
             f"There is nothing to forward: there is no warehouse at {settings.warehouse} yet.",
             "The next load publishes it: make load.",
         )
-    return SentCopy(settings.primary_file, place), hidden
-
-
-def _has_format(copy: SentCopy, forwarding: ForwardSettings) -> bool:
-    """Whether the rows were sent in the format in which the lake is now read: what is in another one does not count."""
-    return bool(copy.known.get("table_format") == forwarding.table_format)
+    return SentCopy(settings.primary_file, place, forwarding.table_format), hidden
 
 
 @contextmanager
@@ -234,7 +228,7 @@ class _Run:
 
     def _conclude(self, found: Differences, load_id: float) -> None:
         """The new copy takes the place of the one last sent."""
-        self.copy.commit(recorder=self.forwarding.recorder, load_id=load_id, table_format=self.forwarding.table_format)
+        self.copy.commit(recorder=self.forwarding.recorder, load_id=load_id)
         if kept := sum(change.gone - change.removed for change in found.changes):
             logger.warning(
                 "The published copy lacks %s rows that it had when it was last forwarded: an older file was restored, "

@@ -39,6 +39,7 @@ class SentCopy:
 
     primary_file: Path
     place: str  # as text, such as "postgres db.example.com:5432/analytics salesforce"
+    table_format: str | None  # of a lake: what is there in another format is not read
 
     @property
     def folder(self) -> Path:
@@ -103,9 +104,9 @@ class SentCopy:
     def comparable(self, file: Path) -> Path | None:
         """The sent copy, to compare a file with. None if the place may have more than that: parts of another file, at
         which a forward was killed. Rows that are as they were sent may be different ones there. If what is known is
-        lost, so is whether that happened."""
+        lost, so is whether that happened. None as well if it was sent in another format."""
         mark = self.half_sent
-        if not self.known:
+        if not self.known or not self._has_format:
             return None
         return self.sent if mark is None or mark.get("fingerprint") == fingerprint(file) else None
 
@@ -127,12 +128,17 @@ class SentCopy:
         with self.new.open("rb") as copy:
             os.fsync(copy.fileno())
         self.new.replace(self.sent)
-        self.remember(fingerprint=was_sent, half_sent=None, **known)
+        self.remember(fingerprint=was_sent, half_sent=None, table_format=self.table_format, **known)
 
     def has(self, published: Path) -> bool:
         """Whether the published copy was sent as it is now."""
-        is_whole = self.sent.is_file() and self.half_sent is None
+        is_whole = self.sent.is_file() and self.half_sent is None and self._has_format
         return is_whole and self.known.get("fingerprint") == fingerprint(published)
+
+    @property
+    def _has_format(self) -> bool:
+        """Whether the copy was sent in this format. Earlier versions did not note it: then there was no other."""
+        return bool(self.known.get("table_format", self.table_format) == self.table_format)
 
     @property
     def known(self) -> dict[str, Any]:

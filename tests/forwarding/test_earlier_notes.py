@@ -11,9 +11,14 @@ from lake_forwarder import LakeForwarder
 
 from pipelines.errors import ConfigError
 
+FORMATS = pytest.mark.parametrize("table_format", [None, "delta"], ids=["parquet", "delta"])
 
-def test_what_an_earlier_version_sent_counts_as_sent(lake_of: Callable[..., LakeForwarder], small: Path) -> None:
-    lake = lake_of()
+
+@FORMATS
+def test_what_an_earlier_version_sent_counts_as_sent(
+    lake_of: Callable[..., LakeForwarder], small: Path, table_format: str | None
+) -> None:
+    lake = lake_of(table_format=table_format)
     lake.publish(small)
     lake.forward()
     notes = lake.sent / "sent.json"
