@@ -96,6 +96,11 @@ class Differences:
         """The ids of all listings of the file."""
         return {str(one) for (one,) in self._rows(f"select listing_id from {_named(HERE, LISTINGS)}")}
 
+    def sent_rows(self, table: Table) -> bool:
+        """Whether rows of a table were sent."""
+        is_there = self.sent is not None and self._columns(SENT, table.name)
+        return bool(is_there and self._rows(f"select 1 from {_named(SENT, table)} limit 1"))
+
     def rows(self, change: Change) -> Iterator[pa.RecordBatch]:
         """The rows to send. Every destination can store them: times and texts that some cannot are replaced."""
         source = self._sources(change)

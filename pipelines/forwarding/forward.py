@@ -22,12 +22,12 @@ from pipelines.config.dlt_context import active
 from pipelines.config.settings import Settings
 from pipelines.errors import ConfigError, exception_chain
 from pipelines.forwarding.database import LONG_KEY, Database, retried
-from pipelines.forwarding.delivery import Delivery, create_tables, dialect_of, place_of_data, sql_client_of
+from pipelines.forwarding.delivery import Delivery, create_tables, dialect_of, lost_tables, place_of_data, sql_client_of
 from pipelines.forwarding.destination_errors import Credentials, explained
 from pipelines.forwarding.destination_views import create_views, fingerprint
 from pipelines.forwarding.differences import Change, Differences
 from pipelines.forwarding.lake import Lake
-from pipelines.forwarding.registry import RECORDERS, Recorder, Registered, Registry
+from pipelines.forwarding.registry import RECORDERS, Recorder, Registered, Registry, load_id_in
 from pipelines.forwarding.sent_copy import SentCopy
 from pipelines.forwarding.settings import ForwardSettings
 from pipelines.interrupts import causing_signal, raise_if_interrupted
@@ -186,6 +186,8 @@ class _Run:
         ):
             database, registry = self._connected(delivery, client, recorder)
 
+            lost = self._lost(database, client, found)
+
             def create() -> Registered:
                 with database.alone():
                     if isinstance(database, Lake):
@@ -197,10 +199,10 @@ class _Run:
 
             registered = retried(create)
             done.created = True
-            made_anew = registered.load_id < float(self.copy.known.get("load_id") or 0)
+            made_anew = bool(lost) or registered.load_id < load_id_in(self.copy.known.get("load_id"))
             if not self.mode.init:
                 with self._all_if(made_anew, found) as chosen:
-                    load_id = self._send(delivery, database, registry, registered, chosen)
+                    load_id = self._send(delivery, database, registry, registered, chosen, gone=found)
                     done.rows |= {
                         change.table.name: change.changed + change.removed for change in chosen.changes if change
                     }
@@ -208,6 +210,18 @@ class _Run:
             as_before = self.copy.known.get("views") == self.views and not made_anew and not self.mode.init
             if self.forwarding.views and not as_before:
                 self._create_views(delivery, database)
+
+    def _lost(self, database: Place, client: Any, found: Differences) -> list[str]:
+        """The tables, of which rows were sent, that are no longer there. They will be created, and everything is sent
+        again: by the next forward, if this one is killed, or sends nothing."""
+        sent = [table for table in TABLES if found.sent_rows(table)]
+        if not sent:
+            return []
+        lost = database.lost(sent) if isinstance(database, Lake) else lost_tables(client, sent)
+        if lost:
+            logger.warning("The destination has lost rows of %s: everything is sent again.", ", ".join(lost))
+            self.copy.distrust()
+        return lost
 
     def _connected(self, delivery: Delivery, client: Any, recorder: Recorder) -> tuple[Place, Recorders]:
         if self.forwarding.is_lake:
@@ -236,10 +250,18 @@ class _Run:
             )
 
     def _send(
-        self, delivery: Delivery, database: Place, registry: Recorders, registered: Registered, found: Differences
+        self,
+        delivery: Delivery,
+        database: Place,
+        registry: Recorders,
+        registered: Registered,
+        found: Differences,
+        *,
+        gone: Differences,
     ) -> float:
-        """Children first, `listings` last. Returns the last load id."""
-        last = max(registered.load_id, float(self.copy.known.get("load_id") or 0), database.newest())
+        """Children first, `listings` last. `found` has what to send, `gone` the rows to remove. Returns the last load
+        id."""
+        last = max(registered.load_id, load_id_in(self.copy.known.get("load_id")), database.newest())
         orgs = registered.orgs | frozenset(found.orgs) | frozenset((self.copy.half_sent or {}).get("orgs", ()))
         replace = found.sent is None and self._may_replace(database, registry, registered.load_id, orgs, found)
         self.copy.begin(found.orgs)
@@ -252,8 +274,9 @@ class _Run:
                         database.allow_long_keys(change.table)
                 delivery.send(some, found.rows, last, replaced=sorted(orgs) if replace else ())
                 last = delivery.load_id
-            for change in package:
-                database.remove(change.table, found.removed_keys(change))
+            for change in gone.changes:
+                if (change.table.name != LISTINGS.name) == (package is proven):
+                    database.remove(change.table, gone.removed_keys(change))
         if replace:
             database.replaced(orgs, [(change.table, found.orgs_in(change)) for change in found.changes])
             orgs = frozenset(found.orgs)
