@@ -273,3 +273,16 @@ def test_files_that_others_name_like_the_recorders_own(lake_of: Lakes, small: Pa
     lake.forward()
 
     assert differing(lake.here(), lake.there()) == {}
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b"{}", b"\xff"])
+def test_damaged_notes_of_schemas_do_no_harm(lake_of: Lakes, small: Path, content: bytes) -> None:
+    lake = lake_of()
+    lake.publish(small)
+    lake.forward()
+    for note in Path(lake.root, "_dlt_version").iterdir():
+        note.write_bytes(content)
+
+    lake.forward(full=True)
+
+    assert differing(lake.here(), lake.there()) == {}
