@@ -25,7 +25,7 @@ def imports():
     from pipelines.config.settings import warehouse_to_read
     from pipelines.demo import DEMO_WAREHOUSE
     from pipelines.errors import RecorderError
-    from pipelines.warehouse.reader import opened, read
+    from pipelines.warehouse.reader import opened, read, rows
 
     return (
         DEMO_WAREHOUSE,
@@ -43,6 +43,7 @@ def imports():
         read,
         read_thresholds,
         replace,
+        rows,
         select,
         styled,
         use_project,
@@ -109,14 +110,14 @@ def choose_org(mo, recorded):
 
 
 @app.cell
-def fleet(RecorderError, explanation, mo, read, recorded, warehouse):
+def fleet(RecorderError, explanation, mo, recorded, rows, warehouse):
     try:
         _columns = (
             "name, is_sandbox, is_silent, as_of, jobs, failed_jobs, records_failed, stuck_jobs, main_reason, "
             "worst_limit, worst_limit_percent"
         )
         _order = "is_silent desc, failed_jobs desc, name"
-        _orgs = read(f"select {_columns} from fleet order by {_order}", warehouse).to_pylist()
+        _orgs = rows(f"select {_columns} from fleet order by {_order}", warehouse)
     except RecorderError as _failure:
         mo.stop(True, explanation(_failure))
     mo.stop(len(recorded) < 2)
@@ -126,20 +127,23 @@ def fleet(RecorderError, explanation, mo, read, recorded, warehouse):
 
 
 @app.cell
-def choose_jobs(mo, org, read, select, warehouse):
-    _whole = select(warehouse, org.value, days=30)
+def choose_jobs(RecorderError, explanation, mo, org, rows, select, warehouse):
+    try:
+        _whole = select(warehouse, org.value, days=30)
+        _known = rows(
+            """
+            select distinct job_type, object, created_by_id, coalesce(u.name, created_by_id) as created_by
+            from listed_jobs as j
+            left join user_names as u on u.org_id = j.org_id and u.id = j.created_by_id
+            where j.org_id = $org
+            """,
+            warehouse,
+            {"org": org.value["org_id"]},
+        )
+    except RecorderError as _failure:
+        mo.stop(True, explanation(_failure))
     _first = min(org.value["first_day"] or _whole.since, _whole.since)
     time = mo.ui.date_range(start=_first, stop=_whole.until, value=(_whole.since, _whole.until), label="days")
-    _known = read(
-        """
-        select distinct job_type, object, created_by_id, coalesce(u.name, created_by_id) as created_by
-        from listed_jobs as j
-        left join user_names as u on u.org_id = j.org_id and u.id = j.created_by_id
-        where j.org_id = $org
-        """,
-        warehouse,
-        {"org": org.value["org_id"]},
-    ).to_pylist()
 
     def _options(column):
         return sorted({row[column] for row in _known if row[column] is not None})
@@ -317,10 +321,10 @@ def ask(mo):
 
 
 @app.cell
-def answer(duckdb, mo, read, sql, warehouse):
+def answer(RecorderError, duckdb, mo, read, sql, warehouse):
     try:
         _answer = mo.ui.table(read(sql.value, warehouse), selection=None, show_column_summaries=False)
-    except duckdb.Error as _error:
+    except (duckdb.Error, RecorderError) as _error:
         _answer = mo.callout(mo.plain_text(str(_error)), kind="danger")
     _answer
     return

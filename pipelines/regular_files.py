@@ -17,6 +17,10 @@ def check_regular(path: Path) -> None:
 def check_place(path: Path, *, folder: bool = False) -> None:
     """Raises ConfigError if something else is in the place of a file, or a folder, that the recorder creates itself."""
     mode = _mode(path)
+    if mode is None and folder and path.is_symlink():
+        raise ConfigError(
+            f"{path} is a symbolic link to a folder that does not exist.", "Create that folder, or remove the link."
+        )
     if mode is not None and not (stat.S_ISDIR(mode) if folder else stat.S_ISREG(mode)):
         raise ConfigError(
             f"{path} is {kind_of(mode)}, where {'a folder' if folder else 'a file'} belongs.",

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from pipelines.alerts.events import Event, Problem
 from pipelines.errors import ConfigError, TemporaryError
+from pipelines.regular_files import check_place
 from pipelines.warehouse.file_locks import lock_alone, open_lock
 from pipelines.warehouse.sealed_json import unseal
 from pipelines.warehouse.state_folder import StateFolder
@@ -52,6 +53,7 @@ class AlertState:
         return self.state.path / self.name
 
     def _read(self) -> None:
+        check_place(self.path)
         try:
             text = self.path.read_bytes()
         except FileNotFoundError:
@@ -59,16 +61,18 @@ class AlertState:
             return
         try:
             found = unseal(text)
-            newer = isinstance(found["version"], int) and found["version"] > VERSION
+            newer: bool | None = isinstance(found["version"], int) and found["version"] > VERSION
             if not newer:
                 self._take(found)
         except (ValueError, KeyError, TypeError, AttributeError):
-            damaged = self.path.with_name(f"{self.name}.damaged")
-            self.path.replace(damaged)
             self.open, self.mailboxes = {}, {}
+            newer = None
+        if newer is None:
+            damaged = self.path.with_name(f"{self.name}.damaged")
+            check_place(damaged)
+            self.path.replace(damaged)
             logger.warning("%s is damaged; it is now %s. Every channel gets what is open.", self.path, damaged.name)
-            return
-        if newer:
+        elif newer:
             raise ConfigError(
                 f"{self.path} was written by a newer version, so it is not known what was sent.",
                 "Run that version, or delete the file: then every channel gets what is open.",
@@ -77,7 +81,7 @@ class AlertState:
     def _take(self, found: dict[str, Any]) -> None:
         bytes.fromhex(found["salt"])
         self.salt = found["salt"]
-        self.open = {key: Problem(**problem) for key, problem in found["open"].items()}
+        self.open = {key: Problem.from_json(problem) for key, problem in found["open"].items()}
         self.mailboxes = {
             digest: Mailbox(
                 [Event.from_json(event) for event in one["outbox"]],
@@ -108,6 +112,7 @@ class AlertState:
 def exclusive_alert_state(primary_file: Path, name: str) -> Iterator[AlertState]:
     """The file, for one run at a time: a second one waits. Raises TemporaryError if that takes too long."""
     state = StateFolder(primary_file)
+    check_place(state.path, folder=True)
     try:
         state.make(state.path)
         lock = open_lock(state.path / "alerts.lock")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from pipelines.answers.findings.finding import Finding
 from pipelines.errors import sanitize
@@ -42,6 +42,16 @@ class Problem:
         )
 
     @classmethod
+    def from_json(cls, given: dict[str, Any]) -> "Problem":
+        """From the file that keeps it. Raises ValueError or TypeError."""
+        found = cls(**given)
+        texts = found.key, found.org_id, found.heading, found.text
+        if not all(isinstance(text, str) for text in texts) or not isinstance(found.urgent, bool):
+            raise ValueError
+        _check_time(found.since)
+        return found
+
+    @classmethod
     def of_failed_check(cls, message: str, now: datetime) -> "Problem":
         """From the reason why `check` could not look."""
         text = f"`check` could not look for problems: {sanitize(message)}"
@@ -59,7 +69,17 @@ class Event:
 
     @classmethod
     def from_json(cls, given: dict[str, Any]) -> "Event":
-        return cls(**{**given, "problem": Problem(**given["problem"])})
+        """From the file that keeps it. Raises ValueError, TypeError or KeyError."""
+        found = cls(**{**given, "problem": Problem.from_json(given["problem"])})
+        _check_time(found.at)
+        if found.change not in get_args(Change) or not isinstance(found.reason, str):
+            raise ValueError
+        return found
+
+
+def _check_time(text: str) -> None:
+    if datetime.fromisoformat(text).tzinfo is None:
+        raise ValueError
 
 
 def _time(moment: datetime) -> str:

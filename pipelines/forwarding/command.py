@@ -2,7 +2,8 @@
 
 from pipelines.config.settings import read_settings
 from pipelines.errors import ConfigError
-from pipelines.forwarding.forward import Mode, differences, forward
+from pipelines.forwarding.forward import differences, forward
+from pipelines.forwarding.sending import Mode
 from pipelines.forwarding.settings import read_forward_settings
 
 

@@ -125,6 +125,16 @@ def _destination(settings: ForwardSettings, mark: str = "") -> Any:
     return Destination.from_reference(f"dlt.destinations.{settings.destination}", **more)
 
 
+def lost_tables(client: JobClientBase, tables: Sequence[Table]) -> list[str]:
+    """Those of these tables of a database, of which rows were sent, that are no longer there."""
+    if not isinstance(client, SqlJobClientBase):
+        return []
+    names = [table.name for table in tables]
+    if not client.is_storage_initialized():
+        return names
+    return [name for name, columns in client.get_storage_tables(names) if not columns]
+
+
 def create_tables(client: JobClientBase) -> None:
     """Creates missing tables and columns, as dlt would with the first row. dlt would skip what it did before, even if
     somebody has dropped a table since."""

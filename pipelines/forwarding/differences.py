@@ -9,7 +9,9 @@ restored, and a new one also lack rows. These stay in the destination, for it ma
 `forward --full` removes them.
 """
 
+import logging
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,8 +20,10 @@ import duckdb
 import pyarrow as pa
 
 from pipelines.columns import Table
+from pipelines.interrupts import raise_if_interrupted
 from pipelines.job_tables import ORG_ID
 from pipelines.tables import DATASET, LISTINGS, TABLES
+from pipelines.warehouse.damage import suspect_blocks
 from pipelines.warehouse.database_file import read_macro
 from pipelines.warehouse.file_identity import MACRO
 from pipelines.warehouse.renamed_columns import old_names
@@ -34,6 +38,8 @@ PART: Final = 10_240  # rows
 # Every destination has these years, and Python's dates, which read it, no others. Infinity becomes the last moment.
 FIRST, LAST = "0001-01-01 00:00:00+00", "9999-12-31 23:59:59.999999+00"
 NUL: Final = "chr(0)"  # Postgres cannot store it in a text
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,11 @@ class Differences:
     def listings(self) -> set[str]:
         """The ids of all listings of the file."""
         return {str(one) for (one,) in self._rows(f"select listing_id from {_named(HERE, LISTINGS)}")}
+
+    def sent_rows(self, table: Table) -> bool:
+        """Whether rows of a table were sent."""
+        is_there = self.sent is not None and self._columns(SENT, table.name)
+        return bool(is_there and self._rows(f"select 1 from {_named(SENT, table)} limit 1"))
 
     def rows(self, change: Change) -> Iterator[pa.RecordBatch]:
         """The rows to send. Every destination can store them: times and texts that some cannot are replaced."""
@@ -204,6 +215,21 @@ class Differences:
 
     def _rows(self, sql: str) -> list[tuple[object, ...]]:
         return self.connection.execute(sql).fetchall()
+
+
+@contextmanager
+def compared(new: Path, sent: Path | None, temporary: Path) -> Iterator[Differences]:
+    """The two files, compared. A sent copy that is lost or cannot be read counts as none: all is sent again."""
+    try:
+        found = Differences(new, sent if sent and sent.is_file() else None, temporary)
+    except (duckdb.Error, RuntimeError) as error:
+        raise_if_interrupted(error)
+        if sent is None or not sent.is_file() or suspect_blocks(new):
+            raise
+        logger.warning("The copy that was last sent, %s, cannot be read: everything is sent again.", sent)
+        found = Differences(new, None, temporary)
+    with closing(found):
+        yield found
 
 
 def _storable(field: pa.Field, column: str) -> str:

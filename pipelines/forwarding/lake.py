@@ -10,7 +10,7 @@ Delta tables have transactions of their own, each table for itself.
 import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from hashlib import sha256
 from itertools import islice
@@ -23,7 +23,7 @@ from dlt.destinations.impl.filesystem.filesystem import FilesystemClient
 from pipelines.columns import Table
 from pipelines.forwarding.lake_files import LakeFiles, name_of
 from pipelines.forwarding.lake_views import ENGINES, FOLDER, FULL_FORWARDS, LOAD_ID, REMOVED, script
-from pipelines.forwarding.registry import RECORDERS, Recorder, Registered, orgs_in, taken
+from pipelines.forwarding.registry import RECORDERS, Recorder, Registered, load_id_in, orgs_in, taken
 from pipelines.tables import LISTINGS, TABLES
 
 KEYS_AT_ONCE: Final = 100_000
@@ -46,6 +46,12 @@ class Lake:
     def alone(self) -> Iterator[None]:
         """Nothing here needs to be alone: files of different recorders have different names."""
         yield
+
+    def lost(self, tables: Sequence[Table]) -> list[str]:
+        """Those of these tables, of which this recorder has sent rows, that are no longer there."""
+        self.files.check_place()
+        is_there = self.delta.is_there if self.delta else lambda table: self.files.paths(table.name, f"{self.mark}.")
+        return [table.name for table in tables if not is_there(table)]
 
     def create_tables(self, tables: Sequence[tuple[Table, pa.Schema]]) -> None:
         """A file without rows, with all columns, for each table: views can read it, even if it has no rows, and know
@@ -77,7 +83,7 @@ class Lake:
         found = self._own(RECORDERS)
         if found and not take_over and (found[0]["host"], found[0]["path"]) != self.recorder.place:
             raise taken(self.recorder, found[0]["host"], found[0]["path"])
-        known = Registered(float(found[0]["load_id"] or 0), orgs_in(found[0]["orgs"])) if found else Registered()
+        known = Registered(load_id_in(found[0]["load_id"]), orgs_in(found[0]["orgs"])) if found else Registered()
         self._note(found[0]["forwarded_at"] if found else None, known.load_id, known.orgs)
         return known
 
@@ -150,4 +156,5 @@ class Lake:
         """Path and load id of all files that this recorder has sent."""
         for table in TABLES if self.delta is None else ():
             for path in self.files.paths(table.name, f"{self.mark}."):
-                yield path, float(".".join(name_of(path).split(".")[1:3]))
+                with suppress(ValueError):  # a file that others have put there
+                    yield path, float(".".join(name_of(path).split(".")[1:3]))

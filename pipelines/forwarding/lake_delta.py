@@ -26,14 +26,20 @@ class DeltaTables:
         self.client = client
         self.options = deltalake_storage_options(client.config.credentials, client.config.deltalake_storage_options)
 
+    def is_there(self, table: Table) -> bool:
+        return bool(DeltaTable.is_deltatable(self._location(table), self.options))
+
     def create(self, table: Table, columns: pa.Schema) -> None:
         """Creates the table, or adds the columns that it lacks."""
-        location = self._location(table)
         nullable = pa.schema([field.with_nullable(True) for field in columns])
-        if not DeltaTable.is_deltatable(location, self.options):
+        if not self.is_there(table):
             with_tries(
                 lambda: DeltaTable.create(
-                    location, nullable, mode="ignore", partition_by=[ORG_ID.name], storage_options=self.options
+                    self._location(table),
+                    nullable,
+                    mode="ignore",
+                    partition_by=[ORG_ID.name],
+                    storage_options=self.options,
                 )
             )
         with_tries(lambda: evolve_delta_table_schema(self._open(table), nullable))
@@ -62,7 +68,11 @@ class DeltaTables:
             opened.vacuum(KEPT_HOURS, dry_run=False)
 
     def _open(self, table: Table) -> DeltaTable:
-        return DeltaTable(self._location(table), storage_options=self.options)
+        try:
+            return DeltaTable(self._location(table), storage_options=self.options)
+        except Exception as error:
+            error.add_note(f"/{table.name}/")  # for lake_errors.py: the library does not always tell
+            raise
 
     def _location(self, table: Table) -> str:
         return str(self.client.get_open_table_location("delta", table.name))

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import dlt
 import pyarrow as pa
-from dlt.common.destination.client import LoadJob
+from dlt.common.destination.client import LoadJob, StorageSchemaInfo
 from dlt.common.destination.typing import PreparedTableSchema
 from dlt.common.storages.load_package import load_package_state
 from dlt.common.typing import DictStrAny
@@ -61,6 +61,13 @@ class LakeClient(FilesystemClient):
                 f"The file {INIT_FILE_NAME} of {PLACE}, dlt's note of its version, is damaged.",
                 "Remove it, then forward again: it is written anew.",
             ) from None
+
+    def _get_stored_schema_by_hash_or_newest(self, *args: Any, **kwargs: Any) -> StorageSchemaInfo | None:
+        """A damaged note of a schema counts as none: dlt writes another one, and nothing of ours reads them."""
+        try:
+            return super()._get_stored_schema_by_hash_or_newest(*args, **kwargs)
+        except (ValueError, KeyError, TypeError):
+            return None
 
     def get_load_job_class(self, table: PreparedTableSchema, file_path: str) -> type[LoadJob]:
         kind = super().get_load_job_class(table, file_path)

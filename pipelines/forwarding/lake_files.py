@@ -35,7 +35,7 @@ class LakeFiles:
         if self.is_local:
             there = next(place for place in (Path(self.root), *Path(self.root).parents) if place.exists())
             if not there.is_dir():
-                raise NotADirectoryError(there)
+                raise NotADirectoryError(errno.ENOTDIR, "not a directory", str(there))
             if not os.access(there, os.W_OK | os.X_OK):
                 raise PermissionError(errno.EACCES, "no permission to write", str(there))
             return
@@ -68,17 +68,18 @@ class LakeFiles:
         found: list[dict[str, Any]] = []
         for path in self.paths(table.name, name):
             with suppress(FileNotFoundError):  # another forward has just replaced it
-                content = self._read(path, columns)
-                found += content.to_pylist()
+                found += self._read(path, table, columns or table.schema.names)
         return found
 
-    def _read(self, path: str, columns: list[str] | None) -> pa.Table:
+    def _read(self, path: str, table: Table, columns: list[str]) -> list[dict[str, Any]]:
         content = io.BytesIO(self.system.cat_file(path))
+        wanted = pa.schema([table.schema.field(name).with_nullable(True) for name in columns])
         try:
-            return pq.read_table(content, columns=columns, page_checksum_verification=True)
-        except (pa.ArrowException, OSError, ValueError):  # of what is in memory: it is never the disk that fails here
+            read = pq.read_table(content, columns=columns, page_checksum_verification=True)
+            return list(read.select(columns).cast(wanted).to_pylist())
+        except (pa.ArrowException, OSError, ValueError, KeyError):  # of what is in memory: never of the disk
             raise ConfigError(
-                f"The file {posixpath.relpath(path, self.root)} of {PLACE} is damaged.",
+                f"The file {posixpath.relpath(path, self.root)} of {PLACE} is damaged, or not written by `forward`.",
                 "Restore it, for example from an earlier version that the bucket has kept. If that is not possible, "
                 "delete it, and send everything again: forward --full",
             ) from None

@@ -8,6 +8,7 @@ import json
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any, Final
 
@@ -86,7 +87,7 @@ class Registry:
             return Registered()
         update = f"update {self.table} set identity = %s, host = %s, path = %s where recorder = %s"
         self.sql.execute_sql(update, identity, *mine, name)
-        return Registered(float(found[0][2] or 0), orgs_in(found[0][3]))
+        return Registered(load_id_in(found[0][2]), orgs_in(found[0][3]))
 
     def orgs_of_others(self) -> frozenset[str]:
         """The orgs that other recorders forward."""
@@ -105,7 +106,17 @@ class Registry:
 
 
 def orgs_in(text: str | None) -> frozenset[str]:
+    """The orgs of a row; none if it was edited, and cannot be read."""
     try:
         return frozenset(map(str, json.loads(text or "[]")))
-    except ValueError:
+    except (ValueError, TypeError):
         return frozenset()
+
+
+def load_id_in(noted: Any) -> float:
+    """A load id that was noted; 0 if it was edited, and cannot be read: then everything is sent again."""
+    try:
+        found = float(noted or 0)
+    except (ValueError, TypeError):
+        return 0.0
+    return found if isfinite(found) else 0.0

@@ -68,6 +68,8 @@ class SentCopy:
         """Creates the folder, and holds its lock. Raises TemporaryError at once if another forward holds it,
         and ConfigError if something else is in the place of one of its files."""
         state = StateFolder(self.primary_file)
+        for folder in (self.folder.parent, self.folder):
+            check_place(folder, folder=True)
         try:
             for folder in (self.folder.parent, self.folder):
                 state.make(folder)
@@ -121,6 +123,10 @@ class SentCopy:
         taken = fingerprint(self.new) if self.comparable(self.new) else None
         before = (self.half_sent or {}).get("orgs", [])
         self.remember(half_sent={"fingerprint": taken, "orgs": sorted({*before, *orgs})})
+
+    def distrust(self) -> None:
+        """Notes, until `commit`, that the place has lost rows: whatever else happens, all are sent again."""
+        self.remember(half_sent={"fingerprint": None, "orgs": (self.half_sent or {}).get("orgs", [])})
 
     def commit(self, **known: Any) -> None:
         """What was taken is now what the place has."""

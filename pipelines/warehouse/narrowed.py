@@ -11,7 +11,7 @@ is not narrowed: creating these views takes longer than reading all that it has.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import datetime
 from typing import Final
 
@@ -166,4 +166,10 @@ def _create_views(
     ]
     statements += [f"create view {schema}.{name} as {unqualified(sql)}" for name, sql in views(needed).items()]
     statements += [f"set search_path = '{whole}'"]
-    connection.execute(";\n".join(["begin", *statements, "commit"]))
+    try:
+        connection.execute(";\n".join(["begin", *statements, "commit"]))
+    except duckdb.Error:  # what cleans up after it would meet an aborted transaction, and hide why
+        with suppress(duckdb.Error):
+            connection.execute("rollback")
+            connection.execute("set search_path = $1", [whole])
+        raise

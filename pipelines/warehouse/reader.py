@@ -55,7 +55,8 @@ class Warehouse:
     def read(self, sql: str, parameters: Row | None = None) -> pa.Table:
         """The result of a query, as Arrow; times are UTC. Raises duckdb.Error if the query is wrong."""
         try:
-            result: pa.Table = self.connection.sql(sql, params=parameters).to_arrow_table()
+            relation = self.connection.sql(sql, params=parameters)
+            result: pa.Table = relation.to_arrow_table() if relation else pa.table({})  # None: there is no statement
         except (duckdb.Error, RuntimeError) as error:
             raise_if_interrupted(error)
             raise

@@ -1,9 +1,11 @@
 """What was sent is kept: kills, two runs at once, damaged files, channels that drip."""
 
 import json
+import os
 import signal
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from receivers import Web, web
@@ -71,6 +73,57 @@ def test_a_damaged_file_is_put_aside(
     assert "alerts.json is damaged; it is now alerts.json.damaged." in caplog.text
     assert (recorder.state_folder / "alerts.json.damaged").read_text() == text
     assert len(state_of(recorder)["open"]) == 3
+
+
+EVENT = {"change": "began", "at": "2026-11-01T00:00:00+00:00", "reason": ""}
+PROBLEM = {"key": "x", "org_id": "o", "heading": "H", "text": "T", "urgent": False, "since": EVENT["at"]}
+
+
+@pytest.mark.parametrize(
+    ("event", "problem"),
+    [
+        ({}, {"since": "yesterday"}),
+        ({}, {"since": "2026-11-01T00:00:00"}),
+        ({}, {"text": None}),
+        ({}, {"urgent": "no"}),
+        ({"at": "never"}, {}),
+        ({"change": "moved"}, {}),
+    ],
+)
+def test_an_event_that_cannot_be_sent_counts_as_damage(
+    recorder: Recorder, channel: Web, event: dict[str, Any], problem: dict[str, Any]
+) -> None:
+    """As from an earlier version, whose file has no checksum: it would stop every later run."""
+    assert notify() == (1, "")
+    kept = state_of(recorder)
+    for box in kept["channels"].values():
+        box["outbox"] = [EVENT | event | {"problem": PROBLEM | problem}]
+    (recorder.state_folder / "alerts.json").write_text(json.dumps(kept))
+    assert notify() == (1, "")
+    assert channel.titles[3:] == ["3 findings open now"]
+
+
+@pytest.mark.parametrize("name", ["alerts.json", "alerts.json.damaged", "."])
+@pytest.mark.parametrize("kind", ["folder", "FIFO", "link to itself", "link to nothing"])
+def test_something_else_in_the_place_of_a_file_is_named(recorder: Recorder, channel: Web, name: str, kind: str) -> None:
+    """A FIFO would be waited for without end."""
+    if (kind, name) in (("folder", "."), ("link to nothing", "alerts.json.damaged")):
+        pytest.skip("nothing is wrong with that")
+    place = recorder.state_folder / name
+    if name != ".":
+        recorder.state_folder.mkdir()
+    if name.endswith(".damaged"):
+        (recorder.state_folder / "alerts.json").write_text("{")
+    make = {
+        "folder": place.mkdir,
+        "FIFO": lambda: os.mkfifo(place),
+        "link to itself": lambda: place.symlink_to(place),
+        "link to nothing": lambda: place.symlink_to(recorder.home / "nothing" / "there"),
+    }
+    make[kind]()
+    ended = recorder.run("check", "--notify")
+    assert (ended.returncode, str(recorder.home) in ended.stderr, channel.notes) == (78, True, [])
+    assert "Let this user write" not in ended.stderr
 
 
 def test_a_file_of_a_newer_version_is_left_alone(recorder: Recorder, channel: Web) -> None:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import duckdb
@@ -134,6 +135,25 @@ def test_problems_with_a_file_are_shown(tmp_path: Path, monkeypatch, open_notebo
     text, _ = open_notebook(Path(name))
 
     assert name in text
+
+
+def test_a_file_without_a_table_of_ours_is_named(tmp_path: Path, open_notebook: Callable[..., Shown]) -> None:
+    """As of an earlier version. No cell fails."""
+    file = plant(tmp_path / "w.duckdb", query_jobs=[job(NOW)])
+    with duckdb.connect(file) as connection:
+        connection.execute("drop table salesforce.record_errors")
+    text, _ = open_notebook(file)
+
+    assert "does not have what this version reads" in text
+
+
+def test_sql_that_cannot_be_answered(filled: Settings, tmp_path: Path) -> None:
+    """Nothing but a comment, and a file that is gone when it is asked."""
+    cell = runpy.run_path(str(NOTEBOOK))["answer"]
+    for sql, file in (("-- nothing", filled.warehouse), ("", filled.warehouse), ("select 1", tmp_path / "gone.duckdb")):
+        output, _ = cell.run(sql=SimpleNamespace(value=sql), warehouse=file)
+        assert output is not None
+    assert "There is no warehouse at" in output.text
 
 
 @pytest.mark.slow

@@ -149,7 +149,8 @@ def test_a_destination_that_was_made_anew_gets_everything(one: Forwarder) -> Non
 def test_a_table_that_was_dropped_is_made_again(one: Forwarder) -> None:
     """dlt alone would take its own note for the table."""
     one.ask("drop table salesforce.query_jobs cascade")
-    one.forward(full=True)
+    one.change(*later(2))
+    one.forward()
 
     assert is_equal(one)
 

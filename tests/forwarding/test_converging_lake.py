@@ -5,6 +5,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from dlt.common import time as dlts_time
 from forwarder import differing
@@ -103,6 +105,40 @@ def test_a_lake_that_was_deleted_gets_everything(one: LakeForwarder) -> None:
 
     assert is_equal(one)
     assert Path(one.root, "views", "duckdb.sql").exists()
+
+
+@BOTH
+@pytest.mark.parametrize("first", [(), ("--init",)], ids=["forward", "init"])
+def test_a_table_that_was_removed_comes_back_with_all_rows(
+    one: LakeForwarder, first: tuple[str, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also if something else creates it, before anything is sent."""
+    shutil.rmtree(Path(one.root) / "query_jobs")
+    one.change(LISTING)
+
+    one.forward(init="--init" in first)
+    one.forward()
+
+    assert "The destination has lost rows of query_jobs: everything is sent again." in caplog.text
+    assert is_equal(one)
+    assert one.forward().startswith("nothing new")
+
+
+@BOTH
+@pytest.mark.parametrize("how", ["removed", "edited"])
+def test_what_was_moved_while_the_registry_was_lost_is_not_there_twice(one: LakeForwarder, how: str) -> None:
+    (file,) = [path for path in one.paths("recorders") if not path.name.startswith("columns")]
+    if how == "removed":
+        file.unlink()
+    else:
+        rows = pq.read_table(file)
+        pq.write_table(rows.set_column(rows.column_names.index("load_id"), "load_id", pa.array(["x"])), file)
+    one.change("insert into ingest_jobs by name from query_jobs", "delete from query_jobs", LISTING)
+
+    one.forward()
+
+    assert is_equal(one)
+    assert one.there()["query_jobs"] == []
 
 
 def test_without_anything_new_no_file_is_written(one: LakeForwarder) -> None:
