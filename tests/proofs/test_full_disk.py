@@ -116,7 +116,7 @@ def put_back(home: Path, was: Path) -> None:
     shutil.copytree(was, home)
 
 
-FULL = r"^The disk is full\.|could not be updated: No space left on device\."
+FULL = r"ERROR: The disk is full\.|could not be updated: No space left on device\."
 
 
 @pytest.mark.slow
