@@ -56,7 +56,7 @@ class Warehouse:
         """The result of a query, as Arrow; times are UTC. Raises duckdb.Error if the query is wrong."""
         try:
             relation = self.connection.sql(sql, params=parameters)
-            result: pa.Table = relation.to_arrow_table() if relation else pa.table({})  # None: there is no statement
+            result: pa.Table = pa.table({}) if relation is None else relation.to_arrow_table()  # None: no statement
         except (duckdb.Error, RuntimeError) as error:
             raise_if_interrupted(error)
             raise
