@@ -36,8 +36,8 @@ CHECKS: Final[tuple[Callable[[CheckContext], Iterator[Finding]], ...]] = (
     unfinished, unusual_exports, allowance, api_calls, unusual_volume, missing_runs, rejected, details, unread_results,
 )  # fmt: skip
 
-# What is wrong with recording an org, which nobody needs to know once the settings no longer name it; and for how long
-# what is wrong with its jobs is still reported then.
+# What is wrong with recording an org does not matter once the settings no longer name it; and for how long what is
+# wrong with its jobs is still reported then.
 RECORDING: Final = frozenset({coverage, reduced_view, own_jobs_only, holes, rejected, details, unread_results})
 STILL_NEWS: Final = RETENTION
 

@@ -24,7 +24,7 @@ from pipelines.recording.fleet_run import FleetRun
 FLEET_DAYS: Final = 12
 LOAD_EVERY: Final = timedelta(days=1)  # as often as it takes; make demo shows what more loads see
 SILENT: Final = "emea"
-SILENT_SINCE: Final = UNTIL - timedelta(days=4)  # somebody has revoked the app's secret
+SILENT_SINCE: Final = UNTIL - timedelta(days=4)  # when the app's secret was revoked
 DETAILS_PER_RUN: Final = 30  # of some 350 that finish between two loads
 KEYS: Final = ("instance_url", "client_id", "client_secret")
 

@@ -81,8 +81,8 @@ def _as_element(outcome: Outcome) -> str:
         for error in outcome.errors
     )
     record = f"<id>{outcome.id}</id>" if outcome.id else ""
-    told = f"<success>{str(outcome.success).lower()}</success><created>{str(outcome.created).lower()}</created>"
-    return f" <result>{errors}{record}{told}</result>\n"
+    outcome_xml = f"<success>{str(outcome.success).lower()}</success><created>{str(outcome.created).lower()}</created>"
+    return f" <result>{errors}{record}{outcome_xml}</result>\n"
 
 
 def _csv(outcomes: Iterator[Outcome]) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""The demo org's time: a simulated clock that only moves when told to, or the wall clock."""
+"""The demo org's time: a simulated clock that moves only on request, or the wall clock."""
 
 from __future__ import annotations
 

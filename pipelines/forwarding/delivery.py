@@ -137,7 +137,7 @@ def lost_tables(client: JobClientBase, tables: Sequence[Table]) -> list[str]:
 
 def create_tables(client: JobClientBase) -> None:
     """Creates missing tables and columns, as dlt would with the first row. dlt would skip what it did before, even if
-    somebody has dropped a table since."""
+    a table has been dropped since."""
     client.initialize_storage()
     client.update_stored_schema(force=True)
     if isinstance(client, WithStagingDataset):

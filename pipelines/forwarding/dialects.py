@@ -18,7 +18,7 @@ from pipelines.warehouse.schema import read_header, views
 
 SOURCE: Final = "duckdb"
 # Postgres has no statistics on what a CTE returns, takes each for one row, and computes the joined ones again for every
-# row: here it is told to compute each once. Not in every view, as no filter reaches a materialized CTE.
+# row: here each is marked to be computed once. Not in every view, as no filter reaches a materialized CTE.
 COMPUTED_ONCE: Final = {"postgres": ("usual_runs",)}
 TYPES: Final[dict[pa.DataType, str]] = {
     TEXT: "varchar", NUMBER: "double", COUNT: "bigint", FLAG: "boolean", TIME: "timestamptz",

@@ -3,7 +3,7 @@
 No cursor on a time could tell: a row keeps its `observed_at` while other columns of it change, kept listings come late,
 and a restored file goes back.
 
-Rows that vanished are told only where the file has gone on from the copy that was sent, which is so if it still has
+Rows that vanished are reported only where the file has gone on from the copy that was sent, which is so if it still has
 each listing that was: then the recorder itself has moved or merged them (`feed_join.py`, `org_join.py`). An older file,
 restored, and a new one also lack rows. These stay in the destination, for it may be the only place that still has them;
 `forward --full` removes them.

@@ -78,8 +78,8 @@ class Lake:
         """Enters the recorder; returns what was known of it. Raises ConfigError if the name belongs to another file or
         machine, unless that is taken over.
 
-        Two that claim one name in the same moment both succeed; one of them is told the next time. No row is lost by
-        that: there is no staging that they could share."""
+        Two that claim one name in the same moment both succeed; one of them gets this error the next time. No row is
+        lost by that: there is no staging that they could share."""
         found = self._own(RECORDERS)
         if found and not take_over and (found[0]["host"], found[0]["path"]) != self.recorder.place:
             raise taken(self.recorder, found[0]["host"], found[0]["path"])

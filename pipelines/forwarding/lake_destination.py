@@ -1,9 +1,9 @@
 """dlt's destination `filesystem`, as a lake that can be read while it is written.
 
 dlt copies a file into a local folder byte by byte: a reader could meet half of it, and after `kill -9` the half would
-stay, which nobody could read. Here it appears as a whole. On S3, a file always does.
+stay, unreadable. Here it appears as a whole. On S3, a file always does.
 
-The name of each file tells who sent it, and in which order: <recorder>.<load id>.<any>.parquet.
+The name of each file says who sent it, and in which order: <recorder>.<load id>.<any>.parquet.
 """
 
 import json

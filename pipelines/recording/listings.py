@@ -38,7 +38,7 @@ class Listings:
 
     @property
     def first(self) -> Snapshot:
-        """The listing whose row also tells what the run did besides listing."""
+        """The listing whose row also says what else the run did."""
         return self.snapshots[0]
 
     @property

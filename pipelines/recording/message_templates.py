@@ -55,7 +55,7 @@ _SLOTS: Final = (
     ),
 )
 # Codes of messages with such a value: if the words around it are not among those above (they are in the language of
-# the job's user), they cannot be told apart from the value.
+# the job's user), they cannot be distinguished from the value.
 _VALUE_CODES: Final = re.compile(
     "(INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST|STRING_TOO_LONG|NUMBER_OUTSIDE_VALID_RANGE|INVALID_EMAIL_ADDRESS"
     r"|INVALID_TYPE_ON_FIELD_IN_RECORD|MALFORMED_ID|DELETE_FAILED)\s*:.*",

@@ -16,9 +16,9 @@ MAX_SHOWN: Final = 5  # objects
 USUAL_AFTER: Final = 7  # days with queries of an object, so that a week's one big day is among them
 DAY: Final = timedelta(days=1)
 REMEDY: Final = (
-    "Ask the user, or the owner of the integration. If nobody knows of it: freeze the user, look up the IP address and "
-    "the app in Setup's Login History, and revoke the app's tokens under Connected Apps OAuth Usage. The text of the "
-    "queries is not in the record; the view exports_by_day shows how much of each object was read, day by day."
+    "Ask the user, or the owner of the integration. If neither can explain it: freeze the user, look up the IP address "
+    "and the app in Setup's Login History, and revoke the app's tokens under Connected Apps OAuth Usage. The text of "
+    "the queries is not in the record; the view exports_by_day shows how much of each object was read, day by day."
 )
 
 
@@ -185,7 +185,7 @@ def _is_sandbox(context: CheckContext) -> bool:
 
 
 def _amount(export: Export) -> str:
-    """Rows that nobody counted are not none."""
+    """Rows that were not counted are not none."""
     if not export.total("jobs_uncounted"):
         return counted(export.records, "row")
     return f"at least {counted(export.records, 'row')}" if export.records else "an unknown number of rows"
