@@ -125,6 +125,18 @@ def test_a_table_that_was_removed_comes_back_with_all_rows(
 
 
 @BOTH
+def test_a_new_name_of_the_recorder_is_no_loss(one: LakeForwarder, caplog: pytest.LogCaptureFixture) -> None:
+    """Everything is sent under it; what was sent under the old one is still there, so nothing is said to be lost."""
+    one.environment["FORWARD__RECORDER"] = "renamed"
+    one.change(LISTING)
+
+    one.forward()
+
+    assert "lost" not in caplog.text
+    assert any("renamed" in path.name for path in one.paths("recorders"))
+
+
+@BOTH
 @pytest.mark.parametrize("how", ["removed", "edited"])
 def test_what_was_moved_while_the_registry_was_lost_is_not_there_twice(one: LakeForwarder, how: str) -> None:
     (file,) = [path for path in one.paths("recorders") if not path.name.startswith("columns")]
