@@ -51,6 +51,7 @@ class Change:
     changed: int  # rows that are new or different
     gone: int = 0  # rows that were sent, and are no longer here
     is_continued: bool = True  # whether the recorder itself has moved or merged these
+    sent: int = 0  # rows of the copy that was sent
 
     @property
     def removed(self) -> int:
@@ -101,11 +102,6 @@ class Differences:
     def listings(self) -> set[str]:
         """The ids of all listings of the file."""
         return {str(one) for (one,) in self._rows(f"select listing_id from {_named(HERE, LISTINGS)}")}
-
-    def sent_rows(self, table: Table) -> bool:
-        """Whether rows of a table were sent."""
-        is_there = self.sent is not None and self._columns(SENT, table.name)
-        return bool(is_there and self._rows(f"select 1 from {_named(SENT, table)} limit 1"))
 
     def rows(self, change: Change) -> Iterator[pa.RecordBatch]:
         """The rows to send. Every destination can store them: times and texts that some cannot are replaced."""
@@ -174,8 +170,9 @@ class Differences:
             f"{here} as h anti join (select * from {sent} where {differing}) as s on {key} "
             f"where h.rowid in (select id from {_changed(table)})"
         )
+        was_sent = self._count(sent)
         # Keys are unique in both files: all that is here and not new was sent before.
-        return Change(table, schema, changed, self._count(sent) - (self._count(here) - new), self.is_continued)
+        return Change(table, schema, changed, was_sent - (self._count(here) - new), self.is_continued, was_sent)
 
     def _is_continued(self) -> bool:
         if self.sent is None or not all(self._columns(catalog, LISTINGS.name) for catalog in (HERE, SENT)):

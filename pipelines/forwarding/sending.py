@@ -90,7 +90,7 @@ class Sending:
             explained(self.forwarding, delivery.staging, hidden),
             delivery.connected(_tables(found)) as client,
         ):
-            database, registry = self._connected(delivery, client, recorder)
+            database, registry = _connected(self.forwarding, delivery, client, recorder)
 
             lost = self._lost(database, client, found)
 
@@ -120,7 +120,7 @@ class Sending:
     def _lost(self, database: Place, client: Any, found: Differences) -> list[str]:
         """The tables, of which rows were sent, that are no longer there. They will be created, and everything is sent
         again: by the next forward, if this one is killed, or sends nothing."""
-        sent = [table for table in TABLES if found.sent_rows(table)]
+        sent = [change.table for change in found.changes if change.sent]
         if not sent or self.copy.known.get("recorder") != self.forwarding.recorder:  # under a new name, all is sent
             return []
         lost = database.lost(sent) if isinstance(database, Lake) else lost_tables(client, sent)
@@ -128,13 +128,6 @@ class Sending:
             logger.warning("The destination has lost rows of %s: everything is sent again.", ", ".join(lost))
             self.copy.distrust()
         return lost
-
-    def _connected(self, delivery: Delivery, client: Any, recorder: Recorder) -> tuple[Place, Recorders]:
-        if self.forwarding.is_lake:
-            lake = Lake(client, recorder, delivery.mark, self.forwarding.table_format)
-            return lake, lake
-        database = Database(sql_client_of(client), delivery.dialect)
-        return database, Registry(database.sql, recorder)
 
     @contextmanager
     def _all_if(self, made_anew: bool, found: Differences) -> Iterator[Differences]:
@@ -215,6 +208,16 @@ class Sending:
 
         retried(create)
         self.copy.remember(views=self.views)
+
+
+def _connected(
+    forwarding: ForwardSettings, delivery: Delivery, client: Any, recorder: Recorder
+) -> tuple[Place, Recorders]:
+    if forwarding.is_lake:
+        lake = Lake(client, recorder, delivery.mark, forwarding.table_format)
+        return lake, lake
+    database = Database(sql_client_of(client), delivery.dialect)
+    return database, Registry(database.sql, recorder)
 
 
 def _tables(found: Differences) -> list[tuple[Table, pa.Schema]]:
