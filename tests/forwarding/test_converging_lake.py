@@ -125,6 +125,18 @@ def test_a_table_that_was_removed_comes_back_with_all_rows(
 
 
 @BOTH
+def test_a_removed_table_comes_back_although_the_forward_that_noticed_is_killed(one: LakeForwarder) -> None:
+    """By then the table is there again, without rows."""
+    shutil.rmtree(Path(one.root) / "query_jobs")
+    one.change(LISTING)
+
+    one.killed("*/recorders/*")
+    one.forward()
+
+    assert is_equal(one)
+
+
+@BOTH
 def test_a_new_name_of_the_recorder_is_no_loss(one: LakeForwarder, caplog: pytest.LogCaptureFixture) -> None:
     """Everything is sent under it; what was sent under the old one is still there, so nothing is said to be lost."""
     one.environment["FORWARD__RECORDER"] = "renamed"
