@@ -61,18 +61,17 @@ class AlertState:
             return
         try:
             found = unseal(text)
-            newer: bool | None = isinstance(found["version"], int) and found["version"] > VERSION
+            newer = isinstance(found["version"], int) and found["version"] > VERSION
             if not newer:
                 self._take(found)
         except (ValueError, KeyError, TypeError, AttributeError):
-            self.open, self.mailboxes = {}, {}
-            newer = None
-        if newer is None:
             damaged = self.path.with_name(f"{self.name}.damaged")
             check_place(damaged)
             self.path.replace(damaged)
+            self.open, self.mailboxes = {}, {}
             logger.warning("%s is damaged; it is now %s. Every channel gets what is open.", self.path, damaged.name)
-        elif newer:
+            return
+        if newer:
             raise ConfigError(
                 f"{self.path} was written by a newer version, so it is not known what was sent.",
                 "Run that version, or delete the file: then every channel gets what is open.",

@@ -58,6 +58,11 @@ class Change:
         """Rows to remove in the destination, too."""
         return self.gone if self.is_continued else 0
 
+    @property
+    def of_listings(self) -> bool:
+        """Whether these are listings, which prove what is in the other tables."""
+        return self.table.name == LISTINGS.name
+
     def __bool__(self) -> bool:
         return bool(self.changed or self.removed)
 

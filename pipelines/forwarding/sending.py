@@ -25,7 +25,7 @@ from pipelines.forwarding.lake import Lake
 from pipelines.forwarding.registry import RECORDERS, Recorder, Registered, Registry, load_id_in
 from pipelines.forwarding.sent_copy import SentCopy
 from pipelines.forwarding.settings import ForwardSettings
-from pipelines.tables import LISTINGS, TABLES
+from pipelines.tables import TABLES
 from pipelines.warehouse.dlt_packages import temporary_files_in
 
 MANY: Final = 10_000  # rows of a table, after which its statistics are updated
@@ -164,22 +164,20 @@ class Sending:
         orgs = registered.orgs | frozenset(found.orgs) | frozenset((self.copy.half_sent or {}).get("orgs", ()))
         replace = found.sent is None and self._may_replace(database, registry, registered.load_id, orgs, found)
         self.copy.begin(found.orgs)
-        changes = [change for change in found.changes if change]
-        proven = [change for change in changes if change.table.name != LISTINGS.name]
-        for package in (proven, [change for change in changes if change not in proven]):
-            if some := [change for change in package if change.changed]:
+        for of_listings in (False, True):
+            if some := [change for change in found.changes if change.changed and change.of_listings == of_listings]:
                 for change in some:
                     if found.longest_key(change) > LONG_KEY:
                         database.allow_long_keys(change.table)
                 delivery.send(some, found.rows, last, replaced=sorted(orgs) if replace else ())
                 last = delivery.load_id
             for change in gone.changes:
-                if (change.table.name != LISTINGS.name) == (package is proven):
+                if change.of_listings == of_listings:
                     database.remove(change.table, gone.removed_keys(change))
         if replace:
             database.replaced(orgs, [(change.table, found.orgs_in(change)) for change in found.changes])
             orgs = frozenset(found.orgs)
-        database.update_statistics(change.table for change in changes if change.changed >= MANY)
+        database.update_statistics(change.table for change in found.changes if change.changed >= MANY)
         registry.note(last, orgs)
         return last
 
