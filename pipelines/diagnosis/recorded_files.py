@@ -18,7 +18,14 @@ from pipelines.warehouse.copies import copies, space_taken
 from pipelines.warehouse.damage import damaged_part, is_damage
 from pipelines.warehouse.database_file import LOCK_MESSAGE, open_database
 from pipelines.warehouse.file_identity import read_identity, refuse_demo
-from pipelines.warehouse.primary import DatabaseLocked, locking_problem
+from pipelines.warehouse.primary import (
+    AnotherLoadRuns,
+    DatabaseLocked,
+    exclusive_load,
+    is_open_elsewhere,
+    locking_problem,
+    unusable,
+)
 from pipelines.warehouse.publishing_guards import check_begun, check_published
 from pipelines.warehouse.reader import read
 from pipelines.warehouse.restoring import damaged
@@ -53,28 +60,35 @@ def examine_files(found: Diagnosis, settings: Settings) -> None:
 
 
 def _examine_primary(found: Diagnosis, file: Path, warehouse: Path) -> None:
+    if not holds_something(file):
+        return
     try:
-        if holds_something(file):
-            with open_database(file, read_only=True) as primary:
-                refuse_demo(read_identity(primary), file)
-                check_published(primary, file, warehouse)
-            if part := damaged_part(file):
-                found.bad(damaged(file, warehouse, part))
-    except (duckdb.Error, RuntimeError) as error:
+        with open_database(file, read_only=True) as primary:
+            refuse_demo(read_identity(primary), file)
+            check_published(primary, file, warehouse)
+        if part := damaged_part(file):
+            found.bad(damaged(file, warehouse, part))
+        if is_open_elsewhere(file):
+            _examine_lock(found, DatabaseLocked(file))
+    except (duckdb.Error, RuntimeError, OSError) as error:
         raise_if_interrupted(error)
         if is_damage(error) and (part := damaged_part(file)):
             found.bad(damaged(file, warehouse, part))
-            return
-        said = str(error).splitlines()[0][:300]
-        if without := locking_problem(file) if LOCK_MESSAGE in said else None:
+        elif LOCK_MESSAGE not in str(error):
+            found.bad(unusable(file, error))
+        elif without := locking_problem(file):
             found.bad(without)
-        elif LOCK_MESSAGE in said:
-            holder = DatabaseLocked(file, said).holder
-            found.note(
-                f"the primary database is locked by {holder}: a load, or a program that should open the published copy"
-            )
         else:
-            found.bad(ConfigError(f"the primary database cannot be opened: {said}", "See docs/operations.md, Restore."))
+            _examine_lock(found, DatabaseLocked(file, str(error)))
+
+
+def _examine_lock(found: Diagnosis, locked: DatabaseLocked) -> None:
+    """By a load, as it should be, or by a program that keeps every load from recording."""
+    try:
+        with exclusive_load(locked.path):
+            found.bad(locked)
+    except AnotherLoadRuns:
+        found.note(f"a load is running ({locked.holder})")
 
 
 def _examine_copies(found: Diagnosis, settings: Settings) -> None:

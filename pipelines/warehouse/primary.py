@@ -38,7 +38,8 @@ class AnotherLoadRuns(TemporaryError):
 class DatabaseLocked(TemporaryError):
     """Another process has the primary database open, even read-only: DuckDB allows one writer, or several readers."""
 
-    def __init__(self, path: Path, message: str) -> None:
+    def __init__(self, path: Path, message: str = "") -> None:
+        self.path = path
         process = re.search(r"held in (.+?) \(PID (\d+)\)", message)
         self.holder = f"PID {process[2]} ({Path(process[1]).name})" if process else "another process"
         super().__init__(
@@ -89,6 +90,20 @@ def locking_problem(path: Path) -> ConfigError | None:
     return None
 
 
+def is_open_elsewhere(path: Path) -> bool:
+    """Whether another process has the database open, even read-only. Not to be called while this one has.
+
+    Raises OSError if this user may not write to it."""
+    import fcntl  # noqa: PLC0415 - POSIX only
+
+    with path.open("r+b") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            return error.errno in (errno.EAGAIN, errno.EACCES)
+    return False
+
+
 @dataclass(frozen=True)
 class PrimaryDatabase:
     """The primary database, locked until it is closed.
@@ -137,7 +152,7 @@ def open_primary(path: Path, wait: float, *, demo: bool = False) -> PrimaryDatab
             raw.close()
             raise_if_interrupted(error)
             if LOCK_MESSAGE not in str(error):
-                raise _unusable(path, error) from error  # the cause may show that the file is damaged
+                raise unusable(path, error) from error  # the cause may show that the file is damaged
             if without := locking_problem(path):
                 raise without from None
             if time.monotonic() >= deadline:
@@ -152,10 +167,11 @@ def _opened(path: Path) -> BufferedReader:
     try:
         return path.open("rb")
     except OSError as error:
-        raise _unusable(path, error) from None
+        raise unusable(path, error) from None
 
 
-def _unusable(path: Path, error: Exception) -> RecorderError:
+def unusable(path: Path, error: Exception) -> RecorderError:
+    """The error for a primary database that this process cannot open: what stops it, and what to do."""
     if full := disk_full_error(error):
         return full
     reason = str(error).splitlines()[0][:300]

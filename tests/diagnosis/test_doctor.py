@@ -4,11 +4,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from processes import holding
 from recorders import KEYS, Recorder
 
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
 from pipelines.warehouse.damage import suspect_blocks
+from pipelines.warehouse.primary import exclusive_load
 
 
 @pytest.fixture
@@ -66,6 +68,24 @@ def test_a_damaged_copy_is_named(org: DemoOrg, recorder: Recorder, monkeypatch: 
         assert remedy in said.stdout
         file.write_bytes(content)
     assert recorder.run("doctor").returncode == 0
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_program_that_locks_the_primary_database_is_named(org: DemoOrg, recorder: Recorder, read_only: bool) -> None:
+    """A load may do that, any other program keeps loads from recording."""
+    org.add_job()
+    recorder.load()
+    file = recorder.primary_file
+    with holding(file, read_only=read_only) as program:
+        holder = "another process" if read_only else f"PID {program.pid}"
+        said = recorder.run("doctor")
+        assert said.returncode == 75
+        assert f"  BAD   {file.name} is locked by {holder}" in said.stdout
+        assert "Close that program" in said.stdout
+        with exclusive_load(file):
+            said = recorder.run("doctor")
+            assert said.returncode == 0
+            assert f"  note  a load is running ({holder}" in said.stdout
 
 
 def test_it_answers_open_questions_and_says_what_it_cannot_tell(org: DemoOrg, recorder: Recorder) -> None:
