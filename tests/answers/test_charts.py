@@ -151,7 +151,7 @@ def test_no_bar_is_higher_than_its_axis(most: int) -> None:
 
 
 def test_a_zero_in_uncovered_time_is_not_drawn_as_zero() -> None:
-    """Nobody knows what happened then; what is known of it is drawn."""
+    """What happened then is unknown; what is known of it is drawn."""
     rows = [{"start": datetime(2026, 11, day, tzinfo=UTC), "value": value} for day, value in ((1, 0), (2, 0), (3, 4))]
 
     assert [row["value"] for row in charts.known_values(rows, SPAN)] == [0, None, 4]

@@ -113,7 +113,7 @@ def test_a_stolen_token_of_an_integration_is_found_by_its_own_past(tmp_path: Pat
 
 
 def test_who_deletes_nothing_is_reported_for_several_objects_and_not_urgent(tmp_path: Path) -> None:
-    """What happens next is another finding: that all was deleted has to be told to those who muted the first one."""
+    """What happens next is another finding: those who muted the first one must still hear that all was deleted."""
     finding = one(tmp_path, export(records=40_000))
     assert (finding.urgent, finding.key) == (False, f"unusual export/{ORG}/{THIEF}/2026-11-15")
     assert finding.message.endswith(": the first bulk queries of this user on record.")
@@ -138,11 +138,11 @@ def test_a_theft_on_days_in_a_row_is_one_finding_until_a_week_later(tmp_path: Pa
     assert finding.key == f"unusual export/{ORG}/{THIEF}/2026-11-14/urgent"
     assert " from Saturday, 14 November 2026 to Sunday, 15 November 2026: " in finding.message
     assert finding.numbers["jobs_deleted"] == 3
-    for later, told in ((6 * DAY, 1), (7 * DAY, 0)):
+    for later, reported in ((6 * DAY, 1), (7 * DAY, 0)):
         tables = together(USUAL, *days) | {"listings": [*LISTINGS, *listed(*(-n * DAY for n in range(1, 8)))]}
         tables["listings"] = [row for row in tables["listings"] if row["started_at"] <= NOW + later]
         file = plant(tmp_path / f"{later.days}.duckdb", **NAMES | tables)
-        assert kinds(check(file, Thresholds(unusual_jobs=99), now=NOW + later)).count("unusual export") == told
+        assert kinds(check(file, Thresholds(unusual_jobs=99), now=NOW + later)).count("unusual export") == reported
 
 
 def test_many_jobs_of_a_theft_are_not_an_unusual_day_as_well(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ HABIT = every_day("Lead", deleted=SOON)
 NONE: dict[str, tuple[Tables, ...]] = {
     "a new extract of one object": (USUAL, export(AT, "Account", records=9_000_000)),
     "a new extract of few rows": (USUAL, export(records=16_000)),
-    "a new extract that nobody counted": (USUAL, export()),
+    "a new extract without a count": (USUAL, export()),
     "a backfill of one object": (USUAL, export(AT, "Lead", records=9_000_000, created_by_id=WAREHOUSE)),
     "a backfill that is deleted by who deletes anyway": (HABIT, export(AT, "Lead", records=9_000_000, created_by_id=WAREHOUSE, deleted=SOON)),
     "a new object of who deletes anyway": (HABIT, export(created_by_id=WAREHOUSE, deleted=SOON)),

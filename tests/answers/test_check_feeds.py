@@ -190,8 +190,8 @@ def test_a_recorder_may_be_the_only_one_who_loads(tmp_path: Path, query, wanted:
 
 
 @pytest.mark.parametrize("later", [0, 2, -2])
-def test_why_details_are_missing_is_told_by_the_newest_run(tmp_path: Path, later: int) -> None:
-    """By that of its two listings which tells of them, whichever began first."""
+def test_why_details_are_missing_comes_from_the_newest_run(tmp_path: Path, later: int) -> None:
+    """By the one of its two listings that says why, whichever began first."""
     at = {"created_date": NOW - 2 * DAY, "observed_at": NOW - 2 * DAY}
     times = [NOW - n * HOUR for n in range(3)]
     listings = [

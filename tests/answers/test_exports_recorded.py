@@ -1,4 +1,4 @@
-"""Thefts among an org's own life: recorded over HTTP, and told apart from the demo org's ordinary days."""
+"""Thefts among an org's own life: recorded over HTTP, and distinguished from the demo org's ordinary days."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -77,7 +77,7 @@ def test_a_theft_is_found_in_what_an_org_lists(
     org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch, seen: str
 ) -> None:
     """Three queries of a new user, deleted five minutes after they ended. If a listing came in these five minutes, their
-    rows are counted; if it came while they ran, nobody will ever know how many they were. It is the only finding."""
+    rows are counted; if it came while they ran, their number stays unknown. It is the only finding."""
     monkeypatch.setenv("QUERY_JOBS__DETAILS_PER_RUN", "100")
     monkeypatch.setenv("QUERY_JOBS__FETCH_ORG_METADATA", "true")
     usual, thief = org.add_user("Data Warehouse", "warehouse@example.com"), org.add_user("Eve", "eve@example.com")

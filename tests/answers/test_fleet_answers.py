@@ -34,7 +34,7 @@ def silent(file: Path) -> set[str]:
         ((0, 0, 23), HOUR, ""),  # others go on for less than a day
         ((0, 0, 25), DAY, ""),  # missed one daily load
         ((0, 0, 48), DAY, "c"),  # missed two
-        ((90, 90, 91), HOUR, ""),  # the recorder is off: nobody is singled out
+        ((90, 90, 91), HOUR, ""),  # the recorder is off: no org is singled out
         ((90, 90, 200), HOUR, "c"),
         ((0, 0, 200), 7 * DAY, ""),  # its own rhythm is a week
     ],

@@ -1,4 +1,4 @@
-"""Five recorders forward into one lake at the same time, round after round: nobody's rows are lost."""
+"""Five recorders forward into one lake at the same time, round after round: no recorder's rows are lost."""
 
 import json
 import os

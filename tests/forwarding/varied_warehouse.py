@@ -1,7 +1,6 @@
 """One warehouse with everything that views can meet: the demo org's problems, the recorded story, and odd rows.
 
-Each of them is an org, or several, of its own: views treat orgs apart, so that one reading of a view in an engine that
-takes its time tells about all.
+Each of them is one org, or several: views never mix orgs, so one reading of a view in a slow engine tests them all.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -17,12 +17,12 @@ SOURCE = "sources.salesforce"
 Complete = dict[str, list[Listing]]  # by the name of an org, its listings that were loaded, or kept
 
 
-def settings_of_load(besides: bool) -> dict[str, str]:
+def settings_of_load(fetch_more: bool) -> dict[str, str]:
     """The environment of a load, with everything beside the listings, or nothing."""
     return {
-        "QUERY_JOBS__FETCH_ORG_METADATA": str(besides).lower(),
-        "QUERY_JOBS__DETAILS_PER_RUN": "3" if besides else "0",
-        "QUERY_JOBS__RECORD_ERRORS": str(besides).lower(),
+        "QUERY_JOBS__FETCH_ORG_METADATA": str(fetch_more).lower(),
+        "QUERY_JOBS__DETAILS_PER_RUN": "3" if fetch_more else "0",
+        "QUERY_JOBS__RECORD_ERRORS": str(fetch_more).lower(),
         "RUNTIME__LOG_LEVEL": "CRITICAL",
     }
 

@@ -117,11 +117,11 @@ class RecorderMachine(RuleBasedStateMachine):
         fault=fault,
         job_type=st.sampled_from([None, None, None, "V2Query", "Classic"]),
         version=st.sampled_from(["68.0", "68.0", "58.0"]),
-        besides=st.booleans(),
+        fetch_more=st.booleans(),
         locked=st.sampled_from([False, False, False, True]),
     )
     def load(
-        self, which: int, meanwhile: Any, fault: Any, job_type: Any, version: str, besides: bool, locked: bool
+        self, which: int, meanwhile: Any, fault: Any, job_type: Any, version: str, fetch_more: bool, locked: bool
     ) -> None:
         """One load that may fail: at any request, at any step, at any statement, or because the file is held."""
         org, truth = self.orgs[which], self.truths[which]
@@ -136,7 +136,7 @@ class RecorderMachine(RuleBasedStateMachine):
                     happen(org, one)
 
         truth.meanwhile = events
-        environment = settings_of_load(besides) | {"SOURCES__SALESFORCE__API_VERSION": version}
+        environment = settings_of_load(fetch_more) | {"SOURCES__SALESFORCE__API_VERSION": version}
         environment |= {"SOURCES__SALESFORCE__JOB_TYPE": job_type} if job_type else {}
         try:
             with ExitStack() as scene:
@@ -157,10 +157,10 @@ class RecorderMachine(RuleBasedStateMachine):
         which=which,
         meanwhile=st.lists(st.tuples(which, feed, st.integers(1, 5), change), max_size=6),
         fault=fault,
-        besides=st.booleans(),
+        fetch_more=st.booleans(),
         locked=st.sampled_from([False, False, False, True]),
     )
-    def load_all(self, which: int, meanwhile: Any, fault: Any, besides: bool, locked: bool) -> None:
+    def load_all(self, which: int, meanwhile: Any, fault: Any, fetch_more: bool, locked: bool) -> None:
         """One run that records all orgs, of which one may fail, or the run."""
         locked = locked and (not self.folder_lost or all(truth.loaded for truth in self.truths))
         self.count("loads of all")
@@ -175,7 +175,7 @@ class RecorderMachine(RuleBasedStateMachine):
             truth.meanwhile = events
         try:
             with ExitStack() as scene:
-                scene.enter_context(patch.dict(os.environ, settings_of_load(besides)))
+                scene.enter_context(patch.dict(os.environ, settings_of_load(fetch_more)))
                 if locked:
                     scene.enter_context(self.held())
                 scene.enter_context(trouble(self.orgs[which], fault))

@@ -78,7 +78,7 @@ class CompanyMachine(RecorderMachine):
     def notify(self, status: int) -> None:
         """A run of `check --notify`."""
         if not (self.recorder.state_folder / "alerts.json").exists():  # as docs/alerts.md says of a lost file
-            self.open, self.due = {}, told(self.channel)
+            self.open, self.due = {}, notified(self.channel)
         now = {finding.key: finding.urgent for finding in check(self.recorder.warehouse, Thresholds())}
         self.due["began"] += len(now.keys() - self.open.keys())
         self.due["over"] += len(self.open.keys() - now.keys())
@@ -92,7 +92,7 @@ class CompanyMachine(RecorderMachine):
         assert code == (75 if status != 200 and len(self.channel.requests) > before else bool(now))
         if status == 200:
             self.count("messages", len(self.channel.requests) - before)
-            assert told(self.channel) == +self.due
+            assert notified(self.channel) == +self.due
         else:
             self.count("messages that did not arrive", len(self.channel.requests) - before)
             del self.channel.requests[before:]
@@ -144,7 +144,7 @@ def check_and_notify() -> int:
         return error.exit_code
 
 
-def told(channel: Web) -> Counter[str]:
+def notified(channel: Web) -> Counter[str]:
     """How many findings the channel's messages are about, by what happened to these."""
     found: Counter[str] = Counter()
     for title in channel.titles:

@@ -43,7 +43,6 @@ class Keeping:
             self.org.move_job(job, "JobComplete")
         assert self.run("load", "--quiet")[0] == 0
         self.findings, _ = self.run("check", "--notify")
-        self.told = len(channel.requests)
         self.org.advance(HOUR)
         short_lived = self.org.add_job()
         with holding(recorder.primary_file):
@@ -89,7 +88,7 @@ class Keeping:
             assert len(list((self.recorder.state_folder / "set_aside").iterdir())) == 1
         code, said = self.run("check", "--notify")
         assert code == self.findings
-        assert not self.channel.requests or name in said  # told again, and why
+        assert not self.channel.requests or name in said  # sent again, and why
 
 
 @pytest.fixture

@@ -141,7 +141,7 @@ def of_another_table(watched: Watched, server: Server) -> None:
 
 FAILURES: dict[str, tuple[Callable[[Watched, Server], None], int]] = {
     "a refused password": (refused, 77),
-    "nobody there": (unreachable, 75),
+    "no server": (unreachable, 75),
     "no such host": (unknown_host, 75),
     "no such database": (missing_database, 78),
     "no right to create": (without_rights, 77),
@@ -206,7 +206,7 @@ def test_no_broken_url_leaks_a_part_of_its_password(watched: Watched, url: str) 
 def test_no_forward_into_a_bucket_leaks(
     watched: Watched, s3: S3Server, table_format: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In all its modes; then with a bucket that is not there, and with nobody there."""
+    """In all its modes; then with a bucket that is not there, and with no server."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     to_bucket(watched, s3, table_format)
     for options in (("--dry-run",), ("--init",), (), ("--full",)):

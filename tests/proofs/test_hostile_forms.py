@@ -110,16 +110,16 @@ def recorded(recorder: Recorder, org: DemoOrg, job: str, path: str, answer: Answ
     reasons = recorder.rows(
         f"select error_code, records, complete from record_errors where id = '{job}' and level = 'record'"
     )
-    told = f"{outcome}; {error}; {reasons}"
+    context = f"{outcome}; {error}; {reasons}"
     if reasons == [(CODE, ROWS, True)] and outcome == "read":
-        return READ, told
+        return READ, context
     if reasons == [(None, ROWS, True)] and outcome == "read":
-        return COUNTED, told
-    assert not any(complete for _, _, complete in reasons), told
+        return COUNTED, context
+    assert not any(complete for _, _, complete in reasons), context
     if reasons or outcome:
-        return PARTLY, told
+        return PARTLY, context
     assert error
-    return NOTED, told
+    return NOTED, context
 
 
 @pytest.mark.slow
@@ -134,9 +134,9 @@ def test_no_form_of_results_is_read_wrongly(org: DemoOrg, recorder: Recorder, ki
             org.delete_job(job)
             job = org.add_job(jobType="Classic", operation="insert", state="Closed", contentType="CSV")
             org.add_batch(job, records=ROWS, failures=[[f"{CODE}:unable:--"]] * ROWS)
-        found, told = recorded(recorder, org, job, path, answer)
+        found, context = recorded(recorder, org, job, path, answer)
         if found != expected:
-            wrong[name] = found, told
+            wrong[name] = found, context
         org.delete_job(job)
     assert wrong == {}
 
@@ -150,9 +150,9 @@ def test_of_ten_gigabytes_the_first_rows_are_read(
     job = of_a_load(org)
     began = time.monotonic()
     endless = for_ever(OK + b"Content-Length: %d\r\n\r\n" % (10 * 2**30) + HEADER, ROW * 1_000)
-    found, told = recorded(recorder, org, job, "failedResults", endless)
+    found, context = recorded(recorder, org, job, "failedResults", endless)
     assert time.monotonic() - began < SOON
-    assert found == PARTLY, told
+    assert found == PARTLY, context
 
 
 @pytest.mark.slow
@@ -161,5 +161,5 @@ def test_no_delimiter_that_lies_is_read_wrongly(org: DemoOrg, recorder: Recorder
     """The file has commas, whatever the job says."""
     job = org.add_job(jobType="V2Ingest", operation="insert", state="JobComplete", columnDelimiter=announced)
     org.fail_records(job, [(f"{CODE}:unable:--", {"Name": "Anna"})], times=ROWS)
-    found, told = recorded(recorder, org, job, "failedResults", once(BODY, CSV))
-    assert found == (READ if announced == "COMMA" else NOTED), told
+    found, context = recorded(recorder, org, job, "failedResults", once(BODY, CSV))
+    assert found == (READ if announced == "COMMA" else NOTED), context

@@ -106,7 +106,7 @@ WRONG = {
     "a secret too many": ("JWT bearer", {"client_secret": CLIENT_SECRET}, 78, "ambiguous"),
 }
 PROXIES = {
-    "nobody there": (f"http://bob:{PROXY_PASSWORD}@127.0.0.1:9", 75, "(127.0.0.1:9) could not be reached"),
+    "no server": (f"http://bob:{PROXY_PASSWORD}@127.0.0.1:9", 75, "(127.0.0.1:9) could not be reached"),
     "malformed": (f"http://bob:{PROXY_PASSWORD}#@x:9", 78, "HTTP_PROXY is malformed"),
 }
 

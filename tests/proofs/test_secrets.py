@@ -83,7 +83,7 @@ def test_the_search_finds_a_secret_wherever_it_is(tmp_path: Path, watched: Watch
 
 
 def test_a_load_that_leaks_is_found(watched: Watched) -> None:
-    """Python's own HTTP client prints what it sends, if told to."""
+    """Python's own HTTP client prints what it sends, if configured to."""
     watched.run(code=0, LEAK="1")
 
     assert {found.partition(" in ")[0] for found in watched.leaks()} == {

@@ -22,7 +22,7 @@ def reasons(text: str, *, keep_messages: bool = False) -> list[Reason]:
     return [reason_of(error, keep_messages=keep_messages) for error in errors_of(text)]
 
 
-def told(text: str, *, keep_messages: bool = False) -> tuple[str | None, ...]:
+def read(text: str, *, keep_messages: bool = False) -> tuple[str | None, ...]:
     """Code, fields and message of the first error."""
     first = reasons(text, keep_messages=keep_messages)[0]
     return first.code, first.fields, first.message
@@ -51,13 +51,13 @@ def told(text: str, *, keep_messages: bool = False) -> tuple[str | None, ...]:
     ],
 )  # fmt: skip
 def test_a_text_is_told_by_code_fields_and_known_words(text: str, fields: str | None, message: str | None) -> None:
-    assert told(text) == (text.partition(":")[0], fields, message)
+    assert read(text) == (text.partition(":")[0], fields, message)
 
 
 def test_texts_of_the_orgs_own_are_kept_only_if_allowed_and_cut_all_the_same() -> None:
     rule = "FIELD_CUSTOM_VALIDATION_EXCEPTION:Contract 4711 of anna@example.com ('Gold') has ended:EndDate --"
-    assert told(rule) == ("FIELD_CUSTOM_VALIDATION_EXCEPTION", "EndDate", None)
-    assert told(rule, keep_messages=True) == (
+    assert read(rule) == ("FIELD_CUSTOM_VALIDATION_EXCEPTION", "EndDate", None)
+    assert read(rule, keep_messages=True) == (
         "FIELD_CUSTOM_VALIDATION_EXCEPTION",
         "EndDate",
         "Contract … of … has ended",
@@ -84,14 +84,14 @@ def test_a_value_in_words_that_are_not_known_is_never_kept(text: str, keep_messa
 
 def test_fields_are_read_only_before_the_closing_dashes() -> None:
     """Where the end is missing, the text behind the last colon is a value."""
-    assert told("INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST:Tier: bad value for restricted picklist field: Gold")[1:] == (
+    assert read("INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST:Tier: bad value for restricted picklist field: Gold")[1:] == (
         None,
         "…: bad value for restricted picklist field: …",
     )
-    assert told("STRING_TOO_LONG:Tier: data value too large: Gold (max length=2):Tier__c")[1] is None
-    assert told("INVALID_EMAIL_ADDRESS:Email: invalid email address: Gold --")[1] is None  # a space: no list of fields
+    assert read("STRING_TOO_LONG:Tier: data value too large: Gold (max length=2):Tier__c")[1] is None
+    assert read("INVALID_EMAIL_ADDRESS:Email: invalid email address: Gold --")[1] is None  # a space: no list of fields
     long = "FIELD_CUSTOM_VALIDATION_EXCEPTION:" + "x" * (LONGEST - 45) + ":Secret --"
-    assert told(long + "and more:Name --")[1] is None  # cut where a value may have wanted it to be
+    assert read(long + "and more:Name --")[1] is None  # cut where a value may have wanted it to be
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ except requests.RequestException as error:
 
 
 def test_a_name_server_that_does_not_answer(tmp_path: Path) -> None:
-    """Whatever the name, it may be right: this is for nobody's mail."""
+    """The name may be right, so this is temporary, and cron mails nothing yet."""
     (tmp_path / "resolv.conf").write_text("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
     mount = f"mount --bind {tmp_path}/resolv.conf /etc/resolv.conf"
     inside = ["unshare", "--user", "--map-root-user", "--mount", "--net", "sh", "-c"]
@@ -132,7 +132,7 @@ def test_a_name_server_that_does_not_answer(tmp_path: Path) -> None:
 # --- connections ---
 
 
-def test_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_server_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     found = failure_of(NOBODY, monkeypatch)
     assert (found.exit_code, found.message) == (75, f"{NOBODY} could not be reached: connection refused.")
 

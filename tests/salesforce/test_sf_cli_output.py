@@ -1,4 +1,4 @@
-"""What an `sf` prints besides its JSON, or in place of it; a script on the PATH prints it."""
+"""What an `sf` prints in addition to its JSON, or instead of it; a script on the PATH prints it."""
 
 import os
 import stat

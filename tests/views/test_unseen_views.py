@@ -1,4 +1,4 @@
-"""How many jobs nobody saw: what the org's own counter has more than the record, for each day and added up."""
+"""How many jobs no listing showed: what the org's own counter has more than the record, for each day and added up."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
