@@ -107,7 +107,7 @@ def _read_batches(org: Org, job: Job, allowance: Allowance, calls: int, results:
     path = f"{CLASSIC}{org.api_version}/job/{quote(job['id'], safe='')}/batch"
     batches = _batches(org, job, path, allowance)
     with_failures = [batch for batch in batches if batch["number_records_failed"] or batch["state"] == "Failed"]
-    if min(len(with_failures), MAX_PARTS) + 1 > calls:
+    if 1 + sum(bool(batch["number_records_failed"]) for batch in with_failures[:MAX_PARTS]) > calls:
         raise TooFewCalls
     tally, keep_messages = results.tally, results.tally.keep_messages
     for batch in batches:

@@ -21,7 +21,8 @@ _LISTED: Final = " union all ".join(
 
 # Of a V2 load, its failed records, and if it ended early, the number of those that were never processed. Of a Classic
 # load, its batches, and the results of those with failures; of one that is still running, later. A failed job without
-# either needs no call: its own text is the reason. Details that are not known are no reason to wait for.
+# either needs no call: its own text is the reason; if the Classic API did not say whether there are batches, only after
+# a few tries. Other details that are not known are no reason to wait.
 BACKLOG: Final = f"""
 with loads as (
     select
@@ -61,13 +62,15 @@ with loads as (
 wanted as (
     select
         *,
-        number_records_failed > 0 or (number_records_failed is null and not is_classic) as has_failed_records,
+        coalesce(number_records_failed > 0, not is_classic) as has_failed_records,
         not is_classic and ended_as in ('Failed', 'Aborted') as has_unprocessed,
-        is_classic and (
+        is_classic and coalesce(
             number_records_failed > 0 or number_batches_failed > 0
-            or (ended_as in ('Failed', 'Aborted') and number_batches_total > 0)
+            or (ended_as in ('Failed', 'Aborted') and number_batches_total > 0), false
         ) as has_batches,
-        ended_as = 'Failed' and error_message is not null as has_own_reason
+        ended_as = 'Failed' and error_message is not null and (
+            not is_classic or number_batches_total is not null or error is null or attempts >= {ATTEMPTS}
+        ) as has_own_reason
     from loads
 )
 select *, count(*) over () as waiting

@@ -96,3 +96,43 @@ def test_batches_of_a_load_that_was_aborted_are_recorded(org: DemoOrg, recorder:
         ("Completed", None), ("NotProcessed", "Records not processed"),
     ]  # fmt: skip
     assert result_calls(org) == [f"{job}/batch"]
+
+
+FOREIGN_FIELD = "InvalidBatch : Field name not found : Foo__c"
+
+
+def failed_load_of(org: DemoOrg, batches: int) -> str:
+    """Each batch failed as a whole."""
+    job = classic_load_of(
+        org, 0, batches, state="Failed", errorMessage=FOREIGN_FIELD, numberBatchesTotal=batches, numberBatchesCompleted=0
+    )
+    failed = [batch(job, number, "Failed", said=FOREIGN_FIELD) for number in range(batches)]
+    answer(org, "/batch", {"batchInfo": failed}, times=9)
+    return job
+
+
+@pytest.mark.parametrize("is_back", [True, False])
+def test_a_failed_load_waits_for_a_classic_api_that_is_off(org: DemoOrg, recorder: Recorder, is_back: bool) -> None:
+    """It may have batches that say more; after three tries, the job's own text has to do."""
+    org.classic_api = False
+    job = failed_load_of(org, 2)
+    levels = []
+    for _ in range(3):
+        recorder.load()
+        levels.append(recorder.rows("select level, error_code from record_errors"))
+        org.classic_api = is_back
+        org.advance(timedelta(hours=1))
+    own, of_batches = [("job", "InvalidBatch")], [("batch", "InvalidBatch")]
+    assert levels == ([[], of_batches, of_batches] if is_back else [[], [], own])
+    assert len(recorder.rows(f"from job_batches where job_id = '{job}'")) == 2 * is_back
+
+
+def test_only_batches_with_failed_records_cost_a_call(
+    org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCES__SALESFORCE__API_BUDGET_PERCENT", "100")
+    monkeypatch.setenv("SOURCES__SALESFORCE__FEEDS", '["ingest"]')
+    failed_load_of(org, 20)
+    org.daily_api_requests = 20
+    recorder.load()
+    assert recorder.rows("select error_code, batches from record_errors") == [("InvalidBatch", 20)]
