@@ -23,11 +23,18 @@ from pipelines.org_log import for_org
 from pipelines.recording.feeds import FEEDS, Feed
 from pipelines.recording.fleet_run import FleetRun, Recorded
 from pipelines.recording.history import History
-from pipelines.recording.job_details import Details
-from pipelines.recording.job_results import JobResults
 from pipelines.recording.kept_listings import keep_left_behind, waiting
 from pipelines.recording.listings import Listings, take_snapshots
-from pipelines.recording.load import finish, note_names, open_or_locked, retry_open, run_of, settle
+from pipelines.recording.load import (
+    ask_for_details,
+    check_loaded,
+    finish,
+    note_names,
+    open_or_locked,
+    retry_open,
+    run_of,
+    settle,
+)
 from pipelines.recording.merges import Rows
 from pipelines.recording.merging import load_kept
 from pipelines.recording.org_metadata import Metadata, Remembered, ask_for_metadata
@@ -113,10 +120,12 @@ class _Fleet:
             names = [name for name in self.run.names if name in self.run.recorded]
             kept = f"The listings of {', '.join(names)} are kept"
             try:
-                self._use(retry_open(self.settings, self.closing, held, kept))
+                primary = retry_open(self.settings, self.closing, kept)
             except TemporaryError as still_held:
                 self.run.stopped = self.run.stopped or still_held
                 return self.run
+            self._use(primary)
+            self._check_loaded(primary)
             self.run.resumed -= len(self.run.recorded)  # these are the ones just made
         if self.run.recorded and self.primary:
             self._publish(self.primary)
@@ -128,6 +137,15 @@ class _Fleet:
         keep_left_behind(self.state)
         self.run.resumed = load_kept(primary, self.state, identity)
         self.writer = PackageWriter(self.settings, self.state, identity, primary, primary.connection)
+
+    def _check_loaded(self, primary: PrimaryDatabase) -> None:
+        """An org whose listing, made while the file was locked, is not in it now counts as failed."""
+        for name, one in list(self.run.recorded.items()):
+            try:
+                check_loaded(primary, one.listings)
+            except TemporaryError as error:
+                self._failed(name, error)
+                del self.run.recorded[name]
 
     def _publish(self, primary: PrimaryDatabase) -> None:
         listed = [one.listings for one in self.run.recorded.values()]
@@ -142,8 +160,12 @@ class _Fleet:
 
     def _add_details(self, primary: PrimaryDatabase) -> None:
         recorded = dict(self.run.recorded)
-        given = self.settings, primary.connection, self.progress
-        for ended in self._each(lambda name: _details(recorded[name], *given), recorded):
+
+        def details(name: str) -> Work[Detailed | None]:
+            one = recorded[name]
+            return ask_for_details(one.listings, one.metadata, self.settings, primary.connection, self.progress)
+
+        for ended in self._each(details, recorded):
             failures = self.writer.write_details([(name, one) for name, one in ended if one])
             for name, one in ended:
                 if name in failures:
@@ -222,23 +244,6 @@ class _Fleet:
             self.run.recorded[name] = Recorded(one.listings, one.metadata)
             with for_org(name):
                 logger.info("the listing is recorded")
-
-
-def _details(
-    recorded: Recorded, settings: Settings, connection: duckdb.DuckDBPyConnection, progress: ProgressCallbacks
-) -> Work[Detailed | None]:
-    """Fetches the details of one org's jobs, and why records of its loads failed; None if nothing is to be asked."""
-    listings = recorded.listings
-    details = Details(listings, connection, settings.details_per_run, progress.details)
-    results = JobResults(
-        listings.org, connection, wanted=settings.record_errors, keep_messages=settings.record_error_messages
-    )
-    if not details.jobs and not results.jobs:
-        return None
-    answers = yield details.answers
-    results.consider(answers)
-    read = yield results.read
-    return Detailed(listings, recorded.metadata, details, answers, results, read)
 
 
 def _metadata(listings: Listings, recorded: Remembered, tables: Any) -> tuple[list[Rows], Metadata]:

@@ -32,6 +32,7 @@ from pipelines.recording.org_metadata import Metadata
 from pipelines.recording.primary_identity import identify, identity_while_held
 from pipelines.recording.progress import NO_PROGRESS, ProgressCallbacks
 from pipelines.recording.run import Run
+from pipelines.recording.side_by_side import Work, alone
 from pipelines.recording.source import Detailed, detailed_rows, salesforce
 from pipelines.salesforce.org import Org
 from pipelines.warehouse.contents import has_listing
@@ -129,15 +130,10 @@ def _record(
         listings, metadata = extracted(new_pipeline(str(settings.primary_file), working), history)
         keep(working / PIPELINE, state, identity)
         shutil.rmtree(working)
-        primary = retry_open(settings, closing, primary, f"The listing of {listings.jobs:,} jobs is kept")
+        primary = retry_open(settings, closing, f"The listing of {listings.jobs:,} jobs is kept")
         identity = identify(primary, state, settings)
         resumed = load_kept(primary, state, identity) - 1  # not counting the one just made
-        if not has_listing(primary.connection, listings.first.listing_id):
-            raise TemporaryError(
-                f"{settings.primary_file.name} was replaced by another file while it was locked. The listing of "
-                f"{listings.jobs:,} jobs is kept for the earlier file.",
-                "The next load records into the file that is there now.",
-            )
+        check_loaded(primary, listings)
         pipeline, working = pipeline_into(primary, state, identity)
     else:
         identity = identify(primary, state, settings)
@@ -147,19 +143,35 @@ def _record(
         listings, metadata = extracted(pipeline, History(primary.connection))
         load_package(pipeline)
     settle(primary, [listings], resumed)
-    details = Details(listings, primary.connection, settings.details_per_run, progress.details)
-    results = JobResults(
-        listings.org, primary.connection, wanted=settings.record_errors, keep_messages=settings.record_error_messages
-    )
-    if details.jobs or results.jobs:
-        answers = details.answers()
-        results.consider(answers)
-        pipeline.extract(detailed_rows([Detailed(listings, metadata, details, answers, results, results.read())]))
+    detailed = alone(ask_for_details(listings, metadata, settings, primary.connection, progress))
+    if detailed:
+        pipeline.extract(detailed_rows([detailed]))
         load_package(pipeline)
     shutil.rmtree(working)
     note_names(primary, {"": listings.org}, (), [listings])
     finish(primary, settings)
-    return listings, metadata, details.outcome, results.outcome, resumed
+    outcomes = (detailed.details.outcome, detailed.results.outcome) if detailed else (None, None)
+    return listings, metadata, *outcomes, resumed
+
+
+def ask_for_details(
+    listings: Listings,
+    metadata: Metadata,
+    settings: Settings,
+    connection: duckdb.DuckDBPyConnection,
+    progress: ProgressCallbacks,
+) -> Work[Detailed | None]:
+    """Fetches the details of one org's jobs, and why records of its loads failed; None if nothing is to be asked."""
+    details = Details(listings, connection, settings.details_per_run, progress.details)
+    results = JobResults(
+        listings.org, connection, wanted=settings.record_errors, keep_messages=settings.record_error_messages
+    )
+    if not details.jobs and not results.jobs:
+        return None
+    answers = yield details.answers
+    results.consider(answers)
+    read = yield results.read
+    return Detailed(listings, metadata, details, answers, results, read)
 
 
 def settle(primary: PrimaryDatabase, listed: Sequence[Listings], resumed: int) -> None:
@@ -194,25 +206,34 @@ def finish(primary: PrimaryDatabase, settings: Settings) -> None:
     publish(primary, settings.warehouse, settings.keep_copies)
 
 
-def open_or_locked(settings: Settings, closing: ExitStack) -> PrimaryDatabase | DatabaseLocked:
-    """The primary database, open until the end of the run; or, if another process has locked it, which one."""
+def open_or_locked(
+    settings: Settings, closing: ExitStack, wait: float | None = None
+) -> PrimaryDatabase | DatabaseLocked:
+    """The primary database, open until the end of the run; or, if another process still has it locked after `wait`
+    seconds (by default, those of the settings), which one."""
     check_begun(settings.primary_file, settings.warehouse)
+    wait = settings.lock_wait if wait is None else wait
     try:
-        primary = closing.enter_context(open_primary(settings.primary_file, settings.lock_wait, demo=settings.demo))
+        primary = closing.enter_context(open_primary(settings.primary_file, wait, demo=settings.demo))
     except DatabaseLocked as held:
         return held
     check_published(primary.connection, settings.primary_file, settings.warehouse)
     return primary
 
 
-def retry_open(settings: Settings, closing: ExitStack, held: DatabaseLocked, kept: str) -> PrimaryDatabase:
+def retry_open(settings: Settings, closing: ExitStack, kept: str) -> PrimaryDatabase:
     """Tries to open the file again, now that the listing is safe on disk: the lock may have been released."""
-    try:
-        primary = closing.enter_context(open_primary(settings.primary_file, wait=0))
-    except DatabaseLocked:
-        raise TemporaryError(
-            f"{held.message} {kept}; the next load brings it in first.",
-            held.remedy,
-        ) from None
-    check_published(primary.connection, settings.primary_file, settings.warehouse)
+    primary = open_or_locked(settings, closing, wait=0)
+    if isinstance(primary, DatabaseLocked):
+        raise TemporaryError(f"{primary.message} {kept}; the next load brings it in first.", primary.remedy)
     return primary
+
+
+def check_loaded(primary: PrimaryDatabase, listings: Listings) -> None:
+    """Raises TemporaryError if a listing that was made while the file was locked is not in it now."""
+    if not has_listing(primary.connection, listings.first.listing_id):
+        raise TemporaryError(
+            f"The listing of {listings.jobs:,} jobs, made while {primary.path.name} was locked, could not be loaded "
+            "into it: the warning says where it is kept, and why.",
+            "The next load lists the jobs again.",
+        )

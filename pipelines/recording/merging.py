@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -69,6 +70,8 @@ def load_kept(primary: PrimaryDatabase, state: StateFolder, identity: str) -> in
             unfit = next((one for one in chain if isinstance(one, (UnreadableListing, *DOES_NOT_FIT))), None)
             if unfit is None or causing_signal(chain):
                 raise
+            if not isinstance(unfit, UnreadableListing):
+                forget(primary.connection, _listing_ids(kept))
             there = kept.set_aside(state)
             said = str(unfit).splitlines()[0][:300]
             logger.warning("A kept listing could not be loaded, and was moved to %s: %s", there, said)
@@ -81,8 +84,12 @@ def _load_one(primary: PrimaryDatabase, state: StateFolder, kept: KeptListing) -
     tables = kept.tables()
     working = state.temporary / "kept"  # not in `work`: if this is killed, the listing is still kept
     pipeline = synced_pipeline(primary.connection, working)
-    pipeline.extract(kept_rows({table: rows_of(tables[table.name], table) for table in TABLES if table.name in tables}))
-    load_package(pipeline)
+    rows = {table: rows_of(tables[table.name], table) for table in TABLES if table.name in tables}
+    try:
+        pipeline.extract(kept_rows(rows))
+        load_package(pipeline)
+    finally:
+        shutil.rmtree(working)  # a package that does not fit must not be loaded with the next one
     complete_tables(primary.connection)
     for feed in FEEDS.values():
         for rows in rows_of(tables.get(feed.jobs.name, []), feed.jobs):
@@ -90,7 +97,20 @@ def _load_one(primary: PrimaryDatabase, state: StateFolder, kept: KeptListing) -
             primary.connection.execute(BACK)
             primary.connection.unregister("shown")
     kept.remove()
-    shutil.rmtree(working)
+
+
+def _listing_ids(kept: KeptListing) -> list[str]:
+    files = sorted(kept.folder.glob(f"{LISTINGS.name}.*.parquet"))
+    return [listing_id for rows in rows_of(files, LISTINGS) for listing_id in rows["listing_id"].to_pylist()]
+
+
+def forget(primary: duckdb.DuckDBPyConnection, listing_ids: Sequence[str]) -> None:
+    """Removes the rows of listings that could not be loaded whole. dlt may have loaded these rows before the jobs that
+    they count, and as long as they are there, they say that all of these are recorded."""
+    if stored_columns(primary, LISTINGS):
+        primary.execute(
+            f"delete from {DATASET}.{LISTINGS.name} where listing_id in (select unnest(?::varchar[]))", [listing_ids]
+        )
 
 
 def _bring_up_to_date(primary: duckdb.DuckDBPyConnection) -> None:

@@ -13,7 +13,7 @@ from dlt.extract import DltSource
 from pipelines.columns import Table
 from pipelines.config.settings import Settings
 from pipelines.recording.kept_listings import keep
-from pipelines.recording.merging import load_package, pipeline_into
+from pipelines.recording.merging import forget, load_package, pipeline_into
 from pipelines.recording.orgs_of_run import is_the_orgs
 from pipelines.recording.source import Detailed, Listed, detailed_rows, listed_rows
 from pipelines.warehouse.dlt_packages import PIPELINE, new_pipeline
@@ -53,7 +53,11 @@ class PackageWriter:
                 files.enter_context(one.changed)
             groups = [listed] if self.primary else [[one] for one in listed]
             sources = partial(listed_rows, tables=tables)
-            return {name: error for group in groups for name, error in self._written(group, sources).items()}
+            failures = {name: error for group in groups for name, error in self._written(group, sources).items()}
+        if self.primary and failures:
+            failed = [one.listings.snapshots for name, one in listed if name in failures]
+            forget(self.primary.connection, [snapshot.listing_id for snapshots in failed for snapshot in snapshots])
+        return failures
 
     def write_details(self, detailed: Sequence[tuple[str, Detailed]]) -> dict[str, Exception]:
         """The same of their jobs' details."""

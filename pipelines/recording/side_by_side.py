@@ -62,3 +62,15 @@ def side_by_side(works: Mapping[str, Callable[[], Work[T]]]) -> Iterator[list[tu
             yield ended
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def alone(work: Work[T]) -> T:
+    """The result of one work, where there are no others."""
+    answer = None
+    while True:
+        try:
+            waits = work.send(answer)
+        except StopIteration as done:
+            result: T = done.value
+            return result
+        answer = waits()

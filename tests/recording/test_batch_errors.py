@@ -104,7 +104,13 @@ FOREIGN_FIELD = "InvalidBatch : Field name not found : Foo__c"
 def failed_load_of(org: DemoOrg, batches: int) -> str:
     """Each batch failed as a whole."""
     job = classic_load_of(
-        org, 0, batches, state="Failed", errorMessage=FOREIGN_FIELD, numberBatchesTotal=batches, numberBatchesCompleted=0
+        org,
+        0,
+        batches,
+        state="Failed",
+        errorMessage=FOREIGN_FIELD,
+        numberBatchesTotal=batches,
+        numberBatchesCompleted=0,
     )
     failed = [batch(job, number, "Failed", said=FOREIGN_FIELD) for number in range(batches)]
     answer(org, "/batch", {"batchInfo": failed}, times=9)

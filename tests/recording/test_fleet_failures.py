@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Callable
 from datetime import timedelta
 
+import duckdb
 import pytest
 from fleets import Fleet, fleet_fixture  # noqa: F401
 from processes import holding
@@ -107,6 +108,81 @@ def test_locked_file_keeps_each_orgs_listing(fleet: Fleet) -> None:
     assert "A kept listing could not be loaded" in run.stderr
     assert sorted(fleet.listed().values()) == [2, 2, 3]
     assert fleet.recorder.rows("select count(*) from query_jobs") == [(6,)]
+
+
+def test_a_listing_that_cannot_be_loaded_once_the_file_is_free_again(fleet: Fleet) -> None:
+    """Its org counts as failed, and nothing says that its jobs are recorded."""
+    assert fleet.recorder.run("load").returncode == 0
+    uat, dev = fleet.orgs["uat"], fleet.orgs["dev"]
+    for org in (uat, dev):
+        org.advance(timedelta(hours=1))
+    missing = uat.add_job(state="JobComplete", newField="text")
+    file = fleet.recorder.primary_file
+    with holding(file) as holder:
+
+        def freed(*_: object) -> None:
+            dev.before_answer = None
+            holder.kill()
+            holder.wait()
+            with duckdb.connect(file) as primary:
+                primary.execute("alter table salesforce.query_jobs add column new_field bigint")
+
+        dev.before_answer = freed
+        run = fleet.recorder.run("load", "--org", "uat", "--org", "dev", QUERY_JOBS__DETAILS_PER_RUN="9")
+    assert run.returncode == 75, run.stdout + run.stderr
+    assert "A kept listing could not be loaded, and was moved to " in run.stderr
+    assert "uat: The listing of 2 jobs, made while loader.duckdb was locked, could not be loaded" in run.stderr
+    assert run.stdout.splitlines()[-1].startswith("1 of 2 orgs recorded · 1 failed")
+    assert "kept listing" not in run.stdout
+    assert fleet.listed() == {"prod": 1, "uat": 1, "dev": 2}
+    with duckdb.connect(file) as primary:
+        primary.execute("alter table salesforce.query_jobs alter new_field type varchar")
+    assert fleet.recorder.run("load").returncode == 0
+    assert fleet.recorder.rows(f"select count(*) from query_jobs where id = '{missing}'") == [(1,)]
+
+
+def test_file_and_copy_are_replaced_while_the_file_is_locked(fleet: Fleet) -> None:
+    """Nothing was recorded into what is there now."""
+    assert fleet.recorder.run("load").returncode == 0
+    dev = fleet.orgs["dev"]
+    file, copy = fleet.recorder.primary_file, fleet.recorder.warehouse
+    with holding(file) as holder:
+
+        def moved(*_: object) -> None:
+            dev.before_answer = None
+            holder.kill()
+            holder.wait()
+            for one in (file, copy):
+                one.rename(one.with_suffix(".away"))
+
+        dev.before_answer = moved
+        run = fleet.recorder.run("load")
+    assert run.returncode == 75, run.stdout + run.stderr
+    assert run.stdout.splitlines()[-1].startswith("0 of 3 orgs recorded · 3 failed")
+    assert not copy.exists()
+
+
+def test_the_file_is_moved_away_while_it_is_locked(fleet: Fleet) -> None:
+    """No empty one takes its place: what restores it is named."""
+    assert fleet.recorder.run("load").returncode == 0
+    dev, file = fleet.orgs["dev"], fleet.recorder.primary_file
+    with holding(file) as holder:
+
+        def moved(*_: object) -> None:
+            dev.before_answer = None
+            holder.kill()
+            holder.wait()
+            file.rename(file.with_suffix(".away"))
+
+        dev.before_answer = moved
+        for _ in range(2):
+            run = fleet.recorder.run("load")
+            assert run.returncode == 78, run.stdout + run.stderr
+            assert f"The primary database {file} is missing" in run.stderr
+    assert not file.exists()
+    file.with_suffix(".away").rename(file)
+    assert fleet.recorder.run("load").returncode == 0
+    assert sorted(fleet.listed().values()) == [3, 3, 3]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -135,20 +135,26 @@ def rewrite(file: Path, **values: object) -> None:
     file.write_text(json.dumps(unseal(file.read_text()) | values))
 
 
-@pytest.mark.slow
 def test_a_listing_that_does_not_fit_is_set_aside_and_named(org: DemoOrg, recorder: Recorder, short_lived: str) -> None:
-    """Its column has become a number in the file."""
-    org.add_job(newField="text")
+    """Its column has become a number in the file. The listings before and after it are loaded, and nothing says that
+    its own jobs are recorded."""
+    unfit = org.add_job(newField="text")
+    later = org.add_job(state="JobComplete")
     with holding(recorder.primary_file):
+        assert recorder.run().returncode == 75
+        org.delete_job(unfit)
+        org.advance(HOUR)
         assert recorder.run().returncode == 75
     with duckdb.connect(recorder.primary_file) as primary:
         primary.execute("alter table salesforce.query_jobs add column new_field bigint")
-    org.delete_job(next(iter(org.jobs)))
+    org.delete_job(later)
+    org.advance(HOUR)
     run = recorder.run()
 
     assert run.returncode == 0, run.stderr
-    assert "was moved to" in run.stderr
-    assert set(recorder.states()) == {short_lived}
+    assert run.stderr.count("was moved to") == 1
+    assert set(recorder.states()) == {short_lived, later}
+    assert recorder.rows("select jobs_listed from listings order by started_at") == [(0,), (1,), (1,), (0,)]
 
 
 @pytest.mark.slow
