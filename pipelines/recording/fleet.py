@@ -23,30 +23,28 @@ from pipelines.org_log import for_org
 from pipelines.recording.feeds import FEEDS, Feed
 from pipelines.recording.fleet_run import FleetRun, Recorded
 from pipelines.recording.history import History
-from pipelines.recording.kept_listings import keep_left_behind, waiting
 from pipelines.recording.listings import Listings, take_snapshots
 from pipelines.recording.load import (
     ask_for_details,
     check_loaded,
     finish,
+    load_waiting,
     note_names,
     open_or_locked,
     retry_open,
     run_of,
     settle,
+    stand_in,
 )
 from pipelines.recording.merges import Rows
-from pipelines.recording.merging import load_kept
 from pipelines.recording.org_metadata import Metadata, Remembered, ask_for_metadata
 from pipelines.recording.orgs_of_run import OrgsOfRun, is_the_orgs
 from pipelines.recording.package_writer import PackageWriter
-from pipelines.recording.primary_identity import identify, identity_while_held
 from pipelines.recording.progress import NO_PROGRESS, ProgressCallbacks
 from pipelines.recording.read_ahead import read_ahead
 from pipelines.recording.side_by_side import Work, side_by_side
-from pipelines.recording.source import METADATA, Detailed, Listed
+from pipelines.recording.source import METADATA, Listed
 from pipelines.warehouse.primary import DatabaseLocked, PrimaryDatabase, exclusive_load
-from pipelines.warehouse.publish import open_published
 from pipelines.warehouse.state_folder import StateFolder
 
 T = TypeVar("T")
@@ -106,9 +104,7 @@ class _Fleet:
     def record(self) -> FleetRun:
         held = open_or_locked(self.settings, self.closing)
         if isinstance(held, DatabaseLocked):
-            identity = identity_while_held(self.state, self.settings)
-            keep_left_behind(self.state)
-            published = None if waiting(self.state) else open_published(self.settings.warehouse, identity, self.closing)
+            identity, published = stand_in(self.state, self.settings, self.closing)
             self.writer = PackageWriter(self.settings, self.state, identity, None, published)
         else:
             self._use(held)
@@ -117,32 +113,24 @@ class _Fleet:
         except BaseException as error:
             self._stop_for(error)
         if isinstance(held, DatabaseLocked) and self.run.recorded:
-            names = [name for name in self.run.names if name in self.run.recorded]
-            kept = f"The listings of {', '.join(names)} are kept"
+            names = ", ".join(name for name in self.run.names if name in self.run.recorded)
             try:
-                primary = retry_open(self.settings, self.closing, kept)
+                self._use(retry_open(self.settings, self.closing, f"The listings of {names} are kept"))
             except TemporaryError as still_held:
                 self.run.stopped = self.run.stopped or still_held
                 return self.run
-            self._use(primary)
-            self._check_loaded(primary)
-            self.run.resumed -= len(self.run.recorded)  # these are the ones just made
         if self.run.recorded and self.primary:
             self._publish(self.primary)
         return self.run
 
     def _use(self, primary: PrimaryDatabase) -> None:
         self.primary = primary
-        identity = identify(primary, self.state, self.settings)
-        keep_left_behind(self.state)
-        self.run.resumed = load_kept(primary, self.state, identity)
+        identity, self.run.resumed = load_waiting(primary, self.state, self.settings)
         self.writer = PackageWriter(self.settings, self.state, identity, primary, primary.connection)
-
-    def _check_loaded(self, primary: PrimaryDatabase) -> None:
-        """An org whose listing, made while the file was locked, is not in it now counts as failed."""
-        for name, one in list(self.run.recorded.items()):
+        for name, one in list(self.run.recorded.items()):  # made while the file was locked
             try:
                 check_loaded(primary, one.listings)
+                self.run.resumed -= 1
             except TemporaryError as error:
                 self._failed(name, error)
                 del self.run.recorded[name]
@@ -160,12 +148,9 @@ class _Fleet:
 
     def _add_details(self, primary: PrimaryDatabase) -> None:
         recorded = dict(self.run.recorded)
-
-        def details(name: str) -> Work[Detailed | None]:
-            one = recorded[name]
-            return ask_for_details(one.listings, one.metadata, self.settings, primary.connection, self.progress)
-
-        for ended in self._each(details, recorded):
+        given = self.settings, primary.connection, self.progress
+        asks = {name: partial(ask_for_details, one.listings, one.metadata, *given) for name, one in recorded.items()}
+        for ended in self._each(lambda name: asks[name](), asks):
             failures = self.writer.write_details([(name, one) for name, one in ended if one])
             for name, one in ended:
                 if name in failures:

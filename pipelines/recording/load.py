@@ -122,23 +122,18 @@ def _record(
 
     primary = open_or_locked(settings, closing)
     if isinstance(primary, DatabaseLocked):
-        identity = identity_while_held(state, settings)
-        keep_left_behind(state)
-        # The published copy stands in for the file, but lacks the listings that are still waiting: then load all jobs.
-        history = History(None if waiting(state) else open_published(settings.warehouse, identity, closing))
+        identity, published = stand_in(state, settings, closing)
         working = state.working_folder(identity)
-        listings, metadata = extracted(new_pipeline(str(settings.primary_file), working), history)
+        listings, metadata = extracted(new_pipeline(str(settings.primary_file), working), History(published))
         keep(working / PIPELINE, state, identity)
         shutil.rmtree(working)
         primary = retry_open(settings, closing, f"The listing of {listings.jobs:,} jobs is kept")
-        identity = identify(primary, state, settings)
-        resumed = load_kept(primary, state, identity) - 1  # not counting the one just made
+        identity, resumed = load_waiting(primary, state, settings)
+        resumed -= 1  # the one just made
         check_loaded(primary, listings)
         pipeline, working = pipeline_into(primary, state, identity)
     else:
-        identity = identify(primary, state, settings)
-        keep_left_behind(state)
-        resumed = load_kept(primary, state, identity)
+        identity, resumed = load_waiting(primary, state, settings)
         pipeline, working = pipeline_into(primary, state, identity)
         listings, metadata = extracted(pipeline, History(primary.connection))
         load_package(pipeline)
@@ -227,6 +222,23 @@ def retry_open(settings: Settings, closing: ExitStack, kept: str) -> PrimaryData
     if isinstance(primary, DatabaseLocked):
         raise TemporaryError(f"{primary.message} {kept}; the next load brings it in first.", primary.remedy)
     return primary
+
+
+def stand_in(
+    state: StateFolder, settings: Settings, closing: ExitStack
+) -> tuple[str, duckdb.DuckDBPyConnection | None]:
+    """The identity of a locked file, and what stands in for it: the published copy. That lacks the listings that are
+    still waiting: if there are any, None, which loads all jobs."""
+    identity = identity_while_held(state, settings)
+    keep_left_behind(state)
+    return identity, None if waiting(state) else open_published(settings.warehouse, identity, closing)
+
+
+def load_waiting(primary: PrimaryDatabase, state: StateFolder, settings: Settings) -> tuple[str, int]:
+    """The identity of the primary database, and how many waiting listings have been loaded into it."""
+    identity = identify(primary, state, settings)
+    keep_left_behind(state)
+    return identity, load_kept(primary, state, identity)
 
 
 def check_loaded(primary: PrimaryDatabase, listings: Listings) -> None:
