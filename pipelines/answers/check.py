@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Final
 
 from pipelines.answers.findings.coverage import coverage, holes, own_jobs_only, reduced_view
-from pipelines.answers.findings.exports import unusual_exports
+from pipelines.answers.findings.exports import LOOKED_AT, unusual_exports
 from pipelines.answers.findings.failing import lost_loads, rates, streaks
 from pipelines.answers.findings.few_jobs import LASTING_STREAKS, few_jobs
-from pipelines.answers.findings.finding import RETENTION, CheckContext, Finding, RecordedFeed
+from pipelines.answers.findings.finding import QUERY, RETENTION, CheckContext, Finding, RecordedFeed
 from pipelines.answers.findings.limits import allowance, api_calls
 from pipelines.answers.findings.reasons import grown_reasons, new_reasons, unread_results
 from pipelines.answers.findings.records import details, rejected
@@ -56,8 +56,7 @@ select
     (
         select max(p.listed_at) from proving_listings as p
         where p.org_id = f.org_id and p.feed = f.feed and p.listed_at < f.covered_to
-    ) as proven_before,
-    f.is_settled
+    ) as proven_before
 from recorded_feeds as f
 where f.is_current
 order by f.feed desc
@@ -81,7 +80,11 @@ ANSWERED_ONCE: Final[Mapping[str, tuple[str, int | None]]] = {
         None,
     ),
     "exports_by_day": (
-        "from exports_by_day where new_user or new_object or records_processed > most_records_before",
+        f"""
+        select e.* from exports_by_day as e
+        inner join recorded_feeds as f on f.org_id = e.org_id and f.feed = '{QUERY}'
+            and e.day > (f.as_of at time zone 'UTC')::date - {LOOKED_AT.days}
+        """,
         None,
     ),
     "failure_rates": ("from failure_rates", 29),

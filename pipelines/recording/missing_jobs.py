@@ -73,11 +73,11 @@ known as materialized (
         and not exists (select 1 from away as a where a.id = j.id and a.unlisted_at >= j.shown_at)
 )
 select
-    id, state, last_listed_at, $at as unlisted_at, cast(null as timestamptz) as listed_again_at, lasting,
-    exists (select 1 from elsewhere as e where e.id = known.id) as elsewhere,
-    (select count(*) from known where lasting) as expected
-from known
-where listed is null
+    k.id, k.state, k.last_listed_at, $at as unlisted_at, cast(null as timestamptz) as listed_again_at, k.lasting,
+    exists (select 1 from elsewhere as e where e.id = k.id) as elsewhere,
+    n.expected
+from (select count(*) as expected from known where lasting) as n
+left join known as k on k.listed is null  -- without missing jobs: one row, without an id
 union all
 select a.*, coalesce(k.shown_at, $at), false, false, null
 from away as a
@@ -163,9 +163,9 @@ def compared(  # noqa: PLR0917
     finally:
         for registered in ("listed", "elsewhere", "creators"):
             history.connection.unregister(registered)
-    found = found.filter(pc.invert(found["elsewhere"]))
+    found = found.filter(pc.and_(pc.is_valid(found["id"]), pc.invert(found["elsewhere"])))
     rows = _absences(found.drop_columns(["lasting", "elsewhere", "expected"]), feed, org_id, hidden=since is not None)
-    return Comparison(rows, rows["listed_again_at"].null_count, expected or 0, lost, since)
+    return Comparison(rows, rows["listed_again_at"].null_count, expected, lost, since)
 
 
 def listed_again(  # noqa: PLR0917

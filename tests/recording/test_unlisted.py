@@ -162,6 +162,21 @@ def test_a_listing_of_another_org_says_nothing_about_this_one(org: DemoOrg, reco
     assert recorder.rows(compared) == [(None, None, None)] * 2
 
 
+def test_how_many_jobs_had_to_be_shown_is_noted_whether_or_not_some_are_missing(
+    org: DemoOrg, recorder: Recorder
+) -> None:
+    jobs = [org.add_job() for _ in range(5)]
+    for _ in range(2):
+        recorder.load()
+        org.advance(HOUR)
+    org.delete_job(jobs[0])
+    for _ in range(2):
+        recorder.load()
+        org.advance(HOUR)
+    counts = "select jobs_unlisted, jobs_expected, jobs_lost from listings order by started_at"
+    assert recorder.rows(counts) == [(None, None, None), (0, 5, 0), (1, 5, 1), (0, 4, 0)]
+
+
 def test_the_first_listing_of_a_feed_is_compared_with_nothing(
     org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

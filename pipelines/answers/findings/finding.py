@@ -52,14 +52,12 @@ class Finding:
 @dataclass(frozen=True)
 class RecordedFeed:
     """One of an org's listings, and the times that count: `as_of` is its newest complete one, `proven` the newest that
-    proves coverage (if the recorder always filters: the newest), `proven_before` the one before that. `is_settled`: the
-    two weeks up to `proven` are covered, so that "usual" means something."""
+    proves coverage (if the recorder always filters: the newest), `proven_before` the one before that."""
 
     name: str
     as_of: datetime
     proven: datetime
     proven_before: datetime | None
-    is_settled: bool
 
     @property
     def key(self) -> tuple[str, ...]:
