@@ -25,13 +25,14 @@ The path of a record, package by package. Each imports only from those below it;
         primary_identity.py  which primary database this is;  merging.py: rows into it, through dlt
         source.py        the dlt sources of a run;  merges.py: a dlt resource per table, and how it merges
         feeds.py         what differs between an org's listings;  snapshot.py: reads one, from first page to last
+        listings.py      reads all of an org's at once;  feed_join.py: brings their jobs together
         shown_jobs.py    what its pages showed;  listing_row.py: its row in `listings`;  rejected_records.py: quarantine
         records.py       job records to Arrow tables
         history.py       what the warehouse already has;  changes.py: which listed jobs are new or different
         changed_jobs.py  passes these on;  missing_jobs.py: which jobs are no longer listed
         org_metadata.py  users' names, the org's name, its limits;  org_join.py: merges the two forms of an org's id
         job_details.py   fetches details of finished jobs, within the budget;  job_answer.py: one job's details
-        detail_backlog.py  which jobs come first
+        detail_backlog.py  which jobs come first;  incomplete.py: what could not be fetched
         message_templates.py  groups similar error messages;  error_templates.py: fills them in for recorded rows
         job_results.py   reads why the records of loads failed;  results_backlog.py: of which;  load_results.py: of one
         result_rows.py   the failed rows of its results, as CSV, JSON or XML;  reason_tally.py: counts them by reason
@@ -49,7 +50,8 @@ The path of a record, package by package. Each imports only from those below it;
         selection.py     which org, days and jobs;  report.py: one HTML page;  report_numbers.py: its numbers as JSON
 
     forwarding/    the published copy's changes to a database or lake that a company shares
-        forward.py       one forward, from comparing to the new sent copy;  command.py: as asked for;  settings.py
+        forward.py       one forward, from comparing to the new sent copy;  sending.py: what it does at the destination
+        command.py       as asked for;  settings.py
         sent_copy.py     what was last sent, and the lock;  differences.py: what changed since
         delivery.py      through dlt;  database.py: keys, statistics, removed rows;  registry.py: which recorders
         destination_views.py  the views there;  dialects.py, dialect_rules.py: in each database's SQL
@@ -82,7 +84,8 @@ The path of a record, package by package. Each imports only from those below it;
         atomic_file.py   replaces files atomically;  sealed_json.py: JSON that cannot be damaged unnoticed
 
     config/        where things are: project, settings, credentials, orgs, and the settings that dlt gets to see
-    tables.py      the columns of all tables; job_tables.py: those of jobs;  errors.py: errors and their exit codes
+    tables.py      the columns of all tables; job_tables.py: those of jobs;  columns.py: what a column is
+    errors.py      errors and their exit codes
     regular_files.py  refuses FIFOs and the like;  interrupts.py: Ctrl-C and SIGTERM;  streams.py: closed streams
     org_log.py     what is said on stderr, and which org it is about
 """

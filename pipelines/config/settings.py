@@ -25,7 +25,7 @@ from pipelines.config.own_settings import Found
 from pipelines.errors import ConfigError, RecorderError, sanitize
 from pipelines.regular_files import check_regular
 
-PIPELINE: Final = "query_jobs"
+DEFAULT_PRIMARY: Final = "query_jobs.duckdb"
 PRIMARY_FILE: Final = ".".join(PRIMARY_FILE_PATH)
 MAX_CLOCK_TOLERANCE_HOURS: Final = 1_000_000
 MAX_QUIET_HOURS: Final = 1_000_000
@@ -127,15 +127,15 @@ def read_settings() -> Settings:
     return Settings(
         primary_file,
         warehouse,
-        recorder.lock_wait,
-        recorder.details_per_run,
-        recorder.fetch_org_metadata,
-        recorder.keep_copies,
-        recorder.clock_tolerance_hours,
-        read_feeds("sources.salesforce"),
-        recorder.record_errors,
-        recorder.record_error_messages,
-        recorder.quiet_hours,
+        lock_wait=recorder.lock_wait,
+        details_per_run=recorder.details_per_run,
+        fetch_org_metadata=recorder.fetch_org_metadata,
+        keep_copies=recorder.keep_copies,
+        clock_tolerance_hours=recorder.clock_tolerance_hours,
+        feeds=read_feeds("sources.salesforce"),
+        record_errors=recorder.record_errors,
+        record_error_messages=recorder.record_error_messages,
+        quiet_hours=recorder.quiet_hours,
     )
 
 
@@ -192,7 +192,7 @@ def _primary_file() -> tuple[str, str]:
     key, one = min(found, key=lambda item: isinstance(item[1].place, Path), default=(PRIMARY_FILE, None))
     try:
         spec = DuckDbCredentials()
-        spec.parse_native_representation((one.value.strip() if one else "") or f"{PIPELINE}.duckdb")
+        spec.parse_native_representation((one.value.strip() if one else "") or DEFAULT_PRIMARY)
     except (ValueError, TypeError, AttributeError, ConfigurationException):
         raise ConfigError(f"{named(key)} must be the path of the primary database.", "See .dlt/config.toml.") from None
     return key, str(spec.database)

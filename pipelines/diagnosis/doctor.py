@@ -20,7 +20,7 @@ from pipelines.alerts.settings import has_channels, read_alert_settings
 from pipelines.answers.findings.words import counted
 from pipelines.config.dlt_context import active
 from pipelines.config.orgs import ConfiguredOrg, read_orgs
-from pipelines.config.settings import PIPELINE, Settings, project_path, read_settings
+from pipelines.config.settings import DEFAULT_PRIMARY, Settings, project_path, read_settings
 from pipelines.diagnosis.earlier_runs import EarlierRuns
 from pipelines.diagnosis.examination import Diagnosis
 from pipelines.diagnosis.ignored_settings import ignored_settings
@@ -64,7 +64,7 @@ def doctor(verbose: bool = False) -> int:
     if verbose:
         for ignored in ignored_settings():
             found.note(f"ignored: {ignored}")
-    settings, orgs = Settings(project_path(f"{PIPELINE}.duckdb"), project_path("warehouse.duckdb")), []
+    settings, orgs = Settings(project_path(DEFAULT_PRIMARY), project_path("warehouse.duckdb")), []
     with found.reporting():  # each by itself: one fault does not hide the others
         settings = read_settings()
         EarlierRuns(settings.primary_file).recall_hosts()

@@ -29,7 +29,8 @@ class EarlierRuns:
     def recall_hosts(self) -> None:
         """Takes the hosts that answered earlier runs as reached."""
         hosts = self._folder.read_json(HOSTS).get("hosts")
-        remember(host for host in hosts if isinstance(host, str)) if isinstance(hosts, list) else None
+        if isinstance(hosts, list):
+            remember(host for host in hosts if isinstance(host, str))
 
     @contextmanager
     def remembering_hosts(self) -> Iterator[None]:

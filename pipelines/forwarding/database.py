@@ -101,13 +101,13 @@ class Database:
             found |= {str(one) for (one,) in self.sql.execute_sql(select, org) or ()}
         return found
 
-    def newest(self) -> float:
+    def begin(self) -> float:
         """No load id counts here: rows are merged in the order in which they come."""
         return 0.0
 
     def replaced(self, orgs: Iterable[str], there: Sequence[tuple[Table, Sequence[str]]]) -> None:
         """All rows of these orgs were replaced, but of an org that has none any more in a table, merging has replaced
-        nothing. `there` has the orgs of each table. `listings` goes first, before what it proves."""
+        nothing. `there` has the orgs of each table. `listings` goes before the jobs that it proves."""
         for table, with_rows in reversed(there):
             for org in sorted({*orgs} - {*with_rows}):
                 self.sql.execute_sql(f"delete from {self.named(table.name)} where {self.quoted(ORG_ID.name)} = %s", org)

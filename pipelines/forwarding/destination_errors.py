@@ -75,10 +75,10 @@ class Credentials:
         self.values = tuple(sorted(filter(None, {*texts, *lines}), key=len, reverse=True))
         self.database = getattr(found, "database", None) or self.database
 
-    def removed_from(self, text: object, at_most: int = 300) -> str:
+    def removed_from(self, text: object) -> str:
         """A text of a driver or of dlt, without them."""
         first_line = next((line for line in str(text).splitlines() if line.strip()), "no message")
-        return redact(first_line, at_most, *self.values)
+        return redact(first_line, 300, *self.values)
 
 
 def check_url(credentials: Any, settings: ForwardSettings) -> None:

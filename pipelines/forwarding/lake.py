@@ -96,9 +96,9 @@ class Lake:
         """Notes that it has sent something."""
         self._note(datetime.now(UTC), load_id, orgs)
 
-    def newest(self) -> float:
-        """A number that no load id up to now exceeds: of none that this recorder has sent, whatever the clock says and
-        whatever was killed, and of none that another one with a right clock has sent."""
+    def begin(self) -> float:
+        """A number that all load ids of this forward must exceed: none that this recorder has sent is greater, whatever
+        the clock says and whatever was killed, and none that another one with a right clock has sent."""
         self.began = max([time.time(), *(load_id for _, load_id in self._sent())])
         return self.began
 

@@ -9,7 +9,7 @@ Scripts contain no credentials. In each, every statement ends in a line that end
 
 from typing import Final
 
-from pipelines.columns import COUNT, FLAG, NUMBER, TEXT, TIME, Column, Table
+from pipelines.columns import FLAG, NUMBER, TEXT, Column, Table
 from pipelines.forwarding.dialects import views_in
 from pipelines.forwarding.registry import RECORDERS
 from pipelines.job_tables import ORG_ID
@@ -29,7 +29,6 @@ FULL_FORWARDS: Final = Table(
 )  # fmt: skip
 FOLDER: Final = "views"  # of the scripts, beside those of the tables
 ENGINES: Final = ("duckdb", "spark")
-SPARK_TYPES: Final = {TEXT: "string", NUMBER: "double", COUNT: "bigint", FLAG: "boolean", TIME: "timestamp"}
 
 # A window over the key alone: rows that do not count are left out before it, and removed ones after it.
 NEWEST: Final = """\

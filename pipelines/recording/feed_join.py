@@ -1,5 +1,5 @@
-"""Brings together what several answers tell of one job: it stands in the table of one feed, and that has what only the
-job's details tell."""
+"""Brings together what several answers say of one job: it is in the table of one feed, which also gets what only the
+job's details say."""
 
 from collections.abc import Mapping
 from datetime import datetime

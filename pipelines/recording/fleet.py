@@ -1,6 +1,6 @@
 """One run that records several orgs into one primary database, with one publish at its end.
 
-What waits for the network waits side by side, and only the main thread compares and loads (`side_by_side.py`). One
+What waits for the network waits side by side, and the main thread loads (`side_by_side.py`). One
 org's failure costs that org; a failure of the file ends the run. After a signal, what was recorded is still published.
 """
 
@@ -56,13 +56,12 @@ def record_fleet(
     settings: Settings,
     orgs: Sequence[ConfiguredOrg],
     names: Iterable[str],
-    progress: ProgressCallbacks = NO_PROGRESS,
 ) -> FleetRun:
     """Records these orgs; `names` are those of all orgs in the settings.
 
     Raises a RecorderError if none can be recorded: two names are one org, or the file cannot be used."""
     with exclusive_load(settings.primary_file):
-        return record_fleet_under_lock(settings, orgs, names, progress)
+        return record_fleet_under_lock(settings, orgs, names)
 
 
 def record_fleet_under_lock(

@@ -92,7 +92,7 @@ def _text(error: SalesforceError | RecorderError) -> str:
 
 def _limit(error: SalesforceError | RecorderError, org: Org) -> str:
     """The message if an answer means that the org accepts no more calls just now; else ""."""
-    if isinstance(error, SalesforceError) and (error.status in (420, 429) or error.code == "REQUEST_LIMIT_EXCEEDED"):
+    if isinstance(error, SalesforceError) and error.is_limit:
         return explained(error, org.api_version).message
     return ""
 

@@ -18,13 +18,13 @@ from pipelines.errors import RecorderError
 from pipelines.job_tables import JOB_DETAILS
 from pipelines.org_log import for_same_org
 from pipelines.recording.detail_backlog import Job, backlog, spread
+from pipelines.recording.incomplete import warn_incomplete
 from pipelines.recording.job_answer import CLASSIC_ERROR, NOT_FOUND, ClassicApi, Row, details_of
 from pipelines.recording.listings import Listings
 
 logger = logging.getLogger(__name__)
 
 AT_ONCE: Final = 8  # calls in flight: an org allows 25 long-running ones, and these are short
-INCOMPLETE: Final = "The jobs are recorded, but not all of %s (To stop asking: details_per_run = 0 under [query_jobs].)"
 FAILURES_IN_A_ROW: Final = 5  # then the cause is not the job, and further requests would waste calls
 
 
@@ -93,10 +93,7 @@ class Details:
                 pool.shutdown(cancel_futures=True)
         self.outcome = self._outcome(stopped)
         for note in self.outcome.notes:
-            logger.warning(
-                "The jobs are recorded, but not all of %s (To stop asking: details_per_run = 0 under [query_jobs].)",
-                note,
-            )
+            warn_incomplete(note, "details_per_run = 0")
         return pa.Table.from_pylist(self._rows, schema=JOB_DETAILS.schema)
 
     def _next(self) -> Job | None:

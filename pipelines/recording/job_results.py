@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from pipelines.errors import InvalidResponse, NoResponse, RecorderError
 from pipelines.job_tables import JOB_BATCHES, JOB_DETAILS, RECORD_ERRORS
+from pipelines.recording.incomplete import warn_incomplete
 from pipelines.recording.job_answer import OFF
 from pipelines.recording.load_results import LoadResults, TooFewCalls, read_load
 from pipelines.recording.result_rows import UnreadableResults
@@ -83,10 +84,7 @@ class JobResults:
         if self.jobs:
             self.outcome = ResultsOutcome(self._done, self.jobs[0]["waiting"] - self._done, notes)
         for note in notes:
-            logger.warning(
-                "The jobs are recorded, but not all of %s (To stop asking: record_errors = false under [query_jobs].)",
-                note,
-            )
+            warn_incomplete(note, "record_errors = false")
         tables = (RECORD_ERRORS, JOB_BATCHES, JOB_DETAILS)
         return {table.name: pa.Table.from_pylist(self._rows[table.name], schema=table.schema) for table in tables}
 
@@ -112,7 +110,7 @@ class JobResults:
         return ""
 
     def _refused(self, job: Job, error: SalesforceError) -> str:
-        if error.status == 401 or error.status in (420, 429) or error.code == "REQUEST_LIMIT_EXCEEDED":
+        if error.status == 401 or error.is_limit:
             return explained(error, self.org.api_version).message
         if job["is_classic"] and error.code in OFF:
             self._classic_off = str(error)

@@ -180,15 +180,14 @@ def settle(primary: PrimaryDatabase, listed: Sequence[Listings], resumed: int) -
 
 def note_names(
     primary: PrimaryDatabase, signed_in: Mapping[str, Org], names: Collection[str], listed: Sequence[Listings]
-) -> list[str]:
-    """Keeps what the settings call each org; returns, and notes, which orgs they no longer name."""
+) -> None:
+    """Keeps what the settings call each org; notes, and warns of, those that they no longer name."""
     orgs = {name: (org.org_id, org.session.instance_url) for name, org in signed_in.items()}
     left = note_configured_names(primary.connection, orgs, names, max(listings.org.clock for listings in listed))
     if left:
         note_in_listing(primary.connection, listed[0].first.listing_id, left)
     for line in left:
         logger.warning("%s", line)
-    return left
 
 
 def finish(primary: PrimaryDatabase, settings: Settings) -> None:

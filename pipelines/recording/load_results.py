@@ -96,7 +96,7 @@ def _count_unprocessed(org: Org, path: str, delimiter: str, allowance: Allowance
     except LimitReached:
         results.refused = f"Unprocessed records: only {rows:,} were counted within the limits of size and time."
     except SalesforceError as error:
-        if error.status in (401, 420, 429) or error.status >= 500 or error.code == "REQUEST_LIMIT_EXCEEDED":
+        if error.is_limit or error.status == 401 or error.status >= 500:
             raise
         results.refused = f"Unprocessed records: {error}"
     else:

@@ -12,6 +12,7 @@ import pyarrow as pa
 from pipelines.columns import Table
 from pipelines.errors import InvalidResponse, RecorderError, sanitize
 from pipelines.recording.history import History
+from pipelines.recording.incomplete import warn_incomplete
 from pipelines.recording.listings import Listings
 from pipelines.recording.merges import Rows
 from pipelines.recording.records import as_json, text, whole_number
@@ -24,9 +25,6 @@ logger = logging.getLogger(__name__)
 USER_ID: Final = re.compile(r"005[0-9A-Za-z]{12}(?:[0-9A-Za-z]{3})?")  # safe to put into a SOQL query
 NAMES_KEPT: Final = timedelta(days=7)  # before the names of users and org are fetched again
 MAX_USERS: Final = 2_000  # per run: ten calls; the next run fetches the rest
-INCOMPLETE: Final = (
-    "The jobs are recorded, but not all of %s (To stop asking: fetch_org_metadata = false under [query_jobs].)"
-)
 OF_SETTINGS: Final = ("configured_name", "left_settings_at")  # columns of `orgs` that `configured_names.py` fills
 IDS_PER_QUERY: Final = 200  # a URL of some 4 KB, and a single page of results
 
@@ -92,7 +90,7 @@ def ask_for_metadata(
             rows = questions[table]()
         except RecorderError as failure:
             notes.append(f"{table.name}: {failure.message}")
-            logger.warning(INCOMPLETE, notes[-1])
+            warn_incomplete(notes[-1], "fetch_org_metadata = false")
             continue
         if rows:
             if table == USERS:

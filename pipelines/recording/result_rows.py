@@ -118,11 +118,9 @@ def _csv_rows(parts: Iterable[bytes], delimiter: str) -> Iterator[list[str]]:
         raise UnreadableResults(f"not CSV: {error}") from None
 
 
-def _column(header: list[str], name: str, *, needed: bool = True) -> int:
+def _column(header: list[str], name: str) -> int:
     found = [at for at, column in enumerate(header) if column.strip().lower() == name]
     if len(found) != 1:  # of two, one is the upload's own
-        if not found and not needed:
-            return -1
         raise UnreadableResults(f"{'no' if not found else 'more than one'} column {name}")
     return found[0]
 

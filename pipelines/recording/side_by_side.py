@@ -1,8 +1,9 @@
 """Works for several orgs at once: what waits for the network runs in threads, everything else on the main thread.
 
-So only the main thread touches the database, dlt and the settings: one org's rows are compared and loaded as if it were
-the only one, while others wait for their org's answers. Each org's work is a generator. What it yields is a function
-that waits for the network; it is sent what that returned, or gets its exception.
+So only the main thread touches dlt, the settings and the database, except that while it waits, a thread may compare an
+org's second listing. One org's rows are compared and loaded as if it were the only one, while others wait for their
+org's answers. Each org's work is a generator. What it yields is a function that waits for the network; it is sent what
+that returned, or gets its exception.
 """
 
 from collections import deque

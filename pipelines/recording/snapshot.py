@@ -81,8 +81,8 @@ def take_snapshot(  # noqa: PLR0917
     filters: dict[str, str],
     history: History,
     pages: Iterable[Page],
-    others: Collection[Feed] = (),
-    leave: Callable[[Rows], None] = lambda jobs: None,
+    others: Collection[Feed],
+    leave: Callable[[Rows], None],
 ) -> Generator[Rows, None, Snapshot]:
     """Reads the pages of a listing (see `job_pages`) and yields what is new or different as rows of the tables, a few
     pages at a time. Load nothing until the generator has ended: only then is the listing known to be complete.

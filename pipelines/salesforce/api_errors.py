@@ -21,6 +21,11 @@ class SalesforceError(Exception):
         self.foreign = None if self.code else foreign_answer(response)  # what it means, if it is not the org's own
         super().__init__(f"HTTP {self.status} {self.code}: {self.text}")
 
+    @property
+    def is_limit(self) -> bool:
+        """Whether the org accepts no more calls just now."""
+        return self.status in (420, 429) or self.code == "REQUEST_LIMIT_EXCEEDED"
+
 
 def session_has_ended(response: Response) -> bool:
     """Whether the session has expired: 401, or the Classic API's error code (its status is not documented)."""

@@ -45,7 +45,7 @@ class StreamedAnswer:
     """A response whose headers have arrived. `parts` can be read once."""
 
     def __init__(self, response: Response, allowance: Allowance) -> None:
-        self.status, self.headers = response.status_code, response.headers
+        self.headers = response.headers
         self._response, self._allowance = response, allowance
 
     def parts(self) -> Iterator[bytes]:

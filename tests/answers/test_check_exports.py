@@ -224,6 +224,8 @@ def test_thresholds_are_settings(tmp_path: Path, given: Tables, settings: Row) -
 
 def test_a_multiple_of_the_most_before_may_be_below_one(tmp_path: Path) -> None:
     most = export(AT - 20 * DAY, records=90_000, created_by_id=WAREHOUSE)
-    file = plant(tmp_path / "w.duckdb", **NAMES | together(USUAL, most, export(records=41_000, created_by_id=WAREHOUSE)))
+    file = plant(
+        tmp_path / "w.duckdb", **NAMES | together(USUAL, most, export(records=41_000, created_by_id=WAREHOUSE))
+    )
     assert check(file, Thresholds(), now=NOW) == []
     assert kinds(check(file, Thresholds(export_times=0.5), now=NOW)) == ["unusual export"]
