@@ -14,6 +14,7 @@ from dlt.load.exceptions import LoadClientJobFailed
 
 from pipelines.errors import exception_chain
 from pipelines.interrupts import causing_signal
+from pipelines.job_tables import JOB_DETAILS
 from pipelines.recording.feeds import FEEDS
 from pipelines.recording.kept_listings import KeptListing, UnreadableListing, rows_of, waiting
 from pipelines.recording.org_join import join_orgs
@@ -70,8 +71,7 @@ def load_kept(primary: PrimaryDatabase, state: StateFolder, identity: str) -> in
             unfit = next((one for one in chain if isinstance(one, (UnreadableListing, *DOES_NOT_FIT))), None)
             if unfit is None or causing_signal(chain):
                 raise
-            if not isinstance(unfit, UnreadableListing):
-                forget(primary.connection, _listing_ids(kept))
+            forget(primary.connection, _listings_with_jobs(kept))
             there = kept.set_aside(state)
             said = str(unfit).splitlines()[0][:300]
             logger.warning("A kept listing could not be loaded, and was moved to %s: %s", there, said)
@@ -99,8 +99,13 @@ def _load_one(primary: PrimaryDatabase, state: StateFolder, kept: KeptListing) -
     kept.remove()
 
 
-def _listing_ids(kept: KeptListing) -> list[str]:
-    files = sorted(kept.folder.glob(f"{LISTINGS.name}.*.parquet"))
+def _listings_with_jobs(kept: KeptListing) -> list[str]:
+    """The ids of its listings; none if it has details, which come after the listing, with the listing's row again."""
+    try:
+        tables = kept.tables()
+    except UnreadableListing:  # so nothing of it was loaded
+        return []
+    files = [] if JOB_DETAILS.name in tables else tables.get(LISTINGS.name, [])
     return [listing_id for rows in rows_of(files, LISTINGS) for listing_id in rows["listing_id"].to_pylist()]
 
 

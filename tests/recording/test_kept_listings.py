@@ -157,6 +157,31 @@ def test_a_listing_that_does_not_fit_is_set_aside_and_named(org: DemoOrg, record
     assert recorder.rows("select jobs_listed from listings order by started_at") == [(0,), (1,), (1,), (0,)]
 
 
+def test_details_that_do_not_fit_are_set_aside_and_their_listing_stays(
+    org: DemoOrg, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its jobs are recorded."""
+    monkeypatch.setenv("QUERY_JOBS__DETAILS_PER_RUN", "9")
+    org.add_job(state="JobComplete")
+    recorder.load()
+    with duckdb.connect(recorder.primary_file) as primary:
+        primary.execute("alter table salesforce.job_details alter error_message type bigint")
+    org.advance(HOUR)
+    org.add_job(state="Failed", errorMessage="InvalidBatch : Field name not found : Foo__c")
+    assert recorder.run().returncode == 70
+    org.advance(HOUR)
+    run = recorder.run()
+    assert run.returncode == 70
+    assert "was moved to" in run.stderr
+    with duckdb.connect(recorder.primary_file) as primary:
+        primary.execute("alter table salesforce.job_details alter error_message type varchar")
+    org.advance(HOUR)
+    run = recorder.run()
+
+    assert run.returncode == 0, run.stderr
+    assert recorder.rows("select jobs_listed from listings order by started_at") == [(1,), (2,), (2,), (2,)]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("held", ["before the first load", "later"])
 def test_a_listing_is_never_loaded_into_another_file(org: DemoOrg, recorder: Recorder, monkeypatch, held: str) -> None:
