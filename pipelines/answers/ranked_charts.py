@@ -122,7 +122,7 @@ def above(one: Chart, other: Chart) -> Chart:
     return chart.resolve_scale(color="independent")
 
 
-def _names(rows: Sequence[Row], x: int, width: int) -> alt.Chart:
+def _names(rows: Sequence[Row], x: int, width: int) -> Chart:
     """The names in the order of the rows, beside their bars; on a phone above them."""
     room = LABEL - 10 if width > NARROW else width + MARGIN
     names = list(dict.fromkeys(row["name"] for row in rows))
