@@ -20,6 +20,7 @@ def imports():
     from pipelines.answers import pictures
     from pipelines.answers.charts import styled
     from pipelines.answers.check import check, read_thresholds
+    from pipelines.answers.page_text import rich
     from pipelines.answers.selection import Selection, orgs, select
     from pipelines.config.dlt_context import use_project
     from pipelines.config.settings import warehouse_to_read
@@ -43,6 +44,7 @@ def imports():
         read,
         read_thresholds,
         replace,
+        rich,
         rows,
         select,
         styled,
@@ -88,6 +90,7 @@ def choose(
     _demo += f", recorded by <code>make {_target}</code>"
     _whose = _demo if _is_demo else f"<code>{html.escape(str(warehouse))}</code>"
     _fits = ".phone { display: none } @media (max-width: 46rem) { .wide { display: none } .phone { display: block } }"
+    _fits += " .whole { white-space: nowrap }"
     mo.vstack(
         [
             mo.Html(f"<style>{_fits}</style>"),
@@ -101,11 +104,8 @@ def choose(
 @app.cell
 def choose_org(mo, recorded):
     mo.stop(not recorded, mo.md("Nothing is recorded yet: there is no complete listing."))
-    _named = {
-        row["display_name"] if row["org_id"] in row["display_name"] else f"{row['display_name']} ({row['org_id']})": row
-        for row in recorded
-    }
-    org = mo.ui.dropdown(_named, value=next(iter(_named)), label="org", allow_select_none=False)
+    _named = {row["display_name"]: row for row in recorded}  # unique
+    org = mo.ui.dropdown(_named, value=next(iter(_named)), label="org", allow_select_none=False, full_width=True)
     return (org,)
 
 
@@ -158,7 +158,8 @@ def choose_jobs(RecorderError, explanation, mo, org, rows, select, warehouse):
     )
     mo.vstack(
         [
-            mo.hstack([org, time, job_types, objects, creators], justify="start", wrap=True),
+            org,  # on a line of its own, because a name may be as long as a phone is wide
+            mo.hstack([time, job_types, objects, creators], justify="start", wrap=True),
             mo.md("If nothing is selected, everything is shown."),
         ]
     )
@@ -179,7 +180,7 @@ def chosen(Selection, creators, job_types, objects, org, time, warehouse):
 
 
 @app.cell
-def showing(RecorderError, html, mo, explanation, opened, replace, selection, styled):
+def showing(RecorderError, mo, explanation, opened, replace, rich, selection, styled):
     _names = {"job_types": "types", "objects": "objects", "creators": "users"}
 
     def show(make):
@@ -194,7 +195,7 @@ def showing(RecorderError, html, mo, explanation, opened, replace, selection, st
         parts = [
             mo.md(f"## {picture.title}"),
             # The text contains names from Salesforce, which must not be read as Markdown.
-            mo.Html(f"<p>{html.escape(picture.summary)}</p>"),
+            mo.Html(f"<p>{rich(picture.summary, None)}</p>"),
         ]
         if ignored:
             parts.append(mo.md(f"*Shows all {' and '.join(ignored)}: this filter does not apply here.*"))
@@ -218,10 +219,10 @@ def showing(RecorderError, html, mo, explanation, opened, replace, selection, st
 def needs(
     RecorderError,
     check,
-    html,
     mo,
     org,
     read_thresholds,
+    rich,
     explanation,
     warehouse,
 ):
@@ -231,8 +232,8 @@ def needs(
         mo.stop(True, explanation(_failure))
     findings = [finding for finding in _all if finding.org_id == org.value["org_id"]]
     _items = "".join(
-        f"<li><b>{'Urgent: ' if finding.urgent else ''}{finding.kind.capitalize()}</b>: {html.escape(finding.message)}"
-        f"<br><small>{html.escape(' · '.join(filter(None, (finding.shown_ids, finding.remedy))))}</small></li>"
+        f"<li><b>{'Urgent: ' if finding.urgent else ''}{finding.kind.capitalize()}</b>: {rich(finding.message, None)}"
+        f"<br><small>{rich(' · '.join(filter(None, (finding.shown_ids, finding.remedy))), None)}</small></li>"
         for finding in findings
     )
     mo.vstack(

@@ -34,7 +34,7 @@ UNCOVERED: Final = "#808183"  # a time without coverage: the report hatches what
 UNKNOWN: Final[Mapping[str, Any]] = {"color": UNCOVERED, "opacity": 0.22}
 WHEN: Final = alt.Tooltip("when:N", title="from")
 NARROW: Final = 500  # pixels; below, charts are laid out for a phone
-MARGIN: Final = 66  # pixels of a chart's axis with its title
+MARGIN: Final = 76  # pixels of a chart's axis with its title
 DECIMALS: Final = ",.3~f"  # "~g" would become 1e+1 on an axis
 OWN_SCALES: Final = "Each panel has a scale of its own."
 TEXT: Final = {"labelColor": INK, "titleColor": INK, "labelFontSize": 12, "titleFontSize": 12}
@@ -46,7 +46,7 @@ CONFIG: Final = {
         **TEXT, "titleFontWeight": "normal", "gridColor": INK, "gridOpacity": 0.12, "domainColor": INK,
         "domainOpacity": 0.4, "tickColor": INK, "tickOpacity": 0.4, "labelOverlap": False,
     },
-    "axisY": {"minExtent": 50},  # panels begin at the same place, whatever the length of their numbers
+    "axisY": {"minExtent": MARGIN - 16},  # panels begin at the same place, whatever the length of their numbers
     "legend": {
         **TEXT, "orient": "top", "symbolType": "square", "symbolStrokeColor": INK, "columnPadding": 18, "labelLimit": 0,
     },
@@ -103,8 +103,17 @@ def stacked(charts: Sequence[Chart], *, own_scales: bool) -> Chart:
     """Panels below each other; a note if their scales differ."""
     if len(charts) == 1:
         return charts[0]
-    note = alt.TitleParams(OWN_SCALES, fontWeight="normal", fontSize=12)
-    return alt.vconcat(*charts, title=note) if own_scales else alt.vconcat(*charts)
+    return alt.vconcat(*charts, title=note(OWN_SCALES)) if own_scales else alt.vconcat(*charts)
+
+
+def panel_title(name: str, width: int) -> alt.TitleParams:
+    """A panel's title, which is cut off where the panel ends."""
+    return alt.TitleParams(name, limit=width + MARGIN)
+
+
+def note(*lines: str) -> alt.TitleParams:
+    """What is said above panels that have titles of their own."""
+    return alt.TitleParams(list(lines), fontWeight="normal", fontSize=12, offset=12)
 
 
 def height(width: int) -> int:

@@ -22,6 +22,8 @@ from pipelines.answers.chart_style import (
     amount,
     data,
     height,
+    note,
+    panel_title,
     shaded,
     stacked,
     styled,
@@ -80,7 +82,9 @@ def stacked_bars(  # noqa: PLR0917 - as every chart: what, in which colours, cal
                 tooltip=[WHEN, alt.Tooltip("group:N", title=" "), alt.Tooltip("value:Q", title=title)],
             )
         )
-        charts.append(shaded(span, width, bars).properties(width=width, height=height(width), title=name))
+        charts.append(
+            shaded(span, width, bars).properties(width=width, height=height(width), title=panel_title(name, width))
+        )
         if rates and any(row["value"] is not None for row in rates.get(name, ())):
             charts.append(_rate(rates[name], span, width))
     return stacked(charts, own_scales=len(tops) > 1 or (bool(rates) and len(panels) > 1))
@@ -131,7 +135,11 @@ def lines(panels: Mapping[str, Sequence[Row]], title: str, span: Span, width: in
                 tooltip=[WHEN, alt.Tooltip("value:Q", title=title)],
             )
         )
-        charts.append(shaded(span, width, chart).properties(width=width, height=height(width) - 30, title=name))
+        charts.append(
+            shaded(span, width, chart).properties(
+                width=width, height=height(width) - 30, title=panel_title(name, width)
+            )
+        )
     return stacked(charts, own_scales=len(tops) > 1)
 
 
@@ -146,7 +154,7 @@ def small_lines(panels: Mapping[str, Sequence[Row]], title: str, span: Span, wid
     """A small panel for each entry, with a solid line for the median and a dashed one for the 95th percentile; rows:
     start, which, value."""
     columns = 3 if width > NARROW else 1
-    each = width // columns - (MARGIN if columns > 1 else 0)
+    each = width // columns - (MARGIN + 8 if columns > 1 else 0)
     scale = alt.Scale(domain=list(PERCENTILES), range=list(PERCENTILES.values()))
     dash = alt.StrokeDash("which:N", legend=None, scale=scale)
     charts, tops = [], set()
@@ -161,9 +169,9 @@ def small_lines(panels: Mapping[str, Sequence[Row]], title: str, span: Span, wid
         )
         points = {"color": AMOUNT, "size": 18} if len(rows) < each // 4 else False
         line = base.mark_line(color=AMOUNT, point=points).encode(strokeDash=dash)
-        charts.append(shaded(span, each, line).properties(width=each, height=90, title=name))
+        charts.append(shaded(span, each, line).properties(width=each, height=90, title=panel_title(name, each)))
     words = ["solid: median", "dashed: 95th percentile", *([OWN_SCALES] if len(tops) > 1 else [])]
-    return alt.concat(*charts, columns=columns, title=alt.TitleParams(words, fontWeight="normal", fontSize=12))
+    return alt.concat(*charts, columns=columns, title=note(*words))
 
 
 def week(panels: Mapping[str, Sequence[Row]], title: str, width: int) -> Chart:
@@ -185,11 +193,11 @@ def week(panels: Mapping[str, Sequence[Row]], title: str, width: int) -> Chart:
                     scale=alt.Scale(domain=list(range(24))),
                     axis=alt.Axis(labelAngle=0, values=list(range(0, 24, 1 if width > NARROW else 3))),
                 ),
-                y=alt.Y("day:O", title=None, scale=alt.Scale(domain=names)),
+                y=alt.Y("day:O", title=None, scale=alt.Scale(domain=names), axis=alt.Axis(minExtent=MARGIN)),
                 opacity=alt.Opacity("value:Q", title=title, scale=scale, legend=legend),
                 tooltip=["day:O", "hour:O", alt.Tooltip("value:Q", title=title, format=",.1f")],
             )
-            .properties(width=width, height=7 * (22 if width > NARROW else 18), title=name)
+            .properties(width=width, height=7 * (22 if width > NARROW else 18), title=panel_title(name, width))
         )
     chart = stacked(charts, own_scales=True)
     return chart.resolve_scale(opacity="independent") if len(charts) > 1 else chart
@@ -198,7 +206,13 @@ def week(panels: Mapping[str, Sequence[Row]], title: str, width: int) -> Chart:
 def strip(covered: Sequence[Row], listings: Sequence[Row], span: Span, width: int) -> Chart:
     """Covered time in green, the rest hatched; a tick for each listing if there is room. Rows: start (, end)."""
     x = span.axis("start", width)
-    layers = [alt.Chart(data(covered)).mark_bar(color=AMOUNT, height=26).encode(x=x, x2="end:T")]
+    y = alt.YDatum(
+        "covered",
+        type="nominal",
+        title=None,
+        axis=alt.Axis(minExtent=MARGIN, domain=False, ticks=False, labelPadding=6),
+    )
+    layers = [alt.Chart(data(covered)).mark_bar(color=AMOUNT, height=26).encode(x=x, x2="end:T", y=y)]
     if len(listings) <= width // 8:
         layers.append(alt.Chart(data(listings)).mark_tick(color=INK, thickness=1, height=34, opacity=0.5).encode(x=x))
     return shaded(span, width, *layers).properties(width=width, height=44)

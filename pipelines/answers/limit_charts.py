@@ -17,11 +17,12 @@ from pipelines.answers.chart_style import (
     amount,
     data,
     height,
+    note,
+    panel_title,
     shaded,
     ticks,
 )
 from pipelines.answers.charts import known_values
-from pipelines.answers.ranked_charts import fitting
 from pipelines.answers.time_axis import Span, milliseconds
 
 WARNING_PERCENT: Final = 80  # of a limit: drawn as a line of its own
@@ -72,8 +73,7 @@ def line_under_limit(rows: Sequence[Row], title: str, limit_title: str, span: Sp
         last = alt.Chart(data([{**limits[-1], "warning": WARNING_PERCENT / 100 * limits[-1]["limit"]}]))
         said = f"{limit_title}: {limits[-1]['limit']:,}"
         layers.append(last.mark_text(**text).encode(x=alt.value(width), y=y("limit"), text=alt.value(said)))
-        beside: Any = {"align": "left", "dx": 4} if width > NARROW else {"align": "right", "dy": -8}
-        mark = last.mark_text(color=INK, **beside)
+        mark = last.mark_text(color=INK, align="left", dx=4)
         layers.append(mark.encode(x=alt.value(width), y=y("warning"), text=alt.value(f"{WARNING_PERCENT} %")))
     return shaded(span, width, *layers).properties(width=width, height=height(width) + 40)
 
@@ -82,7 +82,7 @@ def trends(panels: Mapping[str, Trend], span: Span, width: int) -> Chart:
     """A small panel for each entry, in percent of the limit: its peaks as a line, dashed where they lead if they keep
     growing as they did. All have the same scale, with lines at MARKS."""
     columns = 3 if width > NARROW else 1
-    each = width // columns - (MARGIN if columns > 1 else 0)
+    each = width // columns - (MARGIN + 8 if columns > 1 else 0)
     shown = dict(list(panels.items())[: MAX_PANELS if width > NARROW else MAX_PANELS // 2])
     most = max(row["value"] for trend in shown.values() for row in (*trend.points, *trend.ahead))
     marks = ticks(min(max(most, 100), 150), 5, whole=True)
@@ -105,7 +105,6 @@ def trends(panels: Mapping[str, Trend], span: Span, width: int) -> Chart:
         ]
         if trend.ahead:
             layers.append(alt.Chart(data(trend.ahead)).mark_line(color=AMOUNT, strokeDash=[4, 3]).encode(x=x, y=y))
-        title = fitting(name, each)
-        charts.append(shaded(span, each, *layers).properties(width=each, height=90, title=title))
+        charts.append(shaded(span, each, *layers).properties(width=each, height=90, title=panel_title(name, each)))
     words = ["highest use; dashed: if weekly peaks keep growing", "lines at 80 % and 100 %"]
-    return alt.concat(*charts, columns=columns, title=alt.TitleParams(words, fontWeight="normal", fontSize=12))
+    return alt.concat(*charts, columns=columns, title=note(*words))

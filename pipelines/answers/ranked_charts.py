@@ -11,9 +11,10 @@ from pipelines.answers.chart_style import AMOUNT, INK, MARGIN, NARROW, OUTCOMES,
 from pipelines.answers.time_axis import Span
 
 LABEL: Final = 290  # pixels for the names beside bars
-SAID: Final = 170  # pixels for what is said in a column beside them
+SAID: Final = 200  # pixels for what is said in a column beside them
 SAID_AT_END: Final = 80  # or at their ends
 SPARK: Final = 22  # pixels: the height of a sparkline
+LINES: Final = alt.Y("name:N", sort=None, axis=None)  # in the order of the rows
 
 
 def ranking(rows: Sequence[Row], title: str, width: int, marks: Sequence[int] = ()) -> Chart:
@@ -22,7 +23,7 @@ def ranking(rows: Sequence[Row], title: str, width: int, marks: Sequence[int] = 
     most = max([*(row["value"] for row in rows), *marks]) or 1
     left, right = (LABEL if width > NARROW else 0) - MARGIN, width - (SAID if marks else SAID_AT_END)
     x = alt.X("value:Q", axis=None, scale=alt.Scale(domain=[0, most], range=[left, right], nice=False))
-    base = alt.Chart(data(rows)).encode(y=alt.Y("name:N", sort=None, axis=None), x=x)
+    base = alt.Chart(data(rows)).encode(y=LINES, x=x)
     bars = base.mark_bar(color=AMOUNT, height=_thick(width), yOffset=_below(width))
     said = base.mark_text(color=INK, align="left", dx=10 if marks else 4, yOffset=_below(width)).encode(text="said:N")
     layers = [bars, said.encode(x=alt.value(right)) if marks else said]
@@ -35,10 +36,9 @@ def ranking(rows: Sequence[Row], title: str, width: int, marks: Sequence[int] = 
         else:  # not across the names
             crossed = alt.Chart(data([{"name": row["name"], "value": mark} for row in rows for mark in marks]))
             ticks = crossed.mark_tick(color=INK, thickness=1, height=_thick(width) + 4, yOffset=_below(width))
-            layers[1:1] = [ticks.encode(y=alt.Y("name:N", sort=None, axis=None), x=x)]
+            layers[1:1] = [ticks.encode(y=LINES, x=x)]
         layers.append(at.mark_text(color=INK, align="left", dx=-8, dy=-8).encode(y=alt.value(0), text="said:N"))
-    name = base.mark_text(color=INK, align="left", limit=LABEL - 10, yOffset=0 if width > NARROW else -9)
-    return alt.layer(*layers, name.encode(x=alt.value(-MARGIN), text="name:N")).properties(
+    return alt.layer(*layers, _names(rows, -MARGIN, width)).properties(
         width=width, height=_row(width) * len(rows), title=alt.TitleParams(title, offset=20 if marks else 4)
     )
 
@@ -46,7 +46,7 @@ def ranking(rows: Sequence[Row], title: str, width: int, marks: Sequence[int] = 
 def periods(rows: Sequence[Row], span: Span, width: int) -> Chart:
     """Bars from start to end, one line for each name; rows: name, start, end, said, over (bool)."""
     room = width - LABEL if width > NARROW else width
-    base = alt.Chart(data(rows)).encode(x=span.axis("start", room), y=_names(width))
+    base = alt.Chart(data(rows)).encode(x=span.axis("start", room), y=LINES)
     bars = base.mark_bar(color=OUTCOMES["failed"], height=_thick(width), yOffset=_below(width)).encode(
         x2="end:T",
         opacity=alt.Opacity("over:N", legend=None, scale=alt.Scale(domain=[False, True], range=[1, 0.4])),
@@ -55,7 +55,9 @@ def periods(rows: Sequence[Row], span: Span, width: int) -> Chart:
     said = base.mark_text(color=INK, align="left", dx=4, yOffset=_below(width)).encode(
         text="said:N", x=span.axis("end", room)
     )
-    return _named(base, [bars, said], width).properties(height=_row(width) * len({row["name"] for row in rows}))
+    names = _names(rows, 10 - LABEL if width > NARROW else -MARGIN, width)
+    number = len({row["name"] for row in rows})
+    return alt.layer(bars, said, names).properties(width=room, height=_row(width) * number)
 
 
 def sparklines(rows: Sequence[Row], title: str, span: Span, width: int) -> Chart:
@@ -63,7 +65,7 @@ def sparklines(rows: Sequence[Row], title: str, span: Span, width: int) -> Chart
     rows: name, said, short, points, which are (time, value) in order, each until the next. On a phone, names are above
     their sparklines."""
     wide = width > NARROW
-    row, left, right = (30, 410, 560) if wide else (54, -MARGIN, width - 225)
+    row, left, right = (30, 370, 510) if wide else (54, -MARGIN, width - 225)
     edge = alt.Scale(domain=[0, row * len(rows)], range=[0, row * len(rows)], nice=False)
     texts, points = [], []
     room = (left if wide else width) + MARGIN - 16
@@ -114,29 +116,19 @@ def _distinct(names: Sequence[str], most: int) -> list[str]:
     ]
 
 
-def fitting(name: str, width: int) -> str:
-    """A title that is no wider than its chart."""
-    most = width // 8
-    return name if len(name) <= most else f"{name[: most - 1]}…"
-
-
 def above(one: Chart, other: Chart) -> Chart:
     """Two charts of one picture, each with its own legend and scales."""
     chart = alt.concat(one, other, columns=1, align="none", spacing=28)
     return chart.resolve_scale(color="independent")
 
 
-def _names(width: int) -> alt.Y:
-    """The axis of names beside bars, in the order of the rows; on a phone they are above their bars."""
-    beside = alt.Axis(labelLimit=LABEL + 40, labelAlign="left", labelPadding=LABEL - 10, ticks=False, domain=False)
-    return alt.Y("name:N", sort=None, title=None, axis=beside if width > NARROW else None)
-
-
-def _named(base: alt.Chart, layers: list[alt.Chart], width: int) -> Chart:
-    if width > NARROW:
-        return alt.layer(*layers).properties(width=width - LABEL)
-    name = base.mark_text(color=INK, align="left", yOffset=-9, limit=width).encode(x=alt.value(0), text="name:N")
-    return alt.layer(*layers, name).properties(width=width)
+def _names(rows: Sequence[Row], x: int, width: int) -> Chart:
+    """The names in the order of the rows, beside their bars; on a phone above them."""
+    room = LABEL - 10 if width > NARROW else width + MARGIN
+    names = list(dict.fromkeys(row["name"] for row in rows))
+    shown = [{"name": name, "shown": text} for name, text in zip(names, _distinct(names, room // 8), strict=True)]
+    mark = alt.Chart(data(shown)).mark_text(color=INK, align="left", limit=room, yOffset=0 if width > NARROW else -9)
+    return mark.encode(x=alt.value(x), y=LINES, text="shown:N")
 
 
 def _row(width: int) -> int:

@@ -35,7 +35,7 @@ from pipelines.errors import ConfigError
 from pipelines.warehouse.narrowed import narrowed
 from pipelines.warehouse.reader import Warehouse, opened
 
-WIDE, PHONE = 800, 250  # pixels of a chart without its labels
+WIDE, PHONE = 755, 225  # pixels of a chart without its labels
 SCRIPT: Final = Path(__file__).with_name("report.js")
 MAX_ROWS: Final = 100  # per table; use a query for the rest
 MAX_ORGS: Final = 10  # with charts, unless named: each takes some 5 seconds and 0.8 MB

@@ -12,6 +12,7 @@ import vl_convert
 from markupsafe import escape
 
 from pipelines.answers.findings.finding import Finding
+from pipelines.answers.findings.words import counted
 from pipelines.answers.fleet import Fleet
 from pipelines.answers.output_file import STDOUT, check_output, write_bytes
 from pipelines.answers.page_text import shown
@@ -20,7 +21,7 @@ from pipelines.answers.report_numbers import Section
 from pipelines.answers.svg import drawing
 from pipelines.errors import ConfigError
 
-WIDTH, EDGE, CHART = 960, 24, 800  # pixels; images have twice as many
+WIDTH, EDGE, CHART = 960, 24, 780  # pixels; images have twice as many
 LINE: Final = 21  # pixels from line to line
 LETTERS: Final = 104  # in a line of WIDTH
 MAX_FINDINGS: Final = 12
@@ -71,7 +72,8 @@ def _images(sections: Sequence[Section], fleet: Fleet) -> Iterator[tuple[str, st
     """The name of each image, and the image as SVG."""
     if len(fleet.orgs) != 1:
         lines = [
-            f"{org['name']}: {org['findings']:,} findings, {org['urgent_findings']:,} urgent" for org in fleet.orgs
+            f"{org['name']}: {counted(org['findings'], 'finding')}, {org['urgent_findings']:,} urgent"
+            for org in fleet.orgs
         ]
         yield "summary.png", _image(f"Bulk API jobs of {len(fleet.orgs):,} orgs", [fleet.summary, *lines])
     for section in sections:

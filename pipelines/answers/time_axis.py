@@ -23,7 +23,7 @@ class Span:
     def axis(self, name: str, width: int, pixels: Sequence[int] = ()) -> alt.X:
         """The x axis, the same for all charts of this span and width: a tick a day, or every so many days or months.
         If it is only a part of the chart, from one pixel to another, it is not drawn."""
-        days, most = (self.until - self.since).days, max(width // 80, 2)
+        days, most = (self.until - self.since).days, max(width // 75, 2)
         if days <= 120:
             step = -(-days // most)
             ticks = [self.since + timedelta(days=day) for day in range(0, days + 1, step)]

@@ -14,6 +14,7 @@ from dlt.common.typing import TSecretStrValue
 
 from pipelines.config.dlt_context import active, named, place_of, section
 from pipelines.config.own_settings import CREDENTIALS, Found, variable
+from pipelines.config.project import command_for
 from pipelines.errors import ConfigError
 
 SECTION: Final = ".".join(CREDENTIALS)
@@ -85,11 +86,11 @@ class SalesforceCredentials(CredentialsConfiguration):
         ways = "\n".join(f"  {way}: {', '.join(keys)}" for way, keys in METHODS.items())
         if not given:
             where = "" if self.section == SECTION else f" under [{self.section}]"
-            init = "make init" if self.section == SECTION else f"`init --org {self.section.split('.')[1]}`"
+            init = command_for("init") if self.section == SECTION else f"`init --org {self.section.split('.')[1]}`"
             raise ConfigError(
                 f"No Salesforce credentials are set{where}.{self._empty()}",
                 f"Enter them with {init}, or set all keys for one of these sign-in methods:\n{ways}\n"
-                f"{self._where()}\nTo try it without an org: make demo",
+                f"{self._where()}\nTo try it without an org: {command_for('demo')}",
             )
         there = given | {key for keys in METHODS.values() for key in keys if self._place(key)}  # perhaps empty
         closest = min(METHODS.values(), key=lambda keys: (-len(there & set(keys)), len(set(keys) - there)))

@@ -31,6 +31,11 @@ def shown_path(path: str | os.PathLike[str]) -> str:
     return os.path.abspath(path) if relative.startswith(os.pardir) else relative
 
 
+def command_for(name: str) -> str:
+    """What to enter for a command of this recorder: a copy of the project has a target of make for it."""
+    return f"bulk-jobs {name}" if INSTALLED else f"make {name}"
+
+
 def version() -> str:
     """The version of this code; "unknown" for a copy without pyproject.toml."""
     if INSTALLED:

@@ -22,6 +22,7 @@ from pipelines.config.defaults import BUDGET_PERCENT, CURRENT_API_VERSION, FEEDS
 from pipelines.config.dlt_context import active, named, resolved, section
 from pipelines.config.own_settings import PRIMARY_FILE as PRIMARY_FILE_PATH
 from pipelines.config.own_settings import Found
+from pipelines.config.project import command_for
 from pipelines.errors import ConfigError, RecorderError, sanitize
 from pipelines.regular_files import check_regular
 
@@ -228,12 +229,19 @@ def warehouse_to_read(given: Path | None, demo: Path | None) -> Path:
     if settings.warehouse.is_file():
         return settings.warehouse
     if settings.primary_file.exists():
-        raise ConfigError(f"There is no warehouse at {settings.warehouse}.", "The next load publishes it: make load.")
+        raise ConfigError(
+            f"There is no warehouse at {settings.warehouse}.", f"The next load publishes it: {command_for('load')}."
+        )
     if demo and demo.is_file():
         return demo
-    instead = "To try it without an org: make demo" if demo else "The demo is read only if --warehouse names its file."
+    instead = (
+        f"To try it without an org: {command_for('demo')}"
+        if demo
+        else "The demo is read only if --warehouse names its file."
+    )
     raise ConfigError(
-        f"There is no warehouse at {settings.warehouse} yet.", f"The first load creates it: make load. {instead}"
+        f"There is no warehouse at {settings.warehouse} yet.",
+        f"The first load creates it: {command_for('load')}. {instead}",
     )
 
 

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from pipelines.config.credentials import SalesforceCredentials
 from pipelines.config.dlt_context import use_given_settings, use_project
-from pipelines.config.project import shown_path
+from pipelines.config.project import INSTALLED, command_for, shown_path
 from pipelines.config.settings import Settings
 from pipelines.demo.home import cleared
 from pipelines.demo_org.life import live
@@ -123,19 +123,19 @@ def _summarize(org: DemoOrg, warehouse: Path, days: int) -> None:
         "Load more often to see more."
     )
     python, file = shlex.quote(shown_path(sys.executable)), shown_path(warehouse)
-    of_demo = f"WAREHOUSE={shlex.quote(file)}"  # without it, they read an org of one's own, or what is in demo/
+    of_demo = f"{'--warehouse ' if INSTALLED else 'WAREHOUSE='}{shlex.quote(file)}"  # without it, they read an org of one's own, or what is in demo/
+    commands = [*map(command_for, ("report", "check")), *(() if INSTALLED else ("make notebook",))]
+    looks = "\n".join(f"  {command} {of_demo}" for command in commands)
     query = "select failing_since, failures, object, created_by from salesforce.failure_streaks where is_ongoing"
     code = f"import duckdb; duckdb.connect({file!r}, read_only=True).sql('{query}').show()"
     print(
         f"""
 Next, try:
-  make report {of_demo}
-  make check {of_demo}
-  make notebook {of_demo}
+{looks}
   {python} -c {shlex.quote(code) if SHELL_SPECIAL & set(code) else f'"{code}"'}
 and with your own org:
-  make init
-  make load"""
+  {command_for("init")}
+  {command_for("load")}"""
     )
 
 

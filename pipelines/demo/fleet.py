@@ -12,7 +12,7 @@ from typing import Final
 from rich.console import Console
 
 from pipelines.config.orgs import org_names, read_orgs
-from pipelines.config.project import shown_path
+from pipelines.config.project import command_for, shown_path
 from pipelines.demo.command import FIRST_LOAD, UNTIL, demo_home, demo_settings
 from pipelines.demo.home import cleared
 from pipelines.demo_org.life import live
@@ -54,7 +54,7 @@ Next, try:
   {command} report --warehouse {shlex.quote(warehouse)}
 and with your own orgs, each under a name:
   {command} init --org NAME
-  make load""")
+  {command_for("load")}""")
     return 0
 
 

@@ -20,6 +20,7 @@ from pipelines.alerts.settings import has_channels, read_alert_settings
 from pipelines.answers.findings.words import counted
 from pipelines.config.dlt_context import active
 from pipelines.config.orgs import ConfiguredOrg, read_orgs
+from pipelines.config.project import command_for
 from pipelines.config.settings import DEFAULT_PRIMARY, Settings, project_path, read_settings
 from pipelines.diagnosis.earlier_runs import EarlierRuns
 from pipelines.diagnosis.examination import Diagnosis
@@ -154,7 +155,9 @@ def _concluded(found: Diagnosis, settings: Settings) -> int:
             found.good(f"{counted(len(channels), 'channel')} for check --notify; nothing was sent")
     if answers := list(usual_questions(found, settings)):
         print("In short", *(f"  {question} {answer}" for question, answer in answers), sep="\n")
-    print("All is well." if not found.exit_code else "Fix the items marked BAD, then run make doctor again.")
+    print(
+        "All is well." if not found.exit_code else f"Fix the items marked BAD, then run {command_for('doctor')} again."
+    )
     return found.exit_code
 
 

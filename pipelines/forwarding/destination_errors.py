@@ -19,6 +19,7 @@ from dlt.common.exceptions import MissingDependencyException
 from dlt.destinations.exceptions import DestinationConnectionError
 
 from pipelines.config.dlt_context import active, config_error, place_of
+from pipelines.config.project import INSTALLED
 from pipelines.errors import (
     AccessDenied,
     ConfigError,
@@ -49,7 +50,9 @@ TLS: Final = (
     "does not match host name",
 )  # fmt: skip
 INSISTS: Final = "dlt requires a password, even if the server does not (peer, trust, .pgpass): then any text will do."
-NO_DRIVER: Final = {"postgres": "make setup-postgres", "filesystem": "make setup-lake"}
+NO_DRIVER: Final[dict[str, str]] = (
+    {} if INSTALLED else {"postgres": "make setup-postgres", "filesystem": "make setup-lake"}
+)
 
 
 class Credentials:

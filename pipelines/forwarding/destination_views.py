@@ -17,6 +17,7 @@ from pipelines.errors import AccessDenied, ConfigError, exception_chain
 from pipelines.forwarding.database import POSTGRES, Database
 from pipelines.forwarding.destination_errors import sqlstate
 from pipelines.forwarding.dialects import views_in
+from pipelines.forwarding.registry import RECORDERS
 from pipelines.tables import TABLES
 from pipelines.warehouse.schema import read_header, views
 
@@ -36,7 +37,9 @@ def fingerprint(dialect: str, dataset: str, table_format: str | None) -> str:
     """Identifies everything that `create_views` writes, without translating it, which takes a second."""
     files = sorted(Path(__file__).parent.glob("dialect*.py"))
     translation = [file.read_bytes() for file in (*files, Path(__file__))], version("sqlglot")
-    return hashlib.sha256(repr((dialect, dataset, table_format, translation, views(), TABLES)).encode()).hexdigest()
+    return hashlib.sha256(
+        repr((dialect, dataset, table_format, translation, views(), TABLES, RECORDERS)).encode()
+    ).hexdigest()
 
 
 def create_views(database: Database, dataset: str, *, in_one_transaction: bool) -> None:
@@ -98,19 +101,24 @@ def _create_numbers(database: Database, select: str) -> None:
     database.sql.execute_sql(f"create unique index if not exists {NUMBERS}_key on {table} (n)")
     database.sql.execute_sql(f"insert into {table} {select} on conflict do nothing")
     database.sql.execute_sql(f"analyze {table}")
+    for statement in _comments_of_view(database, "table", NUMBERS):
+        database.sql.execute_sql(statement)
 
 
 def _comments(database: Database, names: tuple[str, ...]) -> Iterator[str]:
-    for table in TABLES:
+    for table in (*TABLES, RECORDERS):
         yield _comment("table", database.named(table.name), table.grain)
         for column in table.columns:
             yield _comment("column", f"{database.named(table.name)}.{database.quoted(column.name)}", column.meaning)
-    for name, sql in views().items():
-        if name in names:
-            grain, columns = read_header(sql)
-            yield _comment("view", database.named(name), grain)
-            for shown, _, meaning in columns:
-                yield _comment("column", f"{database.named(name)}.{database.quoted(shown)}", meaning)
+    for name in names:
+        yield from _comments_of_view(database, "view", name)
+
+
+def _comments_of_view(database: Database, kind: str, name: str) -> Iterator[str]:
+    grain, columns = read_header(views()[name])
+    yield _comment(kind, database.named(name), grain)
+    for shown, _, meaning in columns:
+        yield _comment("column", f"{database.named(name)}.{database.quoted(shown)}", meaning)
 
 
 def _comment(kind: str, name: str, text: str) -> str:

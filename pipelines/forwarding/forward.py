@@ -13,6 +13,7 @@ from pathlib import Path
 
 import duckdb
 
+from pipelines.config.project import command_for
 from pipelines.config.settings import Settings
 from pipelines.errors import ConfigError, exception_chain
 from pipelines.forwarding.delivery import dialect_of, place_of_data
@@ -73,7 +74,7 @@ def copy_sent_to(settings: Settings, forwarding: ForwardSettings) -> tuple[SentC
     if not holds_something(settings.warehouse):
         raise ConfigError(
             f"There is nothing to forward: there is no warehouse at {settings.warehouse} yet.",
-            "The next load publishes it: make load.",
+            f"The next load publishes it: {command_for('load')}.",
         )
     return SentCopy(settings.primary_file, place, forwarding.table_format), hidden
 
@@ -96,5 +97,5 @@ def _damage_named(published: Path, taken: Path) -> Iterator[None]:
             raise
         raise ConfigError(
             f"The published copy {published} is damaged: {part}. Not everything was sent.",
-            "The next load publishes it again: make load. Then forward again.",
+            f"The next load publishes it again: {command_for('load')}. Then forward again.",
         ) from None

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from pipelines.columns import Table
 from pipelines.config.dlt_context import active
+from pipelines.config.project import command_for
 from pipelines.config.settings import Settings
 from pipelines.errors import ConfigError
 from pipelines.forwarding.database import LONG_KEY, Database, retried
@@ -77,7 +78,7 @@ class Sending:
         if found.identity is None:
             raise ConfigError(
                 f"{self.settings.warehouse} was published by an earlier version, and has no identity yet.",
-                "The next load gives it one: make load.",
+                f"The next load gives it one: {command_for('load')}.",
             )
         recorder = Recorder(
             self.forwarding.recorder or found.identity, found.identity, self.settings.primary_file.resolve()

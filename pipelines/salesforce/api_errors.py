@@ -4,11 +4,13 @@ from typing import Final
 
 from requests import Response
 
+from pipelines.config.project import command_for
 from pipelines.errors import AccessDenied, ConfigError, RecorderError, TemporaryError, sanitize
 from pipelines.salesforce.foreign_answers import foreign_answer
 from pipelines.salesforce.json_answers import decoded_classic
 from pipelines.salesforce.redaction import redact
 
+DOCTOR: Final = f"`{command_for('doctor')}`"
 ENDED: Final = ("InvalidSessionId", "INVALID_SESSION_ID")
 
 
@@ -66,7 +68,7 @@ def explained(error: SalesforceError, api_version: str) -> RecorderError:
     if error.foreign:
         return error.foreign
     kind: type[RecorderError] = RecorderError
-    remedy = "Nothing was changed. Run `make doctor` to find out more."
+    remedy = f"Nothing was changed. Run {DOCTOR} to find out more."
     if error.code == "REQUEST_LIMIT_EXCEEDED":
         kind, remedy = (
             TemporaryError,
@@ -81,13 +83,11 @@ def explained(error: SalesforceError, api_version: str) -> RecorderError:
         kind = AccessDenied
         remedy = (
             "The session has expired or was never valid. If access_token is set, replace it: it expires with "
-            "its session. If sf_cli_org is set, sign in again: sf org login web. Otherwise run `make doctor`."
+            f"its session. If sf_cli_org is set, sign in again: sf org login web. Otherwise run {DOCTOR}."
         )
     elif error.status in (404, 410):
         kind = ConfigError
-        remedy = (
-            f"Check instance_url and api_version ({api_version}); `make doctor` shows which versions the org supports."
-        )
+        remedy = f"Check instance_url and api_version ({api_version}); {DOCTOR} shows which versions the org supports."
     elif error.code in ("API_DISABLED_FOR_ORG", "API_CURRENTLY_DISABLED"):
         kind, remedy = AccessDenied, "The org's edition has no API, or the user lacks the permission 'API Enabled'."
     elif error.status == 403:

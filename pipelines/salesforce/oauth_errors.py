@@ -5,6 +5,7 @@ Sources: help.salesforce.com xcloud.remoteaccess_oauth_flow_errors, and forum th
 
 from typing import Final
 
+from pipelines.config.project import command_for
 from pipelines.errors import AccessDenied, RecorderError, TemporaryError
 
 PASSING: Final = (
@@ -74,5 +75,5 @@ def refused(error: str) -> RecorderError:
         return TemporaryError(f"Salesforce cannot process the sign-in right now ({error}).", "Try again later.")
     return AccessDenied(
         f"Salesforce refused the sign-in ({error}).",
-        remedy_for(error) or "Check the sign-in keys in .dlt/secrets.toml, then run `make doctor`.",
+        remedy_for(error) or f"Check the sign-in keys in .dlt/secrets.toml, then run `{command_for('doctor')}`.",
     )

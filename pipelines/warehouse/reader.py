@@ -13,6 +13,7 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
+from pipelines.config.project import command_for
 from pipelines.errors import ConfigError, TemporaryError, disk_full_error, is_permission_error
 from pipelines.interrupts import raise_if_interrupted
 from pipelines.regular_files import holds_something
@@ -24,8 +25,8 @@ from pipelines.warehouse.primary import locking_problem
 
 Row = dict[str, Any]
 WHERE_FROM: Final = (
-    "Loads publish to the path that `warehouse` under [query_jobs] sets: make load. "
-    "The demo's is demo/warehouse.duckdb: make demo."
+    f"Loads publish to the path that `warehouse` under [query_jobs] sets: {command_for('load')}. "
+    f"The demo's is demo/warehouse.duckdb: {command_for('demo')}."
 )
 
 

@@ -29,6 +29,21 @@ QUERIES = [target["expr"].replace("$org", ".*") for panel in DASHBOARD["panels"]
 ALERTS = re.findall(r"expr: (.+)", (PROJECT / "docs" / "alerts.md").read_text())
 
 
+def test_the_dashboard_warns_when_an_alert_begins() -> None:
+    """Of an age: it turned orange an hour before Prometheus alerted."""
+    begins = dict(re.findall(r"(\w+_timestamp_seconds)\b[^>]* > (\d+)", "\n".join(ALERTS)))
+    turns = {
+        metric: str(panel["fieldConfig"]["defaults"]["thresholds"]["steps"][1]["value"])
+        for panel in DASHBOARD["panels"]
+        for target in panel["targets"]
+        if "time()" in target["expr"]
+        for metric in re.findall(r"\w+_timestamp_seconds", target["expr"])
+    }
+
+    assert len(begins) == 2
+    assert turns == begins
+
+
 def prometheus(program: str) -> str:
     """A program of Debian's package `prometheus`."""
     found = shutil.which(program)

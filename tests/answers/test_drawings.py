@@ -8,9 +8,10 @@ from typing import Any
 
 from picture_rows import MONTH, job, selection
 from planted import DAY, HOUR, NOW, plant
-from test_charts import LINE, NAMED, SPAN
+from test_charts import BARS, LINE, NAMED, SPAN, SPELL
 
 from pipelines.answers import limit_charts, pictures, ranked_charts
+from pipelines.answers.charts import OUTCOMES, stacked_bars, strip
 from pipelines.answers.pictures import Picture
 from pipelines.answers.svg import drawing
 from pipelines.answers.time_axis import milliseconds
@@ -85,7 +86,7 @@ def test_a_series_that_failed_again_and_again_has_one_line(tmp_path: Path) -> No
         jobs += [job(NOW - (7 * week + n) * DAY, object="Lead", state="Failed") for n in range(1, 4 + week)]
         jobs.append(job(NOW - (7 * week + 6) * DAY, object="Lead"))
     picture = pictures.streaks(selection(plant(tmp_path / "w.duckdb", query_jobs=jobs, listings=MONTH)))
-    rows = drawn(picture)
+    rows = [row for row in drawn(picture) if "said" in row]
 
     assert picture.draw
     assert [(row["name"], row["said"]) for row in rows] == [
@@ -101,9 +102,29 @@ def test_names_that_are_cut_off_alike_stay_apart() -> None:
         {"name": f"UNABLE_TO_LOCK_ROW: {'x' * 80} {end}", "said": "1", "short": "1", "points": points}
         for end in ("this", "that")
     ]
-    shown = json.dumps(ranked_charts.sparklines(reasons, "jobs", SPAN, 800).to_dict())
+    series = [{**SPELL[0], "name": reason["name"]} for reason in reasons]
+    for chart in (
+        ranked_charts.sparklines(reasons, "jobs", SPAN, 800),
+        ranked_charts.ranking([{**row, "value": 1} for row in series], "jobs", 800),
+        ranked_charts.periods(series, SPAN, 800),
+    ):
+        shown = json.dumps(chart.to_dict(), ensure_ascii=False)
+        assert set(re.findall(r'UNABLE[^"]*…x+ (this|that)', shown)) == {"this", "that"}
 
-    assert len(set(re.findall(r"UNABLE_TO_LOCK_ROW: x+…x+ (this|that)", shown.encode().decode("unicode_escape")))) == 2
+
+def test_plots_begin_at_the_same_place() -> None:
+    """However long their numbers are, and if they have none."""
+    charts = [
+        stacked_bars({"queries": [{**BARS[0], "value": value}]}, OUTCOMES, "jobs", SPAN, 700) for value in (1, 30_000)
+    ]
+    listed = [{"start": SPAN.since, "end": SPAN.until}]
+    pictures = [
+        Picture("", "", "", {}, [], lambda _, chart=chart: chart)
+        for chart in (*charts, strip(listed, listed, SPAN, 700))
+    ]
+    begin = [float(re.findall(r"translate\(([\d.]+),", drawing(picture, 700, ""))[0]) for picture in pictures]
+
+    assert max(begin) - min(begin) <= 2
 
 
 def test_labels_of_a_ranking_do_not_cross_its_lines() -> None:

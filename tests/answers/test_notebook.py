@@ -1,6 +1,7 @@
 """The notebook on a published copy: every picture, the filters, the user's own SQL, and no file kept open."""
 
 import html
+import re
 import runpy
 import sys
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import Any
 import duckdb
 import pytest
 from picture_rows import MONTH, job
-from planted import NOW, ORG, plant
+from planted import NOW, plant
 from recorders import Recorder
 
 from pipelines.answers import pictures
@@ -36,10 +37,16 @@ def open_notebook(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Shown]:
     return run
 
 
+def words(source: str) -> str:
+    """As it is read, without what keeps dates in one piece."""
+    text = html.unescape(source).replace(r"\u003c", "<").replace(r"\u003e", ">")
+    return re.sub(r'<span class=\\?"whole\\?">(.*?)</span>', r"\1", text)
+
+
 def test_the_notebook_shows_the_demo_from_top_to_bottom(filled: Settings, open_notebook: Callable[..., Shown]) -> None:
     """What needs attention, each picture with its answer and chart, and the result of the sample SQL."""
     source, defined = open_notebook(filled.warehouse)
-    text = html.unescape(source)
+    text = words(source)
 
     assert "query of Lead (V2Query) by Data Warehouse has failed" in text
     for finding in defined["findings"]:
@@ -63,7 +70,7 @@ def test_a_filter_changes_what_is_shown(filled: Settings, open_notebook: Callabl
     _, defined = open_notebook(filled.warehouse)
     chosen = replace(defined["selection"], objects=("Lead",))
     source, _ = open_notebook(filled.warehouse, selection=chosen)
-    text = html.unescape(source)
+    text = words(source)
 
     assert pictures.volume(chosen).summary in text
     assert pictures.volume(defined["selection"]).summary not in text
@@ -99,7 +106,7 @@ def test_several_orgs_have_a_table_and_are_chosen_by_the_name_shown(
     assert "All orgs at a glance" not in one
     assert "All orgs at a glance" in text
     assert "own_name" not in text  # what an admin looks for is in sight, without scrolling to the right
-    assert list(defined["org"].options) == [f"Acme (prod) ({ORG})", "Acme (uat) (00DX)"]
+    assert list(defined["org"].options) == ["Acme (prod)", "Acme (uat)"]
 
 
 @pytest.mark.slow

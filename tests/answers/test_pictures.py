@@ -173,7 +173,7 @@ def test_without_limits_the_allowance_is_unknown(tmp_path: Path) -> None:
     """The chart is still drawn, without the line."""
     picture = pictures.allowance(selection(plant(tmp_path / "w.duckdb", query_jobs=[job(NOW - DAY)])))
 
-    assert "allowance is not known: `fetch_org_metadata` is off" in picture.summary
+    assert "allowance is not known: fetch_org_metadata is off" in picture.summary
     assert picture.draw is not None
     picture.draw(800).to_dict()
 

@@ -1,7 +1,9 @@
 """The report as a reader uses it: contents, links to Setup, sorting and filtering, and its images."""
 
 import re
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from browser import browser
@@ -19,6 +21,7 @@ from pipelines.errors import ConfigError
 
 JOB = "750000000000001AAA"
 ORG_URL = "https://acme.my.salesforce.com"
+MINUTE = timedelta(minutes=1)
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -186,3 +189,53 @@ def test_the_pictures_are_written_as_images(recorder: Recorder, tmp_path: Path) 
         write_report(file, tmp_path / "report.html", 30, pngs=recorder.home / "images")
     assert "--pngs" in raised.value.remedy
     assert (recorder.home / "images" / "volume.png").read_text() == "mine"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("width", "media"), [(1060, "screen"), (720, "print")])
+def test_no_word_of_the_fleet_is_broken(tmp_path: Path, width: int, media: str) -> None:
+    """Where its table has the least room: headings, numbers, dates and the usual limit; none lies over another."""
+    limits = [{"limit_name": "DailyBulkV2QueryJobs", "max": 1_000, "remaining": 10}]
+    plain = {"query_jobs": [job(NOW - n * MINUTE, state="Failed") for n in range(1_200)], "org_limits": limits}
+    names = {"00DDm0000001000MAA": "Production", "00DDm0000002000MAA": "EMEA"}
+    tables: dict[str, list[dict[str, Any]]] = {
+        "orgs": [{"org_id": org_id, "name": name, "asked_at": NOW} for org_id, name in names.items()],
+        "listings": [
+            {**row, "org_id": org_id, "listing_id": f"{org_id}{n}"} for org_id in names for n, row in enumerate(MONTH)
+        ],
+        **{
+            table: [
+                {**row, "org_id": org_id, **({"id": f"{row['id'][:-4]}{org_id[6]}AAA"} if "id" in row else {})}
+                for org_id in names
+                for row in rows
+            ]
+            for table, rows in plain.items()
+        },
+    }
+    page = tmp_path / "report.html"
+    write_report(plant(tmp_path / "w.duckdb", **tables), page, 30)
+    with browser(tmp_path / "profile") as window:
+        window.devtools(
+            "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False
+        )
+        window.devtools("Emulation.setEmulatedMedia", media=media)
+        window.open(page.as_uri())
+        broken, over, shown = window.run("""
+            const cells = [...document.querySelectorAll('.fleet th, .fleet td')];
+            const broken = [];
+            for (const cell of cells.filter(cell => cell.matches('thead th, .number, [data-title^=Last], [data-title^=Worst]'))) {
+                const texts = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+                while (texts.nextNode()) {
+                    for (const word of texts.currentNode.data.matchAll(/[^\\s]+/g)) {
+                        const range = document.createRange();
+                        range.setStart(texts.currentNode, word.index);
+                        range.setEnd(texts.currentNode, word.index + word[0].length);
+                        if (new Set([...range.getClientRects()].map(rect => rect.top)).size > 1) broken.push(word[0]);
+                    }
+                }
+            }
+            const over = cells.filter(cell => cell.scrollWidth > cell.clientWidth + 1).map(cell => cell.innerText);
+            return [broken, over, cells[0].getBoundingClientRect().width > 1];
+        """)
+
+    assert (broken, over, shown) == ([], [], True)

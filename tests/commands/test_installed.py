@@ -73,6 +73,8 @@ def test_the_demo_runs_from_an_installed_package(installed: Path, tmp_path: Path
     before = {path for path in installed.parent.rglob("*") if path.suffix != ".pyc" and "__pycache__" not in path.parts}
     ran = in_folder(tmp_path, str(installed / "bulk-jobs"), "demo", "--days", "3", "--home", "here")
     assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.endswith("and with your own org:\n  bulk-jobs init\n  bulk-jobs load\n")
+    assert "make" not in ran.stdout
     report = in_folder(
         tmp_path,
         str(installed / "bulk-jobs"),

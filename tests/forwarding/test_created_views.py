@@ -10,6 +10,7 @@ from forwarder import Forwarder
 
 from pipelines.errors import AccessDenied, ConfigError
 from pipelines.forwarding import destination_views
+from pipelines.forwarding.registry import RECORDERS
 from pipelines.tables import TABLES
 from pipelines.warehouse.schema import views
 from pipelines.warehouse.sealed_json import unseal
@@ -34,11 +35,13 @@ def test_all_views_are_there_with_comments(one: Forwarder) -> None:
     uncommented = one.ask(
         "select relname, attname from pg_attribute as a join pg_class as c on c.oid = attrelid "
         "where relnamespace = 'salesforce'::regnamespace and relkind in ('v', 'r') and attnum > 0 "
-        "and left(relname, 4) <> '_dlt' and relname not in ('numbers', 'recorders') "
+        "and left(relname, 4) <> '_dlt' "
         "and left(attname, 4) <> '_dlt' and col_description(c.oid, attnum) is null"
     )
     assert uncommented == []
-    assert one.ask("select obj_description('salesforce.query_jobs'::regclass)") == [(TABLES[0].grain,)]
+    for name, grain in ((TABLES[0].name, TABLES[0].grain), (RECORDERS.name, RECORDERS.grain)):
+        assert one.ask(f"select obj_description('salesforce.{name}'::regclass)") == [(grain,)]
+    assert one.ask("select obj_description('salesforce.numbers'::regclass) is not null") == [(True,)]
 
 
 def test_they_are_made_anew_only_if_they_have_changed(one: Forwarder, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,13 +10,16 @@ from typing import Final
 from pipelines.answers.findings.finding import RETENTION, URGENT_AFTER, CheckContext, Finding, RecordedFeed
 from pipelines.answers.findings.thresholds import Thresholds
 from pipelines.answers.findings.words import duration, when
+from pipelines.config.project import command_for
 
 MIN_OWN_JOBS: Final = 10  # a new org may have a handful of jobs, all of one user
 SAME_EVENT: Final = timedelta(hours=1)  # a run reads both listings: what begins in both by then has one cause
 VIEW_PERMISSION: Final = (
     "Check that the recorder's user still has 'Manage Data Integrations': without it, other users' jobs go unrecorded."
 )
-LOAD_NOW: Final = "Load now: make load. If it fails, it says why; make doctor checks the set-up."
+LOAD_NOW: Final = (
+    f"Load now: {command_for('load')}. If it fails, it says why; {command_for('doctor')} checks the set-up."
+)
 
 
 def coverage(context: CheckContext) -> Iterator[Finding]:
@@ -58,7 +61,7 @@ def _how_to_list(context: CheckContext, feed: RecordedFeed, old_for: timedelta) 
     for other in context.feeds:
         if other.proven >= feed.proven + old_for:
             return (
-                f"Load now: make load. If it fails to read /jobs/{feed.name}, it says why. If `feeds` in "
+                f"Load now: {command_for('load')}. If it fails to read /jobs/{feed.name}, it says why. If `feeds` in "
                 f".dlt/config.toml names only {other.name}, mute this finding; it ends two weeks after the listing."
             )
     if context.newest_as_of is None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from pipelines.answers.findings.finding import RETENTION, URGENT_AFTER, CheckContext, Finding
 from pipelines.answers.findings.words import counted, sentence, when
+from pipelines.config.project import command_for
 
 
 def rejected(context: CheckContext) -> Iterator[Finding]:
@@ -74,7 +75,7 @@ def details(context: CheckContext) -> Iterator[Finding]:
             message=f"{waiting['jobs']:,} finished {'job has' if one else 'jobs have'} no {waiting['lacking']}, "
             f"{'since' if one else 'the oldest since'} {when(waiting['since'])}: {waiting['error']}",
             remedy=f"Each load asks again, but Salesforce forgets them from {when(forgotten)} on: check that the "
-            f"recorder's user may use {api}, and run make doctor.",
+            f"recorder's user may use {api}, and run {command_for('doctor')}.",
             urgent=context.now >= waiting["since"] + URGENT_AFTER,
             ids=tuple(waiting["ids"]),
             numbers={"jobs": waiting["jobs"], "since": waiting["since"], "forgotten_from": forgotten},

@@ -96,7 +96,8 @@ def failures(selection: Selection) -> Picture:
     panels, span = bars(found, selection.granularity), selection.span
     lines = shown_reasons(reasons, selection)
     more = f" of {len(reasons):,}" if len(reasons) > len(lines) else ""
-    title_of_lines = f"{counted(len(lines), 'reason')}{more}, to different scales; lately: in the last 7 days"
+    scales = ", to different scales" if len(lines) > 1 else ""
+    title_of_lines = f"{counted(len(lines), 'reason')}{more}{scales}; lately: in the last 7 days"
 
     def draw(width: int) -> charts.Chart:
         by_outcome = charts.stacked_bars(panels, charts.OUTCOMES, f"jobs a {selection.granularity}", span, width)

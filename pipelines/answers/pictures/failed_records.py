@@ -9,7 +9,6 @@ from pipelines.answers.findings.record_reasons import reason_name
 from pipelines.answers.findings.words import counted, known
 from pipelines.answers.pictures.bars import end_of
 from pipelines.answers.pictures.picture import Picture, day, series
-from pipelines.answers.ranked_charts import fitting
 from pipelines.answers.selection import FILTERS, Selection
 from pipelines.warehouse.reader import Row
 
@@ -92,7 +91,7 @@ def reasons(selection: Selection) -> Picture:
         numbers,
         table,
         lambda width: charts.stacked_bars(
-            {fitting(name, width): rows for name, rows in panels.items()},
+            panels,
             RECORDS,
             f"records a {selection.granularity}",
             span,

@@ -57,7 +57,7 @@ def allowance(selection: Selection) -> Picture:
         if peak["share_percent"] is not None
         else "The org allows none."
         if peak["allowance"] == 0
-        else "The org's allowance is not known: `fetch_org_metadata` is off, or the user may not see the limits.",
+        else "The org's allowance is not known: fetch_org_metadata is off, or the user may not see the limits.",
         *map(forecast, ahead),
     ]
     # Not covered are also the 24 hours after a gap: what they count began in it. The org's own count is right anywhere.
