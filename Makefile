@@ -34,8 +34,6 @@ unexport PYTHONHOME PYTHONPATH PYTHONUSERBASE PYTHONPLATLIBDIR PYTHONINSPECT PYT
 unexport PYTHONHASHSEED # a fixed seed would make the token of `marimo run` predictable
 
 override RUN := .venv/bin/python -m pipelines.query_jobs
-# marimo takes the first port from 2718 that is free, but only seconds later: of two that start at once, one would end.
-override FREE_PORT := .venv/bin/python -c 'import socket as s; print(s.create_server(("127.0.0.1", 0)).getsockname()[1])'
 override PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet
 override INSTALL := $(PIP) install --no-user --target= --prefix="$$(pwd)/.venv" --require-hashes
 
@@ -74,10 +72,10 @@ report: .venv/.loader ## write report.html: one page of charts, to mail or put o
 	@exec $(RUN) report $(READ)
 
 notebook: .venv/.everything ## open the charts in your browser, with filters and SQL (WAREHOUSE=file)
-	@exec .venv/bin/python -m marimo run notebooks/history.py --port="$$($(FREE_PORT))" --token -- $(READ)
+	@exec .venv/bin/python -m marimo run notebooks/history.py --token -- $(READ)
 
 notebook-edit: .venv/.everything ## open the notebook in an editor, with its code (WAREHOUSE=file)
-	@exec .venv/bin/python -m marimo edit notebooks/history.py --port="$$($(FREE_PORT))" --skip-update-check -- $(READ)
+	@exec .venv/bin/python -m marimo edit notebooks/history.py --skip-update-check -- $(READ)
 
 demo-org: .venv/.loader ## serve the demo org on 127.0.0.1, to try your own client
 	@.venv/bin/python -m pipelines.demo_org
