@@ -173,10 +173,9 @@ def test_every_chart_is_self_contained_and_uses_the_pages_colours(page: Page) ->
 
 
 def test_the_narrow_charts_fit_a_phone(page: Page) -> None:
-    """360 pixels minus the margins, at the size of their text; the wide ones fit a page of 920 pixels, so that none is
-    scaled and all begin at the same place."""
+    """360 pixels minus the margins, at the size of their text; the wide ones fit a page of 920, so that none is scaled
+    and all begin at the same place."""
     widths = [float(drawing.get("width") or 0) for drawing in page.drawings]
-
     assert max(widths[1::2], default=0) <= 360
     assert max(widths[0::2], default=0) <= 888
 
