@@ -129,13 +129,14 @@ def _record(
         listings, metadata = extracted(new_pipeline(str(settings.primary_file), working), history)
         keep(working / PIPELINE, state, identity)
         shutil.rmtree(working)
-        primary = retry_open(settings, closing, primary, f"The listing of {listings.jobs:,} jobs is kept")
+        kept = f"The listing of {listings.jobs:,} {'job' if listings.jobs == 1 else 'jobs'} is kept"
+        primary = retry_open(settings, closing, primary, kept)
         identity = identify(primary, state, settings)
         resumed = load_kept(primary, state, identity) - 1  # not counting the one just made
         if not has_listing(primary.connection, listings.first.listing_id):
             raise TemporaryError(
-                f"{settings.primary_file.name} was replaced by another file while it was locked. The listing of "
-                f"{listings.jobs:,} jobs is kept for the earlier file.",
+                f"{settings.primary_file.name} was replaced by another file while it was locked. {kept} for the "
+                "earlier file.",
                 "The next load records into the file that is there now.",
             )
         pipeline, working = pipeline_into(primary, state, identity)
