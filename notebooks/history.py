@@ -160,7 +160,10 @@ def choose_jobs(RecorderError, explanation, mo, org, rows, select, warehouse):
         [
             org,  # on a line of its own, because a name may be as long as a phone is wide
             mo.hstack([time, job_types, objects, creators], justify="start", wrap=True),
-            mo.md("If nothing is selected, everything is shown."),
+            mo.md(
+                "If nothing is selected, everything is shown. Grey in charts: not known. The record does not cover "
+                "that time, or lacks what the chart needs."
+            ),
         ]
     )
     return creators, job_types, objects, time

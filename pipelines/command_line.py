@@ -22,18 +22,22 @@ def command_line_parser() -> ArgumentParser:
     parser = ArgumentParser(prog=name, description="Record a Salesforce org's Bulk API jobs.")
     parser.add_argument("--version", action="version", version=f"bulk-jobs {version()}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _add_load(commands.add_parser("load", help="record what is new in the configured orgs"))
-    _add_forward(commands.add_parser("forward", help="send what is new to the database or lake of [forward]"))
-    _add_demo(commands.add_parser("demo", help="record the built-in demo org and show the result"))
-    _add_init(commands.add_parser("init", help="enter an org's keys, try them, and show the cron line"))
-    commands.add_parser("doctor", help="diagnose the set-up and suggest fixes")
-    _add_report(commands.add_parser("report", help="write one HTML page of charts, to mail or put on a wiki"))
-    _add_show(commands.add_parser("show", help="print a view as a table, or write it as CSV, JSON or Parquet"))
-    _add_check(commands.add_parser("check", help="list problems that need attention (exit code 1), or print nothing"))
-    _add_metrics(commands.add_parser("metrics", help="write a text file for Prometheus' node_exporter"))
-    for command in commands.choices.values():
-        command.add_argument("--verbose", action="store_true", help="show tracebacks and log messages")
-        command.add_argument(
+
+    def command(name: str, purpose: str) -> ArgumentParser:
+        return commands.add_parser(name, help=purpose, description=f"{purpose[0].upper()}{purpose[1:]}.")
+
+    _add_load(command("load", "record what is new in the configured orgs"))
+    _add_forward(command("forward", "send what is new to the database or lake of [forward]"))
+    _add_demo(command("demo", "record the built-in demo org and show the result"))
+    _add_init(command("init", "enter an org's keys, try them, and show the cron line"))
+    command("doctor", "diagnose the set-up and suggest fixes")
+    _add_report(command("report", "write one HTML page of charts, to mail or put on a wiki"))
+    _add_show(command("show", "print a view as a table, or write it as CSV, JSON or Parquet"))
+    _add_check(command("check", "list problems that need attention (exit code 1), or print nothing"))
+    _add_metrics(command("metrics", "write a text file for Prometheus' node_exporter"))
+    for each in commands.choices.values():
+        each.add_argument("--verbose", action="store_true", help="show tracebacks and log messages")
+        each.add_argument(
             "--log-format", choices=("text", "json"), default="text", help="json: each message is one JSON object"
         )
     return parser

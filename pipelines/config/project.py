@@ -32,7 +32,7 @@ def shown_path(path: str | os.PathLike[str]) -> str:
 
 
 def command_for(name: str) -> str:
-    """What to enter for a command of this recorder: a copy of the project has a target of make for it."""
+    """How to run a command of this recorder: in a copy of the project, there is a target of this name for make."""
     return f"bulk-jobs {name}" if INSTALLED else f"make {name}"
 
 

@@ -6,6 +6,7 @@ from typing import Final
 
 import duckdb
 
+from pipelines.answers.findings.words import counted
 from pipelines.config.settings import Settings
 from pipelines.diagnosis.examination import Diagnosis
 from pipelines.errors import RecorderError
@@ -41,10 +42,13 @@ def usual_questions(found: Diagnosis, settings: Settings) -> Iterator[tuple[str,
         (recorded,) = rows(RECORDED, settings.warehouse)
         orgs = f" of {recorded['orgs']:,} orgs" if recorded["orgs"] > 1 else ""
         since = f", without a gap since {recorded['since']}" if recorded["since"] else ""
-        yield "Is anything recorded?", f"{recorded['jobs']:,} jobs{orgs}{since}; last listed {recorded['last']}."
+        yield (
+            "Is anything recorded?",
+            f"{counted(recorded['jobs'], 'job')}{orgs}{since}; last listed {recorded['last']}.",
+        )
         if left := recorded["details_left"]:
             yield (
                 "Why do some jobs lack counts and errors?",
-                f"Error details are fetched for {recorded['details']:,} jobs; {int(left):,} are left, "
-                f"{more_runs(int(left), settings)}.",
+                f"Error details are fetched for {counted(recorded['details'], 'job')}, and still to fetch for "
+                f"{int(left):,}, {more_runs(int(left), settings)}.",
             )

@@ -155,7 +155,8 @@ class Details:
         errors = [error for error in failed if not error.startswith((CLASSIC_ERROR, NOT_FOUND))]
         notes = []
         if stopped:
-            notes.append(f"{stopped} ({self.waiting - len(rows):,} jobs were not asked)")
+            left = self.waiting - len(rows)
+            notes.append(f"{stopped} ({left:,} {'job was' if left == 1 else 'jobs were'} not asked)")
         elif errors:
             notes.append(_and_more(errors[-1], len(errors)))
         if counts:

@@ -50,6 +50,8 @@ def allowance(org: OrgTruth) -> tuple[Numbers, list[Numbers]]:
     numbers["peak_recorded"] = len(org.v2(peak["peak_at"])) if peak else None
     high = sum((row["share_percent"] or 0) >= 80 for row in by_day.values())
     numbers["days_from_80_percent"] = high if peak.get("allowance") else None
+    unknown = sum(row["allowance"] is None for row in by_day.values())
+    numbers["days_without_allowance"] = unknown if peak.get("allowance") else None
     numbers["ahead"] = ahead(org)  # no other limit is planted
     return numbers, [] if not peak.get("used") else [
         {"day": day, "most in 24 hours": row["used"], "allowance": row["allowance"]}

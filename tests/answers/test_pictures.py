@@ -157,7 +157,7 @@ def test_the_allowance_and_who_uses_it_up(tmp_path: Path) -> None:
 
     assert "Peak: 92 of 100 V2 query jobs (92 %) in the 24 hours up to" in allowance.summary
     assert (
-        "up to 2026-11-16 06:00 UTC, by the org's own count; 88 of these are recorded. 1 day reached 80 %."
+        "up to 2026-11-16 06:00 UTC, by the org's own count; 88 of these are recorded. 1 day reached 80 %; of 1 day, the allowance is not known."
         in allowance.summary
     )
     assert [(row["user"], row["object"], row["query jobs"]) for row in users.table] == [

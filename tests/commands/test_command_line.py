@@ -225,6 +225,7 @@ def test_credentials_can_come_from_secrets_toml(org: DemoOrg, recorder: Recorder
 
 
 def test_help_names_the_commands(recorder: Recorder) -> None:
-    """And an unknown one is refused by name."""
+    """And says what each does; an unknown one is refused by name."""
     assert "doctor" in recorder.run("--help").stdout
+    assert "\nDiagnose the set-up and suggest fixes.\n" in recorder.run("doctor", "--help").stdout
     assert recorder.run("frobnicate").returncode == 2

@@ -34,11 +34,13 @@ def allowance(selection: Selection) -> Picture:
     """)
     peak = selection.busiest
     high = [peak_day for peak_day in days if (peak_day.pop("share_percent") or 0) >= HIGH_PERCENT]
+    unknown = sum(row["allowance"] is None for row in days)  # before the limits were read for the first time
     ahead = forecasts(row for name, row in selection.limits_ahead.items() if name == QUERY_JOBS)
     numbers = {
         **{f"peak_{name}": peak.get(name) for name in ("used", "allowance", "share_percent", "counted", "recorded")},
         "peak_at": peak.get("peak_at"),
         "days_from_80_percent": len(high) if peak.get("allowance") else None,
+        "days_without_allowance": unknown if peak.get("allowance") else None,
         "ahead": ahead,
     }
     if not peak.get("used"):
@@ -53,7 +55,8 @@ def allowance(selection: Selection) -> Picture:
     words = [
         f"Peak: {of} in the 24 hours up to {when(peak['peak_at'])}{by}"
         + (f"; {peak['recorded']:,} of these are recorded." if by_count else "."),
-        f"{counted(len(high), 'day') if high else 'No day'} reached {HIGH_PERCENT} %."
+        f"{counted(len(high), 'day') if high else 'No day'} reached {HIGH_PERCENT} %"
+        + (f"; of {counted(unknown, 'day')}, the allowance is not known." if unknown else ".")
         if peak["share_percent"] is not None
         else "The org allows none."
         if peak["allowance"] == 0
