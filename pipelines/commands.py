@@ -13,6 +13,7 @@ from pipelines.config.settings import warehouse_to_read
 from pipelines.demo import DEMO_HOME, DEMO_WAREHOUSE, FLEET_HOME
 from pipelines.errors import UsageError
 from pipelines.org_log import say
+from pipelines.plural import counted
 from pipelines.runs import forward, load, warn_of_misspelt_settings
 from pipelines.warehouse.reader import Warehouse
 
@@ -129,7 +130,7 @@ def _show(options: Namespace) -> int:
             return 0
         rows = shown.write(kind, output)
         if output != STDOUT:
-            say(f"Wrote {rows:,} row{'' if rows == 1 else 's'} of {shown.name} to {shown_path(output)}")
+            say(f"Wrote {counted(rows, 'row')} of {shown.name} to {shown_path(output)}")
     return 0
 
 

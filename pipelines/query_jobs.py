@@ -87,7 +87,7 @@ The path of a record, package by package. Each imports only from those below it;
     tables.py      the columns of all tables; job_tables.py: those of jobs;  columns.py: what a column is
     errors.py      errors and their exit codes
     regular_files.py  refuses FIFOs and the like;  interrupts.py: Ctrl-C and SIGTERM;  streams.py: closed streams
-    org_log.py     what is said on stderr, and which org it is about
+    org_log.py     what is said on stderr, and which org it is about;  plural.py: numbers with their nouns
 """
 
 import gc

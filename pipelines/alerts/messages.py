@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from pipelines.alerts.events import Change, Event
-from pipelines.answers.findings.words import counted, when
+from pipelines.answers.findings.words import when
+from pipelines.plural import counted
 
 MAX_SINGLE: Final = 5  # more events at once go as one message
 MAX_SHOWN: Final = 20  # in one message

@@ -17,10 +17,10 @@ from pipelines.alerts.settings import read_alert_settings
 from pipelines.answers.check import current_key
 from pipelines.answers.findings.finding import Finding
 from pipelines.answers.findings.thresholds import Thresholds
-from pipelines.answers.findings.words import counted
 from pipelines.answers.org_choice import chosen_orgs
 from pipelines.config.settings import read_settings, warehouse_to_read
 from pipelines.errors import TemporaryError, UsageError, describe_unexpected, unwrap_error
+from pipelines.plural import counted
 from pipelines.warehouse.reader import Warehouse
 
 # A run a day starts some seconds earlier or later than the last one: without this, every second reminder would wait

@@ -5,7 +5,8 @@ from datetime import timedelta
 from typing import Final
 
 from pipelines.answers.findings.finding import Finding
-from pipelines.answers.findings.words import counted, duration, when
+from pipelines.answers.findings.words import duration, when
+from pipelines.plural import counted
 
 HOW_TO_MUTE: Final = (
     "Already being handled? Mute it: add its key (see check --json) to muted_findings in .dlt/config.toml."

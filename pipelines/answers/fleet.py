@@ -8,7 +8,8 @@ from typing import Final
 from pipelines.answers.findings.coverage import is_recorder_off
 from pipelines.answers.findings.finding import Finding
 from pipelines.answers.findings.thresholds import Thresholds
-from pipelines.answers.findings.words import counted, duration, when
+from pipelines.answers.findings.words import duration, when
+from pipelines.plural import counted
 from pipelines.warehouse.reader import Row, Warehouse
 
 MAX_NAMED: Final = 5  # orgs in a sentence; the table has the rest

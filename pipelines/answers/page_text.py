@@ -10,7 +10,8 @@ from urllib.parse import quote
 from markupsafe import Markup, escape
 
 from pipelines.answers.findings.finding import Finding
-from pipelines.answers.findings.words import counted, duration
+from pipelines.answers.findings.words import duration
+from pipelines.plural import counted
 from pipelines.warehouse.reader import Warehouse
 
 BREAKS: Final = re.compile(r"(?<=_)(?=\w)|(?<=[a-z0-9])(?=[A-Z])")  # where a code or the name of a limit may break

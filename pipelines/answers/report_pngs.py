@@ -12,7 +12,6 @@ import vl_convert
 from markupsafe import escape
 
 from pipelines.answers.findings.finding import Finding
-from pipelines.answers.findings.words import counted
 from pipelines.answers.fleet import Fleet
 from pipelines.answers.output_file import STDOUT, check_output, write_bytes
 from pipelines.answers.page_text import shown
@@ -20,6 +19,7 @@ from pipelines.answers.pictures import Picture
 from pipelines.answers.report_numbers import Section
 from pipelines.answers.svg import drawing
 from pipelines.errors import ConfigError
+from pipelines.plural import counted
 
 WIDTH, EDGE, CHART = 960, 24, 780  # pixels; images have twice as many
 LINE: Final = 21  # pixels from line to line

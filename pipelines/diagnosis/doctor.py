@@ -17,7 +17,6 @@ import requests
 
 from pipelines.alerts.channels import open_channels
 from pipelines.alerts.settings import has_channels, read_alert_settings
-from pipelines.answers.findings.words import counted
 from pipelines.config.dlt_context import active
 from pipelines.config.orgs import ConfiguredOrg, read_orgs
 from pipelines.config.project import command_for
@@ -34,6 +33,7 @@ from pipelines.errors import ConfigError, RecorderError, TemporaryError, sanitiz
 from pipelines.forwarding.examination import examine as examine_destination
 from pipelines.forwarding.settings import read_forward_settings
 from pipelines.job_tables import FINISHED
+from pipelines.plural import counted
 from pipelines.recording.feeds import FEEDS, Feed
 from pipelines.recording.history import NEWEST_LISTING
 from pipelines.recording.job_answer import job_path
@@ -233,7 +233,7 @@ def _examine_listings(found: Diagnosis, org: Org) -> None:
         found.note("only jobs of the signed-in user are listed. If others run jobs in this org, give this user the")
         found.note("permission 'Manage Data Integrations' (whether a listing requires it is not documented)")
     elif creators:
-        found.good(f"jobs of {len(creators)} user{'s' if len(creators) > 1 else ''} are listed")
+        found.good(f"jobs of {counted(len(creators), 'user')} are listed")
     for feed, page in found.pages.items():
         finished = next((record for record in page if record.get("state") in FINISHED and record.get("id")), None)
         if finished and found.job is None:
@@ -256,7 +256,7 @@ def _first_page(found: Diagnosis, org: Org, feed: Feed) -> list[Record]:
     more = "" if body.get("done") is True else "; more pages follow"
     if found.filters[feed]:
         more += f"; filtered by {', '.join(f'{name} = {value}' for name, value in found.filters[feed].items())}"
-    found.good(f"the first page of /{feed.path} has {len(page):,} job{'' if len(page) == 1 else 's'}{more}")
+    found.good(f"the first page of /{feed.path} has {counted(len(page), 'job')}{more}")
     return page
 
 

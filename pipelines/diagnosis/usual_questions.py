@@ -6,10 +6,10 @@ from typing import Final
 
 import duckdb
 
-from pipelines.answers.findings.words import counted
 from pipelines.config.settings import Settings
 from pipelines.diagnosis.examination import Diagnosis
 from pipelines.errors import RecorderError
+from pipelines.plural import counted
 from pipelines.recording.run import more_runs
 from pipelines.regular_files import holds_something
 from pipelines.warehouse.reader import rows

@@ -26,6 +26,7 @@ from pipelines.forwarding.lake import Lake
 from pipelines.forwarding.registry import RECORDERS, Recorder, Registered, Registry, load_id_in
 from pipelines.forwarding.sent_copy import SentCopy
 from pipelines.forwarding.settings import ForwardSettings
+from pipelines.plural import counted
 from pipelines.tables import TABLES
 from pipelines.warehouse.dlt_packages import temporary_files_in
 
@@ -57,7 +58,7 @@ class Forwarded:
 
     def __str__(self) -> str:
         rows, tables = sum(self.rows.values()), len(self.rows)
-        sent = f"{rows:,} row{'' if rows == 1 else 's'} of {tables:,} table{'' if tables == 1 else 's'}"
+        sent = f"{counted(rows, 'row')} of {counted(tables, 'table')}"
         created = "tables and views created" if self.init else "nothing new; tables and views are brought up to date"
         what = sent if self.rows else created if self.created else "nothing new"
         return f"{what} · {self.seconds:.1f} s → {self.place}"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pipelines.config.project import shown_path
 from pipelines.config.settings import Settings
 from pipelines.errors import TemporaryError
+from pipelines.plural import counted
 from pipelines.recording.job_details import DetailsOutcome
 from pipelines.recording.job_results import ResultsOutcome
 from pipelines.recording.listings import Listings
@@ -62,9 +63,9 @@ class FleetRun:
         parts = [
             f"{done:,} of {len(self.names):,} {orgs} {'listed, and kept for the next load' if kept else 'recorded'}",
             f"{len(self.errors):,} failed" if self.errors else "",
-            f"{jobs:,} {'job' if jobs == 1 else 'jobs'}",
+            counted(jobs, "job"),
             f"{sum(run.jobs_changed for run in runs):,} changed",
-            f"{self.resumed:,} kept {'listing' if self.resumed == 1 else 'listings'} loaded" if self.resumed else "",
+            f"{counted(self.resumed, 'kept listing')} loaded" if self.resumed else "",
             f"{self.seconds:.1f} s → {shown_path(self.settings.warehouse)}",
         ]
         return " · ".join(part for part in parts if part)

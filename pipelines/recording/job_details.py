@@ -17,6 +17,7 @@ import pyarrow as pa
 from pipelines.errors import RecorderError
 from pipelines.job_tables import JOB_DETAILS
 from pipelines.org_log import for_same_org
+from pipelines.plural import counted
 from pipelines.recording.detail_backlog import Job, backlog, spread
 from pipelines.recording.incomplete import warn_incomplete
 from pipelines.recording.job_answer import CLASSIC_ERROR, NOT_FOUND, ClassicApi, Row, details_of
@@ -156,7 +157,7 @@ class Details:
         notes = []
         if stopped:
             left = self.waiting - len(rows)
-            notes.append(f"{stopped} ({left:,} {'job was' if left == 1 else 'jobs were'} not asked)")
+            notes.append(f"{stopped} ({counted(left, 'job was', 'jobs were')} not asked)")
         elif errors:
             notes.append(_and_more(errors[-1], len(errors)))
         if counts:
@@ -174,4 +175,4 @@ def _refused(count: int, error: str) -> str:
 
 
 def _and_more(error: str, count: int) -> str:
-    return error if count == 1 else f"{error} (and {count - 1:,} more {'job' if count == 2 else 'jobs'})"
+    return error if count == 1 else f"{error} (and {counted(count - 1, 'more job')})"

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from pipelines.errors import InvalidResponse, NoResponse, RecorderError
 from pipelines.job_tables import JOB_BATCHES, JOB_DETAILS, RECORD_ERRORS
+from pipelines.plural import counted
 from pipelines.recording.incomplete import warn_incomplete
 from pipelines.recording.job_answer import OFF
 from pipelines.recording.load_results import LoadResults, TooFewCalls, read_load
@@ -175,7 +176,7 @@ class JobResults:
     def _notes(self, stopped: str) -> tuple[str, ...]:
         notes = [stopped] if stopped else self._errors[-1:]
         if not stopped and len(self._errors) > 1:
-            notes[0] += f" (and {len(self._errors) - 1:,} more {'load' if len(self._errors) == 2 else 'loads'})"
+            notes[0] += f" (and {counted(len(self._errors) - 1, 'more load')})"
         if self._classic_off:
             notes.append(f"Classic API: {self._classic_off}")
         return tuple(f"{RECORD_ERRORS.name}: {note}" for note in notes)

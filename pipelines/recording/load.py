@@ -18,6 +18,7 @@ from pipelines.config.dlt_context import active
 from pipelines.config.settings import Settings
 from pipelines.errors import TemporaryError, exception_chain
 from pipelines.interrupts import causing_signal
+from pipelines.plural import counted
 from pipelines.recording.configured_names import note_configured_names, note_in_listing
 from pipelines.recording.error_templates import fill_templates
 from pipelines.recording.feed_join import fill_from_details, join_feeds
@@ -127,7 +128,7 @@ def _record(
         listings, metadata = extracted(new_pipeline(str(settings.primary_file), working), History(published))
         keep(working / PIPELINE, state, identity)
         shutil.rmtree(working)
-        primary = retry_open(settings, closing, f"The listing of {listings.jobs:,} jobs is kept")
+        primary = retry_open(settings, closing, f"The listing of {counted(listings.jobs, 'job')} is kept")
         identity, resumed = load_waiting(primary, state, settings)
         resumed -= 1  # the one just made
         check_loaded(primary, listings)
@@ -244,7 +245,7 @@ def check_loaded(primary: PrimaryDatabase, listings: Listings) -> None:
     """Raises TemporaryError if a listing that was made while the file was locked is not in it now."""
     if not has_listing(primary.connection, listings.first.listing_id):
         raise TemporaryError(
-            f"The listing of {listings.jobs:,} jobs, made while {primary.path.name} was locked, could not be loaded "
-            "into it: the warning says where it is kept, and why.",
+            f"The listing of {counted(listings.jobs, 'job')}, made while {primary.path.name} was locked, could not be "
+            "loaded into it: the warning says where it is kept, and why.",
             "The next load lists the jobs again.",
         )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pipelines.config.project import shown_path
 from pipelines.config.settings import Settings
 from pipelines.errors import RecorderError
+from pipelines.plural import counted
 from pipelines.recording.job_details import DetailsOutcome
 from pipelines.recording.job_results import ResultsOutcome
 from pipelines.recording.listing_row import all_notes
@@ -57,14 +58,14 @@ class Run:
         usage, details = self.snapshot.org.budget.usage, self.details or DetailsOutcome(asked=0, left=0)
         results = self.results or ResultsOutcome(read=0, left=0)
         parts = [
-            f"{pages:,} {'page' if pages == 1 else 'pages'}",
-            f"{jobs:,} {'job' if jobs == 1 else 'jobs'}",
+            counted(pages, "page"),
+            counted(jobs, "job"),
             f"{changed:,} changed",
             f"/{self.snapshot.feed.path} filtered by {self.snapshot.filters_text}" if filters else "",
             f"{rejected:,} rejected" if rejected else "",
             self._of_details(details) if details.asked or details.left else "",
             self._of_results(results) if results.read or results.left else "",
-            f"{self.resumed:,} kept {'listing' if self.resumed == 1 else 'listings'} loaded" if self.resumed else "",
+            f"{counted(self.resumed, 'kept listing')} loaded" if self.resumed else "",
             f"{usage[1] - usage[0]:,} of {usage[1]:,} API calls left" if usage else "",
         ]
         return " · ".join(part for part in parts if part)
@@ -73,7 +74,7 @@ class Run:
         """How many of the finished jobs that were waiting for their details have them now."""
         jobs, left = details.asked + details.left, details.left
         if not left:
-            return f"error details fetched for {jobs:,} finished {'job' if jobs == 1 else 'jobs'}"
+            return f"error details fetched for {counted(jobs, 'finished job')}"
         runs = more_runs(left, self.settings)
         return f"error details fetched for {details.asked:,} of {jobs:,} finished jobs; {runs}"
 
@@ -88,4 +89,4 @@ class Run:
 def more_runs(left: int, settings: Settings) -> str:
     """How many runs it takes to fetch the details that are left."""
     runs = -(-left // max(settings.details_per_run, 1))
-    return f"about {runs:,} more {'run' if runs == 1 else 'runs'}"
+    return f"about {counted(runs, 'more run')}"

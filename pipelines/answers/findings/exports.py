@@ -8,7 +8,8 @@ from itertools import groupby
 from typing import Final
 
 from pipelines.answers.findings.finding import QUERY, RETENTION, CheckContext, Finding
-from pipelines.answers.findings.words import counted, known, when
+from pipelines.answers.findings.words import known, when
+from pipelines.plural import counted
 from pipelines.warehouse.reader import Row
 
 LOOKED_AT: Final = timedelta(days=35)  # so that an export of several days has the same key until it is over

@@ -6,7 +6,8 @@ from typing import Final
 
 from pipelines.answers.findings.finding import SERIES, CheckContext, Finding, Series, series_of
 from pipelines.answers.findings.record_reasons import main_reason
-from pipelines.answers.findings.words import counted, jobs_are, known, percent, sentence, series_name, when
+from pipelines.answers.findings.words import jobs_are, known, percent, sentence, series_name, when
+from pipelines.plural import counted
 from pipelines.warehouse.reader import Row
 
 WORKED: Final = ("done", "done: record failures unknown")

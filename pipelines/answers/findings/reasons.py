@@ -5,7 +5,8 @@ from typing import Final
 
 from pipelines.answers.findings.finding import RETENTION, CheckContext, Finding, series_of
 from pipelines.answers.findings.record_reasons import reason_name
-from pipelines.answers.findings.words import counted, duration, known, precise_percent, sentence, series_name, when
+from pipelines.answers.findings.words import duration, known, precise_percent, sentence, series_name, when
+from pipelines.plural import counted
 from pipelines.warehouse.reader import Row
 
 RETRY: Final = "Locks, time-outs and server errors are temporary: sending these records again may succeed."

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from pipelines.answers.findings.finding import RETENTION, URGENT_AFTER, CheckContext, Finding
-from pipelines.answers.findings.words import counted, sentence, when
+from pipelines.answers.findings.words import sentence, when
 from pipelines.config.project import command_for
+from pipelines.plural import counted
 
 
 def rejected(context: CheckContext) -> Iterator[Finding]:

@@ -6,7 +6,8 @@ from itertools import groupby
 from typing import Any, Final
 
 from pipelines.answers.findings.finding import QUERY, CheckContext, Finding, RecordedFeed, series_of
-from pipelines.answers.findings.words import counted, known, series_name, when
+from pipelines.answers.findings.words import known, series_name, when
+from pipelines.plural import counted
 from pipelines.warehouse.reader import Row
 
 REPAIRED_AFTER: Final = 3  # usual pauses without a failure, after which a series that failed often counts as repaired

@@ -2,16 +2,12 @@
 
 from datetime import datetime, timedelta
 
+from pipelines.plural import counted
 from pipelines.warehouse.reader import Row
 
 
 def when(time: datetime) -> str:
     return f"{time:%Y-%m-%d %H:%M} UTC"
-
-
-def counted(number: int, one: str, more: str = "") -> str:
-    """'1 job', '2 jobs'."""
-    return f"{number:,} {one if number == 1 else more or one + 's'}"
 
 
 def sentence(text: str) -> str:

@@ -5,10 +5,11 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 
 from pipelines.answers import charts
-from pipelines.answers.findings.words import counted, precise_percent
+from pipelines.answers.findings.words import precise_percent
 from pipelines.answers.pictures.bars import bars, bins, by_group, days_of, end_of, total
 from pipelines.answers.pictures.picture import KINDS, NUMBER_OF, Picture, day, of_kind
 from pipelines.answers.selection import COVERED_DAYS, FILTERS, Selection
+from pipelines.plural import counted
 from pipelines.warehouse.reader import Row
 
 FAILED: Final = frozenset({"failed", "every record failed"})

@@ -4,11 +4,11 @@ from datetime import timedelta
 from typing import Any, Final
 
 from pipelines.answers import charts, ranked_charts
-from pipelines.answers.findings.words import counted
 from pipelines.answers.pictures.bars import bars, total
 from pipelines.answers.pictures.failure_reasons import EXAMPLE, failure_reasons, reason_of, reasoned, shown_reasons
 from pipelines.answers.pictures.picture import MAX_ENTRIES, Picture, day
 from pipelines.answers.selection import FILTERS, Selection
+from pipelines.plural import counted
 
 UNKNOWN: Final = "not known"  # the reason why a job failed
 WRONG: Final = ("aborted", "partly failed", "every record failed", "failed")

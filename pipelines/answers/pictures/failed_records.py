@@ -6,10 +6,11 @@ from typing import Any, Final
 
 from pipelines.answers import charts
 from pipelines.answers.findings.record_reasons import reason_name
-from pipelines.answers.findings.words import counted, known
+from pipelines.answers.findings.words import known
 from pipelines.answers.pictures.bars import end_of
 from pipelines.answers.pictures.picture import Picture, day, series
 from pipelines.answers.selection import FILTERS, Selection
+from pipelines.plural import counted
 from pipelines.warehouse.reader import Row
 
 SHOWN: Final = 3  # reasons with bars of their own

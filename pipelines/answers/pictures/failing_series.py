@@ -4,9 +4,10 @@ from datetime import datetime
 from typing import Any, Final
 
 from pipelines.answers import ranked_charts
-from pipelines.answers.findings.words import counted, when
+from pipelines.answers.findings.words import when
 from pipelines.answers.pictures.picture import MAX_ENTRIES, Picture, series
 from pipelines.answers.selection import FILTERS, Selection
+from pipelines.plural import counted
 from pipelines.warehouse.reader import Row
 
 MIN_STREAK: Final = 3  # failures in a row; two may be chance

@@ -4,10 +4,10 @@ from datetime import date, timedelta
 from typing import Final
 
 from pipelines.answers.findings.record_reasons import reason_name
-from pipelines.answers.findings.words import counted
 from pipelines.answers.pictures.bars import bins
 from pipelines.answers.pictures.picture import MAX_ENTRIES
 from pipelines.answers.selection import FILTERS, Selection
+from pipelines.plural import counted
 from pipelines.warehouse.reader import Row
 
 NOT_GIVEN: Final = "no reason known"

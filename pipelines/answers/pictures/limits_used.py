@@ -4,11 +4,12 @@ from datetime import timedelta
 from typing import Final
 
 from pipelines.answers import limit_charts, ranked_charts
-from pipelines.answers.findings.words import counted, percent, when
+from pipelines.answers.findings.words import percent, when
 from pipelines.answers.pictures.other_limits import QUERY_JOBS, forecast, forecasts
 from pipelines.answers.pictures.picture import MAX_ENTRIES, Picture, day
 from pipelines.answers.selection import COVERED_DAYS, Selection
 from pipelines.answers.time_axis import Span, merged
+from pipelines.plural import counted
 from pipelines.warehouse.reader import Row
 
 HIGH_PERCENT: Final = 80  # of the allowance: the summary counts days with such a peak

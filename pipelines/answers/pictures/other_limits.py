@@ -6,10 +6,11 @@ from typing import Any, Final
 
 from pipelines.answers import limit_charts, ranked_charts
 from pipelines.answers.chart_style import Chart
-from pipelines.answers.findings.words import counted, percent, when
+from pipelines.answers.findings.words import percent, when
 from pipelines.answers.pictures.picture import MAX_ENTRIES, Picture, day
 from pipelines.answers.selection import Selection
 from pipelines.answers.time_axis import Span
+from pipelines.plural import counted
 from pipelines.warehouse.reader import Row
 
 QUERY_JOBS: Final = "DailyBulkV2QueryJobs"  # the limit of the picture `allowance`

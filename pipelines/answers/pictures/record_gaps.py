@@ -4,10 +4,11 @@ from datetime import timedelta
 from typing import Any
 
 from pipelines.answers import charts
-from pipelines.answers.findings.words import counted, duration, when
+from pipelines.answers.findings.words import duration, when
 from pipelines.answers.pictures.picture import Picture
 from pipelines.answers.selection import Selection
 from pipelines.answers.time_axis import Span, merged
+from pipelines.plural import counted
 from pipelines.warehouse.reader import Row
 
 

@@ -5,10 +5,11 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from pipelines.answers import charts
-from pipelines.answers.findings.words import counted, when
+from pipelines.answers.findings.words import when
 from pipelines.answers.pictures.picture import KINDS, NUMBER_OF, Picture, of_kind, series
 from pipelines.answers.selection import Selection
 from pipelines.answers.time_axis import Span, merged
+from pipelines.plural import counted
 from pipelines.warehouse.reader import Row
 
 MAX_PAUSE_HOURS: Final = 36  # between two listings of a recorder that is running: daily, and half a day late
