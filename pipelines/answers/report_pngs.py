@@ -97,9 +97,7 @@ def _images(sections: Sequence[Section], fleet: Fleet) -> Iterator[tuple[str, st
 
 def _finding(finding: Finding) -> str:
     end = "" if finding.message.endswith(".") else "."
-    return (
-        f"• {'Urgent: ' if finding.urgent else ''}{finding.kind.capitalize()}: {finding.message}{end} {finding.remedy}"
-    )
+    return f"• {'Urgent: ' if finding.urgent else ''}{finding.heading}: {finding.message}{end} {finding.remedy}"
 
 
 def _image(title: str, paragraphs: Sequence[str], picture: Picture | None = None) -> str:
