@@ -235,7 +235,7 @@ def needs(
         mo.stop(True, explanation(_failure))
     findings = [finding for finding in _all if finding.org_id == org.value["org_id"]]
     _items = "".join(
-        f"<li><b>{'Urgent: ' if finding.urgent else ''}{finding.kind.capitalize()}</b>: {rich(finding.message, None)}"
+        f"<li><b>{'Urgent: ' if finding.urgent else ''}{finding.heading}</b>: {rich(finding.message, None)}"
         f"<br><small>{rich(' · '.join(filter(None, (finding.shown_ids, finding.remedy))), None)}</small></li>"
         for finding in findings
     )

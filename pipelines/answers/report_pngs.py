@@ -12,6 +12,7 @@ import vl_convert
 from markupsafe import escape
 
 from pipelines.answers.findings.finding import Finding
+from pipelines.answers.findings.words import sentence
 from pipelines.answers.fleet import Fleet
 from pipelines.answers.output_file import STDOUT, check_output, write_bytes
 from pipelines.answers.page_text import shown
@@ -96,21 +97,20 @@ def _images(sections: Sequence[Section], fleet: Fleet) -> Iterator[tuple[str, st
 
 
 def _finding(finding: Finding) -> str:
-    end = "" if finding.message.endswith(".") else "."
-    return (
-        f"• {'Urgent: ' if finding.urgent else ''}{finding.kind.capitalize()}: {finding.message}{end} {finding.remedy}"
-    )
+    return f"• {'Urgent: ' if finding.urgent else ''}{finding.heading}: {sentence(finding.message)} {finding.remedy}"
 
 
 def _image(title: str, paragraphs: Sequence[str], picture: Picture | None = None) -> str:
     """A heading, paragraphs, and a chart below them."""
+    chart = drawing(picture, CHART, "chart-") if picture else ""
+    if 'id="chart-hatch"' in chart:
+        paragraphs = [*paragraphs, "Hatched: not known."]
     parts, y = [_text(title, EDGE + 20, 'font-size="22" font-weight="bold"')], EDGE + 30.0
     for paragraph in paragraphs:
         y += 8
         for line in textwrap.wrap(paragraph, LETTERS):
             y += LINE
             parts.append(_text(line, y, 'font-size="14"'))
-    chart = drawing(picture, CHART, "chart-") if picture else ""
     if chart:
         y += LINE
         size = re.search(r'<svg[^>]* height="([\d.]+)"', chart)

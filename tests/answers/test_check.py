@@ -179,6 +179,7 @@ def test_a_limit_is_urgent_once_it_is_used_up(tmp_path: Path) -> None:
             ("allowance", urgent),
             ("api limit", urgent),
         ]
+        assert [finding.heading for finding in findings] == ["Allowance", "API limit"]
 
 
 def test_a_failing_series_is_reported_as_long_as_it_still_runs(tmp_path: Path) -> None:

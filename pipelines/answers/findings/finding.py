@@ -38,6 +38,11 @@ class Finding:
     quotes: tuple[str | None, ...] = ()
 
     @property
+    def heading(self) -> str:
+        """Its kind: 'Closed but failed', 'API limit'."""
+        return self.kind.capitalize().replace("Api", "API")
+
+    @property
     def shown_ids(self) -> str:
         """The first of the ids, and how many more there are."""
         more = len(self.ids) - MAX_SHOWN_IDS
