@@ -161,7 +161,7 @@ class Sending:
         """Children first, `listings` last. `found` has what to send, `gone` the rows to remove. Returns the last load
         id."""
         last = max(registered.load_id, load_id_in(self.copy.known.get("load_id")), database.newest())
-        orgs = registered.orgs | frozenset(found.orgs) | frozenset((self.copy.half_sent or {}).get("orgs", ()))
+        orgs = registered.orgs | frozenset(found.orgs) | self.copy.half_sent_orgs
         replace = found.sent is None and self._may_replace(database, registry, registered.load_id, orgs, found)
         self.copy.begin(found.orgs)
         for of_listings in (False, True):
