@@ -114,6 +114,11 @@ def is_permission_error(error: BaseException) -> bool:
     return _has_errno(error, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
+def is_long_name(error: BaseException) -> bool:
+    """Whether an error means that a path is too long for the file system."""
+    return _has_errno(error, errno.ENAMETOOLONG)
+
+
 def _has_errno(error: BaseException, *numbers: int) -> bool:
     """Whether it is one of these system errors: by errno, or by its text inside a DuckDB error."""
     if isinstance(error, OSError):

@@ -64,7 +64,7 @@ class AlertState:
             newer = isinstance(found["version"], int) and found["version"] > VERSION
             if not newer:
                 self._take(found)
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ArithmeticError, ValueError, KeyError, TypeError, AttributeError):
             damaged = self.path.with_name(f"{self.name}.damaged")
             check_place(damaged)
             self.path.replace(damaged)

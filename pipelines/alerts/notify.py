@@ -145,7 +145,7 @@ class Notifier:
             at = mailbox.told_at.get(key)
             if at is None or key in waiting:
                 continue
-            if at > time.time():  # the clock was set back
+            if not at <= time.time():  # the clock was set back, or this is no time: NaN
                 mailbox.told_at[key] = time.time()
             elif time.time() - at >= due_after:
                 yield self._event("goes on", self.state.open[key])

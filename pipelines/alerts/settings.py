@@ -85,7 +85,7 @@ def _remind_after() -> timedelta | None:
     given = DEFAULT_REMIND_HOURS if found is None else found.value
     try:
         hours = math.nan if isinstance(given, bool) else float(given)
-    except (TypeError, ValueError):
+    except (ArithmeticError, TypeError, ValueError):
         hours = math.nan
     if not 0 <= hours <= MAX_REMIND_HOURS:
         raise ConfigError(

@@ -204,9 +204,24 @@ def resolved(spec: Spec, name: str) -> Spec:
 
 def _resolved(spec: Spec, name: str) -> Spec:
     try:
-        return resolve_configuration(spec, sections=tuple(name.split(".")))
+        found = resolve_configuration(spec, sections=tuple(name.split(".")))
     except ConfigurationException as error:
         raise config_error(error) from None
+    for key in found.get_resolvable_fields():
+        if problem := _problem_of_text(found[key]):
+            raise ConfigError(f"{named(f'{name}.{key}')} {problem}.", SEE)
+    return found
+
+
+def _problem_of_text(value: Any) -> str:
+    """What is wrong with a text, or with a list, of which dlt does not check the members; "" if nothing is."""
+    if isinstance(value, list):
+        return "is not a list of texts" if not all(isinstance(one, str) for one in value) else ""
+    try:
+        (value if isinstance(value, str) else "").encode()
+    except UnicodeEncodeError:  # the environment has bytes; Python keeps those it cannot decode
+        return "contains a character that is not UTF-8"
+    return ""
 
 
 def config_error(error: ConfigurationException) -> ConfigError:

@@ -1,7 +1,6 @@
 """The settings of `[runtime]`, which dlt uses as they are: checked before it does."""
 
 import logging
-import math
 from collections.abc import Callable
 from typing import Final
 
@@ -23,10 +22,10 @@ def check_runtime(runtime: RuntimeConfiguration, named: Callable[[str], str]) ->
     """Raises ConfigError for a value that dlt, or the HTTP library, could not use. `named` says where it is set."""
     for key, (least, allowed) in LEAST.items():
         value = getattr(runtime, key)
-        if not (math.isfinite(value) and (value >= least if allowed else value > least) and value <= DAY):
+        if not ((value >= least if allowed else value > least) and value <= DAY):  # nor is NaN
             what = "number of attempts" if key == "request_max_attempts" else "number of seconds"
             raise ConfigError(
-                f"{named(f'runtime.{key}')} is {value:g}.",
+                f"{named(f'runtime.{key}')} is {f'{value:g}' if isinstance(value, float) else sanitize(value, 60)}.",
                 f"It must be a {what}, {'from' if allowed else 'above'} {least}, at most {DAY:,}.",
             )
     if str(runtime.log_level) not in logging.getLevelNamesMapping():

@@ -23,11 +23,12 @@ from pipelines.config.dlt_context import active, named, resolved, section
 from pipelines.config.own_settings import PRIMARY_FILE as PRIMARY_FILE_PATH
 from pipelines.config.own_settings import Found
 from pipelines.config.project import command_for
-from pipelines.errors import ConfigError, RecorderError, sanitize
+from pipelines.errors import ConfigError, RecorderError, is_long_name, sanitize
 from pipelines.regular_files import check_regular
 
 DEFAULT_PRIMARY: Final = "query_jobs.duckdb"
 PRIMARY_FILE: Final = ".".join(PRIMARY_FILE_PATH)
+MAX_DETAILS_PER_RUN: Final = 1_000_000_000
 MAX_CLOCK_TOLERANCE_HOURS: Final = 1_000_000
 MAX_QUIET_HOURS: Final = 1_000_000
 
@@ -92,10 +93,10 @@ def read_settings() -> Settings:
         raise ConfigError(
             f"{named('query_jobs.lock_wait')} is {recorder.lock_wait:g}.", "It must be a number of seconds, 0 or more."
         )
-    if recorder.details_per_run < 0:
+    if not 0 <= recorder.details_per_run <= MAX_DETAILS_PER_RUN:
         raise ConfigError(
-            f"{named('query_jobs.details_per_run')} is {recorder.details_per_run}.",
-            "It must be a number of jobs, 0 or more; 0 turns it off.",
+            f"{named('query_jobs.details_per_run')} is {sanitize(recorder.details_per_run, 60)}.",
+            f"It must be a number of jobs from 0 to {MAX_DETAILS_PER_RUN:,}; 0 turns it off.",
         )
     if recorder.keep_copies < 0:
         raise ConfigError(
@@ -154,6 +155,13 @@ def read_feeds(section: str) -> tuple[str, ...]:
 
 
 def _check_path(key: str, path: Path) -> None:
+    try:
+        path.stat()
+    except OSError as error:
+        if is_long_name(error):
+            raise ConfigError(
+                f"{named(key)} is too long for the file system: {sanitize(path, 100)}…", "Choose a shorter path."
+            ) from None
     if path.is_dir():
         raise ConfigError(
             f"{named(key)} is {path}, which is a directory.",

@@ -8,6 +8,7 @@ from pipelines.errors import (
     RecorderError,
     disk_full_error,
     exception_chain,
+    is_long_name,
     is_permission_error,
     sanitize,
     unwrap_error,
@@ -39,6 +40,11 @@ def _unexpected(error: BaseException) -> RecorderError:
         return ConfigError(
             f"Cannot use {error.filename2 or error.filename}: {error.strerror}.",
             f"{remedy}. Everything recorded before is safe.",
+        )
+    if is_long_name(error):
+        return ConfigError(
+            f"A path is too long for the file system: {sanitize(first_line)}",
+            "Choose a shorter one. The names of files that the recorder puts beside a database are a little longer.",
         )
     from pipelines.warehouse.damage import is_damage  # noqa: PLC0415 - a load has imported it
 

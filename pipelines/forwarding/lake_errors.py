@@ -10,6 +10,7 @@ from pipelines.errors import (
     RecorderError,
     TemporaryError,
     disk_full_error,
+    is_long_name,
     is_permission_error,
     sanitize,
 )
@@ -50,12 +51,17 @@ def explain_lake(chain: Sequence[BaseException]) -> RecorderError | None:
             "The user needs the rights to list, read, write and delete there: check the keys, or the folder's owner.",
         )
     wrong_kinds = NotADirectoryError | FileExistsError | IsADirectoryError
-    if wrong := next((error for error in (*chain, *of_rust) if isinstance(error, wrong_kinds)), None):
-        which = f": {sanitize(str(wrong.filename), 200)}" if wrong.filename else ""
-        return ConfigError(
-            f"Something else is in the place of a folder or file of {PLACE}{which}.",
-            "Move it away, or correct bucket_url; then forward again.",
+    unusable = (error for error in (*chain, *of_rust) if isinstance(error, wrong_kinds) or is_long_name(error))
+    if wrong := next(unusable, None):
+        which = f": {sanitize(str(wrong.filename), 200)}" if isinstance(wrong, OSError) and wrong.filename else ""
+        is_long = is_long_name(wrong)
+        what = (
+            "A name is too long for the file system"
+            if is_long
+            else "Something else is in the place of a file or folder"
         )
+        remedy = "Shorten" if is_long else "Move it away, or correct"
+        return ConfigError(f"{what} of {PLACE}{which}.", f"{remedy} bucket_url; then forward again.")
     if any(word in said for word in (*UNREACHABLE, *OTHERS)):
         return TemporaryError(
             f"Cannot reach {PLACE}, or another recorder interfered.",

@@ -8,12 +8,13 @@ import json
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
 from typing import Any, Final
 
 from pipelines.columns import TEXT, TIME, Column, Table
 from pipelines.errors import ConfigError
+
+LAST_SECOND: Final = 253_402_300_799.0  # of the year 9999: a load id is a time, of which dlt makes a date
 
 RECORDERS: Final = Table(
     "recorders",
@@ -114,9 +115,9 @@ def orgs_in(text: str | None) -> frozenset[str]:
 
 
 def load_id_in(noted: Any) -> float:
-    """A load id that was noted; 0 if it was edited, and cannot be read: then everything is sent again."""
+    """A load id that was noted; 0 if it was edited, and is none: then everything is sent again."""
     try:
         found = float(noted or 0)
-    except (ValueError, TypeError):
+    except (ArithmeticError, ValueError, TypeError):
         return 0.0
-    return found if isfinite(found) else 0.0
+    return found if 0 <= found <= LAST_SECOND else 0.0

@@ -163,8 +163,10 @@ class Sending:
         """Children first, `listings` last. `found` has what to send, `gone` the rows to remove. Returns the last load
         id."""
         last = max(registered.load_id, load_id_in(self.copy.known.get("load_id")), database.begin())
-        orgs = registered.orgs | frozenset(found.orgs) | frozenset((self.copy.half_sent or {}).get("orgs", ()))
-        replace = found.sent is None and self._may_replace(database, registry, registered.load_id, orgs, found)
+        orgs = registered.orgs | frozenset(found.orgs) | self.copy.half_sent_orgs
+        replace = found.sent is None and self._may_replace(
+            database, registry, registered.load_id, orgs, found, was_compared=gone.sent is not None
+        )
         self.copy.begin(found.orgs)
         for of_listings in (False, True):
             if some := [change for change in found.changes if change.changed and change.of_listings == of_listings]:
@@ -184,7 +186,14 @@ class Sending:
         return last
 
     def _may_replace(
-        self, database: Place, registry: Recorders, load_id: float, orgs: frozenset[str], found: Differences
+        self,
+        database: Place,
+        registry: Recorders,
+        load_id: float,
+        orgs: frozenset[str],
+        found: Differences,
+        *,
+        was_compared: bool,
     ) -> bool:
         """Whether all rows of the recorder's orgs may be replaced by those of the file, so that what it has moved or
         merged is not there twice: if `--full` asks for it, or the file still has each listing that is there."""
@@ -195,8 +204,19 @@ class Sending:
                     ", ".join(sorted(shared)),
                 )
             return False
-        was_sent = bool(load_id) or self.copy.half_sent is not None
-        return self.mode.full or (was_sent and database.listings(orgs) <= found.listings)
+        if self.mode.full:
+            return True
+        if not load_id and self.copy.half_sent is None:  # nothing was sent yet
+            return False
+        if lacking := database.listings(orgs) - found.listings:
+            if not was_compared:
+                logger.warning(
+                    "The destination has %s that the published copy lacks: an older file was restored, or a new one "
+                    "begun. What they recorded stays there; to remove it: forward --full",
+                    f"{len(lacking):,} listing{'' if len(lacking) == 1 else 's'}",
+                )
+            return False
+        return True
 
     def _create_views(self, delivery: Delivery, database: Place) -> None:
         def create() -> None:

@@ -118,15 +118,21 @@ class SentCopy:
         found = self.known.get("half_sent")
         return found if isinstance(found, dict) else None
 
+    @property
+    def half_sent_orgs(self) -> frozenset[str]:
+        """The orgs of which that forward may have sent rows; none if they cannot be read."""
+        orgs = (self.half_sent or {}).get("orgs")
+        listed = orgs if isinstance(orgs, list) else ()
+        return frozenset(org for org in listed if isinstance(org, str) and org.isprintable())
+
     def begin(self, orgs: Iterable[str]) -> None:
         """Sets that mark, before the first row of these orgs goes; `commit` removes it."""
         taken = fingerprint(self.new) if self.comparable(self.new) else None
-        before = (self.half_sent or {}).get("orgs", [])
-        self.remember(half_sent={"fingerprint": taken, "orgs": sorted({*before, *orgs})})
+        self.remember(half_sent={"fingerprint": taken, "orgs": sorted({*self.half_sent_orgs, *orgs})})
 
     def distrust(self) -> None:
         """Notes, until `commit`, that the place has lost rows: whatever else happens, all are sent again."""
-        self.remember(half_sent={"fingerprint": None, "orgs": (self.half_sent or {}).get("orgs", [])})
+        self.remember(half_sent={"fingerprint": None, "orgs": sorted(self.half_sent_orgs)})
 
     def commit(self, **known: Any) -> None:
         """What was taken is now what the place has."""

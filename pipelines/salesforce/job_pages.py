@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
-from pipelines.errors import ConfigError, InvalidResponse, RecorderError, TemporaryError
+from pipelines.errors import ConfigError, InvalidResponse, RecorderError, TemporaryError, sanitize
 from pipelines.salesforce.api_errors import SalesforceError, explained
 from pipelines.salesforce.org import Org
 from pipelines.salesforce.transport import ANSWER_BYTES, PROXY_HINT
@@ -156,7 +156,7 @@ def _page(org: Org, path: str, filters: dict[str, str], locator: str | None) -> 
         if locator and ("LOCATOR" in error.code or error.status == 404):
             raise LocatorLost(error.code or f"HTTP {error.status}") from None
         if error.status == 400 and filters and not error.foreign:
-            sent = ", ".join(f"{name}={value}" for name, value in filters.items())
+            sent = sanitize(", ".join(f"{name}={value}" for name, value in filters.items()))
             raise ConfigError(
                 f"Salesforce rejects the listing's filters {sent}: HTTP 400 {error.code}: {error.text}",
                 f"Check the filters under [{org.credentials.settings_section}] in .dlt/config.toml, or remove them.",

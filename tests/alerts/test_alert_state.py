@@ -60,8 +60,13 @@ def test_two_at_once_tell_nothing_twice(recorder: Recorder, channel: Web) -> Non
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", '{"version": 1}', '{"version": 1, "salt": "x", "open": {}, "channels": {}}', "\0" * 100]
-)
+    "text",
+    [
+        "", "{", "[]", '{"version": 1}', '{"version": 1, "salt": "x", "open": {}, "channels": {}}', "\0" * 100,
+        '{"version": 1, "salt": "00", "open": {}, "channels": '
+        '{"x": {"outbox": [], "told_at": {"y": 1%s}, "is_new": false}}}' % ("0" * 400),
+    ],
+)  # fmt: skip
 def test_a_damaged_file_is_put_aside(
     recorder: Recorder, channel: Web, text: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -16,6 +16,7 @@ from pipelines.alerts import channels
 from pipelines.alerts.events import Problem
 from pipelines.alerts.messages import Message
 from pipelines.answers.check import Thresholds, check
+from pipelines.config.dlt_context import use_project
 
 
 def test_a_mail(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,6 +66,14 @@ def test_wrong_reminders(recorder: Recorder, monkeypatch: pytest.MonkeyPatch, ho
     code, text = notify()
     assert code == 78
     assert text.startswith("`remind_after_hours` under [alerts] (variable ALERTS__REMIND_AFTER_HOURS) is not a number")
+
+
+def test_reminders_after_more_hours_than_a_number_can_be(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_channels(monkeypatch, "json://127.0.0.1:1/")
+    (recorder.home / ".dlt" / "config.toml").write_text(f"[query_jobs]\n[alerts]\nremind_after_hours = {10**400}\n")
+    use_project()
+    code, text = notify()
+    assert (code, "is not a number of hours from 0 to 1,000,000" in text) == (78, True)
 
 
 def test_a_secret_in_the_file_that_anyone_may_read_is_refused(recorder: Recorder) -> None:

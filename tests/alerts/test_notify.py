@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -78,12 +79,19 @@ def test_reminders(
 
 
 def test_a_run_a_day_that_starts_a_little_earlier_reminds(recorder: Recorder, channel: Web) -> None:
-    """Not every second day only. A clock that was set back reminds of nothing, and does not silence it either."""
+    """Not every second day only. A clock that was set back reminds of nothing, and does not silence it either; nor
+    does a note that is no time."""
     publish(recorder, "Lead")
     notify()
     told = state_of(recorder)
     (mailbox,) = told["channels"].values()
-    for seconds, expected in ((23.75 * 3_600, 2), (-7 * 86_400, 2), (23.75 * 3_600, 3)):
+    for seconds, expected in (
+        (23.75 * 3_600, 2),
+        (-7 * 86_400, 2),
+        (23.75 * 3_600, 3),
+        (math.nan, 3),
+        (23.75 * 3_600, 4),
+    ):
         (key,) = mailbox["told_at"]
         mailbox["told_at"][key] -= seconds
         (recorder.state_folder / "alerts.json").write_text(json.dumps(told))

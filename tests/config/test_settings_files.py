@@ -8,6 +8,7 @@ import pytest
 from demo_org_client import FIXTURES
 from recorders import Recorder
 
+from pipelines.answers.findings.thresholds import read_thresholds
 from pipelines.config.dlt_context import use_project
 from pipelines.config.settings import read_credentials, read_settings
 from pipelines.demo_org.org import DemoOrg
@@ -89,8 +90,11 @@ def test_what_is_no_file_is_named(folder: Path, name: str, kind: str) -> None:
         ("query_jobs", "quiet_hours = true", "is true, not a number."),
         ("query_jobs", "quiet_hours = -1", "is -1."),
         ("query_jobs", "quiet_hours = nan", "is nan."),
+        ("runtime", f"request_max_attempts = {10**400}", "is 1000"),
         ("runtime", "request_max_attempts = inf", "is inf, not a whole number."),
+        ("query_jobs", f"details_per_run = {10**400}", "is 1000"),
         ("sources.salesforce", "feeds = nan", "is nan, not a list."),
+        ("sources.salesforce", "feeds = [1]", "is not a list of texts."),
         ("sources.salesforce", "is_pk_chunking_enabled = {a = 1}", "is {'a': 1}, not true or false."),
     ],
 )
@@ -107,6 +111,35 @@ def test_a_value_of_a_wrong_kind(
     assert found.message.startswith(f"`{section}.{line.partition(' ')[0]}` (in {folder / 'config.toml'}) {said}")
     assert "class" not in str(found)
     assert "coerced" not in str(found)
+
+
+@pytest.mark.parametrize("line", ["[1]", '[["x"]]', "[nan]", '["x", {}]'])
+def test_a_list_of_other_things_than_texts(folder: Path, line: str) -> None:
+    (folder / "config.toml").write_text(f"[check]\nmuted_findings = {line}\n[query_jobs]\n")
+    use_project()
+    with pytest.raises(ConfigError) as raised:
+        read_thresholds()
+
+    assert raised.value.message == (f"`check.muted_findings` (in {folder / 'config.toml'}) is not a list of texts.")
+
+
+@pytest.mark.parametrize("key", ["JOB_TYPE", "CREDENTIALS__CLIENT_ID"])
+def test_a_variable_that_is_not_utf_8(recorder: Recorder, key: str) -> None:
+    """It is named before any request is sent."""
+    run = recorder.run("load", **{f"SOURCES__SALESFORCE__{key}": "x\udcff"})
+
+    assert run.returncode == 78
+    assert f"(variable SOURCES__SALESFORCE__{key}) contains a character that is not UTF-8." in run.stderr
+    assert not recorder.org.requests
+
+
+def test_a_filter_cannot_control_the_terminal(recorder: Recorder) -> None:
+    """Nor is one shown whose text has no end."""
+    run = recorder.run("load", SOURCES__SALESFORCE__JOB_TYPE="\u202ex" + "y" * 10_000)
+
+    assert run.returncode == 78
+    assert "rejects the listing's filters jobType=\N{REPLACEMENT CHARACTER}xyyy" in run.stderr
+    assert len(run.stderr) < 1_000
 
 
 def test_empty_keys_are_named(folder: Path) -> None:

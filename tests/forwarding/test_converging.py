@@ -106,6 +106,22 @@ def test_a_restored_older_file_takes_nothing_away(
     assert is_equal(one)
 
 
+def test_an_older_file_without_the_sent_copy_is_noticed(
+    one: Forwarder, small: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What stays there, and what to do, is said."""
+    one.change(*later(2))
+    one.forward()
+    shutil.rmtree(one.sent)
+    one.publish(small)
+    one.forward()
+
+    assert "has 1 listing that the published copy lacks" in caplog.text
+    one.forward(full=True)
+    assert is_equal(one)
+    assert caplog.text.count("forward --full") == 1
+
+
 def test_full_removes_only_what_is_the_recorders_own(
     one: Forwarder, forwarder_of: Callable[..., Forwarder], small: Path
 ) -> None:

@@ -97,6 +97,28 @@ def test_a_restored_older_file_takes_nothing_away(
     assert is_equal(one)
 
 
+@BOTH
+@pytest.mark.parametrize("how", ["lost", "killed"])
+def test_an_older_file_without_a_copy_to_compare_with_is_noticed(
+    one: LakeForwarder, small: Path, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    """The sent copy is lost, or a forward of the newer file was killed: what stays there, and what to do, is said."""
+    one.change(JOB, LISTING)
+    if how == "lost":
+        one.forward()
+        shutil.rmtree(one.sent)
+    else:
+        one.killed("*/warehouse.duckdb")
+    one.publish(small, "update query_jobs set state = 'Closed'")
+    one.forward()
+
+    assert states(one) == [("job", "Closed"), ("later", "Open")]
+    assert "has 1 listing that the published copy lacks" in caplog.text
+    one.forward(full=True)
+    assert is_equal(one)
+    assert caplog.text.count("forward --full") == 1
+
+
 def test_a_lake_that_was_deleted_gets_everything(one: LakeForwarder) -> None:
     shutil.rmtree(one.url)
     one.change(JOB)

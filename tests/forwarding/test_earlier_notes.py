@@ -35,6 +35,29 @@ def test_what_an_earlier_version_sent_counts_as_sent(
     assert differing(lake.here(), lake.there()) == {}
 
 
+@pytest.mark.parametrize(
+    "note",
+    [{"half_sent": {"orgs": orgs}} for orgs in (None, 5, "org", [None], [["org"]], ["\ud800"])]
+    + [{"load_id": load_id} for load_id in (10**400, 1e300, [], "x")],
+)
+def test_what_is_noted_and_cannot_be_read(
+    lake_of: Callable[..., LakeForwarder], small: Path, note: dict[str, object]
+) -> None:
+    """Everything is sent again, or nothing that is there already; a mark of a killed forward without a checksum."""
+    lake = lake_of()
+    lake.publish(small)
+    lake.forward()
+    lake.change("update query_jobs set state = 'Closed'")
+    notes = lake.sent / "sent.json"
+    known = json.loads(notes.read_text()) | note
+    del known["(checksum)"]
+    notes.write_text(json.dumps(known))
+    lake.forward()
+
+    assert differing(lake.here(), lake.there()) == {}
+    assert "nothing new" in lake.forward()
+
+
 @pytest.mark.parametrize("name", ["sent.json", "warehouse.duckdb", "lock"])
 def test_a_directory_in_place_of_a_file(lake_of: Callable[..., LakeForwarder], small: Path, name: str) -> None:
     """It is named before anything is sent, and not taken for something at the destination."""

@@ -295,3 +295,11 @@ def test_damaged_notes_of_schemas_do_no_harm(lake_of: Lakes, small: Path, conten
     lake.forward(full=True)
 
     assert differing(lake.here(), lake.there()) == {}
+
+
+@pytest.mark.parametrize("table_format", [None, "delta"])
+def test_a_path_that_is_too_long(lake_of: Lakes, small: Path, tmp_path: Path, table_format: str | None) -> None:
+    lake = lake_of(url=str(tmp_path / ("n" * 300)), table_format=table_format)
+    lake.publish(small)
+    with pytest.raises(ConfigError, match="too long for the file system"):
+        lake.forward()

@@ -82,3 +82,34 @@ def test_a_database_of_another_kind_is_not_opened_by_an_extension(recorder: Reco
 
     assert run.returncode == 78
     assert "not a valid DuckDB database file" in run.stderr
+
+
+TOO_LONG = "n" * 300
+
+
+@pytest.mark.parametrize("key", ["QUERY_JOBS__WAREHOUSE", "DESTINATION__DUCKDB__CREDENTIALS"])
+def test_a_name_that_is_too_long_is_named_by_its_setting(recorder: Recorder, key: str) -> None:
+    run = recorder.run("load", **{key: str(recorder.home / TOO_LONG)})
+
+    assert run.returncode == 78
+    assert f"(variable {key}) is too long for the file system: {recorder.home}" in run.stderr
+    assert len(run.stderr) < 1_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["check", "--warehouse", TOO_LONG],
+        ["report", "--pngs", TOO_LONG],
+        ["load"],  # a name that is just short enough itself, but not with what is put before and after it
+    ],
+)
+def test_other_names_that_are_too_long(recorder: Recorder, arguments: list[str]) -> None:
+    settings = {"DESTINATION__DUCKDB__CREDENTIALS": str(recorder.home / ("n" * 249))} if len(arguments) == 1 else {}
+    if not settings:
+        recorder.load()
+    run = recorder.run(*arguments, **settings)
+
+    assert run.returncode == 78
+    assert "A path is too long for the file system: " in run.stderr
