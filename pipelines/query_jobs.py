@@ -51,7 +51,7 @@ The path of a record, package by package. Each imports only from those below it;
 
     forwarding/    the published copy's changes to a database or lake that a company shares
         forward.py       one forward, from comparing to the new sent copy;  sending.py: what it does at the destination
-        command.py       as asked for;  settings.py
+        command.py       as asked for;  settings.py;  replacement.py: what a forward of everything may replace
         sent_copy.py     what was last sent, and the lock;  differences.py: what changed since
         delivery.py      through dlt;  database.py: keys, statistics, removed rows;  registry.py: which recorders
         destination_views.py  the views there;  dialects.py, dialect_rules.py: in each database's SQL

@@ -24,6 +24,7 @@ from pipelines.forwarding.destination_views import create_views
 from pipelines.forwarding.differences import Differences, compared
 from pipelines.forwarding.lake import Lake
 from pipelines.forwarding.registry import RECORDERS, Recorder, Registered, Registry, load_id_in
+from pipelines.forwarding.replacement import Place, Recorders, may_replace
 from pipelines.forwarding.sent_copy import SentCopy
 from pipelines.forwarding.settings import ForwardSettings
 from pipelines.plural import counted
@@ -33,8 +34,6 @@ from pipelines.warehouse.dlt_packages import temporary_files_in
 MANY: Final = 10_000  # rows of a table, after which its statistics are updated
 
 logger = logging.getLogger(__name__)
-Place = Database | Lake
-Recorders = Registry | Lake
 
 
 @dataclass(frozen=True)
@@ -164,8 +163,14 @@ class Sending:
         id."""
         last = max(registered.load_id, load_id_in(self.copy.known.get("load_id")), database.begin())
         orgs = registered.orgs | frozenset(found.orgs) | self.copy.half_sent_orgs
-        replace = found.sent is None and self._may_replace(
-            database, registry, registered.load_id, orgs, found, was_compared=gone.sent is not None
+        replace = found.sent is None and may_replace(
+            database,
+            registry,
+            orgs,
+            found,
+            full=self.mode.full,
+            was_sent=bool(registered.load_id) or self.copy.half_sent is not None,
+            was_compared=gone.sent is not None,
         )
         self.copy.begin(found.orgs)
         for of_listings in (False, True):
@@ -184,39 +189,6 @@ class Sending:
         database.update_statistics(change.table for change in found.changes if change.changed >= MANY)
         registry.note(last, orgs)
         return last
-
-    def _may_replace(
-        self,
-        database: Place,
-        registry: Recorders,
-        load_id: float,
-        orgs: frozenset[str],
-        found: Differences,
-        *,
-        was_compared: bool,
-    ) -> bool:
-        """Whether all rows of the recorder's orgs may be replaced by those of the file, so that what it has moved or
-        merged is not there twice: if `--full` asks for it, or the file still has each listing that is there."""
-        if shared := orgs & registry.orgs_of_others():
-            if self.mode.full:
-                logger.warning(
-                    "Other recorders forward %s, too: everything was sent, and nothing removed there.",
-                    ", ".join(sorted(shared)),
-                )
-            return False
-        if self.mode.full:
-            return True
-        if not load_id and self.copy.half_sent is None:  # nothing was sent yet
-            return False
-        if lacking := database.listings(orgs) - found.listings:
-            if not was_compared:
-                logger.warning(
-                    "The destination has %s that the published copy lacks: an older file was restored, or a new one "
-                    "begun. What they recorded stays there; to remove it: forward --full",
-                    f"{len(lacking):,} listing{'' if len(lacking) == 1 else 's'}",
-                )
-            return False
-        return True
 
     def _create_views(self, delivery: Delivery, database: Place) -> None:
         def create() -> None:
