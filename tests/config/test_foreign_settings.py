@@ -17,10 +17,10 @@ from processes import holding
 from recorders import KEYS, NOON
 
 from pipelines.config.project import PROJECT
-from pipelines.config.settings import PIPELINE
 from pipelines.demo_org.org import DemoOrg
 from pipelines.demo_org.server import serving
 from pipelines.demo_org.usage import Usage
+from pipelines.warehouse.dlt_packages import PIPELINE
 
 HOUR = timedelta(hours=1)
 Contents = dict[str, list[tuple[Any, ...]]]
