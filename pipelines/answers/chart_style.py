@@ -106,6 +106,11 @@ def stacked(charts: Sequence[Chart], *, own_scales: bool) -> Chart:
     return alt.vconcat(*charts, title=note(OWN_SCALES)) if own_scales else alt.vconcat(*charts)
 
 
+def small_panels(width: int) -> tuple[int, int]:
+    """How many small panels are side by side, and the width of each."""
+    return (3, width // 3 - MARGIN - 8) if width > NARROW else (1, width)
+
+
 def panel_title(name: str, width: int) -> alt.TitleParams:
     """A panel's title, which is cut off where the panel ends."""
     return alt.TitleParams(name, limit=width + MARGIN)

@@ -25,6 +25,7 @@ from pipelines.answers.chart_style import (
     note,
     panel_title,
     shaded,
+    small_panels,
     stacked,
     styled,
     ticks,
@@ -153,8 +154,7 @@ def known_values(rows: Sequence[Row], span: Span) -> list[dict[str, Any]]:
 def small_lines(panels: Mapping[str, Sequence[Row]], title: str, span: Span, width: int) -> Chart:
     """A small panel for each entry, with a solid line for the median and a dashed one for the 95th percentile; rows:
     start, which, value."""
-    columns = 3 if width > NARROW else 1
-    each = width // columns - (MARGIN + 8 if columns > 1 else 0)
+    columns, each = small_panels(width)
     scale = alt.Scale(domain=list(PERCENTILES), range=list(PERCENTILES.values()))
     dash = alt.StrokeDash("which:N", legend=None, scale=scale)
     charts, tops = [], set()

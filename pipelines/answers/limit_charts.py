@@ -9,7 +9,6 @@ import altair as alt
 from pipelines.answers.chart_style import (
     AMOUNT,
     INK,
-    MARGIN,
     NARROW,
     WHEN,
     Chart,
@@ -20,6 +19,7 @@ from pipelines.answers.chart_style import (
     note,
     panel_title,
     shaded,
+    small_panels,
     ticks,
 )
 from pipelines.answers.charts import known_values
@@ -81,8 +81,7 @@ def line_under_limit(rows: Sequence[Row], title: str, limit_title: str, span: Sp
 def trends(panels: Mapping[str, Trend], span: Span, width: int) -> Chart:
     """A small panel for each entry, in percent of the limit: its peaks as a line, dashed where they lead if they keep
     growing as they did. All have the same scale, with lines at MARKS."""
-    columns = 3 if width > NARROW else 1
-    each = width // columns - (MARGIN + 8 if columns > 1 else 0)
+    columns, each = small_panels(width)
     shown = dict(list(panels.items())[: MAX_PANELS if width > NARROW else MAX_PANELS // 2])
     most = max(row["value"] for trend in shown.values() for row in (*trend.points, *trend.ahead))
     marks = ticks(min(max(most, 100), 150), 5, whole=True)

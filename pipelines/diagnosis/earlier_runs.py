@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipelines.errors import LastingFailure, RecorderError, TemporaryError
+from pipelines.plural import counted
 from pipelines.salesforce.reached_hosts import reached_hosts, remember
 from pipelines.warehouse.state_folder import StateFolder
 
@@ -88,5 +89,5 @@ def _time(text: object, now: datetime) -> datetime:
 
 def _lasting(failure: RecorderError, began: datetime, lasted: timedelta) -> LastingFailure:
     hours = lasted // timedelta(hours=1)
-    shown = f" ({hours:,} hour{'s' if hours > 1 else ''})" if hours else ""
+    shown = f" ({counted(hours, 'hour')})" if hours else ""
     return LastingFailure(f"Since {began:%Y-%m-%d %H:%M} UTC{shown}: {failure.message}", failure.remedy)

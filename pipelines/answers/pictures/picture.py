@@ -8,6 +8,7 @@ from typing import Any, Final
 from pipelines.answers.charts import Chart
 from pipelines.answers.findings.words import known
 from pipelines.answers.selection import FILTERS
+from pipelines.plural import counted
 from pipelines.warehouse.reader import Row
 
 MAX_ENTRIES: Final = 10  # in a ranking or list; the rest is summed up
@@ -35,7 +36,7 @@ class Picture:
 
 
 def of_kind(number: int, kind: str | None) -> str:
-    return f"{number:,} {ONE[kind] if number == 1 else KINDS[kind]}"
+    return counted(number, ONE[kind], KINDS[kind])
 
 
 def day(date_: date) -> str:
